@@ -1,0 +1,57 @@
+# `make help` lists the targets. TORCH=cpu (make setup TORCH=cpu) installs torch's small CPU build where there is no GPU.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+TORCH ?=
+PYTHON ?=
+BIN := .venv/bin
+UV := $(BIN)/uv
+STAMP := .venv/.set-up$(if $(TORCH),-$(TORCH))
+
+.PHONY: help setup demo test lint format typecheck bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP) ## build .venv from requirements.lock (Python >= 3.11; TORCH=cpu for the small CPU build of torch)
+
+$(STAMP): pyproject.toml requirements.lock
+	@python="$(PYTHON)"; \
+	for candidate in python3 python3.14 python3.13 python3.12 python3.11; do \
+	  [ -n "$$python" ] || ! $$candidate -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || python=$$candidate; \
+	done; \
+	[ -n "$$python" ] || { echo "make setup: no Python >= 3.11 found; install one, or name it: make setup PYTHON=/path/to/python3" >&2; exit 1; }; \
+	[ -x $(BIN)/python ] || "$$python" -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+ifeq ($(TORCH),cpu)
+	@# the CPU wheels are other files than the locked ones: same versions, hashes not compared
+	$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --torch-backend cpu --constraints <(sed -E '/--hash/d; s/ *\\$$//' requirements.lock) --editable '.[dev]'
+else
+	$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes --requirements requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+endif
+	@rm -f .venv/.set-up* && touch $(STAMP)
+
+demo: setup ## train, test and picture an FCN-16s on synthetic street scenes (<= 3 min on 2 cores)
+	$(BIN)/python run.py data=synthetic model=fcn16s logger=csv experiment=demo
+
+test: setup ## run the tests (<= 5 min on 2 cores)
+	$(BIN)/python -m pytest -q
+
+lint: setup ## ruff
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+format: setup ## let ruff rewrite the files
+	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+typecheck: setup ## mypy --strict
+	$(BIN)/mypy
+
+bench: setup ## parameters, operations and speed of the default network
+	$(BIN)/python run.py task=profile data=synthetic
+
+lock: setup ## pin the newest dependencies that pyproject.toml admits
+	$(UV) pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes --extra dev pyproject.toml --output-file requirements.lock
+
+clean: ## remove .venv and what tools leave; runs stay
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

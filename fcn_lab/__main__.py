@@ -1,0 +1,5 @@
+"""``python -m fcn_lab`` is the console script ``fcn-lab``."""
+
+from fcn_lab.cli import main
+
+main()

@@ -1,0 +1,101 @@
+"""The lab from Python: a network by its words, or a trained run as a predictor."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from hydra import version
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from torch import nn
+
+from fcn_lab.checks import build
+from fcn_lab.config import conf_folder, recorded, references
+from fcn_lab.data.classes import CAMVID11, CAMVID32
+from fcn_lab.errors import UserError
+from fcn_lab.mistakes import explain
+from fcn_lab.runfolder import RunFolder
+
+if TYPE_CHECKING:
+    from fcn_lab.predictor import Predictor
+
+KNOWN = CAMVID32 | CAMVID11
+_ONE_AT_A_TIME = Lock()  # Hydra's parser and registries are shared by all threads
+
+
+def create_model(
+    model: str = "fcn16s",
+    upsample: str = "transposed",
+    encoder: str = "tiny",
+    num_classes: int = 11,
+    **overrides: object,
+) -> nn.Module:
+    """The network of these words: float RGB 0…1 (N,3,H,W) → scores (N,K,H,W) for any H, W ≥ 1.
+
+    Args:
+        model: a word of the command line, as are `upsample` and `encoder`.
+        num_classes: K.
+        overrides: further keys of the command line, as ``**{"upsample.refine": "conv"}``.
+
+    Raises:
+        UserError: a word, key or value that there is not.
+    """
+    words = {"model": model, "upsample": upsample, "encoder": encoder}
+    try:
+        with _ONE_AT_A_TIME:
+            config = _compose([f"{group}={word}" for group, word in words.items()])
+            for key, value in {"data.classes": num_classes, **overrides}.items():
+                OmegaConf.update(config, key, value)
+            node = OmegaConf.to_container(config.model, resolve=True)
+            links = references(config)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error)) from error
+    return _network(node, links)
+
+
+def load_run(folder: str | Path) -> "Predictor":
+    """The best network of a run, with its own preprocessing: uint8 (H,W,3) → labels (H,W).
+
+    Raises:
+        UserError: the folder holds no run with a trained network.
+    """
+    from fcn_lab.predictor import Predictor, load_weights
+
+    folder = Path(folder)
+    config: Any = OmegaConf.to_container(recorded(folder), resolve=True)
+    net = load_weights(_network(config["model"], {}), folder)
+    classes = _classes(folder, config["data"]["classes"])
+    # the classes of a data set of one's own have no agreed colours: any distinct ones will do
+    palette = [
+        KNOWN.get(name, (37 * i % 256, 97 * i % 256, 173 * i % 256))
+        for i, name in enumerate(classes, 1)
+    ]
+    return Predictor(net, classes, palette)
+
+
+def _classes(folder: Path, number: int) -> tuple[str, ...]:
+    scored = RunFolder(folder).confusions("test")
+    if scored.exists():
+        return tuple(map(str, np.load(scored)["classes"]))
+    return (
+        tuple(CAMVID11) if number == len(CAMVID11) else tuple(f"class {i}" for i in range(number))
+    )
+
+
+def _compose(overrides: list[str]) -> DictConfig:
+    # not Hydra's compose API: its global initialisation may be held by a caller's own application
+    version.setbase("1.3")
+    loader = ConfigLoaderImpl(config_search_path=create_config_search_path(str(conf_folder())))
+    return loader.load_configuration("config", overrides, RunMode.RUN, from_shell=False)
+
+
+def _network(node: Any, links: Mapping[str, str]) -> nn.Module:
+    net = build(node, "model", links)
+    assert isinstance(net, nn.Module)
+    return net

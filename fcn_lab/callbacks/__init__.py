@@ -1,0 +1,1 @@
+"""What happens around the training loop, one callback a file."""

@@ -1,0 +1,106 @@
+"""From a composed config to one frozen file, and back from a recorded run.
+
+RUN_DIR/config.yaml is fully resolved, so that a worker reads it without Hydra. One key is added,
+``links``: which keys were plain references to which others. With the links put back, an override of
+``data.root`` reaches every node that was composed from it.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from fcn_lab.errors import UserError
+
+Keys = tuple[str | int, ...]
+_LINK = re.compile(r"\$\{(\.*)([\w.]+)\}")
+_OPERANDS = {"run": "RUN_DIR", "input": "FILE_OR_FOLDER", "output": "FOLDER"}
+
+
+def conf_folder() -> Path:
+    """The folder of the words: inside an installed package, beside it in a clone."""
+    package = Path(__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def words(folders: Sequence[Path]) -> dict[str, set[str]]:
+    """Every group of these conf folders with its words, Hydra's own groups left out."""
+    found: dict[str, set[str]] = {}
+    for file in (file for folder in folders for file in folder.glob("*/*.yaml")):
+        found.setdefault(file.parent.name, set()).add(file.stem)
+    return found
+
+
+def freeze(config: DictConfig, folder: Path) -> Path:
+    """Writes FOLDER/config.yaml, resolved, whole or not at all.
+
+    Raises:
+        UserError: the folder holds a run already, or the task lacks a key it reads.
+    """
+    path = folder / "config.yaml"
+    if path.exists():
+        raise UserError(
+            f"{folder} holds a run already.\n"
+            f"resume={folder} goes on with it; hydra.run.dir= chooses another folder."
+        )
+    links = references(config)
+    read_by_task = {source for target, source in links.items() if target.startswith("task.")}
+    for key, value in _OPERANDS.items():
+        if key in read_by_task and config[key] is None:
+            raise UserError(f"task={config.choices.task} needs {key}={value}")
+    resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(resolved, dict)
+    choices = {group: word for group, word in resolved["choices"].items() if "/" not in group}
+    frozen = OmegaConf.create({**resolved, "choices": choices, "links": links})
+    folder.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".config.yaml.{os.getpid()}")
+    half.write_text(OmegaConf.to_yaml(frozen), encoding="utf-8")
+    half.replace(path)
+    return path
+
+
+def references(config: DictConfig) -> dict[str, str]:
+    """Which keys are nothing but a reference, and to which key."""
+    raw = OmegaConf.to_container(config, resolve=False)
+    return {".".join(map(str, target)): source for target, source in _links(raw, ())}
+
+
+def recorded(folder: Path) -> DictConfig:
+    """The config of a run as it was composed: links are links again.
+
+    Raises:
+        UserError: there is no such folder, or no run in it.
+    """
+    path = folder / "config.yaml"
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder; the folder of a run was expected")
+    if not path.is_file():
+        raise UserError(f"{folder} is not a run's folder: it has no config.yaml")
+    config = OmegaConf.load(path)
+    if not isinstance(config, DictConfig) or "links" not in config:
+        raise UserError(f"{path} was not written by a run: it lacks the key `links`")
+    for target, source in config.pop("links").items():
+        OmegaConf.update(config, target, f"${{{source}}}", merge=False)
+    return config
+
+
+def finished(folder: Path) -> bool:
+    """A run is done exactly when its metrics.json exists."""
+    return (folder / "metrics.json").is_file()
+
+
+def _links(node: Any, path: Keys) -> Iterator[tuple[Keys, str]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from _links(value, (*path, key))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _links(value, (*path, index))
+    elif isinstance(node, str) and (match := _LINK.fullmatch(node)):
+        dots, source = match.groups()
+        base = path[: -len(dots)] if dots else ()
+        yield path, ".".join(map(str, (*base, source)))

@@ -1,0 +1,35 @@
+"""What a network costs: parameters, and multiply-accumulates for one image."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one network at one input size."""
+
+    params: int
+    macs: int
+
+
+def cost(net: nn.Module, height: int, width: int) -> Cost:
+    """Counted on the meta device: nothing is computed and no memory taken.
+
+    Args:
+        net: float (N,3,H,W) → (N,K,H,W); left in its mode.
+        height: H.
+        width: W.
+    """
+    state = {**dict(net.named_parameters()), **dict(net.named_buffers())}
+    ghosts = {name: tensor.to("meta") for name, tensor in state.items()}
+    image = torch.empty(1, 3, height, width, device="meta")
+    training = net.training
+    net.eval()  # batch normalisation in training refuses one image of one pixel
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        functional_call(net, ghosts, (image,))
+    net.train(training)
+    return Cost(sum(p.numel() for p in net.parameters()), counter.get_total_flops() // 2)

@@ -1,0 +1,130 @@
+"""Ways to vary a training frame.
+
+The only file that knows albumentations (2.0.8, the last MIT release). H W: rows and columns.
+
+Shared signature: ``augment(image, label, seed) -> (image, label)``, (H,W,3) and (H,W) uint8, sizes
+unchanged. All that is drawn is a function of the seed.
+"""
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from fcn_lab.data.classes import VOID
+from fcn_lab.data.frames import Pixels
+
+if TYPE_CHECKING:
+    from albumentations import BasicTransform, Compose
+
+IMAGENET_MEAN = (124, 116, 104)
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """No variation."""
+
+    def __call__(self, image: Pixels, label: Pixels, seed: int) -> tuple[Pixels, Pixels]:
+        """Both as they came."""
+        return image, label
+
+
+UNCHANGED = Unchanged()
+
+
+@dataclass
+class Augmentation:
+    """Flip, scale and crop, then light and colour.
+
+    Attributes:
+        scale: smallest and largest zoom; below 1 the frame is set at random into the mean colour,
+            labelled void
+        flip: probability of mirroring left and right
+        gamma: smallest and largest exponent
+        brightness: largest shift, as a part of the full range
+        contrast: largest relative change
+        cast: largest relative change of one channel against the others
+        saturation: largest relative change; 0 spares the costly detour through HSV
+        light: probability of each of gamma, brightness with contrast, cast and saturation
+        blur: probability of a slight Gaussian blur
+    """
+
+    scale: tuple[float, float] = (1.0, 1.0)
+    flip: float = 0.5
+    gamma: tuple[float, float] = (1.0, 1.0)
+    brightness: float = 0.0
+    contrast: float = 0.0
+    cast: float = 0.0
+    saturation: float = 0.0
+    light: float = 0.7
+    blur: float = 0.0
+    _pipelines: dict[tuple[int, ...], "Compose"] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def __call__(self, image: Pixels, label: Pixels, seed: int) -> tuple[Pixels, Pixels]:
+        """One variation of the frame, the same whenever the seed is."""
+        pipeline = self._pipelines.get(label.shape) or self._build(label.shape)
+        # set_random_seed would start every transform on the same stream: scale and gamma would
+        # move together.
+        pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
+        varied = pipeline(image=image, mask=label)
+        return varied["image"], varied["mask"]
+
+    def _build(self, shape: tuple[int, ...]) -> "Compose":
+        """The pipeline for frames of one size."""
+        import albumentations as A
+
+        cv2.setNumThreads(
+            0
+        )  # workers are the parallelism; OpenCV's threads under them only fight for the cores
+        pipeline = A.Compose([*self._geometry(shape), *self._colour()])
+        self._pipelines[shape] = pipeline
+        return pipeline
+
+    def _geometry(self, shape: tuple[int, ...]) -> "list[BasicTransform]":
+        import albumentations as A
+
+        rows, columns = shape
+        smallest, largest = self.scale
+        flip = A.HorizontalFlip(p=self.flip)
+        if smallest == largest == 1:
+            return [flip]
+        return [
+            A.RandomScale(
+                scale_limit=(smallest - 1, largest - 1),
+                interpolation=cv2.INTER_LINEAR,
+                mask_interpolation=cv2.INTER_NEAREST,
+                p=1,
+            ),
+            A.PadIfNeeded(
+                rows,
+                columns,
+                position="random",
+                border_mode=cv2.BORDER_CONSTANT,
+                fill=IMAGENET_MEAN,
+                fill_mask=VOID,
+            ),
+            A.RandomCrop(rows, columns),
+            flip,
+        ]
+
+    def _colour(self) -> "list[BasicTransform]":
+        import albumentations as A
+
+        low, high = self.gamma
+        shift, change = self.brightness, self.contrast
+        cast = (1 - self.cast, 1 + self.cast)
+        switched = [
+            (low < high, A.RandomGamma((100 * low, 100 * high), p=self.light)),
+            (shift > 0 or change > 0, A.RandomBrightnessContrast(shift, change, p=self.light)),
+            (self.cast > 0, A.MultiplicativeNoise(cast, per_channel=True, p=self.light)),
+            (
+                self.saturation > 0,
+                A.ColorJitter((1, 1), (1, 1), self.saturation, (0, 0), p=self.light),
+            ),
+            (self.blur > 0, A.GaussianBlur((3, 5), p=self.blur)),
+        ]
+        return [transform for on, transform in switched if on]

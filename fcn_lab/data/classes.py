@@ -1,0 +1,172 @@
+"""The class sets of CamVid.
+
+The 32 of Cambridge, the 11 of the SegNet release, and the way from one to the other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcn_lab.errors import UserError
+
+Colour = tuple[int, int, int]
+
+VOID = 255
+
+CAMVID32: dict[str, Colour] = {
+    "Animal": (64, 128, 64),
+    "Archway": (192, 0, 128),
+    "Bicyclist": (0, 128, 192),
+    "Bridge": (0, 128, 64),
+    "Building": (128, 0, 0),
+    "Car": (64, 0, 128),
+    "CartLuggagePram": (64, 0, 192),
+    "Child": (192, 128, 64),
+    "Column_Pole": (192, 192, 128),
+    "Fence": (64, 64, 128),
+    "LaneMkgsDriv": (128, 0, 192),
+    "LaneMkgsNonDriv": (192, 0, 64),
+    "Misc_Text": (128, 128, 64),
+    "MotorcycleScooter": (192, 0, 192),
+    "OtherMoving": (128, 64, 64),
+    "ParkingBlock": (64, 192, 128),
+    "Pedestrian": (64, 64, 0),
+    "Road": (128, 64, 128),
+    "RoadShoulder": (128, 128, 192),
+    "Sidewalk": (0, 0, 192),
+    "SignSymbol": (192, 128, 128),
+    "Sky": (128, 128, 128),
+    "SUVPickupTruck": (64, 128, 192),
+    "TrafficCone": (0, 0, 64),
+    "TrafficLight": (0, 64, 64),
+    "Train": (192, 64, 128),
+    "Tree": (128, 128, 0),
+    "Truck_Bus": (192, 128, 192),
+    "Tunnel": (64, 0, 64),
+    "VegetationMisc": (192, 192, 0),
+    "Void": (0, 0, 0),
+    "Wall": (64, 192, 0),
+}
+
+CAMVID11: dict[str, Colour] = {
+    "Sky": (128, 128, 128),
+    "Building": (128, 0, 0),
+    "Pole": (192, 192, 128),
+    "Road": (128, 64, 128),
+    "Pavement": (60, 40, 222),
+    "Tree": (128, 128, 0),
+    "SignSymbol": (192, 128, 128),
+    "Fence": (64, 64, 128),
+    "Car": (64, 0, 128),
+    "Pedestrian": (64, 64, 0),
+    "Bicyclist": (0, 128, 192),
+}
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Sky": ("Sky",),
+    "Building": ("Building", "Wall", "Bridge", "Tunnel", "Archway"),
+    "Pole": ("Pole", "Column_Pole", "TrafficCone"),
+    "Road": ("Road", "LaneMkgsDriv", "LaneMkgsNonDriv"),
+    "Pavement": ("Pavement", "Sidewalk", "ParkingBlock", "RoadShoulder"),
+    "Tree": ("Tree", "VegetationMisc"),
+    "SignSymbol": ("SignSymbol", "Misc_Text", "TrafficLight"),
+    "Fence": ("Fence",),
+    "Car": ("Car", "SUVPickupTruck", "Truck_Bus", "Train", "OtherMoving"),
+    "Pedestrian": ("Pedestrian", "Child", "CartLuggagePram", "Animal"),
+    "Bicyclist": ("Bicyclist", "MotorcycleScooter"),
+}
+
+VOID_NAMES = frozenset({"void", "unlabelled", "unlabeled"})
+_GROUP_OF = {member: group for group, members in GROUPS.items() for member in members}
+
+
+@dataclass(frozen=True)
+class ClassSet:
+    """The classes a run sees, and how ids on disk become theirs.
+
+    Attributes:
+        title: first word of the protocol id, such as ``camvid11``
+        names: K class names
+        palette: K colours for pictures
+        table: 256 entries, id on disk to class id or VOID
+    """
+
+    title: str
+    names: tuple[str, ...]
+    palette: tuple[Colour, ...]
+    table: NDArray[np.uint8]
+
+
+def is_void(name: str) -> bool:
+    """Whether a class name of a class file means "do not score this pixel"."""
+    return name.lower() in VOID_NAMES
+
+
+def grouped(disk_names: Sequence[str]) -> ClassSet:
+    """CamVid's 11 classes from whatever finer names the labels hold; a name of no group is void."""
+    names = tuple(CAMVID11)
+    table = np.full(256, VOID, np.uint8)
+    for disk_id, name in enumerate(disk_names):
+        if name in _GROUP_OF:
+            table[disk_id] = names.index(_GROUP_OF[name])
+    return ClassSet("camvid11", names, tuple(CAMVID11.values()), table)
+
+
+def kept(
+    disk_names: Sequence[str], colours: Sequence[Colour], title: str, with_void: bool
+) -> ClassSet:
+    """The classes of the class file, in its order.
+
+    Pixels of its void are ignored like everywhere in the lab.
+
+    Args:
+        disk_names: the class of every id on disk
+        colours: their colours
+        title: first word of the protocol id
+        with_void: keep a void's place among the classes, though no pixel is ever labelled so
+            (CamVid's 32 count it)
+    """
+    kept_ids = [
+        disk_id for disk_id, name in enumerate(disk_names) if with_void or not is_void(name)
+    ]
+    table = np.full(256, VOID, np.uint8)
+    for class_id, disk_id in enumerate(kept_ids):
+        table[disk_id] = VOID if is_void(disk_names[disk_id]) else class_id
+    names = tuple(disk_names[disk_id] for disk_id in kept_ids)
+    return ClassSet(title, names, tuple(colours[disk_id] for disk_id in kept_ids), table)
+
+
+def choose(
+    classes: int, disk_names: Sequence[str], colours: Sequence[Colour], folder: str
+) -> ClassSet:
+    """The class set that ``data.classes`` asks for; it always has that many names.
+
+    Args:
+        classes: 11, or the number of classes in the class file, with its void (32 for CamVid) or
+            without
+        disk_names: the class of every id on disk
+        colours: their colours
+        folder: name of the data set's folder, the title of a set that is not CamVid's
+
+    Raises:
+        UserError: the labels do not hold that many classes
+    """
+    scored = sum(not is_void(name) for name in disk_names)
+    own = any(name not in _GROUP_OF and not is_void(name) for name in disk_names)
+    if classes == len(CAMVID11) and not own:
+        return grouped(disk_names)
+    if classes in (scored, len(disk_names)):
+        title = f"{folder if own else 'camvid'}{classes}"
+        return kept(disk_names, colours, title, with_void=classes == len(disk_names))
+    options = {len(disk_names), scored} if own else {len(CAMVID11), len(disk_names)}
+    hint = (
+        ""
+        if own or len(disk_names) > len(CAMVID11)
+        else " 32 need the Kaggle, fast.ai or Cambridge release."
+    )
+    raise UserError(
+        f"data.classes={classes}: these labels hold {scored} classes besides void.\n"
+        f"Expected data.classes={' or '.join(map(str, sorted(options)))}.{hint}"
+    )

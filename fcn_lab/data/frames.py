@@ -1,0 +1,111 @@
+"""What a data source hands out, and the data set over it.
+
+M frames, H W rows and columns, K classes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from fcn_lab.data.classes import Colour
+from fcn_lab.data.draws import seed_of
+from fcn_lab.errors import UserError
+
+Pixels = NDArray[np.uint8]
+Augment = Callable[[Pixels, Pixels, int], tuple[Pixels, Pixels]]
+
+
+@dataclass(frozen=True)
+class Frames:
+    """One split, decoded.
+
+    Attributes:
+        images: (M,H,W,3) RGB, possibly a memory map
+        labels: (M,H,W), 0..K-1 or VOID
+        names: M frame names
+    """
+
+    images: Pixels
+    labels: Pixels
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+class Source(Protocol):
+    """Where frames come from; every ``data=`` word builds one.
+
+    Attributes:
+        splits: the splits it has; ``frames`` refuses others
+        protocol: ``classes-size-void rule-split``, what a number must carry to be compared
+    """
+
+    classes: tuple[str, ...]
+    palette: tuple[Colour, ...]
+    protocol: str
+    splits: tuple[str, ...]
+
+    def frames(self, split: str) -> Frames:
+        """One split, decoded.
+
+        Raises:
+            UserError: there is no such split, or its files are not sound
+        """
+        ...
+
+    def describe(self) -> str:
+        """One or two lines: what was found, the counts, the split, the protocol id."""
+        ...
+
+
+class Sample(TypedDict):
+    """One item of FrameDataset: image (3,h,w) uint8, label (h,w) uint8, index of the frame."""
+
+    image: torch.Tensor
+    label: torch.Tensor
+    index: int
+
+
+class FrameDataset(Dataset[Sample]):
+    """Frames under an augmentation that draws from (seed, epoch, index) and nothing else.
+
+    The epoch travels with the index, ``dataset[epoch, index]``, as TrainSampler yields it: no state
+    has to reach worker processes, so that workers, ranks, order and resumption cannot change a
+    draw. ``dataset[index]`` is epoch 0.
+    """
+
+    def __init__(self, frames: Frames, augment: Augment, seed: int = 0) -> None:
+        self.frames = frames
+        self.augment = augment
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, item: int | tuple[int, int]) -> Sample:
+        epoch, index = item if isinstance(item, tuple) else (0, item)
+        draw = seed_of(self.seed, epoch, index)
+        image, label = self.augment(self.frames.images[index], self.frames.labels[index], draw)
+        return Sample(
+            image=torch.from_numpy(np.array(image.transpose(2, 0, 1))),  # H W 3 -> 3 H W
+            label=torch.from_numpy(np.array(label)),
+            index=index,
+        )
+
+
+def require_split(split: str, splits: tuple[str, ...]) -> None:
+    """Refuse a split that a source does not have.
+
+    Raises:
+        UserError: with the splits there are
+    """
+    if split not in splits:
+        raise UserError(
+            f"There is no split {split!r} here; expected data.split={'|'.join(splits)}."
+        )

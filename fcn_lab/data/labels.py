@@ -1,0 +1,151 @@
+"""From the pixels of a label file to ids: index PNGs and RGB colours.
+
+Shared signature: ``decode(picture) -> (ids, strange)`` with ids (H,W) uint8 numbered as in the
+class file, VOID where a pixel means nothing, and strange the colours that match no class with their
+pixel counts. H W: rows and columns.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image
+
+from fcn_lab.data.classes import VOID, Colour
+from fcn_lab.errors import UserError
+
+
+class LabelCodec(Protocol):
+    """What a layout's label files hold."""
+
+    names: tuple[str, ...]
+    colours: tuple[Colour, ...]
+
+    def key(self) -> str:
+        """A text that differs wherever decoding would."""
+        ...
+
+    def decode(self, picture: Image) -> tuple[NDArray[np.uint8], Counter[str]]:
+        """Ids of one label file.
+
+        Raises:
+            UserError: its pixels cannot be labels; the text goes on from the file's name
+        """
+        ...
+
+
+class IndexLabels:
+    """One channel, the pixel is the id.
+
+    255 is always void; any other id that names no class is an error at once.
+    """
+
+    def __init__(
+        self, names: Sequence[str], colours: Sequence[Colour], void_ids: Sequence[int] = ()
+    ) -> None:
+        self.names = tuple(names)
+        self.colours = tuple(colours)
+        self._void_ids = sorted({*void_ids, VOID})
+        self._legal = np.zeros(256, np.bool_)
+        self._legal[[*range(len(names)), *self._void_ids]] = True
+        self._table = np.arange(256, dtype=np.uint8)
+        self._table[[*void_ids]] = VOID
+
+    def key(self) -> str:
+        """The legal ids and what they become."""
+        return repr(("index", self.names, self._legal.tobytes(), self._table.tobytes()))
+
+    def decode(self, picture: Image) -> tuple[NDArray[np.uint8], Counter[str]]:
+        """The pixels themselves, once they are known to be ids.
+
+        Raises:
+            UserError: not one channel of eight bits, or an id that names no class
+        """
+        if picture.mode not in ("L", "P"):
+            raise UserError(
+                f"has mode {picture.mode}; expected one channel of ids 0..{len(self.names) - 1}."
+            )
+        pixels = np.asarray(picture)
+        counts = np.bincount(pixels.ravel(), minlength=256)
+        wrong = [int(value) for value in np.flatnonzero(counts) if not self._legal[value]]
+        if wrong:
+            raise UserError(
+                f"holds id {', '.join(map(str, wrong))} ({int(counts[wrong].sum())} pixels); "
+                f"expected 0..{len(self.names) - 1} ({self.names[0]} .. {self.names[-1]}), "
+                f"or {' or '.join(map(str, self._void_ids))} for void."
+            )
+        return np.take(self._table, pixels), Counter()
+
+
+class ColourLabels:
+    """Three channels; one 24-bit look-up table holds the id of every possible colour.
+
+    Raises:
+        UserError: two classes share a colour, or a colour is none
+    """
+
+    def __init__(self, names: Sequence[str], colours: Sequence[Colour]) -> None:
+        self.names = tuple(names)
+        self.colours = tuple(colours)
+        _refuse_bad_colours(self.names, self.colours)
+        self._table = np.full(1 << 24, VOID, np.uint8)
+        self._table[[_code(colour) for colour in colours]] = np.arange(len(colours), dtype=np.uint8)
+
+    def key(self) -> str:
+        """The colours and their ids."""
+        return repr(("colour", self.names, self.colours))
+
+    def decode(self, picture: Image) -> tuple[NDArray[np.uint8], Counter[str]]:
+        """Ids by colour; a colour of no class becomes VOID and is counted.
+
+        Raises:
+            UserError: the file holds no colours
+        """
+        if picture.mode not in ("RGB", "RGBA", "P"):
+            raise UserError(f"has mode {picture.mode}; expected RGB colours of the class file.")
+        packed = np.asarray(picture.convert("RGB")).astype(np.uint32)
+        codes = packed[..., 0] << 16 | packed[..., 1] << 8 | packed[..., 2]
+        ids = self._table[codes]
+        values, counts = np.unique(codes[ids == VOID], return_counts=True)
+        strange = {
+            _name(int(value)): int(count) for value, count in zip(values, counts, strict=True)
+        }
+        return ids, Counter(strange)
+
+
+def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Area average on the way down, linear on the way up; (H,W,3) to (h,w,3)."""
+    if image.shape[:2] == size:
+        return image
+    method = cv2.INTER_AREA if size[0] < image.shape[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=method), np.uint8)
+
+
+def resize_label(label: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Nearest pixel, the only resizing that invents no class; (H,W) to (h,w)."""
+    if label.shape == size:
+        return label
+    return np.asarray(
+        cv2.resize(label, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.uint8
+    )
+
+
+def _refuse_bad_colours(names: tuple[str, ...], colours: tuple[Colour, ...]) -> None:
+    for name, colour in zip(names, colours, strict=True):
+        if colours.count(colour) > 1 or not all(0 <= part <= 255 for part in colour):
+            raise UserError(
+                f"The class file gives {name} the colour {colour}; expected r g b from 0 to 255, "
+                "and no colour twice."
+            )
+
+
+def _code(colour: Colour) -> int:
+    red, green, blue = colour
+    return red << 16 | green << 8 | blue
+
+
+def _name(code: int) -> str:
+    return f"({code >> 16},{code >> 8 & 255},{code & 255})"

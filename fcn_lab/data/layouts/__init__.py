@@ -1,0 +1,32 @@
+"""Which data set lies in a folder, told by looking."""
+
+from pathlib import Path
+
+from fcn_lab.data.layouts import cambridge, fastai, kaggle, segnet
+from fcn_lab.data.layouts.layout import Layout, Look
+from fcn_lab.errors import UserError
+
+LOOKS: tuple[Look, ...] = (segnet.look, kaggle.look, fastai.look, cambridge.look)
+
+
+def recognise(root: Path) -> tuple[Path, Layout] | None:
+    """The data set in a folder or one folder below it, and where it lies.
+
+    Raises:
+        UserError: the folder holds two data sets, or a broken one
+    """
+    if not root.is_dir():
+        return None
+    children = (child for child in sorted(root.iterdir()) if child.is_dir())
+    found = _in(root) or [hit for child in children for hit in _in(child)]
+    if len(found) > 1:
+        places = ", ".join(f"{layout.title} in {place}" for place, layout in found)
+        raise UserError(
+            f"{root} holds more than one data set: {places}.\n"
+            "Type data.root= with the one you mean."
+        )
+    return found[0] if found else None
+
+
+def _in(folder: Path) -> list[tuple[Path, Layout]]:
+    return [(folder, layout) for look in LOOKS if (layout := look(folder)) is not None]

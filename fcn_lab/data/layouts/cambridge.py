@@ -1,0 +1,44 @@
+"""Cambridge's own release, without a split.
+
+Its ``701_StillsRaw_full/``, ``LabeledApproved_full/<frame>_L.png``, ``label_colors.txt``.
+"""
+
+from pathlib import Path
+
+from fcn_lab.data.classes import CAMVID32, Colour
+from fcn_lab.data.labels import ColourLabels
+from fcn_lab.data.layouts.layout import Layout, pair_up
+from fcn_lab.data.layouts.splits import by_name, ordered, segnet_title
+from fcn_lab.errors import UserError
+
+
+def look(root: Path) -> Layout | None:
+    """Recognised by its two folders; the split is SegNet's, told from the frame names."""
+    images, labels = root / "701_StillsRaw_full", root / "LabeledApproved_full"
+    if not images.is_dir() or not labels.is_dir():
+        return None
+    parts = by_name(pair_up(images, labels, "_L"))
+    if strange := parts.get(None):
+        raise UserError(
+            f"{strange[0].image} is no frame of CamVid's four drives, so it has no split here.\n"
+            "Remove it, or sort your own frames into train/ train_labels/ … and a class_dict.csv."
+        )
+    pairs = ordered(parts)
+    names, colours = _classes(root / "label_colors.txt")
+    return Layout("Cambridge release", ColourLabels(names, colours), pairs, segnet_title(pairs))
+
+
+def _classes(path: Path) -> tuple[list[str], list[Colour]]:
+    """The lines ``r g b name``.
+
+    The file is a separate download, and CamVid's colours are known without it.
+    """
+    if not path.is_file():
+        return list(CAMVID32), list(CAMVID32.values())
+    rows = [line.split() for line in path.read_text().splitlines() if line.strip()]
+    try:
+        return [row[3] for row in rows], [(int(row[0]), int(row[1]), int(row[2])) for row in rows]
+    except (ValueError, IndexError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}); expected lines such as: 64 128 64 Animal"
+        ) from error

@@ -1,0 +1,45 @@
+"""Kaggle's copy, with a split of its own.
+
+It has ``train/ train_labels/ … class_dict.csv`` (name,r,g,b), RGB labels ``<frame>_L.png``.
+"""
+
+import csv
+from pathlib import Path
+
+from fcn_lab.data.classes import Colour
+from fcn_lab.data.labels import ColourLabels
+from fcn_lab.data.layouts.layout import SPLITS, Layout, Pair, pair_up
+from fcn_lab.errors import UserError
+
+
+def look(root: Path) -> Layout | None:
+    """Recognised by ``class_dict.csv`` and ``train/`` beside ``train_labels/``."""
+    present = [
+        split for split in SPLITS if (root / split).is_dir() and (root / f"{split}_labels").is_dir()
+    ]
+    if "train" not in present or not (root / "class_dict.csv").is_file():
+        return None
+    names, colours = _classes(root / "class_dict.csv")
+    pairs = {split: _pairs(root, split) for split in present}
+    return Layout("Kaggle copy", ColourLabels(names, colours), pairs, "kaggle_split")
+
+
+def _pairs(root: Path, split: str) -> tuple[Pair, ...]:
+    """Labels end in ``_L`` as at Cambridge; sets of one's own often leave that out."""
+    labels = root / f"{split}_labels"
+    suffix = "_L" if any(labels.glob("*_L.png")) else ""
+    return pair_up(root / split, labels, suffix)
+
+
+def _classes(path: Path) -> tuple[list[str], list[Colour]]:
+    rows = list(
+        csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines(), skipinitialspace=True)
+    )
+    try:
+        names = [row["name"].strip() for row in rows]
+        colours = [(int(row["r"]), int(row["g"]), int(row["b"])) for row in rows]
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error!r}); expected the line name,r,g,b and one line a class."
+        ) from error
+    return names, colours

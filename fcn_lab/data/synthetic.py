@@ -1,0 +1,80 @@
+"""Street scenes as a data source."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fcn_lab.data.classes import CAMVID11
+from fcn_lab.data.draws import seed_of
+from fcn_lab.data.frames import Frames, require_split
+from fcn_lab.data.layouts.layout import SPLITS
+from fcn_lab.data.scenes.scene import render
+from fcn_lab.errors import UserError
+
+
+class Synthetic:
+    """Scenes with CamVid's 11 classes and palette, drawn in memory at the first use of a split.
+
+    A frame is a function of (seed, split, its number, size), so that a longer split begins with the
+    frames of a shorter one.
+
+    Args:
+        size: (H,W)
+        classes: 11; there are no others
+        train: frames of the train split
+        val: of the val split
+        test: of the test split
+        seed: of the scenes, apart from the seed of the training
+
+    Raises:
+        UserError: other classes, or sizes that are not positive
+    """
+
+    def __init__(
+        self,
+        size: Sequence[int] = (96, 128),
+        classes: int = 11,
+        train: int = 160,
+        val: int = 40,
+        test: int = 60,
+        seed: int = 0,
+    ) -> None:
+        if classes != len(CAMVID11):
+            raise UserError(
+                f"data.classes={classes}: synthetic scenes have 11; type data.classes=11."
+            )
+        if len(size) != 2 or min(size) < 1 or min(train, val, test) < 1:
+            raise UserError(
+                f"data.size={list(size)}, frames {train}, {val}, {test}: expected two sides and "
+                "three counts, all from 1 up."
+            )
+        self._size = (size[0], size[1])
+        self._counts = dict(zip(SPLITS, (train, val, test), strict=True))
+        self._seed = seed
+        self._drawn: dict[str, Frames] = {}
+        self.classes = tuple(CAMVID11)
+        self.palette = tuple(CAMVID11.values())
+        self.splits: tuple[str, ...] = SPLITS
+        self.protocol = f"synthetic11-{size[0]}x{size[1]}-void_ignored-seed{seed}_split"
+
+    def frames(self, split: str) -> Frames:
+        """One split; its frames are named ``<split>_<number>``."""
+        require_split(split, self.splits)
+        if split not in self._drawn:
+            self._drawn[split] = self._draw(split)
+        return self._drawn[split]
+
+    def describe(self) -> str:
+        """The counts and the protocol id."""
+        counts = ", ".join(f"{split} {count}" for split, count in self._counts.items())
+        drawn = f"Synthetic street scenes, drawn in memory: {counts}, {len(self.classes)} classes"
+        return f"{drawn}\nprotocol {self.protocol}"
+
+    def _draw(self, split: str) -> Frames:
+        count = self._counts[split]
+        images = np.empty((count, *self._size, 3), np.uint8)
+        labels = np.empty((count, *self._size), np.uint8)
+        for number in range(count):
+            rng = np.random.default_rng(seed_of(self._seed, SPLITS.index(split), number))
+            images[number], labels[number] = render(rng, self._size)
+        return Frames(images, labels, tuple(f"{split}_{number:04d}" for number in range(count)))

@@ -1,0 +1,198 @@
+"""Loaders over one data source. N H W: batch, rows, columns."""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict, Unpack
+
+import lightning as L
+import torch
+from torch.utils.data import DataLoader
+
+from fcn_lab.data.augment import UNCHANGED
+from fcn_lab.data.camvid import CamVid
+from fcn_lab.data.classes import Colour
+from fcn_lab.data.draws import seed_of
+from fcn_lab.data.frames import Augment, FrameDataset, Sample, Source, require_split
+from fcn_lab.data.sampling import EvalSampler, TrainSampler
+from fcn_lab.data.synthetic import Synthetic
+from fcn_lab.errors import UserError
+
+
+class CamVidDataModule(L.LightningDataModule):
+    """Batches ``{"image": (N,3,H,W) uint8, "label": (N,H,W) uint8, "index": (N,)}`` of one source.
+
+    Training batches are shuffled by (seed, epoch), sharded over ranks, augmented, whole. Evaluation
+    goes image by image and neither pads nor shuffles, so that a score depends on neither batch nor
+    rank. The trainer must not put its own samplers in (``use_distributed_sampler=False``). A run
+    that resumes inside an epoch goes on behind the batches that were done.
+
+    Args:
+        source: where the frames come from
+        augment: applied to training frames only
+        batch_size: per rank
+        num_workers: 0 decodes nothing and maps memory, which is fastest unless the augmentation is
+            heavy
+        split: what ``test_dataloader`` serves
+        seed: of order and augmentation
+
+    Raises:
+        UserError: the source has no such split, or fewer training frames than one batch over all
+            ranks
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        augment: Augment = UNCHANGED,
+        batch_size: int = 8,
+        num_workers: int = 0,
+        split: str = "test",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        require_split(split, source.splits)
+        self.source = source
+        self.split = split
+        self._augment = augment
+        self._batch_size = batch_size
+        self._num_workers = num_workers
+        self._seed = seed
+        self._resumed = (0, 0)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """K class names."""
+        return self.source.classes
+
+    @property
+    def palette(self) -> tuple[Colour, ...]:
+        """K colours for pictures."""
+        return self.source.palette
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return len(self.source.classes)
+
+    @property
+    def protocol(self) -> str:
+        """What every number of this data must carry."""
+        return self.source.protocol
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Shuffled, augmented, whole batches of this rank."""
+        frames = self.source.frames("train")
+        rank, world = self._place()
+        if len(frames) < self._batch_size * world:
+            raise UserError(
+                f"data.batch_size={self._batch_size} on {world} device(s) is more than the "
+                f"{len(frames)} training frames.\n"
+                f"Type data.batch_size={max(1, len(frames) // world)} or less."
+            )
+        sampler = TrainSampler(len(frames), self._batch_size, self._seed, rank, world)
+        sampler.resume(*self._resumed)
+        dataset = FrameDataset(frames, self._augment, self._seed)
+        return self._loader(dataset, sampler, self._batch_size)
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        """The val split, image by image."""
+        return self._eval_loader("val")
+
+    def test_dataloader(self) -> DataLoader[Sample]:
+        """The split chosen with ``split``, image by image."""
+        return self._eval_loader(self.split)
+
+    def predict_dataloader(self) -> DataLoader[Sample]:
+        """The split chosen with ``split``, image by image."""
+        return self._eval_loader(self.split)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Training batches done in all epochs, and how epochs are cut into batches."""
+        if self.trainer is None:
+            return {}
+        # The total, because the count within the epoch stands at its end until the next one begins.
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress.state_dict()
+        return {
+            "batches": int(progress["total"]["processed"]),
+            "per_epoch": int(self.trainer.num_training_batches),
+            "cut": self._cut(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on behind the batches that were done.
+
+        Raises:
+            UserError: the run stands inside an epoch that was cut into other batches
+        """
+        if not state_dict or state_dict["per_epoch"] == 0:
+            return
+        epoch, batches = divmod(state_dict["batches"], state_dict["per_epoch"])
+        if batches and state_dict["cut"] != self._cut():
+            (size, world), (now_size, now_world) = state_dict["cut"], self._cut()
+            raise UserError(
+                f"The run stopped inside epoch {epoch}, in batches of {size} on {world} device(s); "
+                f"it cannot go on in batches of {now_size} on {now_world}.\n"
+                f"Type data.batch_size={size} trainer.devices={world}."
+            )
+        self._resumed = (epoch, batches)
+
+    def _eval_loader(self, split: str) -> DataLoader[Sample]:
+        frames = self.source.frames(split)
+        sampler = EvalSampler(len(frames), *self._place())
+        return self._loader(FrameDataset(frames, UNCHANGED, self._seed), sampler, batch_size=1)
+
+    def _loader(
+        self, dataset: FrameDataset, sampler: TrainSampler | EvalSampler, batch_size: int
+    ) -> DataLoader[Sample]:
+        return DataLoader(
+            dataset,
+            batch_size=batch_size,
+            sampler=sampler,
+            num_workers=self._num_workers,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self._num_workers > 0,
+            # Without its own a loader draws from the global generator, and dropout would feel it.
+            generator=torch.Generator().manual_seed(seed_of(self._seed)),
+        )
+
+    def _place(self) -> tuple[int, int]:
+        """Rank and number of ranks."""
+        trainer = self.trainer
+        return (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
+
+    def _cut(self) -> list[int]:
+        return [self._batch_size, self._place()[1]]
+
+
+class Loading(TypedDict, total=False):
+    """Arguments of CamVidDataModule after its source."""
+
+    augment: Augment
+    batch_size: int
+    num_workers: int
+    split: str
+    seed: int
+
+
+def camvid(
+    root: str | None = None,
+    size: Sequence[int] | None = None,
+    classes: int = 11,
+    download: bool = False,
+    cache: str = ".cache/fcn_lab",
+    **loading: Unpack[Loading],
+) -> CamVidDataModule:
+    """``data=camvid``: arguments of CamVid, then those of CamVidDataModule."""
+    return CamVidDataModule(CamVid(root, size, classes, download, cache), **loading)
+
+
+def synthetic(
+    size: Sequence[int] = (96, 128),
+    classes: int = 11,
+    train: int = 160,
+    val: int = 40,
+    test: int = 60,
+    scenes: int = 0,
+    **loading: Unpack[Loading],
+) -> CamVidDataModule:
+    """``data=synthetic``: arguments of Synthetic, then those of CamVidDataModule."""
+    return CamVidDataModule(Synthetic(size, classes, train, val, test, scenes), **loading)

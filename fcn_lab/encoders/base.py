@@ -1,0 +1,82 @@
+"""The contract of every encoder.
+
+An encoder takes RGB in 0…1, (N, 3, H, W) with H and W multiples of 32, already normalised by its own ``normalize``,
+and gives ``Features``: five pools as the FCN paper defines them (after the pool, before the next convolution), the maps
+those pools were taken of, and the head (the paper's fc7) on pool5.
+
+    level           1       2       3       4       5
+    pools           /2      /4      /8      /16     /32     channels[0…4]
+    maps            /1      /2      /4      /8      /16     map_channels[0…4]
+    head                                            /32     head_channels
+
+Weights and the preprocessing that belongs to them are one object: ``normalize`` holds the mean and the spread the
+weights were trained with, and nothing else can be put in its place from outside.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LEVELS = 5
+STRIDE = 2**LEVELS
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Features(NamedTuple):
+    """What an encoder sees of one batch; index 0 is level 1."""
+
+    pools: list[Tensor]
+    maps: list[Tensor]
+    head: Tensor
+
+    def switches(self, level: int, channels: int = 1) -> Tensor:
+        """Where the pooling of a level (1…5) found its maxima: indices as of ``max_pool2d``, (N, 1 or C, h, w).
+
+        With one channel: in each 2×2 window the position of the largest channel mean, which serves any number of
+        score channels. With the map's own number of channels: a position for each.
+        """
+        before = self.maps[level - 1].detach()
+        if channels != before.shape[1]:
+            before = before.mean(1, keepdim=True)
+        indices: Tensor = F.max_pool2d(before.float(), 2, return_indices=True)[1]
+        return indices
+
+
+class Normalize(nn.Module):
+    """(x − mean) / std by channel, for RGB in 0…1."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: tuple[float, ...] = IMAGENET_MEAN, std: tuple[float, ...] = IMAGENET_STD) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, 3, H, W)."""
+        return (x - self.mean) / self.std
+
+
+class Encoder(nn.Module):
+    """Base of the encoders; see the contract at the top of this file."""
+
+    channels: tuple[int, ...]
+    map_channels: tuple[int, ...]
+    head_channels: int
+    normalize: nn.Module
+
+    def forward(self, x: Tensor) -> Features:
+        """Normalised images (N, 3, H, W), H and W multiples of 32 -> ``Features``."""
+        raise NotImplementedError
+
+
+def conv_bn_relu(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """A "same" convolution without bias, batch norm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )

@@ -1,0 +1,88 @@
+"""The small encoder, made for two CPU cores."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fcn_lab.encoders.base import Encoder, Features, Normalize, conv_bn_relu
+
+
+class TinyEncoder(Encoder):
+    """A stride-2 stem, then residual blocks and a 2×2 max pool at each of the strides 2, 4, 8 and 16.
+
+    Nothing but the stem works at full resolution: on a CPU the memory traffic there costs more than all the rest. So
+    pool1 is the stem's output, and the map it stands for is the image. The head sees the whole image by its mean.
+
+    Args:
+        widths: channels of the five pools.
+        depths: residual blocks before pool2, …, pool5.
+        head_width: channels of the head.
+        dropout: of whole channels, behind the head.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int] = (32, 32, 64, 128, 256),
+        depths: Sequence[int] = (1, 1, 2, 2),
+        head_width: int = 256,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.normalize = Normalize()
+        self.channels, self.map_channels, self.head_channels = tuple(widths), (3, *widths[1:]), head_width
+        self.stem = conv_bn_relu(3, widths[0], kernel=5, stride=2)
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                Residual(inputs, outputs), *(Residual(outputs, outputs) for _ in range(depth - 1))
+            )
+            for (inputs, outputs), depth in zip(pairwise(widths), depths, strict=True)
+        )
+        self.pool = nn.MaxPool2d(2)
+        self.head = ContextHead(widths[-1], head_width, dropout)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d) and layer.bias is None:
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Features:
+        """Normalised images (N, 3, H, W) -> pools, maps and head."""
+        maps, pools = [x], [self.stem(x)]
+        for stage in self.stages:
+            maps.append(stage(pools[-1]))
+            pools.append(self.pool(maps[-1]))
+        return Features(pools, maps, self.head(pools[-1]))
+
+
+class Residual(nn.Module):
+    """Two 3×3 convolutions and a way around them (He et al. 2016); starts as the way around alone."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv1 = conv_bn_relu(inputs, outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.around: nn.Module = nn.Identity()
+        if inputs != outputs:
+            self.around = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+        nn.init.zeros_(self.norm2.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C_in, H, W) -> (N, C_out, H, W)."""
+        return F.relu(self.norm2(self.conv2(self.conv1(x))) + self.around(x))
+
+
+class ContextHead(nn.Module):
+    """A 3×3 convolution plus the mean of the whole map (ParseNet, Liu et al. 2016), mixed by a 1×1 convolution."""
+
+    def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.local = conv_bn_relu(inputs, outputs)
+        self.context = nn.Sequential(nn.Conv2d(inputs, outputs, 1), nn.ReLU())
+        self.mix = conv_bn_relu(outputs, outputs, kernel=1)
+        self.dropout = nn.Dropout2d(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C_in, /32) -> (N, C_out, /32)."""
+        out: Tensor = self.dropout(self.mix(self.local(x) + self.context(x.mean((2, 3), keepdim=True))))
+        return out

@@ -1,0 +1,59 @@
+"""VGG-16 as the FCN paper uses it: five pools, and the classifier's fc6 and fc7 as convolutions."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import torchvision
+from torch import Tensor, nn
+
+from fcn_lab.encoders.base import Encoder, Features, Normalize
+from fcn_lab.encoders.weights import load_torchvision
+
+
+class VGG16Encoder(Encoder):
+    """torchvision's VGG-16 layers, cut behind each pool (Simonyan, Zisserman 2015; Long et al. 2015, section 4).
+
+    fc6 is a 7×7 convolution with padding 3 and fc7 a 1×1, each followed by ReLU and dropout.
+
+    Args:
+        builder: ``torchvision.models.vgg16`` or ``vgg16_bn``.
+        weights: "none" or "imagenet" (fetched once into torch's hub folder).
+        head_width: channels of fc6 and fc7; 4096 in the paper.
+        dropout: behind fc6 and fc7; 0.5 in the paper.
+
+    Raises:
+        UserError: where the weights are asked for and cannot be fetched, or for another word.
+    """
+
+    channels = (64, 128, 256, 512, 512)
+    map_channels = channels
+
+    def __init__(
+        self,
+        builder: Callable[..., torchvision.models.VGG] = torchvision.models.vgg16,
+        weights: str = "none",
+        head_width: int = 4096,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.normalize = Normalize()
+        self.head_channels = head_width
+        layers = load_torchvision(builder, weights).features
+        pools = [i for i, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
+        bounds = [-1, *pools]
+        self.stages = nn.ModuleList(layers[start + 1 : end] for start, end in pairwise(bounds))
+        self.pool = nn.MaxPool2d(2)
+        self.fc6 = nn.Sequential(nn.Conv2d(512, head_width, 7, padding=3), nn.ReLU(inplace=True), nn.Dropout(dropout))
+        self.fc7 = nn.Sequential(nn.Conv2d(head_width, head_width, 1), nn.ReLU(inplace=True), nn.Dropout(dropout))
+        for conv in (self.fc6[0], self.fc7[0]):
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+            nn.init.zeros_(conv.bias)
+
+    def forward(self, x: Tensor) -> Features:
+        """Normalised images (N, 3, H, W) -> pools, maps and fc7."""
+        pools, maps = [], []
+        for stage in self.stages:
+            maps.append(stage(x))
+            x = self.pool(maps[-1])
+            pools.append(x)
+        return Features(pools, maps, self.fc7(self.fc6(x)))

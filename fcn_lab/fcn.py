@@ -1,0 +1,89 @@
+"""The fully convolutional network: one class, one number.
+
+Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015 and PAMI 2017. The steps
+carry the names of the published nets; strides 32, 16 and 8 are the paper's, 4 and 2 go on in the same way.
+
+    stride 32   head ─ score_fr ───────────────────────────────────────────── upscore ×32
+    stride 16   head ─ score_fr ─ upscore2 ×2 ─ + score_pool4(pool4) ──────── upscore ×16
+    stride 8    …                 fuse_pool4 ─ upscore_pool4 ×2 ─ + score_pool3(pool3) ─ upscore ×8
+
+Legend: N batch, K classes, H W image size; /s means a map at stride s.
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+from fcn_lab.encoders.base import LEVELS, STRIDE, Encoder, Features
+from fcn_lab.errors import UserError
+from fcn_lab.geometry import crop_to, pad_to_multiple
+from fcn_lab.upsampling import Upsampling
+
+UpsamplingFactory = Callable[[int, int], Upsampling]
+
+
+class FCN(nn.Module):
+    """Scores at stride 32 climb to the image, and on the way take in the scores of finer pools.
+
+    Args:
+        encoder: where the pools and the head come from.
+        upsample: builds an operator from (channels, factor); one is built for every step.
+        num_classes: K.
+        stride: of the finest scores fused: 32 (none), 16 (pool4), 8 (pool3), 4 (pool2) or 2 (pool1).
+
+    Raises:
+        UserError: for another stride.
+    """
+
+    def __init__(self, encoder: Encoder, upsample: UpsamplingFactory, num_classes: int, stride: int) -> None:
+        super().__init__()
+        strides = [STRIDE >> skips for skips in range(LEVELS)]
+        if stride not in strides:
+            raise UserError(f"model.stride={stride}: expected one of {', '.join(map(str, strides))}")
+        self.encoder = encoder
+        self.score_fr = nn.Conv2d(encoder.head_channels, num_classes, 1)
+        self.skips: list[tuple[int, str]] = []  # (level fused, name of the climb to it), coarse first
+        climb = "upscore2"
+        for level in range(LEVELS - 1, stride.bit_length() - 2, -1):
+            self.add_module(climb, upsample(num_classes, 2))
+            self.add_module(f"score_pool{level}", score_pool(encoder.channels[level - 1], num_classes))
+            self.skips.append((level, climb))
+            climb = f"upscore_pool{level}"
+        self.upscore = upsample(num_classes, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W), for any H, W ≥ 1."""
+        features = self.encoder(pad_to_multiple(self.encoder.normalize(x), STRIDE))
+        score = self.score_fr(features.head)  # (N, K, /32)
+        finer = LEVELS
+        for level, climb in self.skips:
+            upscore = upsampled(getattr(self, climb), score, features, [level + 1])
+            score = self.fuse(upscore, getattr(self, f"score_pool{level}")(features.pools[level - 1]))  # /2^level
+            finer = level
+        score = full_precision(score)
+        return crop_to(upsampled(self.upscore, score, features, range(1, finer + 1)), x)
+
+    def fuse(self, upscore: Tensor, score_pool: Tensor) -> Tensor:
+        """The paper's fuse_pool: the sum, (N, K, /s) twice -> (N, K, /s)."""
+        return upscore + score_pool
+
+
+def score_pool(channels: int, num_classes: int) -> nn.Conv2d:
+    """The score layer of a skip; zero at the start, so that each net begins as the coarser one (section 4.3)."""
+    conv = nn.Conv2d(channels, num_classes, 1)
+    nn.init.zeros_(conv.weight)
+    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+    return conv
+
+
+def full_precision(score: Tensor) -> Tensor:
+    """Scores for the last climb and the loss: float32 at least, N C H W in memory, where softmax over C is fast."""
+    return score.to(torch.promote_types(score.dtype, torch.float32)).contiguous()
+
+
+def upsampled(operator: Upsampling, x: Tensor, features: Features, levels: Iterable[int]) -> Tensor:
+    """One climb, with the switches of the levels it climbs over where the operator looks at them."""
+    switches = [features.switches(level) for level in levels] if operator.uses_switches else None
+    out: Tensor = operator(x, switches)
+    return out

@@ -1,0 +1,97 @@
+"""What a command that reads a run (`run=`, `again=`) takes from it, and what from its own words."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from fcn_lab.config import finished, recorded, words
+from fcn_lab.errors import UserError
+
+# belongs to the command; everything else of `run=` is the recorded run's
+_OF_THE_COMMAND = (
+    *("task", "choices.task", "resume", "run", "again", "input", "output", "name", "group"),
+)
+_OF_A_REPETITION = ("again", "name", "group")
+
+
+def with_recorded_words(overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:
+    """The overrides behind the words of the run they read, so that plain keys find their nodes.
+
+    A recorded word that `folders` no longer have is left out: its nodes are recorded.
+    """
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    values = {
+        override.key_or_group: override.value()
+        for override in parsed
+        if not override.is_sweep_override()
+    }
+    folder = values.get("again") or values.get("run")
+    if not isinstance(folder, str):
+        return list(overrides)
+    given = {override.key_or_group for override in parsed}
+    skip = given if values.get("again") else given.union(_OF_THE_COMMAND)
+    known = words(folders)
+    before = [
+        f"{group}={word if isinstance(word, str) else _bracketed(word)}"
+        for group, word in recorded(Path(folder)).choices.items()
+        if word is not None and group not in skip and set(_list(word)) <= known.get(group, set())
+    ]
+    return [*before, *overrides]
+
+
+def inherit(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
+    """What a command runs: `config`, or the run it reads (`run=`, `again=`) under its overrides.
+
+    A word given on the command line replaces its whole group, a plain key itself; a word that is
+    the recorded one changes nothing.
+
+    Raises:
+        UserError: the run does not exist or has not finished, or `experiment=` is given on top.
+    """
+    folder = config.again or config.run
+    if folder is None:
+        return config
+    result = recorded(Path(folder))
+    if config.again is None and not finished(Path(folder)):
+        raise UserError(
+            f"run={folder} has not finished: it has no metrics.json.\n"
+            f"resume={folder} goes on with it."
+        )
+    before = dict(result.choices)
+    for key in _OF_A_REPETITION if config.again else _OF_THE_COMMAND:
+        _take(result, config, key)
+    known = words(folders)
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key = override.key_or_group
+        word: Any = override.value()
+        if key not in known:
+            _take(result, config, key)
+        elif _list(word) != _list(before.get(key)):
+            if key == "experiment":
+                raise UserError(f"experiment={word} cannot be laid over the recorded run {folder}")
+            for part in (key, f"choices.{key}", "words"):
+                _take(result, config, part)
+    return result
+
+
+def _take(result: DictConfig, config: DictConfig, key: str) -> None:
+    parent, _, name = key.rpartition(".")
+    node = OmegaConf.select(config, parent) if parent else config
+    with open_dict(result):
+        if not isinstance(node, DictConfig) or name not in node:
+            target = OmegaConf.select(result, parent) if parent else result
+            target.pop(name, None)
+            return
+        value = node._get_node(name)
+        OmegaConf.update(result, key, value, merge=False, force_add=True)
+
+
+def _list(word: Iterable[str] | None) -> list[str]:
+    return [word] if isinstance(word, str) else [str(item) for item in word or ()]
+
+
+def _bracketed(words: Sequence[str]) -> str:
+    return f"[{','.join(words)}]"

@@ -1,0 +1,1 @@
+"""Where a run's scores go besides its folder."""

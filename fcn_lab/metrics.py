@@ -1,0 +1,73 @@
+"""Scores from one confusion matrix over the whole set.
+
+Legend: K classes, n_ij pixels of class i predicted as class j, t_i = Σ_j n_ij pixels of class i.
+"""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+import torch
+from torch import Tensor
+
+VOID = 255
+
+
+class SplitScores(TypedDict):
+    """The scores of one split, all in 0…1; ``iou`` is None for a class absent from truth and prediction."""
+
+    pixel_accuracy: float
+    mean_accuracy: float
+    mean_iou: float
+    fw_iou: float
+    iou: dict[str, float | None]
+
+
+def confusion_matrices(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:
+    """One K×K matrix an image, rows truth, columns prediction; void pixels count nowhere.
+
+    Args:
+        prediction: labels 0…K−1, (N, H, W), any integer type.
+        target: labels 0…K−1 or ``VOID``, (N, H, W), any integer type.
+        num_classes: K.
+
+    Returns:
+        int64 (N, K, K).
+    """
+    n, cells = len(target), num_classes**2
+    pairs = target.long() * num_classes + prediction.long()  # (N, H, W)
+    cell = torch.where(target == VOID, cells, pairs).flatten(1)  # void goes to one more cell, cut off below
+    cell = cell + torch.arange(n, device=cell.device).unsqueeze(1) * (cells + 1)
+    counts = torch.bincount(cell.flatten(), minlength=n * (cells + 1)).view(n, cells + 1)
+    return counts[:, :cells].reshape(n, num_classes, num_classes)
+
+
+def scores(matrix: Tensor, classes: Sequence[str]) -> SplitScores:
+    """The four scores of Long, Shelhamer, Darrell 2015, section 5, and the IU of each class.
+
+    pixel accuracy Σ_i n_ii / Σ_i t_i; mean accuracy (1/K) Σ_i n_ii / t_i; IU_i = n_ii / (t_i + Σ_j n_ji − n_ii);
+    mean IU (1/K) Σ_i IU_i; frequency weighted IU Σ_i t_i IU_i / Σ_k t_k. A class absent from truth and prediction drops
+    out of the means; mean accuracy runs over the classes the truth has.
+
+    Args:
+        matrix: K×K, rows truth.
+        classes: the K names.
+    """
+    n = matrix.double()
+    hits, truth, union = n.diag(), n.sum(1), n.sum(0) + n.sum(1) - n.diag()
+    shown, present = truth > 0, union > 0
+    iou = hits[present] / union[present]
+    total = truth.sum().clamp(min=1)
+    return SplitScores(
+        pixel_accuracy=float(hits.sum() / total),
+        mean_accuracy=mean(hits[shown] / truth[shown]),
+        mean_iou=mean(iou),
+        fw_iou=float((truth[present] * iou).sum() / total),
+        iou={
+            name: float(hits[i] / union[i]) if present[i] else None for i, name in enumerate(classes)
+        },
+    )
+
+
+def mean(values: Tensor) -> float:
+    """The mean, and 0 of nothing."""
+    return float(values.mean()) if len(values) else 0.0

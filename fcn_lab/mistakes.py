@@ -1,0 +1,76 @@
+"""Hydra's and OmegaConf's errors in the user's words: which word, what was expected and meant."""
+
+import difflib
+from collections.abc import Iterable, Iterator
+
+from hydra.errors import MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str:
+    """A question to append, or nothing where no option is near."""
+    options = list(options)
+    near = difflib.get_close_matches(word, options, n=1) or [
+        option for option in options if option.rpartition(".")[2] == word.rpartition(".")[2]
+    ]
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def explain(error: BaseException) -> str:
+    """The error in one or two lines."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
+        group, _, word = error.missing_cfg_file.rpartition("/")
+        options = list(error.options or ())
+        if not options:
+            return f"{group}={word}: there is no such word" if group else _first_lines(str(error))
+        near = did_you_mean(word, options)
+        return f"{group}={word}: there is no such word.{near}\n{group}= takes {', '.join(options)}"
+    if isinstance(error, OverrideParseException):
+        reason = _first_lines(str(error.message), 1)
+        hint = "an override reads key=value; quote what has spaces or commas"
+        return f"{error.override}: cannot be read ({reason})\n{hint}"
+    if str(error).startswith("Ambiguous value for argument"):
+        argument = str(error).split("'")[1]
+        return f"{argument}: several values make a sweep, which starts with -m"
+    cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
+    if isinstance(cause, ConfigAttributeError | ConfigKeyError):
+        return _unknown_key(cause)
+    if isinstance(cause, OmegaConfBaseException):
+        return _first_lines(str(cause))
+    return _first_lines(str(error))
+
+
+def _unknown_key(error: OmegaConfBaseException) -> str:
+    key = str(error.full_key or error.key)
+    parent = error.parent_node
+    if not isinstance(parent, DictConfig):
+        return _first_lines(str(error))
+    root = parent._get_root()
+    assert isinstance(root, DictConfig)
+    place = "" if parent is root else str(parent._get_full_key(None))
+    siblings = [
+        f"{place}.{name}" if place else name
+        for name in map(str, parent)
+        if name not in ("_target_", "hydra", "choices")
+    ]
+    near = did_you_mean(key, siblings) or did_you_mean(key, _leaves(root))
+    names = ", ".join(sorted(name.rpartition(".")[2] for name in siblings))
+    return f"{key}: there is no such key.{near}\n{place or 'the top level'} has {names}"
+
+
+def _leaves(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    raw = OmegaConf.to_container(config, resolve=False) if not prefix else config
+    assert isinstance(raw, dict)
+    stack = [(str(key), value) for key, value in raw.items() if key not in ("hydra", "task")]
+    while stack:
+        key, value = stack.pop(0)
+        if isinstance(value, dict):
+            stack += [(f"{key}.{name}", inner) for name, inner in value.items()]
+        else:
+            yield key
+
+
+def _first_lines(text: str, count: int = 2) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return "\n".join(lines[:count])

@@ -1,0 +1,85 @@
+"""A trained network as a function from pictures to labels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fcn_lab.errors import UserError
+from fcn_lab.runfolder import RunFolder
+
+Pixels = NDArray[np.uint8]
+
+
+class Predictor:
+    """Labels pictures; the network brings its own preprocessing.
+
+    Args:
+        net: float RGB 0…1 (N,3,H,W) → scores (N,K,H,W).
+        classes: K names.
+        palette: K colours.
+        flip: average the class probabilities of picture and mirrored picture.
+        device: where to compute; None takes a GPU where there is one.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        classes: Sequence[str],
+        palette: Sequence[tuple[int, int, int]],
+        flip: bool = False,
+        device: str | torch.device | None = None,
+    ) -> None:
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.net = net.to(self.device).eval()
+        self.classes, self.palette, self.flip = tuple(classes), tuple(palette), flip
+
+    @torch.inference_mode()
+    def __call__(self, image: Pixels) -> Pixels:
+        """uint8 RGB (H,W,3) → labels (H,W), uint8.
+
+        Raises:
+            UserError: for an array of another shape or type.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise UserError(
+                f"a picture of shape {image.shape} and type {image.dtype}: expected uint8 (H, W, 3)"
+            )
+        batch = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
+        batch = batch.permute(2, 0, 1)[None].float() / 255  # (1,3,H,W)
+        result = self._scores(batch).max(1).indices[0]  # (H,W)
+        return result.to(torch.uint8).cpu().numpy()
+
+    def _scores(self, batch: Tensor) -> Tensor:
+        result: Tensor = self.net(batch)
+        if not self.flip:
+            return result
+        mirrored: Tensor = self.net(batch.flip(3)).flip(3)
+        return result.softmax(1) + mirrored.softmax(1)
+
+
+def load_weights(net: nn.Module, run: Path) -> nn.Module:
+    """Puts the best weights of a run into a network of the same configuration.
+
+    Raises:
+        UserError: where the run has none, or they belong to another network.
+    """
+    checkpoint = RunFolder(run).best
+    if not checkpoint.exists():
+        raise UserError(
+            f"run={run}: there is no {checkpoint.relative_to(run)}; "
+            "expected the folder of a training run"
+        )
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    try:
+        net.load_state_dict(
+            {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}
+        )
+    except RuntimeError as error:
+        raise UserError(
+            f"run={run}: its weights do not fit this network; drop model=, upsample= and encoder="
+        ) from error
+    return net

@@ -1,0 +1,163 @@
+"""A run's folder: what lies where, and how it gets there whole."""
+
+import csv
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "hydra-core",
+    "omegaconf",
+    "torchmetrics",
+    "segmentation-models-pytorch",
+    "albumentations",
+    "wandb",
+    "numpy",
+)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def env(self) -> Path:
+        """Versions, git state, device and command line."""
+        return self.path / "env.json"
+
+    @property
+    def history(self) -> Path:
+        """One row an epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def metrics(self) -> Path:
+        """The final scores; the run is done exactly when it exists."""
+        return self.path / "metrics.json"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint that scored best on val."""
+        return self.path / "checkpoints" / "best.ckpt"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint that a resume starts from."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def panels(self) -> Path:
+        """Pictures."""
+        return self.path / "panels"
+
+    def confusions(self, split: str) -> Path:
+        """The matrices of test or another final split, and those of val beside them."""
+        return self.path / ("confusions_val.npz" if split == "val" else "confusions.npz")
+
+    def write_metrics(self, metrics: Mapping[str, object]) -> None:
+        """Writes metrics.json in one piece."""
+        write_json(self.metrics, metrics)
+
+    def read_metrics(self) -> dict[str, Any]:
+        """The content of metrics.json."""
+        metrics: dict[str, Any] = json.loads(self.metrics.read_text())
+        return metrics
+
+    def read_history(self) -> list[dict[str, str]]:
+        """The rows of history.csv."""
+        with self.history.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    def write_confusions(
+        self, split: str, names: Sequence[str], matrices: NDArray[np.int64], classes: Sequence[str]
+    ) -> None:
+        """One matrix an image, (M,K,K) with rows truth, beside the M image names."""
+        np.savez_compressed(
+            self.confusions(split),
+            names=np.array(names),
+            matrices=matrices,
+            classes=np.array(classes),
+            split=split,
+        )
+
+    @property
+    def run_id(self) -> str:
+        """The same for every resume of a run and for no other run: of its place and config."""
+        if self.env.exists():
+            return str(json.loads(self.env.read_text())["run_id"])
+        config = self.config.read_bytes() if self.config.exists() else b""
+        return hashlib.sha256(str(self.path.resolve()).encode() + config).hexdigest()[:12]
+
+    def write_env(self, device: str) -> None:
+        """Writes env.json; a resume adds itself to the list `resumed` and leaves the rest."""
+        now = environment(device)
+        diff = git("diff", "HEAD")
+        if not self.env.exists():
+            write_json(self.env, {"run_id": self.run_id, **now})
+            if diff:
+                (self.path / "git.diff").write_text(diff)
+            return
+        first = json.loads(self.env.read_text())
+        first.setdefault("resumed", []).append(now)
+        write_json(self.env, first)
+        if diff:
+            (self.path / f"git.{len(first['resumed'])}.diff").write_text(diff)
+
+
+def environment(device: str) -> dict[str, object]:
+    """What a run's numbers may depend on besides its configuration."""
+    return {
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "git_commit": git("rev-parse", "HEAD").strip() or None,
+        "git_dirty": bool(git("status", "--porcelain")),
+        "command": sys.argv,
+    }
+
+
+def git(*command: str) -> str:
+    """Git's answer about the source tree, empty where that is no repository or git is absent."""
+    try:
+        done = subprocess.run(
+            ["git", *command],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except FileNotFoundError:
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Writes beside the place and then puts it there: a reader sees all or nothing."""
+    draft = path.with_suffix(".part")
+    draft.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(draft, path)

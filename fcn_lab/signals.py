@@ -1,0 +1,51 @@
+"""Ctrl-C and SIGTERM as a request to stop, and the exit status that tells it."""
+
+import os
+import signal
+from types import FrameType, TracebackType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(SystemExit):
+    """Ends the process as a shell expects, with 128 + signal: 130 for Ctrl-C, 143 for SIGTERM."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(128 + signum)
+        self.signum = signum
+
+
+class StopRequest:
+    """A context in which the first signal is only noted; the second kills at once.
+
+    Lightning puts handlers of its own in place whenever it starts a loop, so `install` is called
+    again behind it.
+    """
+
+    def __init__(self) -> None:
+        self.signum: int | None = None
+        self._before = {number: signal.getsignal(number) for number in SIGNALS}
+
+    def __enter__(self) -> "StopRequest":
+        self.install()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def install(self) -> None:
+        """Puts the handlers in place."""
+        for number in SIGNALS:
+            signal.signal(number, self._note)
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        if self.signum is not None:
+            signal.signal(signum, signal.SIG_DFL)
+            os.kill(os.getpid(), signum)
+        self.signum = signum

@@ -1,0 +1,81 @@
+"""task=evaluate: score the best weights of a run on one split, `data.split`."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from fcn_lab.callbacks.clock import Clock
+from fcn_lab.callbacks.pictures import Pictures
+from fcn_lab.callbacks.progress import progress
+from fcn_lab.callbacks.stop import StopOnSignal
+from fcn_lab.cost import cost
+from fcn_lab.datamodule import CamVidDataModule
+from fcn_lab.losses import CrossEntropy
+from fcn_lab.module import SegmentationModule
+from fcn_lab.optim import Constant, Optim
+from fcn_lab.predictor import load_weights
+from fcn_lab.runfolder import RunFolder
+from fcn_lab.signals import StopRequest
+from fcn_lab.tasks.scoring import image_size, say, score, tell
+from fcn_lab.trainer import Training, is_first_rank
+
+NOT_TRAINED = Optim(torch.optim.SGD, lr=1.0, schedule=Constant())
+
+
+class Evaluate:
+    """Scores a run again, on another split or with another `flip`, into a folder of its own.
+
+    Args:
+        run: the folder of the training run.
+        net: its network.
+        data: its data; `data.split` says what to score.
+        training: on what to compute.
+        words: model, upsample, encoder.
+        seed: the run's.
+        flip: average over image and mirror image.
+    """
+
+    def __init__(
+        self,
+        run: str | Path,
+        net: nn.Module,
+        data: CamVidDataModule,
+        training: Training,
+        words: Mapping[str, str],
+        seed: int = 0,
+        flip: bool = False,
+    ) -> None:
+        self.source, self.net, self.data, self.training = Path(run), net, data, training
+        self.words, self.seed, self.flip = words, seed, flip
+
+    def run(self, folder: Path) -> None:
+        """Leaves metrics.json, the confusion matrices and panels in `folder`.
+
+        Raises:
+            UserError: where the run has no weights, or others.
+        """
+        where, split, clock = RunFolder(folder), self.data.split, Clock()
+        load_weights(self.net, self.source)
+        if is_first_rank():
+            where.write_env(self.training.device_name)
+            say(self.data.source.describe())
+        spent = cost(self.net, *image_size(self.data.source.frames(split)))
+        module = SegmentationModule(
+            self.training.prepare(self.net), CrossEntropy(), NOT_TRAINED, self.data.classes,
+            self.seed, self.flip, self.training.memory_format,
+        )  # fmt: skip
+        pictures = Pictures(where, self.data.classes, self.data.palette, split)
+        with StopRequest() as request:
+            trainer = self.training.trainer(
+                where, (), [pictures, progress(clock), StopOnSignal(request)]
+            )
+            result = score(split, trainer, module, self.data, where)
+        if trainer.is_global_zero:
+            facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(spent)}
+            facts["seconds"] = round(clock.seconds, 1)
+            metrics = {"protocol": self.data.protocol, **facts, split: result.scores}
+            where.write_metrics(metrics)
+            tell({split: result.scores}, {"run": self.source, **facts, "folder": folder})

@@ -1,0 +1,72 @@
+"""task=profile: what a network costs, counted and timed."""
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.table import Table
+from torch import nn
+
+from fcn_lab.cost import cost
+from fcn_lab.errors import UserError
+from fcn_lab.runfolder import write_json
+from fcn_lab.tasks.scoring import readable, say
+
+
+@dataclass
+class Profile:
+    """Parameters, multiply-accumulates and the time of a forward pass for one image.
+
+    Args:
+        net: float RGB 0…1 (N,3,H,W) → scores (N,K,H,W).
+        size: H and W.
+        words: model, upsample, encoder.
+        repeats: timed passes; the median counts, after one that does not.
+    """
+
+    net: nn.Module
+    size: Sequence[int]
+    words: Mapping[str, str]
+    repeats: int = 5
+
+    def run(self, folder: Path) -> None:
+        """Prints a table and writes profile.json.
+
+        Raises:
+            UserError: for a size that is not two numbers.
+        """
+        if len(self.size) != 2 or min(self.size) < 1:
+            raise UserError(f"data.size={list(self.size)}: expected [height,width]")
+        height, width = self.size
+        spent = cost(self.net, height, width)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        facts = {
+            **self.words,
+            "size": [height, width],
+            "params": spent.params,
+            "macs": spent.macs,
+            "device": device,
+            "seconds_per_image": seconds(self.net.to(device).eval(), height, width, self.repeats),
+        }
+        write_json(folder / "profile.json", facts)
+        shown = Table(*facts)
+        shown.add_row(*map(readable, facts.values()))
+        say(shown)
+
+
+@torch.inference_mode()
+def seconds(net: nn.Module, height: int, width: int, repeats: int) -> float:
+    """Median time of a forward pass of one image, on the network's device."""
+    device = next(net.parameters()).device
+    image = torch.rand(1, 3, height, width, device=device)
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        net(image)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:])

@@ -1,0 +1,181 @@
+"""task=train: train, keep the best, score it once, and write metrics.json last."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+import yaml
+from lightning.pytorch.callbacks import Callback
+from torch import nn
+
+from fcn_lab.callbacks.checkpoints import BestAndLast
+from fcn_lab.callbacks.clock import Clock
+from fcn_lab.callbacks.history import History
+from fcn_lab.callbacks.pictures import Pictures
+from fcn_lab.callbacks.progress import progress
+from fcn_lab.callbacks.stop import StopOnSignal
+from fcn_lab.cost import cost
+from fcn_lab.data.balance import pixel_counts
+from fcn_lab.datamodule import CamVidDataModule
+from fcn_lab.errors import UserError
+from fcn_lab.loggers.base import Factory, RunInfo, RunLogger
+from fcn_lab.losses import Loss
+from fcn_lab.module import SegmentationModule
+from fcn_lab.optim import Optim
+from fcn_lab.predictor import load_weights
+from fcn_lab.runfolder import RunFolder
+from fcn_lab.signals import Stopped, StopRequest
+from fcn_lab.tasks.scoring import Scored, image_size, say, score, tell
+from fcn_lab.trainer import Training, is_first_rank
+
+
+@dataclass
+class Train:
+    """Trains `net` on `data`.
+
+    Args:
+        net: float RGB 0…1 (N,3,H,W) → scores (N,K,H,W).
+        data: train, val and test loaders.
+        loss: the loss.
+        optim: optimiser and schedule.
+        training: how long and on what.
+        words: model, upsample, encoder.
+        loggers: where scores go besides the folder.
+        seed: of every draw in training.
+        flip: score the average over image and mirror image.
+        resume: go on with the run that the folder holds.
+    """
+
+    net: nn.Module
+    data: CamVidDataModule
+    loss: Loss
+    optim: Optim
+    training: Training
+    words: Mapping[str, str]
+    loggers: Mapping[str, Factory] | None = field(default_factory=dict)
+    seed: int = 0
+    flip: bool = False
+    resume: bool = False
+
+    def run(self, folder: Path) -> None:
+        """Leaves a complete run in `folder`.
+
+        Raises:
+            UserError: the folder holds a run that is finished, or was not to be resumed.
+            Stopped: a signal came; the run can be resumed.
+        """
+        where, clock = RunFolder(folder), Clock()
+        if is_first_rank():
+            self._open(where)
+        height, width = image_size(self.data.source.frames("val"))
+        spent = cost(self.net, height, width)
+        with StopRequest() as request:
+            try:
+                with self._loggers(where) as loggers:
+                    module = self._module()
+                    self._fit(module, where, clock, request, loggers)
+                    scored = self._score(module, where, clock, request, loggers)
+            except Stopped:
+                if is_first_rank():
+                    say(f"stopped; go on with: python run.py resume={folder}")
+                raise
+        if is_first_rank():
+            facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(spent)}
+            facts["seconds"] = round(clock.seconds, 1)
+            splits = {split: result.scores for split, result in scored.items()}
+            where.write_metrics({"protocol": self.data.protocol, **facts, **splits})
+            tell(splits, {**facts, "folder": folder})
+
+    def _open(self, folder: RunFolder) -> None:
+        if folder.metrics.exists():
+            raise UserError(f"{folder.path}: this run is finished, its scores are in metrics.json")
+        if folder.last.exists() and not self.resume:
+            raise UserError(
+                f"{folder.path} holds a run already: go on with resume={folder.path}, "
+                "or choose another hydra.run.dir"
+            )
+        folder.last.parent.mkdir(parents=True, exist_ok=True)
+        folder.write_env(self.training.device_name)
+        say(self.data.source.describe())
+
+    def _module(self) -> SegmentationModule:
+        counts, shown = pixel_counts(self.data.source.frames("train"), self.data.num_classes)
+        self.loss.calibrate(torch.from_numpy(counts), torch.from_numpy(shown))
+        return SegmentationModule(
+            self.training.prepare(self.net),
+            self.loss,
+            self.optim,
+            self.data.classes,
+            self.seed,
+            self.flip,
+            self.training.memory_format,
+        )
+
+    def _fit(
+        self,
+        module: SegmentationModule,
+        folder: RunFolder,
+        clock: Clock,
+        request: StopRequest,
+        loggers: list[RunLogger],
+    ) -> None:
+        keep = BestAndLast(folder, self.training.patience)
+        callbacks = [
+            *self.training.averaging(),
+            clock,
+            self._pictures(folder),
+            History(folder, clock, self.data.classes),
+            progress(clock),
+            keep,
+            StopOnSignal(request, keep),
+        ]
+        trainer = self.training.trainer(folder, loggers, callbacks)
+        last = folder.last if folder.last.exists() else None
+        trainer.fit(module, self.data, ckpt_path=last, weights_only=True)
+
+    def _score(
+        self,
+        module: SegmentationModule,
+        folder: RunFolder,
+        clock: Clock,
+        request: StopRequest,
+        loggers: list[RunLogger],
+    ) -> dict[str, Scored]:
+        load_weights(module.net, folder.path)
+        callbacks = [self._pictures(folder), progress(clock), StopOnSignal(request)]
+        trainer = self.training.trainer(folder, loggers, callbacks)
+        scored = {
+            split: score(split, trainer, module, self.data, folder)
+            for split in dict.fromkeys(("val", self.data.split))
+        }
+        for logger in loggers:
+            logger.conclude(
+                {f"{s}/{name}": value for s, r in scored.items() for name, value in r.figures()},
+                {s: r.matrix for s, r in scored.items()},
+            )
+        return scored
+
+    def _pictures(self, folder: RunFolder) -> Callback:
+        return Pictures(folder, self.data.classes, self.data.palette, self.data.split)
+
+    @contextmanager
+    def _loggers(self, folder: RunFolder) -> Iterator[list[RunLogger]]:
+        config = yaml.safe_load(folder.config.read_text()) if folder.config.exists() else {}
+        run = RunInfo(
+            folder.path, folder.run_id, self.words, config, self.data.classes, self.data.palette
+        )
+        made: list[RunLogger] = []
+        status = 1
+        try:
+            for factory in (self.loggers or {}).values():
+                made.append(factory(run))
+            yield made
+            status = 0
+        except Stopped as stopped:
+            status = 128 + stopped.signum
+            raise
+        finally:
+            for logger in made:
+                logger.close(status)

@@ -1,0 +1,217 @@
+"""The trainer: what `trainer=` words choose, checked before anything is built with it."""
+
+import os
+import shutil
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import lightning as L
+import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.callbacks import Callback, Checkpoint, EMAWeightAveraging, ProgressBar
+from lightning.pytorch.loggers import Logger
+from torch import nn
+
+from fcn_lab.errors import UserError
+from fcn_lab.runfolder import RunFolder
+
+ACCELERATORS = ("auto", "cpu", "gpu", "mps")
+STRATEGIES = (
+    "auto",
+    "ddp",
+    "ddp_find_unused_parameters_true",
+)  # those that start each rank as a process of its own
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long, on what and how exactly to train.
+
+    Args:
+        max_epochs: passes over the training set.
+        accelerator: "auto" takes a GPU where there is one.
+        devices: processes on a CPU, GPUs elsewhere.
+        strategy: "auto" is one process for one device and "ddp" for several.
+        num_nodes: machines.
+        precision: of the arithmetic.
+        gradient_clip_val: largest norm of the gradient.
+        channels_last: memory format of weights and images.
+        compile: torch.compile the network.
+        ema_decay: average the weights with it, and score and keep the average.
+        patience: stop after so many validations without a better mean IU.
+        val_every: epochs from validation to validation.
+        deterministic: on a GPU, torch's deterministic kernels where there are any; a CPU repeats
+            itself anyway.
+
+    Raises:
+        UserError: for a value outside its range, or for a device that is not here.
+    """
+
+    max_epochs: int = 60
+    accelerator: str = "auto"
+    devices: int = 1
+    strategy: str = "auto"
+    num_nodes: int = 1
+    precision: str = "32-true"
+    gradient_clip_val: float | None = None
+    channels_last: bool = False
+    compile: bool = False
+    ema_decay: float | None = None
+    patience: int | None = None
+    val_every: int = 1
+    deterministic: bool = True
+
+    def __post_init__(self) -> None:
+        one_of("accelerator", self.accelerator, ACCELERATORS)
+        one_of("strategy", self.strategy, STRATEGIES)
+        one_of("precision", self.precision, PRECISIONS)
+        for name in ("max_epochs", "devices", "num_nodes", "val_every", "patience"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise UserError(f"trainer.{name}={value}: expected 1 or more")
+        if self.val_every > self.max_epochs:
+            raise UserError(
+                f"trainer.val_every={self.val_every}: expected at most "
+                f"trainer.max_epochs={self.max_epochs}, "
+                "else no epoch is ever scored"
+            )
+        if self.gradient_clip_val is not None and self.gradient_clip_val <= 0:
+            raise UserError(
+                f"trainer.gradient_clip_val={self.gradient_clip_val}: "
+                "expected a number above 0, or null"
+            )
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise UserError(
+                f"trainer.ema_decay={self.ema_decay}: expected a number between 0 and 1, or null"
+            )
+        self._check_devices()
+
+    def _check_devices(self) -> None:
+        if self.accelerator == "gpu" and not torch.cuda.is_available():
+            raise UserError(
+                "trainer.accelerator=gpu: torch sees no GPU here, "
+                "type trainer.accelerator=cpu or auto"
+            )
+        if self.accelerator == "mps" and not torch.backends.mps.is_available():
+            raise UserError(
+                "trainer.accelerator=mps: there is no Apple GPU here, "
+                "type trainer.accelerator=cpu or auto"
+            )
+        present = {"cuda": torch.cuda.device_count(), "mps": 1}.get(self.device, self.devices)
+        if self.devices > present:
+            raise UserError(
+                f"trainer.devices={self.devices}: there are {present} here, "
+                f"type trainer.devices={present}"
+            )
+        if (
+            self.compile
+            and self.device == "cpu"
+            and shutil.which(os.environ.get("CXX", "g++")) is None
+        ):
+            raise UserError(
+                "trainer.compile=true: no C++ compiler found, "
+                "install g++ or type trainer.compile=false"
+            )
+
+    @property
+    def device(self) -> str:
+        """Where it computes: "cuda", "mps" or "cpu"."""
+        if self.accelerator in ("auto", "gpu") and torch.cuda.is_available():
+            return "cuda"
+        return (
+            "mps"
+            if self.accelerator in ("auto", "mps") and torch.backends.mps.is_available()
+            else "cpu"
+        )
+
+    @property
+    def device_name(self) -> str:
+        """The device and how many of it, for people."""
+        name = torch.cuda.get_device_name() if self.device == "cuda" else self.device
+        return f"{self.devices * self.num_nodes} x {name}"
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """Of weights and images."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+    def prepare(self, net: nn.Module) -> nn.Module:
+        """The network in this memory format and, on demand, compiled; its state keeps its names."""
+        net = net.to(memory_format=self.memory_format)
+        if self.compile:
+            net.compile()
+        return net
+
+    def averaging(self) -> list[Callback]:
+        """The averaging of the weights, if any."""
+        return [EMAWeightAveraging(decay=self.ema_decay)] if self.ema_decay is not None else []
+
+    def trainer(
+        self, folder: RunFolder, loggers: Sequence[Logger] = (), callbacks: Sequence[Callback] = ()
+    ) -> L.Trainer:
+        """A trainer that writes nothing on its own: the callbacks do."""
+        # Lightning looks for the place in the epoch at the loader; the data module keeps it
+        warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
+        return L.Trainer(
+            max_epochs=self.max_epochs,
+            accelerator="cuda" if self.device == "cuda" else self.device,
+            devices=self.devices,
+            strategy=self.strategy,
+            num_nodes=self.num_nodes,
+            precision=self.precision,  # type: ignore[arg-type]
+            gradient_clip_val=self.gradient_clip_val,
+            check_val_every_n_epoch=self.val_every,
+            deterministic="warn" if self.deterministic and self.device == "cuda" else False,
+            default_root_dir=folder.path,
+            logger=list(loggers) or False,
+            callbacks=[WorldSize(self.devices * self.num_nodes), *callbacks],
+            plugins=[LightningEnvironment()] if in_one_slurm_task() else None,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+            use_distributed_sampler=False,  # the data module's own samplers neither pad nor repeat
+            enable_model_summary=False,
+            enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
+            enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
+        )
+
+
+def one_of(name: str, value: str, options: Sequence[str]) -> None:
+    """Refuses a value that is not an option.
+
+    Raises:
+        UserError: with the options.
+    """
+    if value not in options:
+        raise UserError(f"trainer.{name}={value}: expected one of {', '.join(options)}")
+
+
+def is_first_rank() -> bool:
+    """Whether this process is the one that writes, known before any trainer is."""
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def in_one_slurm_task() -> bool:
+    """Slurm's one task: Lightning would take its world for 1, whatever devices are asked for."""
+    return os.environ.get("SLURM_NTASKS") == "1"
+
+
+class WorldSize(Callback):
+    """Refuses to train on fewer processes than were asked for."""
+
+    def __init__(self, expected: int) -> None:
+        self.expected = expected
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Compares.
+
+        Raises:
+            UserError: where they differ.
+        """
+        if trainer.world_size != self.expected:
+            raise UserError(
+                f"trainer.devices x trainer.num_nodes = {self.expected}, but "
+                f"{trainer.world_size} processes were started: under Slurm ask for as many tasks "
+                "(ntasks-per-node = trainer.devices)"
+            )

@@ -1,0 +1,104 @@
+"""``python -m fcn_lab.worker RUN_DIR/config.yaml [--resume]``: runs one frozen config.
+
+Exit status: 0 done, 1 failed (traceback in RUN_DIR/error.txt), 2 a user's mistake, 130 and 143
+stopped by SIGINT and SIGTERM. Under ``trainer.strategy=ddp`` Lightning starts the further ranks
+with this very command.
+"""
+
+import inspect
+import logging
+import os
+import random
+import signal
+import sys
+import traceback
+import warnings
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from omegaconf import OmegaConf
+
+from fcn_lab.checks import build, locate
+from fcn_lab.errors import UserError
+from fcn_lab.signals import Stopped
+
+# of each the reason: what a user can neither change nor act upon
+QUIET_WARNINGS = (
+    r".*isinstance\(treespec, LeafSpec\).*",  # Lightning 2.6 against torch 2.15's pytree
+    r".*srun.*",  # Lightning's hint wherever Slurm's client is installed
+    r".*does not have many workers.*",  # the data lie in memory: workers would cost, not help
+)
+QUIET_LOGGERS = (
+    "lightning.pytorch",  # device lines, and tips to install Lightning's other products
+    "lightning.fabric",  # the same, a second time
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the task of the config named first and gives the exit status."""
+    path = Path(arguments[0])
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        run(path, resume="--resume" in arguments[1:])
+    except UserError as error:
+        print(f"fcn-lab: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except Exception:
+        traceback.print_exc()
+        _keep_traceback(path.parent)
+        return 1
+    return 0
+
+
+def run(path: Path, resume: bool = False) -> None:
+    """Checks, seeds, builds and runs the task of one frozen config.
+
+    Raises:
+        UserError: a value that a constructor does not take, or what the task itself refuses.
+    """
+    for message in QUIET_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+    config: Any = OmegaConf.to_container(OmegaConf.load(path))
+    task, links = config["task"], config.get("links", {})
+    if resume:
+        if "resume" not in inspect.signature(locate(task["_target_"], "task")).parameters:
+            raise UserError(
+                f"resume={path.parent}: it holds no training run, and only one of those can go on"
+            )
+        task["resume"] = True
+    _seed(config["seed"])
+    try:
+        built = build(task, "task", links)
+    except UserError:
+        _keep_traceback(path.parent)
+        raise
+    for name in QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(
+            logging.WARNING
+        )  # here, because Lightning sets it when it is imported
+    built.run(path.parent)
+
+
+def _seed(seed: int) -> None:
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def _keep_traceback(folder: Path) -> None:
+    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        (folder / "error.txt").write_text(traceback.format_exc())
+
+
+def _stop(signum: int, frame: FrameType | None) -> NoReturn:
+    raise Stopped(signum)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,41 @@
+"""Every architecture of segmentation-models-pytorch, at any input size."""
+
+import segmentation_models_pytorch as smp
+from torch import Tensor, nn
+
+from fcn_lab.encoders.base import STRIDE
+from fcn_lab.encoders.smp import preprocessing
+from fcn_lab.encoders.weights import check_word, fetched
+from fcn_lab.errors import UserError
+from fcn_lab.geometry import crop_to, pad_to_multiple
+
+
+class SmpModel(nn.Module):
+    """A whole network of the zoo; it brings its own encoder and decoder, so ``upsample=`` has no say in it.
+
+    Args:
+        num_classes: K.
+        arch: unet, unetplusplus, fpn, pspnet, deeplabv3plus, … as ``smp.create_model`` names them.
+        encoder_name: as ``smp.encoders.get_encoder_names()`` lists them.
+        encoder_weights: "none" or "imagenet".
+
+    Raises:
+        UserError: for unknown words, and for weights that cannot be fetched.
+    """
+
+    def __init__(
+        self, num_classes: int, arch: str = "unet", encoder_name: str = "resnet18", encoder_weights: str = "none"
+    ) -> None:
+        super().__init__()
+        word = "imagenet" if check_word(encoder_weights) else None
+        self.normalize = preprocessing(encoder_name, word)
+        try:
+            self.net = fetched(
+                lambda: smp.create_model(arch, encoder_name, encoder_weights=word, classes=num_classes), encoder_name
+            )
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise UserError(f"model.arch={arch} model.encoder_name={encoder_name}: {error}") from error
+
+    def forward(self, x: Tensor) -> Tensor:
+        """RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W), for any H, W ≥ 1."""
+        return crop_to(self.net(pad_to_multiple(self.normalize(x), STRIDE)), x)

@@ -1,0 +1,106 @@
+"""A command line that stops before it becomes a worker, and a task that needs no torch."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+import yaml
+
+from fcn_lab import cli
+
+STUB = '''
+import json, os, sys, time
+from pathlib import Path
+
+class Task:
+    def __init__(self, kind: str, seed: int, count: int = 1, resume: bool = False) -> None:
+        if count < 0:
+            raise ValueError(f"count={count}: expected 0 or more")
+        self.kind, self.resume = kind, resume
+
+    def run(self, folder: Path) -> None:
+        siblings = sorted(p.parent.name for p in folder.parent.glob("*/config.yaml"))
+        facts = {"pid": os.getpid(), "argv": sys.argv, "siblings": siblings, "resume": self.resume}
+        (folder / "facts.json").write_text(json.dumps(facts))
+        if self.kind == "fail":
+            raise RuntimeError("went wrong")
+        if self.kind == "refuse":
+            from fcn_lab.errors import UserError
+            raise UserError("this is not for me")
+        if self.kind == "sleep":
+            print("asleep", flush=True)
+            time.sleep(60)
+        (folder / "metrics.json").write_text(json.dumps({"test": {"mean_iou": 0.25}, "params": 7}))
+'''
+WORD = {"_target_": "stub.Task", "kind": "work", "seed": "${seed}", "count": 1}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How one command line ended."""
+
+    status: int
+    out: str
+    err: str
+    command: Sequence[str]  # of the worker it became; empty where it became none
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.command[3]).parent
+
+    @property
+    def config(self) -> dict[str, Any]:
+        config: dict[str, Any] = yaml.safe_load((self.folder / "config.yaml").read_text())
+        return config
+
+
+TypeLine = Callable[..., Ended]
+
+
+class Became(SystemExit):
+    """Stands for the process being replaced."""
+
+
+@pytest.fixture
+def type_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> TypeLine:
+    """`type_line("model=fcn8s", ...)` in an empty folder."""
+    became: list[Sequence[str]] = []
+
+    def replace(path: str, command: Sequence[str], environment: dict[str, str]) -> NoReturn:
+        became.append(command)
+        raise Became(0)
+
+    monkeypatch.setattr("os.execve", replace)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "")
+    monkeypatch.setenv("FCN_LAB_COMMAND", "")
+
+    def run(*arguments: str) -> Ended:
+        became.clear()
+        monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
+        status: int | str | None = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            status = stop.code
+        out, err = capfd.readouterr()
+        assert isinstance(status, int)
+        return Ended(status, out, err, became[0] if became else ())
+
+    return run
+
+
+@pytest.fixture
+def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The argument that adds the word task=stub, whose task does as `task.kind` says."""
+    (tmp_path / "stub.py").write_text(STUB)
+    word = tmp_path / "own" / "task" / "stub.yaml"
+    word.parent.mkdir(parents=True)
+    word.write_text(yaml.safe_dump(WORD))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return f"--config-dir={tmp_path / 'own'}"

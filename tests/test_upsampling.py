@@ -1,0 +1,208 @@
+"""The operators against each other, against torch's own, and against the papers' formulas."""
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fcn_lab.errors import UserError
+from fcn_lab.upsampling import (
+    BedOfNails,
+    Bilinear,
+    MaxUnpool,
+    Nearest,
+    TransposedConv,
+    UpConv,
+    Upsampling,
+    bilinear_kernel,
+)
+
+OPERATORS = (TransposedConv, Bilinear, Nearest, MaxUnpool, BedOfNails, UpConv)
+FACTORS = (2, 4, 8, 32)
+
+
+@pytest.fixture
+def x() -> Tensor:
+    return torch.randn(2, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+def switches_of(finest: Tensor, levels: int) -> list[Tensor]:
+    """The pooling positions of `levels` max pools of `finest`, fine first."""
+    found = []
+    for _ in range(levels):
+        finest, indices = F.max_pool2d(finest, 2, return_indices=True)
+        found.append(indices)
+    return found
+
+
+def random_switches(x: Tensor, factor: int, channels: int) -> list[Tensor]:
+    n, _, h, w = x.shape
+    finest = torch.randn(n, channels, h * factor, w * factor, generator=torch.Generator().manual_seed(1))
+    return switches_of(finest, factor.bit_length() - 1)
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+@pytest.mark.parametrize("refine", ["none", "conv"])
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_every_operator_multiplies_the_size_and_keeps_the_channels(
+    operator: type[Upsampling], refine: str, factor: int, x: Tensor
+) -> None:
+    y = operator(3, factor, refine=refine).double()(x, random_switches(x, factor, 1))
+    assert y.shape == (2, 3, 4 * factor, 5 * factor)
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+def test_nails_keep_each_value_at_its_corner_and_zeros_elsewhere(factor: int, x: Tensor) -> None:
+    y = BedOfNails(3, factor)(x)
+    assert torch.equal(y[..., ::factor, ::factor], x)
+    assert int((y != 0).sum()) == x.numel()
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+def test_nearest_is_nails_blurred_by_a_box(factor: int, x: Tensor) -> None:
+    box = torch.ones(3, 1, factor, factor, dtype=x.dtype)
+    nails = F.pad(BedOfNails(3, factor)(x), (factor - 1, 0, factor - 1, 0))
+    torch.testing.assert_close(Nearest(3, factor)(x), F.conv2d(nails, box, groups=3))
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+def test_bilinear_inside_the_image_is_nails_blurred_by_the_triangle(factor: int, x: Tensor) -> None:
+    triangle = bilinear_kernel(factor).double().expand(3, 1, -1, -1)
+    reach, half = 2 * factor - 1, factor // 2
+    blurred = F.conv2d(F.pad(BedOfNails(3, factor)(x), [reach] * 4), triangle, groups=3)
+    aligned = blurred[..., half : half + 4 * factor, half : half + 5 * factor]
+    inside = (..., slice(half, -half), slice(half, -half))
+    torch.testing.assert_close(Bilinear(3, factor)(x)[inside], aligned[inside])
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+def test_transposed_convolution_starts_as_bilinear_inside_the_image(factor: int, x: Tensor) -> None:
+    inside = (..., slice(factor // 2, -(factor // 2)), slice(factor // 2, -(factor // 2)))
+    torch.testing.assert_close(TransposedConv(3, factor).double()(x)[inside], Bilinear(3, factor)(x)[inside])
+
+
+def test_one_kernel_a_class_and_the_dense_kernel_start_alike(x: Tensor) -> None:
+    torch.testing.assert_close(TransposedConv(3, 4, groups=1).double()(x), TransposedConv(3, 4).double()(x))
+
+
+def test_a_frozen_transposed_convolution_has_nothing_to_train() -> None:
+    assert not any(p.requires_grad for p in TransposedConv(3, 4, trainable=False).parameters())
+    assert all(p.requires_grad for p in TransposedConv(3, 4).parameters())
+
+
+def test_up_convolution_starts_close_to_nearest_and_never_overlaps(x: Tensor) -> None:
+    operator = UpConv(3, 4).double()
+    own = operator.steps[0].weight[range(3), range(3)]
+    assert torch.equal(own, torch.ones_like(own))
+    moved = x.clone()
+    moved[..., 1, 2] += 1
+    changed = (operator(moved) != operator(x)).any(1)[0].nonzero()
+    assert changed.min(0).values.tolist() == [4, 8]
+    assert changed.max(0).values.tolist() == [7, 11]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("factor", FACTORS)
+def test_unpooling_is_torchs_own_level_by_level(factor: int, channels: int, x: Tensor) -> None:
+    switches = random_switches(x, factor, channels)
+    expected = x
+    for indices in reversed(switches):
+        expected = F.max_unpool2d(expected, indices.expand(-1, 3, -1, -1).contiguous(), 2)
+    assert torch.equal(MaxUnpool(3, factor)(x, switches), expected)
+
+
+def test_unpooling_gives_back_the_maxima_it_was_pooled_from() -> None:
+    image = torch.rand(2, 3, 8, 12)
+    pooled, indices = F.max_pool2d(image, 2, return_indices=True)
+    unpooled = MaxUnpool(3, 2)(pooled, indices)
+    assert torch.equal(unpooled[unpooled != 0], image[unpooled != 0])
+    assert torch.equal(F.max_pool2d(unpooled, 2), pooled)
+
+
+def test_unpooling_with_switches_at_the_corners_is_the_bed_of_nails(x: Tensor) -> None:
+    ramp = -torch.arange(32.0 * 40).view(1, 1, 32, 40).expand(2, -1, -1, -1)  # largest at each upper left
+    assert torch.equal(MaxUnpool(3, 8)(x, switches_of(ramp, 3)), BedOfNails(3, 8)(x))
+
+
+def test_unpooling_takes_its_levels_in_any_order(x: Tensor) -> None:
+    switches = random_switches(x, 8, 1)
+    assert torch.equal(MaxUnpool(3, 8)(x, switches), MaxUnpool(3, 8)(x, switches[::-1]))
+
+
+def test_unpooling_without_the_right_switches_is_a_user_error(x: Tensor) -> None:
+    with pytest.raises(UserError, match="climbs 3 pooling level"):
+        MaxUnpool(3, 8)(x)
+    with pytest.raises(UserError, match="sizes must agree"):
+        MaxUnpool(3, 2)(x, torch.zeros(2, 1, 3, 5, dtype=torch.long))
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_refined_operators_start_by_keeping_a_constant_where_no_border_interferes(
+    operator: Callable[..., Upsampling],
+) -> None:
+    """Before its small random start, a refinement keeps what is dense and fills what is sparse."""
+    built = operator(2, 4, refine="conv")
+    for blur in built.blurs:
+        off_diagonal = ~torch.eye(2, dtype=torch.bool)
+        with torch.no_grad():
+            blur.weight[off_diagonal] = 0
+    if operator is UpConv:
+        for step in built.steps:
+            with torch.no_grad():
+                step.weight[~torch.eye(2, dtype=torch.bool)] = 0
+    ones = torch.ones(1, 2, 8, 8)
+    corner = switches_of(-torch.arange(32.0 * 32).view(1, 1, 32, 32), 2)
+    middle = built(ones, corner)[..., 12:20, 12:20]
+    torch.testing.assert_close(middle, torch.ones_like(middle))
+
+
+def test_all_refined_operators_have_equal_capacity_up_to_their_own_kernels() -> None:
+    counts = {op: sum(p.numel() for p in op(11, 8, refine="conv").parameters()) for op in OPERATORS}
+    shared = 3 * 11 * 11 * 9
+    own = {TransposedConv: 3 * 11 * 16, UpConv: 3 * 11 * 11 * 4}
+    assert counts == {op: shared + own.get(op, 0) for op in OPERATORS}
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (partial(Nearest, 3, 6), "factor 6: expected a power of two"),
+        (partial(Nearest, 3, 1), "factor 1: expected a power of two"),
+        (partial(Nearest, 3, 2, "dense"), "refine=dense: expected one of none, conv"),
+        (partial(TransposedConv, 3, 2, groups=2), "groups=2: expected a divisor of the 3"),
+    ],
+)
+def test_impossible_operators_are_refused_in_the_users_words(build: Callable[[], Upsampling], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        build()
+
+
+def test_the_worked_example_of_a_transposed_convolution() -> None:
+    """Stride 1: every input value stamps the kernel, overlaps add."""
+    image = torch.tensor([[55.0, 52.0], [57.0, 50.0]]).view(1, 1, 2, 2)
+    kernel = torch.tensor([[1.0, 2.0, 1.0], [2.0, 2.0, 2.0], [1.0, 1.0, 2.0]]).view(1, 1, 3, 3)
+    expected = [[55, 162, 159, 52], [167, 378, 371, 154], [169, 321, 376, 204], [57, 107, 164, 100]]
+    stamped = torch.zeros(4, 4)
+    for i in range(2):
+        for j in range(2):
+            stamped[i : i + 3, j : j + 3] += image[0, 0, i, j] * kernel[0, 0]
+    assert stamped.tolist() == expected
+    assert F.conv_transpose2d(image, kernel)[0, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+def test_the_bilinear_kernel_is_a_partition_of_unity(factor: int) -> None:
+    """Each output pixel of an endless image is covered by weights that add to one."""
+    kernel = bilinear_kernel(factor)
+    folded = kernel.view(2, factor, 2, factor).sum((0, 2))
+    torch.testing.assert_close(folded, torch.ones(factor, factor))
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_operators_hand_gradients_back(operator: type[Upsampling], x: Tensor) -> None:
+    x.requires_grad_()
+    switches = random_switches(x, 4, 1)
+    assert torch.autograd.gradcheck(operator(3, 4).double(), (x, switches))
