@@ -49,7 +49,7 @@ def create_model(
     words = {"model": model, "upsample": upsample, "encoder": encoder}
     try:
         with _ONE_AT_A_TIME:
-            config = _compose([f"{group}={word}" for group, word in words.items()])
+            config = compose([f"{group}={word}" for group, word in words.items()])
             for key, value in {"data.classes": num_classes, **overrides}.items():
                 OmegaConf.update(config, key, value)
             node = OmegaConf.to_container(config.model, resolve=True)
@@ -88,7 +88,8 @@ def _classes(folder: Path, number: int) -> tuple[str, ...]:
     )
 
 
-def _compose(overrides: list[str]) -> DictConfig:
+def compose(overrides: list[str]) -> DictConfig:
+    """The config of these words, without a command line."""
     # not Hydra's compose API: its global initialisation may be held by a caller's own application
     version.setbase("1.3")
     loader = ConfigLoaderImpl(config_search_path=create_config_search_path(str(conf_folder())))

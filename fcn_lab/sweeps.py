@@ -24,6 +24,11 @@ COLUMNS = (
 )
 
 
+# glibc hands every large tensor back to the system at once and faults its pages in again at the next
+# step: measured here, 15 % of a training step on a CPU. Other C libraries do not look at these words.
+KEEP_PAGES = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
+
+
 class SweepFailed(Exception):
     """At least one cell failed; the table has said which."""
 
@@ -38,7 +43,7 @@ def worker_environment() -> dict[str, str]:
     environment = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
     package = str(Path(__file__).resolve().parent.parent)
     paths = [package, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
-    return {**environment, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+    return {**KEEP_PAGES, **environment, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
 
 
 @dataclass

@@ -3,16 +3,17 @@
 import os
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import lightning as L
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from lightning.pytorch.callbacks import Callback, Checkpoint, EMAWeightAveraging, ProgressBar
+from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar, WeightAveraging
 from lightning.pytorch.loggers import Logger
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from fcn_lab.errors import UserError
 from fcn_lab.runfolder import RunFolder
@@ -145,8 +146,10 @@ class Training:
         return net
 
     def averaging(self) -> list[Callback]:
-        """The averaging of the weights, if any."""
-        return [EMAWeightAveraging(decay=self.ema_decay)] if self.ema_decay is not None else []
+        """The averaging of the weights and of batch norm's statistics, if any."""
+        if self.ema_decay is None:
+            return []
+        return [WeightAveraging(use_buffers=True, multi_avg_fn=warmed_average(self.ema_decay))]
 
     def trainer(
         self, folder: RunFolder, loggers: Sequence[Logger] = (), callbacks: Sequence[Callback] = ()
@@ -154,6 +157,8 @@ class Training:
         """A trainer that writes nothing on its own: the callbacks do."""
         # Lightning looks for the place in the epoch at the loader; the data module keeps it
         warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
+        # every rank computes the scores from the gathered matrices
+        warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
         return L.Trainer(
             max_epochs=self.max_epochs,
             accelerator="cuda" if self.device == "cuda" else self.device,
@@ -215,3 +220,16 @@ class WorldSize(Callback):
                 f"{trainer.world_size} processes were started: under Slurm ask for as many tasks "
                 "(ntasks-per-node = trainer.devices)"
             )
+
+
+def warmed_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+    """Exponential average whose memory grows with the steps n taken: min(decay, (1 + n)/(10 + n)).
+
+    With the full decay from the first step on, the random start would weigh in for thousands of steps.
+    """
+
+    def average(means: list[Tensor], current: list[Tensor], averaged: Tensor | int) -> None:
+        steps = int(averaged)
+        get_ema_multi_avg_fn(min(decay, (1 + steps) / (10 + steps)))(means, current, averaged)
+
+    return average

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from segmentation_models_pytorch import losses as smp_losses
 from torch import Tensor
 
 from fcn_lab.errors import UserError
@@ -62,6 +63,15 @@ def test_dice_of_a_sure_and_right_answer_is_zero_and_of_a_wrong_one_is_one() -> 
     right = F.one_hot(target, 2).movedim(-1, 1) * 100.0
     assert Dice()(right, target).item() == pytest.approx(0, abs=1e-5)
     assert Dice()(right.flip(1), target).item() == pytest.approx(1, abs=1e-5)
+
+
+def test_dice_is_that_of_segmentation_models(case: tuple[Tensor, Tensor]) -> None:
+    scores, target = case
+    mine, theirs = scores.clone().requires_grad_(), scores.clone().requires_grad_()
+    target[target == 3] = 0  # a class the batch does not show
+    ours, oracle = Dice()(mine, target), smp_losses.DiceLoss("multiclass", ignore_index=VOID)(theirs, target)
+    torch.testing.assert_close(ours, oracle)
+    torch.testing.assert_close(*torch.autograd.grad(ours, mine), *torch.autograd.grad(oracle, theirs))
 
 
 def test_focal_with_gamma_zero_is_binary_cross_entropy_class_by_class(case: tuple[Tensor, Tensor]) -> None:

@@ -16,7 +16,7 @@ class StopOnSignal(Checkpoint):
 
     Inside an epoch that is behind a training batch, whose checkpoint is written first; behind an
     epoch's last batch and during its validation it is the end of the epoch; while scoring, with
-    training complete, it is at once. A callback of the checkpoint kind, so that it runs behind
+    training complete, it is at once (several ranks finish val). A callback of the checkpoint kind, so that it runs behind
     those that average weights, write rows or save.
     """
 
@@ -43,11 +43,19 @@ class StopOnSignal(Checkpoint):
             raise Stopped(signum)
 
     def on_validation_batch_end(self, trainer: L.Trainer, *rest: Any) -> None:  # noqa: ANN401
-        if trainer.state.fn != TrainerFn.FITTING and (signum := self._agreed(trainer)):
-            raise Stopped(signum)
+        self._scored(trainer)
 
     def on_test_batch_end(self, trainer: L.Trainer, *rest: Any) -> None:  # noqa: ANN401
-        if signum := self._agreed(trainer):
+        self._scored(trainer)
+
+    def _scored(self, trainer: L.Trainer) -> None:
+        # ranks score different numbers of images, so that several of them cannot ask each other here
+        alone = trainer.world_size == 1 and trainer.state.fn != TrainerFn.FITTING
+        if alone and self.request.signum is not None:
+            raise Stopped(self.request.signum)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.state.fn != TrainerFn.FITTING and (signum := self._agreed(trainer)):
             raise Stopped(signum)
 
     def _agreed(self, trainer: L.Trainer) -> int | None:

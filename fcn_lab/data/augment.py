@@ -2,8 +2,8 @@
 
 The only file that knows albumentations (2.0.8, the last MIT release). H W: rows and columns.
 
-Shared signature: ``augment(image, label, seed) -> (image, label)``, (H,W,3) and (H,W) uint8, sizes
-unchanged. All that is drawn is a function of the seed.
+Shared signature: ``augment(image, label, seed) -> (image, label)``, (H,W,3) and (H,W) uint8, all of
+one size. All that is drawn is a function of the seed.
 """
 
 import random
@@ -41,6 +41,7 @@ class Augmentation:
     Attributes:
         scale: smallest and largest zoom; below 1 the frame is set at random into the mean colour,
             labelled void
+        crop: rows and columns cut out of the scaled frame; None keeps the frame's size
         flip: probability of mirroring left and right
         gamma: smallest and largest exponent
         brightness: largest shift, as a part of the full range
@@ -52,6 +53,7 @@ class Augmentation:
     """
 
     scale: tuple[float, float] = (1.0, 1.0)
+    crop: tuple[int, int] | None = None
     flip: float = 0.5
     gamma: tuple[float, float] = (1.0, 1.0)
     brightness: float = 0.0
@@ -87,10 +89,10 @@ class Augmentation:
     def _geometry(self, shape: tuple[int, ...]) -> "list[BasicTransform]":
         import albumentations as A
 
-        rows, columns = shape
+        rows, columns = self.crop or shape
         smallest, largest = self.scale
         flip = A.HorizontalFlip(p=self.flip)
-        if smallest == largest == 1:
+        if smallest == largest == 1 and self.crop is None:
             return [flip]
         return [
             A.RandomScale(

@@ -94,9 +94,8 @@ def _receive_once(url: str, part: Path) -> None:
         if have and error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return
         raise
-    with response, part.open("ab") as file:
-        if response.status != HTTPStatus.PARTIAL_CONTENT:
-            file.truncate(0)
+    resumed = response.status == HTTPStatus.PARTIAL_CONTENT
+    with response, part.open("ab" if resumed else "wb") as file:
         start = file.tell()
         shutil.copyfileobj(response, file, _CHUNK)
         received, expected = file.tell() - start, response.headers.get("Content-Length")

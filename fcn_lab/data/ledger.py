@@ -48,7 +48,7 @@ class Ledger:
     def _known(self) -> dict[str, Entry]:
         try:
             loaded = json.loads(self.path.read_text())
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return {}
         return {
             name: (int(size), int(time), str(digest))

@@ -66,12 +66,12 @@ def packed(split: str, pairs: Sequence[Pair], recipe: Recipe, cache: Path) -> Fr
     except OSError as error:
         raise UserError(
             f"Cannot keep the packed frames in {folder} ({error.strerror}).\n"
-            "Type data.cache= with another folder."
+            "Type +data.cache= with another folder."
         ) from error
     if opened is None:
         raise UserError(
             f"{folder} does not read back as written; is the disk sound?\n"
-            "Type data.cache= with another folder."
+            "Type +data.cache= with another folder."
         )
     frames, manifest = opened
     if manifest.strange:

@@ -17,7 +17,7 @@ from fcn_lab.errors import UserError
 
 
 def open_picture(path: Path) -> Image.Image:
-    """A decoded picture whose every chunk was checked; Pillow alone decodes past a flipped bit.
+    """A decoded picture whose every chunk was checked; Pillow alone decodes past some flipped bits.
 
     Raises:
         UserError: the file is truncated or corrupt

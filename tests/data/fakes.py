@@ -44,7 +44,9 @@ def segnet(
         for name in names:
             save(root / split / f"{name}.png", picture(name, size))
             save(root / f"{split}annot" / f"{name}.png", ids(name, 12, size))
-        lines = [f"/SegNet/CamVid/{split}/{n}.png /SegNet/CamVid/{split}annot/{n}.png" for n in names]
+        lines = [
+            f"/SegNet/CamVid/{split}/{n}.png /SegNet/CamVid/{split}annot/{n}.png" for n in names
+        ]
         (root / f"{split}.txt").write_text("\n".join(lines) + "\n")
     return root
 

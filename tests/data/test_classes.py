@@ -53,7 +53,7 @@ def test_a_number_of_classes_that_the_labels_do_not_hold_is_refused_with_the_opt
 
 
 def test_eleven_class_labels_refuse_thirty_two_and_name_the_releases_that_have_them() -> None:
-    with pytest.raises(UserError, match="hold 11 classes.*\n.*Kaggle, fast.ai or Cambridge"):
+    with pytest.raises(UserError, match=r"hold 11 classes.*\n.*Kaggle, fast\.ai or Cambridge"):
         choose(32, list(CAMVID11), list(CAMVID11.values()), "camvid")
 
 

@@ -49,7 +49,7 @@ def paint_pole(board: Board, rng: np.random.Generator) -> None:
     """A thin pole: with a lamp on an arm, with a traffic sign, with traffic lights, or bare."""
     metal = tone(rng, METAL)
     height = rng.choice([2.6, 3.2, 5.5, 7.0]) * rng.uniform(0.9, 1.1)
-    half = board.at_least(rng.uniform(0.09, 0.16)) / 2
+    half = board.at_least(rng.uniform(0.12, 0.22), 1.6) / 2
     board.bar(-half, 0, half, height, "Pole", metal)
     if height > 4.5:
         if rng.random() < 0.7:
@@ -66,7 +66,7 @@ def paint_pole(board: Board, rng: np.random.Generator) -> None:
 
 def _paint_plate(board: Board, height: float, rng: np.random.Generator) -> None:
     colour, edge = tone(rng, SIGNS), tone(rng, SIGNS)
-    radius = rng.uniform(0.3, 0.5)
+    radius = rng.uniform(0.4, 0.65)
     corners = int(rng.choice([3, 4, 24]))
     turn = np.pi / 2 if corners == 3 else np.pi / 4
     angles = turn + np.arange(corners) * 2 * np.pi / corners
@@ -77,7 +77,7 @@ def _paint_plate(board: Board, height: float, rng: np.random.Generator) -> None:
 
 def _paint_traffic_light(board: Board, height: float, rng: np.random.Generator) -> None:
     board.bar(
-        -0.2, height - 1.0, 0.2, height, "SignSymbol", tone(rng, [(35, 38, 40), (60, 60, 30)], 8)
+        -0.25, height - 1.1, 0.25, height, "SignSymbol", tone(rng, [(35, 38, 40), (60, 60, 30)], 8)
     )
     lit = rng.integers(3)
     for place, lamp in enumerate(((200, 40, 30), (220, 160, 30), (40, 190, 90))):
@@ -178,7 +178,7 @@ def paint_bin(board: Board, rng: np.random.Generator) -> None:
 def _paint_person(
     board: Board, lean: float, hips: float, size: float, class_name: str, clothes: Tone
 ) -> None:
-    """Trunk, arms and head above the hips."""
+    """Trunk and head above the hips."""
     half = board.at_least(0.46 * size, 1.2) / 2
     shoulders = hips + 0.58 * size
     board.shape(

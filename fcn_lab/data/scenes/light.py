@@ -40,7 +40,7 @@ def photograph(sheet: Pixels, horizon: float, rng: np.random.Generator) -> Pixel
     light *= np.linspace(
         1 - slope, 1 + slope, columns, dtype=np.float32
     )  # the sun stands to one side
-    exposure = rng.uniform(0.55, 1.25)
+    exposure = rng.uniform(0.6, 1.25)
     cast = exposure * (1 + rng.uniform(-0.12, 0.12, 3).astype(np.float32))
     lit = np.clip(sheet[..., :3] / np.float32(255) * light[..., None] * cast, 0, 1)
     lit = lit ** np.float32(rng.uniform(0.75, 1.35))

@@ -59,13 +59,13 @@ def render(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Pixels, Pix
 def _cast(rng: np.random.Generator) -> list[tuple[float, float, Actor]]:
     """Who stands where, as (x, z, actor)."""
     where: list[tuple[Actor, int, tuple[float, float], tuple[float, float]]] = [
-        (paint_tree, rng.poisson(2.5), (4.6, 6.2), (9, 45)),
-        (paint_pole, rng.poisson(5), (3.9, 5.0), (5, 26)),
-        (paint_car, rng.poisson(1.6), (2.6, 3.2), (6, 35)),
-        (paint_car, rng.poisson(1.3), (1.2, 1.9), (8, 45)),
-        (paint_pedestrian, rng.poisson(3.5), (4.0, 6.0), (5, 26)),
-        (paint_pedestrian, rng.poisson(0.4), (0.2, 3.0), (7, 20)),
-        (paint_bicyclist, rng.poisson(1.0), (1.5, 3.2), (5, 22)),
+        (paint_tree, rng.poisson(2.5), (4.6, 6.2), (8, 40)),
+        (paint_pole, rng.poisson(4.5), (3.9, 5.2), (4.5, 20)),
+        (paint_car, rng.poisson(1.6), (2.6, 3.2), (5.5, 28)),
+        (paint_car, rng.poisson(1.3), (1.2, 1.9), (7, 35)),
+        (paint_pedestrian, rng.poisson(3.5), (3.9, 5.8), (4, 18)),
+        (paint_pedestrian, rng.poisson(0.5), (0.2, 3.0), (5, 16)),
+        (paint_bicyclist, rng.poisson(1.2), (1.5, 3.2), (4.5, 16)),
         (paint_bin, rng.poisson(0.4), (4.2, 5.5), (6, 20)),
     ]
     return [

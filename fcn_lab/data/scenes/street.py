@@ -110,5 +110,5 @@ def camera_over(rows: int, columns: int, rng: np.random.Generator) -> Camera:
         focal=columns * rng.uniform(0.75, 1.0),
         horizon=rows * rng.uniform(0.40, 0.52),
         centre=columns * rng.uniform(0.38, 0.62),
-        height=rng.uniform(1.2, 1.9),
+        height=rng.uniform(1.5, 2.3),
     )

