@@ -1,9 +1,10 @@
 # `make help` lists the targets. TORCH=cpu (make setup TORCH=cpu) installs torch's small CPU build where there is no GPU.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-TORCH ?=
-PYTHON ?=
 BIN := .venv/bin
+# what .venv was set up with stays: `make test` after `make setup TORCH=cpu` keeps the CPU build
+TORCH ?= $(patsubst .venv/.set-up-%,%,$(wildcard .venv/.set-up-*))
+PYTHON ?=
 UV := $(BIN)/uv
 STAMP := .venv/.set-up$(if $(TORCH),-$(TORCH))
 

@@ -48,7 +48,7 @@ class Predictor:
             raise UserError(
                 f"a picture of shape {image.shape} and type {image.dtype}: expected uint8 (H, W, 3)"
             )
-        batch = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
+        batch = torch.from_numpy(np.array(image, order="C")).to(self.device)
         batch = batch.permute(2, 0, 1)[None].float() / 255  # (1,3,H,W)
         result = self._scores(batch).max(1).indices[0]  # (H,W)
         return result.to(torch.uint8).cpu().numpy()

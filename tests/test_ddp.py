@@ -2,13 +2,13 @@
 
 import multiprocessing
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from tiny import SIZES, Squares, make_train
 from torch import Tensor
 
@@ -18,14 +18,7 @@ from fcn_lab.optim import Constant, Optim
 from fcn_lab.runfolder import RunFolder
 from fcn_lab.tasks.evaluate import Evaluate
 
-CLONE = Path(__file__).parents[1]
 WORLDS = (1, 2, 3)
-SCRIPT = """
-import sys
-from pathlib import Path
-from tiny import make_train
-make_train({"max_epochs": 1, "devices": 2, "strategy": "ddp"}).run(Path(sys.argv[1]))
-"""
 
 
 def score_share(rank: int, world: int, folder: Path) -> None:
@@ -47,16 +40,29 @@ def score_share(rank: int, world: int, folder: Path) -> None:
         dist.destroy_process_group()
 
 
-def scored(world: int, folder: Path) -> Iterator[tuple[Tensor, Tensor]]:
-    """What each rank ends with."""
-    folder.mkdir()
+def train_share(rank: int, world: int, folder: Path) -> None:
+    """One rank of a run, as Lightning finds itself in a process that it has started."""
+    os.environ |= {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": str(world)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": (folder / "port").read_text()}
+    rank_zero_only.rank = rank  # type: ignore[attr-defined]
+    make_train({"max_epochs": 2, "devices": world, "strategy": "ddp"}).run(folder)
+
+
+def start(share: Callable[[int, int, Path], None], world: int, folder: Path) -> None:
+    """Runs it in forked processes, which need not import everything again."""
     fork = multiprocessing.get_context("fork")
-    ranks = [fork.Process(target=score_share, args=(rank, world, folder)) for rank in range(world)]
+    ranks = [fork.Process(target=share, args=(rank, world, folder)) for rank in range(world)]
     for process in ranks:
         process.start()
     for process in ranks:
         process.join(60)
         assert process.exitcode == 0
+
+
+def scored(world: int, folder: Path) -> Iterator[tuple[Tensor, Tensor]]:
+    """What each rank ends with."""
+    folder.mkdir()
+    start(score_share, world, folder)
     for rank in range(world):
         matrices, losses = torch.load(folder / f"{rank}.pt", weights_only=True)
         yield matrices, losses
@@ -74,19 +80,14 @@ def test_scores_are_the_same_to_the_last_bit_on_any_number_of_ranks(tmp_path: Pa
 
 
 def test_two_ranks_leave_one_run_whose_scores_one_rank_repeats(tmp_path: Path) -> None:
-    script, folder = tmp_path / "train.py", tmp_path / "run"
-    script.write_text(SCRIPT)
+    folder = tmp_path / "run"
     folder.mkdir()
-    paths = os.pathsep.join((str(CLONE), str(CLONE / "tests")))
-    subprocess.run(
-        [sys.executable, script, folder],
-        env={**os.environ, "PYTHONPATH": paths},
-        check=True,
-        capture_output=True,
-        timeout=110,
-    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        (folder / "port").write_text(str(free.getsockname()[1]))
+    start(train_share, 2, folder)
     metrics = RunFolder(folder).read_metrics()
-    assert len(RunFolder(folder).read_history()) == 1
+    assert [row["epoch"] for row in RunFolder(folder).read_history()] == ["0", "1"]
     task = make_train()
     for split in ("val", "test"):
         task.data.split = split

@@ -79,9 +79,8 @@ class Augmentation:
         """The pipeline for frames of one size."""
         import albumentations as A
 
-        cv2.setNumThreads(
-            0
-        )  # workers are the parallelism; OpenCV's threads under them only fight for the cores
+        # Loader workers are the parallelism; OpenCV's threads under them only fight for the cores.
+        cv2.setNumThreads(0)
         pipeline = A.Compose([*self._geometry(shape), *self._colour()])
         self._pipelines[shape] = pipeline
         return pipeline

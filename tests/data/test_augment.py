@@ -48,6 +48,14 @@ def test_sizes_stay_and_labels_are_never_mixed(name: str) -> None:
         assert set(np.unique(label)) <= {0, 10, VOID}
 
 
+def test_a_crop_has_its_own_size_and_is_padded_where_the_frame_is_smaller() -> None:
+    for crop in ((32, 40), (64, 40)):
+        augment = Augmentation(crop=crop)
+        image, label = augment(IMAGE, LABEL, 7)
+        assert (image.shape, label.shape) == ((*crop, 3), crop)
+        assert (label == VOID).sum() == max(0, crop[0] - 48) * crop[1]
+
+
 def test_what_zooming_out_uncovers_is_void() -> None:
     image, label = Augmentation(scale=(0.5, 0.5), flip=0)(IMAGE, LABEL, 0)
     assert (label != VOID).sum() == LABEL.size // 4

@@ -82,14 +82,8 @@ def _paint_traffic_light(board: Board, height: float, rng: np.random.Generator) 
     lit = rng.integers(3)
     for place, lamp in enumerate(((200, 40, 30), (220, 160, 30), (40, 190, 90))):
         strength = 1.0 if place == lit else 0.3
-        board.disc(
-            0,
-            height - 0.2 - 0.3 * place,
-            0.11,
-            0.11,
-            "SignSymbol",
-            np.asarray(lamp, np.float64) * strength,
-        )
+        glow = np.asarray(lamp, np.float64) * strength
+        board.disc(0, height - 0.2 - 0.3 * place, 0.11, 0.11, "SignSymbol", glow)
 
 
 def paint_car(board: Board, rng: np.random.Generator) -> None:
@@ -106,21 +100,8 @@ def paint_car(board: Board, rng: np.random.Generator) -> None:
     waist = height * 0.58
     board.bar(-half, 0.22, half, waist, "Car", lacquer)
     inset = 0.06 if tall else 0.2
-    board.shape(
-        [(-half, waist), (half, waist), (half - inset, height), (inset - half, height)],
-        "Car",
-        lacquer * 0.9,
-    )
-    board.shape(
-        [
-            (0.1 - half, waist),
-            (half - 0.1, waist),
-            (half - inset - 0.1, height * 0.93),
-            (inset + 0.1 - half, height * 0.93),
-        ],
-        "Car",
-        glass,
-    )
+    board.taper((0, half, waist), (0, half - inset, height), "Car", lacquer * 0.9)
+    board.taper((0, half - 0.1, waist), (0, half - inset - 0.1, height * 0.93), "Car", glass)
     lamp = tone(rng, [(210, 40, 30), (240, 235, 215)], 8)
     for u in (-half + 0.05, half - 0.3):
         board.bar(u, waist - 0.22, u + 0.25, waist - 0.06, "Car", lamp)
@@ -135,16 +116,7 @@ def paint_pedestrian(board: Board, rng: np.random.Generator) -> None:
     stride = rng.uniform(0.0, 0.22) * size
     thick = board.at_least(0.14 * size, 0.7)
     for foot in (-stride, stride):
-        board.shape(
-            [
-                (-thick / 2, 0.88 * size),
-                (thick / 2, 0.88 * size),
-                (foot + thick / 2, 0),
-                (foot - thick / 2, 0),
-            ],
-            "Pedestrian",
-            legs,
-        )
+        board.taper((foot, thick / 2, 0), (0, thick / 2, 0.88 * size), "Pedestrian", legs)
 
 
 def paint_bicyclist(board: Board, rng: np.random.Generator) -> None:
@@ -181,22 +153,6 @@ def _paint_person(
     """Trunk and head above the hips."""
     half = board.at_least(0.46 * size, 1.2) / 2
     shoulders = hips + 0.58 * size
-    board.shape(
-        [
-            (-half * 0.8, hips - 0.05),
-            (half * 0.8, hips - 0.05),
-            (half + lean, shoulders),
-            (lean - half, shoulders),
-        ],
-        class_name,
-        clothes,
-    )
-    skin = SKIN[int(clothes.sum()) % len(SKIN)]
-    board.disc(
-        lean,
-        shoulders + 0.14 * size,
-        0.11 * size,
-        0.15 * size,
-        class_name,
-        np.asarray(skin, np.float64),
-    )
+    board.taper((0, half * 0.8, hips - 0.05), (lean, half, shoulders), class_name, clothes)
+    skin = np.asarray(SKIN[int(clothes.sum()) % len(SKIN)], np.float64)
+    board.disc(lean, shoulders + 0.14 * size, 0.11 * size, 0.15 * size, class_name, skin)

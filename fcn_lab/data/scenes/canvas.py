@@ -114,6 +114,23 @@ class Board:
         """Fill an upright rectangle."""
         self.shape([(left, low), (right, low), (right, high), (left, high)], class_name, tone)
 
+    def taper(
+        self,
+        low: tuple[float, float, float],
+        high: tuple[float, float, float],
+        class_name: str,
+        tone: Tone,
+    ) -> None:
+        """Fill between two level edges, each given as (middle u, half width, v)."""
+        (u, half, v), (top_u, top_half, top_v) = low, high
+        corners = [
+            (u - half, v),
+            (u + half, v),
+            (top_u + top_half, top_v),
+            (top_u - top_half, top_v),
+        ]
+        self.shape(corners, class_name, tone)
+
     def disc(
         self, u: float, v: float, radius_u: float, radius_v: float, class_name: str, tone: Tone
     ) -> None:
