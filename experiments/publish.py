@@ -1,7 +1,7 @@
-"""Writes a finished run's figures into the pages that quote them: python experiments/publish.py RUN_DIR STUDY.
+"""Writes a finished run into the pages that quote it: python experiments/publish.py RUN_DIR STUDY.
 
-Keeps the run's metrics.json, env.json, config.yaml and history.csv in experiments/STUDY/, and replaces what stands
-between ``<!-- figures STUDY -->`` and ``<!-- end -->`` in README.md and in experiments/STUDY/README.md.
+Keeps the run's metrics.json, config.yaml and history.csv in experiments/STUDY/, and replaces what
+stands between ``<!-- figures STUDY -->`` and ``<!-- end -->`` in README.md and in the study's own.
 """
 
 import csv
@@ -25,33 +25,52 @@ def main() -> None:
         shutil.copy(run / name, folder / name)
     figures = table(run)
     for page in (EXPERIMENTS.parent / "README.md", folder / "README.md"):
-        text = page.read_text()
-        block = f"<!-- figures {study} -->\n{figures}\n<!-- end -->"
-        page.write_text(re.sub(rf"<!-- figures {study} -->.*?<!-- end -->", lambda _: block, text, flags=re.DOTALL))
+        replace(page, study, figures)
+
+
+def replace(page: Path, study: str, figures: str) -> None:
+    """Puts the figures between the study's marks."""
+    block = f"<!-- figures {study} -->\n{figures}\n<!-- end -->"
+    marks = rf"<!-- figures {study} -->.*?<!-- end -->"
+    page.write_text(re.sub(marks, lambda _: block, page.read_text(), flags=re.DOTALL))
 
 
 def table(run: Path) -> str:
     """The scores and the protocol of a run, as Markdown."""
     metrics: dict[str, Any] = json.loads((run / "metrics.json").read_text())
+    splits = [split for split in ("val", "test") if split in metrics]
+    lines = [
+        row("split", *SCORES.values()),
+        row(*["---"] * (1 + len(SCORES))),
+        *(row(s, *(percent(metrics[s][name]) for name in SCORES)) for s in splits),
+        "",
+        row("IoU", *metrics["test"]["iou"]),
+        row(*["---"] * (1 + len(metrics["test"]["iou"]))),
+        *(row(s, *map(percent, metrics[s]["iou"].values())) for s in splits),
+        "",
+        circumstances(run, metrics),
+    ]
+    return "\n".join(lines)
+
+
+def circumstances(run: Path, metrics: dict[str, Any]) -> str:
+    """Protocol, network, cost, device and commit in a sentence."""
     env: dict[str, Any] = json.loads((run / "env.json").read_text())
     with (run / "history.csv").open() as file:
         epochs = sum(1 for _ in csv.DictReader(file))
-    splits = [split for split in ("val", "test") if split in metrics]
-    lines = [
-        f"| split | {' | '.join(SCORES.values())} |",
-        f"|---|{'---|' * len(SCORES)}",
-        *(f"| {s} | {' | '.join(f'{100 * metrics[s][name]:.1f}' for name in SCORES)} |" for s in splits),
-        "",
-        "| IoU | " + " | ".join(metrics["test"]["iou"]) + " |",
-        "|---|" + "---|" * len(metrics["test"]["iou"]),
-        *(f"| {s} | {' | '.join(percent(v) for v in metrics[s]['iou'].values())} |" for s in splits),
-        "",
-        f"`{metrics['protocol']}`: {metrics['model']}, {metrics['upsample']}, encoder {metrics['encoder']}, seed "
-        f"{metrics['seed']}, {metrics['params'] / 1e6:.2f} M parameters, {metrics['macs'] / 1e9:.2f} GMAC a frame, "
-        f"{epochs} epochs and the scoring in {metrics['seconds'] / 60:.0f} minutes on {env['device']} with "
-        f"{env['threads']} threads (torch {env['versions']['torch']}, commit {str(env['git_commit'])[:10]}).",
-    ]
-    return "\n".join(lines)
+    return (
+        f"`{metrics['protocol']}`: {metrics['model']}, {metrics['upsample']}, "
+        f"encoder {metrics['encoder']}, seed {metrics['seed']}, "
+        f"{metrics['params'] / 1e6:.2f} M parameters, {metrics['macs'] / 1e9:.2f} GMAC a frame; "
+        f"{epochs} epochs and the scoring took {metrics['seconds'] / 60:.0f} minutes on "
+        f"{env['device']} with {env['threads']} threads (torch {env['versions']['torch']}, "
+        f"commit {str(env['git_commit'])[:10]})."
+    )
+
+
+def row(*cells: str) -> str:
+    """A line of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
 
 
 def percent(value: float | None) -> str:

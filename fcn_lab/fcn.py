@@ -1,7 +1,8 @@
 """The fully convolutional network: one class, one number.
 
-Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015 and PAMI 2017. The steps
-carry the names of the published nets; strides 32, 16 and 8 are the paper's, 4 and 2 go on in the same way.
+Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015 and
+PAMI 2017. The steps carry the names of the published nets; strides 32, 16 and 8 are the paper's, 4
+and 2 go on in the same way.
 
     stride 32   head ─ score_fr ───────────────────────────────────────────── upscore ×32
     stride 16   head ─ score_fr ─ upscore2 ×2 ─ + score_pool4(pool4) ──────── upscore ×16
@@ -30,24 +31,33 @@ class FCN(nn.Module):
         encoder: where the pools and the head come from.
         upsample: builds an operator from (channels, factor); one is built for every step.
         num_classes: K.
-        stride: of the finest scores fused: 32 (none), 16 (pool4), 8 (pool3), 4 (pool2) or 2 (pool1).
+        stride: of the finest scores fused: 32 (none), 16 (pool4), 8 (pool3), 4 (pool2) or 2
+            (pool1).
 
     Raises:
         UserError: for another stride.
     """
 
-    def __init__(self, encoder: Encoder, upsample: UpsamplingFactory, num_classes: int, stride: int) -> None:
+    def __init__(
+        self, encoder: Encoder, upsample: UpsamplingFactory, num_classes: int, stride: int
+    ) -> None:
         super().__init__()
         strides = [STRIDE >> skips for skips in range(LEVELS)]
         if stride not in strides:
-            raise UserError(f"model.stride={stride}: expected one of {', '.join(map(str, strides))}")
+            raise UserError(
+                f"model.stride={stride}: expected one of {', '.join(map(str, strides))}"
+            )
         self.encoder = encoder
         self.score_fr = nn.Conv2d(encoder.head_channels, num_classes, 1)
-        self.skips: list[tuple[int, str]] = []  # (level fused, name of the climb to it), coarse first
+        self.skips: list[
+            tuple[int, str]
+        ] = []  # (level fused, name of the climb to it), coarse first
         climb = "upscore2"
         for level in range(LEVELS - 1, stride.bit_length() - 2, -1):
             self.add_module(climb, upsample(num_classes, 2))
-            self.add_module(f"score_pool{level}", score_pool(encoder.channels[level - 1], num_classes))
+            self.add_module(
+                f"score_pool{level}", score_pool(encoder.channels[level - 1], num_classes)
+            )
             self.skips.append((level, climb))
             climb = f"upscore_pool{level}"
         self.upscore = upsample(num_classes, stride)
@@ -59,7 +69,9 @@ class FCN(nn.Module):
         finer = LEVELS
         for level, climb in self.skips:
             upscore = upsampled(getattr(self, climb), score, features, [level + 1])
-            score = self.fuse(upscore, getattr(self, f"score_pool{level}")(features.pools[level - 1]))  # /2^level
+            score = self.fuse(
+                upscore, getattr(self, f"score_pool{level}")(features.pools[level - 1])
+            )  # /2^level
             finer = level
         score = full_precision(score)
         return crop_to(upsampled(self.upscore, score, features, range(1, finer + 1)), x)
@@ -70,7 +82,7 @@ class FCN(nn.Module):
 
 
 def score_pool(channels: int, num_classes: int) -> nn.Conv2d:
-    """The score layer of a skip; zero at the start, so that each net begins as the coarser one (section 4.3)."""
+    """The score layer of a skip; zero at first, so that each net begins as the coarser one."""
     conv = nn.Conv2d(channels, num_classes, 1)
     nn.init.zeros_(conv.weight)
     nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
@@ -78,12 +90,12 @@ def score_pool(channels: int, num_classes: int) -> nn.Conv2d:
 
 
 def full_precision(score: Tensor) -> Tensor:
-    """Scores for the last climb and the loss: float32 at least, N C H W in memory, where softmax over C is fast."""
+    """float32 at least and N C H W in memory, where the last climb and a softmax are fast."""
     return score.to(torch.promote_types(score.dtype, torch.float32)).contiguous()
 
 
 def upsampled(operator: Upsampling, x: Tensor, features: Features, levels: Iterable[int]) -> Tensor:
-    """One climb, with the switches of the levels it climbs over where the operator looks at them."""
+    """One climb, with the switches of the levels it climbs over where it looks at them."""
     switches = [features.switches(level) for level in levels] if operator.uses_switches else None
     out: Tensor = operator(x, switches)
     return out

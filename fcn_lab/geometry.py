@@ -1,11 +1,11 @@
-"""Sizes: pad once at the entrance, crop once at the exit, so that every step between is an exact factor."""
+"""Sizes: pad once at the entrance, crop once at the exit; every step between is exact."""
 
 import torch.nn.functional as F
 from torch import Tensor
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
-    """Zeros to the right and below, up to the next multiple: (N, C, H, W) -> (N, C, ⌈H/m⌉·m, ⌈W/m⌉·m)."""
+    """Zeros to the right and below, up to the next multiple m: H -> ⌈H/m⌉·m, W -> ⌈W/m⌉·m."""
     height, width = x.shape[-2:]
     return F.pad(x, (0, -width % multiple, 0, -height % multiple))
 

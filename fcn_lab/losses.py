@@ -1,8 +1,9 @@
 """Losses: modules called as ``loss(scores, target)``.
 
-``scores`` are (N, K, H, W), ``target`` int64 (N, H, W) with 0…K−1 or ``VOID``; void pixels add nothing, and a batch of
-void alone gives 0. ``calibrate(counts, shown)`` is called once before training with, for each class, its pixels in the
-training set and the pixels of the images that show it: losses that weight classes learn the weights there.
+``scores`` are (N, K, H, W), ``target`` int64 (N, H, W) with 0…K−1 or ``VOID``; void pixels add
+nothing, and a batch of void alone gives 0. ``calibrate(counts, shown)`` is called once before
+training with, for each class, its pixels in the training set and the pixels of the images that show
+it: losses that weight classes learn the weights there.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +31,8 @@ class CrossEntropy(Loss):
 
     Args:
         reduction: "mean", or "sum" as in the FCN paper's published solvers.
-        balance: class weights from (counts, shown), e.g. ``MedianFrequency``; None weights all classes alike.
+        balance: class weights from (counts, shown), e.g. ``MedianFrequency``; None weights all
+            classes alike.
 
     Raises:
         UserError: for another reduction.
@@ -60,7 +62,11 @@ class CrossEntropy(Loss):
 def by_weight(total: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
     """The sum divided by the weights of the pixels it ran over."""
     seen = target[target != VOID]
-    mass = weight[seen].sum() if weight is not None else torch.tensor(seen.numel(), device=total.device)
+    mass = (
+        weight[seen].sum()
+        if weight is not None
+        else torch.tensor(seen.numel(), device=total.device)
+    )
     return total / mass.clamp(min=torch.finfo(torch.float32).tiny) if seen.numel() else total
 
 
@@ -94,8 +100,8 @@ class Regional(Loss):
 class Dice(Loss):
     """1 − mean over the K classes of 2|P∩T| / (|P| + |T|), 0 for those the batch does not show.
 
-    Milletari, Navab, Ahmadi, "V-Net", 2016. Equal to segmentation-models-pytorch's, at a third of its time: truth is
-    looked up and never spread over K planes.
+    Milletari, Navab, Ahmadi, "V-Net", 2016. Equal to segmentation-models-pytorch's, at a third of
+    its time: truth is looked up and never spread over K planes.
     """
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
@@ -111,7 +117,9 @@ class Dice(Loss):
 
 
 class Focal(Regional):
-    """− (1 − p_t)^γ log p_t of each class against the rest, p by a sigmoid (Lin et al., "Focal Loss", 2017).
+    """− (1 − p_t)^γ log p_t of each class against the rest, p by a sigmoid.
+
+    Lin, Goyal, Girshick, He, Dollár, "Focal Loss for Dense Object Detection", 2017.
 
     Args:
         gamma: γ.
@@ -142,7 +150,9 @@ class WeightedSum(Loss):
     def __init__(self, losses: Sequence[Loss], weights: Sequence[float]) -> None:
         super().__init__()
         if len(losses) != len(weights):
-            raise UserError(f"loss: {len(losses)} losses and {len(weights)} weights: expected as many")
+            raise UserError(
+                f"loss: {len(losses)} losses and {len(weights)} weights: expected as many"
+            )
         self.losses, self.weights = nn.ModuleList(losses), tuple(weights)
 
     def calibrate(self, counts: Tensor, shown: Tensor) -> None:
@@ -152,5 +162,7 @@ class WeightedSum(Loss):
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
         """Scalar."""
-        parts = [w * loss(scores, target) for w, loss in zip(self.weights, self.losses, strict=True)]
+        parts = [
+            w * loss(scores, target) for w, loss in zip(self.weights, self.losses, strict=True)
+        ]
         return torch.stack(parts).sum()

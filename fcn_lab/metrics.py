@@ -13,7 +13,7 @@ VOID = 255
 
 
 class SplitScores(TypedDict):
-    """The scores of one split, all in 0…1; ``iou`` is None for a class absent from truth and prediction."""
+    """A split's scores in 0…1; an ``iou`` is None where truth and prediction lack the class."""
 
     pixel_accuracy: float
     mean_accuracy: float
@@ -35,7 +35,9 @@ def confusion_matrices(prediction: Tensor, target: Tensor, num_classes: int) -> 
     """
     n, cells = len(target), num_classes**2
     pairs = target.long() * num_classes + prediction.long()  # (N, H, W)
-    cell = torch.where(target == VOID, cells, pairs).flatten(1)  # void goes to one more cell, cut off below
+    cell = torch.where(target == VOID, cells, pairs).flatten(
+        1
+    )  # void goes to one more cell, cut off below
     cell = cell + torch.arange(n, device=cell.device).unsqueeze(1) * (cells + 1)
     counts = torch.bincount(cell.flatten(), minlength=n * (cells + 1)).view(n, cells + 1)
     return counts[:, :cells].reshape(n, num_classes, num_classes)
@@ -44,9 +46,10 @@ def confusion_matrices(prediction: Tensor, target: Tensor, num_classes: int) -> 
 def scores(matrix: Tensor, classes: Sequence[str]) -> SplitScores:
     """The four scores of Long, Shelhamer, Darrell 2015, section 5, and the IU of each class.
 
-    pixel accuracy Σ_i n_ii / Σ_i t_i; mean accuracy (1/K) Σ_i n_ii / t_i; IU_i = n_ii / (t_i + Σ_j n_ji − n_ii);
-    mean IU (1/K) Σ_i IU_i; frequency weighted IU Σ_i t_i IU_i / Σ_k t_k. A class absent from truth and prediction drops
-    out of the means; mean accuracy runs over the classes the truth has.
+    pixel accuracy Σ_i n_ii / Σ_i t_i; mean accuracy (1/K) Σ_i n_ii / t_i; IU_i = n_ii / (t_i + Σ_j
+    n_ji − n_ii); mean IU (1/K) Σ_i IU_i; frequency weighted IU Σ_i t_i IU_i / Σ_k t_k. A class
+    absent from truth and prediction drops out of the means; mean accuracy runs over the classes the
+    truth has.
 
     Args:
         matrix: K×K, rows truth.
@@ -63,7 +66,8 @@ def scores(matrix: Tensor, classes: Sequence[str]) -> SplitScores:
         mean_iou=mean(iou),
         fw_iou=float((truth[present] * iou).sum() / total),
         iou={
-            name: float(hits[i] / union[i]) if present[i] else None for i, name in enumerate(classes)
+            name: float(hits[i] / union[i]) if present[i] else None
+            for i, name in enumerate(classes)
         },
     )
 

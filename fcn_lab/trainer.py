@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from fcn_lab.callbacks.world import WorldSize
 from fcn_lab.errors import UserError
 from fcn_lab.runfolder import RunFolder
 
@@ -200,36 +201,3 @@ def is_first_rank() -> bool:
 def in_one_slurm_task() -> bool:
     """Slurm's one task: Lightning would take its world for 1, whatever devices are asked for."""
     return os.environ.get("SLURM_NTASKS") == "1"
-
-
-class WorldSize(Callback):
-    """Refuses to train on fewer processes than were asked for."""
-
-    def __init__(self, expected: int) -> None:
-        self.expected = expected
-
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Compares.
-
-        Raises:
-            UserError: where they differ.
-        """
-        if trainer.world_size != self.expected:
-            raise UserError(
-                f"trainer.devices x trainer.num_nodes = {self.expected}, but "
-                f"{trainer.world_size} processes were started: under Slurm ask for as many tasks "
-                "(ntasks-per-node = trainer.devices)"
-            )
-
-
-def warmed_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
-    """Exponential average whose memory grows with the steps n taken: min(decay, (1 + n)/(10 + n)).
-
-    With the full decay from the first step on, the random start would weigh in for thousands of steps.
-    """
-
-    def average(means: list[Tensor], current: list[Tensor], averaged: Tensor | int) -> None:
-        steps = int(averaged)
-        get_ema_multi_avg_fn(min(decay, (1 + steps) / (10 + steps)))(means, current, averaged)
-
-    return average

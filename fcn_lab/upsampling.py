@@ -1,8 +1,8 @@
 """The upsampling operators of the ablation: place each value, then blur.
 
-Every operator is built as ``(channels, factor, refine="none")`` and called as ``forward(x, switches=None)``:
-(N, C, h, w) -> (N, C, h·f, w·f), with f a power of two ≥ 2. They differ in two things only, *where* a value
-is placed in its f×f cell and *which kernel* spreads it from there:
+Every operator is built as ``(channels, factor, refine="none")`` and called as ``forward(x,
+switches=None)``: (N, C, h, w) -> (N, C, h·f, w·f), with f a power of two ≥ 2. They differ in two
+things only, *where* a value is placed in its f×f cell and *which kernel* spreads it from there:
 
     BedOfNails      corner of the cell                  no kernel
     MaxUnpool       where the pooling found its maximum no kernel
@@ -11,11 +11,12 @@ is placed in its f×f cell and *which kernel* spreads it from there:
     TransposedConv  corner                              learned, 2f×2f, starts as the triangle
     UpConv          corner                              learned, f×f, mixes the channels
 
-With ``refine="conv"`` an operator climbs in steps of ×2, each followed by a learned 3×3 convolution, so that all of
-them have the same capacity up to their own kernel.
+With ``refine="conv"`` an operator climbs in steps of ×2, each followed by a learned 3×3
+convolution, so that all of them have the same capacity up to their own kernel.
 
-``switches`` are the pooling positions of the levels an operator climbs over: one index tensor a level as
-``max_pool2d(return_indices=True)`` gives it, (N, 1 or C, h, w) int64, in any order; one channel serves all.
+``switches`` are the pooling positions of the levels an operator climbs over: one index tensor a
+level as ``max_pool2d(return_indices=True)`` gives it, (N, 1 or C, h, w) int64, in any order; one
+channel serves all.
 
 Legend: N batch, C channels, h w coarse size, f factor.
 """
@@ -38,14 +39,15 @@ class Upsampling(nn.Module):
     Args:
         channels: C, kept by the operator.
         factor: how many times higher and wider the output is; a power of two ≥ 2.
-        refine: "none" (one step of ×factor) or "conv" (steps of ×2, each followed by a learned 3×3 convolution).
+        refine: "none" (one step of ×factor) or "conv" (steps of ×2, each followed by a learned 3×3
+            convolution).
 
     Raises:
         UserError: for a factor that is no power of two ≥ 2, or an unknown word for ``refine``.
     """
 
     uses_switches: ClassVar[bool] = False
-    sparse: ClassVar[bool] = False  # leaves positions empty: its refinement starts as a blur that fills them
+    sparse: ClassVar[bool] = False  # a refinement has positions to fill
 
     def __init__(self, channels: int, factor: int, refine: str = "none") -> None:
         super().__init__()
@@ -63,7 +65,7 @@ class Upsampling(nn.Module):
         raise NotImplementedError
 
     def refinement(self) -> nn.Module:
-        """A 3×3 convolution that starts by keeping what is there, or by filling the holes of a sparse operator."""
+        """A 3×3 convolution; it starts by keeping what is dense and by filling what is sparse."""
         conv = nn.Conv2d(self.channels, self.channels, 3, padding=1, bias=False)
         kernel = torch.outer(*[torch.tensor([0.5, 1.0, 0.5])] * 2) if self.sparse else dirac(3)
         with torch.no_grad():
@@ -81,15 +83,15 @@ class Upsampling(nn.Module):
         return x
 
     def levels(self, switches: Switches | None) -> list[Tensor]:
-        """The switches of the levels climbed, coarse first; none for operators that do not look at them."""
+        """The switches of the levels climbed, coarse first; none where they are not looked at."""
         if not self.uses_switches:
             return []
         given = [switches] if isinstance(switches, Tensor) else list(switches or ())
         expected = self.factor.bit_length() - 1
         if len(given) != expected:
             raise UserError(
-                f"{type(self).__name__}(factor={self.factor}) climbs {expected} pooling level(s) and needs the switches "
-                f"of each, got {len(given)}"
+                f"{type(self).__name__}(factor={self.factor}) climbs {expected} pooling level(s) "
+                f"and needs the switches of each, got {len(given)}"
             )
         return sorted(given, key=lambda level: level.shape[-1] * level.shape[-2])
 
@@ -117,7 +119,8 @@ def dirac(size: int) -> Tensor:
 def bilinear_kernel(factor: int) -> Tensor:
     """The 2f×2f triangle kernel of bilinear interpolation by f, for even f.
 
-    Long, Shelhamer, Darrell 2015, section 3.3; with centre c = f − 1/2: (1 − |i − c|/f) (1 − |j − c|/f).
+    Long, Shelhamer, Darrell 2015, section 3.3; with centre c = f − 1/2: (1 − |i − c|/f) (1 − |j −
+    c|/f).
     """
     line = 1 - (torch.arange(2 * factor) - (factor - 0.5)).abs() / factor
     return torch.outer(line, line)
@@ -144,7 +147,7 @@ class Nearest(Upsampling):
 
 
 class Bilinear(Upsampling):
-    """Linear interpolation between cell centres: corner placement, triangle kernel, edges repeated."""
+    """Linear interpolation between cell centres: corner, triangle kernel, edges repeated."""
 
     def step(self, stride: int) -> nn.Module:
         """Triangle interpolation."""
@@ -154,16 +157,19 @@ class Bilinear(Upsampling):
 class Deconvolution(nn.ConvTranspose2d):
     """A transposed convolution that can stand in an operator's climb."""
 
-    def forward(self, x: Tensor, switches: Sequence[Tensor] = ()) -> Tensor:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self, x: Tensor, switches: Sequence[Tensor] = ()
+    ) -> Tensor:
         """(N, C, h, w) -> (N, C, h·stride, w·stride)."""
         return super().forward(x)
 
 
 class TransposedConv(Upsampling):
-    """Learned interpolation: transposed convolution with kernel 2f, stride f, padding f/2, bilinear at the start.
+    """Learned interpolation: kernel 2f, stride f, padding f/2, bilinear at the start.
 
-    Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", 2015, section 3.3. Beyond the
-    image there are zeros, as in the paper, so at the start it equals ``Bilinear`` but for the outermost f/2 pixels.
+    Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", 2015,
+    section 3.3. Beyond the image there are zeros, as in the paper, so at the start it equals
+    ``Bilinear`` but for the outermost f/2 pixels.
 
     Args:
         channels: C.
@@ -174,22 +180,37 @@ class TransposedConv(Upsampling):
     """
 
     def __init__(
-        self, channels: int, factor: int, refine: str = "none", groups: int | None = None, trainable: bool = True
+        self,
+        channels: int,
+        factor: int,
+        refine: str = "none",
+        groups: int | None = None,
+        trainable: bool = True,
     ) -> None:
         self.groups, self.trainable = channels if groups is None else groups, trainable
         if self.groups < 1 or channels % self.groups:
-            raise UserError(f"upsample.groups={groups}: expected a divisor of the {channels} channels")
+            raise UserError(
+                f"upsample.groups={groups}: expected a divisor of the {channels} channels"
+            )
         super().__init__(channels, factor, refine)
 
     def step(self, stride: int) -> nn.Module:
         """A transposed convolution of ×stride: out = (in − 1)·f − 2·(f/2) + 2f = in·f."""
         conv = Deconvolution(
-            self.channels, self.channels, 2 * stride, stride, stride // 2, groups=self.groups, bias=False
+            self.channels,
+            self.channels,
+            2 * stride,
+            stride,
+            stride // 2,
+            groups=self.groups,
+            bias=False,
         )
         within = self.channels // self.groups  # weight is (C, C/groups, 2f, 2f)
         with torch.no_grad():
             conv.weight.zero_()
-            conv.weight[range(self.channels), [c % within for c in range(self.channels)]] = bilinear_kernel(stride)
+            conv.weight[range(self.channels), [c % within for c in range(self.channels)]] = (
+                bilinear_kernel(stride)
+            )
         return conv.requires_grad_(self.trainable)
 
 
@@ -224,16 +245,21 @@ class PlaceAtCorner(nn.Module):
 
 
 class PlaceAtSwitches(nn.Module):
-    """Each value where a 2×2 max-pooling found its maximum, zeros elsewhere; one level after the other."""
+    """Each value where a 2×2 max-pooling found its maximum, zeros elsewhere; level by level."""
 
     def forward(self, x: Tensor, switches: Sequence[Tensor] = ()) -> Tensor:
         """(N, C, h, w) and L levels of switches, coarse first -> (N, C, h·2^L, w·2^L)."""
         for indices in switches:
             h, w = x.shape[-2:]
             if indices.shape[-2:] != (h, w):
-                raise UserError(f"switches of {tuple(indices.shape[-2:])} for scores of {(h, w)}: sizes must agree")
+                raise UserError(
+                    f"switches of {tuple(indices.shape[-2:])} for scores of {(h, w)}: "
+                    "sizes must agree"
+                )
             down, right = indices // (2 * w) % 2, indices % (2 * w) % 2
-            corner = torch.arange(4, device=x.device).view(4, 1, 1)  # upper left, upper right, lower left, lower right
+            corner = torch.arange(4, device=x.device).view(
+                4, 1, 1
+            )  # upper left, upper right, lower left, lower right
             chosen = (2 * down + right).unsqueeze(2) == corner  # (N, 1 or C, 4, h, w)
             x = F.pixel_shuffle((x.unsqueeze(2) * chosen).flatten(1, 2), 2)  # (N, C, 2h, 2w)
         return x
@@ -252,8 +278,9 @@ class BedOfNails(Upsampling):
 class MaxUnpool(Upsampling):
     """Each value where the encoder's pooling found its maximum, level by level.
 
-    Zeiler, Fergus 2014; Noh, Hong, Han 2015; Badrinarayanan, Kendall, Cipolla (SegNet) 2017. Equal to
-    ``torch.nn.functional.max_unpool2d``, also with one channel of switches for all classes, and exportable.
+    Zeiler, Fergus 2014; Noh, Hong, Han 2015; Badrinarayanan, Kendall, Cipolla (SegNet) 2017. Equal
+    to ``torch.nn.functional.max_unpool2d``, also with one channel of switches for all classes, and
+    exportable.
     """
 
     uses_switches = True

@@ -11,7 +11,7 @@ from fcn_lab.geometry import crop_to, pad_to_multiple
 
 
 class SmpModel(nn.Module):
-    """A whole network of the zoo; it brings its own encoder and decoder, so ``upsample=`` has no say in it.
+    """A whole network of the zoo, with its own encoder and decoder: ``upsample=`` has no say.
 
     Args:
         num_classes: K.
@@ -24,17 +24,26 @@ class SmpModel(nn.Module):
     """
 
     def __init__(
-        self, num_classes: int, arch: str = "unet", encoder_name: str = "resnet18", encoder_weights: str = "none"
+        self,
+        num_classes: int,
+        arch: str = "unet",
+        encoder_name: str = "resnet18",
+        encoder_weights: str = "none",
     ) -> None:
         super().__init__()
         word = "imagenet" if check_word(encoder_weights) else None
         self.normalize = preprocessing(encoder_name, word)
         try:
             self.net = fetched(
-                lambda: smp.create_model(arch, encoder_name, encoder_weights=word, classes=num_classes), encoder_name
+                lambda: smp.create_model(
+                    arch, encoder_name, encoder_weights=word, classes=num_classes
+                ),
+                encoder_name,
             )
         except (KeyError, ValueError, RuntimeError) as error:
-            raise UserError(f"model.arch={arch} model.encoder_name={encoder_name}: {error}") from error
+            raise UserError(
+                f"model.arch={arch} model.encoder_name={encoder_name}: {error}"
+            ) from error
 
     def forward(self, x: Tensor) -> Tensor:
         """RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W), for any H, W ≥ 1."""

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from tiny import SIZES, Squares, make_train
 from torch import Tensor
 
 from fcn_lab.data.sampling import EvalSampler
@@ -17,6 +16,7 @@ from fcn_lab.module import SegmentationModule
 from fcn_lab.optim import Constant, Optim
 from fcn_lab.runfolder import RunFolder
 from fcn_lab.tasks.evaluate import Evaluate
+from tiny import SIZES, Squares, make_train
 
 WORLDS = (1, 2, 3)
 
@@ -34,7 +34,9 @@ def score_share(rank: int, world: int, folder: Path) -> None:
             image = torch.from_numpy(frames.images[index]).permute(2, 0, 1)[None]
             label = torch.from_numpy(frames.labels[index])[None]
             with torch.no_grad():
-                module.test_step({"image": image, "label": label, "index": torch.tensor([index])}, 0)
+                module.test_step(
+                    {"image": image, "label": label, "index": torch.tensor([index])}, 0
+                )
         torch.save(module.test_scores.compute(), folder / f"{rank}.pt")
     finally:
         dist.destroy_process_group()

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 import yaml
-from test_resume import SignalAt
-from tiny import WORDS, make_train
 from wandb.proto import wandb_internal_pb2
 
 from fcn_lab.errors import UserError
@@ -23,6 +22,8 @@ from fcn_lab.loggers.local import Csv, TensorBoard
 from fcn_lab.loggers.online import Wandb
 from fcn_lab.runfolder import RunFolder
 from fcn_lab.signals import Stopped
+from test_resume import SignalAt
+from tiny import WORDS, make_train
 
 CONF = Path(__file__).parents[1] / "conf" / "logger"
 BLOCK, HEAD = 32768, 7
@@ -31,15 +32,17 @@ CONFIG = {"seed": 1, "optim": {"lr": 0.1}, "words": WORDS}
 
 def records(path: Path) -> Iterator[Any]:
     """The records of a W&B transaction log: LevelDB's framing around protobuf messages."""
-    log, place, message = path.read_bytes(), HEAD, b""
-    assert log.startswith(b":W&B")
-    while place < len(log):
+    raw, place, message = path.read_bytes(), HEAD, b""
+    assert raw.startswith(b":W&B")
+    while place + HEAD <= len(raw):
         if BLOCK - place % BLOCK < HEAD:
             place += BLOCK - place % BLOCK
-        checksum, length, kind = struct.unpack_from("<IHB", log, place)
+        checksum, length, kind = struct.unpack_from("<IHB", raw, place)
         if not kind:
             return
-        chunk = log[place + HEAD : place + HEAD + length]
+        chunk = raw[place + HEAD : place + HEAD + length]
+        if len(chunk) < length:
+            return  # still being written
         assert zlib.crc32(chunk, zlib.crc32(bytes([kind]))) == checksum
         place, message = place + HEAD + length, message + chunk
         if kind in (1, 4):  # whole, or the last part
@@ -49,18 +52,24 @@ def records(path: Path) -> Iterator[Any]:
             yield record
 
 
+def log(folder: Path) -> list[Any]:
+    return list(records(next(folder.glob("run-*.wandb"))))
+
+
 class Read:
     """An offline W&B run, read back."""
 
     def __init__(self, folder: Path) -> None:
-        found = list(records(next(folder.glob("run-*.wandb"))))
+        found = log(folder)
         self.run = next(r.run for r in found if r.WhichOneof("record_type") == "run")
         self.status = [r.exit.exit_code for r in found if r.WhichOneof("record_type") == "exit"]
         self.config = {c.key: json.loads(c.value_json) for c in self.run.config.update}
         rows = [r.history.item for r in found if r.WhichOneof("record_type") == "history"]
         self.rows = [{self.name(i): json.loads(i.value_json) for i in row} for row in rows]
         self.keys = {key for row in self.rows for key in row}
-        updates = [i for r in found if r.WhichOneof("record_type") == "summary" for i in r.summary.update]
+        updates = [
+            i for r in found if r.WhichOneof("record_type") == "summary" for i in r.summary.update
+        ]
         self.summary = {self.name(i): json.loads(i.value_json) for i in updates}
 
     @staticmethod
@@ -74,7 +83,7 @@ def nobodys_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     home = tmp_path_factory.mktemp("home")
     for name in [name for name in os.environ if name.startswith(("WANDB", "XDG", "NETRC"))]:
         monkeypatch.delenv(name)
-    for name in ("CACHE", "CONFIG", "DATA"):  # the logger sets them: undo it
+    for name in ("CACHE", "DATA"):  # the logger sets them: undo it
         monkeypatch.setenv(f"WANDB_{name}_DIR", "")
         monkeypatch.delenv(f"WANDB_{name}_DIR")
     monkeypatch.setenv("HOME", str(home))
@@ -90,20 +99,34 @@ def folder(tmp_path: Path) -> Path:
 
 
 def offline_runs(folder: Path) -> list[Read]:
-    return [Read(path) for path in sorted((folder / "wandb").glob("offline-run-*"))]
+    """Those of a folder, once W&B's own process has written their ends."""
+    paths = sorted((folder / "wandb").glob("offline-run-*"))
+    for _ in range(50):
+        if all(any(r.WhichOneof("record_type") == "exit" for r in log(path)) for path in paths):
+            break
+        time.sleep(0.1)
+    return [Read(path) for path in paths]
 
 
 def test_an_offline_run_holds_what_was_promised(folder: Path, nobodys_home: Path) -> None:
     make_train({"max_epochs": 2}, {"wandb": Wandb(group="sweep")}).run(folder)
     (read,) = offline_runs(folder)
-    assert (read.run.project, read.run.run_group, read.run.job_type) == ("fcn_lab", "sweep", "fcn8s")
+    assert (read.run.project, read.run.run_group, read.run.job_type) == (
+        "fcn_lab",
+        "sweep",
+        "fcn8s",
+    )
     assert list(read.run.tags) == ["fcn8s", "bilinear"]
     assert {key: read.config[key] for key in CONFIG} == CONFIG
     assert read.status == [0]
     assert [row["epoch"] for row in read.rows if "epoch" in row] == [0, 1]
     scores = {"train/loss", "train/lr", "val/loss", "val/mean_iou", "val/iou/Ground"}
     masks = {f"{split}/predictions/all_masks" for split in ("val", "test")}
-    tables = {f"{split}/{kind}/path" for split in ("val", "test") for kind in ("confusion", "confusion_table")}
+    tables = {
+        f"{split}/{kind}/path"
+        for split in ("val", "test")
+        for kind in ("confusion", "confusion_table")
+    }
     assert scores | masks | tables <= read.keys
     metrics = RunFolder(folder).read_metrics()
     assert read.summary["test/mean_iou"] == metrics["test"]["mean_iou"]
@@ -152,6 +175,15 @@ def test_a_given_mode_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     assert online.mode() == "disabled"
 
 
+@pytest.fixture
+def reading_the_environment() -> Iterator[None]:
+    """W&B reads it once a process, and here again."""
+    wandb.teardown()
+    yield
+    wandb.teardown()
+
+
+@pytest.mark.usefixtures("reading_the_environment")
 @pytest.mark.parametrize("answering", [True, False])
 def test_with_a_key_a_run_is_online_where_the_server_answers(
     answering: bool, monkeypatch: pytest.MonkeyPatch
@@ -174,7 +206,9 @@ def test_a_login_counts_as_a_key(nobodys_home: Path) -> None:
     assert not online.has_login("elsewhere")
 
 
-def test_a_server_that_swallows_everything_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_swallows_everything_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(online, "PROBE_SECONDS", 0.1)
     over = threading.Event()
 
@@ -192,8 +226,6 @@ def test_a_server_that_swallows_everything_is_not_waited_for(monkeypatch: pytest
 def test_a_server_that_refuses_at_the_start_leaves_an_offline_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import wandb
-
     start, tried = wandb.init, []
 
     def refuse_online(**settings: Any) -> Any:  # noqa: ANN401

@@ -10,7 +10,14 @@ from fcn_lab.errors import UserError
 from fcn_lab.losses import CrossEntropy, Dice, Focal, Loss, Lovasz, WeightedSum
 from fcn_lab.metrics import VOID
 
-LOSSES = (CrossEntropy(), CrossEntropy("sum"), Dice(), Focal(), Lovasz(), WeightedSum([CrossEntropy(), Dice()], [1, 2]))
+LOSSES = (
+    CrossEntropy(),
+    CrossEntropy("sum"),
+    Dice(),
+    Focal(),
+    Lovasz(),
+    WeightedSum([CrossEntropy(), Dice()], [1, 2]),
+)
 
 
 @pytest.fixture
@@ -50,7 +57,9 @@ def test_the_sum_is_the_mean_times_the_pixels(case: tuple[Tensor, Tensor]) -> No
     torch.testing.assert_close(CrossEntropy("sum")(*case), CrossEntropy()(*case) * seen)
 
 
-def test_class_weights_come_from_the_counts_and_are_torchs_weights(case: tuple[Tensor, Tensor]) -> None:
+def test_class_weights_come_from_the_counts_and_are_torchs_weights(
+    case: tuple[Tensor, Tensor],
+) -> None:
     loss = CrossEntropy(balance=lambda counts, shown: shown / counts)
     counts, shown = torch.tensor([1.0, 2.0, 4.0, 8.0]), torch.full((4,), 8.0)
     loss.calibrate(counts, shown)
@@ -69,12 +78,19 @@ def test_dice_is_that_of_segmentation_models(case: tuple[Tensor, Tensor]) -> Non
     scores, target = case
     mine, theirs = scores.clone().requires_grad_(), scores.clone().requires_grad_()
     target[target == 3] = 0  # a class the batch does not show
-    ours, oracle = Dice()(mine, target), smp_losses.DiceLoss("multiclass", ignore_index=VOID)(theirs, target)
+    ours, oracle = (
+        Dice()(mine, target),
+        smp_losses.DiceLoss("multiclass", ignore_index=VOID)(theirs, target),
+    )
     torch.testing.assert_close(ours, oracle)
-    torch.testing.assert_close(*torch.autograd.grad(ours, mine), *torch.autograd.grad(oracle, theirs))
+    torch.testing.assert_close(
+        *torch.autograd.grad(ours, mine), *torch.autograd.grad(oracle, theirs)
+    )
 
 
-def test_focal_with_gamma_zero_is_binary_cross_entropy_class_by_class(case: tuple[Tensor, Tensor]) -> None:
+def test_focal_with_gamma_zero_is_binary_cross_entropy_class_by_class(
+    case: tuple[Tensor, Tensor],
+) -> None:
     scores, target = case
     by_class = F.one_hot(target.where(target != VOID, 0), 4).movedim(-1, 1)[:, :, 2:].float()
     expected = F.binary_cross_entropy_with_logits(scores[:, :, 2:], by_class)

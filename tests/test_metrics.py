@@ -9,7 +9,9 @@ from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassJac
 from fcn_lab.metrics import VOID, confusion_matrices, scores
 
 
-def reference(prediction: np.ndarray, target: np.ndarray, k: int) -> tuple[float, float, float, float, list[float]]:
+def reference(
+    prediction: np.ndarray, target: np.ndarray, k: int
+) -> tuple[float, float, float, float, list[float]]:
     """Straight from the definitions, class by class, with sets of pixels."""
     p, t = prediction[target != VOID], target[target != VOID]
     hit = [((p == c) & (t == c)).sum() for c in range(k)]
@@ -38,7 +40,9 @@ def test_scores_equal_the_reference_with_void_and_absent_classes(seed: int) -> N
     g, c, m, f, iou = reference(prediction.numpy(), target.numpy(), 6)
     summary = [got["pixel_accuracy"], got["mean_accuracy"], got["mean_iou"], got["fw_iou"]]
     assert summary == pytest.approx([g, c, m, f])
-    assert [np.nan if v is None else v for v in got["iou"].values()] == pytest.approx(iou, nan_ok=True)
+    assert [np.nan if v is None else v for v in got["iou"].values()] == pytest.approx(
+        iou, nan_ok=True
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -1,4 +1,4 @@
-"""The whole matrix of models × operators × encoders, read from conf/ so that new words join by themselves."""
+"""The matrix of models × operators × encoders, read from conf/: new words join by themselves."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -78,7 +78,9 @@ def test_every_cell_scores_and_learns_at_an_odd_size(model_word: str, encoder_wo
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (31, 32), (64, 33)])
 @pytest.mark.parametrize("model_word", MODELS)
-def test_any_size_from_one_pixel_up_comes_out_as_it_went_in(model_word: str, size: tuple[int, int]) -> None:
+def test_any_size_from_one_pixel_up_comes_out_as_it_went_in(
+    model_word: str, size: tuple[int, int]
+) -> None:
     for upsample in words("upsample"):
         net = model(model_word, upsample, encoder("tiny"))
         with torch.no_grad():
@@ -92,24 +94,21 @@ def test_the_zoos_networks_take_any_size(arch: str) -> None:
         assert net(torch.rand(1, 3, 33, 47)).shape == (1, 11, 33, 47)
 
 
-@pytest.mark.parametrize("name", ["mit_b0", "tu-mobilenetv3_small_100", "tu-convnext_atto"])
+@pytest.mark.parametrize("name", ["mit_b0", "tu-mobilenetv3_small_100"])
 def test_encoders_without_max_pooling_have_pools_and_switches_all_the_same(name: str) -> None:
-    try:
-        net = create_model("fcn2s", "max_unpool", "smp", **{"encoder.name": name}).eval()
-    except UserError as refused:
-        assert "levels" in str(refused)
-        assert name == "tu-convnext_atto"
-        return
+    net = create_model("fcn2s", "max_unpool", "smp", **{"encoder.name": name}).eval()
     with torch.no_grad():
         assert net(torch.rand(1, 3, 33, 47)).shape == (1, 11, 33, 47)
 
 
 @pytest.mark.parametrize("word", FCNS)
 def test_each_fcn_starts_as_the_coarser_one(word: str) -> None:
-    """Its new score layers are zero, so with bilinear steps it is FCN-32s climbing in steps of two."""
+    """New score layers are zero, so bilinear steps make it FCN-32s climbing by twos."""
     fine = FCN(encoder("tiny"), Bilinear, 5, FCNS[word]).eval()
     coarse = FCN(encoder("tiny"), Bilinear, 5, 32).eval()
-    coarse.load_state_dict({k: v for k, v in fine.state_dict().items() if "score_pool" not in k}, strict=True)
+    coarse.load_state_dict(
+        {k: v for k, v in fine.state_dict().items() if "score_pool" not in k}, strict=True
+    )
     x = torch.rand(1, 3, 64, 96)
     with torch.no_grad():
         score = coarse.score_fr(coarse.encoder(coarse.encoder.normalize(x)).head)
@@ -123,11 +122,17 @@ def test_the_steps_carry_the_papers_names(word: str, stride: int) -> None:
     names = {name for name, _ in create_model(word).named_children()}
     pools = [level for level in (4, 3, 2, 1) if 2**level >= stride]
     climbs = ["upscore2", *(f"upscore_pool{level}" for level in pools)][: len(pools)]
-    assert names == {"encoder", "score_fr", "upscore", *climbs, *(f"score_pool{level}" for level in pools)}
+    assert names == {
+        "encoder",
+        "score_fr",
+        "upscore",
+        *climbs,
+        *(f"score_pool{level}" for level in pools),
+    }
 
 
 def test_an_fcn_scores_a_shifted_image_by_shifted_scores() -> None:
-    """A shift by the coarsest stride moves the scores by as much, far from the border and without global context."""
+    """A shift by the coarsest stride moves the scores by as much, far from the border."""
     net = FCN(encoder("vgg16"), TransposedConv, 4, 8).eval()
     image = torch.rand(1, 3, 32, 32 * 17)
     with torch.no_grad():
@@ -142,7 +147,11 @@ def test_encoders_keep_their_contract(word: str) -> None:
     with torch.no_grad():
         features = built(built.normalize(torch.rand(1, 3, 64, 96)))
     for level in range(1, 6):
-        assert features.pools[level - 1].shape[1:] == (built.channels[level - 1], 64 >> level, 96 >> level)
+        assert features.pools[level - 1].shape[1:] == (
+            built.channels[level - 1],
+            64 >> level,
+            96 >> level,
+        )
         finer = (built.map_channels[level - 1], 128 >> level, 192 >> level)
         assert features.maps[level - 1].shape[1:] == finer
         assert features.switches(level).shape == (1, 1, 64 >> level, 96 >> level)
@@ -168,7 +177,9 @@ def test_vgg_is_torchvisions_own_layers() -> None:
     from torchvision.models import vgg16_bn
 
     theirs, ours = vgg16_bn().eval(), encoder("vgg16_bn")
-    for mine, layer in zip((m for stage in ours.stages for m in stage), no_pools(theirs.features), strict=True):
+    for mine, layer in zip(
+        (m for stage in ours.stages for m in stage), no_pools(theirs.features), strict=True
+    ):
         mine.load_state_dict(layer.state_dict())
     x = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
@@ -180,10 +191,17 @@ def no_pools(layers: nn.Sequential) -> list[nn.Module]:
 
 
 @pytest.mark.parametrize("word", words("upsample"))
-def test_one_batch_can_be_learned_by_heart_with_every_operator_in_its_default_form(word: str) -> None:
+def test_one_batch_can_be_learned_by_heart_with_every_operator_in_its_default_form(
+    word: str,
+) -> None:
     """A square and a thin pole on a plain ground."""
     image, target = street()
-    net = FCN(TinyEncoder((8, 8, 16, 16, 16), (1, 1, 1, 1), 16, 0.0), instantiate(node("upsample", word)), 3, 2)
+    net = FCN(
+        TinyEncoder((8, 8, 16, 16, 16), (1, 1, 1, 1), 16, 0.0),
+        instantiate(node("upsample", word)),
+        3,
+        2,
+    )
     optimizer = torch.optim.AdamW(net.parameters(), 2e-2)
     for _ in range(60):
         optimizer.zero_grad()
@@ -211,7 +229,9 @@ def test_cells_run_in_bf16_and_channels_last_and_agree_with_float32(word: str) -
         fast = net.to(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
             rough = fast(x.contiguous(memory_format=torch.channels_last)).float()
-    flips = instantiate(node("upsample", word))(11, 2).uses_switches  # near ties round to other positions
+    flips = instantiate(node("upsample", word))(
+        11, 2
+    ).uses_switches  # near ties round to other positions
     assert (rough - exact).norm() < (0.2 if flips else 0.05) * exact.norm()
 
 
@@ -222,7 +242,9 @@ def test_cells_run_in_bf16_and_channels_last_and_agree_with_float32(word: str) -
         ({"upsample.refine": "dense"}, "refine=dense: expected one of none, conv"),
     ],
 )
-def test_impossible_networks_are_refused_in_the_users_words(overrides: dict[str, Any], said: str) -> None:
+def test_impossible_networks_are_refused_in_the_users_words(
+    overrides: dict[str, Any], said: str
+) -> None:
     with pytest.raises(UserError, match=said):
         create_model("fcn8s", "bilinear", **overrides)
 
@@ -251,5 +273,3 @@ def test_equal_seeds_build_equal_networks() -> None:
 
     first, second = state(), state()
     assert all(torch.equal(first[name], second[name]) for name in first)
-
-

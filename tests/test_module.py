@@ -3,7 +3,6 @@
 import lightning as L
 import pytest
 import torch
-from tiny import Net, Squares, make_train
 from torch import Tensor, nn
 
 from fcn_lab.datamodule import CamVidDataModule
@@ -11,6 +10,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.losses import CrossEntropy
 from fcn_lab.metrics import VOID, confusion_matrices
 from fcn_lab.module import ImageScores, SegmentationModule
+from tiny import Net, Squares, make_train
 
 K = 3
 
@@ -46,7 +46,9 @@ def test_scoring_again_starts_from_nothing() -> None:
     rows = ImageScores(K)
     for _ in range(2):
         rows.expect(1)
-        rows.update(torch.zeros(1, 2, 2), torch.zeros(1, 2, 2), torch.ones(1), torch.zeros(1).long())
+        rows.update(
+            torch.zeros(1, 2, 2), torch.zeros(1, 2, 2), torch.ones(1), torch.zeros(1).long()
+        )
     assert rows.compute()[0].sum() == 4
 
 

@@ -73,7 +73,7 @@ def test_a_schedule_without_warm_up_starts_at_the_peak() -> None:
 
 @pytest.mark.parametrize("warmup", [-0.1, 1.0])
 def test_a_warm_up_outside_the_training_is_refused(warmup: float) -> None:
-    with pytest.raises(UserError, match="schedule.warmup"):
+    with pytest.raises(UserError, match=r"schedule\.warmup"):
         Poly(warmup=warmup)
 
 
@@ -84,12 +84,18 @@ def test_only_kernels_are_decayed_and_frozen_ones_are_left_out() -> None:
     kernels, others = optim.configure(net, STEPS)["optimizer"].param_groups
     assert kernels["params"] == [net[0].weight]
     assert kernels["weight_decay"] == 0.02
-    assert {id(p) for p in others["params"]} == {id(net[0].bias), id(net[1].weight), id(net[1].bias)}
+    assert {id(p) for p in others["params"]} == {
+        id(net[0].bias),
+        id(net[1].weight),
+        id(net[1].bias),
+    }
     assert others["weight_decay"] == 0
 
 
 def test_the_rate_follows_the_schedule_over_all_steps() -> None:
-    configured = Optim(torch.optim.SGD, lr=0.2, schedule=Poly()).configure(nn.Conv2d(1, 1, 1), STEPS)
+    configured = Optim(torch.optim.SGD, lr=0.2, schedule=Poly()).configure(
+        nn.Conv2d(1, 1, 1), STEPS
+    )
     found = rates(configured["optimizer"], configured["lr_scheduler"]["scheduler"], STEPS + 1)
     assert found == pytest.approx([0.2 * Poly()(step / STEPS) for step in range(STEPS + 1)])
 

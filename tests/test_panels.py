@@ -83,7 +83,9 @@ def test_a_perfect_confusion_matrix_is_a_diagonal() -> None:
     shown = np.asarray(heat(np.diag([5, 7, 9]), CLASSES)).astype(int)
     side = 46
     left = shown.shape[1] - MARGIN - 3 * side
-    cells = [[shown[left + r * side + 3, left + c * side + 3].sum() for c in range(3)] for r in range(3)]
+    cells = [
+        [shown[left + r * side + 3, left + c * side + 3].sum() for c in range(3)] for r in range(3)
+    ]
     assert [[cell < 3 * 255 for cell in row] for row in cells] == np.eye(3, dtype=bool).tolist()
 
 

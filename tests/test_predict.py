@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import WORDS, Net, Squares, make_train
 from torch import nn
 
 from fcn_lab.errors import UserError
@@ -16,6 +15,7 @@ from fcn_lab.runfolder import RunFolder
 from fcn_lab.tasks.evaluate import Evaluate
 from fcn_lab.tasks.predict import Predict
 from fcn_lab.tasks.profile import Profile
+from tiny import WORDS, Net, Squares, make_train
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,11 @@ def test_a_predictor_takes_any_size_and_refuses_other_arrays(run: Path) -> None:
     predictor = Predictor(load_weights(Net(), run), Squares().classes, Squares().palette, flip=True)
     labels = predictor(np.zeros((1, 5, 3), np.uint8))
     assert (labels.shape, labels.dtype) == ((1, 5), np.uint8)
-    for wrong in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((1, 4, 4, 3), np.uint8)):
+    for wrong in (
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 3)),
+        np.zeros((1, 4, 4, 3), np.uint8),
+    ):
         with pytest.raises(UserError, match="expected uint8"):
             predictor(wrong)  # type: ignore[arg-type]
 

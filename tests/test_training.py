@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import SIZES, WORDS, Net, Squares, make_train, weights
 from torch import Tensor
 
 from fcn_lab.callbacks.pictures import evenly
@@ -23,9 +22,21 @@ from fcn_lab.losses import CrossEntropy
 from fcn_lab.metrics import scores
 from fcn_lab.runfolder import RunFolder
 from fcn_lab.trainer import Training
+from tiny import SIZES, WORDS, Net, Squares, make_train, weights
 
 SCORES = ["pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou", "iou"]
-KEYS = ["protocol", "model", "upsample", "encoder", "seed", "params", "macs", "seconds", "val", "test"]
+KEYS = [
+    "protocol",
+    "model",
+    "upsample",
+    "encoder",
+    "seed",
+    "params",
+    "macs",
+    "seconds",
+    "val",
+    "test",
+]
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +49,15 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 def test_a_run_leaves_the_promised_files_and_no_others(done: RunFolder) -> None:
     found = {str(p.relative_to(done.path)) for p in done.path.rglob("*") if p.is_file()}
     panels = {
-        f"panels/{split}_{split}{i}.png" for split in ("val", "test") for i in evenly(SIZES[split], 4)
+        f"panels/{split}_{split}{i}.png"
+        for split in ("val", "test")
+        for i in evenly(SIZES[split], 4)
     }
     files = {"env.json", "history.csv", "metrics.json", "confusions.npz", "confusions_val.npz"}
-    assert found - {"git.diff"} == files | panels | {"checkpoints/best.ckpt", "checkpoints/last.ckpt"}
+    assert found - {"git.diff"} == files | panels | {
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+    }
 
 
 def test_the_metrics_have_the_promised_keys(done: RunFolder) -> None:
@@ -63,7 +79,9 @@ def test_the_metrics_follow_from_the_confusion_matrices(done: RunFolder) -> None
         assert kept["matrices"].dtype == np.int64
         assert tuple(kept["names"]) == Squares().frames(split).names
         assert str(kept["split"]) == split
-        expected = scores(torch.from_numpy(kept["matrices"].sum(0)), [str(c) for c in kept["classes"]])
+        expected = scores(
+            torch.from_numpy(kept["matrices"].sum(0)), [str(c) for c in kept["classes"]]
+        )
         assert done.read_metrics()[split] == expected
 
 
@@ -173,7 +191,7 @@ def test_a_wrong_value_is_named_with_what_was_expected(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_here_is_refused() -> None:
-    with pytest.raises(UserError, match="trainer.accelerator=cpu"):
+    with pytest.raises(UserError, match=r"trainer\.accelerator=cpu"):
         Training(accelerator="gpu")
 
 
@@ -205,8 +223,6 @@ def test_pictures_are_taken_evenly(length: int, count: int) -> None:
     assert max(gaps, default=1) - min(gaps, default=1) <= 1
 
 
-
-
 def test_a_second_signal_kills_at_once() -> None:
     code = (
         "import os, signal, sys, time; from fcn_lab.signals import StopRequest\n"
@@ -215,7 +231,9 @@ def test_a_second_signal_kills_at_once() -> None:
         "    os.kill(os.getpid(), signal.SIGINT); time.sleep(60)"
     )
     start = time.monotonic()
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert (ended.returncode, ended.stdout) == (-2, "2\n")
     assert time.monotonic() - start < 30
 

@@ -40,7 +40,9 @@ def switches_of(finest: Tensor, levels: int) -> list[Tensor]:
 
 def random_switches(x: Tensor, factor: int, channels: int) -> list[Tensor]:
     n, _, h, w = x.shape
-    finest = torch.randn(n, channels, h * factor, w * factor, generator=torch.Generator().manual_seed(1))
+    finest = torch.randn(
+        n, channels, h * factor, w * factor, generator=torch.Generator().manual_seed(1)
+    )
     return switches_of(finest, factor.bit_length() - 1)
 
 
@@ -81,11 +83,15 @@ def test_bilinear_inside_the_image_is_nails_blurred_by_the_triangle(factor: int,
 @pytest.mark.parametrize("factor", FACTORS)
 def test_transposed_convolution_starts_as_bilinear_inside_the_image(factor: int, x: Tensor) -> None:
     inside = (..., slice(factor // 2, -(factor // 2)), slice(factor // 2, -(factor // 2)))
-    torch.testing.assert_close(TransposedConv(3, factor).double()(x)[inside], Bilinear(3, factor)(x)[inside])
+    torch.testing.assert_close(
+        TransposedConv(3, factor).double()(x)[inside], Bilinear(3, factor)(x)[inside]
+    )
 
 
 def test_one_kernel_a_class_and_the_dense_kernel_start_alike(x: Tensor) -> None:
-    torch.testing.assert_close(TransposedConv(3, 4, groups=1).double()(x), TransposedConv(3, 4).double()(x))
+    torch.testing.assert_close(
+        TransposedConv(3, 4, groups=1).double()(x), TransposedConv(3, 4).double()(x)
+    )
 
 
 def test_a_frozen_transposed_convolution_has_nothing_to_train() -> None:
@@ -123,7 +129,9 @@ def test_unpooling_gives_back_the_maxima_it_was_pooled_from() -> None:
 
 
 def test_unpooling_with_switches_at_the_corners_is_the_bed_of_nails(x: Tensor) -> None:
-    ramp = -torch.arange(32.0 * 40).view(1, 1, 32, 40).expand(2, -1, -1, -1)  # largest at each upper left
+    ramp = (
+        -torch.arange(32.0 * 40).view(1, 1, 32, 40).expand(2, -1, -1, -1)
+    )  # largest at each upper left
     assert torch.equal(MaxUnpool(3, 8)(x, switches_of(ramp, 3)), BedOfNails(3, 8)(x))
 
 
@@ -175,7 +183,9 @@ def test_all_refined_operators_have_equal_capacity_up_to_their_own_kernels() -> 
         (partial(TransposedConv, 3, 2, groups=2), "groups=2: expected a divisor of the 3"),
     ],
 )
-def test_impossible_operators_are_refused_in_the_users_words(build: Callable[[], Upsampling], said: str) -> None:
+def test_impossible_operators_are_refused_in_the_users_words(
+    build: Callable[[], Upsampling], said: str
+) -> None:
     with pytest.raises(UserError, match=said):
         build()
 

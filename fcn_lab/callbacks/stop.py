@@ -16,7 +16,8 @@ class StopOnSignal(Checkpoint):
 
     Inside an epoch that is behind a training batch, whose checkpoint is written first; behind an
     epoch's last batch and during its validation it is the end of the epoch; while scoring, with
-    training complete, it is at once (several ranks finish val). A callback of the checkpoint kind, so that it runs behind
+    training complete, it is at once,
+    with several ranks behind the split. A callback of the checkpoint kind, so that it runs behind
     those that average weights, write rows or save.
     """
 
@@ -49,7 +50,7 @@ class StopOnSignal(Checkpoint):
         self._scored(trainer)
 
     def _scored(self, trainer: L.Trainer) -> None:
-        # ranks score different numbers of images, so that several of them cannot ask each other here
+        # several ranks score different numbers of images and cannot ask each other here
         alone = trainer.world_size == 1 and trainer.state.fn != TrainerFn.FITTING
         if alone and self.request.signum is not None:
             raise Stopped(self.request.signum)

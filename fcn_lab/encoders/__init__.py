@@ -1,4 +1,4 @@
-"""The encoders: ``vgg16`` and ``vgg16_bn``, ``tiny``, and every one of segmentation-models-pytorch."""
+"""The encoders: VGG-16, the tiny one, and every one of segmentation-models-pytorch."""
 
 from fcn_lab.encoders.base import Encoder, Features, Normalize
 from fcn_lab.encoders.smp import SmpEncoder

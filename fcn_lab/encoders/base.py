@@ -1,16 +1,17 @@
 """The contract of every encoder.
 
-An encoder takes RGB in 0…1, (N, 3, H, W) with H and W multiples of 32, already normalised by its own ``normalize``,
-and gives ``Features``: five pools as the FCN paper defines them (after the pool, before the next convolution), the maps
-those pools were taken of, and the head (the paper's fc7) on pool5.
+An encoder takes RGB in 0…1, (N, 3, H, W) with H and W multiples of 32, already normalised by its
+own ``normalize``, and gives ``Features``: five pools as the FCN paper defines them (after the pool,
+before the next convolution), the maps those pools were taken of, and the head (the paper's fc7) on
+pool5.
 
     level           1       2       3       4       5
     pools           /2      /4      /8      /16     /32     channels[0…4]
     maps            /1      /2      /4      /8      /16     map_channels[0…4]
     head                                            /32     head_channels
 
-Weights and the preprocessing that belongs to them are one object: ``normalize`` holds the mean and the spread the
-weights were trained with, and nothing else can be put in its place from outside.
+Weights and the preprocessing that belongs to them are one object: ``normalize`` holds the mean and
+the spread the weights were trained with, and nothing else can be put in its place from outside.
 """
 
 from typing import NamedTuple
@@ -32,10 +33,10 @@ class Features(NamedTuple):
     head: Tensor
 
     def switches(self, level: int, channels: int = 1) -> Tensor:
-        """Where the pooling of a level (1…5) found its maxima: indices as of ``max_pool2d``, (N, 1 or C, h, w).
+        """Where the pooling of a level (1…5) found its maxima, as ``max_pool2d`` gives indices.
 
-        With one channel: in each 2×2 window the position of the largest channel mean, which serves any number of
-        score channels. With the map's own number of channels: a position for each.
+        With one channel: in each 2×2 window the position of the largest channel mean, which serves
+        any number of score channels. With the map's own number of channels: a position for each.
         """
         before = self.maps[level - 1].detach()
         if channels != before.shape[1]:
@@ -50,7 +51,9 @@ class Normalize(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: tuple[float, ...] = IMAGENET_MEAN, std: tuple[float, ...] = IMAGENET_STD) -> None:
+    def __init__(
+        self, mean: tuple[float, ...] = IMAGENET_MEAN, std: tuple[float, ...] = IMAGENET_STD
+    ) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))

@@ -12,9 +12,10 @@ from fcn_lab.errors import UserError
 class SmpEncoder(Encoder):
     """An encoder of segmentation-models-pytorch, max-pooling or not.
 
-    Its feature maps at strides 2…32 stand for the pools, and the map one level finer (the image itself at level 1) for
-    what a pool was taken of: so networks that halve by strided convolutions have switches too, the strongest position
-    of each 2×2 window of the finer map. Levels an encoder leaves empty are filled by average pooling of the finer one.
+    Its feature maps at strides 2…32 stand for the pools, and the map one level finer (the image
+    itself at level 1) for what a pool was taken of: so networks that halve by strided convolutions
+    have switches too, the strongest position of each 2×2 window of the finer map. Levels an encoder
+    leaves empty are filled by average pooling of the finer one.
 
     Args:
         name: as in ``smp.encoders.get_encoder_names()``, or ``tu-…`` for any of timm.
@@ -22,20 +23,30 @@ class SmpEncoder(Encoder):
         head_width: channels of the 3×3 convolution on the coarsest map that stands for fc7.
 
     Raises:
-        UserError: for an unknown name, an encoder without five levels, or weights that cannot be fetched.
+        UserError: for an unknown name, an encoder without five levels, or weights that cannot be
+            fetched.
     """
 
-    def __init__(self, name: str = "resnet34", weights: str = "none", head_width: int = 512) -> None:
+    def __init__(
+        self, name: str = "resnet34", weights: str = "none", head_width: int = 512
+    ) -> None:
         super().__init__()
         word = "imagenet" if check_word(weights) else None
         try:
-            self.encoder = fetched(lambda: smp.encoders.get_encoder(name, depth=LEVELS, weights=word), name)
+            self.encoder = fetched(
+                lambda: smp.encoders.get_encoder(name, depth=LEVELS, weights=word), name
+            )
         except (KeyError, RuntimeError) as error:
             known = ", ".join(smp.encoders.get_encoder_names())
-            raise UserError(f"encoder.name={name}: {error}. Expected tu-… of timm or one of: {known}") from error
+            raise UserError(
+                f"encoder.name={name}: {error}. Expected tu-… of timm or one of: {known}"
+            ) from error
         widths = list(self.encoder.out_channels)
         if len(widths) != LEVELS + 1:
-            raise UserError(f"encoder.name={name} has {len(widths) - 1} levels, an FCN needs {LEVELS}; try resnet34")
+            raise UserError(
+                f"encoder.name={name} has {len(widths) - 1} levels, an FCN needs {LEVELS}; "
+                "try resnet34"
+            )
         for level in range(1, len(widths)):
             widths[level] = widths[level] or widths[level - 1]
         self.channels, self.map_channels = tuple(widths[1:]), tuple(widths[:-1])
@@ -57,4 +68,6 @@ def preprocessing(name: str, word: str | None) -> Normalize:
         return Normalize()
     params = smp.encoders.get_preprocessing_params(name, pretrained=word)
     scale = max(params["input_range"])  # some weights want 0…255; our images are 0…1
-    return Normalize(tuple(m / scale for m in params["mean"]), tuple(s / scale for s in params["std"]))
+    return Normalize(
+        tuple(m / scale for m in params["mean"]), tuple(s / scale for s in params["std"])
+    )

@@ -10,10 +10,11 @@ from fcn_lab.encoders.base import Encoder, Features, Normalize, conv_bn_relu
 
 
 class TinyEncoder(Encoder):
-    """A stride-2 stem, then residual blocks and a 2×2 max pool at each of the strides 2, 4, 8 and 16.
+    """A stride-2 stem, then residual blocks and a 2×2 max pool at strides 2, 4, 8 and 16.
 
-    Nothing but the stem works at full resolution: on a CPU the memory traffic there costs more than all the rest. So
-    pool1 is the stem's output, and the map it stands for is the image. The head sees the whole image by its mean.
+    Nothing but the stem works at full resolution: on a CPU the memory traffic there costs more than
+    all the rest. So pool1 is the stem's output, and the map it stands for is the image. The head
+    sees the whole image by its mean.
 
     Args:
         widths: channels of the five pools.
@@ -31,7 +32,11 @@ class TinyEncoder(Encoder):
     ) -> None:
         super().__init__()
         self.normalize = Normalize()
-        self.channels, self.map_channels, self.head_channels = tuple(widths), (3, *widths[1:]), head_width
+        self.channels, self.map_channels, self.head_channels = (
+            tuple(widths),
+            (3, *widths[1:]),
+            head_width,
+        )
         self.stem = conv_bn_relu(3, widths[0], kernel=5, stride=2)
         self.stages = nn.ModuleList(
             nn.Sequential(
@@ -55,7 +60,7 @@ class TinyEncoder(Encoder):
 
 
 class Residual(nn.Module):
-    """Two 3×3 convolutions and a way around them (He et al. 2016); starts as the way around alone."""
+    """Two 3×3 convolutions and a way around them, which alone is there at the start (He 2016)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -64,7 +69,9 @@ class Residual(nn.Module):
         self.norm2 = nn.BatchNorm2d(outputs)
         self.around: nn.Module = nn.Identity()
         if inputs != outputs:
-            self.around = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+            self.around = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs)
+            )
         nn.init.zeros_(self.norm2.weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,7 +80,7 @@ class Residual(nn.Module):
 
 
 class ContextHead(nn.Module):
-    """A 3×3 convolution plus the mean of the whole map (ParseNet, Liu et al. 2016), mixed by a 1×1 convolution."""
+    """A 3×3 convolution plus the mean of the whole map (ParseNet, 2015), mixed by a 1×1."""
 
     def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
         super().__init__()
@@ -84,5 +91,7 @@ class ContextHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C_in, /32) -> (N, C_out, /32)."""
-        out: Tensor = self.dropout(self.mix(self.local(x) + self.context(x.mean((2, 3), keepdim=True))))
+        out: Tensor = self.dropout(
+            self.mix(self.local(x) + self.context(x.mean((2, 3), keepdim=True)))
+        )
         return out

@@ -11,7 +11,9 @@ from fcn_lab.encoders.weights import load_torchvision
 
 
 class VGG16Encoder(Encoder):
-    """torchvision's VGG-16 layers, cut behind each pool (Simonyan, Zisserman 2015; Long et al. 2015, section 4).
+    """torchvision's VGG-16 layers, cut behind each pool.
+
+    Simonyan, Zisserman 2015; Long, Shelhamer, Darrell 2015, section 4.
 
     fc6 is a 7×7 convolution with padding 3 and fc7 a 1×1, each followed by ReLU and dropout.
 
@@ -43,11 +45,8 @@ class VGG16Encoder(Encoder):
         bounds = [-1, *pools]
         self.stages = nn.ModuleList(layers[start + 1 : end] for start, end in pairwise(bounds))
         self.pool = nn.MaxPool2d(2)
-        self.fc6 = nn.Sequential(nn.Conv2d(512, head_width, 7, padding=3), nn.ReLU(inplace=True), nn.Dropout(dropout))
-        self.fc7 = nn.Sequential(nn.Conv2d(head_width, head_width, 1), nn.ReLU(inplace=True), nn.Dropout(dropout))
-        for conv in (self.fc6[0], self.fc7[0]):
-            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-            nn.init.zeros_(conv.bias)
+        self.fc6 = classifier_layer(512, head_width, 7, dropout)
+        self.fc7 = classifier_layer(head_width, head_width, 1, dropout)
 
     def forward(self, x: Tensor) -> Features:
         """Normalised images (N, 3, H, W) -> pools, maps and fc7."""
@@ -57,3 +56,11 @@ class VGG16Encoder(Encoder):
             x = self.pool(maps[-1])
             pools.append(x)
         return Features(pools, maps, self.fc7(self.fc6(x)))
+
+
+def classifier_layer(inputs: int, outputs: int, kernel: int, dropout: float) -> nn.Sequential:
+    """A fully connected layer of the classifier as a "same" convolution, with ReLU and dropout."""
+    conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+    nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+    return nn.Sequential(conv, nn.ReLU(inplace=True), nn.Dropout(dropout))

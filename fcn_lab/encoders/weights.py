@@ -32,16 +32,17 @@ def fetched(build: Callable[[], M], name: str) -> M:
         return build()
     except OSError as error:
         raise UserError(
-            f"encoder.weights=imagenet: the weights of {name} could not be fetched ({error}). Set encoder.weights=none, "
-            "or run once with a network (TORCH_HOME or HF_HOME name the folder they are kept in)."
+            f"encoder.weights=imagenet: the weights of {name} could not be fetched ({error}).\n"
+            "Set encoder.weights=none, or run once with a network (they are kept under TORCH_HOME "
+            "or HF_HOME)."
         ) from error
 
 
 def load_torchvision(builder: Callable[..., M], weights: str) -> M:
     """One of torchvision's classifiers, with random or with its ImageNet weights.
 
-    torch.hub writes to a temporary file, checks its hash and only then gives it its name, so that an interrupted
-    fetch leaves nothing behind that a later one would trust.
+    torch.hub writes to a temporary file, checks its hash and only then gives it its name, so that
+    an interrupted fetch leaves nothing behind that a later one would trust.
     """
     pretrained = "IMAGENET1K_V1" if check_word(weights) else None
     return fetched(lambda: builder(weights=pretrained), builder.__name__)

@@ -49,7 +49,7 @@ class Wandb:
     def start(self, run: RunInfo) -> "wandb.Run":
         """The W&B run, a new one or the one that a resumed run left."""
         # W&B caches in the home directory by default, and a run leaves nothing outside its folder
-        for name in ("CACHE", "CONFIG", "DATA"):
+        for name in ("CACHE", "DATA"):
             os.environ.setdefault(f"WANDB_{name}_DIR", str(run.folder / "wandb" / name.lower()))
         import wandb
 
@@ -89,7 +89,7 @@ def mode() -> str:
         return given
     import wandb
 
-    server = urlparse(str(wandb.Settings().base_url))
+    server = urlparse(wandb.setup().settings.base_url)
     if not (os.environ.get("WANDB_API_KEY") or has_login(server.hostname or "")):
         return "offline"
     return "online" if answers(server.hostname or "", server.port or 443) else "offline"
