@@ -36,7 +36,7 @@ demo: setup ## train, test and picture an FCN-16s on synthetic street scenes (<=
 	$(BIN)/python run.py data=synthetic model=fcn16s logger=csv experiment=demo
 
 test: setup ## run the tests (<= 5 min on 2 cores)
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal
 
 lint: setup ## ruff
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

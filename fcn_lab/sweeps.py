@@ -24,8 +24,8 @@ COLUMNS = (
 )
 
 
-# glibc hands every large tensor back to the system at once and faults its pages in again at the next
-# step: measured here, 15 % of a training step on a CPU. Other C libraries do not look at these words.
+# glibc hands every large tensor back to the system at once and faults its pages in again at the
+# next step: measured, 15 % of a training step on a CPU. Other C libraries ignore these words.
 KEEP_PAGES = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
 
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import lightning as L
@@ -12,19 +12,16 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar, WeightAveraging
 from lightning.pytorch.loggers import Logger
-from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch import nn
 
+from fcn_lab.callbacks.averaging import warmed_average
 from fcn_lab.callbacks.world import WorldSize
 from fcn_lab.errors import UserError
 from fcn_lab.runfolder import RunFolder
 
 ACCELERATORS = ("auto", "cpu", "gpu", "mps")
-STRATEGIES = (
-    "auto",
-    "ddp",
-    "ddp_find_unused_parameters_true",
-)  # those that start each rank as a process of its own
+# those that start each rank as a process of its own
+STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 

@@ -11,7 +11,7 @@ import yaml
 
 from fcn_lab import cli
 
-STUB = '''
+STUB = """
 import json, os, sys, time
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class Task:
             print("asleep", flush=True)
             time.sleep(60)
         (folder / "metrics.json").write_text(json.dumps({"test": {"mean_iou": 0.25}, "params": 7}))
-'''
+"""
 WORD = {"_target_": "stub.Task", "kind": "work", "seed": "${seed}", "count": 1}
 
 

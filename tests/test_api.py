@@ -44,7 +44,7 @@ def test_a_wrong_word_is_a_users_error(words: dict[str, str], message: str) -> N
 
 
 def test_load_run_names_a_folder_that_holds_no_run(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no config.yaml"):
+    with pytest.raises(UserError, match="it has no config"):
         load_run(tmp_path)
     with pytest.raises(UserError, match="no such folder"):
         load_run(tmp_path / "nowhere")

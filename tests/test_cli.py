@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from conftest import TypeLine
 
 RUN = Path(__file__).parent.parent / "run.py"

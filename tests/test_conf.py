@@ -1,4 +1,4 @@
-"""Every YAML file of conf/ is a word that composes, fits the signature of its target, and builds."""
+"""Every YAML file of conf/ is a word that composes, fits its target's signature, and builds."""
 
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -19,7 +19,10 @@ CONF = Path(__file__).parent.parent / "conf"
 FILES = sorted(CONF.rglob("*.yaml"))
 WORDS = [file for file in FILES if file.parent != CONF and "hydra" not in file.parts]
 GROUPS = ("augment", "data", "encoder", "loss", "model", "optim", "schedule", "trainer", "upsample")
-NEEDS_MORE = {"trainer/gpu", "data/camvid"}  # a GPU; the data: they may say so, and build where it is
+NEEDS_MORE = {
+    "trainer/gpu",
+    "data/camvid",
+}  # a GPU; the data: they may say so, and build where it is
 
 
 def word(file: Path) -> str:
@@ -36,7 +39,9 @@ def test_together_the_words_use_every_file() -> None:
     for file in WORDS:
         found = loader.compute_defaults_list("config", [override(file)], RunMode.RUN)
         used |= {default.config_path or "" for default in found.defaults}
-    assert {word(file) for file in FILES} == {path for path in used if (CONF / f"{path}.yaml").exists()}
+    assert {word(file) for file in FILES} == {
+        path for path in used if (CONF / f"{path}.yaml").exists()
+    }
     assert len(WORDS) == len(FILES) - 2  # config.yaml and the help text are no words
     assert len(WORDS) >= 50
 
@@ -58,7 +63,9 @@ def test_a_word_builds(file: Path) -> None:
     node = OmegaConf.to_container(config[group], resolve=True)
     assert isinstance(node, dict)
     # 130 million parameters need no memory to show that they fit together
-    place: AbstractContextManager[object] = nullcontext() if group == "data" else torch.device("meta")
+    place: AbstractContextManager[object] = (
+        nullcontext() if group == "data" else torch.device("meta")
+    )
     try:
         with place:
             assert build(node, group, {}) is not None

@@ -1,13 +1,13 @@
-"""A frozen config goes back to what was composed, and a command that reads a run changes what it names."""
+"""A frozen config thaws into what was composed; a command that reads a run changes what it names."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from conftest import TypeLine
 from omegaconf import OmegaConf
 
+from conftest import TypeLine
 from fcn_lab.checks import check, users_key
 from fcn_lab.config import freeze, recorded
 from fcn_lab.errors import UserError
@@ -37,7 +37,8 @@ def test_freezing_and_reading_back_gives_the_references_again(tmp_path: Path) ->
     freeze(config, tmp_path)
     frozen = content(str(tmp_path))
     assert without(frozen, "links", "choices") == without(
-        OmegaConf.to_container(config, resolve=True), "choices"  # type: ignore[arg-type]
+        OmegaConf.to_container(config, resolve=True),
+        "choices",  # type: ignore[arg-type]
     )
     assert frozen["choices"] == {"model": "m"}
     again = recorded(tmp_path)
@@ -46,7 +47,9 @@ def test_freezing_and_reading_back_gives_the_references_again(tmp_path: Path) ->
 
 
 def test_a_freeze_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    broken = OmegaConf.create({"task": {"net": "${model}"}, "choices": {}} | dict.fromkeys(OPERANDS))
+    broken = OmegaConf.create(
+        {"task": {"net": "${model}"}, "choices": {}} | dict.fromkeys(OPERANDS)
+    )
     with pytest.raises(Exception, match="model"):
         freeze(broken, tmp_path / "run")
     assert not list(tmp_path.iterdir())

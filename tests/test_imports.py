@@ -9,11 +9,21 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "fcn_lab"
 FILES = sorted(PACKAGE.rglob("*.py"))
-# a part may import parts of the layers above its own line, and of its own line where that is no leaf
+# a part may import parts of the layers above its own, and of its own where that is no leaf
 LEAVES = (
     ("errors", "signals"),
     ("metrics",),
-    ("upsampling", "encoders", "geometry", "losses", "data", "optim", "panels", "cost", "runfolder"),
+    (
+        "upsampling",
+        "encoders",
+        "geometry",
+        "losses",
+        "data",
+        "optim",
+        "panels",
+        "cost",
+        "runfolder",
+    ),
 )
 LAYERS = (
     *LEAVES,
@@ -90,7 +100,9 @@ def test_no_module_imports_itself_around_a_corner() -> None:
 
 @pytest.mark.parametrize(("library", "places"), ONLY_IN.items(), ids=list(ONLY_IN))
 def test_a_library_is_imported_in_its_place_only(library: str, places: set[str]) -> None:
-    users = {name(file) for file in FILES if library in {m.partition(".")[0] for m in imports(file)}}
+    users = {
+        name(file) for file in FILES if library in {m.partition(".")[0] for m in imports(file)}
+    }
     assert users, f"nothing imports {library}"
     for user in users:
         assert {user, part(user)} & places, f"{user} imports {library}"

@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import TypeLine
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
+
+from conftest import TypeLine
 
 RUN = Path(__file__).parent.parent / "run.py"
 
@@ -36,7 +37,9 @@ def test_a_failing_cell_is_told_and_the_others_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     done = subprocess.run(
-        sweep(stub, "task.kind=work,fail", "model=fcn8s", "seed=1,2"), capture_output=True, text=True
+        sweep(stub, "task.kind=work,fail", "model=fcn8s", "seed=1,2"),
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 1
     assert done.stderr == ""
@@ -74,7 +77,10 @@ def test_a_cell_knows_its_name_and_its_group(
     line = ["-m", "task=stub", "model=fcn8s,unet", "data=synthetic", "hydra.sweep.dir=all"]
     ended = type_line(stub, *line)
     assert ended.status == 1  # nothing ran, so nothing is done
-    assert sorted(p.name for p in Path("all").iterdir() if p.is_dir()) == ["model=fcn8s", "model=unet"]
+    assert sorted(p.name for p in Path("all").iterdir() if p.is_dir()) == [
+        "model=fcn8s",
+        "model=unet",
+    ]
     text = Path("all/model=unet/config.yaml").read_text()
     assert "name: model=unet\n" in text
     assert "group: all\n" in text

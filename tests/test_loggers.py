@@ -1,5 +1,6 @@
 """Loggers: what an offline W&B run holds, where it lies, and how online or offline is decided."""
 
+import importlib.util
 import json
 import os
 import socket
@@ -17,7 +18,7 @@ import yaml
 from wandb.proto import wandb_internal_pb2
 
 from fcn_lab.errors import UserError
-from fcn_lab.loggers import local, online
+from fcn_lab.loggers import online
 from fcn_lab.loggers.local import Csv, TensorBoard
 from fcn_lab.loggers.online import Wandb
 from fcn_lab.runfolder import RunFolder
@@ -27,6 +28,7 @@ from tiny import WORDS, make_train
 
 CONF = Path(__file__).parents[1] / "conf" / "logger"
 BLOCK, HEAD = 32768, 7
+MESSAGES: Any = wandb_internal_pb2  # typed without its messages
 CONFIG = {"seed": 1, "optim": {"lr": 0.1}, "words": WORDS}
 
 
@@ -46,7 +48,7 @@ def records(path: Path) -> Iterator[Any]:
         assert zlib.crc32(chunk, zlib.crc32(bytes([kind]))) == checksum
         place, message = place + HEAD + length, message + chunk
         if kind in (1, 4):  # whole, or the last part
-            record = wandb_internal_pb2.Record()
+            record = MESSAGES.Record()
             record.ParseFromString(message)
             message = b""
             yield record
@@ -242,7 +244,7 @@ def test_a_server_that_refuses_at_the_start_leaves_an_offline_run(
 
 
 def test_tensorboard_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="pip install"):
         TensorBoard()
 

@@ -142,7 +142,8 @@ def test_an_input_without_pictures_is_refused(
 def test_a_predictor_takes_any_size_and_refuses_other_arrays(run: Path) -> None:
     predictor = Predictor(load_weights(Net(), run), Squares().classes, Squares().palette, flip=True)
     labels = predictor(np.zeros((1, 5, 3), np.uint8))
-    assert (labels.shape, labels.dtype) == ((1, 5), np.uint8)
+    assert labels.shape == (1, 5)
+    assert labels.dtype == np.uint8
     for wrong in (
         np.zeros((4, 4), np.uint8),
         np.zeros((4, 4, 3)),

@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+
 from conftest import TypeLine
 
 ROOT = Path(__file__).parent.parent
@@ -34,7 +35,9 @@ def test_a_make_target_exists(line: str) -> None:
 def test_a_command_composes(
     line: str, type_line: TypeLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fcn_lab.sweeps.Sweep.run", lambda self: [setattr(c, "status", "done") for c in self.cells])
+    monkeypatch.setattr(
+        "fcn_lab.sweeps.Sweep.run", lambda self: [setattr(c, "status", "done") for c in self.cells]
+    )
     type_line("hydra.run.dir=RUN_DIR")
     if "resume=" not in line:
         Path("RUN_DIR/metrics.json").write_text("{}")

@@ -53,7 +53,7 @@ def end_of(folder: Path) -> dict[str, Any]:
     return {"last": state, "best": weights(run.best), "metrics": metrics, "rows": rows}
 
 
-def same(left: object, right: object) -> bool:
+def same(left: Any, right: Any) -> bool:  # noqa: ANN401  (anything that a run leaves)
     """Equal to the last bit."""
     if isinstance(left, Tensor):
         return torch.equal(left, right)
@@ -125,7 +125,8 @@ def test_a_run_stopped_at_every_third_batch_ends_the_same(
 def test_a_run_that_stopped_early_does_not_train_on_when_resumed(tmp_path: Path) -> None:
     def make(loss: CrossEntropy, resume: bool) -> Train:
         stuck = make_train({"max_epochs": 9, "patience": 1}, loss=loss, resume=resume)
-        stuck.net.body[1].momentum = 0.0  # type: ignore[union-attr,index,assignment]
+        body: Any = stuck.net.body
+        body[1].momentum = 0.0
         return dataclasses.replace(stuck, optim=dataclasses.replace(stuck.optim, lr=1e-12))
 
     with pytest.raises(Stopped):

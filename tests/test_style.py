@@ -11,8 +11,11 @@ FILES = sorted((ROOT / "fcn_lab").rglob("*.py"))
 MODEL_FILES = [
     file
     for file in FILES
-    if file.parent.name == "encoders"
-    or (file.parent.name == "fcn_lab" and file.stem in ("fcn", "segnet", "unet", "zoo", "upsampling"))
+    if file.parent.name in ("encoders", "upsampling")
+    or (
+        file.parent.name == "fcn_lab"
+        and file.stem in ("fcn", "segnet", "unet", "zoo", "upsampling")
+    )
 ]
 LONGEST_MODULE, LONGEST_FUNCTION = 250, 45
 

@@ -14,7 +14,13 @@ from fcn_lab import load_run
 
 RUN = Path(__file__).parent.parent / "run.py"
 SMALL = (
-    *("model=fcn8s", "upsample=bilinear", "data=synthetic", "data.size=[32,48]", "data.batch_size=2"),
+    *(
+        "model=fcn8s",
+        "upsample=bilinear",
+        "data=synthetic",
+        "data.size=[32,48]",
+        "data.batch_size=2",
+    ),
     *("+data.train=4", "+data.val=2", "+data.test=3", "encoder.widths=[4,4,8,8,8]"),
     *("encoder.head_width=8", "trainer.max_epochs=1", "trainer.accelerator=cpu", "logger=none"),
 )
@@ -62,7 +68,8 @@ def test_an_evaluation_repeats_the_score_of_training(place: Path) -> None:
     done = type_line("task=evaluate", f"run={place / 'run'}", f"hydra.run.dir={folder}")
     assert done.returncode == 0, done.stderr
     first, again = (
-        json.loads((where / "metrics.json").read_text())["test"] for where in (place / "run", folder)
+        json.loads((where / "metrics.json").read_text())["test"]
+        for where in (place / "run", folder)
     )
     assert first == again
     config = yaml.safe_load((folder / "config.yaml").read_text())

@@ -16,9 +16,8 @@ class StopOnSignal(Checkpoint):
 
     Inside an epoch that is behind a training batch, whose checkpoint is written first; behind an
     epoch's last batch and during its validation it is the end of the epoch; while scoring, with
-    training complete, it is at once,
-    with several ranks behind the split. A callback of the checkpoint kind, so that it runs behind
-    those that average weights, write rows or save.
+    training complete, it is at once, with several ranks behind the split. A callback of the
+    checkpoint kind, so that it runs behind those that average weights, write rows or save.
     """
 
     def __init__(self, request: StopRequest, checkpoints: BestAndLast | None = None) -> None:
