@@ -1,6 +1,6 @@
-"""Writes a finished run into the pages that quote it: python experiments/publish.py RUN_DIR STUDY.
+"""Writes results into the pages that quote them: python experiments/publish.py FOLDER STUDY.
 
-Keeps the run's metrics.json, config.yaml and history.csv in experiments/STUDY/, and replaces what
+FOLDER is a finished run's or a sweep's. Keeps its numbers in experiments/STUDY/, and replaces what
 stands between ``<!-- figures STUDY -->`` and ``<!-- end -->`` in README.md and in the study's own.
 """
 
@@ -13,17 +13,18 @@ from pathlib import Path
 from typing import Any
 
 EXPERIMENTS = Path(__file__).parent
-KEPT = ("metrics.json", "config.yaml", "history.csv")
+KEPT = ("metrics.json", "config.yaml", "history.csv", "results.csv")
 SCORES = {"pixel_accuracy": "G", "mean_accuracy": "C", "mean_iou": "mIoU", "fw_iou": "fw IoU"}
 
 
 def main() -> None:
-    """Publishes one run."""
-    run, study = Path(sys.argv[1]), sys.argv[2]
+    """Publishes one run or one sweep."""
+    source, study = Path(sys.argv[1]), sys.argv[2]
     folder = EXPERIMENTS / study
     for name in KEPT:
-        shutil.copy(run / name, folder / name)
-    figures = table(run)
+        if (source / name).exists():
+            shutil.copy(source / name, folder / name)
+    figures = grid(source) if (source / "results.csv").exists() else table(source)
     for page in (EXPERIMENTS.parent / "README.md", folder / "README.md"):
         replace(page, study, figures)
 
@@ -51,6 +52,35 @@ def table(run: Path) -> str:
         circumstances(run, metrics),
     ]
     return "\n".join(lines)
+
+
+def grid(sweep: Path) -> str:
+    """Test mean IoU and pixel accuracy of every model and operator of a sweep, as Markdown."""
+    with (sweep / "results.csv").open() as file:
+        cells = {(cell["model"], cell["upsample"]): cell for cell in csv.DictReader(file)}
+    models = list(dict.fromkeys(model for model, _ in cells))
+    operators = list(dict.fromkeys(operator for _, operator in cells))
+    metrics = json.loads(next(sweep.glob("*/metrics.json")).read_text())
+    minutes = sum(float(cell["seconds"]) for cell in cells.values()) / 60
+    return "\n".join(
+        [
+            row("mIoU (G)", *models),
+            row(*["---"] * (1 + len(models))),
+            *(row(op, *(score(cells[model, op]) for model in models)) for op in operators),
+            "",
+            f"`{metrics['protocol']}`, test, seed {metrics['seed']}; {len(cells)} cells in "
+            f"{minutes:.0f} minutes on two CPU cores.",
+        ]
+    )
+
+
+def score(cell: dict[str, str]) -> str:
+    """Mean IoU and pixel accuracy of one cell; its status where it has none."""
+    if cell["status"] != "done":
+        return cell["status"]
+    return (
+        f"{percent(float(cell['test_mean_iou']))} ({percent(float(cell['test_pixel_accuracy']))})"
+    )
 
 
 def circumstances(run: Path, metrics: dict[str, Any]) -> str:

@@ -5,7 +5,6 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
@@ -17,15 +16,12 @@ from torch import nn
 
 from fcn_lab.checks import build
 from fcn_lab.config import conf_folder, recorded, references
-from fcn_lab.data.classes import CAMVID11, CAMVID32
 from fcn_lab.errors import UserError
 from fcn_lab.mistakes import explain
-from fcn_lab.runfolder import RunFolder
 
 if TYPE_CHECKING:
     from fcn_lab.predictor import Predictor
 
-KNOWN = CAMVID32 | CAMVID11
 _ONE_AT_A_TIME = Lock()  # Hydra's parser and registries are shared by all threads
 
 
@@ -65,27 +61,10 @@ def load_run(folder: str | Path) -> "Predictor":
     Raises:
         UserError: the folder holds no run with a trained network.
     """
-    from fcn_lab.predictor import Predictor, load_weights
+    from fcn_lab.predictor import load_predictor
 
-    folder = Path(folder)
-    config: Any = OmegaConf.to_container(recorded(folder), resolve=True)
-    net = load_weights(_network(config["model"], {}), folder)
-    classes = _classes(folder, config["data"]["classes"])
-    # the classes of a data set of one's own have no agreed colours: any distinct ones will do
-    palette = [
-        KNOWN.get(name, (37 * i % 256, 97 * i % 256, 173 * i % 256))
-        for i, name in enumerate(classes, 1)
-    ]
-    return Predictor(net, classes, palette)
-
-
-def _classes(folder: Path, number: int) -> tuple[str, ...]:
-    scored = RunFolder(folder).confusions("test")
-    if scored.exists():
-        return tuple(map(str, np.load(scored)["classes"]))
-    return (
-        tuple(CAMVID11) if number == len(CAMVID11) else tuple(f"class {i}" for i in range(number))
-    )
+    config: Any = OmegaConf.to_container(recorded(Path(folder)), resolve=True)
+    return load_predictor(_network(config["model"], {}), Path(folder))
 
 
 def compose(overrides: list[str]) -> DictConfig:

@@ -7,9 +7,9 @@ full of copies, and ``links`` leads from each (copy → original) back to it.
 import difflib
 import inspect
 import json
-import pkgutil
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -72,8 +72,9 @@ def locate(target: str, key: str) -> Callable[..., Any]:
     Raises:
         UserError: there is none.
     """
+    module, _, name = target.rpartition(".")
     try:
-        found = pkgutil.resolve_name(target)
+        found = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"{key}._target_={target}: cannot be imported ({error})") from error
     if not callable(found):

@@ -180,6 +180,11 @@ class SegmentationModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["epoch_loss"] = {k: v for k, v in self.train_loss.metric_state.items()}
+        data = cast(
+            "Any", self.trainer
+        ).datamodule  # a predictor needs no data
+        checkpoint["classes"] = list(self.classes)
+        checkpoint["palette"] = [tuple(map(int, colour)) for colour in data.palette]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for name, value in checkpoint["epoch_loss"].items():

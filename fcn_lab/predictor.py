@@ -1,7 +1,8 @@
 """A trained network as a function from pictures to labels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,19 +62,52 @@ class Predictor:
         return result.softmax(1) + mirrored.softmax(1)
 
 
+def load_predictor(net: nn.Module, run: Path, flip: bool = False) -> Predictor:
+    """The best network of a run with the classes and colours it was trained for; no data needed.
+
+    Args:
+        net: of the run's configuration.
+        run: the folder of a training run.
+        flip: see `Predictor`.
+
+    Raises:
+        UserError: where the run has no weights, or they belong to another network.
+    """
+    checkpoint = best(run)
+    fitted = load_state(net, checkpoint["state_dict"], run)
+    return Predictor(fitted, checkpoint["classes"], checkpoint["palette"], flip)
+
+
 def load_weights(net: nn.Module, run: Path) -> nn.Module:
     """Puts the best weights of a run into a network of the same configuration.
 
     Raises:
         UserError: where the run has none, or they belong to another network.
     """
-    checkpoint = RunFolder(run).best
-    if not checkpoint.exists():
+    return load_state(net, best(run)["state_dict"], run)
+
+
+def best(run: Path) -> dict[str, Any]:
+    """The checkpoint of a run's best epoch.
+
+    Raises:
+        UserError: where there is none.
+    """
+    path = RunFolder(run).best
+    if not path.exists():
         raise UserError(
-            f"run={run}: there is no {checkpoint.relative_to(run)}; "
-            "expected the folder of a training run"
+            f"run={run}: there is no {path.relative_to(run)}; expected the folder of a training run"
         )
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return checkpoint
+
+
+def load_state(net: nn.Module, state: Mapping[str, Tensor], run: Path) -> nn.Module:
+    """The network with the module's state in it.
+
+    Raises:
+        UserError: where the state belongs to another network.
+    """
     try:
         net.load_state_dict(
             {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}

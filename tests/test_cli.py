@@ -2,10 +2,10 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,10 +16,12 @@ RUN = Path(__file__).parent.parent / "run.py"
 
 
 def test_help_lists_every_group_within_two_seconds_and_without_torch() -> None:
-    began = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-X", "importtime", str(RUN), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert time.monotonic() - began < 2
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # of the processor: on a busy machine the clock tells more about the others
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
     for group in ("model: ", "upsample: ", "encoder: ", "data: ", "task: ", "trainer: "):
         assert group in done.stdout
     assert not {"torch", "lightning", "wandb", "numpy"} & {

@@ -1,4 +1,4 @@
-"""A frozen config thaws into what was composed; a command that reads a run changes what it names."""
+"""A frozen config thaws into what was composed; who reads a run changes only what he names."""
 
 from pathlib import Path
 from typing import Any

@@ -36,7 +36,7 @@ def images(tmp_path: Path) -> Path:
 
 
 def predict(run: Path, given: Path | str, output: Path) -> None:
-    Predict(run, Net(), make_train().data, str(given), str(output)).run(output)
+    Predict(run, Net(), str(given), str(output)).run(output)
 
 
 def size(path: Path) -> tuple[int, int]:

@@ -130,6 +130,23 @@ def test_an_averaged_run_scores_and_keeps_the_average(tmp_path: Path) -> None:
     assert float(row["val/mean_iou"]) == pytest.approx(metrics["val"]["mean_iou"])
 
 
+class Worsening(CrossEntropy):
+    """Learns for one epoch and unlearns from then on."""
+
+    steps = 0
+
+    def forward(self, scores: Tensor, target: Tensor) -> Tensor:
+        self.steps += self.training
+        return super().forward(scores, target) * (1 if self.steps <= 4 else -1)
+
+
+def test_the_best_weights_are_scored_and_not_the_last(tmp_path: Path) -> None:
+    make_train({"max_epochs": 2, "gradient_clip_val": 1.0}, loss=Worsening()).run(tmp_path)
+    best, last = (float(row["val/mean_iou"]) for row in RunFolder(tmp_path).read_history())
+    assert best > last
+    assert RunFolder(tmp_path).read_metrics()["val"]["mean_iou"] == pytest.approx(best)
+
+
 def test_epochs_without_validation_leave_their_columns_empty(tmp_path: Path) -> None:
     make_train({"val_every": 2, "max_epochs": 3}).run(tmp_path)
     found = [row["val/mean_iou"] != "" for row in RunFolder(tmp_path).read_history()]

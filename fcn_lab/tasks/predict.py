@@ -9,12 +9,12 @@ import numpy as np
 from PIL import Image, ImageOps
 from torch import nn
 
-from fcn_lab.datamodule import CamVidDataModule
 from fcn_lab.errors import UserError
 from fcn_lab.panels import Pixels, colourise
-from fcn_lab.predictor import Predictor, load_weights
+from fcn_lab.predictor import load_predictor
 from fcn_lab.tasks.scoring import say
 
+Palette = Sequence[tuple[int, int, int]]
 OVERLAY = 0.55  # share of the class colour over the picture
 UNREADABLE = (
     OSError,
@@ -30,7 +30,6 @@ class Predict:
     Args:
         run: the folder of the training run.
         net: its network.
-        data: its data; classes and palette are taken from it.
         input: a file, a folder or a pattern such as "drive/*.jpg".
         output: the folder to write to.
         flip: average over picture and mirrored picture.
@@ -40,12 +39,11 @@ class Predict:
         self,
         run: str | Path,
         net: nn.Module,
-        data: CamVidDataModule,
         input: str,
         output: str,
         flip: bool = False,
     ) -> None:
-        self.source, self.net, self.data = Path(run), net, data
+        self.source, self.net = Path(run), net
         self.input, self.output, self.flip = input, Path(output), flip
 
     def run(self, folder: Path) -> None:
@@ -55,9 +53,7 @@ class Predict:
             UserError: where there is no picture, or some could not be read.
         """
         paths = pictures(self.input)
-        predictor = Predictor(
-            load_weights(self.net, self.source), self.data.classes, self.data.palette, self.flip
-        )
+        predictor = load_predictor(self.net, self.source, self.flip)
         self.output.mkdir(parents=True, exist_ok=True)
         bad = []
         for path, name in zip(paths, names(paths), strict=True):
@@ -67,18 +63,18 @@ class Predict:
                 say(f"{path}: not a readable picture ({error})")
                 bad.append(path)
                 continue
-            self._write(name, image, predictor(image))
+            self._write(name, image, predictor(image), predictor.palette)
         say(f"{len(paths) - len(bad)} of {len(paths)} pictures labelled, in {self.output}")
         if bad:
             raise UserError(
                 f"{len(bad)} of {len(paths)} files could not be read: {', '.join(map(str, bad))}"
             )
 
-    def _write(self, name: str, image: Pixels, labels: Pixels) -> None:
+    def _write(self, name: str, image: Pixels, labels: Pixels, palette: Palette) -> None:
         indexed = Image.fromarray(labels)
-        indexed.putpalette([channel for colour in self.data.palette for channel in colour])
+        indexed.putpalette([channel for colour in palette for channel in colour])
         indexed.save(self.output / f"{name}.png")
-        mixed = (1 - OVERLAY) * image + OVERLAY * colourise(labels, self.data.palette)
+        mixed = (1 - OVERLAY) * image + OVERLAY * colourise(labels, palette)
         Image.fromarray(mixed.astype(np.uint8)).save(self.output / f"{name}_overlay.png")
 
 
