@@ -180,9 +180,7 @@ class SegmentationModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["epoch_loss"] = {k: v for k, v in self.train_loss.metric_state.items()}
-        data = cast(
-            "Any", self.trainer
-        ).datamodule  # a predictor needs no data
+        data = cast("Any", self.trainer).datamodule  # a predictor needs no data
         checkpoint["classes"] = list(self.classes)
         checkpoint["palette"] = [tuple(map(int, colour)) for colour in data.palette]
 

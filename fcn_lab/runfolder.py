@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -136,7 +137,7 @@ def environment(device: str) -> dict[str, object]:
         "threads": torch.get_num_threads(),
         "git_commit": git("rev-parse", "HEAD").strip() or None,
         "git_dirty": bool(git("status", "--porcelain")),
-        "command": sys.argv,
+        "command": os.environ.get("FCN_LAB_COMMAND") or shlex.join(sys.argv),
     }
 
 

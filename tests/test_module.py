@@ -10,7 +10,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.losses import CrossEntropy
 from fcn_lab.metrics import VOID, confusion_matrices
 from fcn_lab.module import ImageScores, SegmentationModule
-from tiny import Net, Squares, make_train
+from tiny import Net, Sided, Squares, make_train
 
 K = 3
 
@@ -72,6 +72,12 @@ def test_a_flipped_score_averages_the_probabilities_of_image_and_mirror_image() 
     there = module(data["image"].flip(3)).softmax(1).flip(3)
     expected = ((here + there) / 2).argmax(1)
     assert torch.equal(module.predict(data["image"], module(data["image"])), expected)
+
+
+def test_a_flipped_score_averages_probabilities_and_not_scores() -> None:
+    image = torch.zeros(1, 3, 4, 6, dtype=torch.uint8)
+    module = make(Sided(), flip=True)
+    assert (module.predict(image, module(image)) == 2).all()
 
 
 def test_a_flipped_score_of_a_mirror_image_is_the_mirrored_score() -> None:

@@ -18,12 +18,15 @@ def folder(tmp_path: Path) -> RunFolder:
     return run
 
 
-def test_the_environment_names_every_fixed_package_and_the_command(folder: RunFolder) -> None:
+def test_the_environment_names_every_fixed_package_and_the_users_command(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FCN_LAB_COMMAND", "run.py seed=3")
     folder.write_env("1 x cpu")
     env = json.loads(folder.env.read_text())
     assert tuple(env["versions"]) == PACKAGES
     assert env["device"] == "1 x cpu"
-    assert env["command"]
+    assert env["command"] == "run.py seed=3"
     assert {"python", "platform", "git_commit", "git_dirty"} <= set(env)
 
 
