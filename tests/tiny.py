@@ -77,7 +77,7 @@ class Net(nn.Module):
 
 
 class Sided(nn.Module):
-    """Scores of the left half and of the right half that average to class 1, as probabilities to 2."""
+    """Left and right scores that average to class 1, and as probabilities to class 2."""
 
     def forward(self, image: Tensor) -> Tensor:
         """(N,3,H,W) → (N,3,H,W)."""
