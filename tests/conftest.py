@@ -1,14 +1,14 @@
 """A command line that stops before it becomes a worker, and a task that needs no torch."""
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
 import yaml
 
+from commandline import Ended, TypeLine
 from fcn_lab import cli
 
 STUB = """
@@ -36,28 +36,6 @@ class Task:
         (folder / "metrics.json").write_text(json.dumps({"test": {"mean_iou": 0.25}, "params": 7}))
 """
 WORD = {"_target_": "stub.Task", "kind": "work", "seed": "${seed}", "count": 1}
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How one command line ended."""
-
-    status: int
-    out: str
-    err: str
-    command: Sequence[str]  # of the worker it became; empty where it became none
-
-    @property
-    def folder(self) -> Path:
-        return Path(self.command[3]).parent
-
-    @property
-    def config(self) -> dict[str, Any]:
-        config: dict[str, Any] = yaml.safe_load((self.folder / "config.yaml").read_text())
-        return config
-
-
-TypeLine = Callable[..., Ended]
 
 
 class Became(SystemExit):

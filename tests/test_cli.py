@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TypeLine
+from commandline import TypeLine
 
 RUN = Path(__file__).parent.parent / "run.py"
 
@@ -159,7 +159,12 @@ def test_a_task_that_reads_a_run_refuses_an_unfinished_one_and_leaves_no_folder(
 def worker(kind: str, *more: str, stub: str) -> "subprocess.Popen[str]":
     line = [sys.executable, str(RUN), stub, "task=stub", f"task.kind={kind}", "hydra.run.dir=here"]
     return subprocess.Popen(
-        [*line, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*line, *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a shell starts its background jobs, these tests perhaps among them, deaf to Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from conftest import TypeLine
+from commandline import TypeLine
 from fcn_lab.checks import check, users_key
 from fcn_lab.config import freeze, recorded
 from fcn_lab.errors import UserError

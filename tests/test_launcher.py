@@ -13,7 +13,7 @@ import pytest
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 
-from conftest import TypeLine
+from commandline import TypeLine
 
 RUN = Path(__file__).parent.parent / "run.py"
 

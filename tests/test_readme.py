@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TypeLine
+from commandline import TypeLine
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
