@@ -64,7 +64,7 @@ def load_run(folder: str | Path) -> "Predictor":
     from fcn_lab.predictor import load_predictor
 
     config: Any = OmegaConf.to_container(recorded(Path(folder)), resolve=True)
-    return load_predictor(_network(config["model"], {}), Path(folder))
+    return load_predictor(_network(config["model"], {}), Path(folder), config["flip"])
 
 
 def compose(overrides: list[str]) -> DictConfig:

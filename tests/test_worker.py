@@ -22,7 +22,13 @@ SMALL = (
         "data.batch_size=2",
     ),
     *("+data.train=4", "+data.val=2", "+data.test=3", "encoder.widths=[4,4,8,8,8]"),
-    *("encoder.head_width=8", "trainer.max_epochs=1", "trainer.accelerator=cpu", "logger=none"),
+    *(
+        "encoder.head_width=8",
+        "trainer.max_epochs=1",
+        "trainer.accelerator=cpu",
+        "logger=none",
+        "flip=true",
+    ),
 )
 
 
