@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from fcn_lab import create_model
-from fcn_lab.encoders import Encoder, TinyEncoder
+from fcn_lab.encoders import Encoder, Features, TinyEncoder
 from fcn_lab.errors import UserError
 from fcn_lab.fcn import FCN
 from fcn_lab.upsampling import Bilinear, TransposedConv
@@ -220,7 +220,14 @@ def street() -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("word", words("upsample"))
-def test_cells_run_in_bf16_and_channels_last_and_agree_with_float32(word: str) -> None:
+def test_cells_run_in_bf16_and_channels_last_and_agree_with_float32(
+    word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first: dict[int, Tensor] = {}  # near ties may round to other switches: both passes share them
+    found = Features.switches
+    monkeypatch.setattr(
+        Features, "switches", lambda self, level: first.setdefault(level, found(self, level))
+    )
     net = FCN(TinyEncoder(), instantiate(node("upsample", word)), 11, 4).eval()
     nn.init.normal_(net.score_pool4.weight)
     x = torch.rand(1, 3, 33, 47)
@@ -229,10 +236,7 @@ def test_cells_run_in_bf16_and_channels_last_and_agree_with_float32(word: str) -
         fast = net.to(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
             rough = fast(x.contiguous(memory_format=torch.channels_last)).float()
-    flips = instantiate(node("upsample", word))(
-        11, 2
-    ).uses_switches  # near ties round to other positions
-    assert (rough - exact).norm() < (0.2 if flips else 0.05) * exact.norm()
+    assert (rough - exact).norm() < 0.05 * exact.norm()
 
 
 @pytest.mark.parametrize(
