@@ -51,7 +51,7 @@ bench: setup ## parameters, operations and speed of the default network
 	$(BIN)/python run.py task=profile data=synthetic
 
 lock: setup ## pin the newest dependencies that pyproject.toml admits
-	$(UV) pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes --extra dev pyproject.toml --output-file requirements.lock
+	$(UV) pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes --all-extras pyproject.toml --output-file requirements.lock
 
 clean: ## remove .venv and what tools leave; runs stay
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

@@ -35,18 +35,12 @@ def words(folders: Sequence[Path]) -> dict[str, set[str]]:
     return found
 
 
-def freeze(config: DictConfig, folder: Path) -> Path:
-    """Writes FOLDER/config.yaml, resolved, whole or not at all.
+def resolve(config: DictConfig) -> DictConfig:
+    """What a run's config.yaml will hold.
 
     Raises:
-        UserError: the folder holds a run already, or the task lacks a key it reads.
+        UserError: the task lacks a key it reads.
     """
-    path = folder / "config.yaml"
-    if path.exists():
-        raise UserError(
-            f"{folder} holds a run already.\n"
-            f"resume={folder} goes on with it; hydra.run.dir= chooses another folder."
-        )
     links = references(config)
     read_by_task = {source for target, source in links.items() if target.startswith("task.")}
     for key, value in _OPERANDS.items():
@@ -54,11 +48,17 @@ def freeze(config: DictConfig, folder: Path) -> Path:
             raise UserError(f"task={config.choices.task} needs {key}={value}")
     resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
+    resolved.pop("sweep", None)  # a cell is the same in whatever sweep it runs
     choices = {group: word for group, word in resolved["choices"].items() if "/" not in group}
-    frozen = OmegaConf.create({**resolved, "choices": choices, "links": links})
+    return OmegaConf.create({**resolved, "choices": choices, "links": links})
+
+
+def freeze(resolved: DictConfig, folder: Path) -> Path:
+    """Writes FOLDER/config.yaml, whole or not at all."""
+    path = folder / "config.yaml"
     folder.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f".config.yaml.{os.getpid()}")
-    half.write_text(OmegaConf.to_yaml(frozen), encoding="utf-8")
+    half.write_text(OmegaConf.to_yaml(resolved), encoding="utf-8")
     half.replace(path)
     return path
 

@@ -1,4 +1,4 @@
-"""The one exception a user is meant to read."""
+"""The exceptions a user meets."""
 
 
 class UserError(Exception):
@@ -6,3 +6,7 @@ class UserError(Exception):
 
     The entry layer prints it without a traceback and ends with exit status 2.
     """
+
+
+class SweepFailed(Exception):
+    """At least one cell did not get done; the last lines of the output have said which."""

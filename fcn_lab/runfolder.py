@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import shlex
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from fcn_lab.provenance import Source
 
 PACKAGES = (
     "torch",
@@ -113,8 +114,8 @@ class RunFolder:
 
     def write_env(self, device: str) -> None:
         """Writes env.json; a resume adds itself to the list `resumed` and leaves the rest."""
-        now = environment(device)
-        diff = git("diff", "HEAD")
+        source = Source.of(Path(__file__).parent)
+        now, diff = environment(device, source), source.diff
         if not self.env.exists():
             write_json(self.env, {"run_id": self.run_id, **now})
             if diff:
@@ -127,7 +128,7 @@ class RunFolder:
             (self.path / f"git.{len(first['resumed'])}.diff").write_text(diff)
 
 
-def environment(device: str) -> dict[str, object]:
+def environment(device: str, source: Source) -> dict[str, object]:
     """What a run's numbers may depend on besides its configuration."""
     return {
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
@@ -135,26 +136,10 @@ def environment(device: str) -> dict[str, object]:
         "platform": platform.platform(),
         "device": device,
         "threads": torch.get_num_threads(),
-        "git_commit": git("rev-parse", "HEAD").strip() or None,
-        "git_dirty": bool(git("status", "--porcelain")),
+        "git_commit": source.commit,
+        "git_dirty": source.dirty,
         "command": os.environ.get("FCN_LAB_COMMAND") or shlex.join(sys.argv),
     }
-
-
-def git(*command: str) -> str:
-    """Git's answer about the source tree, empty where that is no repository or git is absent."""
-    try:
-        done = subprocess.run(
-            ["git", *command],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-    except FileNotFoundError:
-        return ""
-    return done.stdout if done.returncode == 0 else ""
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:

@@ -1,196 +1,156 @@
-"""A sweep: cells that were all frozen before the first starts, each a worker process of its own."""
+"""A sweep's loop: hands cells to an engine, and sees to it that each gets done once."""
 
-import csv
-import json
-import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Literal
 
+from fcn_lab.attempts import TAKEN, last
+from fcn_lab.engines.base import Engine
+from fcn_lab.errors import UserError
 from fcn_lab.signals import SIGNALS, Stopped
+from fcn_lab.supervisor import Job
+from fcn_lab.sweepfolder import Cell, Progress, SweepFolder
+from fcn_lab.watching import Watch
 
-SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou")
-COLUMNS = (
-    *("cell", "status", "model", "upsample", "encoder", "seed", "params", "macs", "seconds"),
-    *(f"{split}_{score}" for split in ("val", "test") for score in SCORES),
-    "folder",
-)
-
-
-# glibc hands every large tensor back to the system at once and faults its pages in again at the
-# next step: measured, 15 % of a training step on a CPU. Other C libraries ignore these words.
-KEEP_PAGES = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
+TICK_SECONDS = 1.0
+FINAL = ("done", "pruned")
+MISTAKE = 2  # a worker's exit status; trying again would not help
 
 
-class SweepFailed(Exception):
-    """At least one cell failed; the table has said which."""
+@dataclass(frozen=True)
+class Policy:
+    """What a sweep does about cells that do not get done.
 
+    Args:
+        retries: how often a failed cell is tried again, each time from its last checkpoint.
+        on_failure: "stop" ends the sweep at the first cell that failed for good.
+        timeout: minutes that one attempt may take; None for as long as it wants.
 
-def worker_command(config: Path) -> list[str]:
-    """What starts the worker on one frozen config."""
-    return [sys.executable, "-m", "fcn_lab.worker", str(config)]
+    Raises:
+        UserError: for a value out of range.
+    """
 
+    retries: int = 0
+    on_failure: Literal["continue", "stop"] = "continue"
+    timeout: float | None = None
 
-def worker_environment() -> dict[str, str]:
-    """This environment, with the package that is running now first on the path of the worker."""
-    environment = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
-    package = str(Path(__file__).resolve().parent.parent)
-    paths = [package, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
-    return {**KEEP_PAGES, **environment, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
-
-
-@dataclass
-class Cell:
-    """One cell, frozen in `folder`."""
-
-    name: str
-    folder: Path
-    words: Mapping[str, Any]
-    status: str = "waiting"
-    seconds: float = 0.0
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "log.txt"
-
-    def row(self) -> dict[str, Any]:
-        """The cell's line of results.csv."""
-        known = {
-            "cell": self.name,
-            "status": self.status,
-            "seconds": round(self.seconds, 1),
-            "folder": self.folder,
-        }
-        path = self.folder / "metrics.json"
-        metrics = json.loads(path.read_text()) if path.is_file() else {}
-        splits = {split: metrics.get(split) or {} for split in ("val", "test")}
-        scores = {
-            f"{split}_{score}": values.get(score)
-            for split, values in splits.items()
-            for score in SCORES
-        }
-        kept = {key: metrics[key] for key in ("params", "macs") if key in metrics}
-        return {**known, **self.words, **kept, **scores}
-
-    def last_line(self) -> str:
-        """What the cell's log ends with: where it failed, its reason."""
-        lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
-        return lines[-1].strip() if lines else "(its log is empty)"
+    def __post_init__(self) -> None:
+        if self.retries < 0:
+            raise UserError(f"sweep.retries={self.retries}: expected 0 or more")
+        if self.timeout is not None and self.timeout <= 0:
+            raise UserError(f"sweep.timeout={self.timeout}: expected minutes, or null")
 
 
 @dataclass
 class Sweep:
-    """Runs cells one after the other in fresh processes and keeps results.csv as they end."""
+    """Runs the cells of a folder that are not done.
 
-    folder: Path
+    A cell that another runner has is waited for, and taken up where that runner dies.
+
+    Args:
+        record: the folder.
+        cells: those to run, of the folder's.
+        engine: what runs them.
+        policy: what happens to those that fail.
+        unpromising: asked now and then about every running cell; a cell for which it says yes is
+            stopped and marked as pruned.
+    """
+
+    record: SweepFolder
     cells: Sequence[Cell]
-    stopped_by: int | None = None
-    _process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
-    _forwarded: bool = field(default=False, init=False)
+    engine: Engine
+    policy: Policy = field(default_factory=Policy)
+    unpromising: Callable[[Cell], bool] = field(default=lambda cell: False)
+    stopped_by: int | None = field(default=None, init=False)
 
-    def run(self) -> None:
-        """Goes on past cells that fail.
+    def run(self) -> dict[str, Progress]:
+        """The progress of every cell by name, once no more can be done.
 
         Raises:
-            Stopped: by Ctrl-C or SIGTERM, after the running worker has ended.
+            Stopped: by Ctrl-C or SIGTERM, after the workers have ended.
+            UserError: the engine refuses.
         """
-        with self._signals_go_to_the_worker():
-            for number, cell in enumerate(self.cells, 1):
-                if self.stopped_by is not None:
-                    break
-                title = f"[{number}/{len(self.cells)}] {cell.name}"
-                print(f"{title}: starts, see {cell.log}", flush=True)
-                self._run_cell(cell)
-                self.write()
-                print(f"{title}: {cell.status} after {cell.seconds:.0f} s", flush=True)
-        self.write()
-        self.print_table()
+        self._jobs = {self._job(cell): cell for cell in self.cells}
+        self._tries: Counter[Job] = Counter()
+        self._elsewhere: set[Job] = set()
+        self._pruned: set[Job] = set()
+        self._ending = False
+        with self._signals_are_noted(), Watch(self.record) as watch:
+            try:
+                running = self._submit(self._jobs)
+                while running or self._elsewhere:
+                    for job, code in self.engine.ended(TICK_SECONDS):
+                        running += self._settle(job, code) - 1
+                    if self.stopped_by is not None:
+                        self._end()
+                    running += self._look_elsewhere()
+                    self._prune()
+                    watch.update()
+            finally:
+                self.engine.close()
         if self.stopped_by is not None:
             raise Stopped(self.stopped_by)
+        return watch.progress
 
-    def _run_cell(self, cell: Cell) -> None:
-        began = time.monotonic()
-        with cell.log.open("wb") as log:
-            # a process group of its own: Ctrl-C in the terminal reaches the worker once, through us
-            self._process = subprocess.Popen(
-                worker_command(cell.folder / "config.yaml"),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=worker_environment(),
-                process_group=0,
-            )
-            if self.stopped_by is not None and not self._forwarded:  # it came while we started it
-                self._process.send_signal(self.stopped_by)
-            code = self._process.wait()
-        cell.seconds = time.monotonic() - began
-        cell.status = (
-            "done"
-            if code == 0
-            else "stopped"
-            if self.stopped_by is not None
-            else f"failed ({code})"
-        )
+    def _job(self, cell: Cell) -> Job:
+        code = self.record.path / "code" / self.record.code
+        folder, here = cell.folder.resolve(), Path.cwd()
+        return Job(folder, code.resolve(), here, cell.devices, cell.on_cpu, self.policy.timeout)
+
+    def _submit(self, jobs: Iterable[Job]) -> int:
+        waiting = [job for job in jobs if self._jobs[job].progress().status not in FINAL]
+        self.engine.submit(waiting)
+        self._tries.update(waiting)
+        return len(waiting)
+
+    def _settle(self, job: Job, code: int) -> int:
+        """Draws the consequence of a job's end; gives the number of jobs submitted anew."""
+        if code == TAKEN:
+            self._tries[job] -= 1
+            self._elsewhere.add(job)
+        elif job in self._pruned and (attempt := last(job.folder)) is not None:
+            attempt.end("pruned")
+        elif code != 0 and not self._ending:
+            if code != MISTAKE and self._tries[job] <= self.policy.retries:
+                return self._submit([job])
+            if self.policy.on_failure == "stop":
+                self._end()
+        return 0
+
+    def _end(self) -> None:
+        if not self._ending:
+            self._ending = True
+            self._elsewhere.clear()
+            self.engine.stop()
+
+    def _look_elsewhere(self) -> int:
+        """Cells whose other runner is done with them, or dead, are ours again."""
+        free = [job for job in self._elsewhere if self._jobs[job].progress().status != "running"]
+        self._elsewhere.difference_update(free)
+        return self._submit(free)
+
+    def _prune(self) -> None:
+        for job, cell in self._jobs.items():
+            if job not in self._pruned and self.unpromising(cell):
+                self._pruned.add(job)
+                self.engine.stop([job])
 
     @contextmanager
-    def _signals_go_to_the_worker(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self._forward) for number in SIGNALS}
+    def _signals_are_noted(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self._note) for number in SIGNALS}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _forward(self, signum: int, frame: FrameType | None) -> None:
+    def _note(self, signum: int, frame: FrameType | None) -> None:
         self.stopped_by = signum
-        if self._process is not None and self._process.poll() is None:
-            self._forwarded = True
-            self._process.send_signal(signum)
-
-    def failed(self) -> list[Cell]:
-        """The cells that ran and did not get done."""
-        return [cell for cell in self.cells if cell.status.startswith("failed")]
-
-    def write(self) -> None:
-        """results.csv: one row a cell, whole or not at all."""
-        path = self.folder / "results.csv"
-        half = path.with_suffix(".half")
-        with half.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(cell.row() for cell in self.cells)
-        half.replace(path)
-
-    def print_table(self) -> None:
-        """The cells with their scores, then why the failed ones failed."""
-        from rich.console import Console
-        from rich.table import Column, Table
-
-        name = Column("cell", overflow="fold")
-        table = Table(
-            name,
-            "status",
-            "seconds",
-            "val mIoU",
-            "test mIoU",
-            "test accuracy",
-            title=str(self.folder),
-        )
-        for cell in self.cells:
-            row = cell.row()
-            scores = (row[key] for key in ("val_mean_iou", "test_mean_iou", "test_pixel_accuracy"))
-            shown = ("" if score is None else f"{100 * score:.2f}" for score in scores)
-            table.add_row(cell.name, cell.status, f"{cell.seconds:.0f}", *shown)
-        console = Console()
-        console.print(table)
-        for cell in self.failed():
-            console.print(
-                f"{cell.name}: {cell.last_line()}  ({cell.log})", markup=False, highlight=False
-            )
+        signal.signal(
+            signum, signal.SIG_DFL
+        )  # the second one ends us; workers follow by themselves

@@ -46,7 +46,7 @@ class Training:
             itself anyway.
 
     Raises:
-        UserError: for a value outside its range, or for a device that is not here.
+        UserError: for a value outside its range.
     """
 
     max_epochs: int = 60
@@ -85,9 +85,20 @@ class Training:
             raise UserError(
                 f"trainer.ema_decay={self.ema_decay}: expected a number between 0 and 1, or null"
             )
-        self._check_devices()
 
-    def _check_devices(self) -> None:
+    def check_devices(self) -> None:
+        """Compares what was asked for with what this machine has and what started this process.
+
+        Raises:
+            UserError: a device, or what it takes to compile for it, is not here; torchrun or srun
+                started another number of processes.
+        """
+        if (found := processes_started()) not in (1, self.devices * self.num_nodes):
+            raise UserError(
+                f"{found} processes were started, but trainer.devices={self.devices} x "
+                f"trainer.num_nodes={self.num_nodes}.\n"
+                "Start as many as these say, with trainer.strategy=ddp"
+            )
         if self.accelerator == "gpu" and not torch.cuda.is_available():
             raise UserError(
                 "trainer.accelerator=gpu: torch sees no GPU here, "
@@ -193,6 +204,12 @@ def one_of(name: str, value: str, options: Sequence[str]) -> None:
 def is_first_rank() -> bool:
     """Whether this process is the one that writes, known before any trainer is."""
     return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def processes_started() -> int:
+    """By torchrun or srun; each would take itself for the only one without a word to Lightning."""
+    by = "WORLD_SIZE" if "TORCHELASTIC_RUN_ID" in os.environ else "SLURM_STEP_NUM_TASKS"
+    return int(os.environ.get(by, "1"))
 
 
 def in_one_slurm_task() -> bool:

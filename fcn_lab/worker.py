@@ -1,8 +1,11 @@
-"""``python -m fcn_lab.worker RUN_DIR/config.yaml [--resume]``: runs one frozen config.
+"""``python -m fcn_lab.worker RUN_DIR/config.yaml [--resume | --cell]``: runs one frozen config.
 
-Exit status: 0 done, 1 failed (traceback in RUN_DIR/error.txt), 2 a user's mistake, 130 and 143
-stopped by SIGINT and SIGTERM. Under ``trainer.strategy=ddp`` Lightning starts the further ranks
-with this very command.
+Exit status: 0 done, 1 failed (traceback in RUN_DIR/error.txt), 2 a user's mistake, 75 another
+worker runs this cell, 130 and 143 stopped by SIGINT and SIGTERM. Under ``trainer.strategy=ddp``
+Lightning starts the further ranks with this very command.
+
+``--cell`` is how sweeps start it: it takes the cell for itself, goes on where an earlier attempt
+was, and ends when the process that started it does.
 """
 
 import inspect
@@ -11,6 +14,8 @@ import os
 import random
 import signal
 import sys
+import threading
+import time
 import traceback
 import warnings
 from pathlib import Path
@@ -19,9 +24,11 @@ from typing import Any, NoReturn
 
 from omegaconf import OmegaConf
 
+from fcn_lab.attempts import TAKEN, Taken, begin, keep_alive
 from fcn_lab.checks import build, locate
 from fcn_lab.errors import UserError
 from fcn_lab.signals import Stopped
+from fcn_lab.supervisor import GRACE_SECONDS
 
 # of each the reason: what a user can neither change nor act upon
 QUIET_WARNINGS = (
@@ -36,12 +43,27 @@ QUIET_LOGGERS = (
 )
 
 
+# each launcher of ranks sets one or two of these
+RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
+
+
 def main(arguments: list[str]) -> int:
     """Runs the task of the config named first and gives the exit status."""
-    path = Path(arguments[0])
+    path, flags = Path(arguments[0]), arguments[1:]
     signal.signal(signal.SIGTERM, _stop)
+    resume = "--resume" in flags
     try:
-        run(path, resume="--resume" in arguments[1:])
+        if "--cell" in flags:
+            _follow_parent()
+            if first_rank():
+                keep_alive(begin(path.parent))
+            if (path.parent / "metrics.json").exists():
+                return 0
+            resume = (path.parent / "checkpoints" / "last.ckpt").exists()
+        run(path, resume)
+    except Taken as other:
+        print(other)
+        return TAKEN
     except UserError as error:
         print(f"fcn-lab: {error}", file=sys.stderr)
         return 2
@@ -92,8 +114,27 @@ def _seed(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def first_rank() -> bool:
+    """Whether no launcher says that this is a further process of a run."""
+    return all(os.environ.get(name, "0") == "0" for name in RANKS)
+
+
+def _follow_parent() -> None:
+    """Ends this process where it can be resumed once its parent has died, say by kill -9."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE_SECONDS)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
 def _keep_traceback(folder: Path) -> None:
-    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+    if first_rank():
         (folder / "error.txt").write_text(traceback.format_exc())
 
 

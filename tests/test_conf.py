@@ -16,7 +16,8 @@ from fcn_lab.config import references
 from fcn_lab.errors import UserError
 
 CONF = Path(__file__).parent.parent / "conf"
-FILES = sorted(CONF.rglob("*.yaml"))
+ENGINES = sorted((CONF / "hydra" / "launcher").glob("*.yaml"))
+FILES = sorted(set(CONF.rglob("*.yaml")) - set(ENGINES))
 WORDS = [file for file in FILES if file.parent != CONF and "hydra" not in file.parts]
 GROUPS = ("augment", "data", "encoder", "loss", "model", "optim", "schedule", "trainer", "upsample")
 NEEDS_MORE = {
@@ -52,8 +53,17 @@ def test_a_word_composes_and_fits_the_signatures(file: Path) -> None:
     # Hydra knows the words chosen only on its command line
     config.choices = {"task": "train", "model": "m", "upsample": "u", "encoder": "e"}
     config.merge_with({"run": "RUN_DIR", "input": "FILE", "output": "FOLDER"})
+    config.sweep.dir = "SWEEP_DIR"
     resolved = OmegaConf.to_container(config.task, resolve=True)
     check(resolved, "task", references(config))
+
+
+@pytest.mark.parametrize("file", ENGINES, ids=word)
+def test_an_engine_takes_what_its_word_says(file: Path) -> None:
+    node = OmegaConf.to_container(OmegaConf.load(file))
+    assert isinstance(node, dict)
+    assert node.pop("_target_") == "hydra_plugins.fcn_lab_launcher.CellLauncher"
+    check({"_target_": node.pop("engine"), **node}, "hydra.launcher", {})
 
 
 @pytest.mark.parametrize("file", [f for f in WORDS if f.parent.name in GROUPS], ids=word)

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from commandline import TypeLine
 from fcn_lab.checks import check, users_key
-from fcn_lab.config import freeze, recorded
+from fcn_lab.config import freeze, recorded, resolve
 from fcn_lab.errors import UserError
 
 
@@ -34,7 +34,7 @@ def test_freezing_and_reading_back_gives_the_references_again(tmp_path: Path) ->
             "output": None,
         }
     )
-    freeze(config, tmp_path)
+    freeze(resolve(config), tmp_path)
     frozen = content(str(tmp_path))
     assert without(frozen, "links", "choices") == without(
         OmegaConf.to_container(config, resolve=True),
@@ -51,7 +51,7 @@ def test_a_freeze_that_fails_leaves_nothing(tmp_path: Path) -> None:
         {"task": {"net": "${model}"}, "choices": {}} | dict.fromkeys(OPERANDS)
     )
     with pytest.raises(Exception, match="model"):
-        freeze(broken, tmp_path / "run")
+        freeze(resolve(broken), tmp_path / "run")
     assert not list(tmp_path.iterdir())
 
 

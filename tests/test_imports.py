@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "fcn_lab"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # a part may import parts of the layers above its own, and of its own where that is no leaf
 LEAVES = (
-    ("errors", "signals"),
+    ("errors", "signals", "provenance", "attempts"),
     ("metrics",),
     (
         "upsampling",
@@ -31,8 +31,10 @@ LAYERS = (
     ("predictor",),
     ("module", "datamodule", "callbacks", "loggers", "trainer"),
     ("tasks",),
-    ("checks", "config", "inheritance", "mistakes", "sweeps"),
-    ("worker", "api", "launchers"),
+    ("checks", "config", "inheritance", "mistakes", "supervisor", "sweepfolder", "torchrun"),
+    ("worker", "api", "preflight", "snapshot", "watching", "engines", "arguments"),
+    ("freezing", "sweeps"),
+    ("launchers",),
     ("cli",),
     ("__main__",),
 )

@@ -14,6 +14,8 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 
 from commandline import TypeLine
+from fcn_lab.sweepfolder import Progress
+from fcn_lab.sweeps import Sweep
 
 RUN = Path(__file__).parent.parent / "run.py"
 
@@ -25,6 +27,10 @@ def sweep(*words: str) -> list[str]:
 def rows() -> dict[str, dict[str, str]]:
     with Path("all/results.csv").open(newline="") as file:
         return {row["cell"]: row for row in csv.DictReader(file)}
+
+
+def stand_still(sweep: Sweep) -> dict[str, Progress]:
+    return {cell.name: cell.progress() for cell in sweep.cells}
 
 
 def test_hydra_finds_the_launcher() -> None:
@@ -47,13 +53,14 @@ def test_a_failing_cell_is_told_and_the_others_run(
     names = [",".join(reversed(name.split(","))) for name in names]
     table = rows()
     assert list(table) == names
-    assert [row["status"] for row in table.values()] == ["done", "done", "failed (1)", "failed (1)"]
+    assert [row["status"] for row in table.values()] == ["done", "done", "failed", "failed"]
     assert table[names[1]]["model"] == "fcn8s"
     assert table[names[1]]["seed"] == "2"
     assert table[names[1]]["test_mean_iou"] == "0.25"
     assert table[names[1]]["params"] == "7"
     for name in names[2:]:
-        assert f"{name}: RuntimeError: went wrong" in done.stdout.replace("\n", "")
+        assert table[name]["reason"] == "RuntimeError: went wrong"
+        assert f"{name} failed: RuntimeError: went wrong" in done.stdout.replace("\n", "")
     facts = [json.loads(Path("all", name, "facts.json").read_text()) for name in names]
     # every cell saw all four frozen, and each was a process of its own
     assert [fact["siblings"] for fact in facts] == [sorted(names)] * 4
@@ -73,11 +80,11 @@ def test_a_wrong_word_in_the_last_cell_stops_the_first_from_starting(
 def test_a_cell_knows_its_name_and_its_group(
     type_line: TypeLine, stub: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fcn_lab.sweeps.Sweep.run", lambda self: None)
+    monkeypatch.setattr("fcn_lab.sweeps.Sweep.run", stand_still)
     line = ["-m", "task=stub", "model=fcn8s,unet", "data=synthetic", "hydra.sweep.dir=all"]
     ended = type_line(stub, *line)
     assert ended.status == 1  # nothing ran, so nothing is done
-    assert sorted(p.name for p in Path("all").iterdir() if p.is_dir()) == [
+    assert sorted(p.parent.name for p in Path("all").glob("*/config.yaml")) == [
         "model=fcn8s",
         "model=unet",
     ]
@@ -89,10 +96,10 @@ def test_a_cell_knows_its_name_and_its_group(
 def test_a_name_too_long_for_a_folder_is_cut_and_stays_its_own(
     type_line: TypeLine, stub: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fcn_lab.sweeps.Sweep.run", lambda self: None)
+    monkeypatch.setattr("fcn_lab.sweeps.Sweep.run", stand_still)
     long = "/far/away" * 40
     type_line(stub, "-m", "task=stub", f"input={long}/a,{long}/b", "hydra.sweep.dir=all")
-    names = [path.name for path in Path("all").iterdir() if path.is_dir()]
+    names = [path.parent.name for path in Path("all").glob("*/config.yaml")]
     assert len(set(names)) == 2
     assert max(map(len, names)) < 150
 

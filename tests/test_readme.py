@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from commandline import TypeLine
+from fcn_lab.sweepfolder import Progress
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -35,9 +36,11 @@ def test_a_make_target_exists(line: str) -> None:
 def test_a_command_composes(
     line: str, type_line: TypeLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    done = Progress("done")
     monkeypatch.setattr(
-        "fcn_lab.sweeps.Sweep.run", lambda self: [setattr(c, "status", "done") for c in self.cells]
+        "fcn_lab.sweeps.Sweep.run", lambda self: {cell.name: done for cell in self.cells}
     )
+    monkeypatch.setattr("fcn_lab.freezing._preflight", lambda *cells: None)
     type_line("hydra.run.dir=RUN_DIR")
     if "resume=" not in line:
         Path("RUN_DIR/metrics.json").write_text("{}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fcn_lab import runfolder
+from fcn_lab import provenance
 from fcn_lab.runfolder import PACKAGES, RunFolder
 
 
@@ -43,7 +43,7 @@ def test_a_resume_adds_its_environment_and_leaves_the_first(folder: RunFolder) -
 def test_a_dirty_tree_leaves_its_difference(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runfolder, "git", lambda *command: "changed\n")
+    monkeypatch.setattr(provenance, "git", lambda *command: "changed\n")
     folder.write_env("cpu")
     assert (folder.path / "git.diff").read_text() == "changed\n"
     assert json.loads(folder.env.read_text())["git_dirty"] is True

@@ -182,7 +182,7 @@ def test_a_compiled_network_keeps_the_names_of_its_weights() -> None:
 def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(UserError, match="install g"):
-        Training(accelerator="cpu", compile=True)
+        Training(accelerator="cpu", compile=True).check_devices()
 
 
 @pytest.mark.parametrize(
@@ -209,14 +209,14 @@ def test_a_wrong_value_is_named_with_what_was_expected(
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_here_is_refused() -> None:
     with pytest.raises(UserError, match=r"trainer\.accelerator=cpu"):
-        Training(accelerator="gpu")
+        Training(accelerator="gpu").check_devices()
 
 
 def test_more_gpus_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(UserError, match="there are 2 here"):
-        Training(devices=3)
+        Training(devices=3).check_devices()
 
 
 def test_fewer_processes_than_asked_for_are_refused(

@@ -58,6 +58,7 @@ class Evaluate:
             UserError: where the run has no weights, or others.
         """
         where, split, clock = RunFolder(folder), self.data.split, Clock()
+        self.training.check_devices()
         load_weights(self.net, self.source)
         if is_first_rank():
             where.write_env(self.training.device_name)

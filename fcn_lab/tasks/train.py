@@ -67,6 +67,7 @@ class Train:
             Stopped: a signal came; the run can be resumed.
         """
         where, clock = RunFolder(folder), Clock()
+        self.training.check_devices()
         if is_first_rank():
             self._open(where)
         height, width = image_size(self.data.source.frames("val"))
@@ -87,6 +88,20 @@ class Train:
             splits = {split: result.scores for split, result in scored.items()}
             where.write_metrics({"protocol": self.data.protocol, **facts, **splits})
             tell(splits, {**facts, "folder": folder})
+
+    def preflight(self, elsewhere: bool) -> None:
+        """Refuses what `run` would refuse, packs the data, and computes nothing.
+
+        Args:
+            elsewhere: it will run on another machine, whose devices are not known here.
+
+        Raises:
+            UserError: data are missing or broken, or a device is.
+        """
+        if not elsewhere:
+            self.training.check_devices()
+        for split in dict.fromkeys(("train", "val", self.data.split)):
+            self.data.source.frames(split)
 
     def _open(self, folder: RunFolder) -> None:
         if folder.metrics.exists():

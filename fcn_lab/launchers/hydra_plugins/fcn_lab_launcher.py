@@ -1,4 +1,4 @@
-"""The launcher behind ``python run.py -m``; the command line makes it the word ``basic``.
+"""The launcher behind ``python run.py -m``, one for every engine of ``hydra/launcher=``.
 
 Hydra finds launchers only in the namespace package ``hydra_plugins``, and imports this file at
 every start: it stays light.
@@ -6,7 +6,7 @@ every start: it stays light.
 
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 if TYPE_CHECKING:
-    from fcn_lab.sweeps import Cell
+    from fcn_lab.freezing import Composed
+    from fcn_lab.sweepfolder import Cell, SweepFolder
 
 LONGEST_NAME = 120  # a file name holds 255 bytes, and suffixes will come
 
@@ -38,7 +39,16 @@ class CellReturn(JobReturn):
 
 
 class CellLauncher(Launcher):
-    """Freezes all cells, then hands them to a Sweep."""
+    """Freezes all cells, then hands them to a Sweep.
+
+    Args:
+        engine: dotted name of the engine's class.
+        options: its arguments.
+    """
+
+    def __init__(self, engine: str, **options: Any) -> None:
+        self.engine, self.options = engine, options
+        self.unpromising: Callable[[Cell], bool] = lambda cell: False
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -49,30 +59,55 @@ class CellLauncher(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        from fcn_lab.sweeps import Cell, Sweep, SweepFailed
+        """Runs a batch; a cell's return value is its Progress.
+
+        Raises:
+            UserError: a cell cannot run; none has started.
+        """
+        from fcn_lab.checks import build
+        from fcn_lab.errors import SweepFailed
+        from fcn_lab.freezing import freeze_sweep
+        from fcn_lab.sweeps import Policy, Sweep
 
         setup_globals()
         before = HydraConfig.instance().cfg
-        cells: list[Cell] = []
         try:
-            for number, overrides in enumerate(job_overrides, initial_job_idx):
-                cells.append(self._freeze(list(overrides), number))
+            composed = [
+                self._compose(list(overrides), number)
+                for number, overrides in enumerate(job_overrides, initial_job_idx)
+            ]
         finally:
             HydraConfig.instance().cfg = before
-        Sweep(Path(self.config.hydra.sweep.dir), cells).run()
+        engine = build({"_target_": self.engine, **self.options}, "hydra.launcher", {})
+        settings = OmegaConf.to_container(self.config.sweep, resolve=True)
+        assert isinstance(settings, dict)
+        accept_changes = settings.pop("accept_changes")
+        del settings["dir"]
+        policy: Policy = build({"_target_": "fcn_lab.sweeps.Policy", **settings}, "sweep", {})
+        record = self._record()
+        cells = freeze_sweep(record.path, composed, record, engine.here, accept_changes)
+        progress = Sweep(record, cells, engine, policy, self.unpromising).run()
         results = []
         for cell, overrides in zip(cells, job_overrides, strict=True):
             result = CellReturn(overrides=overrides, status=JobStatus.COMPLETED)
-            if cell.status != "done":
+            result.return_value = progress[cell.name]
+            if progress[cell.name].status not in ("done", "pruned"):
                 result.status = JobStatus.FAILED
                 result.return_value = SweepFailed(cell.name)
             results.append(result)
         return results
 
-    def _freeze(self, overrides: list[str], number: int) -> "Cell":
-        from fcn_lab.config import freeze
+    def _record(self) -> "SweepFolder":
+        from fcn_lab.sweepfolder import SweepFolder
+
+        hydra = self.config.hydra
+        engine = hydra.runtime.choices["hydra/launcher"]
+        return SweepFolder(Path(hydra.sweep.dir), asked=list(hydra.overrides.task), engine=engine)
+
+    def _compose(self, overrides: list[str], number: int) -> "Composed":
+        from fcn_lab.config import resolve
+        from fcn_lab.freezing import Composed
         from fcn_lab.inheritance import inherit, with_recorded_words
-        from fcn_lab.sweeps import Cell
 
         conf = [
             Path(s.path) for s in self.config.hydra.runtime.config_sources if s.schema == "file"
@@ -83,15 +118,13 @@ class CellLauncher(Launcher):
             config.hydra.job.id = str(number)
             config.hydra.job.num = number
             config.name = self._name(overrides)
+            config.arm = self._name([o for o in overrides if not o.startswith("seed=")])
             config.group = config.group or folder.resolve().name
         HydraConfig.instance().set_config(config)
         task = copy.deepcopy(config)
         with read_write(task), open_dict(task):
             del task["hydra"]
-        task = inherit(task, overrides, conf)
-        folder /= str(OmegaConf.select(config, "hydra.sweep.subdir"))
-        freeze(task, folder)
-        return Cell(config.name, folder, {**task.words, "seed": task.seed})
+        return Composed(config.name, resolve(inherit(task, overrides, conf)))
 
     def _name(self, overrides: Sequence[str]) -> str:
         """What distinguishes the cell: the overrides that not all cells share, as a file name."""

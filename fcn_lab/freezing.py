@@ -1,0 +1,125 @@
+"""From composed cells to a sweep's folder in which every one is checked and frozen."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from fcn_lab import snapshot
+from fcn_lab.config import freeze
+from fcn_lab.errors import UserError
+from fcn_lab.supervisor import worker_environment
+from fcn_lab.sweepfolder import Cell, SweepFolder
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A cell before it is frozen: its name and its whole configuration."""
+
+    name: str
+    config: DictConfig
+
+
+def freeze_sweep(
+    path: Path, composed: Sequence[Composed], record: SweepFolder, here: bool, accept_changes: bool
+) -> list[Cell]:
+    """Freezes what is new in the folder, and leaves what has begun as it was.
+
+    Args:
+        path: the sweep's folder.
+        composed: all cells asked for.
+        record: what to write down of the sweep; its cells are filled in.
+        here: the cells will run on this machine.
+        accept_changes: sources and settings may differ from those the folder was frozen with.
+
+    Returns:
+        The cells asked for.
+
+    Raises:
+        UserError: a cell cannot run, or differs from what was frozen.
+    """
+    resolved = {cell.name: cell.config for cell in composed}
+    cells = {name: _cell(name, path / name, config) for name, config in resolved.items()}
+    before = SweepFolder.read(path) if (path / "sweep.json").is_file() else None
+    left = [cell for cell in cells.values() if cell.progress().status not in ("done", "pruned")]
+    fresh = [cell for cell in left if not (cell.folder / "attempts").exists()]
+    if before is not None and left and not accept_changes:
+        snapshot.require_unchanged(path, before.code)
+        _require_equal(left, resolved)
+    written = [cell for cell in fresh if not (cell.folder / "config.yaml").exists()]
+    try:
+        for cell in fresh:
+            freeze(resolved[cell.name], cell.folder)
+        record.code = snapshot.take(path) if left or before is None else before.code
+        _preflight(left, path / "code" / record.code, here)
+    except BaseException:
+        for cell in written:
+            shutil.rmtree(cell.folder, ignore_errors=True)
+        if before is None:
+            shutil.rmtree(path / "code", ignore_errors=True)
+        raise
+    known = {cell.name: cell for cell in before.cells} if before is not None else {}
+    record.cells = list({**known, **cells}.values())
+    record.write()
+    return list(cells.values())
+
+
+def _cell(name: str, folder: Path, config: DictConfig) -> Cell:
+    trainer = config.get("trainer") or {}
+    words = {**OmegaConf.to_container(config.words), "seed": config.seed}  # type: ignore[dict-item]
+    return Cell(
+        name,
+        folder,
+        words,
+        trainer.get("devices", 1),
+        trainer.get("accelerator") == "cpu",
+        trainer.get("max_epochs"),
+    )
+
+
+def _require_equal(cells: Sequence[Cell], resolved: Mapping[str, DictConfig]) -> None:
+    for cell in cells:
+        path = cell.folder / "config.yaml"
+        if not path.exists():
+            continue
+        frozen, asked = _flat(OmegaConf.load(path)), _flat(resolved[cell.name])
+        for key in sorted(frozen.keys() | asked.keys()):
+            if frozen.get(key) != asked.get(key):
+                raise UserError(
+                    f"{cell.name} was frozen with {key}={frozen.get(key)}, "
+                    f"this command says {key}={asked.get(key)}.\n"
+                    "sweep.dir= chooses another folder; "
+                    "sweep.accept_changes=true freezes anew the cells that have not begun."
+                )
+
+
+def _flat(node: Any, key: str = "") -> dict[str, Any]:
+    if isinstance(node, DictConfig):
+        node = OmegaConf.to_container(node)
+    if not isinstance(node, dict):
+        return {key: node}
+    inner = [_flat(value, f"{key}.{name}" if key else str(name)) for name, value in node.items()]
+    # a copy would be named where the user set the original
+    return {k: v for flat in inner for k, v in flat.items() if not k.startswith(("task.", "links"))}
+
+
+def _preflight(cells: Sequence[Cell], code: Path, here: bool) -> None:
+    if not cells:
+        return
+    flags = [] if here else ["--elsewhere"]
+    done = subprocess.run(
+        [sys.executable, "-m", "fcn_lab.preflight", *flags, *(str(cell.folder) for cell in cells)],
+        env=worker_environment(code),
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 2:
+        raise UserError(done.stderr.strip())
+    if done.returncode != 0:
+        raise RuntimeError(f"the check of the cells broke:\n{done.stderr}")

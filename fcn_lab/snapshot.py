@@ -1,0 +1,58 @@
+"""The frozen sources of a sweep: a copy that its cells run, whatever happens to the originals."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+from fcn_lab.errors import UserError
+from fcn_lab.provenance import SOURCE, Source
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def version() -> str:
+    """A hash of every source file's name and content, which stands for the sources."""
+    return hashlib.sha256(repr(sorted(_contents(PACKAGE).items())).encode()).hexdigest()[:12]
+
+
+def take(sweep: Path) -> str:
+    """Copies the sources into SWEEP/code/VERSION, unless they are there; gives the version."""
+    now = version()
+    place = sweep / "code" / now
+    if not place.is_dir():
+        half = place.with_name(f".{now}.{os.getpid()}")
+        # compiled files come along and stay valid, since copies keep the times of their sources
+        shutil.copytree(PACKAGE, half / PACKAGE.name, ignore=shutil.ignore_patterns("conf"))
+        (half / SOURCE).write_text(json.dumps(Source.of(PACKAGE).as_dict()))
+        try:
+            half.rename(place)
+        except OSError:  # another runner was first
+            shutil.rmtree(half)
+    return now
+
+
+def require_unchanged(sweep: Path, frozen: str) -> None:
+    """Compares the sources with those the sweep runs.
+
+    Raises:
+        UserError: they differ, and in which files.
+    """
+    if frozen == version():
+        return
+    before, after = _contents(sweep / "code" / frozen / PACKAGE.name), _contents(PACKAGE)
+    changed = sorted({name for name, _ in before.items() ^ after.items()})
+    shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+    raise UserError(
+        f"the code changed since {sweep} was frozen: {shown}.\n"
+        "sweep.accept_changes=true runs the remaining cells with the code as it is now."
+    )
+
+
+def _contents(package: Path) -> dict[str, str]:
+    """A hash of each source file's content, by its name."""
+    return {
+        str(file.relative_to(package)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in package.rglob("*.py")
+    }

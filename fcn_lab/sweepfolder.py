@@ -1,0 +1,197 @@
+"""What a sweep's folder says: its cells, how far each is, and the scores of those that are done.
+
+All of it is read from files, so that the runner, a second runner and ``task=status`` on another
+machine see the same.
+
+::
+
+    sweep.json   what was asked, the frozen sources, the cells in their order
+    code/        the sources that the cells run, one folder a version
+    results.csv  one row a cell
+    CELL/        a run's folder; beside it log.txt and attempts/N.json
+"""
+
+import csv
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fcn_lab.attempts import last
+from fcn_lab.errors import UserError
+
+SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou")
+COLUMNS = (
+    *("cell", "status", "model", "upsample", "encoder", "seed", "params", "macs", "seconds"),
+    *(f"{split}_{score}" for split in ("val", "test") for score in SCORES),
+    *("reason", "folder"),
+)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a cell is.
+
+    Args:
+        status: waiting, running, done, failed, stopped or pruned.
+        reason: one line on what went wrong, or where it runs.
+        seconds: spent on training, or by its last attempt where that is not known.
+        epochs: complete.
+        best: the best val mean IU so far, 0…1.
+        scores: the content of metrics.json once it is there.
+    """
+
+    status: str
+    reason: str = ""
+    seconds: float = 0.0
+    epochs: int = 0
+    best: float | None = None
+    scores: Mapping[str, Any] = field(default_factory=dict)
+
+    def score(self, split: str, name: str) -> float | None:
+        """A final score, 0…1."""
+        value = (self.scores.get(split) or {}).get(name)
+        return None if value is None else float(value)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One frozen cell.
+
+    Args:
+        name: the overrides that are its own.
+        folder: its run.
+        words: model, upsample, encoder and seed.
+        devices: processes it trains with.
+        on_cpu: it was told not to use a GPU.
+        epochs: how many it trains for.
+    """
+
+    name: str
+    folder: Path
+    words: Mapping[str, Any]
+    devices: int = 1
+    on_cpu: bool = False
+    epochs: int | None = None
+
+    @property
+    def log(self) -> Path:
+        """What its worker printed."""
+        return self.folder / "log.txt"
+
+    def progress(self) -> Progress:
+        """Read from its folder now."""
+        metrics = self.folder / "metrics.json"
+        if metrics.is_file():
+            scores = json.loads(metrics.read_text())
+            return Progress("done", "", scores.get("seconds", 0.0), self.epochs or 0, scores=scores)
+        rows = self._history()
+        values = [float(row["val/mean_iou"]) for row in rows if row.get("val/mean_iou")]
+        trained = float(rows[-1]["seconds"]) if rows else 0.0
+        best = max(values, default=None)
+        attempt = last(self.folder)
+        if attempt is None:
+            return Progress("waiting")
+        if attempt.alive():
+            where = f"{attempt.host}, process {attempt.pid}"
+            return Progress("running", where, trained, len(rows), best)
+        status, reason = attempt.status or "stopped", attempt.reason
+        if attempt.status is None:
+            reason = "interrupted"
+        elif status == "done":  # and yet there are no scores
+            status, reason = "failed", "it ended without metrics.json"
+        return Progress(status, reason, trained or attempt.seconds, len(rows), best)
+
+    def _history(self) -> list[dict[str, str]]:
+        path = self.folder / "history.csv"
+        if not path.is_file():
+            return []
+        with path.open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row.get("seconds")]
+        return rows
+
+    def row(self, progress: Progress) -> dict[str, Any]:
+        """The cell's line of results.csv."""
+        final = {f"{s}_{n}": progress.score(s, n) for s in ("val", "test") for n in SCORES}
+        return {
+            "cell": self.name,
+            "status": progress.status,
+            **self.words,
+            "params": progress.scores.get("params"),
+            "macs": progress.scores.get("macs"),
+            "seconds": round(progress.seconds, 1),
+            **final,
+            "reason": progress.reason if progress.status in ("failed", "stopped") else "",
+            "folder": self.folder,
+        }
+
+
+@dataclass
+class SweepFolder:
+    """The record of a sweep.
+
+    Args:
+        path: the folder.
+        cells: in the order in which they were asked for.
+        asked: the overrides of the command line.
+        engine: the word of hydra/launcher=.
+        code: the version of the sources, a folder of code/.
+        study: the question and more, where the sweep is an experiment of conf/.
+    """
+
+    path: Path
+    cells: Sequence[Cell] = ()
+    asked: Sequence[str] = ()
+    engine: str = "basic"
+    code: str = ""
+    study: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def results(self) -> Path:
+        """One row a cell."""
+        return self.path / "results.csv"
+
+    @classmethod
+    def read(cls, path: Path) -> "SweepFolder":
+        """What lies there.
+
+        Raises:
+            UserError: no sweep does.
+        """
+        file = path / "sweep.json"
+        if not file.is_file():
+            what = "holds no sweep: it has no sweep.json" if path.is_dir() else "does not exist"
+            raise UserError(f"{path} {what}; sweep.dir= names the folder of a sweep")
+        known = json.loads(file.read_text())
+        cells = [Cell(**{**cell, "folder": path / cell["folder"]}) for cell in known.pop("cells")]
+        return cls(path, cells, **known)
+
+    def write(self) -> None:
+        """Writes sweep.json in one piece."""
+        cells = [{**vars(cell), "folder": cell.folder.name} for cell in self.cells]
+        known = {**vars(self), "cells": cells}
+        del known["path"]
+        replace_text(self.path / "sweep.json", json.dumps(known, indent=1) + "\n")
+
+    def write_results(self, progress: Mapping[str, Progress]) -> None:
+        """Writes results.csv in one piece, from the progress of each cell by name."""
+        draft = draft_of(self.results)
+        with draft.open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(cell.row(progress[cell.name]) for cell in self.cells)
+        draft.replace(self.results)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Writes beside the place and then puts it there: a reader sees all or nothing."""
+    draft = draft_of(path)
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def draft_of(path: Path) -> Path:
+    """A name beside `path` that no other process uses."""
+    return path.with_name(f".{path.name}.{os.getpid()}")
