@@ -1,4 +1,4 @@
-"""``torchrun … run.py WORDS``: every rank is given the words, the first composes, all run its config.
+"""``torchrun … run.py WORDS``: the first rank composes the words, all run its config.
 
 The ranks meet in the store that torchrun itself keeps for them.
 """
