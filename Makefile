@@ -8,10 +8,10 @@ PYTHON ?=
 UV := $(BIN)/uv
 STAMP := .venv/.set-up$(if $(TORCH),-$(TORCH))
 
-.PHONY: help setup demo test lint format typecheck bench lock clean
+.PHONY: help setup demo test test-all lint format typecheck bench lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(STAMP) ## build .venv from requirements.lock (Python >= 3.11; TORCH=cpu for the small CPU build of torch)
 
@@ -36,7 +36,10 @@ demo: setup ## train, test and picture an FCN-16s on synthetic street scenes (<=
 	$(BIN)/python run.py data=synthetic model=fcn16s logger=csv experiment=demo
 
 test: setup ## run the tests (<= 5 min on 2 cores)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal -m "not slow"
+
+test-all: test ## run those too that start a cluster, a scheduler, a browser or many processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow
 
 lint: setup ## ruff
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fcn_lab.errors import UserError
 
 if TYPE_CHECKING:
-    from torch.distributed import TCPStore
+    from torch._C._distributed_c10d import TCPStore
 
 _KEY = "fcn_lab/worker"
 _PATIENCE = timedelta(minutes=5)
@@ -55,7 +55,7 @@ def refuse_sweeps() -> None:
 
 
 def _store() -> "TCPStore":
-    from torch.distributed import TCPStore
+    from torch._C._distributed_c10d import TCPStore
 
     host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     return TCPStore(host, port, is_master=False, timeout=_PATIENCE)
