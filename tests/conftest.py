@@ -12,7 +12,7 @@ from commandline import Ended, TypeLine
 from fcn_lab import cli
 
 STUB = """
-import json, os, sys, time
+import json, os, signal, sys, time
 from pathlib import Path
 
 class Task:
@@ -33,7 +33,29 @@ class Task:
         if self.kind == "sleep":
             print("asleep", flush=True)
             time.sleep(60)
+        if self.kind == "segfault":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if self.kind == "memory":
+            raise MemoryError("no room")
+        if self.kind == "flaky" and not self.resume:
+            self.train(folder, steps=1)
+            raise RuntimeError("went wrong once")
+        if self.kind in ("train", "flaky"):
+            self.train(folder, steps=20)
         (folder / "metrics.json").write_text(json.dumps({"test": {"mean_iou": 0.25}, "params": 7}))
+
+    def train(self, folder: Path, steps: int) -> None:
+        "A step leaves a checkpoint, and a line that tells how often it was made."
+        checkpoint = folder / "checkpoints" / "last.ckpt"
+        checkpoint.parent.mkdir(exist_ok=True)
+        first = int(checkpoint.read_text()) if self.resume else 0
+        for step in range(first, steps):
+            with (folder / "steps.txt").open("a") as file:
+                print(step, file=file)
+            time.sleep(0.03)
+            half = checkpoint.with_suffix(".half")
+            half.write_text(str(step + 1))
+            half.replace(checkpoint)
 """
 WORD = {"_target_": "stub.Task", "kind": "work", "seed": "${seed}", "count": 1}
 
