@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,14 +98,24 @@ def _require_equal(cells: Sequence[Cell], resolved: Mapping[str, DictConfig]) ->
                 )
 
 
-def _flat(node: Any, key: str = "") -> dict[str, Any]:
-    if isinstance(node, DictConfig):
-        node = OmegaConf.to_container(node)
+def _flat(config: Any) -> dict[str, Any]:
+    """Every value by its dotted key; copies only where the user sets the original."""
+    node = OmegaConf.to_container(config)
+    links = node.pop("links")
+    return {key: value for key, value in _leaves(node, "") if not _is_copy(key, links)}
+
+
+def _leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
     if not isinstance(node, dict):
-        return {key: node}
-    inner = [_flat(value, f"{key}.{name}" if key else str(name)) for name, value in node.items()]
-    # a copy would be named where the user set the original
-    return {k: v for flat in inner for k, v in flat.items() if not k.startswith(("task.", "links"))}
+        yield key, node
+        return
+    for name, value in node.items():
+        yield from _leaves(value, f"{key}.{name}" if key else str(name))
+
+
+def _is_copy(key: str, links: Mapping[str, str]) -> bool:
+    parts = key.split(".")
+    return any(".".join(parts[:length]) in links for length in range(1, len(parts) + 1))
 
 
 def _preflight(cells: Sequence[Cell], code: Path, here: bool) -> None:

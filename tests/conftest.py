@@ -77,11 +77,11 @@ def type_line(
 
     monkeypatch.setattr("os.execve", replace)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "")
     monkeypatch.setenv("FCN_LAB_COMMAND", "")
 
     def run(*arguments: str) -> Ended:
         became.clear()
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "")
         monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
         status: int | str | None = 0
         try:

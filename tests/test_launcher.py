@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 
@@ -91,6 +92,24 @@ def test_a_cell_knows_its_name_and_its_group(
     text = Path("all/model=unet/config.yaml").read_text()
     assert "name: model=unet\n" in text
     assert "group: all\n" in text
+
+
+def test_a_cell_is_named_by_what_is_its_own_and_its_arm_by_that_without_the_seed(
+    type_line: TypeLine, stub: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fcn_lab.sweeps.Sweep.run", stand_still)
+    for axes, folder, name, arm in [
+        ("model=fcn8s,unet", "two", "model=unet,seed=1", "model=unet"),
+        ("model=unet", "seeds", "seed=1", "stub-unet-transposed-tiny"),
+    ]:
+        # a flag is written `True` by Hydra and `true` by people; it is shared all the same
+        words = ["-m", "task=stub", axes, "seed=0,1", "flip=true", "sweep.accept_changes=true"]
+        type_line(stub, *words, f"sweep.dir={folder}")
+        assert len(list(Path(folder).glob("*/config.yaml"))) == (4 if "," in axes else 2)
+        config = yaml.safe_load(Path(folder, name, "config.yaml").read_text())
+        assert (config["name"], config["arm"], config["seed"]) == (name, arm, 1)
+    type_line(stub, "-m", "task=stub", "model=unet", "sweep.dir=one")
+    assert Path("one/stub-unet-transposed-tiny/config.yaml").is_file()
 
 
 def test_a_name_too_long_for_a_folder_is_cut_and_stays_its_own(

@@ -6,12 +6,13 @@ every start: it stays light.
 
 import copy
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -114,25 +115,29 @@ class CellLauncher(Launcher):
         ]
         config = self.loader.load_sweep_config(self.config, with_recorded_words(overrides, conf))
         folder = Path(self.config.hydra.sweep.dir)
+        own = self._own(overrides)
         with open_dict(config):
             config.hydra.job.id = str(number)
             config.hydra.job.num = number
-            config.name = self._name(overrides)
-            config.arm = self._name([o for o in overrides if not o.startswith("seed=")])
+            HydraConfig.instance().set_config(config)  # which config.name refers to
+            config.arm = _as_name(o for o in own if not o.startswith("seed=")) or config.name
+            config.name = _as_name(own) or config.name
             config.group = config.group or folder.resolve().name
-        HydraConfig.instance().set_config(config)
         task = copy.deepcopy(config)
         with read_write(task), open_dict(task):
             del task["hydra"]
         return Composed(config.name, resolve(inherit(task, overrides, conf)))
 
-    def _name(self, overrides: Sequence[str]) -> str:
-        """What distinguishes the cell: the overrides that not all cells share, as a file name."""
-        shared = set(self.config.hydra.overrides.task)
-        own = [override for override in overrides if override not in shared] or list(overrides)
-        name = re.sub(r"[^\w.=,+-]+", "-", ",".join(own)).strip("-.") or "cell"
-        return (
-            name
-            if len(name) <= LONGEST_NAME
-            else f"{name[:LONGEST_NAME]}-{sha256(name.encode()).hexdigest()[:8]}"
-        )
+    def _own(self, overrides: Sequence[str]) -> list[str]:
+        """What distinguishes the cell: the overrides that not all cells share."""
+        task = OverridesParser.create().parse_overrides(list(self.config.hydra.overrides.task))
+        shared = {o.get_key_element() for o in task if not o.is_sweep_override()}
+        return [o for o in overrides if o.partition("=")[0] not in shared]
+
+
+def _as_name(overrides: Iterable[str]) -> str:
+    """A file name of at most LONGEST_NAME characters and a hash; empty where there are none."""
+    name = re.sub(r"[^\w.=,+-]+", "-", ",".join(overrides)).strip("-.")
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[:LONGEST_NAME]}-{sha256(name.encode()).hexdigest()[:8]}"
