@@ -52,6 +52,7 @@ class Upsampling(nn.Module):
     uses_switches: ClassVar[bool] = False
     sparse: ClassVar[bool] = False  # a refinement has positions to fill
     deterministic: ClassVar[bool] = True  # its backward on a GPU; a CPU repeats itself anyway
+    instead: ClassVar[str] = ""  # the word to choose where it is not
 
     def __init__(self, channels: int, factor: int, refine: str = "none") -> None:
         super().__init__()

@@ -65,6 +65,7 @@ class DySample(Upsampling):
     """
 
     deterministic = False
+    instead = "carafe"
 
     def __init__(
         self,

@@ -108,6 +108,7 @@ class Bilinear(Upsampling):
     """
 
     deterministic = False
+    instead = "bilinear_deterministic"
 
     def step(self, stride: int) -> nn.Module:
         """Triangle interpolation."""
