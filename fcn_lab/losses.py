@@ -55,8 +55,9 @@ class CrossEntropy(Loss):
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
         """Scalar."""
-        total = F.cross_entropy(scores, target, self.weight, ignore_index=VOID, reduction="sum")
-        return self.reduce(total, target, self.weight)
+        # torch's own sum over pixels adds in no fixed order on a GPU
+        each = F.cross_entropy(scores, target, self.weight, ignore_index=VOID, reduction="none")
+        return self.reduce(each.sum(), target, self.weight)
 
 
 def by_weight(total: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:

@@ -18,6 +18,7 @@ from fcn_lab.callbacks.averaging import warmed_average
 from fcn_lab.callbacks.world import WorldSize
 from fcn_lab.errors import UserError
 from fcn_lab.runfolder import RunFolder
+from fcn_lab.upsampling import Upsampling
 
 ACCELERATORS = ("auto", "cpu", "gpu", "mps")
 # those that start each rank as a process of its own
@@ -42,8 +43,8 @@ class Training:
         ema_decay: average the weights with it, and score and keep the average.
         patience: stop after so many validations without a better mean IU.
         val_every: epochs from validation to validation.
-        deterministic: on a GPU, torch's deterministic kernels where there are any; a CPU repeats
-            itself anyway.
+        deterministic: on a GPU, torch's deterministic kernels where there are any, and a line on
+            operators that have none; a CPU repeats itself anyway.
 
     Raises:
         UserError: for a value outside its range.
@@ -153,6 +154,18 @@ class Training:
         if self.compile:
             net.compile()
         return net
+
+    def doubts(self, net: nn.Module) -> list[str]:
+        """A line for each kind of operator that keeps ``deterministic`` from holding here."""
+        if not self.deterministic or self.device == "cpu":
+            return []
+        found = {type(m) for m in net.modules() if isinstance(m, Upsampling)}
+        return [
+            f"trainer.deterministic=true: the backward of {kind.__name__} adds in no fixed order "
+            f"on a GPU; upsample={kind.instead} repeats itself"
+            for kind in sorted(found, key=lambda kind: kind.__name__)
+            if not kind.deterministic
+        ]
 
     def averaging(self) -> list[Callback]:
         """The averaging of the weights and of batch norm's statistics, if any."""

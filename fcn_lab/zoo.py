@@ -9,6 +9,9 @@ from fcn_lab.encoders.weights import check_word, fetched
 from fcn_lab.errors import UserError
 from fcn_lab.geometry import crop_to, pad_to_multiple
 
+OPTIONS = {"dpt": {"dynamic_img_size": True}}  # else it takes its encoder's own size alone
+SMALLEST = {"pan": 8 * 16}  # its pyramid halves a map of stride 16 three times
+
 
 class SmpModel(nn.Module):
     """A whole network of the zoo, with its own encoder and decoder: ``upsample=`` has no say.
@@ -33,10 +36,15 @@ class SmpModel(nn.Module):
         super().__init__()
         word = "imagenet" if check_word(encoder_weights) else None
         self.normalize = preprocessing(encoder_name, word)
+        self.multiple = max(STRIDE, SMALLEST.get(arch, STRIDE))
         try:
             self.net = fetched(
                 lambda: smp.create_model(
-                    arch, encoder_name, encoder_weights=word, classes=num_classes
+                    arch,
+                    encoder_name,
+                    encoder_weights=word,
+                    classes=num_classes,
+                    **OPTIONS.get(arch, {}),
                 ),
                 encoder_name,
             )
@@ -47,4 +55,4 @@ class SmpModel(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W), for any H, W ≥ 1."""
-        return crop_to(self.net(pad_to_multiple(self.normalize(x), STRIDE)), x)
+        return crop_to(self.net(pad_to_multiple(self.normalize(x), self.multiple)), x)

@@ -10,17 +10,22 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from segmentation_models_pytorch import MODEL_ARCHITECTURES_MAPPING
 from torch import Tensor, nn
 
 from fcn_lab import create_model
 from fcn_lab.encoders import Encoder, Features, TinyEncoder
+from fcn_lab.encoders.base import STRIDE
 from fcn_lab.errors import UserError
 from fcn_lab.fcn import FCN
+from fcn_lab.geometry import pad_to_multiple
 from fcn_lab.upsampling import Bilinear, TransposedConv
 
 CONF = Path(__file__).parents[1] / "conf"
 FCNS = {f"fcn{stride}s": stride for stride in (32, 16, 8, 4, 2)}
 SMALL = {"vgg16": {"head_width": 8}, "vgg16_bn": {"head_width": 8}, "smp": {"name": "resnet18"}}
+
+NARROW = {"segnet_basic": {"width": 4}, "unet_valid": {"width": 2}}
 
 
 def words(group: str) -> list[str]:
@@ -28,6 +33,14 @@ def words(group: str) -> list[str]:
 
 
 MODELS = [word for word in words("model") if word != "smp"]
+WITH_ENCODER = {
+    word for word in MODELS if "${encoder}" in (CONF / f"model/{word}.yaml").read_text()
+}
+CELLS = [
+    (word, encoder_)
+    for word in MODELS
+    for encoder_ in (words("encoder") if word in WITH_ENCODER else ["tiny"])
+]
 
 
 @cache
@@ -46,12 +59,27 @@ def encoder(word: str) -> Encoder:
     return built.eval()
 
 
+class Seen(Encoder):
+    """An encoder that has looked at its one image already; models and operators only use it."""
+
+    def __init__(self, encoder_: Encoder, image: Tensor) -> None:
+        super().__init__()
+        self.normalize = encoder_.normalize
+        self.channels, self.map_channels = encoder_.channels, encoder_.map_channels
+        self.head_channels = encoder_.head_channels
+        with torch.no_grad():
+            self.features = encoder_(pad_to_multiple(encoder_.normalize(image), STRIDE))
+
+    def forward(self, x: Tensor) -> Features:
+        return self.features
+
+
 def model(word: str, upsample: str, encoder_: Encoder) -> nn.Module:
-    built: nn.Module = instantiate(
-        {k: v for k, v in node("model", word).items() if k not in ("encoder", "upsample")},
-        encoder=encoder_,
-        upsample=instantiate(node("upsample", upsample)),
-    )
+    parts: dict[str, object] = {"upsample": instantiate(node("upsample", upsample))}
+    if word in WITH_ENCODER:
+        parts["encoder"] = encoder_
+    settings = {k: v for k, v in node("model", word).items() if k not in ("encoder", "upsample")}
+    built: nn.Module = instantiate(settings | NARROW.get(word, {}), **parts)
     return built
 
 
@@ -62,13 +90,14 @@ def seed() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("encoder_word", words("encoder"))
-@pytest.mark.parametrize("model_word", MODELS)
+@pytest.mark.parametrize(("model_word", "encoder_word"), CELLS)
 def test_every_cell_scores_and_learns_at_an_odd_size(model_word: str, encoder_word: str) -> None:
+    image, whole = torch.rand(1, 3, 33, 31), encoder(encoder_word)
+    seen = Seen(whole, image)
     for upsample in words("upsample"):
-        net = model(model_word, upsample, encoder(encoder_word))
+        net = model(model_word, upsample, whole if upsample == "transposed" else seen)
         net.zero_grad()
-        scores = net(torch.rand(1, 3, 33, 31))
+        scores = net(image)
         assert scores.shape == (1, 11, 33, 31), upsample
         scores.square().sum().backward()
         gradients = [p.grad for p in net.parameters() if p.grad is not None]
@@ -87,11 +116,14 @@ def test_any_size_from_one_pixel_up_comes_out_as_it_went_in(
             assert net(torch.rand(2, 3, *size)).shape == (2, 11, *size), upsample
 
 
-@pytest.mark.parametrize("arch", ["unet", "fpn", "pspnet", "deeplabv3plus"])
+@pytest.mark.parametrize("arch", MODEL_ARCHITECTURES_MAPPING)
 def test_the_zoos_networks_take_any_size(arch: str) -> None:
-    net = create_model("smp", **{"model.arch": arch}).eval()
+    """Each with the smallest encoder it takes."""
+    small = {"dpt": "tu-vit_tiny_patch16_224"}.get(arch, "tu-mobilenetv3_small_100")
+    net = create_model("smp", **{"model.arch": arch, "model.encoder_name": small}).eval()
     with torch.no_grad():
-        assert net(torch.rand(1, 3, 33, 47)).shape == (1, 11, 33, 47)
+        for size in ((1, 1), (33, 47), (97, 130)):
+            assert net(torch.rand(1, 3, *size)).shape == (1, 11, *size)
 
 
 @pytest.mark.parametrize("name", ["mit_b0", "tu-mobilenetv3_small_100"])

@@ -8,19 +8,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fcn_lab import upsampling
 from fcn_lab.errors import UserError
 from fcn_lab.upsampling import (
     BedOfNails,
     Bilinear,
+    Carafe,
+    DySample,
     MaxUnpool,
     Nearest,
+    PixelShuffle,
     TransposedConv,
     UpConv,
     Upsampling,
     bilinear_kernel,
 )
 
-OPERATORS = (TransposedConv, Bilinear, Nearest, MaxUnpool, BedOfNails, UpConv)
+OPERATORS = [
+    found
+    for name in upsampling.__all__
+    if isinstance(found := getattr(upsampling, name), type)
+    and issubclass(found, Upsampling)
+    and found is not Upsampling
+]
 FACTORS = (2, 4, 8, 32)
 
 
@@ -157,10 +167,11 @@ def test_refined_operators_start_by_keeping_a_constant_where_no_border_interfere
         off_diagonal = ~torch.eye(2, dtype=torch.bool)
         with torch.no_grad():
             blur.weight[off_diagonal] = 0
-    if operator is UpConv:
-        for step in built.steps:
+    if operator in (UpConv, PixelShuffle):
+        for kernels in (p for step in built.steps for p in step.parameters()):
+            own = torch.eye(2, dtype=torch.bool).repeat_interleave(len(kernels) // 2, 0)
             with torch.no_grad():
-                step.weight[~torch.eye(2, dtype=torch.bool)] = 0
+                kernels[~own] = 0
     ones = torch.ones(1, 2, 8, 8)
     corner = switches_of(-torch.arange(32.0 * 32).view(1, 1, 32, 32), 2)
     middle = built(ones, corner)[..., 12:20, 12:20]
@@ -170,7 +181,13 @@ def test_refined_operators_start_by_keeping_a_constant_where_no_border_interfere
 def test_all_refined_operators_have_equal_capacity_up_to_their_own_kernels() -> None:
     counts = {op: sum(p.numel() for p in op(11, 8, refine="conv").parameters()) for op in OPERATORS}
     shared = 3 * 11 * 11 * 9
-    own = {TransposedConv: 3 * 11 * 16, UpConv: 3 * 11 * 11 * 4}
+    own = {
+        TransposedConv: 3 * 11 * 16,
+        UpConv: 3 * 11 * 11 * 4,
+        PixelShuffle: 3 * 11 * 44 * 9,
+        Carafe: 3 * ((11 + 1) * 11 + (11 * 9 + 1) * 25 * 4),
+        DySample: 3 * (11 + 1) * 2 * 4,
+    }
     assert counts == {op: shared + own.get(op, 0) for op in OPERATORS}
 
 
@@ -181,6 +198,9 @@ def test_all_refined_operators_have_equal_capacity_up_to_their_own_kernels() -> 
         (partial(Nearest, 3, 1), "factor 1: expected a power of two"),
         (partial(Nearest, 3, 2, "dense"), "refine=dense: expected one of none, conv"),
         (partial(TransposedConv, 3, 2, groups=2), "groups=2: expected a divisor of the 3"),
+        (partial(DySample, 3, 2, groups=2), "groups=2: expected a divisor of the 3"),
+        (partial(Carafe, 3, 2, kernel=4), "kernel=4: expected an odd number"),
+        (partial(Carafe, 3, 2, compressed=0), "compressed=0: expected 1 or more"),
     ],
 )
 def test_impossible_operators_are_refused_in_the_users_words(

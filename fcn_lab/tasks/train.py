@@ -113,7 +113,8 @@ class Train:
             )
         folder.last.parent.mkdir(parents=True, exist_ok=True)
         folder.write_env(self.training.device_name)
-        say(self.data.source.describe())
+        for line in (self.data.source.describe(), *self.training.doubts(self.net)):
+            say(line)
 
     def _module(self) -> SegmentationModule:
         counts, shown = pixel_counts(self.data.source.frames("train"), self.data.num_classes)

@@ -8,8 +8,12 @@ things only, *where* a value is placed in its f×f cell and *which kernel* sprea
     MaxUnpool       where the pooling found its maximum no kernel
     Nearest         corner                              box, f×f
     Bilinear        corner                              triangle, 2f×2f
+    Bicubic         corner                              Keys' cubic, 4f×4f
     TransposedConv  corner                              learned, 2f×2f, starts as the triangle
     UpConv          corner                              learned, f×f, mixes the channels
+    PixelShuffle    corner                              learned, 3f×3f, mixes the channels
+    Carafe          corner                              predicted at each place from the content
+    DySample        wherever the content says           triangle
 
 With ``refine="conv"`` an operator climbs in steps of ×2, each followed by a learned 3×3
 convolution, so that all of them have the same capacity up to their own kernel.
@@ -47,6 +51,8 @@ class Upsampling(nn.Module):
 
     uses_switches: ClassVar[bool] = False
     sparse: ClassVar[bool] = False  # a refinement has positions to fill
+    deterministic: ClassVar[bool] = True  # its backward on a GPU; a CPU repeats itself anyway
+    instead: ClassVar[str] = ""  # the word to choose where it is not
 
     def __init__(self, channels: int, factor: int, refine: str = "none") -> None:
         super().__init__()
@@ -62,6 +68,10 @@ class Upsampling(nn.Module):
     def step(self, stride: int) -> nn.Module:
         """One climb of ×stride; modules take (x, switches of the levels climbed, coarse first)."""
         raise NotImplementedError
+
+    def alone(self) -> list[int]:
+        """The strides of a climb that nothing refines: all in one, unless an operator says else."""
+        return [self.factor]
 
     def refinement(self) -> nn.Module:
         """A 3×3 convolution; it starts by keeping what is dense and by filling what is sparse."""
@@ -96,16 +106,21 @@ class Upsampling(nn.Module):
 
 
 def unrefined(operator: Upsampling) -> tuple[list[int], Callable[[], nn.Module]]:
-    """The whole climb in one step, and nothing behind it."""
-    return [operator.factor], nn.Identity
+    """The climb as the operator makes it on its own, and nothing behind it."""
+    return operator.alone(), nn.Identity
 
 
 def refined(operator: Upsampling) -> tuple[list[int], Callable[[], nn.Module]]:
     """The climb in steps of two, a learned 3×3 convolution behind each."""
-    return [2] * (operator.factor.bit_length() - 1), operator.refinement
+    return twos(operator.factor), operator.refinement
 
 
 REFINEMENTS = {"none": unrefined, "conv": refined}
+
+
+def twos(factor: int) -> list[int]:
+    """A power of two as the steps of two that make it up."""
+    return [2] * (factor.bit_length() - 1)
 
 
 def dirac(size: int) -> Tensor:

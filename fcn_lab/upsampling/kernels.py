@@ -1,51 +1,13 @@
-"""Operators with a kernel: every value at its cell's corner, then a box, a triangle, or learned."""
+"""Operators with a learned kernel: every value at its cell's corner, then blurred by it."""
 
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fcn_lab.errors import UserError
-from fcn_lab.upsampling.base import Upsampling
-
-
-def bilinear_kernel(factor: int) -> Tensor:
-    """The 2f×2f triangle kernel of bilinear interpolation by f, for even f.
-
-    Long, Shelhamer, Darrell 2015, section 3.3; with centre c = f − 1/2: (1 − |i − c|/f) (1 − |j −
-    c|/f).
-    """
-    line = 1 - (torch.arange(2 * factor) - (factor - 0.5)).abs() / factor
-    return torch.outer(line, line)
-
-
-class Interpolate(nn.Module):
-    """Fixed interpolation by one of ``torch.nn.functional.interpolate``'s kernels."""
-
-    def __init__(self, stride: int, **options: object) -> None:
-        super().__init__()
-        self.stride, self.options = stride, options
-
-    def forward(self, x: Tensor, switches: Sequence[Tensor] = ()) -> Tensor:
-        """(N, C, h, w) -> (N, C, h·stride, w·stride)."""
-        return F.interpolate(x, scale_factor=self.stride, **self.options)  # type: ignore[arg-type]
-
-
-class Nearest(Upsampling):
-    """Every value fills its f×f cell: corner placement, box kernel."""
-
-    def step(self, stride: int) -> nn.Module:
-        """Box interpolation."""
-        return Interpolate(stride, mode="nearest")
-
-
-class Bilinear(Upsampling):
-    """Linear interpolation between cell centres: corner, triangle kernel, edges repeated."""
-
-    def step(self, stride: int) -> nn.Module:
-        """Triangle interpolation."""
-        return Interpolate(stride, mode="bilinear", align_corners=False)
+from fcn_lab.upsampling.base import Upsampling, dirac
+from fcn_lab.upsampling.interpolation import bilinear_kernel
 
 
 class Deconvolution(nn.ConvTranspose2d):
@@ -121,3 +83,36 @@ class UpConv(Upsampling):
             conv.weight.mul_(0.1)
             conv.weight[range(self.channels), range(self.channels)] = 1
         return conv
+
+
+class SubPixel(nn.Module):
+    """A convolution to f² values a channel, and their arrangement in each f×f cell."""
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels * stride**2, 3, padding=1, bias=False)
+        self.shuffle = nn.PixelShuffle(stride)
+        with torch.no_grad():
+            kernels = self.conv.weight[:: stride**2] * 0.1
+            kernels[range(channels), range(channels)] = dirac(3)
+            self.conv.weight.copy_(kernels.repeat_interleave(stride**2, 0))
+
+    def forward(self, x: Tensor, switches: Sequence[Tensor] = ()) -> Tensor:
+        """(N, C, h, w) -> (N, C·stride², h, w) -> (N, C, h·stride, w·stride)."""
+        out: Tensor = self.shuffle(self.conv(x))
+        return out
+
+
+class PixelShuffle(Upsampling):
+    """Sub-pixel convolution: a 3×3 convolution C → C·f², whose f² maps a channel fill the cells.
+
+    out[c, f·i + a, f·j + b] = conv(x)[c·f² + f·a + b, i, j]: Shi et al., "Real-Time Single Image
+    and Video Super-Resolution Using an Efficient Sub-Pixel Convolutional Neural Network", 2016.
+    All f² kernels of a channel begin alike (ICNR; Aitken et al., "Checkerboard artifact free
+    sub-pixel convolution", 2017), so at the start it is ``Nearest`` behind a 3×3 convolution, here
+    one that keeps each channel but for a small random mixture.
+    """
+
+    def step(self, stride: int) -> nn.Module:
+        """Convolution and shuffle."""
+        return SubPixel(self.channels, stride)

@@ -1,0 +1,94 @@
+"""CARAFE: every place has a kernel of its own, predicted from the content around it."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fcn_lab.errors import UserError
+from fcn_lab.upsampling.base import Upsampling, twos
+
+
+class Reassembly(nn.Module):
+    """Predicts f² kernels of k×k a cell and adds up the cell's neighbours by them."""
+
+    def __init__(self, channels: int, stride: int, kernel: int, compressed: int) -> None:
+        super().__init__()
+        self.stride, self.kernel = stride, kernel
+        self.compress = nn.Conv2d(channels, compressed, 1)
+        self.encode = nn.Conv2d(compressed, kernel**2 * stride**2, 3, padding=1)
+        nn.init.normal_(self.encode.weight, std=0.001)  # all but a box at the start
+        nn.init.zeros_(self.encode.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, switches: Sequence[Tensor] = ()) -> Tensor:
+        """(N, C, h, w) -> (N, C, h·stride, w·stride)."""
+        return reassembled(x, self.kernels(x), self.stride)
+
+    def kernels(self, x: Tensor) -> Tensor:
+        """(N, C, h, w) -> (N, k², f², h, w), positive and of sum 1 over k²."""
+        n, _, h, w = x.shape
+        logits: Tensor = self.encode(self.compress(x))  # (N, k²·f², h, w)
+        return logits.view(n, self.kernel**2, self.stride**2, h, w).softmax(1)
+
+
+def reassembled(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
+    """Σ over the k×k neighbours of a cell, zeros beyond the image, for each place in the cell.
+
+    Args:
+        x: (N, C, h, w).
+        kernels: (N, k², f², h, w); k odd.
+        stride: f.
+
+    Returns:
+        (N, C, h·f, w·f).
+    """
+    n, c, h, w = x.shape
+    size = int(kernels.shape[1] ** 0.5)
+    around = F.unfold(x, size, padding=size // 2).view(n, c, size**2, h, w)
+    cells = torch.einsum("nckhw,nkfhw->ncfhw", around, kernels.to(x.dtype))
+    return F.pixel_shuffle(cells.flatten(1, 2), stride)
+
+
+class Carafe(Upsampling):
+    """Content-aware reassembly of features, in steps of two as in the paper.
+
+    out[f·i + a, f·j + b] = Σ_mn W_{ij,ab}[m, n] x[i + m, j + n], with W a softmax over k×k of
+    what a 1×1 convolution to C_m maps and a 3×3 convolution say of the place: Wang, Chen, Xu, Liu,
+    Loy, Lin, "CARAFE: Content-Aware ReAssembly of FEatures", 2019, section 3. Kernels add to 1, so
+    constants stay as they are; beyond the image there are zeros.
+
+    Args:
+        channels: C.
+        factor: the scale.
+        refine: see ``Upsampling``.
+        kernel: k, odd; 5 in the paper.
+        compressed: C_m; null is the paper's 64, or C where that is less.
+
+    Raises:
+        UserError: for an even kernel, or C_m below 1.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        factor: int,
+        refine: str = "none",
+        kernel: int = 5,
+        compressed: int | None = None,
+    ) -> None:
+        self.kernel = kernel
+        self.compressed = min(64, channels) if compressed is None else compressed
+        if kernel < 1 or kernel % 2 == 0:
+            raise UserError(f"upsample.kernel={kernel}: expected an odd number")
+        if self.compressed < 1:
+            raise UserError(f"upsample.compressed={compressed}: expected 1 or more")
+        super().__init__(channels, factor, refine)
+
+    def alone(self) -> list[int]:
+        """Steps of two: the kernels of ×32 in one step would be 25600 maps."""
+        return twos(self.factor)
+
+    def step(self, stride: int) -> nn.Module:
+        """Prediction and reassembly."""
+        return Reassembly(self.channels, stride, self.kernel, self.compressed)

@@ -1,0 +1,90 @@
+"""DySample: bilinear interpolation at places that the content shifts."""
+
+from collections.abc import Sequence
+from math import gcd
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fcn_lab.errors import UserError
+from fcn_lab.upsampling.base import Upsampling
+
+
+class PointSampling(nn.Module):
+    """Predicts where each output pixel is to be read, group by group of channels."""
+
+    def __init__(self, channels: int, stride: int, groups: int, dynamic_scope: bool) -> None:
+        super().__init__()
+        self.stride, self.groups = stride, groups
+        self.offset = nn.Conv2d(channels, 2 * groups * stride**2, 1)
+        nn.init.normal_(self.offset.weight, std=0.001)
+        nn.init.zeros_(self.offset.bias)  # type: ignore[arg-type]
+        self.scope = None
+        if dynamic_scope:
+            self.scope = nn.Conv2d(channels, 2 * groups * stride**2, 1, bias=False)
+            nn.init.zeros_(self.scope.weight)
+
+    def forward(self, x: Tensor, switches: Sequence[Tensor] = ()) -> Tensor:
+        """(N, C, h, w) -> (N, C, h·stride, w·stride)."""
+        n, c, h, w = x.shape
+        high, wide, groups = h * self.stride, w * self.stride, self.groups
+        shift = self.shifts(x).view(n * groups, 2, high, wide)  # in input pixels: across, down
+        exact = shift.to(torch.promote_types(x.dtype, torch.float32))
+        across = torch.arange(wide, device=x.device) + 0.5 + self.stride * exact[:, 0]
+        down = torch.arange(high, device=x.device).unsqueeze(1) + 0.5 + self.stride * exact[:, 1]
+        grid = torch.stack([2 * across / wide - 1, 2 * down / high - 1], -1)  # −1…1 edge to edge
+        parts = x.reshape(n * groups, c // groups, h, w).to(grid.dtype)
+        out = F.grid_sample(parts, grid, "bilinear", "border", align_corners=False)
+        return out.view(n, c, high, wide)
+
+    def shifts(self, x: Tensor) -> Tensor:
+        """(N, C, h, w) -> (N, 2·groups, h·stride, w·stride)."""
+        reach = 0.25 if self.scope is None else 0.5 * self.scope(x).sigmoid()
+        return F.pixel_shuffle(reach * self.offset(x), self.stride)
+
+
+class DySample(Upsampling):
+    """Every output pixel reads its input bilinearly, at its own place plus a predicted shift.
+
+    out = sample(x, grid + shuffle(reach · linear(x))): Liu, Lu, Fu, Cao, "Learning to Upsample by
+    Learning to Sample", 2023, in the order "linear, then pixel shuffle". The reach is 1/4, or with
+    the dynamic scope 1/2 · sigmoid(linear₂(x)), 1/4 at the start. Shifts begin near 0, where it is
+    ``Bilinear``. On a GPU the backward of the sampling adds in no fixed order.
+
+    Args:
+        channels: C.
+        factor: the scale.
+        refine: see ``Upsampling``.
+        groups: of channels, each with shifts of its own; null is the paper's 4, or its largest
+            divisor that divides C.
+        dynamic_scope: the paper's DySample+.
+
+    Raises:
+        UserError: for groups that do not divide C.
+    """
+
+    deterministic = False
+    instead = "carafe"
+
+    def __init__(
+        self,
+        channels: int,
+        factor: int,
+        refine: str = "none",
+        groups: int | None = None,
+        dynamic_scope: bool = False,
+    ) -> None:
+        self.groups, self.dynamic_scope = (
+            gcd(4, channels) if groups is None else groups,
+            dynamic_scope,
+        )
+        if self.groups < 1 or channels % self.groups:
+            raise UserError(
+                f"upsample.groups={groups}: expected a divisor of the {channels} channels"
+            )
+        super().__init__(channels, factor, refine)
+
+    def step(self, stride: int) -> nn.Module:
+        """Prediction and sampling."""
+        return PointSampling(self.channels, stride, self.groups, self.dynamic_scope)
