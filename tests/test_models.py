@@ -27,7 +27,8 @@ def words(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-MODELS = [word for word in words("model") if word != "smp"]
+# the others bring their own parts
+MODELS = [w for w in words("model") if "${encoder}" in (CONF / "model" / f"{w}.yaml").read_text()]
 
 
 @cache
