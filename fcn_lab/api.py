@@ -63,7 +63,9 @@ def load_run(folder: str | Path) -> "Predictor":
     """
     from fcn_lab.predictor import load_predictor
 
-    config: Any = OmegaConf.to_container(recorded(Path(folder)), resolve=True)
+    found = recorded(Path(folder))
+    found.weights = None  # those it has trained take their place
+    config: Any = OmegaConf.to_container(found, resolve=True)
     return load_predictor(_network(config["model"], {}), Path(folder), config["flip"])
 
 

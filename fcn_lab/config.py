@@ -46,6 +46,11 @@ def resolve(config: DictConfig) -> DictConfig:
     for key, value in _OPERANDS.items():
         if key in read_by_task and config[key] is None:
             raise UserError(f"task={config.choices.task} needs {key}={value}")
+    if "weights" in config and config.weights is not None and "weights" not in links.values():
+        raise UserError(
+            f"weights={config.weights}: model={config.choices.model} reads no published weights; "
+            "fcn32s_caffe, fcn16s_caffe, fcn8s_caffe and fcn8s_atonce_caffe do"
+        )
     resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
     resolved.pop("sweep", None)  # a cell is the same in whatever sweep it runs

@@ -11,17 +11,18 @@ and 2 go on in the same way.
 Legend: N batch, K classes, H W image size; /s means a map at stride s.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from fcn_lab.encoders.base import LEVELS, STRIDE, Encoder, Features
 from fcn_lab.errors import UserError
-from fcn_lab.geometry import crop_to, pad_to_multiple
+from fcn_lab.geometry.alignment import Alignment, PadOnce
 from fcn_lab.upsampling import Upsampling
 
 UpsamplingFactory = Callable[[int, int], Upsampling]
+PAD_ONCE = PadOnce(STRIDE)
 
 
 class FCN(nn.Module):
@@ -33,13 +34,22 @@ class FCN(nn.Module):
         num_classes: K.
         stride: of the finest scores fused: 32 (none), 16 (pool4), 8 (pool3), 4 (pool2) or 2
             (pool1).
+        alignment: how maps are brought over each other.
+        scales: what the fused pools are multiplied by before they are scored, coarse first; 1 where
+            none is given. (0.01, 0.0001) trains FCN-8s all at once.
 
     Raises:
         UserError: for another stride.
     """
 
     def __init__(
-        self, encoder: Encoder, upsample: UpsamplingFactory, num_classes: int, stride: int
+        self,
+        encoder: Encoder,
+        upsample: UpsamplingFactory,
+        num_classes: int,
+        stride: int,
+        alignment: Alignment = PAD_ONCE,
+        scales: Sequence[float] = (),
     ) -> None:
         super().__init__()
         strides = [STRIDE >> skips for skips in range(LEVELS)]
@@ -47,7 +57,7 @@ class FCN(nn.Module):
             raise UserError(
                 f"model.stride={stride}: expected one of {', '.join(map(str, strides))}"
             )
-        self.encoder = encoder
+        self.encoder, self.alignment = encoder, alignment
         self.score_fr = nn.Conv2d(encoder.head_channels, num_classes, 1)
         self.skips: list[
             tuple[int, str]
@@ -61,20 +71,25 @@ class FCN(nn.Module):
             self.skips.append((level, climb))
             climb = f"upscore_pool{level}"
         self.upscore = upsample(num_classes, stride)
+        self.scales = [*scales, *[1.0] * LEVELS]
 
     def forward(self, x: Tensor) -> Tensor:
         """RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W), for any H, W ≥ 1."""
-        features = self.encoder(pad_to_multiple(self.encoder.normalize(x), STRIDE))
-        score = self.score_fr(features.head)  # (N, K, /32)
-        finer = LEVELS
-        for level, climb in self.skips:
+        score, features, finer = self.coarse(x)
+        climbed = upsampled(self.upscore, score, features, range(1, finer + 1))
+        return self.alignment.leave(climbed, x)
+
+    def coarse(self, x: Tensor) -> tuple[Tensor, Features, int]:
+        """RGB in 0…1 (N, 3, H, W) -> all but the last climb: scores (N, K, /2^level), and level."""
+        features = self.encoder(self.alignment.enter(self.encoder.normalize(x)))
+        score, finer = self.score_fr(features.head), LEVELS  # (N, K, /32)
+        for (level, climb), scale in zip(self.skips, self.scales, strict=False):
             upscore = upsampled(getattr(self, climb), score, features, [level + 1])
-            score = self.fuse(
-                upscore, getattr(self, f"score_pool{level}")(features.pools[level - 1])
-            )  # /2^level
+            pool = features.pools[level - 1]
+            skip = getattr(self, f"score_pool{level}")(pool * scale if scale != 1 else pool)
+            score = self.fuse(upscore, self.alignment.skip(level, skip, upscore))  # /2^level
             finer = level
-        score = full_precision(score)
-        return crop_to(upsampled(self.upscore, score, features, range(1, finer + 1)), x)
+        return full_precision(score), features, finer
 
     def fuse(self, upscore: Tensor, score_pool: Tensor) -> Tensor:
         """The paper's fuse_pool: the sum, (N, K, /s) twice -> (N, K, /s)."""

@@ -28,6 +28,7 @@ LEAVES = (
 LAYERS = (
     *LEAVES,
     ("fcn", "segnet", "unet", "zoo"),
+    ("surgery", "dense"),
     ("predictor",),
     ("module", "datamodule", "callbacks", "loggers", "trainer"),
     ("tasks",),

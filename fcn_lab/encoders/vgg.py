@@ -6,7 +6,7 @@ from itertools import pairwise
 import torchvision
 from torch import Tensor, nn
 
-from fcn_lab.encoders.base import Encoder, Features, Normalize
+from fcn_lab.encoders.base import LEVELS, Encoder, Features, Normalize
 from fcn_lab.encoders.weights import load_torchvision
 
 
@@ -27,9 +27,6 @@ class VGG16Encoder(Encoder):
         UserError: where the weights are asked for and cannot be fetched, or for another word.
     """
 
-    channels = (64, 128, 256, 512, 512)
-    map_channels = channels
-
     def __init__(
         self,
         builder: Callable[..., torchvision.models.VGG] = torchvision.models.vgg16,
@@ -39,13 +36,18 @@ class VGG16Encoder(Encoder):
     ) -> None:
         super().__init__()
         self.normalize = Normalize()
-        self.head_channels = head_width
         layers = load_torchvision(builder, weights).features
         pools = [i for i, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
         bounds = [-1, *pools]
-        self.stages = nn.ModuleList(layers[start + 1 : end] for start, end in pairwise(bounds))
+        stages = [layers[start + 1 : end] for start, end in pairwise(bounds)]
+        self.stages = nn.ModuleList(stages)
+        self.channels = self.map_channels = tuple(
+            [layer.out_channels for layer in stage if isinstance(layer, nn.Conv2d)][-1]
+            for stage in stages
+        )
+        self.head_channels = head_width
         self.pool = nn.MaxPool2d(2)
-        self.fc6 = classifier_layer(512, head_width, 7, dropout)
+        self.fc6 = classifier_layer(self.channels[-1], head_width, 7, dropout)
         self.fc7 = classifier_layer(head_width, head_width, 1, dropout)
 
     def forward(self, x: Tensor) -> Features:
@@ -56,6 +58,13 @@ class VGG16Encoder(Encoder):
             x = self.pool(maps[-1])
             pools.append(x)
         return Features(pools, maps, self.fc7(self.fc6(x)))
+
+    def chain(self, level: int = LEVELS + 1) -> list[nn.Module]:
+        """The layers from the image to a pool (1…5) or, by default, to the head, in order."""
+        layers: list[nn.Module] = []
+        for stage in self.stages[:level]:
+            layers += [*stage.children(), self.pool]
+        return layers if level <= LEVELS else [*layers, *self.fc6, *self.fc7]
 
 
 def classifier_layer(inputs: int, outputs: int, kernel: int, dropout: float) -> nn.Sequential:

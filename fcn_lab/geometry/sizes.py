@@ -1,4 +1,4 @@
-"""Sizes: pad once at the entrance, crop once at the exit; every step between is exact."""
+"""Padding and cutting."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -10,7 +10,7 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     return F.pad(x, (0, -width % multiple, 0, -height % multiple))
 
 
-def crop_to(x: Tensor, reference: Tensor) -> Tensor:
-    """The upper left part of x that has the reference's height and width."""
+def crop_to(x: Tensor, reference: Tensor, offset: int = 0) -> Tensor:
+    """The part of x that has the reference's height and width, `offset` from its upper left."""
     height, width = reference.shape[-2:]
-    return x[..., :height, :width]
+    return x[..., offset : offset + height, offset : offset + width]

@@ -1,0 +1,69 @@
+"""VGG-16 with the paddings, the poolings and the preprocessing of the published FCNs."""
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.vgg import VGG, cfgs, make_layers
+
+from fcn_lab.encoders.vgg import VGG16Encoder
+
+BGR_MEAN = (104.00699, 116.66877, 122.67892)
+
+
+class CaffeNormalize(nn.Module):
+    """RGB in 0…1 → BGR in 0…255 less the mean colour of ImageNet."""
+
+    mean: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(BGR_MEAN).view(-1, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, 3, H, W)."""
+        return x.flip(1) * 255 - self.mean
+
+
+class CaffeVGG16(VGG16Encoder):
+    """The encoder of the published FCNs: images of any size, taken as they are.
+
+    conv1_1 pads by 100, so that the smallest image still leaves fc6, which pads by nothing, one
+    position; poolings round up. The maps lie 100 pixels of padding away from the image's corner,
+    which crops undo (``fcn_lab.geometry.alignment``).
+
+    Args:
+        padding: of conv1_1.
+        head_width: channels of fc6 and fc7.
+        dropout: behind fc6 and fc7.
+        width: channels of conv1_1 and conv1_2, by which all stages scale.
+    """
+
+    def __init__(
+        self,
+        padding: int = 100,
+        head_width: int = 4096,
+        dropout: float = 0.5,
+        width: int = 64,
+    ) -> None:
+        def builder(weights: None) -> VGG:
+            return vgg16_without_classifier(width)
+
+        super().__init__(builder, "none", head_width, dropout)
+        self.normalize = CaffeNormalize()
+        first = self.chain()[0]
+        assert isinstance(first, nn.Conv2d)
+        first.padding = (padding, padding)
+        self.pool = nn.MaxPool2d(2, ceil_mode=True)
+        self.fc6[0].padding = (0, 0)
+
+
+def vgg16_without_classifier(width: int) -> VGG:
+    """Torchvision's VGG-16 from a random start, its classifier without memory."""
+    widths = [stage if stage == "M" else int(stage) * width // 64 for stage in cfgs["D"]]
+    with torch.device("meta"):
+        net = VGG(nn.Sequential(), init_weights=False)
+    net.features = make_layers(widths)
+    for layer in net.features:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return net

@@ -1,0 +1,209 @@
+"""The alignment algebra: size, stride, offset and receptive field of any chain of layers.
+
+Along one axis, position i of a layer's output stands over position ``look(i) = scale·i + shift`` of
+its input, the centre of what it reads. With reach r = dilation·(kernel − 1) + 1, stride s and
+padding p:
+
+                            size of the output      scale    shift
+    convolution, pooling    ⌊(n + 2p − r)/s⌋ + 1    s        (r − 1)/2 − p
+    transposed convolution  (n − 1)·s − 2p + r      1/s      (p − (r − 1)/2)/s
+    o cut off at the start  n − o − …               1        o
+
+and layers chain as affine maps do. Two maps of equal scale are aligned by cutting off the
+difference of their shifts, in units of the scale: so come about the crops of the published nets.
+
+Long, Shelhamer, Darrell, CVPR 2015, section 3; the maps with offsets: Shelhamer, Long, Darrell,
+PAMI 2017.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+from fcn_lab.errors import UserError
+
+
+@dataclass(frozen=True)
+class Affine:
+    """i → scale·i + shift."""
+
+    scale: Fraction = Fraction(1)
+    shift: Fraction = Fraction(0)
+
+    def __call__(self, i: int) -> Fraction:
+        return self.scale * i + self.shift
+
+    def of(self, inner: "Affine") -> "Affine":
+        """I → self(inner(i))."""
+        return Affine(self.scale * inner.scale, self.scale * inner.shift + self.shift)
+
+
+class Layer(Protocol):
+    """What the algebra knows of a layer, along one axis."""
+
+    @property
+    def look(self) -> Affine:
+        """Output position → the position of the input it stands over."""
+
+    def size(self, n: int) -> int:
+        """Positions of the output, of n of the input."""
+
+    def reads(self, first: int, last: int) -> tuple[int, int]:
+        """The first and the last input position that these output positions read; may be none."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A convolution or a pooling.
+
+    Args:
+        kernel: taps.
+        stride: of the output, in input positions.
+        padding: zeros before and behind.
+        dilation: from tap to tap.
+        ceil: a last window may hang over the end, as Caffe's poolings do.
+    """
+
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+    dilation: int = 1
+    ceil: bool = False
+
+    @property
+    def reach(self) -> int:
+        """From the first tap to the last, both included."""
+        return self.dilation * (self.kernel - 1) + 1
+
+    @property
+    def look(self) -> Affine:
+        """See the table at the top of this file."""
+        return Affine(Fraction(self.stride), Fraction(self.reach - 1, 2) - self.padding)
+
+    def size(self, n: int) -> int:
+        """See the table at the top of this file."""
+        room = n + 2 * self.padding - self.reach
+        if not self.ceil:
+            return room // self.stride + 1
+        windows = -(-room // self.stride) + 1
+        # one that would begin in the padding behind the input is left out
+        return windows - ((windows - 1) * self.stride >= n + self.padding)
+
+    def reads(self, first: int, last: int) -> tuple[int, int]:
+        """From the first tap of the first window to the last tap of the last."""
+        start = first * self.stride - self.padding
+        return start, last * self.stride - self.padding + self.reach - 1
+
+
+@dataclass(frozen=True)
+class Transposed:
+    """A transposed convolution: input position i stamps outputs s·i − p … s·i − p + r − 1.
+
+    Args:
+        kernel: taps.
+        stride: of the stamps, in output positions.
+        padding: what is cut off before and behind.
+        dilation: from tap to tap.
+        output_padding: what is put back behind.
+    """
+
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+    dilation: int = 1
+    output_padding: int = 0
+
+    @property
+    def reach(self) -> int:
+        """From the first tap to the last, both included."""
+        return self.dilation * (self.kernel - 1) + 1
+
+    @property
+    def look(self) -> Affine:
+        """See the table at the top of this file."""
+        shift = (self.padding - Fraction(self.reach - 1, 2)) / self.stride
+        return Affine(Fraction(1, self.stride), shift)
+
+    def size(self, n: int) -> int:
+        """See the table at the top of this file."""
+        return (n - 1) * self.stride - 2 * self.padding + self.reach + self.output_padding
+
+    def reads(self, first: int, last: int) -> tuple[int, int]:
+        """All whose stamp falls on an output from first to last."""
+        start, end = first + self.padding, last + self.padding
+        reading = [
+            i
+            for i in range(-((self.reach - 1 - start) // self.stride), end // self.stride + 1)
+            if any(start <= i * self.stride + t * self.dilation <= end for t in range(self.kernel))
+        ]
+        return (reading[0], reading[-1]) if reading else (1, 0)
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Zeros added before and behind, or, where negative, positions cut off."""
+
+    before: int
+    behind: int
+
+    @property
+    def look(self) -> Affine:
+        """One position of the output is one of the input."""
+        return Affine(shift=Fraction(-self.before))
+
+    def size(self, n: int) -> int:
+        """N + before + behind."""
+        return n + self.before + self.behind
+
+    def reads(self, first: int, last: int) -> tuple[int, int]:
+        """The same positions, counted anew."""
+        return first - self.before, last - self.before
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A mean over a whole map, or one value spread over it: everything reads everything."""
+
+    inputs: int
+    outputs: int
+
+    @property
+    def look(self) -> Affine:
+        """Nowhere in particular."""
+        return Affine(Fraction(0))
+
+    def size(self, n: int) -> int:
+        """Known beforehand."""
+        return self.outputs
+
+    def reads(self, first: int, last: int) -> tuple[int, int]:
+        """All of them."""
+        return 0, self.inputs - 1
+
+
+def look(layers: Sequence[Layer]) -> Affine:
+    """Where the positions behind a chain of layers stand over the image."""
+    found = Affine()
+    for layer in layers:
+        found = found.of(layer.look)
+    return found
+
+
+def crop_offset(large: Affine, small: Affine) -> int:
+    """How much to cut off the start of one map so that it lies over another.
+
+    Args:
+        large: where the map to be cut stands over the image.
+        small: where the other one does.
+
+    Raises:
+        UserError: no whole number of positions does it.
+    """
+    offset = (small.shift - large.shift) / large.scale
+    if large.scale != small.scale or offset.denominator != 1 or offset < 0:
+        raise UserError(
+            f"a map of stride {large.scale} that begins at pixel {large.shift} cannot be cut to "
+            f"lie over one of stride {small.scale} that begins at pixel {small.shift}"
+        )
+    return int(offset)

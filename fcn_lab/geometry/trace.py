@@ -1,0 +1,245 @@
+"""Every layer of any network with its place, found by running it without numbers.
+
+On torch's meta device an operation has sizes and no values. Each one is seen as it passes; those
+that move or gather positions become layers of the algebra, all others keep the place of what they
+are given. A map that a layer not known here has rearranged has no place.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._ops import OpOverload, OpOverloadPacket
+from torch.func import functional_call
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.module_tracker import ModuleTracker
+
+from fcn_lab.geometry.algebra import Layer, Shift, Transposed, Whole, Window
+from fcn_lab.geometry.places import Place
+
+AXES = (-2, -1)  # rows, columns
+Places = tuple[Place, Place]
+Rule = Callable[[Sequence[Any], Tensor, Tensor, int], Layer | None]
+aten = torch.ops.aten
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer of a network: its module, its operation, and the shape and places of its output."""
+
+    name: str
+    operation: str
+    shape: Sequence[int]
+    places: Places | None
+
+
+def trace(
+    net: nn.Module,
+    height: int,
+    width: int,
+    placed: Mapping[type[nn.Module], Callable[[int], Layer]] | None = None,
+) -> list[Row]:
+    """The layers of a network in the order they run.
+
+    Args:
+        net: float (N,3,H,W) → one tensor.
+        height: H.
+        width: W.
+        placed: modules that are one layer each, however they compute it: from their factor.
+    """
+    state = {**dict(net.named_parameters()), **dict(net.named_buffers())}
+    ghosts = {name: tensor.to("meta") for name, tensor in state.items()}
+    image = torch.empty(1, 3, height, width, device="meta")
+    watch, training = _Watch(image, placed or {}), net.training
+    found = [module for module in net.modules() if type(module) in watch.placed]
+    hooks = [module.register_forward_hook(watch.module) for module in found]
+    net.eval()
+    try:
+        with watch.modules, watch, torch.no_grad():
+            functional_call(net, ghosts, (image,))
+    finally:
+        net.train(training)
+        for hook in hooks:
+            hook.remove()
+    return watch.rows
+
+
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    def __init__(
+        self, image: Tensor, placed: Mapping[type[nn.Module], Callable[[int], Layer]]
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.placed = placed
+        self.modules = ModuleTracker()
+        self.rows: list[Row] = []
+        # the tensors are kept, so that no other takes an id over
+        self.known: dict[int, tuple[Tensor, Places]] = {
+            id(image): (image, (Place(image.shape[-2]), Place(image.shape[-1])))
+        }
+
+    def __torch_dispatch__(
+        self,
+        func: OpOverload,
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> object:
+        result = func(*args, **(kwargs or {}))
+        out = result[0] if isinstance(result, (tuple, list)) else result
+        if isinstance(out, Tensor):
+            self._follow(func.overloadpacket, args, out)
+        return result
+
+    def module(self, module: nn.Module, args: Sequence[Any], out: Tensor) -> None:
+        """Puts one layer in the place of all that the module has done."""
+        places = self._places(args[0])
+        if places is not None:
+            factors = [out.shape[axis] // args[0].shape[axis] for axis in AXES]
+            layers = [self.placed[type(module)](factor) for factor in factors]
+            self._keep(type(module).__name__, out, _behind(places, layers, out))
+
+    def _follow(self, packet: OpOverloadPacket, args: Sequence[Any], out: Tensor) -> None:
+        given = args[0] if args and isinstance(args[0], (list, tuple)) else args
+        tensors = [(t, p) for t in given if isinstance(t, Tensor) and (p := self._places(t))]
+        if not tensors:
+            if packet is aten.convolution:  # of a map whose place was lost
+                self._keep("convolution", out, None)
+            return
+        rule = RULES.get(packet)
+        if rule is not None:
+            source, places = tensors[0]
+            layers = [rule(args, source, out, axis) for axis in AXES]
+            known = [layer for layer in layers if layer is not None]
+            after = _behind(places, known, out) if len(known) == len(AXES) else None
+            self._keep(_title(packet, layers), out, after)
+        elif out.dim() == 4 and all(t.dim() == 4 for t, _ in tensors):
+            met = _meeting(tensors, out)
+            if met is not None:
+                looks = {place.looks for _, (place, _) in tensors if place.looks}
+                if len(looks) > 1:
+                    self._keep(packet.__name__, out, met)
+                else:
+                    self.known[id(out)] = out, met
+
+    def _places(self, tensor: Tensor) -> Places | None:
+        return self.known[id(tensor)][1] if id(tensor) in self.known else None
+
+    def _keep(self, operation: str, out: Tensor, places: Places | None) -> None:
+        if places is not None:
+            self.known[id(out)] = out, places
+        names = self.modules.parents - {"Global"}
+        name = max(names, key=len, default="").partition(".")[2]
+        self.rows.append(Row(name, operation, tuple(out.shape), places))
+
+
+def _behind(places: Places, layers: Sequence[Layer], out: Tensor) -> Places:
+    rows, columns = (
+        Place(out.shape[axis], [(place, layer)])
+        for axis, place, layer in zip(AXES, places, layers, strict=True)
+    )
+    return rows, columns
+
+
+def _meeting(tensors: Sequence[tuple[Tensor, Places]], out: Tensor) -> Places | None:
+    """Where maps are added or joined, a single value spread over the others."""
+    met = []
+    for number, axis in enumerate(AXES):
+        size = out.shape[axis]
+        if any(t.shape[axis] not in (1, size) for t, _ in tensors):
+            return None
+        parents: list[tuple[Place, Layer]] = [
+            (places[number], Shift(0, 0) if t.shape[axis] == size else Whole(1, size))
+            for t, places in tensors
+        ]
+        single = parents[0][0]
+        met.append(single if all(p is single for p, _ in parents) else Place(size, parents))
+    return met[0], met[1]
+
+
+def _convolution(args: Sequence[Any], source: Tensor, out: Tensor, axis: int) -> Layer:
+    stride, padding, dilation, extra = (args[i][axis] for i in (3, 4, 5, 7))
+    kernel = args[1].shape[axis]
+    if args[6]:
+        return Transposed(kernel, stride, padding, dilation, extra)
+    return Window(kernel, stride, padding, dilation)
+
+
+def _max_pool(args: Sequence[Any], source: Tensor, out: Tensor, axis: int) -> Layer:
+    _, kernel, stride, padding, dilation, ceil = _filled(args, [], 0, 1, False)
+    size, step = _of(kernel, axis), _of(stride or kernel, axis)
+    return Window(size, step, _of(padding, axis), _of(dilation, axis), ceil)
+
+
+def _avg_pool(args: Sequence[Any], source: Tensor, out: Tensor, axis: int) -> Layer:
+    _, kernel, stride, padding, ceil = _filled(args, [], 0, False)[:5]
+    size, step = _of(kernel, axis), _of(stride or kernel, axis)
+    return Window(size, step, _of(padding, axis), ceil=ceil)
+
+
+def _filled(args: Sequence[Any], *defaults: object) -> list[Any]:
+    """The arguments behind the map and its kernel completed by their defaults."""
+    return [*args, *defaults[len(args) - 2 :]]
+
+
+def _of(value: int | Sequence[int], axis: int) -> int:
+    both = [value] if isinstance(value, int) else value
+    return int(both[axis] if len(both) > 1 else both[0])
+
+
+def _resize(overlap: int) -> Rule:
+    def rule(args: Sequence[Any], source: Tensor, out: Tensor, axis: int) -> Layer | None:
+        factor, left = divmod(out.shape[axis], source.shape[axis])
+        if left or (overlap > 1 and factor % 2):
+            return None
+        return Transposed(overlap * factor, factor, (overlap - 1) * factor // 2)
+
+    return rule
+
+
+def _pad(args: Sequence[Any], source: Tensor, out: Tensor, axis: int) -> Layer:
+    amounts = [*args[1], 0, 0, 0, 0]
+    return Shift(amounts[-2 * (axis + 1)], amounts[-2 * (axis + 1) + 1])
+
+
+def _slice(args: Sequence[Any], source: Tensor, out: Tensor, axis: int) -> Layer | None:
+    dim, start, *_ = [*args[1:], 0, None][:2]
+    if dim % source.dim() != axis % source.dim():
+        return Shift(0, 0)
+    start = start or 0
+    if len(args) > 4 and args[4] != 1:
+        return None
+    return Shift(-start, out.shape[axis] + start - source.shape[axis])
+
+
+def _mean(args: Sequence[Any], source: Tensor, out: Tensor, axis: int) -> Layer | None:
+    if out.dim() != 4:
+        return None
+    inputs, outputs = source.shape[axis], out.shape[axis]
+    return Shift(0, 0) if inputs == outputs else Whole(inputs, outputs)
+
+
+def _title(packet: OpOverloadPacket, layers: Sequence[Layer | None]) -> str:
+    layer = layers[0] if layers[0] != Shift(0, 0) else layers[1]
+    name = packet.__name__.removesuffix("_with_indices")
+    if isinstance(layer, Shift) and layer != Shift(0, 0):
+        return f"{name} {layer.before:+d} {layer.behind:+d}"
+    if isinstance(layer, (Window, Transposed)):
+        details = f"{layer.kernel}×{layer.kernel} stride {layer.stride} padding {layer.padding}"
+        dilated = f" dilation {layer.dilation}" if layer.dilation > 1 else ""
+        title = "transposed" if isinstance(layer, Transposed) and "conv" in name else name
+        return f"{title} {details}{dilated}"
+    return str(name)
+
+
+RULES: dict[OpOverloadPacket, Rule] = {
+    aten.convolution: _convolution,
+    aten.max_pool2d_with_indices: _max_pool,
+    aten.avg_pool2d: _avg_pool,
+    aten.upsample_nearest2d: _resize(1),
+    aten.upsample_bilinear2d: _resize(2),
+    aten.constant_pad_nd: _pad,
+    aten.slice: _slice,
+    aten.mean: _mean,
+}

@@ -1,0 +1,90 @@
+"""task=shapes: where every map of a network lies over the image."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from rich.table import Table
+from torch import nn
+
+from fcn_lab.errors import UserError
+from fcn_lab.geometry.algebra import Layer, Transposed
+from fcn_lab.geometry.places import Place
+from fcn_lab.geometry.trace import Row, trace
+from fcn_lab.runfolder import write_json
+from fcn_lab.tasks.scoring import say
+from fcn_lab.upsampling.placement import PlaceAtCorner, PlaceAtSwitches
+
+UNKNOWN = "–"
+PLACED: dict[type[nn.Module], Callable[[int], Layer]] = {  # by factor
+    PlaceAtCorner: lambda factor: Transposed(1, factor, output_padding=factor - 1),
+    PlaceAtSwitches: lambda factor: Transposed(factor, factor),
+}
+
+
+@dataclass
+class Shapes:
+    """Size, stride and receptive field of every layer, and where its pixel (0,0) looks.
+
+    The numbers come from kernels, strides, paddings and dilations alone, by the algebra of
+    ``fcn_lab.geometry.algebra``. Where maps were joined that do not lie over each other, pixel
+    (0,0) looks at several places, and the outermost two are given.
+
+    Args:
+        net: float RGB 0…1 (N,3,H,W) → scores (N,K,H,W).
+        size: H and W.
+        words: model, upsample, encoder.
+    """
+
+    net: nn.Module
+    size: Sequence[int]
+    words: Mapping[str, str]
+
+    def run(self, folder: Path) -> None:
+        """Prints a table and writes shapes.json.
+
+        Raises:
+            UserError: for a size that is not two numbers.
+        """
+        if len(self.size) != 2 or min(self.size) < 1:
+            raise UserError(f"data.size={list(self.size)}: expected [height,width]")
+        rows = trace(self.net, self.size[0], self.size[1], PLACED)
+        columns = ("layer", "operation", "C×H×W", "stride", "receptive field", "(0,0) looks at")
+        shown = Table(*columns, title=f"{' '.join(self.words.values())}, {list(self.size)}")
+        lines = [described(row) for row in rows]
+        for line in lines:
+            shown.add_row(*line)
+        say(shown)
+        layers = [dict(zip(columns, line, strict=True)) for line in lines]
+        write_json(
+            folder / "shapes.json", {**self.words, "size": list(self.size), "layers": layers}
+        )
+
+
+def described(row: Row) -> Sequence[str]:
+    """The cells of the table."""
+    shape = "×".join(map(str, row.shape[1:]))
+    if row.places is None:
+        return row.name, row.operation, shape, UNKNOWN, UNKNOWN, UNKNOWN
+    rows, columns = row.places
+    looks = sorted((y.shift, x.shift) for y, x in zip(rows.looks, columns.looks, strict=False))
+    ends = dict.fromkeys(looks[:1] + looks[-1:])
+    return (
+        row.name,
+        row.operation,
+        shape,
+        " × ".join(dict.fromkeys(map(stride, row.places))),
+        " × ".join(dict.fromkeys(str(place.field()) for place in row.places)),
+        " … ".join(f"({number(y)}, {number(x)})" for y, x in ends) or "everything",
+    )
+
+
+def stride(place: Place) -> str:
+    """Pixels from one position to the next."""
+    return number(place.looks[0].scale) if place.looks else UNKNOWN
+
+
+def number(value: Fraction) -> str:
+    """Exact where two decimals are."""
+    return f"{float(value):.10g}"
