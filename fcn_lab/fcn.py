@@ -47,7 +47,7 @@ class FCN(nn.Module):
             raise UserError(
                 f"model.stride={stride}: expected one of {', '.join(map(str, strides))}"
             )
-        self.encoder = encoder
+        self.encoder, self.stride = encoder, stride
         self.score_fr = nn.Conv2d(encoder.head_channels, num_classes, 1)
         self.skips: list[
             tuple[int, str]

@@ -20,6 +20,7 @@ LEAVES = (
         "losses",
         "data",
         "optim",
+        "edges",
         "panels",
         "cost",
         "runfolder",
