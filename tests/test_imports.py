@@ -28,11 +28,13 @@ LEAVES = (
 )
 LAYERS = (
     *LEAVES,
+    ("sweepfolder",),
+    ("report",),
     ("fcn", "segnet", "unet", "zoo"),
     ("predictor",),
     ("module", "datamodule", "callbacks", "loggers", "trainer"),
     ("tasks",),
-    ("checks", "config", "inheritance", "mistakes", "supervisor", "sweepfolder", "torchrun"),
+    ("checks", "config", "inheritance", "mistakes", "supervisor", "torchrun"),
     ("worker", "api", "preflight", "snapshot", "watching", "engines", "arguments"),
     ("freezing", "sweeps"),
     ("launchers",),
