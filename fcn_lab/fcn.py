@@ -57,7 +57,7 @@ class FCN(nn.Module):
             raise UserError(
                 f"model.stride={stride}: expected one of {', '.join(map(str, strides))}"
             )
-        self.encoder, self.alignment = encoder, alignment
+        self.encoder, self.alignment, self.stride = encoder, alignment, stride
         self.score_fr = nn.Conv2d(encoder.head_channels, num_classes, 1)
         self.skips: list[
             tuple[int, str]

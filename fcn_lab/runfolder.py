@@ -74,6 +74,10 @@ class RunFolder:
         """Pictures."""
         return self.path / "panels"
 
+    def predictions(self, rank: int = 0) -> Path:
+        """Pictures, truth and predictions of the scored split, one file a rank."""
+        return self.path / (f"predictions.{rank}.zip" if rank else "predictions.zip")
+
     def confusions(self, split: str) -> Path:
         """The matrices of test or another final split, and those of val beside them."""
         return self.path / ("confusions_val.npz" if split == "val" else "confusions.npz")
@@ -93,15 +97,30 @@ class RunFolder:
             return list(csv.DictReader(file))
 
     def write_confusions(
-        self, split: str, names: Sequence[str], matrices: NDArray[np.int64], classes: Sequence[str]
+        self,
+        split: str,
+        names: Sequence[str],
+        matrices: NDArray[np.int64],
+        classes: Sequence[str],
+        **rows: NDArray[Any],
     ) -> None:
-        """One matrix an image, (M,K,K) with rows truth, beside the M image names."""
+        """One matrix an image, (M,K,K) with rows truth, beside the M image names.
+
+        Args:
+            split: which one.
+            names: of the M images.
+            matrices: theirs.
+            classes: K names.
+            rows: further arrays whose first axis is M.
+        """
+        arrays: dict[str, Any] = {**rows}
         np.savez_compressed(
             self.confusions(split),
             names=np.array(names),
             matrices=matrices,
             classes=np.array(classes),
             split=split,
+            **arrays,
         )
 
     @property

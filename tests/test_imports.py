@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "fcn_lab"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # a part may import parts of the layers above its own, and of its own where that is no leaf
 LEAVES = (
-    ("errors", "signals", "provenance", "attempts"),
+    ("errors", "signals", "provenance", "attempts", "page"),
     ("metrics",),
     (
         "upsampling",
@@ -20,6 +20,7 @@ LEAVES = (
         "losses",
         "data",
         "optim",
+        "edges",
         "panels",
         "cost",
         "runfolder",
@@ -27,12 +28,14 @@ LEAVES = (
 )
 LAYERS = (
     *LEAVES,
+    ("sweepfolder",),
+    ("report",),
     ("fcn", "segnet", "unet", "zoo"),
     ("surgery", "dense"),
     ("predictor",),
     ("module", "datamodule", "callbacks", "loggers", "trainer"),
     ("tasks",),
-    ("checks", "config", "inheritance", "mistakes", "supervisor", "sweepfolder", "torchrun"),
+    ("checks", "config", "inheritance", "mistakes", "supervisor", "torchrun"),
     ("worker", "api", "preflight", "snapshot", "watching", "engines", "arguments"),
     ("freezing", "sweeps"),
     ("launchers",),

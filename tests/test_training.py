@@ -1,30 +1,35 @@
 """The training task, whole: what it leaves, what repeats, what it refuses."""
 
+import io
 import itertools
 import json
 import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from fcn_lab.callbacks.pictures import evenly
 from fcn_lab.cost import cost
 from fcn_lab.data.balance import MedianFrequency, pixel_counts
+from fcn_lab.edges import EdgeRows
 from fcn_lab.errors import UserError
 from fcn_lab.losses import CrossEntropy
-from fcn_lab.metrics import scores
+from fcn_lab.metrics import confusion_matrices, scores
 from fcn_lab.runfolder import RunFolder
 from fcn_lab.trainer import Training
 from tiny import SIZES, WORDS, Net, Squares, make_train, weights
 
 SCORES = ["pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou", "iou"]
+EDGES = ["boundary_f1", "trimap_iou", "checkerboard"]
 KEYS = [
     "protocol",
     "model",
@@ -54,6 +59,7 @@ def test_a_run_leaves_the_promised_files_and_no_others(done: RunFolder) -> None:
         for i in evenly(SIZES[split], 4)
     }
     files = {"env.json", "history.csv", "metrics.json", "confusions.npz", "confusions_val.npz"}
+    files |= {"predictions.zip"}
     assert found - {"git.diff"} == files | panels | {
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
@@ -67,7 +73,7 @@ def test_the_metrics_have_the_promised_keys(done: RunFolder) -> None:
     assert metrics["protocol"] == Squares().protocol
     assert metrics["seed"] == 1
     for split in ("val", "test"):
-        assert sorted(metrics[split]) == sorted(SCORES)
+        assert sorted(metrics[split]) == sorted(SCORES + EDGES)
         assert list(metrics[split]["iou"]) == ["Ground", "Square", "Unseen"]
         assert metrics[split]["iou"]["Unseen"] is None
     assert metrics["test"]["mean_iou"] > 0.8
@@ -79,10 +85,25 @@ def test_the_metrics_follow_from_the_confusion_matrices(done: RunFolder) -> None
         assert kept["matrices"].dtype == np.int64
         assert tuple(kept["names"]) == Squares().frames(split).names
         assert str(kept["split"]) == split
-        expected = scores(
-            torch.from_numpy(kept["matrices"].sum(0)), [str(c) for c in kept["classes"]]
-        )
-        assert done.read_metrics()[split] == expected
+        classes = [str(c) for c in kept["classes"]]
+        expected = scores(torch.from_numpy(kept["matrices"].sum(0)), classes)
+        rows = EdgeRows(*(torch.from_numpy(kept[name]) for name in EdgeRows._fields))
+        assert done.read_metrics()[split] == {**expected, **rows.summary(classes)}
+
+
+def test_the_kept_predictions_are_those_that_were_scored(done: RunFolder) -> None:
+    frames, matrices = Squares().frames("test"), np.load(done.confusions("test"))["matrices"]
+    with zipfile.ZipFile(done.predictions()) as kept:
+        for name, truth, matrix in zip(frames.names, frames.labels, matrices, strict=True):
+            shown, guess = (
+                np.asarray(Image.open(io.BytesIO(kept.read(name + ending))))
+                for ending in (".truth.png", ".png")
+            )
+            assert np.array_equal(shown, truth)
+            pair = (torch.from_numpy(labels.copy())[None] for labels in (guess, truth))
+            assert torch.equal(confusion_matrices(*pair, 3)[0], torch.from_numpy(matrix))
+            with Image.open(io.BytesIO(kept.read(f"{name}.jpg"))) as picture:
+                assert picture.size == truth.shape[::-1]
 
 
 def test_the_history_has_one_row_an_epoch_and_ends_with_the_best_score(done: RunFolder) -> None:

@@ -9,6 +9,7 @@ from torch import nn
 
 from fcn_lab.callbacks.clock import Clock
 from fcn_lab.callbacks.pictures import Pictures
+from fcn_lab.callbacks.predictions import Predictions
 from fcn_lab.callbacks.progress import progress
 from fcn_lab.callbacks.stop import StopOnSignal
 from fcn_lab.cost import cost
@@ -71,7 +72,14 @@ class Evaluate:
         pictures = Pictures(where, self.data.classes, self.data.palette, split)
         with StopRequest() as request:
             trainer = self.training.trainer(
-                where, (), [pictures, progress(clock), StopOnSignal(request)]
+                where,
+                (),
+                [
+                    pictures,
+                    Predictions(where, self.data.palette),
+                    progress(clock),
+                    StopOnSignal(request),
+                ],
             )
             result = score(split, trainer, module, self.data, where)
         if trainer.is_global_zero:

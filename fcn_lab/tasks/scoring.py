@@ -11,16 +11,21 @@ from rich.table import Table
 
 from fcn_lab.data.frames import Frames
 from fcn_lab.datamodule import CamVidDataModule
+from fcn_lab.edges import EdgeSummary
 from fcn_lab.metrics import SplitScores, scores
 from fcn_lab.module import SegmentationModule
 from fcn_lab.runfolder import RunFolder
+
+
+class SplitResult(SplitScores, EdgeSummary):
+    """All that metrics.json says of a split."""
 
 
 @dataclass(frozen=True)
 class Scored:
     """A split's scores and its confusion matrix (K,K)."""
 
-    scores: SplitScores
+    scores: SplitResult
     matrix: NDArray[np.int64]
 
     def figures(self) -> Iterator[tuple[str, float]]:
@@ -31,13 +36,17 @@ class Scored:
                 yield f"iou/{name}", value
 
 
-def overall(result: SplitScores) -> dict[str, tuple[str, float]]:
-    """By title: key and value of the four scores."""
+def overall(result: SplitResult) -> dict[str, tuple[str, float]]:
+    """By title: key and value of what is one number."""
+    trimap = result["trimap_iou"]
     return {
         "mean IU": ("mean_iou", result["mean_iou"]),
         "pixel accuracy": ("pixel_accuracy", result["pixel_accuracy"]),
         "mean accuracy": ("mean_accuracy", result["mean_accuracy"]),
         "frequency weighted IU": ("fw_iou", result["fw_iou"]),
+        "boundary F1": ("boundary_f1", result["boundary_f1"]),
+        **{f"mean IU, {w} px to edges": (f"trimap_iou/{w}", trimap[w]) for w in trimap},
+        "checkerboard index": ("checkerboard", result["checkerboard"]),
     }
 
 
@@ -48,7 +57,7 @@ def score(
     data: CamVidDataModule,
     folder: RunFolder,
 ) -> Scored:
-    """Scores `split` and writes its confusion matrices.
+    """Scores `split` and writes its confusion matrices and what was found at edges.
 
     Args:
         split: "val", or the one that the data module's test loader serves.
@@ -58,13 +67,16 @@ def score(
         folder: where the matrices go.
     """
     run = trainer.validate if split == "val" else trainer.test
+    module.measure_edges()
     run(module, data, verbose=False)
-    matrices = module.matrices["val" if split == "val" else "test"]
+    kept = "val" if split == "val" else "test"
+    matrices, edges = module.matrices[kept], module.edges[kept]
     if trainer.is_global_zero:
         names = data.source.frames(split).names
-        folder.write_confusions(split, names, matrices.numpy(), data.classes)
+        folder.write_confusions(split, names, matrices.numpy(), data.classes, **edges.arrays())
     total = matrices.sum(0)
-    return Scored(scores(total, data.classes), total.numpy())
+    result = SplitResult(**scores(total, data.classes), **edges.summary(data.classes))
+    return Scored(result, total.numpy())
 
 
 def image_size(frames: Frames) -> tuple[int, int]:
@@ -73,14 +85,14 @@ def image_size(frames: Frames) -> tuple[int, int]:
     return height, width
 
 
-def tell(splits: Mapping[str, SplitScores], facts: Mapping[str, object]) -> None:
+def tell(splits: Mapping[str, SplitResult], facts: Mapping[str, object]) -> None:
     """Prints the table of the scores and `facts` below it."""
     say(table(splits))
     say("\n".join(f"{name}: {readable(value)}" for name, value in facts.items()))
 
 
-def table(splits: Mapping[str, SplitScores]) -> Table:
-    """Per-class IU and the four scores of every split."""
+def table(splits: Mapping[str, SplitResult]) -> Table:
+    """Per-class IU and the other scores of every split."""
     shown = Table("IU in %")
     for split in splits:
         shown.add_column(split, justify="right")

@@ -14,6 +14,7 @@ from fcn_lab.callbacks.checkpoints import BestAndLast
 from fcn_lab.callbacks.clock import Clock
 from fcn_lab.callbacks.history import History
 from fcn_lab.callbacks.pictures import Pictures
+from fcn_lab.callbacks.predictions import Predictions
 from fcn_lab.callbacks.progress import progress
 from fcn_lab.callbacks.stop import StopOnSignal
 from fcn_lab.cost import cost
@@ -160,7 +161,8 @@ class Train:
         loggers: list[RunLogger],
     ) -> dict[str, Scored]:
         load_weights(module.net, folder.path)
-        callbacks = [self._pictures(folder), progress(clock), StopOnSignal(request)]
+        predictions = Predictions(folder, self.data.palette)
+        callbacks = [self._pictures(folder), predictions, progress(clock), StopOnSignal(request)]
         trainer = self.training.trainer(folder, loggers, callbacks)
         scored = {
             split: score(split, trainer, module, self.data, folder)

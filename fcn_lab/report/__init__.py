@@ -1,0 +1,1 @@
+"""Reads run folders and says what they show; knows nothing of training."""

@@ -1,0 +1,165 @@
+"""Arms against each other: differences, Holm's correction, ranks with ties.
+
+An arm is what was varied without the seed. Legend: A arms, S seeds, N frames, R draws, K classes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+
+import numpy as np
+
+from fcn_lab.report.intervals import (
+    LEVEL,
+    Blocks,
+    Estimate,
+    Floats,
+    class_iou,
+    difference,
+    estimate,
+    mean_iou,
+    resampled,
+)
+from fcn_lab.report.power import seeds_needed
+from fcn_lab.report.runs import Run
+
+ALPHA = 1 - LEVEL
+
+
+@dataclass(frozen=True)
+class Arm:
+    """The runs that differ in nothing but the seed, scored and resampled.
+
+    Args:
+        name: what was varied.
+        runs: S of them, by seed.
+        points: class IoU, (S,K).
+        draws: class IoU of each draw, (S,R,K).
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+    points: Floats
+    draws: Floats
+
+    @classmethod
+    def of(cls, name: str, runs: Sequence[Run], weights: Floats) -> "Arm":
+        """Resamples all runs by the same `weights`, (R,N)."""
+        ordered = tuple(sorted(runs, key=lambda run: run.seed))
+        points = np.stack([class_iou(run.matrices.sum(0).astype(float)) for run in ordered])
+        return cls(
+            name, ordered, points, np.stack([resampled(weights, r.matrices) for r in ordered])
+        )
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Ascending."""
+        return tuple(run.seed for run in self.runs)
+
+    def mean_iou(self, freedom: float) -> Estimate:
+        """Of the class IoUs' mean."""
+        return estimate(mean_iou(self.points), mean_iou(self.draws), freedom)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The first arm's mean IoU less the second's.
+
+    Args:
+        first: names of the arms.
+        second: the other.
+        gap: the difference.
+        level: of its interval, see `holm`.
+        adjusted: Holm's p-value.
+        seeds: how many would settle it, None where none would.
+    """
+
+    first: str
+    second: str
+    gap: Estimate
+    level: float
+    adjusted: float
+    seeds: int | None
+
+    @property
+    def distinct(self) -> bool:
+        """Whether the interval leaves zero out."""
+        return self.adjusted <= ALPHA
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All arms of a report, best first.
+
+    Args:
+        arms: A of them.
+        blocks: of the frames.
+    """
+
+    arms: tuple[Arm, ...]
+    blocks: Blocks
+
+    @cached_property
+    def means(self) -> dict[str, Estimate]:
+        """Mean IoU of each arm by name."""
+        return {arm.name: arm.mean_iou(self.blocks.freedom) for arm in self.arms}
+
+    @cached_property
+    def gaps(self) -> list[Gap]:
+        """Every pair, the better arm first, corrected together."""
+        pairs = list(combinations(self.arms, 2))
+        found = [self.between(a, b) for a, b in pairs]
+        corrected = holm([gap.p for gap in found])
+        return [
+            Gap(a.name, b.name, gap, 1 - alpha, p, self._settled(gap, a, b, alpha))
+            for (a, b), gap, (p, alpha) in zip(pairs, found, corrected, strict=True)
+        ]
+
+    def between(self, a: Arm, b: Arm, label: int | None = None) -> Estimate:
+        """`a` less `b`, in mean IoU or in the IoU of class number `label`."""
+
+        def value(iou: Floats) -> Floats:
+            return mean_iou(iou) if label is None else iou[..., label]
+
+        points, draws = (value(a.points), value(b.points)), (value(a.draws), value(b.draws))
+        return difference(points, draws, self.blocks.freedom, a.seeds == b.seeds)
+
+    def ranks(self) -> dict[str, tuple[int, int]]:
+        """The best and the worst rank of each arm that the corrected differences leave open."""
+        above = dict.fromkeys((arm.name for arm in self.arms), 0)
+        below = dict(above)
+        for gap in self.gaps:
+            if gap.distinct:
+                below[gap.first] += 1
+                above[gap.second] += 1
+        return {name: (1 + above[name], len(self.arms) - below[name]) for name in above}
+
+    def _settled(self, gap: Estimate, a: Arm, b: Arm, alpha: float) -> int | None:
+        return seeds_needed(gap, min(len(a.runs), len(b.runs)), alpha)
+
+
+def compare(arms: Sequence[Arm], blocks: Blocks) -> Comparison:
+    """Sorted by mean IoU."""
+    return Comparison(
+        tuple(sorted(arms, key=lambda arm: -float(mean_iou(arm.points).mean()))), blocks
+    )
+
+
+def holm(values: Sequence[float], alpha: float = ALPHA) -> list[tuple[float, float]]:
+    """Adjusted p-value and level of the test of each of m p-values (Holm 1979).
+
+    The i-th smallest is tested at α / (m − i), i from 0, until one is not below; those after it are
+    tested at that one's level. An interval of confidence 1 − level then leaves zero out exactly
+    where the adjusted p-value is at most α.
+    """
+    m, running, level = len(values), 0.0, 0.0
+    result = [(1.0, alpha)] * m
+    rejected = True
+    for place, index in enumerate(np.argsort(values, kind="stable")):
+        if rejected:
+            level = alpha / (m - place)
+            rejected = values[index] <= level
+        running = max(running, min(1.0, (m - place) * values[index]))
+        result[index] = (running, level)
+    return result

@@ -1,0 +1,193 @@
+"""Intervals for a score over video frames and training seeds.
+
+Neighbouring frames are nearly the same picture, so the frames of a drive are resampled in blocks of
+consecutive ones (the circular block bootstrap of Politis and Romano 1992), the same blocks for all
+arms, so that differences are paired. The variance over frames and that over seeds are added, and
+Student's t with Satterthwaite's degrees of freedom (1946) makes an interval of the sum.
+
+Legend: N frames, R draws, S seeds, K classes.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr, stdtrit
+
+Floats = NDArray[np.float64]
+DRAWS = 1000
+LEVEL = 0.95
+BLOCK = 2.0  # times √N
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """How the frames of a split are cut for resampling.
+
+    Args:
+        sizes: frames of each drive, in the order in which they are scored.
+        length: frames of a block; in a short drive at most half of it.
+    """
+
+    sizes: tuple[int, ...]
+    length: int
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of a variance over blocks: blocks less drives, 1 at least."""
+        blocks = sum(size / self._within(size) for size in self.sizes)
+        return max(blocks - len(self.sizes), 1.0)
+
+    def weights(self, draws: int = DRAWS, seed: int = 0) -> Floats:
+        """How often each frame is drawn, (R,N), spread about 1 so that its variance is right.
+
+        A drive of n frames is drawn in circular blocks of length b. The variance of block means
+        about the drive's own mean falls short by b/n, as a sample's does by 1/n: deviations from 1
+        are stretched by 1/√(1 − b/n), so weights may be fractions, or a little below 0.
+        """
+        rng = np.random.default_rng(seed)
+        parts = []
+        for size in self.sizes:
+            length = self._within(size)
+            starts = rng.integers(0, size, (draws, -(-size // length)))
+            taken = (starts[:, :, None] + np.arange(length)).reshape(draws, -1)[:, :size] % size
+            cell = taken + np.arange(draws)[:, None] * size
+            counts = np.bincount(cell.ravel(), minlength=draws * size).reshape(draws, size)
+            stretch = 1 / math.sqrt(1 - length / size) if size > 1 else 0.0
+            parts.append(1 + (counts - 1) * stretch)
+        return np.hstack(parts)
+
+    def _within(self, size: int) -> int:
+        return min(self.length, max(size // 2, 1))
+
+
+def blocks(drives: Sequence[str]) -> Blocks:
+    """Blocks of 2√N consecutive frames within drives, the N frames' drives given in order.
+
+    The length that makes intervals cover is longer than the one with the least error of the
+    variance (Sun, Phillips, Jin 2008) and grows with √N (Lazarus, Lewis, Stock, Watson 2018, whose
+    factor is 1.3). The factor 2 was chosen where simulated autoregressive frames are covered
+    best, see tests/report/test_intervals.py. Frames that each are a drive are independent: they
+    are one drive with blocks of one frame.
+    """
+    sizes = tuple(len(list(group)) for _, group in groupby(drives))
+    if max(sizes) == 1:
+        return Blocks((len(sizes),), 1)
+    return Blocks(sizes, max(1, round(BLOCK * math.sqrt(len(drives)))))
+
+
+def single_frames(drives: Sequence[str]) -> Blocks:
+    """What a bootstrap does that takes every frame for independent."""
+    return Blocks(tuple(len(list(group)) for _, group in groupby(drives)), 1)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its uncertainty.
+
+    Args:
+        value: the mean over seeds.
+        frames: variance over frames.
+        freedom: the degrees of freedom of `frames`.
+        seeds: variance of the mean over seeds, None where there is one seed only.
+        seed_freedom: its degrees of freedom.
+    """
+
+    value: float
+    frames: float
+    freedom: float
+    seeds: float | None = None
+    seed_freedom: float = 0.0
+
+    @property
+    def error(self) -> float:
+        """Standard error."""
+        return math.sqrt(self.frames + (self.seeds or 0.0))
+
+    @property
+    def joint_freedom(self) -> float:
+        """Satterthwaite's degrees of freedom of the summed variance."""
+        parts = [(self.frames, self.freedom), (self.seeds or 0.0, self.seed_freedom)]
+        below = sum(variance**2 / freedom for variance, freedom in parts if variance)
+        return sum(variance for variance, _ in parts) ** 2 / below if below else self.freedom
+
+    def half(self, level: float = LEVEL) -> float:
+        """Half the interval's width."""
+        return float(stdtrit(self.joint_freedom, 0.5 + level / 2)) * self.error
+
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
+        """From, to."""
+        half = self.half(level)
+        return self.value - half, self.value + half
+
+    @property
+    def p(self) -> float:
+        """Two-sided p-value of the value being 0."""
+        if not self.error:
+            return 1.0 if self.value == 0 else 0.0
+        return float(2 * stdtr(self.joint_freedom, -abs(self.value) / self.error))
+
+
+def estimate(points: Floats, draws: Floats, freedom: float) -> Estimate:
+    """Of a score over S seeds.
+
+    Args:
+        points: (S,), each seed's score over all frames.
+        draws: (S,R), each seed's score over the drawn frames.
+        freedom: of the variance over frames.
+    """
+    frames = float(draws.mean(0).var(ddof=1))
+    if len(points) == 1:
+        return Estimate(float(points[0]), frames, freedom)
+    seeds = float(points.var(ddof=1)) / len(points)
+    return Estimate(float(points.mean()), frames, freedom, seeds, len(points) - 1)
+
+
+def difference(
+    points: tuple[Floats, Floats], draws: tuple[Floats, Floats], freedom: float, paired: bool
+) -> Estimate:
+    """Of the first arm less the second, over the same frames.
+
+    Args:
+        points: (S,) of each arm.
+        draws: (S,R) of each arm, from the same weights.
+        freedom: of the variance over frames.
+        paired: both arms have the same seeds in the same order. Otherwise the arms' variances over
+            seeds are added with Welch's degrees of freedom.
+    """
+    if paired:
+        return estimate(points[0] - points[1], draws[0] - draws[1], freedom)
+    value = float(points[0].mean() - points[1].mean())
+    frames = float((draws[0].mean(0) - draws[1].mean(0)).var(ddof=1))
+    if min(map(len, points)) == 1:
+        return Estimate(value, frames, freedom)
+    parts = [(float(p.var(ddof=1)) / len(p), len(p) - 1) for p in points]
+    total = sum(variance for variance, _ in parts)
+    below = sum(variance**2 / own for variance, own in parts)
+    return Estimate(value, frames, freedom, total, total**2 / below if below else 1.0)
+
+
+def class_iou(matrices: Floats) -> Floats:
+    """(…,K,K), rows truth → (…,K); a class absent from truth and prediction is nan."""
+    hits = np.diagonal(matrices, axis1=-2, axis2=-1)
+    union: Floats = matrices.sum(-1) + matrices.sum(-2) - hits
+    result: Floats = np.where(union > 0, hits / np.where(union > 0, union, 1), np.nan)
+    return result
+
+
+def mean_iou(iou: Floats) -> Floats:
+    """(…,K) → (…): the mean over the classes that are there."""
+    there = ~np.isnan(iou)
+    total: Floats = np.where(there, iou, 0).sum(-1)
+    result: Floats = total / there.sum(-1).clip(1)
+    return result
+
+
+def resampled(weights: Floats, matrices: NDArray[np.int64]) -> Floats:
+    """Class IoU of each draw, (R,K), from weights (R,N) and a matrix a frame, (N,K,K)."""
+    n, k = matrices.shape[:2]
+    summed = weights @ matrices.reshape(n, k * k).astype(np.float64)
+    return class_iou(summed.reshape(len(weights), k, k))

@@ -1,0 +1,48 @@
+"""How many seeds a difference would take to be seen."""
+
+import numpy as np
+from scipy.special import nctdtr, stdtrit
+
+from fcn_lab.report.intervals import Estimate
+
+WANTED = 0.8
+MOST_SEEDS = 200
+
+
+def power(gap: Estimate, seeds: int, now: int, level: float = 0.05) -> float:
+    """The chance that `seeds` seeds an arm show the difference, if it is as large as it seems.
+
+    The variance over seeds falls as 1/S and its degrees of freedom grow as S − 1; that over frames
+    stays, for the test set does. Two-sided test, noncentral t.
+
+    Args:
+        gap: the difference found.
+        seeds: S, 2 at least.
+        now: seeds behind `gap`.
+        level: of the test.
+    """
+    spread = gap.seeds or 0.0
+    then = Estimate(
+        gap.value,
+        gap.frames,
+        gap.freedom,
+        spread * now / seeds,
+        gap.seed_freedom * (seeds - 1) / max(now - 1, 1),
+    )
+    if not then.error:
+        return float(gap.value != 0)
+    freedom, shift = then.joint_freedom, abs(gap.value) / then.error
+    critical = float(stdtrit(freedom, 1 - level / 2))
+    return float(1 - nctdtr(freedom, shift, critical) + nctdtr(freedom, shift, -critical))
+
+
+def seeds_needed(gap: Estimate, now: int, level: float = 0.05) -> int | None:
+    """The fewest seeds an arm that show `gap` with a chance of 80 %.
+
+    None where no number does, since the frames alone leave too much room, or where one seed leaves
+    the spread over seeds unknown.
+    """
+    if gap.seeds is None:
+        return None
+    candidates = np.arange(2, MOST_SEEDS + 1)
+    return next((int(s) for s in candidates if power(gap, int(s), now, level) >= WANTED), None)

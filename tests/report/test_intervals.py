@@ -1,0 +1,161 @@
+"""Intervals cover what they promise on simulated frames, and the resampling is what it says."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from fcn_lab.metrics import scores
+from fcn_lab.report.intervals import (
+    Blocks,
+    Estimate,
+    Floats,
+    blocks,
+    class_iou,
+    difference,
+    estimate,
+    mean_iou,
+    resampled,
+    single_frames,
+)
+
+DRIVES = ["0001TP"] * 62 + ["Seq05VD"] * 171  # CamVid's test split
+TRIALS = 1500
+
+
+def autoregressive(rng: np.random.Generator, memory: float, shape: Sequence[int]) -> Floats:
+    """Frames with standard deviation 1 of which each remembers the one before, (…,N)."""
+    x = rng.standard_normal(shape)
+    for t in range(1, shape[-1]):
+        x[..., t] = memory * x[..., t - 1] + np.sqrt(1 - memory**2) * x[..., t]
+    return x
+
+
+def frames(rng: np.random.Generator, memory: float, *shape: int) -> Floats:
+    sizes = blocks(DRIVES).sizes
+    return np.concatenate([autoregressive(rng, memory, (*shape, n)) for n in sizes], -1)
+
+
+def coverage(cut: Blocks, values: Floats) -> float:
+    """How often the interval of the mean holds the truth, 0; values (trials, S, N)."""
+    draws = np.einsum("tsn,rn->tsr", values, cut.weights(500)) / values.shape[-1]
+    points = values.mean(-1)
+    found = [estimate(p, d, cut.freedom).interval() for p, d in zip(points, draws, strict=True)]
+    return float(np.mean([low <= 0 <= high for low, high in found]))
+
+
+@pytest.mark.parametrize("memory", [0.5, 0.7, 0.8])
+def test_intervals_over_blocks_cover_95_in_100_and_over_frames_far_less(memory: float) -> None:
+    values = frames(np.random.default_rng(int(memory * 10)), memory, TRIALS, 1)
+    assert 0.93 < coverage(blocks(DRIVES), values) < 0.97
+    assert coverage(single_frames(DRIVES), values) < 0.80
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_intervals_over_blocks_and_three_seeds_cover_95_in_100(share: float) -> None:
+    """`share` is the spread of the seeds over the standard error that the frames leave."""
+    rng, memory = np.random.default_rng(1), 0.7
+    error = np.sqrt((1 + memory) / (1 - memory) / len(DRIVES))
+    of_seed = share * error * rng.standard_normal((TRIALS, 3, 1))
+    of_frame = frames(rng, memory, TRIALS, 1) + 0.5 * frames(rng, memory, TRIALS, 3)
+    assert 0.93 < coverage(blocks(DRIVES), of_frame + of_seed) < 0.97
+
+
+def test_a_paired_difference_does_not_feel_what_both_arms_share() -> None:
+    rng, cut = np.random.default_rng(2), blocks(DRIVES)
+    shared, own = frames(rng, 0.7, 1), 0.05 * frames(rng, 0.7, 2, 1)
+    weights = cut.weights()
+    arms = [shared + part for part in own]
+    points = arms[0].mean(1), arms[1].mean(1)
+    draws = tuple(arm @ weights.T / len(DRIVES) for arm in arms)
+    gap = difference(points, (draws[0], draws[1]), cut.freedom, paired=True)
+    alone = estimate(points[0], draws[0], cut.freedom)
+    assert gap.error < alone.error / 5
+
+
+def test_blocks_of_one_frame_have_the_textbook_variance() -> None:
+    values = np.random.default_rng(3).standard_normal(300)
+    drawn = Blocks((300,), 1).weights(6000) @ values / 300
+    assert drawn.var() == pytest.approx(values.var(ddof=1) / 300, rel=0.05)
+
+
+def test_no_block_reaches_into_another_drive() -> None:
+    weights = Blocks((30, 50), 7).weights(200)
+    assert np.allclose(weights[:, :30].sum(1), 30)
+    assert np.allclose(weights[:, 30:].sum(1), 50)
+    other = Blocks((30, 50), 7).weights(200)
+    assert np.array_equal(weights, other)
+
+
+def test_neighbours_are_drawn_together() -> None:
+    weights = Blocks((60,), 20).weights(2000)
+    near, far = (np.corrcoef(weights[:, 10], weights[:, 10 + step])[0, 1] for step in (1, 30))
+    assert near > 0.8
+    assert far < 0
+
+
+def test_frames_that_each_are_a_drive_are_independent() -> None:
+    assert blocks([f"frame{i}" for i in range(40)]) == Blocks((40,), 1)
+
+
+def test_a_drive_of_one_frame_among_others_stays_as_it_is() -> None:
+    weights = Blocks((1, 20), 5).weights(50)
+    assert np.array_equal(weights[:, 0], np.ones(50))
+
+
+def test_two_seeds_or_more_add_the_spread_of_their_mean() -> None:
+    points = np.array([0.30, 0.33, 0.36])
+    found = estimate(points, np.tile(points[:, None], (1, 9)), 10)
+    expected = stats.t.interval(0.95, 2, points.mean(), stats.sem(points))
+    assert found.interval() == pytest.approx(expected)
+    assert found.frames == pytest.approx(0)
+
+
+def test_unpaired_arms_are_compared_as_welch_does() -> None:
+    a, b = np.array([0.1, 0.4, 0.3, 0.2]), np.array([0.5, 0.9])
+    still = tuple(np.tile(points[:, None], (1, 5)) for points in (a, b))
+    gap = difference((a, b), (still[0], still[1]), 10, paired=False)
+    assert gap.p == pytest.approx(stats.ttest_ind(a, b, equal_var=False).pvalue)
+
+
+def test_one_seed_leaves_the_spread_of_seeds_unknown() -> None:
+    found = estimate(np.array([0.5]), np.array([[0.4, 0.6]]), 4)
+    assert found.seeds is None
+    assert found.joint_freedom == 4
+
+
+@pytest.mark.parametrize("value", [0.0, 0.2])
+def test_what_does_not_vary_is_certain(value: float) -> None:
+    found = Estimate(value, 0.0, 5)
+    assert found.interval() == (value, value)
+    assert found.p == float(value == 0)
+
+
+def test_the_interval_holds_zero_exactly_where_p_is_above_its_level() -> None:
+    for value in np.linspace(0.01, 0.1, 30):
+        found = Estimate(float(value), 4e-4, 12, 2e-4, 2)
+        low, _ = found.interval(0.95)
+        assert (low > 0) == (found.p < 0.05)
+
+
+def test_the_score_is_that_of_the_summed_matrices() -> None:
+    rng = np.random.default_rng(4)
+    matrices = rng.integers(0, 50, (6, 4, 4))
+    matrices[:, 3] = matrices[:, :, 3] = 0  # a class that is nowhere
+    iou = class_iou(matrices.sum(0).astype(float))
+    expected = scores(torch.from_numpy(matrices.sum(0)), "abcd")
+    assert float(mean_iou(iou)) == pytest.approx(expected["mean_iou"])
+    known = [value for value in expected["iou"].values() if value is not None]
+    assert iou[:3].tolist() == pytest.approx(known)
+    assert np.isnan(iou[3])
+
+
+def test_resampled_matrices_are_summed_with_their_counts() -> None:
+    rng = np.random.default_rng(5)
+    matrices, weights = rng.integers(1, 9, (5, 3, 3)), rng.integers(0, 3, (7, 5)).astype(float)
+    got = resampled(weights, matrices)
+    for row, counts in zip(got, weights, strict=True):
+        repeated = np.repeat(matrices, counts.astype(int), axis=0)
+        assert row == pytest.approx(class_iou(repeated.sum(0).astype(float)))
