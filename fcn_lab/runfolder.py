@@ -93,12 +93,21 @@ class RunFolder:
             return list(csv.DictReader(file))
 
     def write_confusions(
-        self, split: str, names: Sequence[str], matrices: NDArray[np.int64], classes: Sequence[str]
+        self,
+        split: str,
+        names: Sequence[str],
+        matrices: NDArray[np.int64],
+        classes: Sequence[str],
+        drives: Sequence[str] = (),
     ) -> None:
-        """One matrix an image, (M,K,K) with rows truth, beside the M image names."""
+        """One matrix an image, (M,K,K) with rows truth, beside the M image names and drives.
+
+        A drive that is not known is "".
+        """
         np.savez_compressed(
             self.confusions(split),
             names=np.array(names),
+            drives=np.array(drives or [""] * len(names)),
             matrices=matrices,
             classes=np.array(classes),
             split=split,

@@ -28,11 +28,13 @@ class Frames:
         images: (M,H,W,3) RGB, possibly a memory map
         labels: (M,H,W), 0..K-1 or VOID
         names: M frame names
+        drives: M names of the drives the frames are from, or none where drives are not known
     """
 
     images: Pixels
     labels: Pixels
     names: tuple[str, ...]
+    drives: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)

@@ -61,8 +61,8 @@ def score(
     run(module, data, verbose=False)
     matrices = module.matrices["val" if split == "val" else "test"]
     if trainer.is_global_zero:
-        names = data.source.frames(split).names
-        folder.write_confusions(split, names, matrices.numpy(), data.classes)
+        frames = data.source.frames(split)
+        folder.write_confusions(split, frames.names, matrices.numpy(), data.classes, frames.drives)
     total = matrices.sum(0)
     return Scored(scores(total, data.classes), total.numpy())
 
