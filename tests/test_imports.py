@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "fcn_lab"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # a part may import parts of the layers above its own, and of its own where that is no leaf
 LEAVES = (
-    ("errors", "signals", "provenance", "attempts"),
+    ("errors", "signals", "provenance", "attempts", "page"),
     ("metrics",),
     (
         "upsampling",
@@ -27,7 +27,7 @@ LEAVES = (
 )
 LAYERS = (
     *LEAVES,
-    ("fcn", "segnet", "unet", "zoo"),
+    ("fcn", "segnet", "unet", "zoo", "audit"),
     ("predictor",),
     ("module", "datamodule", "callbacks", "loggers", "trainer"),
     ("tasks",),

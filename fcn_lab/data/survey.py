@@ -4,7 +4,7 @@ H W: rows and columns as stored, h w: as a run sees them, K classes.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -22,21 +22,37 @@ from fcn_lab.errors import UserError
 
 @dataclass(frozen=True)
 class Edges:
-    """What the edges of one label tell of how it was made.
+    """What the edges of labels tell of how they were made.
 
     Attributes:
-        thin: pixels that differ from both neighbours in their row or column
-        between: those of them whose value lies between their neighbours', as interpolation
-            leaves them and a hand that draws regions hardly does
-        lost: (256,) by class id, pixels taken for spoilt that lie nearest to a sound one of it;
-            VOID's in its place
-        kept: (256,) by class id, pixels taken for sound
+        triples: of masks of ids, how often a pixel that differs from both neighbours in its row or
+            column, which differ from each other, stands between which two: (before, it, after)
+        wrong: pixels that hold a value of no class
+        mixed: those of them whose value lies between their neighbours'
+        lost: (256,) by class id, pixels that are wrong or between that lie nearest to one of it
+            that is neither; VOID's in its place
+        kept: (256,) by class id, the pixels that are neither
     """
 
-    thin: int
-    between: int
+    triples: Counter[tuple[int, int, int]]
+    wrong: int
+    mixed: int
     lost: NDArray[np.int64]
     kept: NDArray[np.int64]
+
+    @classmethod
+    def total(cls, parts: Sequence["Edges"]) -> "Edges":
+        """Of several labels together."""
+        triples: Counter[tuple[int, int, int]] = Counter()
+        for part in parts:
+            triples.update(part.triples)
+        return cls(
+            triples,
+            sum(part.wrong for part in parts),
+            sum(part.mixed for part in parts),
+            np.sum([part.lost for part in parts], axis=0),
+            np.sum([part.kept for part in parts], axis=0),
+        )
 
 
 @dataclass(frozen=True)
@@ -95,29 +111,48 @@ def survey_frames(frames: Frames) -> Iterator[Surveyed]:
 
 
 def edges(seen: LabelView, classes: NDArray[np.uint8]) -> Edges:
-    """Judges the pixels of a label file; `classes` (H,W) are the classes it is read as."""
-    thin, between = _ramps(seen.pixels.reshape(*classes.shape, -1).astype(np.int16))
-    spoilt = between | seen.wrong
-    kept = np.bincount(classes[~spoilt], minlength=VOID + 1)
-    lost = np.zeros_like(kept)
-    if spoilt.any() and not spoilt.all():
-        _, places = cv2.distanceTransformWithLabels(
-            spoilt.astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
-        )
-        nearest = np.zeros(places.max() + 1, np.uint8)
-        nearest[places[~spoilt]] = classes[~spoilt]
-        lost = np.bincount(nearest[places[spoilt]], minlength=VOID + 1)
-    return Edges(int(thin.sum()), int(between.sum()), lost, kept)
-
-
-def _ramps(pixels: NDArray[np.int16]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """(H,W,C) → where a pixel differs from both neighbours, and where it lies between them."""
-    thin, between = np.zeros((2, *pixels.shape[:2]), np.bool_)
-    for rows in (pixels, pixels.swapaxes(0, 1)):
-        before, here, after = rows[:-2], rows[1:-1], rows[2:]
-        differs = (before != here).any(-1) & (after != here).any(-1)
+    """Looks at the edges of a label file; `classes` (H,W) are the classes it is read as."""
+    pixels = seen.pixels.reshape(*classes.shape, -1)
+    between = np.zeros(classes.shape, np.bool_)
+    triples: Counter[tuple[int, int, int]] = Counter()
+    for values, mask in ((pixels, between), (pixels.swapaxes(0, 1), between.T)):
+        step = (values[1:] != values[:-1]).any(-1)
+        rows, columns = np.nonzero(step[:-1] & step[1:])
+        before, here, after = (values[rows + i, columns] for i in range(3))
         inside = (np.minimum(before, after) <= here) & (here <= np.maximum(before, after))
-        along = rows is pixels
-        (thin if along else thin.T)[1:-1] |= differs
-        (between if along else between.T)[1:-1] |= differs & inside.all(-1)
-    return thin, between
+        mask[rows + 1, columns] |= inside.all(-1)
+        if seen.pixels.ndim == classes.ndim:
+            triples.update(_counted(np.concatenate([before, here, after], axis=1)))
+    coloured = seen.pixels.ndim > classes.ndim
+    spoilt = seen.wrong if coloured else seen.wrong | between
+    return Edges(
+        triples,
+        int(seen.wrong.sum()),
+        int((seen.wrong & between).sum()),
+        _nearest(spoilt, classes),
+        np.bincount(classes[~spoilt], minlength=VOID + 1),
+    )
+
+
+def _counted(triples: Pixels) -> Counter[tuple[int, int, int]]:
+    """(T,3) → how often there is which, those with equal ends left out."""
+    codes = triples[triples[:, 0] != triples[:, 2]].astype(np.uint32) @ (1 << 16, 1 << 8, 1)
+    found, counts = np.unique(codes.astype(np.uint32), return_counts=True)
+    return Counter(
+        {
+            (int(code) >> 16, int(code) >> 8 & 255, int(code) & 255): int(count)
+            for code, count in zip(found, counts, strict=True)
+        }
+    )
+
+
+def _nearest(spoilt: NDArray[np.bool_], classes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """(256,) for how many spoilt pixels the nearest sound one is of which class."""
+    if not spoilt.any() or spoilt.all():
+        return np.zeros(VOID + 1, np.int64)
+    _, places = cv2.distanceTransformWithLabels(
+        spoilt.astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    owner = np.zeros(places.max() + 1, np.uint8)
+    owner[places[~spoilt]] = classes[~spoilt]
+    return np.bincount(owner[places[spoilt]], minlength=VOID + 1)

@@ -1,0 +1,101 @@
+"""One HTML page that works from disk: text, tables and charts, with nothing to fetch.
+
+Charts are plotly's figures as plain data (``{"data": [...], "layout": {...}}``). Its script is put
+into the page once; colours, fonts and the dark theme are the page's own (templates/page.css, .js).
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+# Okabe and Ito's colours, told apart by colour-blind eyes; their yellow is too light on white
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5C3E", "#6B6B6B")
+SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "hexagon")
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page with an entry in its contents.
+
+    Args:
+        title: its heading.
+        body: its HTML; a plain string is shown as text.
+        lead: a sentence or two below the heading.
+    """
+
+    title: str
+    body: str
+    lead: str = ""
+
+    @property
+    def anchor(self) -> str:
+        """What a link to it ends with."""
+        return re.sub(r"\W+", "-", self.title.lower()).strip("-")
+
+
+def render(title: str, sections: Iterable[Section], lead: str = "", script: str = "") -> str:
+    """The whole page.
+
+    Args:
+        title: of the page.
+        sections: in their order.
+        lead: what stands below the title.
+        script: JavaScript of this page alone, run after the page's own.
+    """
+    plotly = files("plotly").joinpath("package_data/plotly.min.js").read_text(encoding="utf-8")
+    return TEMPLATES.get_template("page.html").render(
+        title=title,
+        lead=lead,
+        sections=list(sections),
+        plotly=Markup(plotly),
+        colours=Markup(json.dumps(COLOURS)),
+        own_script=Markup(script),
+    )
+
+
+def figure(spec: Mapping[str, object], caption: str, height: int = 420) -> Markup:
+    """A chart.
+
+    Args:
+        spec: plotly's ``data`` and ``layout`` as plain numbers, words, lists and mappings.
+        caption: what it shows; screen readers read it in place of the chart.
+        height: in pixels.
+    """
+    content = json.dumps(spec, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
+    template = TEMPLATES.get_template("figure.html")
+    return Markup(template.render(content=Markup(content), caption=caption, height=height))
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str, numbers: int = 1
+) -> Markup:
+    """A table whose rows are named by their first cell.
+
+    Args:
+        columns: headings.
+        rows: cells; None is shown as a dash, Markup as it is.
+        caption: what it shows.
+        numbers: the first column, counted from 0, that is set flush right.
+    """
+    template = TEMPLATES.get_template("table.html")
+    return Markup(
+        template.render(columns=columns, rows=list(rows), caption=caption, numbers=numbers)
+    )
+
+
+def paragraphs(*texts: str) -> Markup:
+    """Each text a paragraph."""
+    return Markup("").join(Markup("<p>{}</p>\n").format(text) for text in texts if text)

@@ -1,0 +1,42 @@
+const root = document.documentElement;
+const themeButton = document.getElementById("theme");
+const darkWanted = window.matchMedia("(prefers-color-scheme: dark)");
+
+function colour(name) {
+  return getComputedStyle(root).getPropertyValue(`--${name}`).trim();
+}
+
+// plotly's layout in the page's colours; every axis that a chart has gets them
+function themed(layout) {
+  const axis = { gridcolor: colour("line"), zerolinecolor: colour("quiet"), linecolor: colour("line"), automargin: true };
+  const axes = Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key));
+  const styled = Object.fromEntries([...new Set(["xaxis", "yaxis", ...axes])].map((key) => [key, { ...axis, ...layout[key] }]));
+  return {
+    margin: { t: 24, r: 16, b: 48, l: 56 }, colorway: COLOURS, hovermode: "closest",
+    legend: { orientation: "h", y: -0.2 }, ...layout, ...styled,
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: colour("ink") },
+    hoverlabel: { bgcolor: colour("raised"), bordercolor: colour("line"), font: { color: colour("ink") } },
+  };
+}
+
+const charts = [...document.querySelectorAll("figure.chart")].map((figure) => ({
+  place: figure.querySelector(".plot"), ...JSON.parse(figure.querySelector("script").textContent),
+}));
+const drawn = Promise.all(charts.map(({ place, data, layout }) => Plotly.newPlot(
+  place, data, themed(layout || {}), { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] },
+)));
+
+function paint(dark) {
+  root.dataset.theme = dark ? "dark" : "light";
+  themeButton.textContent = dark ? "Light" : "Dark";
+  themeButton.setAttribute("aria-pressed", String(dark));
+  return drawn.then(() => Promise.all(charts.map(({ place, layout }) => Plotly.relayout(place, themed(layout || {})))));
+}
+
+paint(darkWanted.matches);
+darkWanted.addEventListener("change", (event) => paint(event.matches));
+themeButton.addEventListener("click", () => paint(root.dataset.theme !== "dark"));
+let before = null;
+window.addEventListener("beforeprint", () => { before = root.dataset.theme; paint(false); });
+window.addEventListener("afterprint", () => { paint(before === "dark"); });
