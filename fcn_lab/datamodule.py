@@ -12,6 +12,7 @@ from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.classes import Colour
 from fcn_lab.data.draws import seed_of
 from fcn_lab.data.frames import Augment, FrameDataset, Sample, Source, require_split
+from fcn_lab.data.packedsource import CACHE
 from fcn_lab.data.sampling import EvalSampler, TrainSampler
 from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.errors import UserError
@@ -178,11 +179,14 @@ def camvid(
     size: Sequence[int] | None = None,
     classes: int = 11,
     download: bool = False,
-    cache: str = ".cache/fcn_lab",
+    cache: str = CACHE,
+    split_by: str | None = None,
+    held_out: str | None = None,
     **loading: Unpack[Loading],
 ) -> CamVidDataModule:
     """``data=camvid``: arguments of CamVid, then those of CamVidDataModule."""
-    return CamVidDataModule(CamVid(root, size, classes, download, cache), **loading)
+    source = CamVid(root, size, classes, download, cache, split_by=split_by, held_out=held_out)
+    return CamVidDataModule(source, **loading)
 
 
 def synthetic(

@@ -102,6 +102,7 @@ class RunFolder:
         names: Sequence[str],
         matrices: NDArray[np.int64],
         classes: Sequence[str],
+        drives: Sequence[str] = (),
         **rows: NDArray[Any],
     ) -> None:
         """One matrix an image, (M,K,K) with rows truth, beside the M image names.
@@ -111,16 +112,17 @@ class RunFolder:
             names: of the M images.
             matrices: theirs.
             classes: K names.
+            drives: the recordings that the images are from; "" where that is not known.
             rows: further arrays whose first axis is M.
         """
-        arrays: dict[str, Any] = {**rows}
         np.savez_compressed(
             self.confusions(split),
             names=np.array(names),
+            drives=np.array(drives or [""] * len(names)),
             matrices=matrices,
             classes=np.array(classes),
             split=split,
-            **arrays,
+            **rows,
         )
 
     @property

@@ -30,7 +30,7 @@ LAYERS = (
     *LEAVES,
     ("sweepfolder",),
     ("report",),
-    ("fcn", "segnet", "unet", "zoo"),
+    ("fcn", "segnet", "unet", "zoo", "audit"),
     ("surgery", "dense"),
     ("predictor",),
     ("module", "datamodule", "callbacks", "loggers", "trainer"),

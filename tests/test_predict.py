@@ -63,6 +63,7 @@ def test_evaluating_scores_the_split_that_is_asked_for(
     assert 0 < RunFolder(tmp_path).read_metrics()[split]["mean_iou"] <= 1
     kept = np.load(RunFolder(tmp_path).confusions(split))
     assert tuple(kept["names"]) == Squares().frames(split).names
+    assert kept["drives"].tolist() == [""] * len(kept["names"])
 
 
 def test_a_run_without_weights_is_refused(tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 M frames, H W rows and columns, K classes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypedDict
+from typing import TYPE_CHECKING, Protocol, TypedDict
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from torch.utils.data import Dataset
 from fcn_lab.data.classes import Colour
 from fcn_lab.data.draws import seed_of
 from fcn_lab.errors import UserError
+
+if TYPE_CHECKING:
+    from fcn_lab.data.survey import Surveyed
 
 Pixels = NDArray[np.uint8]
 Augment = Callable[[Pixels, Pixels, int], tuple[Pixels, Pixels]]
@@ -28,11 +31,13 @@ class Frames:
         images: (M,H,W,3) RGB, possibly a memory map
         labels: (M,H,W), 0..K-1 or VOID
         names: M frame names
+        drives: M names of the drives the frames are from, or none where drives are not known
     """
 
     images: Pixels
     labels: Pixels
     names: tuple[str, ...]
+    drives: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -57,6 +62,10 @@ class Source(Protocol):
         Raises:
             UserError: there is no such split, or its files are not sound
         """
+        ...
+
+    def survey(self, split: str) -> "Iterator[Surveyed]":
+        """The frames of one split as they lie in their files, sound or not."""
         ...
 
     def describe(self) -> str:

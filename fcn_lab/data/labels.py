@@ -2,11 +2,12 @@
 
 Shared signature: ``decode(picture) -> (ids, strange)`` with ids (H,W) uint8 numbered as in the
 class file, VOID where a pixel means nothing, and strange the colours that match no class with their
-pixel counts. H W: rows and columns.
+pixel counts. ``survey`` sees the same and refuses no value. H W: rows and columns.
 """
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import cv2
@@ -16,6 +17,23 @@ from PIL.Image import Image
 
 from fcn_lab.data.classes import VOID, Colour
 from fcn_lab.errors import UserError
+
+
+@dataclass(frozen=True)
+class LabelView:
+    """A label file as it is.
+
+    Attributes:
+        pixels: (H,W) or (H,W,3) as stored
+        ids: (H,W) as ``decode`` gives them
+        wrong: (H,W), where a value names no class
+        strange: those values with their pixel counts
+    """
+
+    pixels: NDArray[np.uint8]
+    ids: NDArray[np.uint8]
+    wrong: NDArray[np.bool_]
+    strange: Counter[str]
 
 
 class LabelCodec(Protocol):
@@ -36,6 +54,14 @@ class LabelCodec(Protocol):
         """
         ...
 
+    def survey(self, picture: Image) -> LabelView:
+        """What one label file holds, whether or not it may.
+
+        Raises:
+            UserError: a kind of picture that holds no labels at all
+        """
+        ...
+
 
 class IndexLabels:
     """One channel, the pixel is the id.
@@ -53,6 +79,7 @@ class IndexLabels:
         self._legal[[*range(len(names)), *self._void_ids]] = True
         self._table = np.arange(256, dtype=np.uint8)
         self._table[[*void_ids]] = VOID
+        self._table[~self._legal] = VOID
 
     def key(self) -> str:
         """The legal ids and what they become."""
@@ -64,20 +91,32 @@ class IndexLabels:
         Raises:
             UserError: not one channel of eight bits, or an id that names no class
         """
+        seen = self.survey(picture)
+        if seen.strange:
+            raise UserError(
+                f"holds {', '.join(seen.strange)} ({seen.strange.total()} pixels); "
+                f"expected 0..{len(self.names) - 1} ({self.names[0]} .. {self.names[-1]}), "
+                f"or {' or '.join(map(str, self._void_ids))} for void."
+            )
+        return seen.ids, seen.strange
+
+    def survey(self, picture: Image) -> LabelView:
+        """The pixels; an id that names no class becomes VOID and is counted.
+
+        Raises:
+            UserError: not one channel of eight bits
+        """
         if picture.mode not in ("L", "P"):
             raise UserError(
                 f"has mode {picture.mode}; expected one channel of ids 0..{len(self.names) - 1}."
             )
         pixels = np.asarray(picture)
         counts = np.bincount(pixels.ravel(), minlength=256)
-        wrong = [int(value) for value in np.flatnonzero(counts) if not self._legal[value]]
-        if wrong:
-            raise UserError(
-                f"holds id {', '.join(map(str, wrong))} ({int(counts[wrong].sum())} pixels); "
-                f"expected 0..{len(self.names) - 1} ({self.names[0]} .. {self.names[-1]}), "
-                f"or {' or '.join(map(str, self._void_ids))} for void."
-            )
-        return np.take(self._table, pixels), Counter()
+        wrong = np.flatnonzero((counts > 0) & ~self._legal)
+        strange = Counter({f"id {value}": int(counts[value]) for value in wrong})
+        return LabelView(
+            pixels, np.take(self._table, pixels), np.take(~self._legal, pixels), strange
+        )
 
 
 class ColourLabels:
@@ -104,16 +143,27 @@ class ColourLabels:
         Raises:
             UserError: the file holds no colours
         """
+        seen = self.survey(picture)
+        return seen.ids, seen.strange
+
+    def survey(self, picture: Image) -> LabelView:
+        """The same with the colours themselves.
+
+        Raises:
+            UserError: the file holds no colours
+        """
         if picture.mode not in ("RGB", "RGBA", "P"):
             raise UserError(f"has mode {picture.mode}; expected RGB colours of the class file.")
-        packed = np.asarray(picture.convert("RGB")).astype(np.uint32)
+        pixels = np.asarray(picture.convert("RGB"))
+        packed = pixels.astype(np.uint32)
         codes = packed[..., 0] << 16 | packed[..., 1] << 8 | packed[..., 2]
         ids = self._table[codes]
-        values, counts = np.unique(codes[ids == VOID], return_counts=True)
+        wrong = ids == VOID
+        values, counts = np.unique(codes[wrong], return_counts=True)
         strange = {
             _name(int(value)): int(count) for value, count in zip(values, counts, strict=True)
         }
-        return ids, Counter(strange)
+        return LabelView(pixels, ids, wrong, Counter(strange))
 
 
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -62,6 +62,20 @@ def read_pair(pair: Pair, codec: LabelCodec, size: tuple[int, int]) -> Decoded:
     Raises:
         UserError: either file is not sound, or they differ in size
     """
+    image, label = open_pair(pair)
+    try:
+        ids, strange = codec.decode(label)
+    except UserError as error:
+        raise UserError(f"{pair.label} {error}") from error
+    return Decoded(resize_image(image, size), resize_label(ids, size), strange, ids.size)
+
+
+def open_pair(pair: Pair) -> tuple[Pixels, Image.Image]:
+    """The picture (H,W,3) and the label file.
+
+    Raises:
+        UserError: either file is not sound, or they differ in size
+    """
     image = np.asarray(open_picture(pair.image).convert("RGB"))
     label = open_picture(pair.label)
     if image.shape[1::-1] != label.size:
@@ -70,8 +84,4 @@ def read_pair(pair: Pair, codec: LabelCodec, size: tuple[int, int]) -> Decoded:
             f"{label.size[1]}x{label.size[0]}.\n"
             "Expected the same size; restore both from one archive."
         )
-    try:
-        ids, strange = codec.decode(label)
-    except UserError as error:
-        raise UserError(f"{pair.label} {error}") from error
-    return Decoded(resize_image(image, size), resize_label(ids, size), strange, ids.size)
+    return image, label

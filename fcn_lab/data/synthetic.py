@@ -1,6 +1,6 @@
 """Street scenes as a data source."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from fcn_lab.data.draws import seed_of
 from fcn_lab.data.frames import Frames, require_split
 from fcn_lab.data.layouts.layout import SPLITS
 from fcn_lab.data.scenes.scene import render
+from fcn_lab.data.survey import Surveyed, survey_frames
 from fcn_lab.errors import UserError
 
 
@@ -63,6 +64,10 @@ class Synthetic:
         if split not in self._drawn:
             self._drawn[split] = self._draw(split)
         return self._drawn[split]
+
+    def survey(self, split: str) -> Iterator[Surveyed]:
+        """The same frames, as those of files are looked at."""
+        return survey_frames(self.frames(split))
 
     def describe(self) -> str:
         """The counts and the protocol id."""

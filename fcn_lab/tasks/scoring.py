@@ -72,8 +72,10 @@ def score(
     kept = "val" if split == "val" else "test"
     matrices, edges = module.matrices[kept], module.edges[kept]
     if trainer.is_global_zero:
-        names = data.source.frames(split).names
-        folder.write_confusions(split, names, matrices.numpy(), data.classes, **edges.arrays())
+        frames = data.source.frames(split)
+        folder.write_confusions(
+            split, frames.names, matrices.numpy(), data.classes, frames.drives, **edges.arrays()
+        )
     total = matrices.sum(0)
     result = SplitResult(**scores(total, data.classes), **edges.summary(data.classes))
     return Scored(result, total.numpy())

@@ -59,7 +59,7 @@ def test_void_ids_become_void_and_other_ids_past_the_classes_are_named() -> None
     codec = IndexLabels(("a", "b"), ((0, 0, 0), (1, 1, 1)), void_ids=(7,))
     ids, _ = codec.decode(Image.fromarray(np.array([[0, 1, 7, 255]], np.uint8)))
     assert ids.tolist() == [[0, 1, VOID, VOID]]
-    with pytest.raises(UserError, match=r"id 2, 9 \(3 pixels\); expected 0\.\.1 .*7 or 255"):
+    with pytest.raises(UserError, match=r"id 2, id 9 \(3 pixels\); expected 0\.\.1 .*7 or 255"):
         codec.decode(Image.fromarray(np.array([[2, 9, 9, 1]], np.uint8)))
 
 

@@ -33,12 +33,14 @@ class Layout:
         codec: what its label files hold
         pairs: the frames of every split it has, in order of name
         split: the split's name, last word of the protocol id
+        divided: whether the lab made the split, and not those who released the data
     """
 
     title: str
     codec: LabelCodec
     pairs: Mapping[str, tuple[Pair, ...]]
     split: str
+    divided: bool = False
 
 
 Look = Callable[[Path], Layout | None]

@@ -38,6 +38,12 @@ def segnet_split(name: str) -> str | None:
     return "val" if frame.drive == "0016E5" and frame.number in _VAL_OF_0016E5 else "train"
 
 
+def drive_of(name: str) -> str:
+    """The drive that a frame such as ``0016E5_07959`` is from; "" for a name not CamVid's."""
+    match = _FRAME.fullmatch(name)
+    return match[1] if match else ""
+
+
 def by_name(pairs: Iterable[Pair]) -> dict[str | None, tuple[Pair, ...]]:
     """Frames sorted into the splits of their names; those of no known name under None."""
     parts: dict[str | None, list[Pair]] = defaultdict(list)

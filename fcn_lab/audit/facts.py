@@ -1,0 +1,172 @@
+"""One pass over every frame: what an audit knows.
+
+Legend: M frames of a split, K classes, h w rows and columns as a run sees them.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fcn_lab.data.classes import VOID, Colour
+from fcn_lab.data.frames import Pixels, Source
+from fcn_lab.data.survey import Edges, Surveyed
+
+PREVIEW = (96, 128)
+_NUMBER = re.compile(r"(\d+)\D*$")
+
+
+@dataclass(frozen=True)
+class FrameFacts:
+    """One frame.
+
+    Attributes:
+        name: the frame's
+        drive: "" where it is not known
+        stored: (H,W) of its files
+        counts: (K,) pixels of every class
+        void: pixels of none
+        strange: values of its label file that name no class, with their pixels
+        image: digest of its pixels
+        label: digest of its label
+    """
+
+    name: str
+    drive: str
+    stored: tuple[int, int]
+    counts: NDArray[np.int64]
+    void: int
+    strange: Counter[str]
+    image: str
+    label: str
+
+    @cached_property
+    def number(self) -> int | None:
+        """The last number in the name: its place in the drive."""
+        match = _NUMBER.search(self.name)
+        return int(match[1]) if match else None
+
+    @cached_property
+    def sequence(self) -> str:
+        """The drive; where it is not known, the name without its number."""
+        return self.drive or _NUMBER.sub("", self.name)
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """One split.
+
+    Attributes:
+        frames: those that could be read, in order of sequence and number
+        labels: (M,h,w)
+        previews: (M,96,128,3), the pictures small
+        edges: of all its label files; None where there are none
+        faults: why the other frames could not be read, by name
+    """
+
+    frames: tuple[FrameFacts, ...]
+    labels: Pixels
+    previews: Pixels
+    edges: Edges | None
+    faults: Mapping[str, str]
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """(M,K) pixels of every class in every frame."""
+        return np.stack([frame.counts for frame in self.frames])
+
+    @cached_property
+    def void_share(self) -> float:
+        """Pixels of no class among all."""
+        return sum(frame.void for frame in self.frames) / self.labels.size
+
+    @cached_property
+    def strange(self) -> Counter[str]:
+        """Values that name no class, with their pixels, over all its label files."""
+        return sum((frame.strange for frame in self.frames), Counter())
+
+    @cached_property
+    def drives(self) -> dict[str, list[FrameFacts]]:
+        """Its frames by sequence."""
+        found: dict[str, list[FrameFacts]] = {}
+        for frame in self.frames:
+            found.setdefault(frame.sequence, []).append(frame)
+        return found
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """A data set.
+
+    Attributes:
+        describe: what the source says of itself
+        protocol: its protocol id
+        classes: K names
+        palette: K colours
+        splits: by name
+    """
+
+    describe: str
+    protocol: str
+    classes: tuple[str, ...]
+    palette: tuple[Colour, ...]
+    splits: Mapping[str, SplitFacts]
+
+    @property
+    def others(self) -> Iterator[tuple[str, SplitFacts]]:
+        """The splits that are not trained on and hold frames."""
+        yield from (
+            (name, split) for name, split in self.splits.items() if name != "train" and split.frames
+        )
+
+
+def gather(source: Source) -> DataFacts:
+    """Reads every frame once."""
+    count = len(source.classes)
+    splits = {split: _gather(source.survey(split), count) for split in source.splits}
+    return DataFacts(source.describe(), source.protocol, source.classes, source.palette, splits)
+
+
+def _gather(frames: Iterable[Surveyed], num_classes: int) -> SplitFacts:
+    rows: list[tuple[FrameFacts, Pixels, Pixels]] = []
+    edges: list[Edges] = []
+    faults: dict[str, str] = {}
+    for seen in frames:
+        if seen.fault:
+            faults[seen.name] = seen.fault
+            continue
+        preview = cv2.resize(seen.image, PREVIEW[::-1], interpolation=cv2.INTER_AREA)
+        rows.append((_frame(seen, num_classes), seen.label, np.asarray(preview, np.uint8)))
+        edges += [] if seen.edges is None else [seen.edges]
+    rows.sort(key=lambda row: (row[0].sequence, row[0].number or 0, row[0].name))
+    return SplitFacts(
+        tuple(row[0] for row in rows),
+        np.stack([row[1] for row in rows]) if rows else np.zeros((0, 0, 0), np.uint8),
+        np.stack([row[2] for row in rows]) if rows else np.zeros((0, *PREVIEW, 3), np.uint8),
+        Edges.total(edges) if edges else None,
+        faults,
+    )
+
+
+def _frame(seen: Surveyed, num_classes: int) -> FrameFacts:
+    counts = np.bincount(seen.label.ravel(), minlength=VOID + 1)
+    return FrameFacts(
+        seen.name,
+        seen.drive,
+        seen.stored,
+        counts[:num_classes],
+        int(counts[VOID]),
+        seen.strange,
+        _digest(seen.image),
+        _digest(seen.label),
+    )
+
+
+def _digest(pixels: Pixels) -> str:
+    return hashlib.blake2b(pixels.tobytes(), digest_size=12).hexdigest()

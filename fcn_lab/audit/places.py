@@ -1,0 +1,80 @@
+"""Where the frames of a split stand among those that are trained on."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from fcn_lab.audit.facts import DataFacts, FrameFacts
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The frames of one drive in one split; numbers are those in the frames' names.
+
+    Attributes:
+        split: the split
+        drive: the drive, or what names without their number have in common
+        count: frames
+        first: number of the first one; None where names have no numbers
+        last: of the last one
+        step: the commonest distance from frame to frame
+        nearest: least distance to a training frame of the same drive; None where there is none
+        median: the middle one of those distances
+        before: the last training frame in front of the first
+        after: the first training frame behind the last
+    """
+
+    split: str
+    drive: str
+    count: int
+    first: int | None = None
+    last: int | None = None
+    step: int | None = None
+    nearest: int | None = None
+    median: float | None = None
+    before: int | None = None
+    after: int | None = None
+
+    @property
+    def trained_on(self) -> bool:
+        """Whether training sees frames of the same drive."""
+        return self.nearest is not None
+
+
+def stretches(data: DataFacts) -> Iterator[Stretch]:
+    """Every drive of every split."""
+    train = data.splits["train"].drives if "train" in data.splits else {}
+    for name, split in data.splits.items():
+        for drive, frames in split.drives.items():
+            seen = _numbers(train.get(drive, [])) if name != "train" else []
+            yield _stretch(name, drive, _numbers(frames), len(frames), seen)
+
+
+def _numbers(frames: list[FrameFacts]) -> list[int]:
+    return sorted(frame.number for frame in frames if frame.number is not None)
+
+
+def _stretch(split: str, drive: str, numbers: list[int], count: int, seen: list[int]) -> Stretch:
+    if not numbers:
+        return Stretch(split, drive, count)
+    steps = Counter(b - a for a, b in pairwise(numbers))
+    step = steps.most_common(1)[0][0] if steps else None
+    first, last = numbers[0], numbers[-1]
+    if not seen:
+        return Stretch(split, drive, count, first, last, step)
+    distances = np.abs(np.subtract.outer(numbers, seen)).min(1)
+    return Stretch(
+        split,
+        drive,
+        count,
+        first,
+        last,
+        step,
+        int(distances.min()),
+        float(np.median(distances)),
+        max((n for n in seen if n < first), default=None),
+        min((n for n in seen if n > last), default=None),
+    )

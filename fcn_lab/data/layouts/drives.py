@@ -1,0 +1,53 @@
+"""Splits that keep drives apart: what is scored comes from a drive that training never saw."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from fcn_lab.data.layouts.layout import Layout, Pair
+from fcn_lab.errors import UserError
+
+NEEDED = 3  # one to train on, one to choose by, one to score
+
+
+def by_drive(layout: Layout, drive_of: Callable[[str], str], held_out: str | None) -> Layout:
+    """All frames of a data set, whatever their split, divided anew by whole drives.
+
+    The drive held out is test, the next one in order of name is val, the others are train; so no
+    frame is near one of another split.
+
+    Args:
+        layout: as it was found.
+        drive_of: the drive of a frame's name, "" where it is not known.
+        held_out: the drive to score.
+
+    Raises:
+        UserError: a frame without drive, fewer than three drives, or none of that name.
+    """
+    drives: dict[str, list[Pair]] = {}
+    for pair in (pair for part in layout.pairs.values() for pair in part):
+        drives.setdefault(drive_of(pair.name), []).append(pair)
+    if "" in drives:
+        raise UserError(
+            f"data.split_by=drive: the drive of {drives[''][0].name} is not known.\n"
+            "Expected CamVid's frame names, or data.blocks=FILE.csv:COLUMN with data=folder."
+        )
+    names = sorted(drives)
+    if held_out not in drives or len(drives) < NEEDED:
+        raise _refused(held_out, drives)
+    others = names[names.index(held_out) + 1 :] + names[: names.index(held_out)]
+    pairs = {
+        "train": tuple(pair for name in others[1:] for pair in drives[name]),
+        "val": tuple(drives[others[0]]),
+        "test": tuple(drives[held_out]),
+    }
+    return replace(layout, pairs=pairs, split=f"without_{held_out}_split", divided=True)
+
+
+def _refused(held_out: str | None, drives: Mapping[str, list[Pair]]) -> UserError:
+    found = ", ".join(f"{name} ({len(drives[name])} frames)" for name in sorted(drives))
+    if len(drives) < NEEDED:
+        return UserError(
+            f"data.split_by=drive needs {NEEDED} drives, to train, choose and score; found {found}"
+        )
+    asked = "" if held_out is None else f"data.held_out={held_out}: there is no such drive.\n"
+    return UserError(f"{asked}data.split_by=drive needs data.held_out=DRIVE; here are {found}")

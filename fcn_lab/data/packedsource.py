@@ -1,0 +1,112 @@
+"""The splits of a layout as a Source: decoded once, memory-mapped."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from fcn_lab.data.classes import ClassSet
+from fcn_lab.data.frames import Frames, require_split
+from fcn_lab.data.layouts.drives import by_drive
+from fcn_lab.data.layouts.layout import Layout
+from fcn_lab.data.pack import Recipe, packed
+from fcn_lab.data.survey import Surveyed, survey_pair
+from fcn_lab.errors import UserError
+
+CACHE = ".cache/fcn_lab"
+NATIVE_SIZE = (720, 960)
+PAPER_SIZE = (360, 480)
+SPLITTINGS = (None, "drive")
+
+
+class PackedSource:
+    """What every data set of files has in common.
+
+    Args:
+        root: where the data lie, for messages.
+        layout: its files.
+        classes: chosen from what its labels hold.
+        drive_of: the drive of a frame's name, "" where it is not known.
+        size: (H,W) to bring frames to, labels by nearest pixel; by default as the first is stored,
+            but 360x480 for CamVid's native 720x960.
+        split_by: "drive" divides all frames anew by whole drives.
+        held_out: the drive to score then.
+        cache: where packs are kept.
+
+    Raises:
+        UserError: a wrong size, or drives that cannot be held out.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        layout: Layout,
+        classes: ClassSet,
+        drive_of: Callable[[str], str],
+        size: Sequence[int] | None = None,
+        split_by: str | None = None,
+        held_out: str | None = None,
+        cache: str = CACHE,
+    ) -> None:
+        if split_by not in SPLITTINGS:
+            raise UserError(f"data.split_by={split_by}: expected drive, or null for its own split")
+        if held_out is not None and split_by is None:
+            raise UserError(f"data.held_out={held_out} needs data.split_by=drive")
+        self._root, self._drive_of, self._cache = root, drive_of, Path(cache)
+        self._layout = layout if split_by is None else by_drive(layout, drive_of, held_out)
+        chosen = _size(size) if size is not None else _default_size(layout)
+        self._recipe = Recipe(layout.codec, classes, chosen)
+        self._opened: dict[str, Frames] = {}
+        self.classes = classes.names
+        self.palette = classes.palette
+        self.splits = tuple(self._layout.pairs)
+        self.protocol = f"{classes.title}-{chosen[0]}x{chosen[1]}-void_ignored-{self._layout.split}"
+
+    def frames(self, split: str) -> Frames:
+        """One split, packed at its first use.
+
+        Raises:
+            UserError: there is no such split, or its files are not sound
+        """
+        require_split(split, self.splits)
+        if split not in self._opened:
+            # the same files in another split are no change of the data
+            part = f"{split}-{self._layout.split}" if self._layout.divided else split
+            found = packed(part, self._layout.pairs[split], self._recipe, self._cache)
+            drives = tuple(map(self._drive_of, found.names))
+            self._opened[split] = replace(found, drives=drives)
+        return self._opened[split]
+
+    def survey(self, split: str) -> Iterator[Surveyed]:
+        """The frames of one split as they lie in their files, sound or not."""
+        for pair in self._layout.pairs[split]:
+            yield survey_pair(pair, self._drive_of(pair.name), self._recipe)
+
+    def describe(self) -> str:
+        """What was found, where, the counts, the split and the protocol id."""
+        counts = ", ".join(f"{split} {len(pairs)}" for split, pairs in self._layout.pairs.items())
+        found = f"{self._layout.title} in {self._root}: {counts}, {len(self.classes)} classes"
+        return f"{found}\nprotocol {self.protocol}"
+
+
+def _size(size: Sequence[int]) -> tuple[int, int]:
+    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
+        raise UserError(
+            f"data.size={list(size)}: expected rows and columns, two positive numbers.\n"
+            "Type for instance data.size=[360,480]."
+        )
+    return size[0], size[1]
+
+
+def _default_size(layout: Layout) -> tuple[int, int]:
+    """The first frame's size, from its header alone; the paper's half size for native frames."""
+    first = next(iter(layout.pairs.values()))[0].image
+    try:
+        with Image.open(first) as picture:
+            size = (picture.height, picture.width)
+    except (OSError, SyntaxError, UnidentifiedImageError) as error:
+        raise UserError(
+            f"{first} is truncated or corrupt.\nRestore it from the archive it came from."
+        ) from error
+    return PAPER_SIZE if size == NATIVE_SIZE else size

@@ -1,0 +1,158 @@
+"""Frames looked at as they lie in their files, for those who judge the data and refuse none.
+
+H W: rows and columns as stored, h w: as a run sees them, K classes.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fcn_lab.data.classes import VOID
+from fcn_lab.data.frames import Frames, Pixels
+from fcn_lab.data.labels import LabelView, resize_image, resize_label
+from fcn_lab.data.layouts.layout import Pair
+from fcn_lab.data.pack import Recipe
+from fcn_lab.data.reading import open_pair
+from fcn_lab.errors import UserError
+
+
+@dataclass(frozen=True)
+class Edges:
+    """What the edges of labels tell of how they were made.
+
+    Attributes:
+        triples: of masks of ids, how often a pixel that differs from both neighbours in its row or
+            column, which differ from each other, stands between which two: (before, it, after)
+        wrong: pixels that hold a value of no class
+        mixed: those of them whose value lies between their neighbours'
+        lost: (256,) by class id, pixels that are wrong or between that lie nearest to one of it
+            that is neither; VOID's in its place
+        kept: (256,) by class id, the pixels that are neither
+    """
+
+    triples: Counter[tuple[int, int, int]]
+    wrong: int
+    mixed: int
+    lost: NDArray[np.int64]
+    kept: NDArray[np.int64]
+
+    @classmethod
+    def total(cls, parts: Sequence["Edges"]) -> "Edges":
+        """Of several labels together."""
+        triples: Counter[tuple[int, int, int]] = Counter()
+        for part in parts:
+            triples.update(part.triples)
+        return cls(
+            triples,
+            sum(part.wrong for part in parts),
+            sum(part.mixed for part in parts),
+            np.sum([part.lost for part in parts], axis=0),
+            np.sum([part.kept for part in parts], axis=0),
+        )
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """One frame.
+
+    Attributes:
+        name: the frame's
+        drive: "" where it is not known
+        image: (h,w,3)
+        label: (h,w), class ids or VOID
+        stored: (H,W)
+        strange: values of the label file that name no class, with their pixel counts
+        edges: None where there is no label file
+        fault: why the files cannot be used; image and label are empty then
+    """
+
+    name: str
+    drive: str
+    image: Pixels
+    label: Pixels
+    stored: tuple[int, int]
+    strange: Counter[str]
+    edges: Edges | None
+    fault: str = ""
+
+
+def survey_pair(pair: Pair, drive: str, recipe: Recipe) -> Surveyed:
+    """One frame from its two files; what cannot be read is a fault and no error."""
+    try:
+        image, file = open_pair(pair)
+        seen = recipe.codec.survey(file)
+    except UserError as error:
+        nothing = np.zeros((0, 0), np.uint8)
+        reason = str(error) if str(pair.label) in str(error) else f"{pair.label} {error}"
+        return Surveyed(pair.name, drive, nothing, nothing, (0, 0), Counter(), None, reason)
+    table = recipe.classes.table
+    return Surveyed(
+        pair.name,
+        drive,
+        resize_image(image, recipe.size),
+        np.take(table, resize_label(seen.ids, recipe.size)),
+        (file.height, file.width),
+        seen.strange,
+        edges(seen, np.take(table, seen.ids)),
+    )
+
+
+def survey_frames(frames: Frames) -> Iterator[Surveyed]:
+    """Frames that were never in files."""
+    drives = frames.drives or ("",) * len(frames)
+    height, width = frames.labels.shape[1:]
+    rows = zip(frames.names, drives, frames.images, frames.labels, strict=True)
+    for name, drive, image, label in rows:
+        yield Surveyed(name, drive, image, label, (height, width), Counter(), None)
+
+
+def edges(seen: LabelView, classes: NDArray[np.uint8]) -> Edges:
+    """Looks at the edges of a label file; `classes` (H,W) are the classes it is read as."""
+    pixels = seen.pixels.reshape(*classes.shape, -1)
+    between = np.zeros(classes.shape, np.bool_)
+    triples: Counter[tuple[int, int, int]] = Counter()
+    for values, mask in ((pixels, between), (pixels.swapaxes(0, 1), between.T)):
+        step = (values[1:] != values[:-1]).any(-1)
+        rows, columns = np.nonzero(step[:-1] & step[1:])
+        before, here, after = (values[rows + i, columns] for i in range(3))
+        inside = (np.minimum(before, after) <= here) & (here <= np.maximum(before, after))
+        mask[rows + 1, columns] |= inside.all(-1)
+        if seen.pixels.ndim == classes.ndim:
+            triples.update(_counted(np.concatenate([before, here, after], axis=1)))
+    coloured = seen.pixels.ndim > classes.ndim
+    spoilt = seen.wrong if coloured else seen.wrong | between
+    return Edges(
+        triples,
+        int(seen.wrong.sum()),
+        int((seen.wrong & between).sum()),
+        _nearest(spoilt, classes),
+        np.bincount(classes[~spoilt], minlength=VOID + 1),
+    )
+
+
+def _counted(triples: Pixels) -> Counter[tuple[int, int, int]]:
+    """(T,3) → how often there is which, those with equal ends left out."""
+    codes = triples[triples[:, 0] != triples[:, 2]].astype(np.uint32) @ (1 << 16, 1 << 8, 1)
+    found, counts = np.unique(codes.astype(np.uint32), return_counts=True)
+    return Counter(
+        {
+            (int(code) >> 16, int(code) >> 8 & 255, int(code) & 255): int(count)
+            for code, count in zip(found, counts, strict=True)
+        }
+    )
+
+
+def _nearest(spoilt: NDArray[np.bool_], classes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """(256,) for how many spoilt pixels the nearest sound one is of which class."""
+    if not spoilt.any() or spoilt.all():
+        return np.zeros(VOID + 1, np.int64)
+    _, places = cv2.distanceTransformWithLabels(
+        spoilt.astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    owner = np.zeros(places.max() + 1, np.uint8)
+    owner[places[~spoilt]] = classes[~spoilt]
+    return np.bincount(owner[places[spoilt]], minlength=VOID + 1)

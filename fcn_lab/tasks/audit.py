@@ -1,0 +1,75 @@
+"""task=audit: what a data set is like and what is wrong with it, before a network sees it."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from fcn_lab.audit.audit import Audit as Measured
+from fcn_lab.audit.findings import Finding, Level, findings
+from fcn_lab.audit.html import page
+from fcn_lab.audit.sheets import Sheet, facts, sheets
+from fcn_lab.datamodule import CamVidDataModule
+from fcn_lab.runfolder import write_json
+from fcn_lab.tasks.scoring import say
+
+STYLES = {Level.WRONG: "bold red", Level.CAREFUL: "yellow", Level.KNOWN: "dim"}
+
+
+class Audit:
+    """Reads every frame and label of a data set and says what it found.
+
+    Args:
+        data: the data.
+    """
+
+    def __init__(self, data: CamVidDataModule) -> None:
+        self.source = data.source
+
+    def run(self, folder: Path) -> None:
+        """Prints tables and findings; leaves audit.html and audit.json in `folder`."""
+        say(self.source.describe())
+        measured = Measured.of(self.source)
+        found = findings(measured)
+        for sheet in sheets(measured):
+            say(table(sheet))
+        listed(found)
+        (folder / "audit.html").write_text(page(measured, found), encoding="utf-8")
+        write_json(
+            folder / "audit.json",
+            {
+                "protocol": measured.data.protocol,
+                "findings": [{**asdict(f), "level": f.level.name.lower()} for f in found],
+                **facts(measured),
+            },
+        )
+        say(f"folder: {folder}")
+
+
+def table(sheet: Sheet) -> Table:
+    """The sheet for a terminal."""
+    shown = Table(title=sheet.title, title_justify="left", title_style="bold")
+    for place, column in enumerate(sheet.columns):
+        shown.add_column(column, justify="left" if place == 0 else "right")
+    for row in sheet.rows:
+        shown.add_row(*("–" if cell is None else str(cell) for cell in row))
+    return shown
+
+
+def listed(found: list[Finding]) -> None:
+    """Prints the findings, each with its level."""
+    console = Console()
+    for finding in found:
+        console.print(finding.level.name.lower(), style=STYLES[finding.level], end="  ")
+        console.print(finding.title, markup=False, highlight=False, soft_wrap=True)
+        if finding.text:
+            console.print(
+                f"         {finding.text}",
+                style="dim",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+    if not any(finding.level is Level.WRONG for finding in found):
+        say("nothing is wrong with the files")

@@ -1,0 +1,292 @@
+"""What is planted in a data set, the audit finds; what is sound, it leaves alone."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import fakes
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from fcn_lab.audit.audit import Audit
+from fcn_lab.audit.findings import Level, findings
+from fcn_lab.audit.weights import class_weights
+from fcn_lab.data.balance import pixel_counts
+from fcn_lab.data.camvid import CamVid
+from fcn_lab.data.classes import CAMVID11, CAMVID32, VOID
+from fcn_lab.data.synthetic import Synthetic
+from fcn_lab.datamodule import CamVidDataModule
+from fcn_lab.tasks.audit import Audit as AuditTask
+
+Pixels = NDArray[np.uint8]
+SIZE = (48, 64)
+COUNTS = {"train": 6, "val": 2, "test": 3}
+DRIVES = {"train": "0016E5_{:05d}", "val": "0006R0_f{:05d}", "test": "Seq05VD_f{:05d}"}
+
+
+@pytest.fixture(scope="module")
+def scenes() -> Synthetic:
+    return Synthetic(SIZE, train=6, val=2, test=3)
+
+
+def name(split: str, number: int) -> str:
+    return DRIVES[split].format(30 * number)
+
+
+def as_drawn(label: Pixels) -> Pixels:
+    return np.where(label == VOID, 11, label).astype(np.uint8)
+
+
+@pytest.fixture
+def release(tmp_path: Path, scenes: Synthetic) -> Path:
+    return write(tmp_path / "camvid", scenes, as_drawn)
+
+
+def write(root: Path, scenes: Synthetic, change: Callable[[Pixels], Pixels]) -> Path:
+    """Drawn scenes as a SegNet release, the labels changed."""
+    for split in COUNTS:
+        frames = scenes.frames(split)
+        for number, (image, label) in enumerate(zip(frames.images, frames.labels, strict=True)):
+            stored = change(label)
+            size = stored.shape[1::-1]
+            fakes.save(root / split / f"{name(split, number)}.png", cv2.resize(image, size))
+            fakes.save(root / f"{split}annot" / f"{name(split, number)}.png", stored)
+    return root
+
+
+def wrong(audit: Audit) -> list[str]:
+    found = [finding for finding in findings(audit) if finding.level is Level.WRONG]
+    return [f"{finding.title} {finding.text}" for finding in found]
+
+
+def test_nothing_is_wrong_with_sound_data(release: Path) -> None:
+    audit = Audit.of(CamVid(str(release)))
+    assert wrong(audit) == []
+    assert audit.damage == {}
+    assert audit.twins == []
+    assert {split: len(found.frames) for split, found in audit.data.splits.items()} == COUNTS
+
+
+def test_shares_and_void_are_those_of_the_pixels(release: Path, scenes: Synthetic) -> None:
+    audit = Audit.of(CamVid(str(release)))
+    for split, found in audit.data.splits.items():
+        labels = scenes.frames(split).labels
+        assert found.void_share == pytest.approx((labels == VOID).mean())
+        seen = labels[labels != VOID]
+        assert audit.shares(found) == pytest.approx([(seen == k).mean() for k in range(11)])
+
+
+def test_an_id_out_of_range_is_named_with_its_frame(release: Path, scenes: Synthetic) -> None:
+    label = as_drawn(scenes.frames("val").labels[1])
+    label[:2, :3] = 40
+    fakes.save(release / "valannot" / f"{name('val', 1)}.png", label)
+    (finding,) = wrong(Audit.of(CamVid(str(release))))
+    assert finding.startswith("val: 6 label pixels in 1 frame hold")
+    assert "id 40 in 6 pixels" in finding
+    assert name("val", 1) in finding
+
+
+def test_a_file_that_cannot_be_read_is_named_and_the_rest_is_audited(release: Path) -> None:
+    broken = release / "test" / f"{name('test', 0)}.png"
+    broken.write_bytes(broken.read_bytes()[:100])
+    audit = Audit.of(CamVid(str(release)))
+    (finding,) = wrong(audit)
+    assert str(broken) in finding
+    assert len(audit.data.splits["test"].frames) == COUNTS["test"] - 1
+
+
+@pytest.mark.parametrize("factor", [0.5, 2])
+@pytest.mark.parametrize("method", [cv2.INTER_LINEAR, cv2.INTER_CUBIC])
+def test_interpolated_masks_are_told_from_resized_ones(
+    tmp_path: Path, scenes: Synthetic, factor: float, method: int
+) -> None:
+    def resized(with_method: int) -> Audit:
+        root = write(
+            tmp_path / str(with_method),
+            scenes,
+            lambda label: cv2.resize(
+                as_drawn(label), None, fx=factor, fy=factor, interpolation=with_method
+            ),
+        )
+        return Audit.of(CamVid(str(root)))
+
+    assert not resized(cv2.INTER_NEAREST).damage
+    damaged = resized(method)
+    assert damaged.damage["train"].interpolated
+    assert any("look interpolated" in finding for finding in wrong(damaged))
+
+
+def test_the_damage_to_coloured_masks_is_the_pixels_of_no_colour_and_worst_for_thin_classes(
+    tmp_path: Path, scenes: Synthetic
+) -> None:
+    palette = np.zeros((VOID + 1, 3), np.uint8)
+    names = {"Pavement": "Sidewalk", "Pole": "Column_Pole"}
+    palette[:11] = [CAMVID32[names.get(title, title)] for title in CAMVID11]
+    root = fakes.kaggle(tmp_path / "kaggle")
+    foreign, truth, lost = 0, np.zeros(11), np.zeros(11)
+    for path in root.glob("*_labels/*.png"):
+        path.unlink()
+    for path in (path for split in COUNTS for path in (root / split).glob("*.png")):
+        path.unlink()
+    for split in COUNTS:
+        frames = scenes.frames(split)
+        for i, label in enumerate(frames.labels):
+            blurred = cv2.resize(palette[label], (128, 96), interpolation=cv2.INTER_LINEAR)
+            sharp = cv2.resize(label, (128, 96), interpolation=cv2.INTER_NEAREST_EXACT)
+            fakes.save(root / f"{split}_labels" / f"{name(split, i)}_L.png", blurred)
+            fakes.save(
+                root / split / f"{name(split, i)}.png", cv2.resize(frames.images[i], (128, 96))
+            )
+            known = (blurred[..., None, :] == np.array(list(CAMVID32.values()))).all(-1).any(-1)
+            foreign += int((~known).sum())
+            for k in range(11):
+                truth[k] += (sharp == k).sum()
+                lost[k] += ((sharp == k) & ~known).sum()
+    audit = Audit.of(CamVid(str(root)))
+    strange = sum(split.strange.total() for split in audit.data.splits.values())
+    assert strange == foreign
+    share = lost / np.maximum(truth, 1)
+    estimates = audit.damage["train"].by_class
+    thin, broad = list(CAMVID11)[int(share.argmax())], list(CAMVID11)[int(truth.argmax())]
+    assert estimates[thin] > 3 * estimates[broad]
+
+
+def test_a_class_that_training_never_shows_is_wrong_and_elsewhere_a_caution(
+    tmp_path: Path, scenes: Synthetic
+) -> None:
+    root = write(
+        tmp_path / "camvid", scenes, lambda label: np.where(label == 3, 11, as_drawn(label))
+    )
+    found = findings(Audit.of(CamVid(str(root))))
+    levels = {f.title.split()[0]: f.level for f in found if "never shows" in f.title}
+    assert levels == {"train": Level.WRONG, "val": Level.CAREFUL, "test": Level.CAREFUL}
+    assert all("Road" in f.title for f in found if "never shows" in f.title)
+
+
+def test_a_scored_picture_that_was_trained_on_is_wrong(release: Path) -> None:
+    for folder in ("", "annot"):
+        source = release / f"train{folder}" / f"{name('train', 2)}.png"
+        target = release / f"test{folder}" / f"{name('test', 1)}.png"
+        target.write_bytes(source.read_bytes())
+    audit = Audit.of(CamVid(str(release)))
+    (twins,) = audit.twins
+    assert set(twins.names) == {name("train", 2), name("test", 1)}
+    assert twins.labels == 1
+    assert "trained on" in wrong(audit)[0]
+    closest = audit.closest["test"][0]
+    assert audit.data.splits["test"].frames[closest[0]].name == name("test", 1)
+    assert closest[2] == 0
+
+
+def test_a_split_that_repeats_training_is_solved_by_copying(
+    tmp_path: Path, scenes: Synthetic
+) -> None:
+    root = write(tmp_path / "camvid", scenes, as_drawn)
+    for i in range(COUNTS["val"]):
+        for folder in ("", "annot"):
+            source = root / f"train{folder}" / f"{name('train', i)}.png"
+            (root / f"val{folder}" / f"{name('val', i)}.png").write_bytes(source.read_bytes())
+    audit = Audit.of(CamVid(str(root)))
+    assert audit.copies["val"]["lookalike"]["mean_iou"] == 1
+    assert any(finding.startswith("val: copying the label of the most") for finding in wrong(audit))
+
+
+def test_the_frame_before_is_of_the_same_drive(release: Path, scenes: Synthetic) -> None:
+    """Where all labels of a drive are one, copying is perfect; the first frame takes the second."""
+    for i in range(COUNTS["test"]):
+        first = as_drawn(scenes.frames("test").labels[0])
+        first[first == 11] = 0  # a copied void is no guess
+        fakes.save(release / "testannot" / f"{name('test', i)}.png", first)
+    scores = Audit.of(CamVid(str(release))).copies["test"]["previous"]
+    assert scores["mean_iou"] == scores["pixel_accuracy"] == 1
+
+
+def test_distances_to_training_are_those_counted_one_by_one(tmp_path: Path) -> None:
+    numbers = {"train": [0, 30, 60, 300], "val": [100, 104, 108], "test": [61, 400]}
+    splits = {split: [f"0016E5_{n:05d}" for n in found] for split, found in numbers.items()}
+    audit = Audit.of(CamVid(str(fakes.segnet(tmp_path / "camvid", splits))))
+    by_split = {stretch.split: stretch for stretch in audit.stretches}
+    for split in ("val", "test"):
+        distances = [min(abs(n - t) for t in numbers["train"]) for n in numbers[split]]
+        assert by_split[split].nearest == min(distances)
+        assert by_split[split].median == np.median(distances)
+    assert (by_split["val"].before, by_split["val"].after) == (60, 300)
+    assert by_split["test"].after is None
+    assert (by_split["train"].step, by_split["val"].step) == (30, 4)
+
+
+def test_equal_classes_weigh_alike_and_an_absent_one_nothing() -> None:
+    counts = np.array([[50, 50, 0], [50, 50, 0]])
+    for title, weights in class_weights(counts, 100).items():
+        assert weights[0] == weights[1] > 0, title
+        assert weights[2] == 0, title
+
+
+def test_a_class_half_as_frequent_weighs_more_by_every_definition() -> None:
+    counts = np.array([[400, 200, 100]])
+    for title, weights in class_weights(counts, 1000).items():
+        assert (np.diff(weights) > 0).all(), title
+    balanced = class_weights(counts, 1000)["median share"]
+    assert (balanced * counts[0]).tolist() == [200, 200, 200]
+
+
+def test_the_task_leaves_a_page_and_the_numbers(
+    release: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    AuditTask(CamVidDataModule(CamVid(str(release)))).run(tmp_path)
+    printed = capsys.readouterr().out
+    assert "nothing is wrong with the files" in printed
+    facts = json.loads((tmp_path / "audit.json").read_text())
+    assert facts["splits"]["train"]["frames"] == COUNTS["train"]
+    assert facts["protocol"] in printed
+    text = (tmp_path / "audit.html").read_text()
+    for title in ("Findings", "Drives", "Leakage", "Class weights"):
+        assert f">{title}</h2>" in text
+
+
+def test_scenes_drawn_in_memory_are_audited_too(tmp_path: Path, scenes: Synthetic) -> None:
+    AuditTask(CamVidDataModule(scenes)).run(tmp_path)
+    counts, _ = pixel_counts(scenes.frames("train"), 11)
+    facts = json.loads((tmp_path / "audit.json").read_text())
+    shares = list(facts["splits"]["train"]["shares"].values())
+    assert shares == pytest.approx(counts / counts.sum())
+
+
+@pytest.mark.slow
+def test_camvid_shows_what_is_known_of_it(camvid_root: Path) -> None:
+    audit = Audit.of(CamVid(str(camvid_root)))
+    assert wrong(audit) == []
+    drives = {(s.split, s.drive): (s.count, s.first, s.last) for s in audit.stretches}
+    assert drives["val", "0016E5"] == (101, 7959, 8159)
+    assert drives["test", "0001TP"][0] == 62
+    assert drives["test", "Seq05VD"][0] == 171
+    assert [drives["train", d][0] for d in ("0001TP", "0006R0", "0016E5")] == [62, 101, 204]
+    (val,) = (s for s in audit.stretches if s.split == "val")
+    assert (val.before, val.after, val.step) == (7920, 8190, 2)
+    published = {("val", "previous"): 0.731, ("test", "previous"): 0.427, ("test", "prior"): 0.170}
+    for (split, rule), score in published.items():
+        assert audit.copies[split][rule]["mean_iou"] == pytest.approx(score, abs=5e-4)
+    signs = list(CAMVID11).index("SignSymbol")
+    assert audit.weights["median frequency"][signs] == pytest.approx(3.85, abs=5e-3)
+    titles = " ".join(finding.title for finding in findings(audit))
+    assert "Seq05VD (171 frames) is a drive that training never sees" in titles
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(960, 720), (240, 180)])
+def test_camvid_resized_bilinearly_is_found_out_in_every_split(
+    camvid_root: Path, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    for split in COUNTS:
+        for label in sorted((camvid_root / f"{split}annot").glob("*.png"))[::5]:
+            pixels = np.asarray(Image.open(label))
+            resized = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
+            fakes.save(tmp_path / "c" / f"{split}annot" / label.name, resized)
+            fakes.save(tmp_path / "c" / split / label.name, np.zeros((*size[::-1], 3), np.uint8))
+    audit = Audit.of(CamVid(str(tmp_path / "c")))
+    assert set(audit.damage) == set(COUNTS)
+    for damage in audit.damage.values():
+        assert damage.by_class["Pole"] > 5 * damage.by_class["Road"] > 0
