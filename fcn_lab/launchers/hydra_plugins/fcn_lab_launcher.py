@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fcn_lab.freezing import Composed
     from fcn_lab.sweepfolder import Cell, SweepFolder
 
+_OF_A_SEARCH = ("hydra/sweeper=", "hydra.sweeper.")
 LONGEST_NAME = 120  # a file name holds 255 bytes, and suffixes will come
 
 
@@ -44,11 +45,18 @@ class CellLauncher(Launcher):
     Args:
         engine: dotted name of the engine's class.
         options: its arguments.
+
+    Attributes:
+        unpromising: asked about every running cell; one for which it says yes is pruned.
+        of_every_cell: overrides that a sweeper adds, and that are no part of a cell's name.
+        planned: cells in all, where they come in batches; the whole is not told at each one's end.
     """
 
     def __init__(self, engine: str, **options: Any) -> None:
         self.engine, self.options = engine, options
         self.unpromising: Callable[[Cell], bool] = lambda cell: False
+        self.of_every_cell: Sequence[str] = ()
+        self.planned: int | None = None
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -86,7 +94,8 @@ class CellLauncher(Launcher):
         policy: Policy = build({"_target_": "fcn_lab.sweeps.Policy", **settings}, "sweep", {})
         record = self._record()
         cells = freeze_sweep(record.path, composed, record, engine.here, accept_changes)
-        progress = Sweep(record, cells, engine, policy, self.unpromising).run()
+        whole = self.planned is None
+        progress = Sweep(record, cells, engine, policy, self.unpromising, whole).run()
         results = []
         for cell, overrides in zip(cells, job_overrides, strict=True):
             result = CellReturn(overrides=overrides, status=JobStatus.COMPLETED)
@@ -102,7 +111,9 @@ class CellLauncher(Launcher):
 
         hydra = self.config.hydra
         engine = hydra.runtime.choices["hydra/launcher"]
-        return SweepFolder(Path(hydra.sweep.dir), asked=list(hydra.overrides.task), engine=engine)
+        search = [o for o in hydra.overrides.hydra if o.startswith(_OF_A_SEARCH)]
+        asked = [*search, *hydra.overrides.task]
+        return SweepFolder(Path(hydra.sweep.dir), asked=asked, engine=engine)
 
     def _compose(self, overrides: list[str], number: int) -> "Composed":
         from fcn_lab.config import resolve
@@ -112,22 +123,23 @@ class CellLauncher(Launcher):
         conf = [
             Path(s.path) for s in self.config.hydra.runtime.config_sources if s.schema == "file"
         ]
-        config = self.loader.load_sweep_config(self.config, with_recorded_words(overrides, conf))
+        whole = [*overrides, *self.of_every_cell]
+        config = self.loader.load_sweep_config(self.config, with_recorded_words(whole, conf))
         folder = Path(self.config.hydra.sweep.dir)
         with open_dict(config):
             config.hydra.job.id = str(number)
             config.hydra.job.num = number
-            config.name = self._name(overrides)
-            config.arm = self._name([o for o in overrides if not o.startswith("seed=")])
+            config.name = self.name_of(overrides)
+            config.arm = self.name_of([o for o in overrides if not o.startswith("seed=")])
             config.group = config.group or folder.resolve().name
         HydraConfig.instance().set_config(config)
         task = copy.deepcopy(config)
         with read_write(task), open_dict(task):
             del task["hydra"]
-        return Composed(config.name, resolve(inherit(task, overrides, conf)))
+        return Composed(config.name, resolve(inherit(task, whole, conf)))
 
-    def _name(self, overrides: Sequence[str]) -> str:
-        """What distinguishes the cell: the overrides that not all cells share, as a file name."""
+    def name_of(self, overrides: Sequence[str]) -> str:
+        """What distinguishes a cell: the overrides that not all cells share, as a file name."""
         shared = set(self.config.hydra.overrides.task)
         own = [override for override in overrides if override not in shared] or list(overrides)
         name = re.sub(r"[^\w.=,+-]+", "-", ",".join(own)).strip("-.") or "cell"
