@@ -39,8 +39,9 @@ def rewrite_arguments() -> list[str]:
         for name in ("--config-path", "-cp", "--config-name", "-cn"):
             flags = _without_option(flags, name)
         name = arguments.config_name or "config"
-        if name == "config" and _is_recorded(folder) and not (arguments.cfg or arguments.info):
-            overrides = [*overrides, f"again='{folder}'"]
+        file = folder / f"{name}.yaml"
+        if _is_recorded(file) and not (arguments.cfg or arguments.info):
+            overrides = [*overrides, f"again='{folder if name == 'config' else file}'"]
         else:
             # Hydra would look beside run.py, a user means the folder he stands in
             flags += ["--config-path", str(folder.resolve()), "--config-name", name]
@@ -79,8 +80,7 @@ def _with_sweep_folder(overrides: list[str]) -> list[str]:
     ]
 
 
-def _is_recorded(folder: Path) -> bool:
-    path = folder / "config.yaml"
+def _is_recorded(path: Path) -> bool:
     return path.is_file() and "\nlinks:" in path.read_text()
 
 

@@ -75,13 +75,13 @@ def references(config: DictConfig) -> dict[str, str]:
 
 
 def recorded(folder: Path) -> DictConfig:
-    """The config of a run as it was composed: links are links again.
+    """The config of a run, or one in a file, as it was composed: links are links again.
 
     Raises:
         UserError: there is no such folder, or no run in it.
     """
-    path = folder / "config.yaml"
-    if not folder.is_dir():
+    path = folder if folder.suffix == ".yaml" else folder / "config.yaml"
+    if not folder.exists():
         raise UserError(f"{folder}: there is no such folder; the folder of a run was expected")
     if not path.is_file():
         raise UserError(f"{folder} is not a run's folder: it has no config.yaml")

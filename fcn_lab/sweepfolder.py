@@ -88,9 +88,8 @@ class Cell:
             scores = json.loads(metrics.read_text())
             return Progress("done", "", scores.get("seconds", 0.0), self.epochs or 0, scores=scores)
         rows = self._history()
-        values = [float(row["val/mean_iou"]) for row in rows if row.get("val/mean_iou")]
         trained = float(rows[-1]["seconds"]) if rows else 0.0
-        best = max(values, default=None)
+        best = max(self.curve().values(), default=None)
         attempt = last(self.folder)
         if attempt is None:
             return Progress("waiting")
@@ -103,6 +102,11 @@ class Cell:
         elif status == "done":  # and yet there are no scores
             status, reason = "failed", "it ended without metrics.json"
         return Progress(status, reason, trained or attempt.seconds, len(rows), best)
+
+    def curve(self) -> dict[int, float]:
+        """The val mean IU after so many epochs, of those that were scored."""
+        rows = enumerate(self._history(), 1)
+        return {e: float(row["val/mean_iou"]) for e, row in rows if row.get("val/mean_iou")}
 
     def _history(self) -> list[dict[str, str]]:
         path = self.folder / "history.csv"

@@ -59,6 +59,7 @@ class Sweep:
         policy: what happens to those that fail.
         unpromising: asked now and then about every running cell; a cell for which it says yes is
             stopped and marked as pruned.
+        conclude: print the table of all cells at the end.
     """
 
     record: SweepFolder
@@ -66,6 +67,7 @@ class Sweep:
     engine: Engine
     policy: Policy = field(default_factory=Policy)
     unpromising: Callable[[Cell], bool] = field(default=lambda cell: False)
+    conclude: bool = True
     stopped_by: int | None = field(default=None, init=False)
 
     def run(self) -> dict[str, Progress]:
@@ -80,7 +82,7 @@ class Sweep:
         self._elsewhere: set[Job] = set()
         self._pruned: set[Job] = set()
         self._ending = False
-        with self._signals_are_noted(), Watch(self.record) as watch:
+        with self._signals_are_noted(), Watch(self.record, self.conclude) as watch:
             try:
                 running = self._submit(self._jobs)
                 while running or self._elsewhere:

@@ -22,10 +22,15 @@ COLOURS = {"done": "green", "running": "cyan", "failed": "red", "stopped": "yell
 
 
 class Watch:
-    """A context around a sweep's loop that shows it and keeps results.csv."""
+    """A context around a sweep's loop that shows it and keeps results.csv.
 
-    def __init__(self, record: SweepFolder) -> None:
-        self.record = record
+    Args:
+        record: the sweep.
+        conclude: print the table of all cells at the end.
+    """
+
+    def __init__(self, record: SweepFolder, conclude: bool = True) -> None:
+        self.record, self.conclude = record, conclude
         self.progress: dict[str, Progress] = {}
         self._console = Console()
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
@@ -45,7 +50,7 @@ class Watch:
     ) -> None:
         self.update()
         self._live.stop()
-        if error is None:
+        if error is None and self.conclude:
             self._console.print(table(self.record, self.progress))
             for line in troubles(self.record, self.progress):
                 self._console.print(line)

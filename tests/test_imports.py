@@ -37,7 +37,8 @@ LAYERS = (
     ("tasks",),
     ("checks", "config", "inheritance", "mistakes", "supervisor", "torchrun"),
     ("worker", "api", "preflight", "snapshot", "watching", "engines", "arguments"),
-    ("freezing", "sweeps"),
+    ("freezing", "sweeps", "searchspace"),
+    ("search",),
     ("launchers",),
     ("cli",),
     ("__main__",),
@@ -51,6 +52,7 @@ ONLY_IN = {
     "omegaconf": {part for part, place in PLACE.items() if place >= ENTRY},
     "wandb": {"loggers"},
     "albumentations": {"data.augment"},
+    "optuna": {"search", "searchspace"},
 }
 
 

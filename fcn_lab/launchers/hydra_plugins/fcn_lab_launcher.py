@@ -6,7 +6,7 @@ every start: it stays light.
 
 import copy
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fcn_lab.freezing import Composed
     from fcn_lab.sweepfolder import Cell, SweepFolder
 
+_OF_A_SEARCH = ("hydra/sweeper=", "hydra.sweeper.")
 LONGEST_NAME = 120  # a file name holds 255 bytes, and suffixes will come
 
 
@@ -45,11 +46,18 @@ class CellLauncher(Launcher):
     Args:
         engine: dotted name of the engine's class.
         options: its arguments.
+
+    Attributes:
+        unpromising: asked about every running cell; one for which it says yes is pruned.
+        of_every_cell: overrides that a sweeper adds, and that are no part of a cell's name.
+        planned: cells in all, where they come in batches; the whole is not told at each one's end.
     """
 
     def __init__(self, engine: str, **options: Any) -> None:
         self.engine, self.options = engine, options
         self.unpromising: Callable[[Cell], bool] = lambda cell: False
+        self.of_every_cell: Sequence[str] = ()
+        self.planned: int | None = None
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -87,7 +95,8 @@ class CellLauncher(Launcher):
         policy: Policy = build({"_target_": "fcn_lab.sweeps.Policy", **settings}, "sweep", {})
         record = self._record()
         cells = freeze_sweep(record.path, composed, record, engine.here, accept_changes)
-        progress = Sweep(record, cells, engine, policy, self.unpromising).run()
+        whole = self.planned is None
+        progress = Sweep(record, cells, engine, policy, self.unpromising, whole).run()
         results = []
         for cell, overrides in zip(cells, job_overrides, strict=True):
             result = CellReturn(overrides=overrides, status=JobStatus.COMPLETED)
@@ -103,7 +112,9 @@ class CellLauncher(Launcher):
 
         hydra = self.config.hydra
         engine = hydra.runtime.choices["hydra/launcher"]
-        return SweepFolder(Path(hydra.sweep.dir), asked=list(hydra.overrides.task), engine=engine)
+        search = [o for o in hydra.overrides.hydra if o.startswith(_OF_A_SEARCH)]
+        asked = [*search, *hydra.overrides.task]
+        return SweepFolder(Path(hydra.sweep.dir), asked=asked, engine=engine)
 
     def _compose(self, overrides: list[str], number: int) -> "Composed":
         from fcn_lab.config import resolve
@@ -113,31 +124,31 @@ class CellLauncher(Launcher):
         conf = [
             Path(s.path) for s in self.config.hydra.runtime.config_sources if s.schema == "file"
         ]
-        config = self.loader.load_sweep_config(self.config, with_recorded_words(overrides, conf))
+        whole = [*overrides, *self.of_every_cell]
+        config = self.loader.load_sweep_config(self.config, with_recorded_words(whole, conf))
         folder = Path(self.config.hydra.sweep.dir)
-        own = self._own(overrides)
         with open_dict(config):
             config.hydra.job.id = str(number)
             config.hydra.job.num = number
             HydraConfig.instance().set_config(config)  # which config.name refers to
-            config.arm = _as_name(o for o in own if not o.startswith("seed=")) or config.name
-            config.name = _as_name(own) or config.name
+            unseeded = [o for o in overrides if not o.startswith("seed=")]
+            config.arm = self.name_of(unseeded) or config.name
+            config.name = self.name_of(overrides) or config.name
             config.group = config.group or folder.resolve().name
         task = copy.deepcopy(config)
         with read_write(task), open_dict(task):
             del task["hydra"]
-        return Composed(config.name, resolve(inherit(task, overrides, conf)))
+        return Composed(config.name, resolve(inherit(task, whole, conf)))
 
-    def _own(self, overrides: Sequence[str]) -> list[str]:
-        """What distinguishes the cell: the overrides that not all cells share."""
+    def name_of(self, overrides: Sequence[str]) -> str:
+        """What distinguishes a cell, as a file name: the overrides that not all cells share.
+
+        It has at most LONGEST_NAME characters and a hash, and none where all is shared.
+        """
         task = OverridesParser.create().parse_overrides(list(self.config.hydra.overrides.task))
         shared = {o.get_key_element() for o in task if not o.is_sweep_override()}
-        return [o for o in overrides if o.partition("=")[0] not in shared]
-
-
-def _as_name(overrides: Iterable[str]) -> str:
-    """A file name of at most LONGEST_NAME characters and a hash; empty where there are none."""
-    name = re.sub(r"[^\w.=,+-]+", "-", ",".join(overrides)).strip("-.")
-    if len(name) <= LONGEST_NAME:
-        return name
-    return f"{name[:LONGEST_NAME]}-{sha256(name.encode()).hexdigest()[:8]}"
+        own = [o for o in overrides if o.partition("=")[0] not in shared]
+        name = re.sub(r"[^\w.=,+-]+", "-", ",".join(own)).strip("-.")
+        if len(name) <= LONGEST_NAME:
+            return name
+        return f"{name[:LONGEST_NAME]}-{sha256(name.encode()).hexdigest()[:8]}"

@@ -1,0 +1,93 @@
+"""What a search may choose from, read from Hydra's own words for a sweep's axes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import Trial
+
+from fcn_lab.errors import UserError
+
+DIGITS = 4  # that a drawn number has
+
+
+@dataclass(frozen=True)
+class Space:
+    """What is searched and what is not.
+
+    Args:
+        axes: the distribution of every key that is searched.
+        fixed: the overrides that all trials share.
+        text: the axes as they were typed.
+    """
+
+    axes: Mapping[str, BaseDistribution]
+    fixed: Sequence[str]
+    text: Mapping[str, str]
+
+    @classmethod
+    def of(cls, overrides: Sequence[Override]) -> "Space":
+        """Read from overrides, of which the last one of a key counts.
+
+        Raises:
+            UserError: none is an axis, or one has no values.
+        """
+        last = {override.get_key_element(): override for override in overrides}
+        axes = {key: o for key, o in last.items() if o.is_sweep_override()}
+        if not axes:
+            raise UserError(
+                "hydra/sweeper=optuna has nothing to search: type an axis, "
+                "say 'optim.lr=tag(log,interval(1e-4,1e-2))' or loss=ce,ce_dice"
+            )
+        return cls(
+            {key: distribution(override) for key, override in axes.items()},
+            [str(o.input_line) for key, o in last.items() if key not in axes],
+            {key: str(override.input_line) for key, override in axes.items()},
+        )
+
+    def overrides(self, trial: Trial) -> list[str]:
+        """A trial's values, drawn where it has none yet, as a command line."""
+        drawn = [f"{key}={suggest(trial, key, axis)}" for key, axis in self.axes.items()]
+        return [*self.fixed, *drawn]
+
+
+def distribution(override: Override) -> BaseDistribution:
+    """Of an axis: interval and range are ordered, everything else is a choice of words.
+
+    Raises:
+        UserError: it has no values.
+    """
+    sweep: Any = override.value()
+    log = "log" in getattr(sweep, "tags", ())
+    try:
+        if isinstance(sweep, IntervalSweep):
+            if isinstance(sweep.start, int) and isinstance(sweep.end, int):
+                return IntDistribution(sweep.start, sweep.end, log=log)
+            return FloatDistribution(float(sweep.start or 0), float(sweep.end or 0), log=log)
+        if isinstance(sweep, RangeSweep):
+            values, step = sorted(sweep.range()), abs(sweep.step)
+            if values and all(isinstance(value, int) for value in values):
+                return IntDistribution(int(values[0]), int(values[-1]), log, int(step))
+            return FloatDistribution(values[0], values[-1], log, step)
+        return CategoricalDistribution(list(override.sweep_string_iterator()))
+    except (ValueError, IndexError) as error:
+        raise UserError(f"{override.input_line}: no axis of a search ({error})") from error
+
+
+def suggest(trial: Trial, key: str, axis: BaseDistribution) -> str:
+    """The trial's value of `key` as Hydra reads it."""
+    if isinstance(axis, FloatDistribution):
+        value = trial.suggest_float(key, axis.low, axis.high, log=axis.log, step=axis.step)
+        rounded = float(f"{value:.{DIGITS}g}")  # it becomes part of a cell's name
+        return repr(min(max(rounded, axis.low), axis.high))
+    if isinstance(axis, IntDistribution):
+        return str(trial.suggest_int(key, axis.low, axis.high, log=axis.log, step=axis.step))
+    assert isinstance(axis, CategoricalDistribution)
+    return str(trial.suggest_categorical(key, axis.choices))
