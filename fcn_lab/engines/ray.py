@@ -38,6 +38,29 @@ QUIET = {
 OBJECTS = 80 * 2**20  # bytes of shared memory, about Ray's least: what travels is an exit status
 
 
+def run(job: Job, environment: Mapping[str, str]) -> int:
+    """The Ray task: supervises the job's worker, which sees the leased devices only."""
+    import ray
+
+    os.environ.update(environment)  # the process serves this runner alone
+    gpus = ray.get_runtime_context().get_accelerator_ids()["GPU"]
+    supervisor = Supervisor(job, {"CUDA_VISIBLE_DEVICES": ",".join(gpus)})
+    with _signals_stop(supervisor):
+        return supervisor.run()
+
+
+@contextmanager
+def _signals_stop(supervisor: Supervisor) -> Iterator[None]:
+    """ray.cancel is a SIGINT, and Ray's own end a SIGTERM: either leaves the worker its grace."""
+    stop = lambda signum, frame: supervisor.stop(signal.SIGTERM)  # noqa: E731
+    before = {number: signal.signal(number, stop) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class Ray:
     """An engine of Ray tasks.
 
@@ -51,6 +74,8 @@ class Ray:
     Raises:
         UserError: Ray is not installed, the cluster does not answer, an option is out of range.
     """
+
+    task = staticmethod(run)
 
     def __init__(
         self,
@@ -75,7 +100,7 @@ class Ray:
 
         self._ray = ray
         self._nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-        self._run = ray.remote(max_retries=0, scheduling_strategy="SPREAD")(run)
+        self._run = ray.remote(max_retries=0, scheduling_strategy="SPREAD")(self.task)
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """Queues them with Ray, which starts each where its lease is free.
@@ -147,29 +172,6 @@ class Ray:
         elif self._ray.wait(tasks, timeout=patience)[0]:
             return self._ray.wait(tasks, num_returns=len(tasks), timeout=0)[0]
         return []
-
-
-def run(job: Job, environment: Mapping[str, str]) -> int:
-    """The Ray task: supervises the job's worker, which sees the leased devices only."""
-    import ray
-
-    os.environ.update(environment)  # the process serves this runner alone
-    gpus = ray.get_runtime_context().get_accelerator_ids()["GPU"]
-    supervisor = Supervisor(job, {"CUDA_VISIBLE_DEVICES": ",".join(gpus)})
-    with _signals_stop(supervisor):
-        return supervisor.run()
-
-
-@contextmanager
-def _signals_stop(supervisor: Supervisor) -> Iterator[None]:
-    """ray.cancel is a SIGINT, and Ray's own end a SIGTERM: either leaves the worker its grace."""
-    stop = lambda signum, frame: supervisor.stop(signal.SIGTERM)  # noqa: E731
-    before = {number: signal.signal(number, stop) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _connect(address: str | None) -> None:
