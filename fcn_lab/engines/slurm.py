@@ -32,7 +32,11 @@ OVER = {
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY"),
     *("PREEMPTED", "TIMEOUT", "UNKNOWN TO SLURM"),
 }
-NEVER_STARTS = "launch failed requeued held"  # squeue's reason for a job that waits for nothing
+# of squeue's reasons for waiting those that no waiting changes
+NEVER_STARTS = {
+    *("BadConstraints", "PartitionConfig", "PartitionNodeLimit", "PartitionTimeLimit"),
+    "launch failed requeued held",
+}
 
 
 @dataclass
@@ -113,9 +117,11 @@ class Slurm:
         setup: Sequence[str] = (),
         extra: Mapping[str, Any] | None = None,
     ) -> None:
-        for name, value in (("minutes", minutes), ("at_once", at_once), ("cpus", cpus)):
-            if value is not None and value < 1:
-                raise UserError(f"hydra.launcher.{name}={value}: expected 1 or more, or null")
+        given = {"minutes": minutes, "at_once": at_once, "gpus": gpus, "cpus": cpus}
+        for name, value in given.items():
+            least = 0 if name == "gpus" else 1
+            if value is not None and value < least:
+                raise UserError(f"hydra.launcher.{name}={value}: expected {least} or more, or null")
         if find_spec("submitit") is None:
             raise UserError("hydra/launcher=slurm needs submitit: pip install 'fcn-lab[slurm]'")
         if shutil.which("sbatch") is None:
@@ -130,17 +136,19 @@ class Slurm:
         self._looked = 0.0
 
     def request(self, job: Job) -> dict[str, Any]:
-        """What the job asks Slurm for, in submitit's words."""
+        """What the job asks Slurm for, in submitit's words; None leaves it to the cluster."""
         warning = min(WARNING_SECONDS, 20 * self.minutes) if self.minutes else WARNING_SECONDS
+        code = shlex.quote(str(job.code))
         gpus = (0 if job.on_cpu else job.devices) if self.gpus is None else self.gpus
-        asked = {
+        return {
             "job_name": job.folder.parent.name,
             "partition": self.partition,
             "time": self.minutes,
             "gpus_per_node": gpus or None,
             "cpus_per_task": self.cpus or job.devices,
             "mem": None if self.gigabytes is None else f"{round(self.gigabytes * 1024)}M",
-            "setup": [*self.setup, f"export PYTHONPATH={shlex.quote(str(job.code))}:$PYTHONPATH"],
+            "setup": [*self.setup, f"export PYTHONPATH={code}${{PYTHONPATH:+:$PYTHONPATH}}"],
+            "wckey": None,
             "use_srun": False,
             "stderr_to_stdout": True,
             "additional_parameters": {
@@ -150,7 +158,6 @@ class Slurm:
                 **self.extra,
             },
         }
-        return {name: value for name, value in asked.items() if value is not None}
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """Hands them to sbatch.
@@ -180,7 +187,7 @@ class Slurm:
         except FailedJobError as error:
             words = str(error).strip().splitlines() or ["sbatch failed"]
             raise UserError(
-                f"{words[-1]}\nsinfo shows what there is; hydra.launcher.partition=, .minutes=, "
+                f"{words[0]}\nsinfo shows what there is; hydra.launcher.partition=, .minutes=, "
                 ".gpus=, .cpus=, .gigabytes= and .extra= change what is asked for"
             ) from error
         for job, task in zip(jobs, tasks, strict=True):
@@ -212,12 +219,12 @@ class Slurm:
         states = dict(line.split("|", 1) for line in answer.stdout.split("\n") if line)
         for number, cell in self._submitted.items():
             state, _, reason = states.get(number, "UNKNOWN TO SLURM").partition("|")
-            if reason == NEVER_STARTS:
+            if stuck := state == "PENDING" and reason in NEVER_STARTS:
                 self._cancel([number])
-                state = reason
-            over = state in OVER or reason == NEVER_STARTS
-            cell.gone = (cell.gone or time.monotonic()) if over else None
-            cell.state = state
+            if not stuck and state not in OVER:
+                cell.gone = None
+            elif cell.gone is None:
+                cell.gone, cell.state = time.monotonic(), reason if stuck else state
         self._stop_unwanted()
 
     def stop(self, jobs: Sequence[Job] | None = None) -> None:
