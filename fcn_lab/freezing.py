@@ -100,7 +100,7 @@ def _require_equal(cells: Sequence[Cell], resolved: Mapping[str, DictConfig]) ->
 
 def _flat(config: Any) -> dict[str, Any]:
     """Every value by its dotted key; copies only where the user sets the original."""
-    node = OmegaConf.to_container(config)
+    node: Any = OmegaConf.to_container(config)
     links = node.pop("links")
     return {key: value for key, value in _leaves(node, "") if not _is_copy(key, links)}
 

@@ -103,7 +103,7 @@ class RunFolder:
         matrices: NDArray[np.int64],
         classes: Sequence[str],
         drives: Sequence[str] = (),
-        **rows: NDArray[Any],
+        **rows: Any,  # noqa: ANN401  (numpy's own type for them)
     ) -> None:
         """One matrix an image, (M,K,K) with rows truth, beside the M image names.
 

@@ -53,7 +53,9 @@ class CaffeVGG16(VGG16Encoder):
         assert isinstance(first, nn.Conv2d)
         first.padding = (padding, padding)
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
-        self.fc6[0].padding = (0, 0)
+        fc6 = self.fc6[0]
+        assert isinstance(fc6, nn.Conv2d)
+        fc6.padding = (0, 0)
 
 
 def vgg16_without_classifier(width: int) -> VGG:
