@@ -48,7 +48,8 @@ def resolve(config: DictConfig) -> DictConfig:
             raise UserError(f"task={config.choices.task} needs {key}={value}")
     resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
-    resolved.pop("sweep", None)  # a cell is the same in whatever sweep it runs
+    for key in ("sweep", "study"):  # a cell is the same in whatever sweep it runs
+        resolved.pop(key, None)
     choices = {group: word for group, word in resolved["choices"].items() if "/" not in group}
     return OmegaConf.create({**resolved, "choices": choices, "links": links})
 

@@ -75,7 +75,7 @@ class Train:
         with StopRequest() as request:
             try:
                 with self._loggers(where) as loggers:
-                    module = self._module()
+                    module = self.module()
                     self._fit(module, where, clock, request, loggers)
                     scored = self._score(module, where, clock, request, loggers)
             except Stopped:
@@ -115,7 +115,8 @@ class Train:
         folder.write_env(self.training.device_name)
         say(self.data.source.describe())
 
-    def _module(self) -> SegmentationModule:
+    def module(self) -> SegmentationModule:
+        """What Lightning trains: the network, and a loss that has seen the training labels."""
         counts, shown = pixel_counts(self.data.source.frames("train"), self.data.num_classes)
         self.loss.calibrate(torch.from_numpy(counts), torch.from_numpy(shown))
         return SegmentationModule(
