@@ -70,6 +70,9 @@ def _start(config: DictConfig) -> None:
     try:
         if config.choices.task == ONLY_LOOKS:
             return _look(config)
+        if config.study is not None and config.again is None and config.run is None:
+            word = f"experiment={config.choices.experiment}"
+            raise UserError(f"{word} is a study, and a study is a sweep: python run.py -m {word}")
         conf = [
             Path(source.path)
             for source in settings.runtime.config_sources

@@ -53,7 +53,8 @@ def resolve(config: DictConfig) -> DictConfig:
         )
     resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
-    resolved.pop("sweep", None)  # a cell is the same in whatever sweep it runs
+    for key in ("sweep", "study"):  # a cell is the same in whatever sweep it runs
+        resolved.pop(key, None)
     choices = {group: word for group, word in resolved["choices"].items() if "/" not in group}
     return OmegaConf.create({**resolved, "choices": choices, "links": links})
 

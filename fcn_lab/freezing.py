@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from fcn_lab import snapshot
 from fcn_lab.config import freeze
 from fcn_lab.errors import UserError
+from fcn_lab.studies import estimates
 from fcn_lab.supervisor import worker_environment
 from fcn_lab.sweepfolder import Cell, SweepFolder
 
@@ -56,7 +57,8 @@ def freeze_sweep(
         for cell in fresh:
             freeze(resolved[cell.name], cell.folder)
         record.code = snapshot.take(path) if left or before is None else before.code
-        _preflight(left, path / "code" / record.code, here)
+        estimate = estimates(path) if record.study and before is None and here else None
+        _preflight(left, path / "code" / record.code, here, estimate)
     except BaseException:
         for cell in written:
             shutil.rmtree(cell.folder, ignore_errors=True)
@@ -118,10 +120,11 @@ def _is_copy(key: str, links: Mapping[str, str]) -> bool:
     return any(".".join(parts[:length]) in links for length in range(1, len(parts) + 1))
 
 
-def _preflight(cells: Sequence[Cell], code: Path, here: bool) -> None:
+def _preflight(cells: Sequence[Cell], code: Path, here: bool, estimate: Path | None) -> None:
     if not cells:
         return
     flags = [] if here else ["--elsewhere"]
+    flags += [f"--estimate={estimate}"] if estimate is not None else []
     done = subprocess.run(
         [sys.executable, "-m", "fcn_lab.preflight", *flags, *(str(cell.folder) for cell in cells)],
         env=worker_environment(code),

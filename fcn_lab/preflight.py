@@ -1,13 +1,16 @@
-"""``python -m fcn_lab.preflight [--elsewhere] FOLDER ...``: builds each cell, runs none.
+"""``python -m fcn_lab.preflight [--elsewhere] [--estimate=FILE] FOLDER ...``: builds, runs nothing.
 
 Cells that differ only in what building does not depend on (seed, names) are built once. The first
 mistake of each kind is printed with the cell it is in; the exit status is then 2. With
-``--elsewhere`` the devices of this machine are not asked about: the cells run on others.
+``--elsewhere`` the devices of this machine are not asked about: the cells run on others. With
+``--estimate`` a few steps are timed, and what each cell will take is written to the file.
 """
 
 import json
 import sys
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,34 +18,59 @@ from omegaconf import OmegaConf
 
 from fcn_lab.checks import build, check
 from fcn_lab.errors import UserError
+from fcn_lab.estimate import estimate, since_start
 
 _OF_ONE_CELL = ("seed", "name", "group", "arm", "links")
+_ESTIMATE = "--estimate="
+
+
+@dataclass
+class Kind:
+    """Cells that are built alike."""
+
+    config: dict[str, Any]
+    cells: list[str] = field(default_factory=list)
+
+    def build(self) -> Any:  # noqa: ANN401 - whatever the target makes
+        """Their task."""
+        return build(self.config["task"], "task", self.config.get("links", {}))
 
 
 def main(arguments: list[str]) -> int:
     """Builds the task of each folder's config and lets it look at its data."""
     elsewhere = "--elsewhere" in arguments
-    built: set[str] = set()
+    files = [a.removeprefix(_ESTIMATE) for a in arguments if a.startswith(_ESTIMATE)]
     mistakes: dict[str, str] = {}
-    for folder in (Path(argument) for argument in arguments if argument != "--elsewhere"):
+    tasks: list[tuple[Kind, Any]] = []
+    for kind in _kinds(Path(a) for a in arguments if not a.startswith("--")):
+        try:
+            check(kind.config["task"], "task", kind.config.get("links", {}))
+            with _no_memory():
+                task = kind.build()
+            if hasattr(task, "preflight"):
+                task.preflight(elsewhere)
+            tasks.append((kind, task))
+        except UserError as error:
+            mistakes.setdefault(str(error), kind.cells[0])
+    for mistake, name in mistakes.items():
+        print(f"{name}: {mistake}", file=sys.stderr)
+    for file in files if not mistakes else ():
+        start = since_start()
+        seconds = estimate([(task, kind.build) for kind, task in tasks], start)
+        known = {n: s for (kind, _), s in zip(tasks, seconds, strict=True) for n in kind.cells}
+        Path(file).write_text(json.dumps(known))
+    return 2 if mistakes else 0
+
+
+def _kinds(folders: Iterable[Path]) -> Iterable[Kind]:
+    kinds: dict[str, Kind] = {}
+    for folder in folders:
         config: Any = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
         seed = config["seed"]
         kept = {key: value for key, value in config.items() if key not in _OF_ONE_CELL}
-        kind = json.dumps(kept, sort_keys=True).replace(f'"seed": {seed}', '"seed": 0')
-        if kind in built:
-            continue
-        built.add(kind)
-        try:
-            check(config["task"], "task", config.get("links", {}))
-            with _no_memory():
-                task = build(config["task"], "task", config.get("links", {}))
-            if hasattr(task, "preflight"):
-                task.preflight(elsewhere)
-        except UserError as error:
-            mistakes.setdefault(str(error), folder.name)
-    for mistake, name in mistakes.items():
-        print(f"{name}: {mistake}", file=sys.stderr)
-    return 2 if mistakes else 0
+        key = json.dumps(kept, sort_keys=True).replace(f'"seed": {seed}', '"seed": 0')
+        kinds.setdefault(key, Kind(config)).cells.append(folder.name)
+    return kinds.values()
 
 
 def _no_memory() -> AbstractContextManager[object]:

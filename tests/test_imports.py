@@ -36,6 +36,7 @@ LAYERS = (
     ("module", "datamodule", "callbacks", "loggers", "trainer"),
     ("tasks",),
     ("checks", "config", "inheritance", "mistakes", "supervisor", "torchrun"),
+    ("studies", "estimate"),
     ("worker", "api", "preflight", "snapshot", "watching", "engines", "arguments"),
     ("freezing", "sweeps", "searchspace"),
     ("search",),

@@ -76,7 +76,7 @@ class Train:
         with StopRequest() as request:
             try:
                 with self._loggers(where) as loggers:
-                    module = self._module()
+                    module = self.module()
                     self._fit(module, where, clock, request, loggers)
                     scored = self._score(module, where, clock, request, loggers)
             except Stopped:
@@ -117,7 +117,8 @@ class Train:
         for line in (self.data.source.describe(), *self.training.doubts(self.net)):
             say(line)
 
-    def _module(self) -> SegmentationModule:
+    def module(self) -> SegmentationModule:
+        """What Lightning trains: the network, and a loss that has seen the training labels."""
         counts, shown = pixel_counts(self.data.source.frames("train"), self.data.num_classes)
         self.loss.calibrate(torch.from_numpy(counts), torch.from_numpy(shown))
         return SegmentationModule(

@@ -76,6 +76,7 @@ class CellLauncher(Launcher):
         from fcn_lab.checks import build
         from fcn_lab.errors import SweepFailed
         from fcn_lab.freezing import freeze_sweep
+        from fcn_lab.studies import closing, opening
         from fcn_lab.sweeps import Policy, Sweep
 
         setup_globals()
@@ -96,7 +97,11 @@ class CellLauncher(Launcher):
         record = self._record()
         cells = freeze_sweep(record.path, composed, record, engine.here, accept_changes)
         whole = self.planned is None
+        for line in opening(record, cells, self.planned) if initial_job_idx == 0 else ():
+            print(line, flush=True)
         progress = Sweep(record, cells, engine, policy, self.unpromising, whole).run()
+        for line in closing(record) if whole else ():
+            print(line, flush=True)
         results = []
         for cell, overrides in zip(cells, job_overrides, strict=True):
             result = CellReturn(overrides=overrides, status=JobStatus.COMPLETED)
@@ -114,7 +119,8 @@ class CellLauncher(Launcher):
         engine = hydra.runtime.choices["hydra/launcher"]
         search = [o for o in hydra.overrides.hydra if o.startswith(_OF_A_SEARCH)]
         asked = [*search, *hydra.overrides.task]
-        return SweepFolder(Path(hydra.sweep.dir), asked=asked, engine=engine)
+        study: Any = OmegaConf.to_container(OmegaConf.create({"": self.config.study}))
+        return SweepFolder(Path(hydra.sweep.dir), asked=asked, engine=engine, study=study[""] or {})
 
     def _compose(self, overrides: list[str], number: int) -> "Composed":
         from fcn_lab.config import resolve

@@ -44,12 +44,13 @@ class OptunaSweeper(Sweeper):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         self.config, self.loader = config, hydra_context.config_loader
-        self.cells: Any = Plugins.instance().instantiate_launcher(
+        launcher: Any = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
         # what was never looked at cannot have been selected on
-        self.cells.of_every_cell = ["data.split=val"]
-        self.cells.planned = self.n_trials
+        launcher.of_every_cell = ["data.split=val"]
+        launcher.planned = self.n_trials
+        self.cells = launcher
 
     def sweep(self, arguments: list[str]) -> None:
         """Runs the search and says what it found.
