@@ -1,13 +1,10 @@
 """Loggers: what an offline W&B run holds, where it lies, and how online or offline is decided."""
 
 import importlib.util
-import json
 import os
 import socket
-import struct
 import threading
 import time
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,6 @@ from typing import Any
 import pytest
 import wandb
 import yaml
-from wandb.proto import wandb_internal_pb2
 
 from fcn_lab.errors import UserError
 from fcn_lab.loggers import online
@@ -23,60 +19,12 @@ from fcn_lab.loggers.local import Csv, TensorBoard
 from fcn_lab.loggers.online import Wandb
 from fcn_lab.runfolder import RunFolder
 from fcn_lab.signals import Stopped
+from offline import offline_runs
 from test_resume import SignalAt
 from tiny import WORDS, make_train
 
 CONF = Path(__file__).parents[1] / "conf" / "logger"
-BLOCK, HEAD = 32768, 7
-MESSAGES: Any = wandb_internal_pb2  # typed without its messages
 CONFIG = {"seed": 1, "optim": {"lr": 0.1}, "words": WORDS}
-
-
-def records(path: Path) -> Iterator[Any]:
-    """The records of a W&B transaction log: LevelDB's framing around protobuf messages."""
-    raw, place, message = path.read_bytes(), HEAD, b""
-    assert raw.startswith(b":W&B")
-    while place + HEAD <= len(raw):
-        if BLOCK - place % BLOCK < HEAD:
-            place += BLOCK - place % BLOCK
-        checksum, length, kind = struct.unpack_from("<IHB", raw, place)
-        if not kind:
-            return
-        chunk = raw[place + HEAD : place + HEAD + length]
-        if len(chunk) < length:
-            return  # still being written
-        assert zlib.crc32(chunk, zlib.crc32(bytes([kind]))) == checksum
-        place, message = place + HEAD + length, message + chunk
-        if kind in (1, 4):  # whole, or the last part
-            record = MESSAGES.Record()
-            record.ParseFromString(message)
-            message = b""
-            yield record
-
-
-def log(folder: Path) -> list[Any]:
-    return list(records(next(folder.glob("run-*.wandb"))))
-
-
-class Read:
-    """An offline W&B run, read back."""
-
-    def __init__(self, folder: Path) -> None:
-        found = log(folder)
-        self.run = next(r.run for r in found if r.WhichOneof("record_type") == "run")
-        self.status = [r.exit.exit_code for r in found if r.WhichOneof("record_type") == "exit"]
-        self.config = {c.key: json.loads(c.value_json) for c in self.run.config.update}
-        rows = [r.history.item for r in found if r.WhichOneof("record_type") == "history"]
-        self.rows = [{self.name(i): json.loads(i.value_json) for i in row} for row in rows]
-        self.keys = {key for row in self.rows for key in row}
-        updates = [
-            i for r in found if r.WhichOneof("record_type") == "summary" for i in r.summary.update
-        ]
-        self.summary = {self.name(i): json.loads(i.value_json) for i in updates}
-
-    @staticmethod
-    def name(item: Any) -> str:  # noqa: ANN401  (a protobuf message)
-        return item.key or "/".join(item.nested_key)
 
 
 @pytest.fixture(autouse=True)
@@ -98,16 +46,6 @@ def folder(tmp_path: Path) -> Path:
     path.mkdir()
     (path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     return path
-
-
-def offline_runs(folder: Path) -> list[Read]:
-    """Those of a folder, once W&B's own process has written their ends."""
-    paths = sorted((folder / "wandb").glob("offline-run-*"))
-    for _ in range(50):
-        if all(any(r.WhichOneof("record_type") == "exit" for r in log(path)) for path in paths):
-            break
-        time.sleep(0.1)
-    return [Read(path) for path in paths]
 
 
 def test_an_offline_run_holds_what_was_promised(folder: Path, nobodys_home: Path) -> None:
