@@ -33,7 +33,7 @@ LAYERS = (
     ("tasks",),
     ("checks", "config", "inheritance", "mistakes", "supervisor", "sweepfolder", "torchrun"),
     ("worker", "api", "preflight", "snapshot", "watching", "engines", "arguments"),
-    ("freezing", "sweeps"),
+    ("composing", "freezing", "sweeps"),
     ("launchers",),
     ("cli",),
     ("__main__",),
