@@ -8,7 +8,7 @@ PYTHON ?=
 UV := $(BIN)/uv
 STAMP := .venv/.set-up$(if $(TORCH),-$(TORCH))
 
-.PHONY: help setup demo test test-all lint format typecheck bench lock clean
+.PHONY: help setup demo test test-all lint format typecheck bench bench-sweep bench-plan lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,12 @@ typecheck: setup ## mypy --strict
 
 bench: setup ## parameters, operations and speed of the default network
 	$(BIN)/python run.py task=profile data=synthetic
+
+bench-sweep: setup ## what engines and the start of a cell cost (about 5 min)
+	$(BIN)/python experiments/bench_sweep.py
+
+bench-plan: setup ## what 2,000 cells cost the runner; writes experiments/planning/README.md
+	$(BIN)/python experiments/bench_plan.py
 
 lock: setup ## pin the newest dependencies that pyproject.toml admits
 	$(UV) pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes --all-extras pyproject.toml --output-file requirements.lock

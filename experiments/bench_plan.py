@@ -13,12 +13,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from math import log
 from pathlib import Path
 from typing import Any
 
 import psutil
+from bench_sweep import SHARE_OF_BASIC, START_TO_IMPORT
+from publish import replace, row
 
-from fcn_lab.attempts import begin
+from fcn_lab.attempts import HEARTBEAT, begin
 from fcn_lab.engines.ray import Ray
 from fcn_lab.supervisor import Job
 from fcn_lab.sweepfolder import replace_text
@@ -26,6 +29,9 @@ from fcn_lab.sweepfolder import replace_text
 ROOT = Path(__file__).parent.parent
 PLANNING = Path(__file__).parent / "planning"
 SECONDS, BYTES = 300, 2**30  # what 2,000 cells may cost the runner on two cores
+NUMBERS = ("simulated", "measured")
+REAL = "camvid_cpu"  # the study whose cell is planned with
+CELLS, SLOTS = (45, 450, 4500), (1, 8, 64)
 LAUNCHER = """
 _target_: hydra_plugins.fcn_lab_launcher.CellLauncher
 engine: bench_plan.NoOps
@@ -54,7 +60,7 @@ def simulate(cells: int, folder: Path) -> dict[str, Any]:
     word.write_text(LAUNCHER)
     words = ["data=synthetic", "encoder=tiny", "logger=csv", f"seed=range(0,{cells})"]
     line = [sys.executable, str(ROOT / "run.py"), f"--config-dir={folder / 'conf'}", "-m", *words]
-    began, peak = time.time(), 0
+    began, peak, load = time.time(), 0, 0.0
     with (folder / "out.txt").open("w") as out:
         runner = subprocess.Popen(
             [*line, "hydra/launcher=no_op", f"sweep.dir={folder / 'all'}"],
@@ -65,6 +71,7 @@ def simulate(cells: int, folder: Path) -> dict[str, Any]:
         watched = psutil.Process(runner.pid)
         while runner.poll() is None:
             peak = max(peak, watched.memory_info().rss)
+            used, load = watched.cpu_times(), max(load, os.getloadavg()[0])
             time.sleep(0.2)
     if runner.returncode != 0:
         sys.exit((folder / "out.txt").read_text())
@@ -79,18 +86,97 @@ def simulate(cells: int, folder: Path) -> dict[str, Any]:
         "first_quarter": done[quarter - 1] - done[0],
         "last_quarter": done[-1] - done[-quarter],
         "peak_bytes": peak,
-        "files": sum(1 for path in (folder / "all").rglob("*") if path.is_file()),
+        "processor": used.user + used.system,
+        "load": load,
     }
 
 
 def main() -> None:
     """Simulates, and writes the page."""
     parser = argparse.ArgumentParser(description="the runner's own cost of many cells")
-    parser.add_argument("--cells", type=int, default=2000)
+    parser.add_argument("--cells", type=int, default=2000, help="0 only writes the page again")
     cells = parser.parse_args().cells
-    with tempfile.TemporaryDirectory() as folder:
-        found = simulate(cells, Path(folder))
-    print(found)
+    simulated = PLANNING / "simulated.json"
+    if cells:
+        with tempfile.TemporaryDirectory() as folder:
+            simulated.write_text(json.dumps(simulate(cells, Path(folder)), indent=1) + "\n")
+    page = PLANNING / "README.md"
+    numbers = {name: json.loads((PLANNING / f"{name}.json").read_text()) for name in NUMBERS}
+    figures = {
+        "simulated": simulation(**numbers),
+        "measured": engines(**numbers),
+        **plan(**numbers),
+    }
+    for name, text in figures.items():
+        replace(page, name, text)
+        print(text, end="\n\n")
+
+
+Found = Mapping[str, Any]
+
+
+def simulation(simulated: Found, measured: Found) -> str:
+    """The runner's own cost against its limits."""
+    s = simulated
+    return "\n".join(
+        [
+            row(f"{s['cells']} cells that do nothing", "measured", "limit"),
+            row("---", "---:", "---:"),
+            row("the whole command", f"{s['seconds']:.0f} s", f"{SECONDS} s"),
+            row("processor time of the runner", f"{s['processor']:.0f} s", ""),
+            row("of the whole: until all cells are frozen", f"{s['frozen_after']:.0f} s", ""),
+            row("first quarter of the cells", f"{s['first_quarter']:.1f} s", ""),
+            row("last quarter", f"{s['last_quarter']:.1f} s", ""),
+            row("memory of the runner", size(s["peak_bytes"]), size(BYTES)),
+            row("other processes waiting for the two cores", f"{s['load']:.0f}", ""),
+        ]
+    )
+
+
+def engines(simulated: Found, measured: Found) -> str:
+    """The short cells under each engine, and the start of a cell beside a bare import."""
+    basic, start = measured["engines"]["basic"], measured["start"]
+    ratio = start["cell"]["seconds"] / start["import"]["seconds"]
+    processor = start["cell"]["processor"] / start["import"]["processor"]
+    lines = [row(f"{measured['cells']} short cells", "seconds", "of `basic`", "limit")]
+    lines.append(row("---", "---:", "---:", "---:"))
+    for name, seconds in measured["engines"].items():
+        limit = "" if name == "basic" else f"{SHARE_OF_BASIC:g}"
+        lines.append(row(f"`{name}`", f"{seconds:.0f}", f"{seconds / basic:.2f}", limit))
+    lines += ["", f"Start of a cell, of `import torch, lightning`: {ratio:.2f} × in time, "]
+    return "\n".join(lines) + f"{processor:.2f} × in processor time (limit {START_TO_IMPORT:g} ×)."
+
+
+def plan(simulated: Found, measured: Found) -> dict[str, str]:
+    """Hours of the sweep, and what file system and engine bear meanwhile."""
+    cell = json.loads((PLANNING.parent / REAL / "metrics.json").read_text())["seconds"]
+    start = measured["start"]["cell"]["seconds"]
+    own = simulated["seconds"] / simulated["cells"]
+    hours = [row("cells", *(f"{slots} at once" for slots in SLOTS), "the runner's own")]
+    load = [
+        row("cells", "files", "bytes", *(f"files written a second, {n} at once" for n in SLOTS))
+    ]
+    for cells in CELLS:
+        taken = (-(-cells // slots) * (cell + start) / 3600 for slots in SLOTS)
+        hours.append(
+            row(f"{cells:,}", *(f"{hour:,.1f} h" for hour in taken), f"{cells * own / 60:.1f} min")
+        )
+        rates = (
+            min(slots, cells) * (measured["cell_files"] / (cell + start) + 1 / HEARTBEAT)
+            for slots in SLOTS
+        )
+        files, weight = cells * measured["cell_files"], cells * measured["cell_bytes"]
+        load.append(row(f"{cells:,}", f"{files:,.0f}", size(weight), *(f"{rate:.1f}" for rate in rates)))
+    for lines in (hours, load):
+        lines.insert(1, row("---", *["---:"] * (lines[0].count("|") - 2)))
+    cost = f"A cell: {cell:.0f} s of work (`{REAL}`, two CPU cores) and {start:.1f} s to start."
+    return {"cost": cost, "hours": "\n".join(hours), "load": "\n".join(load)}
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    power = min(4, max(0, int(log(count, 1024))))
+    return f"{count / 1024**power:.1f} {('B', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"
 
 
 if __name__ == "__main__":

@@ -1,38 +1,144 @@
-"""What a sweep costs here: python experiments/bench_sweep.py [--cells 8] [--repeat 1].
+"""What a sweep costs here: python experiments/bench_sweep.py [--cells 8] [--repeat 3].
 
-Runs the same short cells under each engine with one thread each, and starts a cell that has
-nothing to do beside a bare ``import torch, lightning``. Keeps the numbers in
-experiments/planning/measured.json, from which experiments/bench_plan.py writes its page.
+Runs the same short cells under each engine with one thread each, and starts a cell, up to the first
+call of its loss, beside a bare ``import torch, lightning``. Keeps the numbers in
+experiments/planning/measured.json, of which experiments/bench_plan.py makes a page.
 """
 
 import argparse
 import csv
 import json
 import os
-import statistics
+import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table
 
 ROOT = Path(__file__).parent.parent
 MEASURED = Path(__file__).parent / "planning" / "measured.json"
 ENGINES = ("basic", "local", "ray")
-SHARE_OF_BASIC = 0.65  # what two cores may take of the time of one after the other
+SHARE_OF_BASIC = 0.65  # what cells on two cores may take of the time they take one by one
 START_TO_IMPORT = 1.5
 CELL = (
-    *("data=synthetic", "model=fcn32s", "encoder=tiny", "logger=csv", "trainer.accelerator=cpu"),
-    "trainer.max_epochs=1",
+    *("data=synthetic", "model=fcn32s", "encoder=tiny", "logger=csv"),
+    *("trainer.accelerator=cpu", "trainer.max_epochs=1"),
 )
-EMPTY = "class Task:\n    def run(self, folder):\n        pass\n"
+IMPORT = [sys.executable, "-c", "import torch, lightning"]
+LEAVE = """
+import os
+from torch import nn
+
+class Leave(nn.Module):
+    def forward(self, scores, labels):
+        os._exit(0)
+"""
 
 
 def main() -> None:
     """Prints both tables and keeps their numbers."""
-    parser = argparse.ArgumentParser(description="the cost of a sweep's engines and of a start")
+    parser = argparse.ArgumentParser(description="what engines and the start of a cell cost")
     parser.add_argument("--cells", type=int, default=8)
-    parser.add_argument("--repeat", type=int, default=1, help="the medians count")
+    parser.add_argument("--repeat", type=int, default=3, help="starts; their medians count")
     chosen = parser.parse_args()
     os.environ.update(OMP_NUM_THREADS="1", WANDB_MODE="offline")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        sweeps = {engine: sweep(engine, chosen.cells, folder / engine) for engine in ENGINES}
+        starts = start(folder / "basic" / "seed=0", folder, chosen.repeat)
+        found = {
+            "cores": len(os.sched_getaffinity(0)),
+            "cells": chosen.cells,
+            "engines": sweeps,
+            "start": starts,
+            **one_cell(folder / "basic"),
+        }
+    MEASURED.parent.mkdir(exist_ok=True)
+    MEASURED.write_text(json.dumps(found, indent=1) + "\n")
+    show(found)
+
+
+def sweep(engine: str, cells: int, folder: Path) -> float:
+    """Seconds of the whole command, the engine's own start included."""
+    words = [*CELL, f"seed=range(0,{cells})", f"hydra/launcher={engine}", f"sweep.dir={folder}"]
+    return spent([sys.executable, str(ROOT / "run.py"), "-m", *words], {})["seconds"]
+
+
+def start(cell: Path, folder: Path, repeat: int) -> dict[str, dict[str, float]]:
+    """Wall and processor seconds of a bare import and of a cell's start, taken in turns."""
+    (folder / "leave.py").write_text(LEAVE)
+    config: dict[str, Any] = yaml.safe_load((cell / "config.yaml").read_text())
+    config["task"]["loss"] = {"_target_": "leave.Leave"}
+    taken: dict[str, list[dict[str, float]]] = {"import": [], "cell": []}
+    for number in range(repeat + 1):  # the first of each fills the page cache
+        run = folder / f"start{number}"
+        run.mkdir()
+        (run / "config.yaml").write_text(yaml.safe_dump(config))
+        worker = [sys.executable, "-m", "fcn_lab.worker", str(run / "config.yaml"), "--cell"]
+        taken["import"].append(spent(IMPORT, {}))
+        taken["cell"].append(spent(worker, {"PYTHONPATH": str(folder)}))
+        shutil.rmtree(run)
+    return {
+        what: {unit: median(one[unit] for one in times[1:]) for unit in times[0]}
+        for what, times in taken.items()
+    }
+
+
+def spent(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, float]:
+    """Wall and processor seconds of a command that has to succeed."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"seconds": seconds, "processor": processor}
+
+
+def one_cell(folder: Path) -> dict[str, float]:
+    """What a cell leaves, on average: seconds of training, files, bytes."""
+    with (folder / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    cells = [folder / row["cell"] for row in rows]
+    files = [path for cell in cells for path in cell.rglob("*") if path.is_file()]
+    return {
+        "cell_seconds": sum(float(row["seconds"]) for row in rows) / len(rows),
+        "cell_files": len(files) / len(rows),
+        "cell_bytes": sum(path.stat().st_size for path in files) / len(rows),
+    }
+
+
+def show(found: Mapping[str, Any]) -> None:
+    """The two tables, each with its limit."""
+    engines, starts = found["engines"], found["start"]
+    table = Table(title=f"{found['cells']} cells on {found['cores']} cores, one thread each")
+    for name in ("hydra/launcher=", "seconds", "of basic", "limit"):
+        table.add_column(name, justify="right")
+    for name, seconds in engines.items():
+        limit = "" if name == "basic" else f"{SHARE_OF_BASIC:g}"
+        table.add_row(name, f"{seconds:.1f}", f"{seconds / engines['basic']:.2f}", limit)
+    console = Console()
+    console.print(table)
+    table = Table(title="start of a process, up to the first step of a cell")
+    for name in ("", "seconds", "processor seconds", "limit"):
+        table.add_column(name, justify="right")
+    for what, times in starts.items():
+        table.add_row(what, *(f"{value:.2f}" for value in times.values()))
+    ratios = [starts["cell"][unit] / starts["import"][unit] for unit in starts["import"]]
+    table.add_row("ratio", *(f"{ratio:.2f}" for ratio in ratios), f"{START_TO_IMPORT:g}")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

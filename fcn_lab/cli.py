@@ -28,10 +28,17 @@ from fcn_lab.inheritance import inherit
 from fcn_lab.mistakes import explain
 from fcn_lab.supervisor import worker_command, worker_environment
 
-# the word that Hydra keeps for its own launcher; the others are files of conf/hydra/launcher
+# the words that Hydra keeps for its own launcher and sweeper; the others are files of conf/hydra
 BASIC = {
-    "_target_": "hydra_plugins.fcn_lab_launcher.CellLauncher",
-    "engine": "fcn_lab.engines.local.Basic",
+    "hydra/launcher": {
+        "_target_": "hydra_plugins.fcn_lab_launcher.CellLauncher",
+        "engine": "fcn_lab.engines.local.Basic",
+    },
+    "hydra/sweeper": {
+        "_target_": "hydra_plugins.fcn_lab_grid.GridSweeper",
+        "max_batch_size": None,
+        "params": None,
+    },
 }
 ONLY_LOOKS = "status"  # the task that leaves no folder and needs no worker
 MISTAKES = (UserError, HydraException, OmegaConfBaseException, ValueError)
@@ -48,9 +55,8 @@ def main() -> None:
         overrides = rewrite_arguments()
         _resume_if_asked(overrides)
         Plugins.instance()  # registers Hydra's own `basic`, before that word becomes ours
-        ConfigStore.instance().store(
-            group="hydra/launcher", name="basic", node=BASIC, provider="fcn_lab"
-        )
+        for group, node in BASIC.items():
+            ConfigStore.instance().store(group=group, name="basic", node=node, provider="fcn_lab")
         hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(
             _start
         )()

@@ -1,5 +1,6 @@
 """A command line that stops before it becomes a worker, and a task that needs no torch."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,16 +79,19 @@ def type_line(
     monkeypatch.setattr("os.execve", replace)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FCN_LAB_COMMAND", "")
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "")
 
     def run(*arguments: str) -> Ended:
         became.clear()
-        monkeypatch.setenv("HYDRA_FULL_ERROR", "")
+        wanted = os.environ["HYDRA_FULL_ERROR"]
         monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
         status: int | str | None = 0
         try:
             cli.main()
         except SystemExit as stop:
             status = stop.code
+        finally:
+            monkeypatch.setenv("HYDRA_FULL_ERROR", wanted)  # a command line lives in one process
         out, err = capfd.readouterr()
         assert isinstance(status, int)
         return Ended(status, out, err, became[0] if became else ())

@@ -38,7 +38,7 @@ LAYERS = (
     ("checks", "config", "inheritance", "mistakes", "supervisor", "torchrun"),
     ("studies", "estimate"),
     ("worker", "api", "preflight", "snapshot", "watching", "engines", "arguments"),
-    ("freezing", "sweeps", "searchspace"),
+    ("composing", "freezing", "sweeps", "searchspace"),
     ("search",),
     ("launchers",),
     ("cli",),

@@ -62,7 +62,9 @@ class CellLauncher(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        self.loader = hydra_context.config_loader
+        from fcn_lab.composing import Composer
+
+        self.composer = Composer(hydra_context.config_loader, config)
         self.config = config
 
     def launch(
@@ -131,7 +133,7 @@ class CellLauncher(Launcher):
             Path(s.path) for s in self.config.hydra.runtime.config_sources if s.schema == "file"
         ]
         whole = [*overrides, *self.of_every_cell]
-        config = self.loader.load_sweep_config(self.config, with_recorded_words(whole, conf))
+        config = self.composer.compose(with_recorded_words(whole, conf))
         folder = Path(self.config.hydra.sweep.dir)
         with open_dict(config):
             config.hydra.job.id = str(number)
