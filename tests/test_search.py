@@ -130,15 +130,16 @@ def test_an_axis_is_the_distribution_that_it_says(axis: str, expected: BaseDistr
 
 
 def test_every_value_drawn_is_one_that_was_declared() -> None:
-    declared, study = space(*AXES), optuna.create_study()
+    declared = space(*AXES)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     drawn = [declared.overrides(study.ask()) for _ in range(50)]
-    data, *columns = (set(column) for column in zip(*drawn, strict=True))
-    assert data == {"data=synthetic"}
-    rates, losses, widths = ({o.partition("=")[2] for o in column} for column in columns)
+    data, *columns = zip(*drawn, strict=True)
+    assert set(data) == {"data=synthetic"}
+    rates, losses, widths = ([o.partition("=")[2] for o in column] for column in columns)
     assert all(1e-4 <= float(rate) <= 1 for rate in rates)
-    assert min(map(float, rates)) < 1e-2 < 1e-1 < max(map(float, rates))  # log: all decades
-    assert losses == {"ce", "dice"}
-    assert widths == {"8", "16", "24", "32"}
+    assert sum(float(rate) < 1e-2 for rate in rates) > 50 / 4  # half of the logarithms, not 1 %
+    assert set(losses) == {"ce", "dice"}
+    assert set(widths) == {"8", "16", "24", "32"}
 
 
 def test_an_override_takes_an_axis_of_the_experiment_away() -> None:

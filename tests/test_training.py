@@ -249,7 +249,7 @@ def test_fewer_processes_than_asked_for_are_refused(
     trainer = training.trainer(RunFolder(tmp_path))
     trainer.callbacks[0].expected = 2  # type: ignore[attr-defined]
     with pytest.raises(UserError, match="1 processes were started"):
-        trainer.validate(make_train()._module(), make_train().data, verbose=False)
+        trainer.validate(make_train().module(), make_train().data, verbose=False)
 
 
 @pytest.mark.parametrize(("length", "count"), [*itertools.product((1, 4, 5, 101), (1, 4))])
