@@ -22,6 +22,7 @@ LEAVES = (
         "optim",
         "panels",
         "cost",
+        "memory",
         "runfolder",
     ),
 )

@@ -57,14 +57,14 @@ class Profile:
             "device": device,
             "seconds_per_image": seconds(self.net.to(device).eval(), height, width, self.repeats),
         }
+        shown = Table(*facts)
+        shown.add_row(*map(readable, facts.values()))
+        say(shown)
         if self.dense_vs_patches:
             compared = dense_vs_patches(self.net.to(device), self.grid)
             facts |= {"dense_vs_patches": {**asdict(compared), "ratio": compared.ratio}}
             say(compared.told())
         write_json(folder / "profile.json", facts)
-        shown = Table(*facts)
-        shown.add_row(*map(readable, facts.values()))
-        say(shown)
 
 
 @torch.inference_mode()
