@@ -75,13 +75,13 @@ class FCN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W), for any H, W ≥ 1."""
-        score, features, finer = self.coarse(x)
+        score, features, finer = self.coarse(self.encoder.normalize(x))
         climbed = upsampled(self.upscore, score, features, range(1, finer + 1))
         return self.alignment.leave(climbed, x)
 
     def coarse(self, x: Tensor) -> tuple[Tensor, Features, int]:
-        """RGB in 0…1 (N, 3, H, W) -> all but the last climb: scores (N, K, /2^level), and level."""
-        features = self.encoder(self.alignment.enter(self.encoder.normalize(x)))
+        """Normalised (N, 3, H, W) -> all but the last climb: scores (N, K, /2^level), and level."""
+        features = self.encoder(self.alignment.enter(x))
         score, finer = self.score_fr(features.head), LEVELS  # (N, K, /32)
         for (level, climb), scale in zip(self.skips, self.scales, strict=False):
             upscore = upsampled(getattr(self, climb), score, features, [level + 1])

@@ -23,6 +23,7 @@ LEAVES = (
         "edges",
         "panels",
         "cost",
+        "memory",
         "runfolder",
     ),
 )

@@ -49,13 +49,11 @@ class CaffeVGG16(VGG16Encoder):
 
         super().__init__(builder, "none", head_width, dropout)
         self.normalize = CaffeNormalize()
-        first = self.chain()[0]
-        assert isinstance(first, nn.Conv2d)
-        first.padding = (padding, padding)
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
-        fc6 = self.fc6[0]
+        first, fc6 = self.chain()[0], self.fc6[0]
+        assert isinstance(first, nn.Conv2d)
         assert isinstance(fc6, nn.Conv2d)
-        fc6.padding = (0, 0)
+        first.padding, fc6.padding = (padding, padding), (0, 0)
 
 
 def vgg16_without_classifier(width: int) -> VGG:

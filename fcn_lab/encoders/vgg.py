@@ -7,7 +7,8 @@ import torchvision
 from torch import Tensor, nn
 
 from fcn_lab.encoders.base import LEVELS, Encoder, Features, Normalize
-from fcn_lab.encoders.weights import load_torchvision
+from fcn_lab.encoders.classifier import transplant
+from fcn_lab.encoders.weights import PRETRAINED, load_torchvision
 
 
 class VGG16Encoder(Encoder):
@@ -15,7 +16,8 @@ class VGG16Encoder(Encoder):
 
     Simonyan, Zisserman 2015; Long, Shelhamer, Darrell 2015, section 4.
 
-    fc6 is a 7×7 convolution with padding 3 and fc7 a 1×1, each followed by ReLU and dropout.
+    fc6 is a 7×7 convolution with padding 3 and fc7 a 1×1, each followed by ReLU and dropout. With
+    pretrained weights both are the classifier's own layers (``fcn_lab.encoders.classifier``).
 
     Args:
         builder: ``torchvision.models.vgg16`` or ``vgg16_bn``.
@@ -36,7 +38,8 @@ class VGG16Encoder(Encoder):
     ) -> None:
         super().__init__()
         self.normalize = Normalize()
-        layers = load_torchvision(builder, weights).features
+        net = load_torchvision(builder, weights)
+        layers = net.features
         pools = [i for i, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
         bounds = [-1, *pools]
         stages = [layers[start + 1 : end] for start, end in pairwise(bounds)]
@@ -49,6 +52,8 @@ class VGG16Encoder(Encoder):
         self.pool = nn.MaxPool2d(2)
         self.fc6 = classifier_layer(self.channels[-1], head_width, 7, dropout)
         self.fc7 = classifier_layer(head_width, head_width, 1, dropout)
+        if weights == PRETRAINED:
+            transplant(net.classifier, self.fc6, self.fc7)
 
     def forward(self, x: Tensor) -> Features:
         """Normalised images (N, 3, H, W) -> pools, maps and fc7."""

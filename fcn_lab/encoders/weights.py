@@ -8,7 +8,8 @@ from torch import nn
 from fcn_lab.errors import UserError
 
 M = TypeVar("M", bound=nn.Module)
-WORDS = ("none", "imagenet")
+PRETRAINED = "imagenet"
+WORDS = ("none", PRETRAINED)
 
 
 def check_word(weights: str) -> bool:
@@ -19,7 +20,7 @@ def check_word(weights: str) -> bool:
     """
     if weights not in WORDS:
         raise UserError(f"encoder.weights={weights}: expected one of {', '.join(WORDS)}")
-    return weights == WORDS[1]
+    return weights == PRETRAINED
 
 
 def fetched(build: Callable[[], M], name: str) -> M:

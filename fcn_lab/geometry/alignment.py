@@ -88,5 +88,6 @@ def windows(modules: Iterable[nn.Module]) -> list[Layer]:
                 Window(module.kernel_size[0], module.stride[0], padding, module.dilation[0])
             )
         elif isinstance(module, nn.MaxPool2d):
-            found.append(Window(module.kernel_size, module.stride, ceil=module.ceil_mode))  # type: ignore[arg-type]
+            sizes = module.kernel_size, module.stride, module.padding, module.dilation
+            found.append(Window(*sizes, module.ceil_mode))  # type: ignore[arg-type]
     return found

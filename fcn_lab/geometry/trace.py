@@ -51,7 +51,8 @@ def trace(
     """
     state = {**dict(net.named_parameters()), **dict(net.named_buffers())}
     ghosts = {name: tensor.to("meta") for name, tensor in state.items()}
-    image = torch.empty(1, 3, height, width, device="meta")
+    dtype = next((p.dtype for p in net.parameters()), torch.float32)
+    image = torch.empty(1, 3, height, width, device="meta", dtype=dtype)
     watch, training = _Watch(image, placed or {}), net.training
     found = [module for module in net.modules() if type(module) in watch.placed]
     hooks = [module.register_forward_hook(watch.module) for module in found]

@@ -1,6 +1,6 @@
 """task=evaluate: score the best weights of a run on one split, `data.split`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from fcn_lab.optim import Constant, Optim
 from fcn_lab.predictor import load_weights
 from fcn_lab.runfolder import RunFolder
 from fcn_lab.signals import StopRequest
+from fcn_lab.tasks.comparing import compared
 from fcn_lab.tasks.scoring import image_size, say, score, tell
 from fcn_lab.trainer import Training, is_first_rank
 
@@ -37,6 +38,7 @@ class Evaluate:
         words: model, upsample, encoder.
         seed: the run's.
         flip: average over image and mirror image.
+        dense: makes of the network one that gives every pixel its own score.
     """
 
     def __init__(
@@ -48,25 +50,30 @@ class Evaluate:
         words: Mapping[str, str],
         seed: int = 0,
         flip: bool = False,
+        dense: Callable[[nn.Module], nn.Module] | None = None,
     ) -> None:
         self.source, self.net, self.data, self.training = Path(run), net, data, training
-        self.words, self.seed, self.flip = words, seed, flip
+        self.words, self.seed, self.flip, self.dense = words, seed, flip, dense
 
     def run(self, folder: Path) -> None:
         """Leaves metrics.json, the confusion matrices and panels in `folder`.
 
         Raises:
-            UserError: where the run has no weights, or others.
+            UserError: where the run has no weights, or others, or `dense` is not for its network.
         """
         where, split, clock = RunFolder(folder), self.data.split, Clock()
         self.training.check_devices()
-        load_weights(self.net, self.source)
+        plain = load_weights(self.net, self.source)
+        net = plain if self.dense is None else self.dense(plain)
         if is_first_rank():
             where.write_env(self.training.device_name)
             say(self.data.source.describe())
-        spent = cost(self.net, *image_size(self.data.source.frames(split)))
+        size = image_size(self.data.source.frames(split))
+        if self.dense is not None and is_first_rank():
+            say(compared({"upsampled": plain, type(net).__name__: net}, *size))
+        spent = cost(net, *size)
         module = SegmentationModule(
-            self.training.prepare(self.net), CrossEntropy(), NOT_TRAINED, self.data.classes,
+            self.training.prepare(net), CrossEntropy(), NOT_TRAINED, self.data.classes,
             self.seed, self.flip, self.training.memory_format,
         )  # fmt: skip
         pictures = Pictures(where, self.data.classes, self.data.palette, split)
@@ -84,6 +91,8 @@ class Evaluate:
             result = score(split, trainer, module, self.data, where)
         if trainer.is_global_zero:
             facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(spent)}
+            if self.dense is not None:
+                facts["dense"] = type(net).__name__
             facts["seconds"] = round(clock.seconds, 1)
             metrics = {"protocol": self.data.protocol, **facts, split: result.scores}
             where.write_metrics(metrics)

@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ from torch import nn
 from fcn_lab.cost import cost
 from fcn_lab.errors import UserError
 from fcn_lab.runfolder import write_json
+from fcn_lab.surgery import dense_vs_patches
 from fcn_lab.tasks.scoring import readable, say
 
 
@@ -25,18 +26,23 @@ class Profile:
         size: H and W.
         words: model, upsample, encoder.
         repeats: timed passes; the median counts, after one that does not.
+        dense_vs_patches: compare the classifier, slid over patches, with one dense pass.
+        grid: how many patches a side.
     """
 
     net: nn.Module
     size: Sequence[int]
     words: Mapping[str, str]
     repeats: int = 5
+    dense_vs_patches: bool = False
+    grid: int = 3
 
     def run(self, folder: Path) -> None:
         """Prints a table and writes profile.json.
 
         Raises:
-            UserError: for a size that is not two numbers.
+            UserError: for a size that is not two numbers, or a network that is no chain of layers
+                where `dense_vs_patches` asks for one.
         """
         if len(self.size) != 2 or min(self.size) < 1:
             raise UserError(f"data.size={list(self.size)}: expected [height,width]")
@@ -51,10 +57,14 @@ class Profile:
             "device": device,
             "seconds_per_image": seconds(self.net.to(device).eval(), height, width, self.repeats),
         }
-        write_json(folder / "profile.json", facts)
         shown = Table(*facts)
         shown.add_row(*map(readable, facts.values()))
         say(shown)
+        if self.dense_vs_patches:
+            compared = dense_vs_patches(self.net.to(device), self.grid)
+            facts |= {"dense_vs_patches": {**asdict(compared), "ratio": compared.ratio}}
+            say(compared.told())
+        write_json(folder / "profile.json", facts)
 
 
 @torch.inference_mode()

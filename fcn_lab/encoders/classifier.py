@@ -1,0 +1,58 @@
+"""A classifier's fully connected layers as convolutions.
+
+A fully connected layer over a C×7×7 map is a 7×7 convolution that fits once: the same weights, read
+as (outputs, C, 7, 7). Slid over a larger map it gives a map of scores. Long, Shelhamer, Darrell
+2015, section 3.1.
+"""
+
+import logging
+
+import torch
+from torch import Tensor, nn
+
+from fcn_lab.errors import UserError
+
+
+def as_convolution(layer: nn.Linear, size: int) -> nn.Conv2d:
+    """A fully connected layer over a C×size×size map, as a convolution with its own weights."""
+    channels = layer.in_features // size**2
+    conv = nn.Conv2d(channels, layer.out_features, size, device=layer.weight.device)
+    with torch.no_grad():
+        conv.weight = nn.Parameter(layer.weight.view(-1, channels, size, size))
+        conv.bias = nn.Parameter(layer.bias)
+    return conv
+
+
+def transplant(classifier: nn.Sequential, fc6: nn.Sequential, fc7: nn.Sequential) -> None:
+    """The first two layers of VGG-16's classifier into fc6 and fc7.
+
+    Where these are narrower, evenly spaced channels are kept, and that is said aloud.
+
+    Raises:
+        UserError: where they are wider.
+    """
+    first, second = (layer for layer in classifier[:-1] if isinstance(layer, nn.Linear))
+    (six, seven), full = (fc6[0], fc7[0]), first.out_features
+    assert isinstance(six, nn.Conv2d)
+    assert isinstance(seven, nn.Conv2d)
+    width = six.out_channels
+    if width > full:
+        raise UserError(
+            f"encoder.head_width={width}: the classifier has {full} channels, expected no more"
+        )
+    if width < full:
+        logging.getLogger("fcn_lab").warning(
+            "encoder.head_width=%d: of the classifier's %d channels in fc6 and in fc7, %d evenly "
+            "spaced ones are kept", width, full, width,
+        )  # fmt: skip
+    kept = torch.arange(width) * full // width
+    _fill(six, as_convolution(first, six.kernel_size[0]), kept, slice(None))
+    _fill(seven, as_convolution(second, 1), kept, kept)
+
+
+def _fill(into: nn.Conv2d, source: nn.Conv2d, outputs: Tensor, inputs: Tensor | slice) -> None:
+    assert into.bias is not None
+    assert source.bias is not None
+    with torch.no_grad():
+        into.weight.copy_(source.weight[outputs][:, inputs])
+        into.bias.copy_(source.bias[outputs])
