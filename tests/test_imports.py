@@ -28,7 +28,7 @@ LEAVES = (
 LAYERS = (
     *LEAVES,
     ("fcn", "segnet", "unet", "zoo", "audit"),
-    ("predictor",),
+    ("predictor", "vitals"),
     ("module", "datamodule", "callbacks", "loggers", "trainer"),
     ("tasks",),
     ("checks", "config", "inheritance", "mistakes", "supervisor", "sweepfolder", "torchrun"),
