@@ -12,7 +12,8 @@ from fcn_lab.errors import UserError
 
 # belongs to the command; everything else of `run=` is the recorded run's
 _OF_THE_COMMAND = (
-    *("task", "choices.task", "resume", "run", "again", "input", "output", "name", "group"),
+    *("task", "choices.task", "resume", "run", "again", "input", "output", "scores"),
+    *("name", "group"),
 )
 _OF_A_REPETITION = ("again", "name", "group")
 
