@@ -7,7 +7,7 @@ RUN_DIR/config.yaml is fully resolved, so that a worker reads it without Hydra. 
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,26 @@ def resolve(config: DictConfig) -> DictConfig:
         resolved.pop(key, None)
     choices = {group: word for group, word in resolved["choices"].items() if "/" not in group}
     return OmegaConf.create({**resolved, "choices": choices, "links": links})
+
+
+def count_classes(names: Collection[str]) -> int:
+    """How many of these classes are scored: all but void.
+
+    Raises:
+        UserError: there are none.
+    """
+    from fcn_lab.data.classes import is_void  # brings numpy, which the other words can do without
+
+    if not names:
+        raise UserError(
+            "data=folder needs data.images=, data.masks= and data.names=, such as\n"
+            "data.root=my_data 'data.images=photos/*.jpg' 'data.masks=masks/*.png' "
+            "'data.names=[road,car]'"
+        )
+    return sum(not is_void(name) for name in names)
+
+
+OmegaConf.register_new_resolver("count_classes", count_classes, replace=True)
 
 
 def freeze(resolved: DictConfig, folder: Path) -> Path:

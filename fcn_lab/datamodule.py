@@ -1,6 +1,6 @@
 """Loaders over one data source. N H W: batch, rows, columns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
 import lightning as L
@@ -11,6 +11,7 @@ from fcn_lab.data.augment import UNCHANGED
 from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.classes import Colour
 from fcn_lab.data.draws import seed_of
+from fcn_lab.data.folder import SHARES, Folder
 from fcn_lab.data.frames import Augment, FrameDataset, Sample, Source, require_split
 from fcn_lab.data.packedsource import CACHE
 from fcn_lab.data.sampling import EvalSampler, TrainSampler
@@ -186,6 +187,28 @@ def camvid(
 ) -> CamVidDataModule:
     """``data=camvid``: arguments of CamVid, then those of CamVidDataModule."""
     source = CamVid(root, size, classes, download, cache, split_by=split_by, held_out=held_out)
+    return CamVidDataModule(source, **loading)
+
+
+def folder(
+    root: str | None = None,
+    images: str | None = None,
+    masks: str | None = None,
+    names: Sequence[str] | Mapping[str, Sequence[int]] = (),
+    classes: int | None = None,
+    splits: Mapping[str, float | str] = SHARES,
+    blocks: str | None = None,
+    size: Sequence[int] | None = None,
+    split_by: str | None = None,
+    held_out: str | None = None,
+    cache: str = CACHE,
+    **loading: Unpack[Loading],
+) -> CamVidDataModule:
+    """``data=folder``: arguments of Folder, then those of CamVidDataModule.
+
+    ``classes`` is there for the network and follows from ``names``.
+    """
+    source = Folder(root, images, masks, names, splits, blocks, size, split_by, held_out, cache)
     return CamVidDataModule(source, **loading)
 
 

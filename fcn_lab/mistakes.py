@@ -7,6 +7,8 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from fcn_lab.errors import UserError
+
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:
     """A question to append, or nothing where no option is near."""
@@ -33,12 +35,22 @@ def explain(error: BaseException) -> str:
     if str(error).startswith("Ambiguous value for argument"):
         argument = str(error).split("'")[1]
         return f"{argument}: several values make a sweep, which starts with -m"
+    if (mistake := _of_a_resolver(error)) is not None:
+        return str(mistake)
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
         return _unknown_key(cause)
     if isinstance(cause, OmegaConfBaseException):
         return _first_lines(str(cause))
     return _first_lines(str(error))
+
+
+def _of_a_resolver(error: BaseException) -> UserError | None:
+    """OmegaConf raises an error of its own on top of one in a resolver."""
+    inner: BaseException | None = error
+    while inner is not None and not isinstance(inner, UserError):
+        inner = inner.__cause__ or inner.__context__
+    return inner
 
 
 def _unknown_key(error: OmegaConfBaseException) -> str:

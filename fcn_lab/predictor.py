@@ -45,14 +45,28 @@ class Predictor:
         Raises:
             UserError: for an array of another shape or type.
         """
+        result = self._scores(self._batch(image)).max(1).indices[0]  # (H,W)
+        return result.to(torch.uint8).cpu().numpy()
+
+    @torch.inference_mode()
+    def probabilities(self, image: Pixels) -> NDArray[np.float32]:
+        """uint8 RGB (H,W,3) → the probability of every class (K,H,W), float32.
+
+        Raises:
+            UserError: for an array of another shape or type.
+        """
+        result = self._scores(self._batch(image))[0]
+        shares = result / 2 if self.flip else result.softmax(0)
+        return shares.float().cpu().numpy()
+
+    def _batch(self, image: Pixels) -> Tensor:
+        """(1,3,H,W), RGB in 0…1."""
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise UserError(
                 f"a picture of shape {image.shape} and type {image.dtype}: expected uint8 (H, W, 3)"
             )
         batch = torch.from_numpy(np.array(image, order="C")).to(self.device)
-        batch = batch.permute(2, 0, 1)[None].float() / 255  # (1,3,H,W)
-        result = self._scores(batch).max(1).indices[0]  # (H,W)
-        return result.to(torch.uint8).cpu().numpy()
+        return batch.permute(2, 0, 1)[None].float() / 255
 
     def _scores(self, batch: Tensor) -> Tensor:
         result: Tensor = self.net(batch)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from commandline import TypeLine
 
@@ -220,3 +221,16 @@ def test_a_signal_ends_the_worker_with_the_status_a_shell_expects(
     _, err = process.communicate(timeout=20)
     assert process.returncode == 128 + signum
     assert "Traceback" not in err
+
+
+def test_a_folder_of_ones_own_without_classes_is_told_what_it_needs(type_line: TypeLine) -> None:
+    ended = type_line("data=folder")
+    assert ended.status == 2
+    assert ended.err.startswith("fcn-lab: data=folder needs data.images=")
+
+
+def test_the_network_has_as_many_scores_as_classes_are_named(type_line: TypeLine) -> None:
+    ended = type_line("data=folder", "data.names=[road,car,void]", "hydra.run.dir=RUN_DIR")
+    assert ended.status == 0, ended.err
+    frozen = yaml.safe_load(Path("RUN_DIR/config.yaml").read_text())
+    assert frozen["model"]["num_classes"] == frozen["data"]["classes"] == 2

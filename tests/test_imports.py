@@ -33,7 +33,7 @@ LAYERS = (
     ("report",),
     ("fcn", "segnet", "unet", "zoo", "audit"),
     ("surgery", "dense"),
-    ("predictor",),
+    ("predictor", "vitals"),
     ("module", "datamodule", "callbacks", "loggers", "trainer"),
     ("tasks",),
     ("checks", "config", "inheritance", "mistakes", "supervisor", "torchrun"),

@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
@@ -128,6 +130,80 @@ def test_a_picture_is_turned_upright(run: Path, tmp_path: Path) -> None:
     Image.new("RGB", (8, 4)).save(tmp_path / "turned.jpg", exif=exif)
     predict(run, tmp_path / "turned.jpg", tmp_path / "out")
     assert size(tmp_path / "out" / "turned.png") == (4, 8)
+
+
+def film(path: Path, frames: int = 6) -> list[NDArray[np.uint8]]:
+    """Writes a video; gives its frames as OpenCV reads them back."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (32, 24))
+    for image in np.resize(Squares().frames("test").images, (frames, 24, 32, 3)):
+        writer.write(image[..., ::-1])
+    writer.release()
+    capture = cv2.VideoCapture(str(path))
+    return [capture.read()[1][..., ::-1].copy() for _ in range(frames)]
+
+
+def test_a_video_becomes_labels_frame_by_frame_and_a_video(
+    run: Path, images: Path, tmp_path: Path
+) -> None:
+    frames = film(images / "drive.avi")
+    predict(run, images, tmp_path / "out")
+    predictor = Predictor(load_weights(Net(), run), Squares().classes, Squares().palette)
+    labelled = sorted((tmp_path / "out" / "drive").iterdir())
+    assert len(labelled) == len(frames)
+    for path, frame in zip(labelled, frames, strict=True):
+        with Image.open(path) as labels:
+            assert np.array_equal(np.asarray(labels), predictor(frame))
+    shown = cv2.VideoCapture(str(tmp_path / "out" / "drive_overlay.mp4"))
+    assert shown.get(cv2.CAP_PROP_FRAME_COUNT) == len(frames)
+    assert shown.get(cv2.CAP_PROP_FPS) == 10
+    assert (tmp_path / "out" / "test0.png").exists()
+
+
+def test_a_video_that_is_none_or_breaks_off_is_named(
+    run: Path, images: Path, tmp_path: Path
+) -> None:
+    film(images / "cut.avi", 20)
+    whole = (images / "cut.avi").read_bytes()
+    (images / "cut.avi").write_bytes(whole[: len(whole) // 2])
+    (images / "none.mp4").write_text("no video")
+    with pytest.raises(UserError, match=r"2 of 7 .*cut\.avi.*none\.mp4"):
+        predict(run, images, tmp_path / "out")
+    assert (tmp_path / "out" / "test4.png").exists()
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_scores_are_probabilities_whose_largest_is_the_label(
+    run: Path, images: Path, tmp_path: Path, flip: bool
+) -> None:
+    Predict(run, Net(), str(images), str(tmp_path / "out"), flip, scores=True).run(tmp_path)
+    predict_plainly = Predictor(
+        load_weights(Net(), run), Squares().classes, Squares().palette, flip
+    )
+    for path in images.iterdir():
+        kept = np.load(tmp_path / "out" / f"{path.stem}.npz")
+        assert kept["scores"].dtype == np.float16
+        assert tuple(kept["classes"]) == Squares().classes
+        assert kept["scores"].sum(0, dtype=np.float32) == pytest.approx(1, abs=2e-3)
+        with Image.open(path) as image, Image.open(tmp_path / "out" / path.name) as labels:
+            assert np.array_equal(np.asarray(labels), predict_plainly(np.asarray(image)))
+            chosen = np.take_along_axis(kept["scores"], np.asarray(labels)[None], 0)[0]
+            assert np.array_equal(chosen, kept["scores"].max(0))
+
+
+def test_several_inputs_are_labelled_once_each(run: Path, images: Path, tmp_path: Path) -> None:
+    both = [str(images / "test1.png"), str(images / "test[12].png")]
+    Predict(run, Net(), both, str(tmp_path / "out")).run(tmp_path)
+    assert {path.name for path in (tmp_path / "out").glob("test?.png")} == {
+        "test1.png",
+        "test2.png",
+    }
+
+
+def test_results_are_not_written_over_what_they_are_made_of(run: Path, images: Path) -> None:
+    before = (images / "test0.png").read_bytes()
+    with pytest.raises(UserError, match="would overwrite"):
+        predict(run, images, images)
+    assert (images / "test0.png").read_bytes() == before
 
 
 @pytest.mark.parametrize("given", ["nowhere", "nowhere/*.png", "."])

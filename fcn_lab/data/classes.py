@@ -99,6 +99,11 @@ class ClassSet:
     table: NDArray[np.uint8]
 
 
+def spread(number: int) -> Colour:
+    """A colour for a class that comes without one, unlike those of its neighbours."""
+    return (number * 67 % 256, number * 131 % 256, number * 199 % 256)
+
+
 def is_void(name: str) -> bool:
     """Whether a class name of a class file means "do not score this pixel"."""
     return name.lower() in VOID_NAMES

@@ -1,118 +1,127 @@
-"""task=predict: label pictures with the best weights of a run."""
+"""task=predict: label pictures and videos with the best weights of a run."""
 
-import glob
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
 from fcn_lab.errors import UserError
 from fcn_lab.panels import Pixels, colourise
-from fcn_lab.predictor import load_predictor
+from fcn_lab.predictor import Predictor, load_predictor
+from fcn_lab.tasks.footage import UNREADABLE, Video, VideoFile, found, is_video, names, read
 from fcn_lab.tasks.scoring import say
 
-Palette = Sequence[tuple[int, int, int]]
 OVERLAY = 0.55  # share of the class colour over the picture
-UNREADABLE = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    Image.DecompressionBombError,
-)  # all that Pillow raises for a bad file
 
 
 class Predict:
     """Writes, for every picture, an index PNG and the picture under the colours of its classes.
 
+    A video NAME becomes a folder NAME of index PNGs, a frame each, and NAME_overlay.mp4.
+
     Args:
         run: the folder of the training run.
         net: its network.
-        input: a file, a folder or a pattern such as "drive/*.jpg".
+        input: files, folders or patterns such as "drive/*.jpg".
         output: the folder to write to.
         flip: average over picture and mirrored picture.
+        scores: also write each class's probability, float16 (K,H,W), as .npz beside the PNG.
     """
 
     def __init__(
         self,
         run: str | Path,
         net: nn.Module,
-        input: str,
+        input: str | Sequence[str],
         output: str,
         flip: bool = False,
+        scores: bool = False,
     ) -> None:
         self.source, self.net = Path(run), net
-        self.input, self.output, self.flip = input, Path(output), flip
+        self.input, self.output, self.flip, self.scores = input, Path(output), flip, scores
 
     def run(self, folder: Path) -> None:
-        """Labels every picture; bad files are named, and the rest is finished first.
+        """Labels every file; bad ones are named, and the rest is finished first.
 
         Raises:
-            UserError: where there is no picture, or some could not be read.
+            UserError: where there is no file, the results would lie over it, or some were bad.
         """
-        paths = pictures(self.input)
+        paths = found(self.input)
+        if inside := [path for path in paths if path.parent.resolve() == self.output.resolve()]:
+            raise UserError(
+                f"output={self.output} holds {inside[0].name}, which is to be labelled: "
+                "results would overwrite it.\nChoose another folder"
+            )
         predictor = load_predictor(self.net, self.source, self.flip)
         self.output.mkdir(parents=True, exist_ok=True)
         bad = []
-        for path, name in zip(paths, names(paths), strict=True):
-            try:
-                image = read(path)
-            except UNREADABLE as error:
-                say(f"{path}: not a readable picture ({error})")
-                bad.append(path)
-                continue
-            self._write(name, image, predictor(image), predictor.palette)
-        say(f"{len(paths) - len(bad)} of {len(paths)} pictures labelled, in {self.output}")
+        with bar() as progress:
+            task = progress.add_task("labelling", total=len(paths))
+            for path, name in zip(paths, names(paths), strict=True):
+                try:
+                    if is_video(path):
+                        self._label_video(Video(path), name, predictor, progress)
+                    else:
+                        self._label(read(path), self.output / name, predictor)
+                except UNREADABLE as error:
+                    kind = "video" if is_video(path) else "picture"
+                    progress.print(f"{path}: not a readable {kind} ({error})", markup=False)
+                    bad.append(path)
+                progress.advance(task)
+        say(f"{len(paths) - len(bad)} of {len(paths)} files labelled, in {self.output}")
         if bad:
             raise UserError(
                 f"{len(bad)} of {len(paths)} files could not be read: {', '.join(map(str, bad))}"
             )
 
-    def _write(self, name: str, image: Pixels, labels: Pixels, palette: Palette) -> None:
+    def _label(self, image: Pixels, place: Path, predictor: Predictor) -> None:
+        mixed = self._write(image, place, predictor)
+        Image.fromarray(mixed).save(f"{place}_overlay.png")
+
+    def _label_video(
+        self, video: Video, name: str, predictor: Predictor, progress: Progress
+    ) -> None:
+        (self.output / name).mkdir(exist_ok=True)
+        shown = VideoFile(self.output / f"{name}_overlay.mp4", video.rate)
+        task = progress.add_task(video.path.name, total=video.length or None)
+        try:
+            for number, frame in enumerate(video):
+                shown.add(self._write(frame, self.output / name / f"{number:06d}", predictor))
+                progress.advance(task)
+        finally:
+            shown.close()
+            progress.remove_task(task)
+
+    def _write(self, image: Pixels, place: Path, predictor: Predictor) -> Pixels:
+        """Leaves PLACE.png and, where asked for, PLACE.npz; gives the overlay."""
+        if self.scores:
+            probabilities = predictor.probabilities(image)
+            labels = probabilities.argmax(0).astype(np.uint8)
+            np.savez_compressed(
+                f"{place}.npz",
+                scores=probabilities.astype(np.float16),
+                classes=np.array(predictor.classes),
+            )
+        else:
+            labels = predictor(image)
         indexed = Image.fromarray(labels)
-        indexed.putpalette([channel for colour in palette for channel in colour])
-        indexed.save(self.output / f"{name}.png")
-        mixed = (1 - OVERLAY) * image + OVERLAY * colourise(labels, palette)
-        Image.fromarray(mixed.astype(np.uint8)).save(self.output / f"{name}_overlay.png")
+        indexed.putpalette([channel for colour in predictor.palette for channel in colour])
+        indexed.save(f"{place}.png")
+        mixed = (1 - OVERLAY) * image + OVERLAY * colourise(labels, predictor.palette)
+        return mixed.astype(np.uint8)
 
 
-def pictures(given: str) -> list[Path]:
-    """What `given` means, sorted: a file, the pictures of a folder, or all that match a pattern.
-
-    Raises:
-        UserError: where that is none.
-    """
-    path = Path(given)
-    if path.is_file():
-        return [path]
-    if path.is_dir():
-        endings = Image.registered_extensions()
-        found = [p for p in path.iterdir() if p.suffix.lower() in endings and p.is_file()]
-    else:
-        found = [Path(p) for p in glob.glob(given, recursive=True) if Path(p).is_file()]
-    if not found:
-        raise UserError(
-            f"input={given}: no picture found; "
-            "expected a file, a folder of pictures or a pattern like 'a/*.png'"
-        )
-    return sorted(found)
-
-
-def names(paths: Sequence[Path]) -> list[str]:
-    """What to call the results: the files' names, with endings where two differ in these alone."""
-    count = Counter(path.stem for path in paths)
-    return [path.stem if count[path.stem] == 1 else path.name for path in paths]
-
-
-def read(path: Path) -> Pixels:
-    """RGB uint8 (H,W,3), turned upright.
-
-    Raises:
-        ValueError: for more than eight bits a channel, which would be cut and not scaled.
-    """
-    with Image.open(path) as image:
-        if image.mode.startswith(("I", "F")):
-            raise ValueError(f"mode {image.mode}; expected eight bits a channel")
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+def bar() -> Progress:
+    """Of files and, below, of the frames of a video; nothing where there is no terminal."""
+    console = Console(soft_wrap=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)

@@ -17,6 +17,7 @@ from fcn_lab.callbacks.pictures import Pictures
 from fcn_lab.callbacks.predictions import Predictions
 from fcn_lab.callbacks.progress import progress
 from fcn_lab.callbacks.stop import StopOnSignal
+from fcn_lab.callbacks.vitals import VitalSigns
 from fcn_lab.cost import cost
 from fcn_lab.data.balance import pixel_counts
 from fcn_lab.datamodule import CamVidDataModule
@@ -143,6 +144,7 @@ class Train:
         callbacks = [
             *self.training.averaging(),
             clock,
+            VitalSigns(),
             self._pictures(folder),
             History(folder, clock, self.data.classes),
             progress(clock),

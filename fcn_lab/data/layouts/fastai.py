@@ -5,7 +5,7 @@ It has ``images/``, ``labels/<frame>_P.png`` of ids, ``codes.txt``, ``valid.txt`
 
 from pathlib import Path
 
-from fcn_lab.data.classes import CAMVID11, CAMVID32, Colour
+from fcn_lab.data.classes import CAMVID11, CAMVID32, Colour, spread
 from fcn_lab.data.labels import IndexLabels
 from fcn_lab.data.layouts.layout import Layout, Pair, pair_up
 from fcn_lab.data.layouts.splits import by_name, ordered, segnet_title
@@ -25,7 +25,7 @@ def look(root: Path) -> Layout | None:
     if not all(folder.is_dir() for folder in folders) or not (root / "codes.txt").is_file():
         return None
     names = [line.strip() for line in (root / "codes.txt").read_text().splitlines() if line.strip()]
-    colours = [_KNOWN.get(name, _spread(number)) for number, name in enumerate(names)]
+    colours = [_KNOWN.get(name, spread(number)) for number, name in enumerate(names)]
     codec = IndexLabels(names, colours)
     pairs = pair_up(*folders, "_P")
     chosen = _valid(root / "valid.txt")
@@ -53,8 +53,3 @@ def _divided(pairs: tuple[Pair, ...], chosen: set[str], root: Path) -> dict[str,
         "val": tuple(pair for pair in pairs if pair.name in chosen),
     }
     return ordered(parts)
-
-
-def _spread(number: int) -> Colour:
-    """A colour for a class that CamVid does not know: codes.txt holds names only."""
-    return (number * 67 % 256, number * 131 % 256, number * 199 % 256)

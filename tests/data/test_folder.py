@@ -1,0 +1,162 @@
+"""A folder of one's own is a data set like any other."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import fakes
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fcn_lab.audit.audit import Audit
+from fcn_lab.data.classes import VOID
+from fcn_lab.data.folder import Folder
+from fcn_lab.errors import UserError
+
+NAMES = ["road", "car", "void", "person"]
+COLOURS = {"road": [128, 64, 128], "car": [0, 0, 142], "void": [0, 0, 0], "person": [220, 20, 60]}
+FRAMES = [f"{field}_{number:02d}" for field in "abcdef" for number in range(5)]
+
+
+def mask(name: str) -> NDArray[np.uint8]:
+    return fakes.ids(name, len(NAMES))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Pictures, masks of ids and of colours, and a table of fields."""
+    palette = np.array(list(COLOURS.values()), np.uint8)
+    folder = tmp_path / "farm"
+    for name in FRAMES:
+        fakes.save(folder / "photos" / f"{name}.jpg", fakes.picture(name))
+        fakes.save(folder / "masks" / f"{name}_label.png", mask(name))
+        fakes.save(folder / "coloured" / f"{name}.png", palette[mask(name)])
+    with (folder / "fields.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["file", "field", "day"])
+        rows.writerows([f"{name}.jpg", f"field {name[0]}", "monday"] for name in FRAMES)
+    return folder
+
+
+def source(root: Path, **changes: Any) -> Folder:  # noqa: ANN401
+    given: Mapping[str, Any] = {
+        "root": str(root), "images": "photos/*.jpg", "masks": "masks/*_label.png", "names": NAMES
+    }  # fmt: skip
+    return Folder(**{**given, **changes})
+
+
+def test_ids_and_colours_give_the_same_labels_without_void(root: Path) -> None:
+    ids = source(root)
+    colours = source(root, masks="coloured", names=COLOURS)
+    assert ids.classes == colours.classes == ("road", "car", "person")
+    assert colours.palette == tuple(map(tuple, (COLOURS[name] for name in colours.classes)))
+    for split in ids.splits:
+        frames = ids.frames(split)
+        assert np.array_equal(frames.labels, colours.frames(split).labels)
+        for name, label in zip(frames.names, frames.labels, strict=True):
+            expected = np.array([0, 1, VOID, 2], np.uint8)[mask(name)]
+            assert np.array_equal(label, expected)
+
+
+def test_shares_cut_the_frames_in_order_and_lose_none(root: Path) -> None:
+    found = source(root)
+    names = [name for split in found.splits for name in found.frames(split).names]
+    assert names == sorted(FRAMES)
+    counts = [len(found.frames(split)) for split in found.splits]
+    assert counts == pytest.approx([0.7 * 30, 0.15 * 30, 0.15 * 30], abs=1)
+
+
+def test_no_block_is_divided_and_frames_carry_theirs(root: Path) -> None:
+    found = source(root, blocks="fields.csv:field", splits={"train": 0.5, "val": 0.2, "test": 0.3})
+    blocks = {split: set(found.frames(split).drives) for split in found.splits}
+    assert sum(map(len, blocks.values())) == len(set.union(*blocks.values())) == 6
+    assert found.frames("val").drives == tuple(f"field {n[0]}" for n in found.frames("val").names)
+    assert len(blocks["train"]) > len(blocks["test"]) >= len(blocks["val"]) == 1
+
+
+def test_a_block_can_be_held_out(root: Path) -> None:
+    found = source(root, blocks="fields.csv:field", split_by="drive", held_out="field c")
+    assert found.frames("test").names == tuple(f"c_{number:02d}" for number in range(5))
+    assert len(found.frames("train")) == 20
+
+
+def test_lists_name_frames_with_or_without_folder_and_suffix(root: Path) -> None:
+    lists = {"train": "a_00\nb_01\n", "val": "photos/c_02.jpg\n", "test": "/else/d_03.png\n"}
+    lists["test"] = "d_03.jpg\n"
+    for split, text in lists.items():
+        (root / f"{split}.txt").write_text(text)
+    found = source(root, splits={split: f"{split}.txt" for split in lists})
+    names = {split: found.frames(split).names for split in found.splits}
+    assert names == {"train": ("a_00", "b_01"), "val": ("c_02",), "test": ("d_03",)}
+
+
+def test_other_splits_are_another_protocol_and_no_change_of_the_data(root: Path) -> None:
+    first = source(root)
+    first.frames("train")
+    second = source(root, splits={"train": 0.5, "val": 0.25, "test": 0.25})
+    second.frames("train")
+    assert first.protocol != second.protocol
+    assert first.protocol == source(root).protocol
+    assert "farm3-24x32-void_ignored" in first.protocol
+
+
+def test_stars_pair_files_of_nested_folders(tmp_path: Path) -> None:
+    for drive in ("x", "y"):
+        for name in ("1", "2"):
+            fakes.save(tmp_path / drive / "rgb" / f"{name}.png", fakes.picture(drive + name))
+            fakes.save(tmp_path / drive / "gt" / f"{name}.png", mask(drive + name))
+    found = source(
+        tmp_path, images="*/rgb/*.png", masks="*/gt/*.png", splits={"train": 0.5, "test": 0.5}
+    )
+    assert found.frames("train").names == ("x_1", "x_2")
+    assert np.array_equal(
+        found.frames("test").labels[1], np.array([0, 1, VOID, 2], np.uint8)[mask("y2")]
+    )
+
+
+def test_an_own_folder_is_audited(root: Path) -> None:
+    label = mask("a_00")
+    label[0, 0] = 9
+    fakes.save(root / "masks" / "a_00_label.png", label)
+    audit = Audit.of(source(root, blocks="fields.csv:field"))
+    assert audit.data.splits["train"].strange == {"id 9": 1}
+    assert {stretch.drive for stretch in audit.stretches} == {f"field {c}" for c in "abcdef"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"images": None}, r"data\.images=None .*two patterns"),
+        ({"images": "fotos/*.jpg"}, r"data\.images=fotos/\*\.jpg: no such file"),
+        ({"masks": "masks/a_*_label.png"}, "has no mask"),
+        ({"images": "photos/a_*.jpg"}, "has no"),
+        ({"names": {"road": [1, 2]}}, r"data\.names\.road=.*expected \[red,green,blue\]"),
+        ({"splits": {"train": 0.7, "val": 0.7}}, "sum to 1"),
+        ({"splits": {"train": 0.99, "test": 0.01}}, "without a frame"),
+        ({"splits": {"train": 0.9, "test": "test.txt"}}, "for all"),
+        ({"splits": {"train": "nowhere.txt"}}, r"nowhere\.txt cannot be read"),
+        ({"blocks": "fields.csv:colour"}, "has field, day"),
+        ({"blocks": "fields.csv:day"}, "1 blocks are too few"),
+        ({"blocks": "nowhere.csv:day"}, "cannot be read"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(
+    root: Path, changes: Mapping[str, object], says: str
+) -> None:
+    with pytest.raises(UserError, match=f"(?s){says}"):
+        source(root, **changes)
+
+
+def test_a_frame_in_two_lists_is_refused(root: Path) -> None:
+    for split in ("train", "val"):
+        (root / f"{split}.txt").write_text("a_00\n")
+    with pytest.raises(UserError, match=r"a_00, which train has already"):
+        source(root, splits={"train": "train.txt", "val": "val.txt"})
+
+
+def test_a_frame_without_block_is_refused(root: Path) -> None:
+    (root / "fields.csv").write_text("file,field\na_00,one\n")
+    with pytest.raises(UserError, match=r"gives a_01 no field \(29 such\)"):
+        source(root, blocks="fields.csv:field")
