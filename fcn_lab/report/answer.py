@@ -4,10 +4,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from fcn_lab.report.comparison import holm
-from fcn_lab.report.study import Study
+from fcn_lab.report.study import Study, title
 from fcn_lab.report.tables import bracketed, percent
-
-TITLES = {"model": "skips", "upsample": "operators", "encoder": "encoders"}
 
 
 def question(study: Study) -> list[str]:
@@ -117,11 +115,6 @@ def method(study: Study) -> list[str]:
         "Koltun 2011). Checkerboard: share of the score map's spectrum at the stride's frequencies "
         "(after Odena, Dumoulin, Olah 2016).",
     ]
-
-
-def title(factor: str) -> str:
-    """What a factor is called in a sentence."""
-    return TITLES.get(factor, factor)
 
 
 def _list(numbers: tuple[int, ...]) -> str:

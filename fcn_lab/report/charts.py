@@ -6,12 +6,10 @@ from typing import Any
 import numpy as np
 
 from fcn_lab.page import COLOURS, SYMBOLS
-from fcn_lab.report.answer import title
 from fcn_lab.report.intervals import Estimate
-from fcn_lab.report.study import Study
+from fcn_lab.report.study import WIDTHS, Study, title
 
 Spec = dict[str, Any]
-WIDTHS = (1, 2, 4, 8, 16)  # pixels on each side of a boundary, as fcn_lab/edges.py measures them
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 

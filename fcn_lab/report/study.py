@@ -17,6 +17,9 @@ from fcn_lab.report.comparison import Arm, Comparison, compare
 from fcn_lab.report.intervals import Estimate, blocks, single_frames
 from fcn_lab.report.runs import Missing, Run, find_runs, missing_cells
 
+TITLES = {"model": "skips", "upsample": "operators", "encoder": "encoders"}
+WIDTHS = (1, 2, 4, 8, 16)  # pixels on each side of a boundary, as fcn_lab/edges.py measures them
+
 
 @dataclass(frozen=True)
 class Study:
@@ -118,6 +121,11 @@ def varied(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
     names = dict.fromkeys(name for run in runs for name in run.factors)
     values = {n: tuple(dict.fromkeys(run.factors.get(n, "–") for run in runs)) for n in names}
     return {name: _in_order(found) for name, found in values.items() if len(found) > 1}
+
+
+def title(factor: str) -> str:
+    """What a factor is called in a sentence."""
+    return TITLES.get(factor, factor)
 
 
 def arm_name(run: Run, factors: Sequence[str] | dict[str, tuple[str, ...]]) -> str:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from fcn_lab import page
 from fcn_lab.report.comparison import Gap
 from fcn_lab.report.intervals import Estimate
-from fcn_lab.report.study import Study
+from fcn_lab.report.study import WIDTHS, Study
 
 Cell = str | float | int | None
 
@@ -125,6 +125,18 @@ def classes_table(study: Study) -> Table:
             rows.append([name, ours, theirs, percent(gap.value, True), bracketed(gap, signed=True)])
     caption = f"IoU in % of each class: {best.name} against {last.name}, 95 % intervals"
     return Table(caption, ["class", best.name, last.name, "difference", "interval"], rows)
+
+
+def edges_table(study: Study) -> Table:
+    """Every arm: boundary F1, IoU in the trimaps, the checkerboard index."""
+    split = study.first.split
+    rows: list[list[Cell]] = []
+    for arm in study.arms:
+        bands = [percent(arm.mean_of(split, "trimap_iou", width)) for width in WIDTHS]
+        others = [percent(arm.mean_of(split, name)) for name in ("boundary_f1", "checkerboard")]
+        rows.append([arm.name, *others, *bands])
+    columns = ["arm", "boundary F1", "checkerboard", *(f"{width} px" for width in WIDTHS)]
+    return Table("Boundary F1, checkerboard index and mean IoU by band, in %", columns, rows)
 
 
 def missing_table(study: Study) -> Table:
