@@ -12,12 +12,12 @@ def question(study: Study) -> list[str]:
     """What was varied, on what, how often."""
     factors = [f"{title(f)} ({', '.join(values)})" for f, values in study.factors.items()]
     asked = " × ".join(factors) or "one arm"
-    seeds = ", ".join(map(str, study.seeds))
+    seeds = f"seed{'s' * (len(study.seeds) > 1)} {', '.join(map(str, study.seeds))}"
     drives = study.comparison.blocks.sizes
     missing = f"; {len(study.missing)} cells have no scores" if study.missing else ""
     return [
         f"What does each choice change? Asked were {asked}: {len(study.arms)} arms, "
-        f"{len(study.runs)} finished runs with seed {seeds}{missing}.",
+        f"{len(study.runs)} finished runs with {seeds}{missing}.",
         f"All were scored on {len(study.first.names)} frames of {study.first.split}, from "
         f"{len(drives)} drive{'s' * (len(drives) > 1)}, by the protocol {study.first.protocol}.",
     ]

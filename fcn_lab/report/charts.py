@@ -70,7 +70,10 @@ def learning(study: Study) -> Spec | None:
         if scores:
             y = [100 * float(np.mean(scores[epoch])) for epoch in sorted(scores)]
             lines.append({**_arm_line(study, arm.name), "x": sorted(scores), "y": y})
-    return {"data": lines, "layout": _xy("epoch", "mean IoU on val, %")} if lines else None
+    layout = _xy("epoch", "mean IoU on val, %")
+    last = max((line["x"][-1] for line in lines), default=1)
+    layout["xaxis"] |= {"dtick": -(-last // 10), "tick0": 0}
+    return {"data": lines, "layout": layout} if lines else None
 
 
 def cost(study: Study, key: str, label: str, unit: float) -> Spec:

@@ -52,7 +52,7 @@ def confusion(study: Study, arm: Arm) -> Spec:
     hover = "%{y} taken for %{x}: %{z:.1f} %<extra></extra>"
     made = _heat(names, names, z, z, "%{z:.0f}", hover, look)
     made["layout"]["xaxis"]["title"] = {"text": "prediction"}
-    made["layout"]["yaxis"]["title"] = {"text": "truth"}
+    made["layout"]["yaxis"]["title"] = {"text": "truth", "standoff": 24}
     return made
 
 
@@ -65,5 +65,6 @@ def _heat(
     x: Sequence[str], y: Sequence[str], z: Rows, text: Rows, show: str, hover: str, look: Spec
 ) -> Spec:
     heat = {"type": "heatmap", "x": x, "y": y, "z": z, "text": text, "texttemplate": show}
-    layout = {"yaxis": {"autorange": "reversed"}, "xaxis": {"tickangle": -45}}
+    layout = {"yaxis": {"autorange": "reversed", "showgrid": False}}
+    layout["xaxis"] = {"tickangle": -45, "showgrid": False}
     return {"data": [{**heat, "hovertemplate": hover, **look}], "layout": layout}

@@ -15,6 +15,7 @@ from fcn_lab.report.frames import gallery
 from fcn_lab.report.study import Study, title
 
 ROW = 26  # pixels of an arm in a chart with a row an arm
+WIDE = 680  # pixels that a heat map needs for its numbers
 
 
 def write(study: Study, folder: Path) -> list[Path]:
@@ -117,7 +118,7 @@ def _differences(study: Study) -> Markup:
         "Row less column in points of mean IoU. A dot marks pairs that differ after Holm's "
         "correction; pairs without one are not distinguishable."
     )
-    chart = figure(heatmaps.pairs(study), caption, 220 + ROW * len(study.arms))
+    chart = figure(heatmaps.pairs(study), caption, 220 + ROW * len(study.arms), WIDE)
     details = Markup("<details><summary>All {} pairs as a table</summary>{}</details>")
     table = tables.gaps_table(study)
     return chart + details.format(len(table.rows), table.html())
@@ -125,7 +126,7 @@ def _differences(study: Study) -> Markup:
 
 def _classes(study: Study) -> Markup:
     caption = "IoU in % of every class; the colour is the distance from the mean of all arms."
-    chart = figure(heatmaps.classes(study), caption, 200 + ROW * len(study.arms))
+    chart = figure(heatmaps.classes(study), caption, 200 + ROW * len(study.arms), WIDE)
     return chart + tables.classes_table(study).html()
 
 
@@ -145,7 +146,9 @@ def _training(study: Study) -> Iterator[Section]:
     body = Markup()
     for key, label, unit in (*costs, ("seconds", "minutes of training", 60)):
         caption = f"Mean IoU with its 95 % interval against {label}."
-        body += figure(charts.cost(study, key, label, unit), caption, 460)
+        spec = charts.cost(study, key, label, unit)
+        spec["layout"]["showlegend"] = not body  # the first chart's goes for all
+        body += figure(spec, caption, 360 if body else 480)
     yield Section("Score against cost", body)
     if (gap := charts.generalisation(study)) is not None:
         caption = f"Mean IoU on val and on {study.first.split}: the line is what is lost."
@@ -158,7 +161,7 @@ def _confusion(study: Study) -> Markup:
     best = study.arms[0].name
     caption = "What each class was taken for, in % of its pixels; summed over seeds."
     values = {name: spec["data"][0]["z"] for name, spec in made.items()}
-    chart = figure(made[best], caption, 620)
+    chart = figure(made[best], caption, 620, WIDE)
     template = TEMPLATES.get_template("confusion.html")
     return Markup(template.render(values=_json(values), names=list(values), chart=chart))
 
