@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fcn_lab import torchrun
 from fcn_lab.arguments import rewrite_arguments, value_of
-from fcn_lab.config import conf_folder, finished, freeze, recorded, resolve
+from fcn_lab.config import conf_folder, finished, freeze, recorded, references, resolve
 from fcn_lab.errors import SweepFailed, UserError
 from fcn_lab.inheritance import inherit
 from fcn_lab.mistakes import explain
@@ -40,7 +40,11 @@ BASIC = {
         "params": None,
     },
 }
-ONLY_LOOKS = "status"  # the task that leaves no folder and needs no worker
+# the tasks that leave no run and need no worker: what each reads, and what that is
+ONLY_LOOK = {
+    "status": ("sweep.dir", "FOLDER, the folder of a sweep"),
+    "report": ("runs", "FOLDER, or runs=[A,B]: folders that hold runs"),
+}
 MISTAKES = (UserError, HydraException, OmegaConfBaseException, ValueError)
 
 
@@ -71,10 +75,10 @@ def main() -> None:
 def _start(config: DictConfig) -> None:
     settings = HydraConfig.get()
     folder = Path(os.path.relpath(settings.runtime.output_dir))
-    if config.choices.task == ONLY_LOOKS:
+    if config.choices.task in ONLY_LOOK:
         folder.rmdir()
     try:
-        if config.choices.task == ONLY_LOOKS:
+        if config.choices.task in ONLY_LOOK:
             return _look(config)
         if config.study is not None and config.again is None and config.run is None:
             word = f"experiment={config.choices.experiment}"
@@ -101,10 +105,11 @@ def _start(config: DictConfig) -> None:
 def _look(config: DictConfig) -> None:
     from fcn_lab.checks import build
 
-    if config.sweep.dir is None:
-        raise UserError("task=status needs sweep.dir=FOLDER, the folder of a sweep")
+    key, what = ONLY_LOOK[config.choices.task]
+    if OmegaConf.select(config, key) is None:
+        raise UserError(f"task={config.choices.task} needs {key}={what}")
     task = OmegaConf.to_container(config, resolve=True)["task"]  # type: ignore[index, call-overload]
-    build(task, "task", {"task.folder": "sweep.dir"}).run()
+    build(task, "task", references(config)).run()
 
 
 def _resume_if_asked(overrides: Sequence[str]) -> None:

@@ -57,6 +57,16 @@ class Arm:
         """Ascending."""
         return tuple(run.seed for run in self.runs)
 
+    def mean_of(self, *keys: str | int) -> float | None:
+        """A number of metrics.json as the mean over seeds, None where a run lacks it."""
+        values = [run.number(*keys) for run in self.runs]
+        known = [value for value in values if value is not None]
+        return float(np.mean(known)) if len(known) == len(values) else None
+
+    def seed_spread(self) -> float:
+        """Standard deviation of the mean IoU over seeds, 0 of one."""
+        return float(mean_iou(self.points).std(ddof=1)) if len(self.runs) > 1 else 0.0
+
     def mean_iou(self, freedom: float) -> Estimate:
         """Of the class IoUs' mean."""
         return estimate(mean_iou(self.points), mean_iou(self.draws), freedom)

@@ -123,6 +123,10 @@ class Estimate:
         half = self.half(level)
         return self.value - half, self.value + half
 
+    def half_of_frames(self) -> float:
+        """Half the width that the frames alone would leave it."""
+        return float(stdtrit(self.freedom, 0.5 + LEVEL / 2)) * math.sqrt(self.frames)
+
     @property
     def p(self) -> float:
         """Two-sided p-value of the value being 0."""

@@ -61,6 +61,13 @@ class Run:
         """Of the training."""
         return int(self.metrics["seed"])
 
+    def number(self, *keys: str | int) -> float | None:
+        """What metrics.json says under these keys, None where it says nothing."""
+        found: Any = self.metrics
+        for key in keys:
+            found = (found or {}).get(str(key))
+        return None if found is None else float(found)
+
     @property
     def split(self) -> str:
         """The scored one."""

@@ -1,0 +1,141 @@
+"""The report's charts of points and lines, as plotly's plain data. Scores are in per cent."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fcn_lab.page import COLOURS, SYMBOLS
+from fcn_lab.report.intervals import Estimate
+from fcn_lab.report.study import WIDTHS, Study, title
+
+Spec = dict[str, Any]
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+
+
+def forest(study: Study) -> Spec:
+    """Mean IoU of every arm with its interval, best on top."""
+    names = [arm.name for arm in reversed(study.arms)]
+    found = [study.comparison.means[name] for name in names]
+    points = {"x": _percents(found), "y": names, "error_x": _bars(found)}
+    return {"data": [{**_line(0, ""), "mode": "markers", **points}], "layout": _x("mean IoU, %")}
+
+
+def effect(study: Study, factor: str) -> Spec:
+    """The mean over all arms with each value of a factor."""
+    values = list(study.factors[factor])
+    found = [study.mean(study.level(factor, value)) for value in values]
+    points = {"x": values, "y": _percents(found), "error_y": _bars(found)}
+    layout = {**_xy(title(factor), "mean IoU, %"), "showlegend": False}
+    return {"data": [{**_line(0, ""), "mode": "markers", **points}], "layout": layout}
+
+
+def interaction(study: Study, along: str, by: str) -> Spec:
+    """A line for each value of `by` over the values of `along`; parallel lines do not interact."""
+    lines = []
+    for place, value in enumerate(study.factors[by]):
+        arms = {
+            study.values[arm.name][along]: study.comparison.means[arm.name]
+            for arm in study.arms
+            if study.values[arm.name][by] == value
+        }
+        there = [v for v in study.factors[along] if v in arms]
+        found = [arms[v] for v in there]
+        points = {"x": there, "y": _percents(found), "error_y": _bars(found)}
+        lines.append({**_line(place, value), **points})
+    return {"data": lines, "layout": _xy(title(along), "mean IoU, %")}
+
+
+def trimaps(study: Study) -> Spec | None:
+    """Mean IoU near boundaries against the width of the band; None where runs lack it."""
+    lines = []
+    for arm in study.arms:
+        known = {width: arm.mean_of(study.first.split, "trimap_iou", width) for width in WIDTHS}
+        bands = {width: 100 * value for width, value in known.items() if value is not None}
+        if bands:
+            points = {"x": list(bands), "y": list(bands.values())}
+            lines.append({**_arm_line(study, arm.name), **points})
+    layout = _xy("band width, pixels", "mean IoU in the band, %")
+    layout["xaxis"] |= {"type": "log", "tickvals": list(WIDTHS)}
+    return {"data": lines, "layout": layout} if lines else None
+
+
+def learning(study: Study) -> Spec | None:
+    """Mean IoU on val over epochs, the mean over seeds; None where no run was trained here."""
+    lines = []
+    for arm in study.arms:
+        scores: dict[int, list[float]] = {}
+        for row in (row for run in arm.runs for row in run.history if row.get("val/mean_iou")):
+            scores.setdefault(int(row["epoch"]) + 1, []).append(float(row["val/mean_iou"]))
+        if scores:
+            y = [100 * float(np.mean(scores[epoch])) for epoch in sorted(scores)]
+            lines.append({**_arm_line(study, arm.name), "x": sorted(scores), "y": y})
+    layout = _xy("epoch", "mean IoU on val, %")
+    last = max((line["x"][-1] for line in lines), default=1)
+    layout["xaxis"] |= {"dtick": -(-last // 10), "tick0": 0}
+    return {"data": lines, "layout": layout} if lines else None
+
+
+def cost(study: Study, key: str, label: str, unit: float) -> Spec:
+    """Mean IoU against what an arm costs, `key` of metrics.json in units of `unit`."""
+    dots = []
+    for arm in study.arms:
+        found = [study.comparison.means[arm.name]]
+        points = {"x": [(arm.mean_of(key) or 0) / unit], "y": _percents(found)}
+        look = {**_arm_line(study, arm.name), "mode": "markers"}
+        dots.append({**look, **points, "error_y": _bars(found)})
+    return {"data": dots, "layout": _xy(label, "mean IoU, %")}
+
+
+def generalisation(study: Study) -> Spec | None:
+    """Each arm's mean IoU on val and on the scored split, joined by a line."""
+    known = {arm.name: arm.mean_of("val", "mean_iou") for arm in reversed(study.arms)}
+    val = {name: 100 * value for name, value in known.items() if value is not None}
+    if not val or study.first.split == "val":
+        return None
+    test = {name: 100 * study.comparison.means[name].value for name in val}
+    joined = {
+        **{"type": "scatter", "mode": "lines", "showlegend": False, "hoverinfo": "skip"},
+        "x": [value for name in val for value in (val[name], test[name], None)],
+        "y": [name for name in val for _ in range(3)],
+        "line": {"color": "#8a929b", "width": 2},
+    }
+    ends = [
+        {**_line(place, split), "mode": "markers", "x": list(by.values()), "y": list(by)}
+        for place, (split, by) in enumerate({"val": val, study.first.split: test}.items())
+    ]
+    return {"data": [joined, *ends], "layout": _x("mean IoU, %")}
+
+
+def _arm_line(study: Study, name: str) -> Spec:
+    """Colour by the factor with more values, dash and symbol by the next."""
+    factors = sorted(study.factors, key=lambda factor: -len(study.factors[factor]))
+    places = [study.factors[f].index(study.values[name][f]) for f in factors[:2]] or [0]
+    return _line(places[0], name, places[-1])
+
+
+def _line(colour: int, name: str, form: int | None = None) -> Spec:
+    form = colour if form is None else form
+    ink = COLOURS[colour % len(COLOURS)]
+    return {
+        **{"type": "scatter", "mode": "lines+markers", "name": name, "showlegend": bool(name)},
+        "line": {"color": ink, "dash": DASHES[form % len(DASHES)]},
+        "marker": {"symbol": SYMBOLS[form % len(SYMBOLS)], "size": 9, "color": ink},
+    }
+
+
+def _percents(found: Sequence[Estimate]) -> list[float]:
+    return [round(100 * estimate.value, 3) for estimate in found]
+
+
+def _bars(found: Sequence[Estimate]) -> Spec:
+    halves = [round(100 * estimate.half(), 3) for estimate in found]
+    return {"type": "data", "array": halves, "thickness": 1.5, "width": 4}
+
+
+def _x(label: str) -> Spec:
+    return {"xaxis": {"title": {"text": label}}}
+
+
+def _xy(x: str, y: str) -> Spec:
+    return {**_x(x), "yaxis": {"title": {"text": y}}}

@@ -1,0 +1,125 @@
+"""The frames in which arms differ most, with every arm's prediction beside the others.
+
+Runs keep predictions.zip: ``NAME.jpg``, ``NAME.truth.png`` and ``NAME.png`` of every scored frame;
+the PNGs hold class numbers under the classes' colours, 255 is void.
+"""
+
+import io
+import zipfile
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fcn_lab.report.comparison import Arm
+from fcn_lab.report.runs import Run
+from fcn_lab.report.study import Study
+
+SHOWN = 8
+APART = 10  # frames between two that are shown of one drive: neighbours are nearly the same
+WRONG, VOID = (255, 0, 128), 255
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """Reads what one run kept of its predictions."""
+
+    files: Mapping[str, zipfile.ZipFile]
+
+    @classmethod
+    def of(cls, run: Run) -> "Keeper":
+        """Of all ranks."""
+        opened = [zipfile.ZipFile(path) for path in sorted(run.folder.glob("predictions*.zip"))]
+        return cls({name: file for file in opened for name in file.namelist()})
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file."""
+        return self.files[name].read(name)
+
+
+def accuracy(arm: Arm) -> NDArray[np.float64]:
+    """Pixel accuracy of each frame, the mean over seeds, (N,)."""
+    hits = np.mean([run.matrices.trace(axis1=1, axis2=2) for run in arm.runs], axis=0)
+    pixels = arm.runs[0].matrices.sum((1, 2))
+    found: NDArray[np.float64] = hits / np.maximum(pixels, 1)
+    return found
+
+
+def telling(study: Study, shown: int = SHOWN) -> list[int]:
+    """The frames whose accuracy differs most between arms, the most telling first."""
+    each = np.stack([accuracy(arm) for arm in study.arms])
+    spread, drives = each.std(0), study.first.drives
+    chosen: list[int] = []
+    for frame in map(int, np.argsort(-spread, kind="stable")):
+        if all(drives[frame] != drives[c] or abs(frame - c) >= APART for c in chosen):
+            chosen.append(frame)
+    return chosen[:shown]
+
+
+def gallery(study: Study) -> dict[str, Any] | None:
+    """What the page shows of these frames; None where no run kept its predictions.
+
+    Of each arm its first seed is shown; an arm that kept nothing is left out.
+    """
+    keepers = {arm.name: Keeper.of(arm.runs[0]) for arm in study.arms}
+    keepers = {name: keeper for name, keeper in keepers.items() if keeper.files}
+    if not keepers:
+        return None
+    each = {arm.name: accuracy(arm) for arm in study.arms}
+    any_of_them = next(iter(keepers.values()))
+    frames = []
+    for index in telling(study):
+        name = study.first.names[index]
+        shown = {arm: _shown(keeper, name, each[arm][index]) for arm, keeper in keepers.items()}
+        frames.append({"name": name, "arms": shown, **_given(any_of_them, name)})
+    return {"frames": frames, "legend": legend(study, any_of_them)}
+
+
+def legend(study: Study, keeper: Keeper) -> list[tuple[str, str]]:
+    """Name and colour of each class, from a kept picture's palette."""
+    with Image.open(io.BytesIO(keeper.read(f"{study.first.names[0]}.png"))) as image:
+        palette = np.array(image.getpalette()).reshape(-1, 3)
+    colours = ["#{:02x}{:02x}{:02x}".format(*map(int, colour)) for colour in palette]
+    return list(zip(study.first.classes, colours, strict=False))
+
+
+def errors(truth: Pixels, guess: Pixels) -> bytes:
+    """A PNG of one colour where the prediction is wrong, transparent elsewhere."""
+    wrong = Image.fromarray(((truth != guess) & (truth != VOID)).astype(np.uint8))
+    wrong.putpalette([0, 0, 0, *WRONG])
+    return _png(wrong, transparency=0, bits=1)
+
+
+def _given(keeper: Keeper, name: str) -> dict[str, str]:
+    return {
+        "picture": _uri(keeper.read(f"{name}.jpg"), "jpeg"),
+        "truth": _uri(keeper.read(f"{name}.truth.png")),
+    }
+
+
+def _shown(keeper: Keeper, name: str, score: float) -> dict[str, Any]:
+    truth, guess = (keeper.read(f"{name}{ending}") for ending in (".truth.png", ".png"))
+    wrong = errors(_labels(truth), _labels(guess))
+    images = {"prediction": _uri(guess), "errors": _uri(wrong)}
+    return {**images, "accuracy": round(100 * float(score), 1)}
+
+
+def _labels(png: bytes) -> Pixels:
+    with Image.open(io.BytesIO(png)) as image:
+        return np.asarray(image)
+
+
+def _png(image: Image.Image, **options: int) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG", **options)
+    return file.getvalue()
+
+
+def _uri(content: bytes, kind: str = "png") -> str:
+    return f"data:image/{kind};base64,{b64encode(content).decode()}"

@@ -1,0 +1,145 @@
+"""The report's tables, one form for HTML, Markdown and CSV."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from fcn_lab import page
+from fcn_lab.report.comparison import Gap
+from fcn_lab.report.intervals import Estimate
+from fcn_lab.report.study import WIDTHS, Study
+
+Cell = str | float | int | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under columns; the first `words` columns hold words, the others numbers."""
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    words: int = 1
+
+    def html(self) -> Markup:
+        """For the page."""
+        return page.table(self.columns, self.rows, self.caption, self.words)
+
+    def markdown(self) -> str:
+        """As a pipe table."""
+        rule = ["---" if place < self.words else "---:" for place in range(len(self.columns))]
+        cells = [self.columns, rule, *self.rows]
+        shown = (["–" if cell is None else str(cell) for cell in row] for row in cells)
+        return "\n".join(f"| {' | '.join(row)} |" for row in shown)
+
+    def csv(self) -> str:
+        """With a header."""
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows([self.columns, *self.rows])
+        return file.getvalue()
+
+
+def percent(value: float | None, signed: bool = False) -> str | None:
+    """With one decimal."""
+    if value is None:
+        return None
+    return f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
+
+
+def bracketed(found: Estimate, level: float = 0.95, signed: bool = False) -> str:
+    """The interval in per cent."""
+    low, high = (percent(end, signed) for end in found.interval(level))
+    return f"[{low}, {high}]"
+
+
+def rank(best: int, worst: int) -> str:
+    """One place, or from–to."""
+    return str(best) if best == worst else f"{best}–{worst}"
+
+
+def arms_table(study: Study) -> Table:
+    """Every arm: rank, mean IoU with its interval, and the other scores as means over seeds."""
+    split, ranks = study.first.split, study.comparison.ranks()
+    extra = {"pixel_accuracy": "G", "mean_accuracy": "C", "fw_iou": "fw IoU", "boundary_f1": "bF1"}
+    rows: list[list[Cell]] = []
+    for arm in study.arms:
+        found = study.comparison.means[arm.name]
+        spread = None if found.seeds is None else f"{100 * arm.seed_spread():.2f}"
+        scores = [*(arm.mean_of(split, name) for name in extra), arm.mean_of("val", "mean_iou")]
+        place = rank(*ranks[arm.name])
+        first: list[Cell] = [arm.name, place, percent(found.value), bracketed(found)]
+        rows.append([*first, spread, len(arm.runs), *map(percent, scores)])
+    columns = ["arm", "rank", "mIoU", "95 %", "sd seeds", "seeds", *extra.values(), "val mIoU"]
+    return Table(f"Scores on {split} in %, best first", columns, rows)
+
+
+def raw_table(study: Study) -> Table:
+    """Every arm in plain fractions, for other programs."""
+    split, ranks = study.first.split, study.comparison.ranks()
+    names = ("pixel_accuracy", "mean_accuracy", "fw_iou", "boundary_f1", "checkerboard")
+    columns = ["arm", *study.factors, "seeds", "mean_iou", "low", "high", "rank_best", "rank_worst"]
+    rows: list[list[Cell]] = []
+    for arm in study.arms:
+        found = study.comparison.means[arm.name]
+        values = [study.values[arm.name][factor] for factor in study.factors]
+        numbers = [found.value, *found.interval(), *ranks[arm.name]]
+        others = (arm.mean_of(split, name) for name in names)
+        rows.append([arm.name, *values, len(arm.runs), *numbers, *others])
+    return Table("arms", [*columns, *names], rows)
+
+
+def gaps_table(study: Study) -> Table:
+    """Every pair of arms."""
+    rows = [_gap_row(gap) for gap in study.comparison.gaps]
+    columns = ["pair", "verdict", "difference", "interval", "level", "p (Holm)", "seeds to settle"]
+    return Table("Differences in mean IoU, points of a per cent", columns, rows, words=2)
+
+
+def _gap_row(gap: Gap) -> list[Cell]:
+    settled = "" if gap.distinct else ("none" if gap.seeds is None else str(gap.seeds))
+    if gap.gap.seeds is None and not gap.distinct:
+        settled = "unknown: one seed"
+    return [
+        f"{gap.first} − {gap.second}",
+        "distinct" if gap.distinct else "not distinguishable",
+        percent(gap.gap.value, signed=True),
+        bracketed(gap.gap, gap.level, signed=True),
+        f"{100 * gap.level:.2f} %",
+        f"{gap.adjusted:.3f}",
+        settled,
+    ]
+
+
+def classes_table(study: Study) -> Table:
+    """The best arm less the last, class by class."""
+    best, last = study.arms[0], study.arms[-1]
+    rows: list[list[Cell]] = []
+    for label, name in enumerate(study.first.classes):
+        gap = study.comparison.between(best, last, label)
+        if gap.value == gap.value:
+            ours, theirs = (percent(float(arm.points[:, label].mean())) for arm in (best, last))
+            rows.append([name, ours, theirs, percent(gap.value, True), bracketed(gap, signed=True)])
+    caption = f"IoU in % of each class: {best.name} against {last.name}, 95 % intervals"
+    return Table(caption, ["class", best.name, last.name, "difference", "interval"], rows)
+
+
+def edges_table(study: Study) -> Table:
+    """Every arm: boundary F1, IoU in the trimaps, the checkerboard index."""
+    split = study.first.split
+    rows: list[list[Cell]] = []
+    for arm in study.arms:
+        bands = [percent(arm.mean_of(split, "trimap_iou", width)) for width in WIDTHS]
+        others = [percent(arm.mean_of(split, name)) for name in ("boundary_f1", "checkerboard")]
+        rows.append([arm.name, *others, *bands])
+    columns = ["arm", "boundary F1", "checkerboard", *(f"{width} px" for width in WIDTHS)]
+    return Table("Boundary F1, checkerboard index and mean IoU by band, in %", columns, rows)
+
+
+def missing_table(study: Study) -> Table:
+    """The cells without scores."""
+    rows = [[cell.name, cell.status, cell.reason or None] for cell in study.missing]
+    return Table("Cells without scores", ["cell", "state", "reason"], rows, words=3)

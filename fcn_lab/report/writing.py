@@ -1,0 +1,181 @@
+"""The report as one HTML page that works from disk, as Markdown, and as CSV."""
+
+import json
+from collections.abc import Iterator
+from itertools import permutations
+from pathlib import Path
+
+from markupsafe import Markup
+
+from fcn_lab import page
+from fcn_lab.page import TEMPLATES, Section, figure, paragraphs
+from fcn_lab.report import charts, heatmaps, tables
+from fcn_lab.report.answer import answer, method, question
+from fcn_lab.report.frames import gallery
+from fcn_lab.report.study import Study, title
+
+ROW = 26  # pixels of an arm in a chart with a row an arm
+WIDE = 680  # pixels that a heat map needs for its numbers
+
+
+def write(study: Study, folder: Path) -> list[Path]:
+    """Writes report.html, report.md, arms.csv and differences.csv; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "report.html": html(study),
+        "report.md": markdown(study),
+        "arms.csv": tables.raw_table(study).csv(),
+        "differences.csv": tables.gaps_table(study).csv(),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in texts]
+
+
+def html(study: Study) -> str:
+    """The page."""
+    script = TEMPLATES.get_template("report.js").render()
+    return page.render(heading(study), sections(study), script=script)
+
+
+def heading(study: Study) -> str:
+    """The report's title."""
+    factors = " and ".join(map(title, study.factors)) or study.arms[0].name
+    return f"{factors[0].upper()}{factors[1:]}: what the runs show"
+
+
+def markdown(study: Study) -> str:
+    """The words and the tables."""
+    parts = [
+        f"# {heading(study)}",
+        *question(study),
+        "## The answer",
+        " ".join(answer(study)),
+        "## Scores",
+        tables.arms_table(study).markdown(),
+        "## Differences",
+        tables.gaps_table(study).markdown(),
+        "## Classes",
+        tables.classes_table(study).markdown(),
+        *(("## Missing", tables.missing_table(study).markdown()) if study.missing else ()),
+        "## How the numbers were made",
+        *method(study),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def sections(study: Study) -> Iterator[Section]:
+    """Of the page, in their order."""
+    yield Section("What was asked", paragraphs(*question(study)))
+    yield Section("The answer", Markup('<div class="answer">{}</div>').format(_answer(study)))
+    yield Section("Scores", _scores(study))
+    if study.is_grid and study.factors:
+        yield Section("Effects", _effects(study), "Means over all else, and how factors interact.")
+    if len(study.arms) > 1:
+        yield Section("Differences", _differences(study))
+        yield Section("Classes", _classes(study))
+    yield from _edges(study)
+    yield from _training(study)
+    yield Section("Confusion", _confusion(study))
+    yield Section("Frames side by side", _frames(study), "Where the arms differ most comes first.")
+    if study.missing:
+        missing = tables.missing_table(study).html()
+        yield Section("Missing", missing, "These cells were asked for and have no scores.")
+    yield Section("How the numbers were made", paragraphs(*method(study)))
+
+
+def _answer(study: Study) -> Markup:
+    return paragraphs(" ".join(answer(study)))
+
+
+def _scores(study: Study) -> Markup:
+    table = tables.arms_table(study).html()
+    caption = "Mean IoU of every arm with its 95 % interval over blocks of frames and seeds."
+    height = 110 + ROW * len(study.arms)
+    note = paragraphs(
+        "A rank from–to names the places that the corrected differences leave open. sd seeds: "
+        "standard deviation between seeds, in points. bF1: boundary F1."
+    )
+    return figure(charts.forest(study), caption, height) + table + note
+
+
+def _effects(study: Study) -> Markup:
+    body = Markup()
+    for factor in study.factors:
+        caption = f"Mean IoU by {title(factor)}, averaged over all else, with 95 % intervals."
+        body += figure(charts.effect(study, factor), caption, 340)
+    for along, by in permutations(list(study.factors)[:2], 2):
+        caption = (
+            f"{title(along).capitalize()} along, a line for each of the {title(by)}: parallel "
+            "lines would mean that the two do not interact."
+        )
+        body += figure(charts.interaction(study, along, by), caption)
+    return body
+
+
+def _differences(study: Study) -> Markup:
+    caption = (
+        "Row less column in points of mean IoU. A dot marks pairs that differ after Holm's "
+        "correction; pairs without one are not distinguishable."
+    )
+    chart = figure(heatmaps.pairs(study), caption, 220 + ROW * len(study.arms), WIDE)
+    details = Markup("<details><summary>All {} pairs as a table</summary>{}</details>")
+    table = tables.gaps_table(study)
+    return chart + details.format(len(table.rows), table.html())
+
+
+def _classes(study: Study) -> Markup:
+    caption = "IoU in % of every class; the colour is the distance from the mean of all arms."
+    chart = figure(heatmaps.classes(study), caption, 200 + ROW * len(study.arms), WIDE)
+    return chart + tables.classes_table(study).html()
+
+
+def _edges(study: Study) -> Iterator[Section]:
+    bands = charts.trimaps(study)
+    if bands is not None:
+        caption = "Mean IoU of the pixels within a band along the truth's boundaries."
+        table = tables.edges_table(study).html()
+        yield Section("Edges", figure(bands, caption, 520) + table)
+
+
+def _training(study: Study) -> Iterator[Section]:
+    if (curves := charts.learning(study)) is not None:
+        caption = "Mean IoU on val after each epoch, the mean over seeds."
+        yield Section("Learning", figure(curves, caption, 520))
+    costs = (("macs", "GMAC a frame", 1e9), ("params", "million parameters", 1e6))
+    body = Markup()
+    for key, label, unit in (*costs, ("seconds", "minutes of training", 60)):
+        caption = f"Mean IoU with its 95 % interval against {label}."
+        spec = charts.cost(study, key, label, unit)
+        spec["layout"]["showlegend"] = not body  # the first chart's goes for all
+        body += figure(spec, caption, 360 if body else 480)
+    yield Section("Score against cost", body)
+    if (gap := charts.generalisation(study)) is not None:
+        caption = f"Mean IoU on val and on {study.first.split}: the line is what is lost."
+        height = 140 + ROW * len(study.arms)
+        yield Section(f"From val to {study.first.split}", figure(gap, caption, height))
+
+
+def _confusion(study: Study) -> Markup:
+    made = {arm.name: heatmaps.confusion(study, arm) for arm in study.arms}
+    best = study.arms[0].name
+    caption = "What each class was taken for, in % of its pixels; summed over seeds."
+    values = {name: spec["data"][0]["z"] for name, spec in made.items()}
+    chart = figure(made[best], caption, 620, WIDE)
+    template = TEMPLATES.get_template("confusion.html")
+    return Markup(template.render(values=_json(values), names=list(values), chart=chart))
+
+
+def _frames(study: Study) -> Markup:
+    shown = gallery(study)
+    if shown is None:
+        return Markup('<p class="note">{}</p>').format(
+            "None of these runs kept its predictions (predictions.zip). Runs scored by this "
+            "version do: task=evaluate run=RUN_DIR scores an older one again."
+        )
+    template = TEMPLATES.get_template("gallery.html")
+    return Markup(template.render(gallery=_json(shown), **shown))
+
+
+def _json(content: object) -> Markup:
+    return Markup(json.dumps(content, separators=(",", ":")).replace("</", "<\\/"))

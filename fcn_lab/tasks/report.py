@@ -1,0 +1,34 @@
+"""task=report: what finished runs show, as a page that works from disk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fcn_lab.report.answer import answer
+from fcn_lab.report.study import Study
+from fcn_lab.report.writing import write
+
+
+@dataclass(frozen=True)
+class Report:
+    """Compares the runs in some folders.
+
+    Args:
+        runs: a folder or several: sweeps, runs, or folders that hold them.
+        output: where to write; by default ``report`` in the first of them.
+    """
+
+    runs: str | Sequence[str]
+    output: str | None = None
+
+    def run(self) -> None:
+        """Writes the page, Markdown and CSV, and prints the answer.
+
+        Raises:
+            UserError: there are no runs, or they cannot stand in one table.
+        """
+        folders = [Path(run) for run in ([self.runs] if isinstance(self.runs, str) else self.runs)]
+        study = Study.read(folders)
+        written = write(study, Path(self.output) if self.output else folders[0] / "report")
+        print("\n".join(answer(study)))
+        print(f"\nwritten: {', '.join(map(str, written))}")

@@ -1,0 +1,212 @@
+"""The report from fake runs: what it reads, refuses, says and writes."""
+
+import csv
+import io
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent))
+import fakes
+
+from commandline import TypeLine
+from fcn_lab.errors import UserError
+from fcn_lab.report import charts, heatmaps
+from fcn_lab.report.frames import APART, accuracy, errors, gallery, telling
+from fcn_lab.report.runs import drive_of, find_runs
+from fcn_lab.report.study import Study
+from fcn_lab.report.writing import html, markdown, write
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fakes.write_grid(tmp_path_factory.mktemp("grid"), seeds=(0, 1))
+
+
+@pytest.fixture(scope="module")
+def study(grid: Path) -> Study:
+    return Study.read([grid])
+
+
+def test_arms_are_what_was_varied_without_the_seed(study: Study) -> None:
+    assert {arm.name for arm in study.arms} == {
+        f"{model} {upsample}" for model in fakes.STRIDES for upsample in fakes.HARM
+    }
+    assert {arm.seeds for arm in study.arms} == {(0, 1)}
+    assert list(study.factors) == ["model", "upsample"]
+    assert study.factors["model"] == ("fcn32s", "fcn16s", "fcn8s")
+    assert study.is_grid
+
+
+def test_an_arms_score_is_the_mean_of_its_runs(study: Study) -> None:
+    for arm in study.arms:
+        recorded = [run.metrics["test"]["mean_iou"] for run in arm.runs]
+        assert study.comparison.means[arm.name].value == pytest.approx(np.mean(recorded))
+
+
+def test_the_shares_of_the_variance_are_those_of_a_two_way_table(study: Study) -> None:
+    cells = {
+        (v["model"], v["upsample"]): study.comparison.means[a].value
+        for a, v in study.values.items()
+    }
+    table = np.array(
+        [[cells[m, u] for u in study.factors["upsample"]] for m in study.factors["model"]]
+    )
+    grand = table.mean()
+    rows, columns = table.mean(1, keepdims=True), table.mean(0, keepdims=True)
+    rest = table - rows - columns + grand
+    expected = [((rows - grand) ** 2).mean(), ((columns - grand) ** 2).mean(), (rest**2).mean()]
+    assert list(study.shares().values()) == pytest.approx(np.array(expected) / table.var())
+
+
+@pytest.mark.parametrize(
+    ("protocol", "field"),
+    [
+        ("camvid11-96x128-void_ignored-segnet_split", "size 48x64 against 96x128"),
+        ("camvid32-48x64-void_ignored-segnet_split", "classes camvid11 against camvid32"),
+        ("camvid11-48x64-void_counted-segnet_split", "void rule void_ignored against void_counted"),
+        ("camvid11-48x64-void_ignored-kaggle_split", "split segnet_split against kaggle_split"),
+    ],
+)
+def test_two_protocols_are_refused_with_the_field_that_differs(
+    protocol: str, field: str, tmp_path: Path
+) -> None:
+    frames, source = fakes.street(6)
+    fakes.write_run(tmp_path / "a", frames, source)
+    fakes.write_run(tmp_path / "b", frames, source, seed=1, protocol=protocol)
+    with pytest.raises(UserError, match=field):
+        Study.read([tmp_path])
+
+
+def test_an_arm_with_the_same_seed_twice_is_refused(tmp_path: Path) -> None:
+    frames, source = fakes.street(6)
+    for name in ("a", "b"):
+        fakes.write_run(tmp_path / name, frames, source)
+    with pytest.raises(UserError, match="leave one out"):
+        Study.read([tmp_path])
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "empty"])
+def test_folders_without_runs_are_refused(folder: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=rf"runs=.*{folder}"):
+        find_runs([tmp_path / folder])
+
+
+@pytest.mark.parametrize(
+    ("name", "drive"),
+    [("0001TP_008550", "0001TP"), ("Seq05VD_f00030", "Seq05VD"), ("0016E5_07959", "0016E5")],
+)
+def test_a_frames_drive_is_what_stands_before_its_number(name: str, drive: str) -> None:
+    assert drive_of(name) == drive
+
+
+def test_a_single_run_has_a_report_too(tmp_path: Path) -> None:
+    frames, source = fakes.street(9)
+    fakes.write_run(tmp_path / "only", frames, source, predictions=False)
+    written = write(Study.read([tmp_path]), tmp_path / "report")
+    assert all(path.stat().st_size for path in written)
+    page = written[0].read_text()
+    assert "predictions.zip" in page
+    assert "has one seed" in page
+
+
+def test_cells_without_scores_are_named(grid: Path, tmp_path: Path) -> None:
+    cells = [{"name": "seed=9,model=fcn8s", "folder": "x", "words": {"model": "fcn8s"}}]
+    (tmp_path / "sweep.json").write_text(json.dumps({"cells": cells}))
+    frames, source = fakes.street(6)
+    fakes.write_run(tmp_path / "a", frames, source)
+    study = Study.read([tmp_path])
+    assert [cell.name for cell in study.missing] == ["seed=9,model=fcn8s"]
+    assert "seed=9,model=fcn8s" in markdown(study)
+    assert "seed=9,model=fcn8s" in html(study)
+
+
+def test_frames_are_shown_where_arms_differ_most_and_not_twice(study: Study) -> None:
+    shown = telling(study)
+    each = np.stack([accuracy(arm) for arm in study.arms]).std(0)
+    assert shown[0] == each.argmax()
+    drives = study.first.drives
+    for a in shown:
+        assert not any(b != a and drives[a] == drives[b] and abs(a - b) < APART for b in shown)
+
+
+def test_errors_are_marked_where_labels_differ_and_are_not_void() -> None:
+    truth = np.array([[0, 1, 255, 2]], np.uint8)
+    guess = np.array([[0, 2, 1, 2]], np.uint8)
+    with Image.open(io.BytesIO(errors(truth, guess))) as image:
+        shown = np.asarray(image.convert("RGBA"))
+    assert (shown[0, :, 3] > 0).tolist() == [False, True, False, False]
+
+
+def test_the_gallery_holds_every_arm_and_the_classes_colours(study: Study) -> None:
+    shown = gallery(study)
+    assert shown is not None
+    assert set(shown["frames"][0]["arms"]) == {arm.name for arm in study.arms}
+    _, source = fakes.street(1)
+    assert shown["legend"] == [
+        (name, "#{:02x}{:02x}{:02x}".format(*colour))
+        for name, colour in zip(source.classes, source.palette, strict=True)
+    ]
+
+
+def numbers(spec: object) -> Iterator[float]:
+    if isinstance(spec, dict):
+        for value in spec.values():
+            yield from numbers(value)
+    elif isinstance(spec, list | tuple):
+        for value in spec:
+            yield from numbers(value)
+    elif isinstance(spec, float):
+        yield spec
+
+
+def test_charts_are_plain_numbers(study: Study) -> None:
+    specs = [
+        charts.forest(study), charts.trimaps(study), charts.learning(study),
+        charts.generalisation(study), charts.cost(study, "macs", "x", 1.0),
+        charts.effect(study, "model"), charts.interaction(study, "model", "upsample"),
+        heatmaps.pairs(study), heatmaps.classes(study), heatmaps.confusion(study, study.arms[0]),
+    ]  # fmt: skip
+    for spec in specs:
+        json.dumps(spec, allow_nan=False)
+        assert list(numbers(spec))
+
+
+def test_the_page_fetches_nothing_and_stays_small(study: Study) -> None:
+    page = html(study)
+    tags = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
+    assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", tags)
+    assert len(page.encode()) < 15e6
+
+
+def test_page_markdown_and_csv_say_the_same_numbers(study: Study, tmp_path: Path) -> None:
+    page, text, arms, _ = (path.read_text() for path in write(study, tmp_path))
+    rows = list(csv.DictReader(arms.splitlines()))
+    assert [row["arm"] for row in rows] == [arm.name for arm in study.arms]
+    for row in rows:
+        low, high = (f"{100 * float(row[end]):.1f}" for end in ("low", "high"))
+        assert f"[{low}, {high}]" in page
+        assert f"[{low}, {high}]" in text
+
+
+def test_the_command_writes_beside_the_runs_and_prints_the_answer(
+    grid: Path, type_line: TypeLine, tmp_path: Path
+) -> None:
+    ended = type_line("task=report", f"runs={grid}", f"output={tmp_path / 'out'}")
+    assert ended.status == 0, ended.err
+    assert "The highest mean IoU" in ended.out
+    assert (tmp_path / "out" / "report.html").exists()
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").rglob("config.yaml"))
+
+
+def test_the_command_says_what_it_needs(type_line: TypeLine) -> None:
+    ended = type_line("task=report")
+    assert ended.status == 2
+    assert "runs=FOLDER" in ended.err

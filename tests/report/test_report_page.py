@@ -1,0 +1,125 @@
+"""The report in a browser: it loads from disk, fetches nothing, and its controls work."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("playwright")
+from playwright.sync_api import Page, sync_playwright
+
+sys.path.insert(0, str(Path(__file__).parent))
+import fakes
+
+from fcn_lab.report.study import Study
+from fcn_lab.report.writing import write
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium: .ci/browser installs Debian's"),
+]
+WIDTHS = {"desk": 1280, "phone": 390}
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = fakes.write_grid(tmp_path_factory.mktemp("grid"), seeds=(0, 1))
+    return write(Study.read([folder]), folder / "report")[0]
+
+
+@pytest.fixture(params=WIDTHS)
+def page(request: pytest.FixtureRequest, report: Path) -> Iterator[Page]:
+    """The report, opened; whatever it complains of or fetches fails the test."""
+    troubles: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        opened = browser.new_page(viewport={"width": WIDTHS[request.param], "height": 800})
+        opened.on(
+            "console", lambda said: troubles.append(said.text) if said.type != "log" else None
+        )
+        opened.on("pageerror", lambda error: troubles.append(str(error)))
+        opened.on(
+            "request",
+            lambda asked: (
+                troubles.append(asked.url)
+                if not asked.url.startswith(("file:", "data:", "blob:"))
+                else None
+            ),
+        )
+        opened.goto(report.as_uri())
+        opened.evaluate("drawn")
+        yield opened
+        browser.close()
+    assert troubles == []
+
+
+def test_every_chart_is_drawn_as_plotly_wants_it(page: Page) -> None:
+    assert page.locator(".plot").count() == page.locator(".plot svg.main-svg:first-child").count()
+    wrong = page.evaluate(
+        "charts.map(({data, layout}) => Plotly.validate(data, layout)).filter(Boolean)"
+    )
+    assert wrong == []
+
+
+def test_nothing_is_wider_than_the_screen(page: Page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_theme_changes_by_keyboard(page: Page) -> None:
+    before = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.locator("#theme").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
+    assert page.locator("#theme").get_attribute("aria-pressed") == "true"
+
+
+def test_the_confusion_matrix_is_that_of_the_arm_chosen(page: Page) -> None:
+    read = "document.querySelector('#confusion-chart .plot').data[0].z[0][0]"
+    matrices = page.evaluate("content('confusion-values')")
+    last = list(matrices)[-1]
+    page.locator("#confusion-arm").select_option(last)
+    page.wait_for_function(f"{read} === {matrices[last][0][0]}")
+
+
+def test_frames_can_be_turned_zoomed_moved_and_cut(page: Page) -> None:
+    tiles = page.locator("#tiles")
+    first = tiles.locator("figcaption").first.inner_text()
+    page.locator("#frame-after").click()
+    assert tiles.locator("figcaption").first.inner_text() != first
+    view = tiles.locator(".view").nth(2)
+    guess = view.locator("img.prediction").first
+    where = "e => getComputedStyle(e).transform"
+    before = guess.evaluate(where)
+    view.focus()
+    for key in ("+", "+", "ArrowRight"):
+        page.keyboard.press(key)
+    assert guess.evaluate(where) != before
+    cut = "e => getComputedStyle(e).clipPath"
+    whole = guess.evaluate(cut)
+    page.locator("#split").focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    assert guess.evaluate(cut) != whole
+    page.locator("#wrong").uncheck()
+    assert not view.locator("img.errors").is_visible()
+
+
+def test_every_control_and_picture_has_a_name(page: Page) -> None:
+    unnamed = page.evaluate(
+        """[...document.querySelectorAll("img, select, input, button, nav, [role=img], [role=group]")]
+        .filter(e => !(e.alt || e.ariaLabel || e.innerText || e.labels?.length)).length"""
+    )
+    assert unnamed == 0
+    levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3')].map(e => +e.tagName[1])")
+    assert levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+
+
+def test_a_print_is_light_and_without_controls(page: Page) -> None:
+    page.emulate_media(media="print")
+    assert not page.locator("#theme").is_visible()
+    assert not page.locator("#zoom").is_visible()
+    assert page.locator("#tiles img").first.is_visible()
