@@ -51,11 +51,18 @@ def worker_command(config: Path) -> list[str]:
 
 
 def worker_environment(code: Path | None = None) -> dict[str, str]:
-    """This environment with `code`, or else the package now running, first on the worker's path."""
+    """This environment with `code`, or else the package now running, first on the worker's path.
+
+    The folder it stands in comes last: a clone there is not what a sweep has frozen.
+    """
     environment = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
     package = str(code or Path(__file__).resolve().parent.parent)
     paths = [package, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
-    return {**KEEP_PAGES, **environment, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+    own = {
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys([*paths, "."])),
+        "PYTHONSAFEPATH": "1",  # else `python -m` puts that folder first
+    }
+    return {**KEEP_PAGES, **environment, **own}
 
 
 @dataclass

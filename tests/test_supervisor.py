@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from conftest import STUB
 from fcn_lab import supervisor
 from fcn_lab.attempts import TAKEN, Attempt, begin, last
 from fcn_lab.supervisor import Job, Supervisor
@@ -18,10 +19,10 @@ from fcn_lab.supervisor import Job, Supervisor
 CODE = Path(__file__).parent.parent
 
 
-def make(folder: Path, kind: str, minutes: float | None = None) -> Job:
+def make(folder: Path, kind: str, minutes: float | None = None, target: str = "stub.Task") -> Job:
     cell = folder / kind
     cell.mkdir()
-    task = {"_target_": "stub.Task", "kind": kind, "seed": 0}
+    task = {"_target_": target, "kind": kind, "seed": 0}
     (cell / "config.yaml").write_text(yaml.safe_dump({"seed": 0, "task": task}))
     return Job(cell, CODE, folder, minutes=minutes)
 
@@ -133,3 +134,12 @@ def test_a_worker_asked_to_stop_before_it_starts_never_does(stub: str, tmp_path:
     stopped.stop(signal.SIGTERM)
     assert stopped.run() == 128 + signal.SIGTERM
     assert last(job.folder) is None
+
+
+def test_a_worker_runs_the_frozen_sources_and_finds_modules_where_it_stands(tmp_path: Path) -> None:
+    decoy = tmp_path / "fcn_lab"
+    decoy.mkdir()
+    (decoy / "__init__.py").write_text("raise RuntimeError('not these sources')")
+    (tmp_path / "own.py").write_text(STUB)
+    job = make(tmp_path, "work", target="own.Task")
+    assert Supervisor(job).run() == 0

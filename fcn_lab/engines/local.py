@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -39,6 +40,8 @@ class Threads:
             self._jobs[self._pool.submit(self._run, supervisor)] = (job, supervisor)
 
     def ended(self, patience: float) -> list[Ended]:
+        if not self._jobs:  # the sweep waits for cells of another runner
+            time.sleep(patience)
         done, _ = wait(self._jobs, patience, FIRST_COMPLETED)
         return [(self._jobs.pop(future)[0], future.result()) for future in done]
 
