@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import STUB
+from commandline import STUB
 from fcn_lab import supervisor
 from fcn_lab.attempts import TAKEN, Attempt, begin, last
 from fcn_lab.supervisor import Job, Supervisor
