@@ -28,7 +28,7 @@ LEAVES = (
 LAYERS = (
     *LEAVES,
     ("fcn", "segnet", "unet", "zoo"),
-    ("predictor",),
+    ("predictor", "parts", "bill"),
     ("module", "datamodule", "callbacks", "loggers", "trainer"),
     ("tasks",),
     ("checks", "config", "inheritance", "mistakes", "supervisor", "sweepfolder", "torchrun"),

@@ -10,9 +10,11 @@ import torch
 from rich.table import Table
 from torch import nn
 
+from fcn_lab.bill import bill
 from fcn_lab.cost import cost
 from fcn_lab.errors import UserError
 from fcn_lab.runfolder import write_json
+from fcn_lab.tasks.costsheet import Grid, scores, write
 from fcn_lab.tasks.scoring import readable, say
 
 
@@ -25,12 +27,16 @@ class Profile:
         size: H and W.
         words: model, upsample, encoder.
         repeats: timed passes; the median counts, after one that does not.
+        grid: further networks; where it is asked for any, the cost sheet of all is written instead.
+        runs: folders with finished runs, for the sheet's figure.
     """
 
     net: nn.Module
     size: Sequence[int]
     words: Mapping[str, str]
     repeats: int = 5
+    grid: Grid | None = None
+    runs: Sequence[str] | None = None
 
     def run(self, folder: Path) -> None:
         """Prints a table and writes profile.json.
@@ -40,6 +46,8 @@ class Profile:
         """
         if len(self.size) != 2 or min(self.size) < 1:
             raise UserError(f"data.size={list(self.size)}: expected [height,width]")
+        if self.grid is not None and self.grid.asked:
+            return self._sheet(self.grid, folder)
         height, width = self.size
         spent = cost(self.net, height, width)
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -55,6 +63,17 @@ class Profile:
         shown = Table(*facts)
         shown.add_row(*map(readable, facts.values()))
         say(shown)
+
+    def _sheet(self, grid: Grid, folder: Path) -> None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        cells = grid.cells(self.words)
+        scored = list(scores(self.runs or (), cells))  # first: measuring takes minutes
+        bills = {}
+        for cell in cells:
+            bills[cell] = bill(grid.build(cell).to(device), *self.size)
+            say(f"{' '.join(cell)}: {bills[cell]['total'].macs / 1e9:.3g} GMAC")
+        say(write(bills, scored, folder))
+        say(f"folder: {folder}")
 
 
 @torch.inference_mode()
