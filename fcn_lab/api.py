@@ -64,6 +64,7 @@ def network(overrides: Sequence[str]) -> nn.Module:
     try:
         with _ONE_AT_A_TIME:
             config = compose(list(overrides))
+            config.choices = config.hydra.runtime.choices  # capacity= looks its widths up by them
             node = OmegaConf.to_container(config.model, resolve=True)
             links = references(config)
     except (HydraException, OmegaConfBaseException) as error:

@@ -13,7 +13,7 @@ from fcn_lab.errors import UserError
 # belongs to the command; everything else of `run=` is the recorded run's
 _OF_THE_COMMAND = (
     *("task", "choices.task", "resume", "run", "again", "input", "output", "name", "group"),
-    *("models", "upsamples", "encoders", "runs"),
+    *("models", "upsamples", "encoders", "runs", "refines"),
 )
 _OF_A_REPETITION = ("again", "name", "group")
 

@@ -28,7 +28,7 @@ LEAVES = (
 LAYERS = (
     *LEAVES,
     ("fcn", "segnet", "unet", "zoo"),
-    ("predictor", "parts", "bill"),
+    ("predictor", "parts", "bill", "capacity"),
     ("module", "datamodule", "callbacks", "loggers", "trainer"),
     ("tasks",),
     ("checks", "config", "inheritance", "mistakes", "supervisor", "sweepfolder", "torchrun"),
