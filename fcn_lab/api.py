@@ -1,6 +1,6 @@
 """The lab from Python: a network by its words, or a trained run as a predictor."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,23 @@ def create_model(
             config = compose([f"{group}={word}" for group, word in words.items()])
             for key, value in {"data.classes": num_classes, **overrides}.items():
                 OmegaConf.update(config, key, value)
+            node = OmegaConf.to_container(config.model, resolve=True)
+            links = references(config)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error)) from error
+    return _network(node, links)
+
+
+def network(overrides: Sequence[str]) -> nn.Module:
+    """The network that these overrides of the command line describe.
+
+    Raises:
+        UserError: a word, key or value that there is not.
+    """
+    try:
+        with _ONE_AT_A_TIME:
+            config = compose(list(overrides))
+            config.choices = config.hydra.runtime.choices  # capacity= looks its widths up by them
             node = OmegaConf.to_container(config.model, resolve=True)
             links = references(config)
     except (HydraException, OmegaConfBaseException) as error:

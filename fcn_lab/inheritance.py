@@ -15,6 +15,7 @@ _OF_THE_COMMAND = (
     *("task", "choices.task", "resume", "run", "again", "input", "output", "scores"),
     *("name", "group", "dense", "choices.dense", "dense_vs_patches"),
     "weights",  # those a run has trained take their place
+    *("models", "upsamples", "encoders", "runs", "refines"),
 )
 _OF_A_REPETITION = ("again", "name", "group")
 

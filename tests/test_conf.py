@@ -63,6 +63,8 @@ def test_a_word_composes_and_fits_the_signatures(file: Path) -> None:
     config.choices = {"task": "train", "model": "m", "upsample": "u", "encoder": "e"}
     config.merge_with({"run": "RUN_DIR", "input": "FILE", "output": "FOLDER"})
     config.sweep.dir = "SWEEP_DIR"
+    if "grid" in config.task:
+        config.task.grid.typed = []  # nor what was typed
     resolved = OmegaConf.to_container(config.task, resolve=True)
     check(resolved, "task", references(config))
 
