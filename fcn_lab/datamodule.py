@@ -80,6 +80,11 @@ class CamVidDataModule(L.LightningDataModule):
         """What every number of this data must carry."""
         return self.source.protocol
 
+    @property
+    def batch_size(self) -> int:
+        """Images a training batch has on each rank."""
+        return self._batch_size
+
     def train_dataloader(self) -> DataLoader[Sample]:
         """Shuffled, augmented, whole batches of this rank."""
         frames = self.source.frames("train")

@@ -30,6 +30,7 @@ from fcn_lab.predictor import load_weights
 from fcn_lab.runfolder import RunFolder
 from fcn_lab.signals import Stopped, StopRequest
 from fcn_lab.tasks.scoring import Scored, image_size, say, score, tell
+from fcn_lab.tasks.start import terms
 from fcn_lab.trainer import Training, is_first_rank
 
 
@@ -78,6 +79,7 @@ class Train:
             try:
                 with self._loggers(where) as loggers:
                     module = self.module()
+                    self._announce()
                     self._fit(module, where, clock, request, loggers)
                     scored = self._score(module, where, clock, request, loggers)
             except Stopped:
@@ -117,6 +119,11 @@ class Train:
         folder.write_env(self.training.device_name)
         for line in (self.data.source.describe(), *self.training.doubts(self.net)):
             say(line)
+
+    def _announce(self) -> None:
+        if is_first_rank():
+            for line in terms(self.loss, self.optim, self.data):
+                say(line)
 
     def module(self) -> SegmentationModule:
         """What Lightning trains: the network, and a loss that has seen the training labels."""
