@@ -4,16 +4,13 @@ import csv
 import io
 import json
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import fakeruns
 import numpy as np
 import pytest
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parent))
-import fakes
 
 from commandline import TypeLine
 from fcn_lab.errors import UserError
@@ -26,7 +23,7 @@ from fcn_lab.report.writing import html, markdown, write
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fakes.write_grid(tmp_path_factory.mktemp("grid"), seeds=(0, 1))
+    return fakeruns.write_grid(tmp_path_factory.mktemp("grid"), seeds=(0, 1))
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +33,7 @@ def study(grid: Path) -> Study:
 
 def test_arms_are_what_was_varied_without_the_seed(study: Study) -> None:
     assert {arm.name for arm in study.arms} == {
-        f"{model} {upsample}" for model in fakes.STRIDES for upsample in fakes.HARM
+        f"{model} {upsample}" for model in fakeruns.STRIDES for upsample in fakeruns.HARM
     }
     assert {arm.seeds for arm in study.arms} == {(0, 1)}
     assert list(study.factors) == ["model", "upsample"]
@@ -51,13 +48,9 @@ def test_an_arms_score_is_the_mean_of_its_runs(study: Study) -> None:
 
 
 def test_the_shares_of_the_variance_are_those_of_a_two_way_table(study: Study) -> None:
-    cells = {
-        (v["model"], v["upsample"]): study.comparison.means[a].value
-        for a, v in study.values.items()
-    }
-    table = np.array(
-        [[cells[m, u] for u in study.factors["upsample"]] for m in study.factors["model"]]
-    )
+    models, operators = study.factors["model"], study.factors["upsample"]
+    means = {name: found.value for name, found in study.comparison.means.items()}
+    table = np.array([[means[f"{m} {o}"] for o in operators] for m in models])
     grand = table.mean()
     rows, columns = table.mean(1, keepdims=True), table.mean(0, keepdims=True)
     rest = table - rows - columns + grand
@@ -77,17 +70,17 @@ def test_the_shares_of_the_variance_are_those_of_a_two_way_table(study: Study) -
 def test_two_protocols_are_refused_with_the_field_that_differs(
     protocol: str, field: str, tmp_path: Path
 ) -> None:
-    frames, source = fakes.street(6)
-    fakes.write_run(tmp_path / "a", frames, source)
-    fakes.write_run(tmp_path / "b", frames, source, seed=1, protocol=protocol)
+    frames, source = fakeruns.street(6)
+    fakeruns.write_run(tmp_path / "a", frames, source)
+    fakeruns.write_run(tmp_path / "b", frames, source, seed=1, protocol=protocol)
     with pytest.raises(UserError, match=field):
         Study.read([tmp_path])
 
 
 def test_an_arm_with_the_same_seed_twice_is_refused(tmp_path: Path) -> None:
-    frames, source = fakes.street(6)
+    frames, source = fakeruns.street(6)
     for name in ("a", "b"):
-        fakes.write_run(tmp_path / name, frames, source)
+        fakeruns.write_run(tmp_path / name, frames, source)
     with pytest.raises(UserError, match="leave one out"):
         Study.read([tmp_path])
 
@@ -108,8 +101,8 @@ def test_a_frames_drive_is_what_stands_before_its_number(name: str, drive: str) 
 
 
 def test_a_single_run_has_a_report_too(tmp_path: Path) -> None:
-    frames, source = fakes.street(9)
-    fakes.write_run(tmp_path / "only", frames, source, predictions=False)
+    frames, source = fakeruns.street(9)
+    fakeruns.write_run(tmp_path / "only", frames, source, predictions=False)
     written = write(Study.read([tmp_path]), tmp_path / "report")
     assert all(path.stat().st_size for path in written)
     page = written[0].read_text()
@@ -120,8 +113,8 @@ def test_a_single_run_has_a_report_too(tmp_path: Path) -> None:
 def test_cells_without_scores_are_named(grid: Path, tmp_path: Path) -> None:
     cells = [{"name": "seed=9,model=fcn8s", "folder": "x", "words": {"model": "fcn8s"}}]
     (tmp_path / "sweep.json").write_text(json.dumps({"cells": cells}))
-    frames, source = fakes.street(6)
-    fakes.write_run(tmp_path / "a", frames, source)
+    frames, source = fakeruns.street(6)
+    fakeruns.write_run(tmp_path / "a", frames, source)
     study = Study.read([tmp_path])
     assert [cell.name for cell in study.missing] == ["seed=9,model=fcn8s"]
     assert "seed=9,model=fcn8s" in markdown(study)
@@ -149,7 +142,7 @@ def test_the_gallery_holds_every_arm_and_the_classes_colours(study: Study) -> No
     shown = gallery(study)
     assert shown is not None
     assert set(shown["frames"][0]["arms"]) == {arm.name for arm in study.arms}
-    _, source = fakes.street(1)
+    _, source = fakeruns.street(1)
     assert shown["legend"] == [
         (name, "#{:02x}{:02x}{:02x}".format(*colour))
         for name, colour in zip(source.classes, source.palette, strict=True)
