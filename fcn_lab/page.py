@@ -66,17 +66,21 @@ def render(title: str, sections: Iterable[Section], lead: str = "", script: str 
     )
 
 
-def figure(spec: Mapping[str, object], caption: str, height: int = 420) -> Markup:
+def figure(
+    spec: Mapping[str, object], caption: str, height: int = 420, least_width: int = 0
+) -> Markup:
     """A chart.
 
     Args:
         spec: plotly's ``data`` and ``layout`` as plain numbers, words, lists and mappings.
         caption: what it shows; screen readers read it in place of the chart.
         height: in pixels.
+        least_width: in pixels; on a narrower screen the chart scrolls.
     """
     content = json.dumps(spec, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
+    style = f"height:{height}px;min-width:{least_width}px"
     template = TEMPLATES.get_template("figure.html")
-    return Markup(template.render(content=Markup(content), caption=caption, height=height))
+    return Markup(template.render(content=Markup(content), caption=caption, style=style))
 
 
 def table(

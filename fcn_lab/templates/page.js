@@ -13,7 +13,7 @@ function themed(layout) {
   const styled = Object.fromEntries([...new Set(["xaxis", "yaxis", ...axes])].map((key) => [key, { ...axis, ...layout[key] }]));
   return {
     margin: { t: 24, r: 16, b: 48, l: 56 }, colorway: COLOURS, hovermode: "closest",
-    legend: { orientation: "h", y: -0.2 }, ...layout, ...styled,
+    legend: { orientation: "h", yref: "container", y: 1, yanchor: "top", x: 0, maxheight: 0.9 }, ...layout, ...styled,
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: colour("ink") },
     hoverlabel: { bgcolor: colour("raised"), bordercolor: colour("line"), font: { color: colour("ink") } },
@@ -23,6 +23,10 @@ function themed(layout) {
 const charts = [...document.querySelectorAll("figure.chart")].map((figure) => ({
   place: figure.querySelector(".plot"), ...JSON.parse(figure.querySelector("script").textContent),
 }));
+for (const { place, data } of charts) { // a narrow chart sets its legend line by line
+  const narrow = place.clientWidth < 600 && data.length > 3;
+  if (narrow) place.style.height = `${place.clientHeight + 20 * data.length}px`;
+}
 const drawn = Promise.all(charts.map(({ place, data, layout }) => Plotly.newPlot(
   place, data, themed(layout || {}), { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] },
 )));
