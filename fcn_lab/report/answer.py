@@ -35,15 +35,22 @@ def _sentences(study: Study) -> Iterator[str]:
     )
     if len(study.arms) > 1:
         yield _ties(study)
-    if study.is_grid and study.factors:
+    if study.factors and not study.is_grid:
+        yield (
+            "Effects of single factors are not given: some combinations have no arm yet, or no "
+            "seed that all arms share."
+        )
+    elif study.factors:
         for factor in study.factors:
             yield from _effect(study, factor)
         if len(study.factors) > 1:
             yield _interaction(study)
-    if found.seeds is None:
+    single = sum(len(arm.runs) == 1 for arm in study.arms)
+    if single:
+        which = "Each arm has" if single == len(study.arms) else f"{single} of the arms have"
         yield (
-            "Each arm has one seed, so these intervals know nothing of the spread between "
-            "trainings: a difference that they call distinct may be one of two seeds."
+            f"{which} one seed: their intervals know nothing of the spread between trainings, and "
+            "a difference that is called distinct may be one of two seeds."
         )
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +101,25 @@ def test_a_frames_drive_is_what_stands_before_its_number(name: str, drive: str) 
     assert drive_of(name) == drive
 
 
+def test_effects_are_over_the_seeds_that_all_arms_have(grid: Path, tmp_path: Path) -> None:
+    for cell in grid.iterdir():
+        if not cell.name.endswith("bilinear,seed=1"):
+            shutil.copytree(cell, tmp_path / cell.name)
+    study = Study.read([tmp_path])
+    assert study.is_grid
+    assert study.common_seeds == (0,)
+    members = [arm for arm in study.arms if study.values[arm.name]["model"] == "fcn8s"]
+    recorded = [arm.runs[0].metrics["test"]["mean_iou"] for arm in members]
+    assert study.mean(study.level("model", "fcn8s")).value == pytest.approx(np.mean(recorded))
+    assert "3 of the arms have one seed" in markdown(study)
+
+
+def test_a_grid_with_holes_says_why_it_has_no_effects(grid: Path, tmp_path: Path) -> None:
+    for name in ("model=fcn8s,upsample=bilinear,seed=0", "model=fcn16s,upsample=nearest,seed=0"):
+        shutil.copytree(grid / name, tmp_path / name)
+    assert "Effects of single factors are not given" in markdown(Study.read([tmp_path]))
+
+
 def test_a_single_run_has_a_report_too(tmp_path: Path) -> None:
     frames, source = fakeruns.street(9)
     fakeruns.write_run(tmp_path / "only", frames, source, predictions=False)
@@ -107,7 +127,7 @@ def test_a_single_run_has_a_report_too(tmp_path: Path) -> None:
     assert all(path.stat().st_size for path in written)
     page = written[0].read_text()
     assert "predictions.zip" in page
-    assert "has one seed" in page
+    assert "Each arm has one seed" in page
 
 
 def test_cells_without_scores_are_named(grid: Path, tmp_path: Path) -> None:
