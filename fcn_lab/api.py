@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
 from fcn_lab.checks import build
-from fcn_lab.config import conf_folder, recorded, references
+from fcn_lab.config import conf_folder, recorded, references, without_start
 from fcn_lab.errors import UserError
 from fcn_lab.mistakes import explain
 
@@ -80,9 +80,7 @@ def load_run(folder: str | Path) -> "Predictor":
     """
     from fcn_lab.predictor import load_predictor
 
-    found = recorded(Path(folder))
-    found.weights = None  # those it has trained take their place
-    config: Any = OmegaConf.to_container(found, resolve=True)
+    config: Any = OmegaConf.to_container(without_start(recorded(Path(folder))), resolve=True)
     return load_predictor(_network(config["model"], {}), Path(folder), config["flip"])
 
 

@@ -155,7 +155,7 @@ class Optim:
             if rate <= 0:
                 name = key if key == "bias_rate" else f"rates.{key}"
                 raise UserError(
-                    f"optim.{name}={rate}: expected a factor above 0; freeze= trains parts not at all"
+                    f"optim.{name}={rate}: expected a factor above 0; freeze= stops parts"
                 )
 
     def configure(self, net: nn.Module, steps: int) -> Configured:

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from fcn_lab.equivalence import Descent
 from fcn_lab.losses import CrossEntropy
 from fcn_lab.optim import Constant, Optim
+from fcn_lab.tasks.scoring import say
+from fcn_lab.tasks.start import terms
 from tiny import Net, make_train
 
 STEPS, SIDE, BATCH = 20, 16, 2
@@ -128,7 +130,8 @@ def test_biases_go_at_their_own_rate_without_decay_and_parts_at_theirs() -> None
 
 def test_the_translation_is_said_at_the_start(capsys: pytest.CaptureFixture[str]) -> None:
     task = make_train({"max_epochs": 1}, loss=CrossEntropy("sum"))
-    task._announce()
+    for line in terms(task.loss, task.optim, task.data):
+        say(line)
     said = " ".join(capsys.readouterr().out.split())
     assert "on the sum over 3 x" in said
     assert "momentum 0.9" in said

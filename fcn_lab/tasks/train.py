@@ -12,6 +12,7 @@ from torch import nn
 
 from fcn_lab.callbacks.checkpoints import BestAndLast
 from fcn_lab.callbacks.clock import Clock
+from fcn_lab.callbacks.frozen import Frozen
 from fcn_lab.callbacks.history import History
 from fcn_lab.callbacks.pictures import Pictures
 from fcn_lab.callbacks.predictions import Predictions
@@ -29,8 +30,9 @@ from fcn_lab.optim import Optim
 from fcn_lab.predictor import load_weights
 from fcn_lab.runfolder import RunFolder
 from fcn_lab.signals import Stopped, StopRequest
+from fcn_lab.surgery.freeze import Freeze, Nothing, account
 from fcn_lab.tasks.scoring import Scored, image_size, say, score, tell
-from fcn_lab.tasks.start import terms
+from fcn_lab.tasks.start import terms, warm
 from fcn_lab.trainer import Training, is_first_rank
 
 
@@ -48,6 +50,8 @@ class Train:
         loggers: where scores go besides the folder.
         seed: of every draw in training.
         flip: score the average over image and mirror image.
+        freeze: which parts are not trained.
+        init_from: the folder of a run whose best weights are the start, as far as they fit.
         resume: go on with the run that the folder holds.
     """
 
@@ -60,6 +64,8 @@ class Train:
     loggers: Mapping[str, Factory] | None = field(default_factory=dict)
     seed: int = 0
     flip: bool = False
+    freeze: Freeze = field(default_factory=Nothing)
+    init_from: str | Path | None = None
     resume: bool = False
 
     def run(self, folder: Path) -> None:
@@ -78,8 +84,8 @@ class Train:
         with StopRequest() as request:
             try:
                 with self._loggers(where) as loggers:
+                    self._start(where)
                     module = self.module()
-                    self._announce()
                     self._fit(module, where, clock, request, loggers)
                     scored = self._score(module, where, clock, request, loggers)
             except Stopped:
@@ -100,12 +106,16 @@ class Train:
             elsewhere: it will run on another machine, whose devices are not known here.
 
         Raises:
-            UserError: data are missing or broken, or a device is.
+            UserError: data are missing or broken, a device is, or parts of the network are.
         """
         if not elsewhere:
             self.training.check_devices()
         for split in dict.fromkeys(("train", "val", self.data.split)):
             self.data.source.frames(split)
+        if self.init_from is not None:
+            warm(self.net, Path(self.init_from))
+        self.freeze.apply(self.net)
+        self.optim.groups(self.net)
 
     def _open(self, folder: RunFolder) -> None:
         if folder.metrics.exists():
@@ -120,9 +130,12 @@ class Train:
         for line in (self.data.source.describe(), *self.training.doubts(self.net)):
             say(line)
 
-    def _announce(self) -> None:
+    def _start(self, folder: RunFolder) -> None:
+        begins = self.init_from is not None and not folder.last.exists()
+        told = warm(self.net, Path(self.init_from)) if begins else []  # type: ignore[arg-type]
+        self._still = self.freeze.apply(self.net)
         if is_first_rank():
-            for line in terms(self.loss, self.optim, self.data):
+            for line in (*told, account(self.net), *terms(self.loss, self.optim, self.data)):
                 say(line)
 
     def module(self) -> SegmentationModule:
@@ -150,6 +163,7 @@ class Train:
         keep = BestAndLast(folder, self.training.patience)
         callbacks = [
             *self.training.averaging(),
+            Frozen(self._still),
             clock,
             VitalSigns(),
             self._pictures(folder),
