@@ -38,7 +38,7 @@ LAYERS = (
     ("tasks",),
     ("checks", "config", "inheritance", "mistakes", "supervisor", "torchrun"),
     ("studies", "estimate"),
-    ("worker", "api", "preflight", "snapshot", "watching", "engines", "arguments"),
+    ("worker", "api", "preflight", "snapshot", "watching", "engines", "arguments", "demo"),
     ("composing", "freezing", "sweeps", "searchspace"),
     ("search",),
     ("launchers",),
@@ -55,6 +55,7 @@ ONLY_IN = {
     "wandb": {"loggers"},
     "albumentations": {"data.augment"},
     "optuna": {"search", "searchspace"},
+    "gradio": {"demo.panel"},
 }
 
 
