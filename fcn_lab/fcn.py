@@ -12,6 +12,7 @@ Legend: N batch, K classes, H W image size; /s means a map at stride s.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +59,7 @@ class FCN(nn.Module):
                 f"model.stride={stride}: expected one of {', '.join(map(str, strides))}"
             )
         self.encoder, self.alignment, self.stride = encoder, alignment, stride
+        self.upsample, self.num_classes = upsample, num_classes
         self.score_fr = nn.Conv2d(encoder.head_channels, num_classes, 1)
         self.skips: list[
             tuple[int, str]
@@ -94,6 +96,18 @@ class FCN(nn.Module):
     def fuse(self, upscore: Tensor, score_pool: Tensor) -> Tensor:
         """The paper's fuse_pool: the sum, (N, K, /s) twice -> (N, K, /s)."""
         return upscore + score_pool
+
+
+def coarser(net: FCN, stride: int) -> FCN:
+    """The same net without its finer skips, over a copy of its encoder.
+
+    Raises:
+        UserError: its crops belong to its own stride.
+    """
+    if not isinstance(net.alignment, PadOnce):
+        raise UserError("a published net cannot be made coarser: its crops are those of its stride")
+    encoder = deepcopy(net.encoder)
+    return FCN(encoder, net.upsample, net.num_classes, stride, net.alignment, net.scales)
 
 
 def score_pool(channels: int, num_classes: int) -> nn.Conv2d:

@@ -74,7 +74,7 @@ class Train:
             UserError: the folder holds a run that is finished, or was not to be resumed.
             Stopped: a signal came; the run can be resumed.
         """
-        where, clock = RunFolder(folder), Clock()
+        where, clock = RunFolder(folder), self._clock()
         self.training.check_devices()
         if is_first_rank():
             self._open(where)
@@ -89,7 +89,7 @@ class Train:
                     scored = self._score(module, where, clock, request, loggers)
             except Stopped:
                 if is_first_rank():
-                    say(f"stopped; go on with: python run.py resume={folder}")
+                    say(f"stopped; go on with: python run.py resume={self._root(folder)}")
                 raise
         if is_first_rank():
             facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(spent)}
@@ -128,6 +128,13 @@ class Train:
         folder.write_env(self.training.device_name)
         for line in (self.data.source.describe(), *self.training.doubts(self.net)):
             say(line)
+
+    def _clock(self) -> Clock:
+        return Clock()
+
+    def _root(self, folder: Path) -> Path:
+        """What the user resumes."""
+        return folder
 
     def _start(self, folder: RunFolder) -> None:
         begins = self.init_from is not None and not folder.last.exists()
