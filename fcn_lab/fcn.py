@@ -38,6 +38,8 @@ class FCN(nn.Module):
         alignment: how maps are brought over each other.
         scales: what the fused pools are multiplied by before they are scored, coarse first; 1 where
             none is given. (0.01, 0.0001) trains FCN-8s all at once.
+        skips: False keeps every layer and climb but multiplies the pools by 0: the same net with
+            no way from them to the scores, nor back.
 
     Raises:
         UserError: for another stride.
@@ -51,6 +53,7 @@ class FCN(nn.Module):
         stride: int,
         alignment: Alignment = PAD_ONCE,
         scales: Sequence[float] = (),
+        skips: bool = True,
     ) -> None:
         super().__init__()
         strides = [STRIDE >> skips for skips in range(LEVELS)]
@@ -73,7 +76,7 @@ class FCN(nn.Module):
             self.skips.append((level, climb))
             climb = f"upscore_pool{level}"
         self.upscore = upsample(num_classes, stride)
-        self.scales = [*scales, *[1.0] * LEVELS]
+        self.scales = [*scales, *[1.0] * LEVELS] if skips else [0.0] * LEVELS
 
     def forward(self, x: Tensor) -> Tensor:
         """RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W), for any H, W ≥ 1."""

@@ -13,6 +13,7 @@ from torch import nn
 from fcn_lab.callbacks.checkpoints import BestAndLast
 from fcn_lab.callbacks.clock import Clock
 from fcn_lab.callbacks.frozen import Frozen
+from fcn_lab.callbacks.gradients import GradientNorms
 from fcn_lab.callbacks.history import History
 from fcn_lab.callbacks.pictures import Pictures
 from fcn_lab.callbacks.predictions import Predictions
@@ -177,6 +178,8 @@ class Train:
             keep,
             StopOnSignal(request, keep),
         ]
+        if (every := self.training.gradients_every) is not None:
+            callbacks.append(GradientNorms(folder, self.net, every))
         trainer = self.training.trainer(folder, loggers, callbacks)
         last = folder.last if folder.last.exists() else None
         trainer.fit(module, self.data, ckpt_path=last, weights_only=True)
