@@ -49,7 +49,8 @@ def chosen(config: Mapping[str, Any]) -> dict[str, Any]:
     names = ("task", "links", "words", "choices", "name", "arm")
     copies = tuple(f"{copy}." for copy in config["links"])
     found = leaves({key: value for key, value in config.items() if key not in names})
-    return {k: v for k, v in found if k not in config["links"] and not k.startswith(copies)}
+    own = {k: v for k, v in found if k not in config["links"] and not k.startswith(copies)}
+    return {**own, "task": config["choices"]["task"]}
 
 
 def stand_still(sweep: Sweep) -> dict[str, Progress]:
@@ -64,6 +65,7 @@ def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_studies_asked_for_are_there() -> None:
     asked = {"skips", "operators", "grid", "pretraining", "augmentation", "tune"}
+    asked |= {"staged", "gradient_flow"}
     assert asked <= set(STUDIES)
 
 

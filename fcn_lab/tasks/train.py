@@ -13,6 +13,7 @@ from torch import nn
 from fcn_lab.callbacks.checkpoints import BestAndLast
 from fcn_lab.callbacks.clock import Clock
 from fcn_lab.callbacks.frozen import Frozen
+from fcn_lab.callbacks.gradients import GradientNorms
 from fcn_lab.callbacks.history import History
 from fcn_lab.callbacks.pictures import Pictures
 from fcn_lab.callbacks.predictions import Predictions
@@ -75,7 +76,7 @@ class Train:
             UserError: the folder holds a run that is finished, or was not to be resumed.
             Stopped: a signal came; the run can be resumed.
         """
-        where, clock = RunFolder(folder), Clock()
+        where, clock = RunFolder(folder), self._clock()
         self.training.check_devices()
         if is_first_rank():
             self._open(where)
@@ -90,7 +91,7 @@ class Train:
                     scored = self._score(module, where, clock, request, loggers)
             except Stopped:
                 if is_first_rank():
-                    say(f"stopped; go on with: python run.py resume={folder}")
+                    say(f"stopped; go on with: python run.py resume={self._root(folder)}")
                 raise
         if is_first_rank():
             facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(spent)}
@@ -129,6 +130,13 @@ class Train:
         folder.write_env(self.training.device_name)
         for line in (self.data.source.describe(), *self.training.doubts(self.net)):
             say(line)
+
+    def _clock(self) -> Clock:
+        return Clock()
+
+    def _root(self, folder: Path) -> Path:
+        """What the user resumes."""
+        return folder
 
     def _start(self, folder: RunFolder) -> None:
         begins = self.init_from is not None and not folder.last.exists()
@@ -172,6 +180,8 @@ class Train:
             keep,
             StopOnSignal(request, keep),
         ]
+        if (every := self.training.gradients_every) is not None:
+            callbacks.append(GradientNorms(folder, self.net, every))
         trainer = self.training.trainer(folder, loggers, callbacks)
         last = folder.last if folder.last.exists() else None
         trainer.fit(module, self.data, ckpt_path=last, weights_only=True)
