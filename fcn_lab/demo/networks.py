@@ -14,6 +14,7 @@ from fcn_lab.api import load_run
 from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.demo.views import Scene
 from fcn_lab.errors import UserError
+from fcn_lab.predictor import Predictor
 from fcn_lab.report.frames import Keeper
 from fcn_lab.report.runs import Run, find_runs
 from fcn_lab.report.study import arm_name, varied
@@ -43,7 +44,12 @@ class Networks:
             raise UserError(
                 f"runs={where}: no finished run there has kept its weights, checkpoints/best.ckpt"
             )
-        self.predictor = lru_cache(KEPT)(lambda label: load_run(self.runs[label].folder))
+        self.predictor = lru_cache(KEPT)(self._load)
+
+    def _load(self, label: str) -> Predictor:
+        predictor = load_run(self.runs[label].folder)
+        predictor(np.zeros((64, 64, 3), np.uint8))  # a network's first pass takes longer: untimed
+        return predictor
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -64,8 +70,8 @@ class Networks:
         by, fixed = ("model", "upsample")
         if len({factors[by] for factors in words.values()}) == 1:
             by, fixed = fixed, by
-        pairs = {(factors[by], factors[fixed]) for factors in words.values()}
-        usual = Counter(value for _, value in sorted(pairs)).most_common(1)[0][0]
+        pairs = dict.fromkeys((factors[by], factors[fixed]) for factors in words.values())
+        usual = Counter(value for _, value in pairs).most_common(1)[0][0]
         one: dict[str, str] = {}
         for label, factors in words.items():
             if factors[fixed] == usual:

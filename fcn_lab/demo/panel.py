@@ -87,15 +87,16 @@ def build(panel: Panel) -> gr.Blocks:
     """The page."""
     networks, scenes = panel.networks, panel.scenes
     labels = list(networks.runs)
-    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
-        gr.Markdown(f"# {TITLE}\nPictures stay on this machine.")
+    page = gr.Blocks(title=TITLE, analytics_enabled=False)
+    with page:
+        gr.Markdown(f"# {TITLE}\nNothing leaves the machine that serves this page.")
         with gr.Row():
             file = gr.File(label="A picture of your own", type="filepath", height=150, scale=1)
             gallery = gr.Gallery(
-                [(scene.image, scene.name) for scene in scenes],
+                [scene.image for scene in scenes],
                 label="Examples",
-                columns=4,
-                height=230,
+                columns=8,
+                height=150,
                 object_fit="cover",
                 allow_preview=False,
                 interactive=False,
@@ -112,10 +113,10 @@ def build(panel: Panel) -> gr.Blocks:
         opacity = [gr.Slider(0, 1, OPACITY, step=0.05, label="Opacity of the classes")]
         with gr.Accordion("Opacity of each class", open=False), gr.Row():
             opacity += [
-                gr.Slider(0, 1, 1, step=0.05, label=name, elem_id=f"class-{label}", min_width=150)
+                gr.Slider(0, 1, 1, step=0.05, label=name, elem_id=f"class-{label}", min_width=200)
                 for label, name in enumerate(networks.classes)
             ]
-        trouble, shown = gr.HTML(), gr.HTML(elem_id="shown")
+        trouble, shown = gr.HTML(padding=False), gr.HTML(elem_id="shown")
         scene = gr.State(scenes[0])
         answer, settings = [scene, shown, trouble], [chosen, *opacity]
         _connect(page.load, panel.asked, [scene, *settings], answer)
@@ -123,13 +124,13 @@ def build(panel: Panel) -> gr.Blocks:
         _connect(gallery.select, panel.picked, settings, answer)
         _connect(chosen.change, panel.asked, [scene, *settings], answer)
         for slider in opacity:
-            _connect(slider.release, panel.redrawn, [scene, *opacity], [shown])
+            _connect(slider.change, panel.redrawn, [scene, *opacity], [shown])
     return page
 
 
 def app(panel: Panel) -> FastAPI:
     """The page as what a server serves."""
-    return gr.mount_gradio_app(
+    mounted: FastAPI = gr.mount_gradio_app(
         FastAPI(openapi_url=None),
         build(panel),
         path="/",
@@ -139,6 +140,7 @@ def app(panel: Panel) -> FastAPI:
         theme=THEME,
         css=TEMPLATES.get_template("demo.css").render(),
     )
+    return mounted
 
 
 def _connect(
@@ -148,5 +150,5 @@ def _connect(
     answer: Sequence[gr.components.Component],
 ) -> None:
     # one at a time: networks side by side would spoil each other's times
-    options = {"concurrency_limit": 1, "concurrency_id": "networks", "api_visibility": "private"}
-    happens(do, list(given), list(answer), show_progress_on=[answer[-1]], **options)
+    one = {"concurrency_limit": 1, "concurrency_id": "networks", "trigger_mode": "always_last"}
+    happens(do, list(given), list(answer), api_visibility="private", **one)

@@ -57,10 +57,12 @@ class Demo:
             self._serve(networks, listening)
 
     def _listen(self) -> socket.socket:
+        if not 0 <= self.port < 2**16:
+            raise UserError(f"demo.port={self.port}: expected 0 (any free one) to 65535")
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         try:
             return socket.create_server((self.host, self.port), family=family)
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             raise UserError(
                 f"demo.host={self.host} demo.port={self.port}: cannot listen there ({error})\n"
                 "demo.port=0 takes a free port"
@@ -73,7 +75,7 @@ class Demo:
 
         page = app(Panel(networks, self.megabytes, self.megapixels))
         # a browser keeps its connection open; without a limit Ctrl-C would wait for it
-        settings = uvicorn.Config(page, log_level="warning", timeout_graceful_shutdown=1)
+        settings = uvicorn.Config(page, log_level="critical", timeout_graceful_shutdown=1)
         host, port = listening.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         print(

@@ -1,4 +1,4 @@
-"""What the page shows of a scene: tiles of pictures, the legend, and a table of numbers, as HTML."""
+"""What the page shows of a scene, as HTML: tiles of pictures, the legend, a table of numbers."""
 
 import io
 from base64 import b64encode
@@ -99,7 +99,7 @@ def _said(
 
 def _table(scene: Scene, recorded: Mapping[str, float | None]) -> Markup:
     first = next(iter(scene.views.values()), None)
-    columns = ["network", "ms", "mean entropy", "as the first, %", "right here, %", "mIoU, %"]
+    columns = ["network", "ms", "mean entropy", "as the first, %", "accuracy here, %", "mIoU, %"]
     rows = []
     for label, view in scene.views.items():
         alike = None if view is first or first is None else agreement(view.labels, first.labels)
