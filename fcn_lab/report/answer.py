@@ -108,8 +108,8 @@ def method(study: Study) -> list[str]:
         "best with blocks that grow with √N and are longer than the variance alone would ask for "
         "(Sun, Phillips, Jin 2008; Lazarus, Lewis, Stock, Watson 2018).",
         "The variance over frames and that of the mean over seeds are added, with Student's t and"
-        " Satterthwaite's degrees of freedom (1946). On simulated frames that remember "
-        "up to 0.8 of the one before, with one seed, or three that spread no wider than the frames, "
+        " Satterthwaite's degrees of freedom (1946). On simulated frames that remember up to "
+        "0.8 of the one before, with one seed, or three that spread no wider than the frames, "
         "these intervals hold the truth 93 to 97 times in 100; with stronger memory, two seeds, or "
         "seeds that spread far wider than the frames they hold it less often, 88 to 93 times.",
         f"A bootstrap over single frames would make the best arm's interval {study.too_narrow:.1f} "
