@@ -111,7 +111,7 @@ class Study:
         return arm.mean_iou(self.comparison.blocks.freedom)
 
     def shares(self) -> dict[str, float]:
-        """What each factor explains of the variance between arms, and what their interaction."""
+        """Of the variance between arms: each factor's part, and that of their interaction."""
         cells = np.array([self.mean(arm.only(self.common_seeds)).value for arm in self.arms])
         total = float(cells.var()) or 1.0
         alone: dict[str, float] = {}
