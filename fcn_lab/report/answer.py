@@ -111,7 +111,7 @@ def method(study: Study) -> list[str]:
         " Satterthwaite's degrees of freedom (1946). On simulated frames that remember up to "
         "0.8 of the one before, with one seed, or three that spread no wider than the frames, "
         "these intervals hold the truth 93 to 97 times in 100; with stronger memory, two seeds, or "
-        "seeds that spread far wider than the frames they hold it less often, 88 to 93 times.",
+        "seeds that spread far wider than the frames they hold it less often, down to 88 times.",
         f"A bootstrap over single frames would make the best arm's interval {study.too_narrow:.1f} "
         "times narrower.",
         "All pairs of arms are tested together and corrected by Holm (1979); each difference's "
