@@ -22,8 +22,10 @@ from fcn_lab.metrics import VOID
 STEPS = 10  # that are watched
 VOID_SHARE = 0.95  # of all pixels seen
 LARGEST_STEP = 1.0  # of a kernel's own length
+NEXT_TO_ZERO = 2e-3  # root mean square of a kernel
 SMALLEST_STEP = 1e-7  # of it, below which float32 rounds it away
 DEEP = 8  # convolutions in a row that need normalisation if they start at random
+FAINT = 0.1  # spread of the scores over pixels; sound starts lie above 0.2
 DRAWN_KURTOSIS = 3.3  # normal 3, uniform 1.8; trained kernels have heavier tails
 ENOUGH = 4096  # numbers of a kernel whose kurtosis can be told
 LARGEST_INPUT = 20.0  # no normalised picture reaches it; one in 0…255 does
@@ -106,7 +108,8 @@ class Vitals:
         drawn = self._as_drawn()
         convolutions = sum(isinstance(layer, nn.Conv2d) for layer in self.net.modules())
         normalised = any(isinstance(layer, NORMS) for layer in self.net.modules())
-        if drawn and convolutions >= DEEP and not normalised:
+        faint = "signal" in self._seen and float(self._seen["signal"]) < FAINT
+        if drawn and faint and convolutions >= DEEP and not normalised:
             self.signs.append(
                 f"the encoder starts at random: {convolutions} convolutions without normalisation "
                 "pass on next to no signal. Type encoder=vgg16_bn, or encoder.weights=imagenet"
@@ -192,6 +195,7 @@ class Vitals:
     def _see_scores(self, net: nn.Module, arguments: object, scores: Tensor) -> None:
         flat = scores.detach().transpose(0, 1).flatten(1)  # (K, N·H·W)
         self._seen["scores"] = flat != flat[:, :1]
+        self._seen["signal"] = flat.float().std(1).mean()
 
     def _as_drawn(self) -> bool:
         """Whether the kernels look like numbers drawn at random: by the tails of half of them."""
@@ -203,8 +207,12 @@ class Vitals:
 
 
 def some_kernels(net: nn.Module) -> list[nn.Parameter]:
-    """Three that are trained, from the first to the last; those that start at zero left out."""
-    trained = [p for p in net.parameters() if p.requires_grad and p.ndim > 1 and p.any()]
+    """Three that are trained, from the first to the last; those that start next to zero left out.
+
+    Any rate moves them by more than their length: they are to grow.
+    """
+    kernels = [p for p in net.parameters() if p.requires_grad and p.ndim > 1]
+    trained = [p for p in kernels if p.detach().square().mean().sqrt() > NEXT_TO_ZERO]
     return [trained[i] for i in sorted({0, len(trained) // 2, len(trained) - 1})] if trained else []
 
 
