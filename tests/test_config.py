@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from commandline import TypeLine
 from fcn_lab.checks import check, users_key
-from fcn_lab.config import freeze, recorded, resolve
+from fcn_lab.config import freeze, recorded, resolve, without_start
 from fcn_lab.errors import UserError
 
 
@@ -170,3 +170,10 @@ def test_a_copy_of_a_copy_is_named_by_the_original() -> None:
     links = {"task.net": "model", "model.encoder": "encoder"}
     assert users_key("task.net.encoder.width", links) == "encoder.width"
     assert users_key("task.network", links) == "task.network"
+
+
+def test_a_trained_network_asks_for_no_file_it_began_with_but_for_its_preprocessing() -> None:
+    for before, after in (("gone.pt", "none"), ("imagenet", "imagenet"), ("none", "none")):
+        config = OmegaConf.create({"weights": "gone.pt", "encoder": {"weights": before}})
+        assert without_start(config) == {"weights": None, "encoder": {"weights": after}}
+    assert without_start(OmegaConf.create({"encoder": {}})) == {"weights": None, "encoder": {}}
