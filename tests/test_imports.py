@@ -33,7 +33,7 @@ LAYERS = (
     ("report",),
     ("fcn", "segnet", "unet", "zoo", "audit"),
     ("surgery", "dense"),
-    ("predictor", "vitals"),
+    ("predictor", "vitals", "formats"),
     ("module", "datamodule", "callbacks", "loggers", "trainer"),
     ("tasks",),
     ("checks", "config", "inheritance", "mistakes", "supervisor", "torchrun"),
