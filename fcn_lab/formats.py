@@ -49,7 +49,7 @@ class Format(ABC):
 class TorchExport(Format):
     """``torch.export.save``: a graph of aten operators; ``torch.export.load`` needs torch alone.
 
-    torch guards CARAFE's ``unfold`` against maps of one row or column, which it computes as well:
+    torch guards some operators against maps of one row or column, which they compute as well:
     ``.module(check_guards=False)`` takes images of 32 pixels and less, too.
     """
 
