@@ -166,7 +166,8 @@ def plan(simulated: Found, measured: Found) -> dict[str, str]:
             for slots in SLOTS
         )
         files, weight = cells * measured["cell_files"], cells * measured["cell_bytes"]
-        load.append(row(f"{cells:,}", f"{files:,.0f}", size(weight), *(f"{rate:.1f}" for rate in rates)))
+        written = (f"{rate:.1f}" for rate in rates)
+        load.append(row(f"{cells:,}", f"{files:,.0f}", size(weight), *written))
     for lines in (hours, load):
         lines.insert(1, row("---", *["---:"] * (lines[0].count("|") - 2)))
     cost = f"A cell: {cell:.0f} s of work (`{REAL}`, two CPU cores) and {start:.1f} s to start."

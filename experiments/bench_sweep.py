@@ -36,10 +36,10 @@ CELL = (
 IMPORT = [sys.executable, "-c", "import torch, lightning"]
 LEAVE = """
 import os
-from torch import nn
+from fcn_lab.losses import CrossEntropy
 
-class Leave(nn.Module):
-    def forward(self, scores, labels):
+class Leave(CrossEntropy):
+    def forward(self, *given):
         os._exit(0)
 """
 
@@ -77,7 +77,7 @@ def start(cell: Path, folder: Path, repeat: int) -> dict[str, dict[str, float]]:
     """Wall and processor seconds of a bare import and of a cell's start, taken in turns."""
     (folder / "leave.py").write_text(LEAVE)
     config: dict[str, Any] = yaml.safe_load((cell / "config.yaml").read_text())
-    config["task"]["loss"] = {"_target_": "leave.Leave"}
+    config["task"]["loss"]["_target_"] = "leave.Leave"
     taken: dict[str, list[dict[str, float]]] = {"import": [], "cell": []}
     for number in range(repeat + 1):  # the first of each fills the page cache
         run = folder / f"start{number}"

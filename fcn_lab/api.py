@@ -1,6 +1,6 @@
 """The lab from Python: a network by its words, or a trained run as a predictor."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
 from fcn_lab.checks import build
-from fcn_lab.config import conf_folder, recorded, references
+from fcn_lab.config import conf_folder, recorded, references, without_start
 from fcn_lab.errors import UserError
 from fcn_lab.mistakes import explain
 
@@ -55,6 +55,23 @@ def create_model(
     return _network(node, links)
 
 
+def network(overrides: Sequence[str]) -> nn.Module:
+    """The network that these overrides of the command line describe.
+
+    Raises:
+        UserError: a word, key or value that there is not.
+    """
+    try:
+        with _ONE_AT_A_TIME:
+            config = compose(list(overrides))
+            config.choices = config.hydra.runtime.choices  # capacity= looks its widths up by them
+            node = OmegaConf.to_container(config.model, resolve=True)
+            links = references(config)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error)) from error
+    return _network(node, links)
+
+
 def load_run(folder: str | Path) -> "Predictor":
     """The best network of a run, with its own preprocessing: uint8 (H,W,3) → labels (H,W).
 
@@ -63,9 +80,7 @@ def load_run(folder: str | Path) -> "Predictor":
     """
     from fcn_lab.predictor import load_predictor
 
-    found = recorded(Path(folder))
-    found.weights = None  # those it has trained take their place
-    config: Any = OmegaConf.to_container(found, resolve=True)
+    config: Any = OmegaConf.to_container(without_start(recorded(Path(folder))), resolve=True)
     return load_predictor(_network(config["model"], {}), Path(folder), config["flip"])
 
 

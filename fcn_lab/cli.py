@@ -44,6 +44,8 @@ BASIC = {
 ONLY_LOOK = {
     "status": ("sweep.dir", "FOLDER, the folder of a sweep"),
     "report": ("runs", "FOLDER, or runs=[A,B]: folders that hold runs"),
+    "demo": ("runs", "FOLDER, or runs=[A,B]: folders that hold runs"),
+    "dashboard": ("runs", "FOLDER, or runs=[A,B]: folders that hold runs"),
 }
 MISTAKES = (UserError, HydraException, OmegaConfBaseException, ValueError)
 

@@ -114,6 +114,15 @@ def recorded(folder: Path) -> DictConfig:
     return config
 
 
+def without_start(config: DictConfig) -> DictConfig:
+    """A recorded config whose network gets the weights of its run: none it began with are read."""
+    config.weights = None
+    weights = OmegaConf.select(config, "encoder.weights")
+    if weights not in (None, "none", "imagenet"):  # ImageNet's come with a preprocessing
+        config.encoder.weights = "none"
+    return config
+
+
 def finished(folder: Path) -> bool:
     """A run is done exactly when its metrics.json exists."""
     return (folder / "metrics.json").is_file()

@@ -80,6 +80,22 @@ class CamVidDataModule(L.LightningDataModule):
         """What every number of this data must carry."""
         return self.source.protocol
 
+    def anew(self, seed: int) -> "CamVidDataModule":
+        """The same data for another training, in an order and augmented by draws of their own."""
+        return CamVidDataModule(
+            self.source, self._augment, self._batch_size, self._num_workers, self.split, seed
+        )
+
+    @property
+    def seed(self) -> int:
+        """Of order and augmentation."""
+        return self._seed
+
+    @property
+    def batch_size(self) -> int:
+        """Images a training batch has on each rank."""
+        return self._batch_size
+
     def train_dataloader(self) -> DataLoader[Sample]:
         """Shuffled, augmented, whole batches of this rank."""
         frames = self.source.frames("train")

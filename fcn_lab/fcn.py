@@ -12,6 +12,7 @@ Legend: N batch, K classes, H W image size; /s means a map at stride s.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,8 @@ class FCN(nn.Module):
         alignment: how maps are brought over each other.
         scales: what the fused pools are multiplied by before they are scored, coarse first; 1 where
             none is given. (0.01, 0.0001) trains FCN-8s all at once.
+        skips: False keeps every layer and climb but multiplies the pools by 0: the same net with
+            no way from them to the scores, nor back.
 
     Raises:
         UserError: for another stride.
@@ -50,6 +53,7 @@ class FCN(nn.Module):
         stride: int,
         alignment: Alignment = PAD_ONCE,
         scales: Sequence[float] = (),
+        skips: bool = True,
     ) -> None:
         super().__init__()
         strides = [STRIDE >> skips for skips in range(LEVELS)]
@@ -58,6 +62,7 @@ class FCN(nn.Module):
                 f"model.stride={stride}: expected one of {', '.join(map(str, strides))}"
             )
         self.encoder, self.alignment, self.stride = encoder, alignment, stride
+        self.upsample, self.num_classes = upsample, num_classes
         self.score_fr = nn.Conv2d(encoder.head_channels, num_classes, 1)
         self.skips: list[
             tuple[int, str]
@@ -71,7 +76,7 @@ class FCN(nn.Module):
             self.skips.append((level, climb))
             climb = f"upscore_pool{level}"
         self.upscore = upsample(num_classes, stride)
-        self.scales = [*scales, *[1.0] * LEVELS]
+        self.scales = [*scales, *[1.0] * LEVELS] if skips else [0.0] * LEVELS
 
     def forward(self, x: Tensor) -> Tensor:
         """RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W), for any H, W ≥ 1."""
@@ -94,6 +99,18 @@ class FCN(nn.Module):
     def fuse(self, upscore: Tensor, score_pool: Tensor) -> Tensor:
         """The paper's fuse_pool: the sum, (N, K, /s) twice -> (N, K, /s)."""
         return upscore + score_pool
+
+
+def coarser(net: FCN, stride: int) -> FCN:
+    """The same net without its finer skips, over a copy of its encoder.
+
+    Raises:
+        UserError: its crops belong to its own stride.
+    """
+    if not isinstance(net.alignment, PadOnce):
+        raise UserError("a published net cannot be made coarser: its crops are those of its stride")
+    encoder = deepcopy(net.encoder)
+    return FCN(encoder, net.upsample, net.num_classes, stride, net.alignment, net.scales)
 
 
 def score_pool(channels: int, num_classes: int) -> nn.Conv2d:

@@ -7,7 +7,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from fcn_lab.config import finished, recorded, words
+from fcn_lab.config import finished, recorded, without_start, words
 from fcn_lab.errors import UserError
 
 # belongs to the command; everything else of `run=` is the recorded run's
@@ -15,6 +15,7 @@ _OF_THE_COMMAND = (
     *("task", "choices.task", "resume", "run", "again", "input", "output", "format", "scores"),
     *("name", "group", "dense", "choices.dense", "dense_vs_patches"),
     "weights",  # those a run has trained take their place
+    *("models", "upsamples", "encoders", "runs", "refines"),
 )
 _OF_A_REPETITION = ("again", "name", "group")
 
@@ -63,6 +64,8 @@ def inherit(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path
             f"resume={folder} goes on with it."
         )
     before = dict(result.choices)
+    if config.again is None:
+        without_start(result)
     for key in _OF_A_REPETITION if config.again else _OF_THE_COMMAND:
         _take(result, config, key)
     known = words(folders)

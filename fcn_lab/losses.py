@@ -44,7 +44,7 @@ class CrossEntropy(Loss):
         super().__init__()
         if reduction not in REDUCTIONS:
             raise UserError(f"loss.reduction={reduction}: expected one of {', '.join(REDUCTIONS)}")
-        self.reduce = REDUCTIONS[reduction]
+        self.reduction, self.reduce = reduction, REDUCTIONS[reduction]
         self.balance = balance
         self.register_buffer("weight", None)
 

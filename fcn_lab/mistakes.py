@@ -1,6 +1,7 @@
 """Hydra's and OmegaConf's errors in the user's words: which word, what was expected and meant."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 
 from hydra.errors import MissingConfigException, OverrideParseException
@@ -40,6 +41,12 @@ def explain(error: BaseException) -> str:
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
         return _unknown_key(cause)
+    if unmatched := re.search(r"'matched\.(\w+)\.(\w+)\.\w+\.\d'", str(cause)):
+        model, upsample = unmatched.groups()
+        return (
+            f"capacity=matched has no widths for model={model} upsample={upsample}.\n"
+            f"python run.py task=capacity models=[{model}] upsamples=[{upsample},…] finds them"
+        )
     if isinstance(cause, OmegaConfBaseException):
         return _first_lines(str(cause))
     return _first_lines(str(error))

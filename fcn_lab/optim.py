@@ -6,14 +6,16 @@ learning rate.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TypedDict
 
+import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from fcn_lab.equivalence import Descent
 from fcn_lab.errors import UserError
 
 WARMUP_START = 0.01  # a ramp from 0 would waste the first step
@@ -129,40 +131,85 @@ class Optim:
         lr: the schedule's factors multiply it.
         weight_decay: of the kernels.
         schedule: factor of lr at a progress in 0…1.
+        bias_rate: factor of lr for biases; 2 in the FCN paper.
+        rates: factors of lr by parts of the network ("encoder", "encoder.stages.0"); the longest
+            name that fits a parameter counts, and 1 where none does.
 
     Raises:
-        UserError: for a negative lr or weight decay.
+        UserError: for a negative lr or weight decay, and for a factor that is not above 0.
     """
 
     optimizer: Callable[..., Optimizer]
     lr: float
     schedule: Callable[[float], float]
     weight_decay: float = 0.0
+    bias_rate: float = 1.0
+    rates: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.lr <= 0:
             raise UserError(f"optim.lr={self.lr}: expected a number above 0")
         if self.weight_decay < 0:
             raise UserError(f"optim.weight_decay={self.weight_decay}: expected 0 or more")
+        for key, rate in {"bias_rate": self.bias_rate, **self.rates}.items():
+            if rate <= 0:
+                name = key if key == "bias_rate" else f"rates.{key}"
+                raise UserError(
+                    f"optim.{name}={rate}: expected a factor above 0; freeze= stops parts"
+                )
 
     def configure(self, net: nn.Module, steps: int) -> Configured:
         """Both for `net`, over `steps` optimiser steps; frozen parameters are left out."""
-        optimizer = self.optimizer(
-            groups(net.parameters(), self.weight_decay), lr=self.lr, weight_decay=self.weight_decay
-        )
+        optimizer = self.optimizer(self.groups(net), lr=self.lr, weight_decay=self.weight_decay)
         scheduler = LambdaLR(optimizer, lambda step: self.schedule(step / max(steps, 1)))
         return Configured(
             optimizer=optimizer, lr_scheduler=SchedulerConfig(scheduler=scheduler, interval="step")
         )
 
+    def descent(self, batch: int, pixels: float, summed: bool) -> Descent | None:
+        """Its terms, for a cross entropy over so many images and pixels an image; SGD alone."""
+        probe = self.optimizer(
+            [nn.Parameter(torch.zeros(1))], lr=self.lr, weight_decay=self.weight_decay
+        )
+        if not isinstance(probe, torch.optim.SGD):
+            return None
+        momentum = probe.defaults["momentum"]
+        return Descent(self.lr, momentum, self.weight_decay, batch, pixels, summed)
 
-def groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
-    """Kernels with weight decay, the rest without; no empty group."""
-    trained = [p for p in parameters if p.requires_grad]
-    kernels = [p for p in trained if p.ndim > 1]
-    others = [p for p in trained if p.ndim <= 1]
-    split = (
-        {"params": kernels, "weight_decay": weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    )
-    return [dict(group) for group in split if group["params"]]
+    def groups(self, net: nn.Module) -> list[dict[str, object]]:
+        """What is trained, by rate and by decay: kernels at the plain rate first; no empty group.
+
+        Raises:
+            UserError: nothing is trained, or `rates` names a part that the network has not.
+        """
+        names = [name for name, _ in net.named_parameters()]
+        for part, rate in self.rates.items():
+            if rate != 1 and not any(within(name, part) for name in names):
+                parts = ", ".join(dict.fromkeys(name.partition(".")[0] for name in names))
+                raise UserError(f"optim.rates.{part}: the network has no such part; it has {parts}")
+        split: dict[tuple[float, bool], list[nn.Parameter]] = {}
+        for name, parameter in net.named_parameters():
+            if parameter.requires_grad:
+                key = (self.rate(name), parameter.ndim > 1)
+                split.setdefault(key, []).append(parameter)
+        if not split:
+            raise UserError("every part of the network is frozen: expected one that is trained")
+        return [
+            {
+                "params": split[rate, kernels],
+                "weight_decay": self.weight_decay if kernels else 0.0,
+                "lr": self.lr * rate,
+            }
+            for rate, kernels in sorted(split, key=lambda key: (key[0] != 1, not key[1]))
+        ]
+
+    def rate(self, name: str) -> float:
+        """The factor of lr for the parameter of that name."""
+        parts = [part for part in self.rates if within(name, part)]
+        rate = self.rates[max(parts, key=len)] if parts else 1.0
+        return rate * (self.bias_rate if name.endswith("bias") else 1.0)
+
+
+def within(name: str, part: str) -> bool:
+    """Whether a parameter of that name belongs to the part."""
+    return name == part or name.startswith(f"{part}.")

@@ -101,8 +101,8 @@ def load_weights(net: nn.Module, run: Path) -> nn.Module:
     return load_state(net, best(run)["state_dict"], run)
 
 
-def best(run: Path) -> dict[str, Any]:
-    """The checkpoint of a run's best epoch.
+def best(run: Path, key: str = "run") -> dict[str, Any]:
+    """The checkpoint of a run's best epoch; `key` is what the user named the run by.
 
     Raises:
         UserError: where there is none.
@@ -110,7 +110,8 @@ def best(run: Path) -> dict[str, Any]:
     path = RunFolder(run).best
     if not path.exists():
         raise UserError(
-            f"run={run}: there is no {path.relative_to(run)}; expected the folder of a training run"
+            f"{key}={run}: there is no {path.relative_to(run)}; "
+            "expected the folder of a training run"
         )
     checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return checkpoint
@@ -123,11 +124,14 @@ def load_state(net: nn.Module, state: Mapping[str, Tensor], run: Path) -> nn.Mod
         UserError: where the state belongs to another network.
     """
     try:
-        net.load_state_dict(
-            {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}
-        )
+        net.load_state_dict(of_network(state))
     except RuntimeError as error:
         raise UserError(
             f"run={run}: its weights do not fit this network; drop model=, upsample= and encoder="
         ) from error
     return net
+
+
+def of_network(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The network's part of the module's state, by the network's names."""
+    return {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}

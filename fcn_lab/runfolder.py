@@ -55,6 +55,11 @@ class RunFolder:
         return self.path / "history.csv"
 
     @property
+    def gradients(self) -> Path:
+        """The norms of the gradient, where a run notes them."""
+        return self.path / "gradients.csv"
+
+    @property
     def metrics(self) -> Path:
         """The final scores; the run is done exactly when it exists."""
         return self.path / "metrics.json"

@@ -43,6 +43,7 @@ class Training:
         ema_decay: average the weights with it, and score and keep the average.
         patience: stop after so many validations without a better mean IU.
         val_every: epochs from validation to validation.
+        gradients_every: steps from one note of the gradient's norms to the next; None notes none.
         deterministic: on a GPU, torch's deterministic kernels where there are any, and a line on
             operators that have none; a CPU repeats itself anyway.
 
@@ -62,13 +63,15 @@ class Training:
     ema_decay: float | None = None
     patience: int | None = None
     val_every: int = 1
+    gradients_every: int | None = None
     deterministic: bool = True
 
     def __post_init__(self) -> None:
         one_of("accelerator", self.accelerator, ACCELERATORS)
         one_of("strategy", self.strategy, STRATEGIES)
         one_of("precision", self.precision, PRECISIONS)
-        for name in ("max_epochs", "devices", "num_nodes", "val_every", "patience"):
+        counts = ("max_epochs", "devices", "num_nodes", "val_every", "patience", "gradients_every")
+        for name in counts:
             if (value := getattr(self, name)) is not None and value < 1:
                 raise UserError(f"trainer.{name}={value}: expected 1 or more")
         if self.val_every > self.max_epochs:

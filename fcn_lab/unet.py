@@ -22,13 +22,19 @@ class UNet(nn.Module):
         upsample: builds an operator from (channels, factor).
         num_classes: K.
         width: channels of the finest step; they double downwards up to the encoder's own.
+        skips: False keeps every layer but joins zeros in place of the encoder's maps.
     """
 
     def __init__(
-        self, encoder: Encoder, upsample: UpsamplingFactory, num_classes: int, width: int = 32
+        self,
+        encoder: Encoder,
+        upsample: UpsamplingFactory,
+        num_classes: int,
+        width: int = 32,
+        skips: bool = True,
     ) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.skips = encoder, skips
         widths = [min(width << i, channels) for i, channels in enumerate(encoder.channels)]
         coarser = [*widths[1:], encoder.head_channels]
         self.reduce = nn.ModuleList(nn.Conv2d(coarser[i], widths[i], 1) for i in range(LEVELS))
@@ -49,7 +55,8 @@ class UNet(nn.Module):
         for i in reversed(range(LEVELS)):
             climb: Upsampling = self.climb[i]  # type: ignore[assignment]
             y = upsampled(climb, self.reduce[i](y), features, [i + 1])
-            y = self.mix[i](torch.cat([y, features.maps[i]], dim=1))  # (N, widths[i], /2^i)
+            skip = features.maps[i] if self.skips else torch.zeros_like(features.maps[i])
+            y = self.mix[i](torch.cat([y, skip], dim=1))  # (N, widths[i], /2^i)
         return crop_to(self.score(y), x)
 
 

@@ -31,6 +31,9 @@ def narrow(weights: None = None) -> VGG:
         *(nn.Linear(C * 49, FULL), nn.ReLU(), nn.Dropout()),
         *(nn.Linear(FULL, FULL), nn.ReLU(), nn.Dropout(), nn.Linear(FULL, 5)),
     )
+    for layer in net.classifier:
+        if isinstance(layer, nn.Linear):
+            nn.init.uniform_(layer.bias, 1, 2)  # no ReLU hides what a wrong channel would change
     return net.double().eval()
 
 
@@ -105,7 +108,7 @@ def test_one_dense_pass_gives_the_scores_of_every_patch_for_fewer_operations() -
 
 
 def test_a_profile_tells_the_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Profile(small_fcn().float(), [32, 32], {}, 1, dense_vs_patches=True, grid=1).run(tmp_path)
+    Profile(small_fcn().float(), [32, 32], {}, 1, dense_vs_patches=True, patches=1).run(tmp_path)
     assert "one dense pass" in capsys.readouterr().out
     told = json.loads((tmp_path / "profile.json").read_text())["dense_vs_patches"]
     assert told["ratio"] > 0

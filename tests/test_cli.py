@@ -95,6 +95,7 @@ def test_flags_may_stand_between_overrides(type_line: TypeLine, stub: str) -> No
         (["experiment=nothing"], ["experiment=nothing", "no such word"]),
         (["hydra/launcher=slots", "-m", "seed=1,2"], ["hydra/launcher=slots", "basic"]),
         (["seed=???"], ["seed"]),
+        (["capacity=matched", "upsample=carafe"], ["upsample=carafe", "task=capacity"]),
         (["task=evaluate"], ["task=evaluate", "run=RUN_DIR"]),
         (["task=evaluate", "run=nowhere"], ["nowhere", "no such folder"]),
         (["resume=nowhere"], ["nowhere", "no such folder"]),

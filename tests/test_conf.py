@@ -59,10 +59,12 @@ def test_together_the_words_use_every_file() -> None:
 @pytest.mark.parametrize("file", WORDS, ids=word)
 def test_a_word_composes_and_fits_the_signatures(file: Path) -> None:
     config = chosen(file)
-    # Hydra knows the words chosen only on its command line
-    config.choices = {"task": "train", "model": "m", "upsample": "u", "encoder": "e"}
-    config.merge_with({"run": "RUN_DIR", "input": "FILE", "output": "FOLDER"})
+    # the command line would look them up in a global state of Hydra's
+    config.choices = config.hydra.runtime.choices
+    config.merge_with({"run": "RUN_DIR", "runs": ["RUNS"], "input": "FILE", "output": "FOLDER"})
     config.sweep.dir = "SWEEP_DIR"
+    if "grid" in config.task:
+        config.task.grid.typed = []  # nor what was typed
     resolved = OmegaConf.to_container(config.task, resolve=True)
     check(resolved, "task", references(config))
 

@@ -12,7 +12,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # a part may import parts of the layers above its own, and of its own where that is no leaf
 LEAVES = (
     ("errors", "signals", "provenance", "attempts", "page"),
-    ("metrics",),
+    ("metrics", "equivalence"),
     (
         "upsampling",
         "encoders",
@@ -33,12 +33,12 @@ LAYERS = (
     ("report",),
     ("fcn", "segnet", "unet", "zoo", "audit"),
     ("surgery", "dense"),
-    ("predictor", "vitals", "formats"),
+    ("predictor", "formats", "vitals", "parts", "bill", "capacity"),
     ("module", "datamodule", "callbacks", "loggers", "trainer"),
     ("tasks",),
     ("checks", "config", "inheritance", "mistakes", "supervisor", "torchrun"),
     ("studies", "estimate"),
-    ("worker", "api", "preflight", "snapshot", "watching", "engines", "arguments"),
+    ("worker", "api", "preflight", "snapshot", "watching", "engines", "arguments", "demo", "dashboard"),
     ("composing", "freezing", "sweeps", "searchspace"),
     ("search",),
     ("launchers",),
@@ -52,9 +52,11 @@ ONLY_IN = {
     "lightning": {*LAYERS[PLACE["module"]], "tasks"},
     "hydra": {part for part, place in PLACE.items() if place >= ENTRY},
     "omegaconf": {part for part, place in PLACE.items() if place >= ENTRY},
-    "wandb": {"loggers"},
+    "wandb": {"loggers", "dashboard"},
+    "wandb_workspaces": {"dashboard"},
     "albumentations": {"data.augment"},
     "optuna": {"search", "searchspace"},
+    "gradio": {"demo.panel"},
 }
 
 

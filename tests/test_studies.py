@@ -25,7 +25,11 @@ GRIDS = [name for name in STUDIES if name != "tune"]
 
 def axes(study: str) -> dict[str, list[str]]:
     params = yaml.safe_load(FILES[study].read_text())["hydra"]["sweeper"]["params"]
-    return {key: str(values).split(",") for key, values in params.items()}
+    every = {"upsample": sorted(stem("upsample") - {"bilinear_deterministic"})}  # of glob(*)
+    return {
+        key: every[key] if "glob" in str(values) else str(values).split(",")
+        for key, values in params.items()
+    }
 
 
 def stem(group: str, pattern: str = "*") -> set[str]:
@@ -45,7 +49,8 @@ def chosen(config: Mapping[str, Any]) -> dict[str, Any]:
     names = ("task", "links", "words", "choices", "name", "arm")
     copies = tuple(f"{copy}." for copy in config["links"])
     found = leaves({key: value for key, value in config.items() if key not in names})
-    return {k: v for k, v in found if k not in config["links"] and not k.startswith(copies)}
+    own = {k: v for k, v in found if k not in config["links"] and not k.startswith(copies)}
+    return {**own, "task": config["choices"]["task"]}
 
 
 def stand_still(sweep: Sweep) -> dict[str, Progress]:
@@ -60,6 +65,7 @@ def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_studies_asked_for_are_there() -> None:
     asked = {"skips", "operators", "grid", "pretraining", "augmentation", "tune"}
+    asked |= {"staged", "gradient_flow"}
     assert asked <= set(STUDIES)
 
 
@@ -90,6 +96,8 @@ def test_a_study_composes_into_all_its_cells_which_differ_in_its_axes_alone(
         if len({json.dumps(setting.get(key, "absent")) for setting in settings}) > 1
     }
     assert different
+    if "matched" in configs[0]:  # capacity=matched: widths differ so that the arms' sizes do not
+        different -= {"encoder.widths", "encoder.head_width"}
     for key in different:
         assert any(key == axis or key.startswith(f"{axis}.") for axis in varied), key
     record = SweepFolder.read(Path("all"))
@@ -109,11 +117,12 @@ def test_every_seed_of_a_study_is_a_cell_that_differs_in_its_seed_alone(
 
 
 def test_axes_are_the_words_there_are() -> None:
-    assert set(axes("skips")["model"]) == stem("model", "fcn*")
+    strides = {word for word in stem("model", "fcn*") if not word.endswith("_caffe")}
+    assert set(axes("skips")["model"]) == strides
     assert set(axes("augmentation")["augment"]) == stem("augment")
-    for study in ("operators", "grid"):
-        assert set(axes(study)["upsample"]) == stem("upsample") - {"up_conv"}
-        assert len(axes(study)["upsample"]) == 5
+    five = {"transposed", "bilinear", "nearest", "max_unpool", "bed_of_nails"}
+    assert set(axes("operators")["upsample"]) == five
+    assert set(axes("grid")["upsample"]) > five
     assert set(axes("grid")["model"]) == {"fcn32s", "fcn16s", "fcn8s"}  # the paper's
 
 

@@ -10,10 +10,10 @@ from fcn_lab.module import Batch
 
 
 class Clock(Callback):
-    """Counts seconds from its making on, on top of those that a checkpoint brings."""
+    """Counts seconds from its making on, on top of earlier ones or those a checkpoint brings."""
 
-    def __init__(self) -> None:
-        self._earlier = 0.0
+    def __init__(self, earlier: float = 0.0) -> None:
+        self._earlier = earlier
         self._start = time.monotonic()
         self._epoch_start, self._images = self._start, 0
 

@@ -1,13 +1,12 @@
 """history.csv and the loggers: one row an epoch, the same in all of them."""
 
-import csv
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 from fcn_lab.callbacks.clock import Clock
+from fcn_lab.callbacks.rows import Rows
 from fcn_lab.runfolder import RunFolder
 
 SPLIT_SCORES = ("loss", "mean_iou", "pixel_accuracy", "mean_accuracy", "fw_iou")
@@ -22,9 +21,9 @@ class History(Callback):
     """
 
     def __init__(self, folder: RunFolder, clock: Clock, classes: Sequence[str]) -> None:
-        self.folder, self.clock = folder, clock
+        self.clock = clock
         scores = [f"val/{name}" for name in (*SPLIT_SCORES, *(f"iou/{c}" for c in classes))]
-        self.columns = (
+        columns = (
             "epoch",
             "step",
             "seconds",
@@ -33,12 +32,12 @@ class History(Callback):
             "train/loss",
             *scores,
         )
+        self.rows = Rows(folder.history, columns)
         self._validated = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero:
-            rows = self.folder.read_history() if self.folder.history.exists() else []
-            self._rewrite(row for row in rows if int(row["epoch"]) < trainer.current_epoch)
+            self.rows.keep(lambda row: int(row["epoch"]) < trainer.current_epoch)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._validated = True
@@ -60,13 +59,4 @@ class History(Callback):
             for logger in trainer.loggers:
                 logger.log_metrics(row, trainer.global_step)
                 logger.save()
-            with self.folder.history.open("a", newline="") as file:
-                csv.DictWriter(file, self.columns).writerow(row)
-
-    def _rewrite(self, rows: Iterable[Mapping[str, str]]) -> None:
-        draft = self.folder.history.with_suffix(".part")
-        with draft.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.columns)
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(draft, self.folder.history)
+            self.rows.append(row)

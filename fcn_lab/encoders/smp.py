@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fcn_lab.encoders.base import LEVELS, Encoder, Features, Normalize, conv_bn_relu
-from fcn_lab.encoders.weights import check_word, fetched
+from fcn_lab.encoders.weights import check_word, fetched, read_weights
 from fcn_lab.errors import UserError
 
 
@@ -19,7 +19,7 @@ class SmpEncoder(Encoder):
 
     Args:
         name: as in ``smp.encoders.get_encoder_names()``, or ``tu-…`` for any of timm.
-        weights: "none" or "imagenet".
+        weights: "none", "imagenet", or a file of this encoder's weights or the library's own.
         head_width: channels of the 3×3 convolution on the coarsest map that stands for fc7.
 
     Raises:
@@ -31,7 +31,7 @@ class SmpEncoder(Encoder):
         self, name: str = "resnet34", weights: str = "none", head_width: int = 512
     ) -> None:
         super().__init__()
-        word = "imagenet" if check_word(weights) else None
+        word = "imagenet" if check_word(weights, or_file=True) else None
         try:
             self.encoder = fetched(
                 lambda: smp.encoders.get_encoder(name, depth=LEVELS, weights=word), name
@@ -53,6 +53,9 @@ class SmpEncoder(Encoder):
         self.head_channels = head_width
         self.fc7 = conv_bn_relu(widths[-1], head_width)
         self.normalize = preprocessing(name, word)
+        read_weights(
+            self, weights, lambda n: n.removeprefix("encoder."), optional=("normalize.", "fc7.")
+        )
 
     def forward(self, x: Tensor) -> Features:
         """Normalised images (N, 3, H, W) -> pools, maps and fc7."""

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fcn_lab.encoders.base import Encoder, Features, Normalize, conv_bn_relu
+from fcn_lab.encoders.weights import check_word, read_weights
+from fcn_lab.errors import UserError
 
 
 class TinyEncoder(Encoder):
@@ -21,6 +23,10 @@ class TinyEncoder(Encoder):
         depths: residual blocks before pool2, …, pool5.
         head_width: channels of the head.
         dropout: of whole channels, behind the head.
+        weights: "none", or a file of this encoder's weights.
+
+    Raises:
+        UserError: the file does not hold them.
     """
 
     def __init__(
@@ -29,8 +35,11 @@ class TinyEncoder(Encoder):
         depths: Sequence[int] = (1, 1, 2, 2),
         head_width: int = 256,
         dropout: float = 0.1,
+        weights: str = "none",
     ) -> None:
         super().__init__()
+        if check_word(weights, or_file=True):
+            raise UserError("encoder.weights=imagenet: there are none of encoder=tiny")
         self.normalize = Normalize()
         self.channels, self.map_channels, self.head_channels = (
             tuple(widths),
@@ -49,6 +58,7 @@ class TinyEncoder(Encoder):
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d) and layer.bias is None:
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        read_weights(self, weights)
 
     def forward(self, x: Tensor) -> Features:
         """Normalised images (N, 3, H, W) -> pools, maps and head."""

@@ -1,5 +1,6 @@
 """VGG-16 as the FCN paper uses it: five pools, and the classifier's fc6 and fc7 as convolutions."""
 
+import re
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from fcn_lab.encoders.base import LEVELS, Encoder, Features, Normalize
 from fcn_lab.encoders.classifier import transplant
-from fcn_lab.encoders.weights import PRETRAINED, load_torchvision
+from fcn_lab.encoders.weights import PRETRAINED, load_torchvision, read_weights
 
 
 class VGG16Encoder(Encoder):
@@ -21,7 +22,8 @@ class VGG16Encoder(Encoder):
 
     Args:
         builder: ``torchvision.models.vgg16`` or ``vgg16_bn``.
-        weights: "none" or "imagenet" (fetched once into torch's hub folder).
+        weights: "none", "imagenet" (fetched once into torch's hub folder), or a file of this
+            encoder's weights or of torchvision's network.
         head_width: channels of fc6 and fc7; 4096 in the paper.
         dropout: behind fc6 and fc7; 0.5 in the paper.
 
@@ -54,6 +56,7 @@ class VGG16Encoder(Encoder):
         self.fc7 = classifier_layer(head_width, head_width, 1, dropout)
         if weights == PRETRAINED:
             transplant(net.classifier, self.fc6, self.fc7)
+        read_weights(self, weights, torchvisions_name, optional=("normalize.", "fc6.", "fc7."))
 
     def forward(self, x: Tensor) -> Features:
         """Normalised images (N, 3, H, W) -> pools, maps and fc7."""
@@ -70,6 +73,11 @@ class VGG16Encoder(Encoder):
         for stage in self.stages[:level]:
             layers += [*stage.children(), self.pool]
         return layers if level <= LEVELS else [*layers, *self.fc6, *self.fc7]
+
+
+def torchvisions_name(name: str) -> str:
+    """Where torchvision keeps a tensor: stages.2.10.weight is its features.10.weight."""
+    return re.sub(r"^stages\.\d+\.", "features.", name)
 
 
 def classifier_layer(inputs: int, outputs: int, kernel: int, dropout: float) -> nn.Sequential:

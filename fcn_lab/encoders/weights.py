@@ -1,9 +1,12 @@
-"""Pretrained weights: fetched whole or not at all."""
+"""Pretrained weights: fetched or read, whole or not at all."""
 
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from fcn_lab.errors import UserError
 
@@ -12,15 +15,65 @@ PRETRAINED = "imagenet"
 WORDS = ("none", PRETRAINED)
 
 
-def check_word(weights: str) -> bool:
-    """Whether pretrained weights are asked for.
+def check_word(weights: str, or_file: bool = False) -> bool:
+    """Whether ImageNet's weights are asked for.
 
     Raises:
-        UserError: for a word that is neither "none" nor "imagenet".
+        UserError: for what is neither "none" nor "imagenet" nor, where one is taken, a file.
     """
-    if weights not in WORDS:
-        raise UserError(f"encoder.weights={weights}: expected one of {', '.join(WORDS)}")
+    if weights not in WORDS and not (or_file and Path(weights).is_file()):
+        expected = ", ".join(WORDS) + (" or a file" if or_file else "")
+        raise UserError(f"encoder.weights={weights}: expected one of {expected}")
     return weights == PRETRAINED
+
+
+def read_weights(
+    encoder: nn.Module,
+    weights: str,
+    elsewhere: Callable[[str], str] = str,
+    optional: tuple[str, ...] = ("normalize.",),
+) -> None:
+    """Where `weights` is a file, puts what it holds into the encoder.
+
+    It may be a state dict of the encoder, of a whole network, or a checkpoint of a run.
+
+    Args:
+        encoder: whose every tensor must be in the file.
+        weights: a word, or the file.
+        elsewhere: from the encoder's names to those in files from elsewhere.
+        optional: what tensors' names begin with that keep their own start where the file lacks
+            them.
+
+    Raises:
+        UserError: the file does not hold the encoder.
+    """
+    if weights in WORDS:
+        return
+    ours = encoder.state_dict()
+    theirs = {elsewhere(name): name for name in ours}
+    state = read_state(Path(weights), "encoder.weights")
+    for part in ("net.", "encoder."):
+        if not state.keys() & {*ours, *theirs}:
+            inner = {k.removeprefix(part): v for k, v in state.items() if k.startswith(part)}
+            state = inner or state
+    found = {theirs.get(name, name): tensor for name, tensor in state.items()}
+    unfit = [n for n, tensor in ours.items() if n in found and found[n].shape != tensor.shape]
+    missing = [n for n in ours if n not in found and not n.startswith(optional)]
+    if unfit or missing:
+        lists = {"missing": missing, "of another shape": unfit}
+        raise UserError(
+            f"encoder.weights={weights} does not hold this encoder: "
+            + "; ".join(f"{why}: {first_few(names)}" for why, names in lists.items() if names)
+        )
+    with torch.no_grad():
+        for name in ours.keys() & found.keys():
+            ours[name].copy_(found[name])
+
+
+def first_few(names: Sequence[str], few: int = 6) -> str:
+    """Names for a message of a line."""
+    rest = f" and {len(names) - few} more" if len(names) > few else ""
+    return ", ".join(names[:few]) + rest
 
 
 def fetched(build: Callable[[], M], name: str) -> M:
@@ -45,5 +98,27 @@ def load_torchvision(builder: Callable[..., M], weights: str) -> M:
     torch.hub writes to a temporary file, checks its hash and only then gives it its name, so that
     an interrupted fetch leaves nothing behind that a later one would trust.
     """
-    pretrained = "IMAGENET1K_V1" if check_word(weights) else None
+    pretrained = "IMAGENET1K_V1" if check_word(weights, or_file=True) else None
     return fetched(lambda: builder(weights=pretrained), builder.__name__)
+
+
+def read_state(path: Path, key: str = "weights") -> dict[str, Tensor]:
+    """The state dict in a file of ``torch.save``, bare or under the key of a checkpoint.
+
+    Args:
+        path: the file.
+        key: what the user named it by.
+
+    Raises:
+        UserError: there is no such file, or something else in it.
+    """
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).strip().partition("\n")[0][:200]
+        raise UserError(f"{key}={path}: expected a state dict of torch.save ({reason})") from error
+    for inside in ("state_dict", "model_state_dict"):
+        found = found.get(inside, found) if isinstance(found, dict) else found
+    if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
+        raise UserError(f"{key}={path}: expected a state dict, names with tensors")
+    return found

@@ -6,7 +6,8 @@ import socket
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
 import numpy as np
@@ -48,39 +49,43 @@ class Wandb:
 
     def start(self, run: RunInfo) -> "wandb.Run":
         """The W&B run, a new one or the one that a resumed run left."""
-        # W&B caches in the home directory by default, and a run leaves nothing outside its folder
-        for name in ("CACHE", "DATA"):
-            os.environ.setdefault(f"WANDB_{name}_DIR", str(run.folder / "wandb" / name.lower()))
-        import wandb
-
-        chosen = mode()
-        try:
-            return self._init(run, chosen)
-        except wandb.errors.CommError:
-            if chosen == "offline":
-                raise
-            return self._init(run, "offline")
-
-    def _init(self, run: RunInfo, chosen: str) -> "wandb.Run":
-        import wandb
-
-        started = wandb.init(
+        started = begin(
+            run.folder,
             project=self.project,
             entity=self.entity,
             group=self.group,
             name=self.name or run.folder.name,
             id=run.id,
-            resume="allow",
             job_type=run.words["model"],
             tags=[run.words["model"], run.words["upsample"]],
             config=dict(run.config),
-            dir=run.folder,
-            mode=chosen,  # type: ignore[arg-type]
-            settings=wandb.Settings(init_timeout=INIT_SECONDS, console="off", silent=True),
         )
         started.define_metric("trainer/global_step")
         started.define_metric("*", step_metric="trainer/global_step", step_sync=True)
         return started
+
+
+def begin(folder: Path, **settings: Any) -> "wandb.Run":  # noqa: ANN401
+    """Starts, or goes on with, a W&B run that lies in `folder`; offline where the server refuses.
+
+    Args:
+        folder: of the run.
+        settings: what `wandb.init` takes besides.
+    """
+    # W&B caches in the home directory by default, and a run leaves nothing outside its folder
+    for name in ("CACHE", "DATA"):
+        os.environ.setdefault(f"WANDB_{name}_DIR", str(folder / "wandb" / name.lower()))
+    import wandb
+
+    quiet = wandb.Settings(init_timeout=INIT_SECONDS, console="off", silent=True)
+    settings |= {"dir": folder, "resume": "allow", "settings": quiet}
+    chosen: Any = mode()
+    try:
+        return wandb.init(mode=chosen, **settings)
+    except wandb.errors.CommError:
+        if chosen == "offline":
+            raise
+        return wandb.init(mode="offline", **settings)
 
 
 def mode() -> str:

@@ -52,6 +52,12 @@ class Arm:
             name, ordered, points, np.stack([resampled(weights, r.matrices) for r in ordered])
         )
 
+    def only(self, seeds: Sequence[int]) -> "Arm":
+        """The arm with no other seeds than these."""
+        places = [place for place, seed in enumerate(self.seeds) if seed in seeds]
+        runs = tuple(self.runs[place] for place in places)
+        return Arm(self.name, runs, self.points[places], self.draws[places])
+
     @property
     def seeds(self) -> tuple[int, ...]:
         """Ascending."""

@@ -20,6 +20,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.sweepfolder import SweepFolder
 
 FIELDS = ("classes", "size", "void rule", "split")  # of a protocol id, joined by dashes
+INSIDE = {"code", "stages"}  # of a sweep its sources, of a staged run the stages before the last
 _IGNORED = ("seed", "data.root")
 
 
@@ -149,7 +150,8 @@ def find_runs(folders: Iterable[Path]) -> list[Run]:
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"runs={folder}: there is no such folder; expected runs or a sweep")
-        here = sorted(p.parent for p in folder.rglob("metrics.json") if "code" not in p.parts)
+        scored = folder.rglob("metrics.json")
+        here = sorted(p.parent for p in scored if not INSIDE & {*p.relative_to(folder).parts})
         if not here:
             raise UserError(f"runs={folder}: it holds no finished run, no metrics.json anywhere")
         found |= {path.resolve(): Run.read(path) for path in here}

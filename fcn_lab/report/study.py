@@ -87,15 +87,20 @@ class Study:
         return now.half_of_frames() / alone.half_of_frames() if alone.frames else 1.0
 
     @property
+    def common_seeds(self) -> tuple[int, ...]:
+        """Those that every arm has."""
+        return tuple(sorted(set.intersection(*(set(arm.seeds) for arm in self.arms))))
+
+    @property
     def is_grid(self) -> bool:
-        """Whether every combination of values has an arm, all with the same seeds."""
+        """Whether every combination of values has an arm, with a seed that all have."""
         there = {tuple(values.values()) for values in self.values.values()}
-        whole = there == set(product(*self.factors.values()))
-        return whole and len({arm.seeds for arm in self.arms}) == 1
+        return there == set(product(*self.factors.values())) and bool(self.common_seeds)
 
     def level(self, factor: str, value: str) -> Arm:
-        """The mean of all arms with that value."""
-        members = [arm for arm in self.arms if self.values[arm.name][factor] == value]
+        """The mean of all arms with that value, over the seeds that every arm has."""
+        chosen = [arm for arm in self.arms if self.values[arm.name][factor] == value]
+        members = [arm.only(self.common_seeds) for arm in chosen]
         points, draws = (
             np.mean([getattr(arm, part) for arm in members], axis=0) for part in ("points", "draws")
         )
@@ -106,8 +111,8 @@ class Study:
         return arm.mean_iou(self.comparison.blocks.freedom)
 
     def shares(self) -> dict[str, float]:
-        """Of the variance between arms: what each factor explains alone, and their interaction."""
-        cells = np.array([self.comparison.means[arm.name].value for arm in self.arms])
+        """Of the variance between arms: each factor's part, and that of their interaction."""
+        cells = np.array([self.mean(arm.only(self.common_seeds)).value for arm in self.arms])
         total = float(cells.var()) or 1.0
         alone: dict[str, float] = {}
         for factor, values in self.factors.items():

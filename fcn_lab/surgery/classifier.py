@@ -90,7 +90,7 @@ def dense_vs_patches(net: nn.Module, grid: int, batch_size: int = 1) -> Compared
     if not isinstance(net, FCN) or not isinstance(net.encoder, VGG16Encoder) or grid < 1:
         raise UserError(
             "dense_vs_patches=true needs an FCN over a chain of layers, such as model=fcn32s "
-            "encoder=vgg16, and task.grid of 1 or more"
+            "encoder=vgg16, and task.patches of 1 or more"
         )
     chain = nn.Sequential(*map(_unpadded, [*net.encoder.chain(), net.score_fr])).eval()
     layers = windows(chain)

@@ -9,7 +9,6 @@ nothing.
 Shelhamer, Long, Darrell, "Fully Convolutional Networks for Semantic Segmentation", PAMI 2017.
 """
 
-import pickle
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from fcn_lab.encoders import CaffeVGG16
 from fcn_lab.encoders.base import STRIDE
+from fcn_lab.encoders.weights import read_state
 from fcn_lab.errors import UserError
 from fcn_lab.fcn import FCN
 from fcn_lab.geometry.alignment import Crops
@@ -175,23 +175,3 @@ def fitted(name: str, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
             dense[classes, classes] = tensor[:, 0]
             return dense
     raise UserError(f"{name} has the shape {tuple(tensor.shape)}, expected {tuple(shape)}")
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The state dict in a file of ``torch.save``, bare or under the key of a checkpoint.
-
-    Raises:
-        UserError: there is no such file, or something else in it.
-    """
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().partition("\n")[0][:200]
-        raise UserError(
-            f"weights={path}: expected a state dict of torch.save ({reason})"
-        ) from error
-    for key in ("state_dict", "model_state_dict"):
-        found = found.get(key, found) if isinstance(found, dict) else found
-    if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
-        raise UserError(f"weights={path}: expected a state dict, names with tensors")
-    return found

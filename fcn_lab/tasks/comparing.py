@@ -20,6 +20,7 @@ def compared(nets: Mapping[str, nn.Module], height: int, width: int) -> Table:
         height: of the image.
         width: of the image.
     """
+    _seconds(next(iter(nets.values())).eval(), height, width)  # the first pass of all costs more
     shown = Table("scores", "MACs", "seconds", "memory of the maps, MB")
     for name, net in nets.items():
         net.eval()

@@ -10,10 +10,12 @@ import torch
 from rich.table import Table
 from torch import nn
 
+from fcn_lab.bill import bill
 from fcn_lab.cost import cost
 from fcn_lab.errors import UserError
 from fcn_lab.runfolder import write_json
 from fcn_lab.surgery import dense_vs_patches
+from fcn_lab.tasks.costsheet import Grid, scores, write
 from fcn_lab.tasks.scoring import readable, say
 
 
@@ -27,7 +29,9 @@ class Profile:
         words: model, upsample, encoder.
         repeats: timed passes; the median counts, after one that does not.
         dense_vs_patches: compare the classifier, slid over patches, with one dense pass.
-        grid: how many patches a side.
+        patches: how many a side.
+        grid: further networks; where it is asked for any, the cost sheet of all is written instead.
+        runs: folders with finished runs, for the sheet's figure.
     """
 
     net: nn.Module
@@ -35,7 +39,9 @@ class Profile:
     words: Mapping[str, str]
     repeats: int = 5
     dense_vs_patches: bool = False
-    grid: int = 3
+    patches: int = 3
+    grid: Grid | None = None
+    runs: Sequence[str] | None = None
 
     def run(self, folder: Path) -> None:
         """Prints a table and writes profile.json.
@@ -46,6 +52,8 @@ class Profile:
         """
         if len(self.size) != 2 or min(self.size) < 1:
             raise UserError(f"data.size={list(self.size)}: expected [height,width]")
+        if self.grid is not None and self.grid.asked:
+            return self._sheet(self.grid, folder)
         height, width = self.size
         spent = cost(self.net, height, width)
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -61,10 +69,21 @@ class Profile:
         shown.add_row(*map(readable, facts.values()))
         say(shown)
         if self.dense_vs_patches:
-            compared = dense_vs_patches(self.net.to(device), self.grid)
+            compared = dense_vs_patches(self.net.to(device), self.patches)
             facts |= {"dense_vs_patches": {**asdict(compared), "ratio": compared.ratio}}
             say(compared.told())
         write_json(folder / "profile.json", facts)
+
+    def _sheet(self, grid: Grid, folder: Path) -> None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        cells = grid.cells(self.words)
+        scored = list(scores(self.runs or (), cells))  # first: measuring takes minutes
+        bills = {}
+        for cell in cells:
+            bills[cell] = bill(grid.build(cell).to(device), *self.size)
+            say(f"{' '.join(cell)}: {bills[cell]['total'].macs / 1e9:.3g} GMAC")
+        say(write(bills, scored, folder))
+        say(f"folder: {folder}")
 
 
 @torch.inference_mode()

@@ -12,6 +12,8 @@ from torch import nn
 
 from fcn_lab.callbacks.checkpoints import BestAndLast
 from fcn_lab.callbacks.clock import Clock
+from fcn_lab.callbacks.frozen import Frozen
+from fcn_lab.callbacks.gradients import GradientNorms
 from fcn_lab.callbacks.history import History
 from fcn_lab.callbacks.pictures import Pictures
 from fcn_lab.callbacks.predictions import Predictions
@@ -29,7 +31,9 @@ from fcn_lab.optim import Optim
 from fcn_lab.predictor import load_weights
 from fcn_lab.runfolder import RunFolder
 from fcn_lab.signals import Stopped, StopRequest
+from fcn_lab.surgery.freeze import Freeze, Nothing, account
 from fcn_lab.tasks.scoring import Scored, image_size, say, score, tell
+from fcn_lab.tasks.start import terms, warm
 from fcn_lab.trainer import Training, is_first_rank
 
 
@@ -47,6 +51,8 @@ class Train:
         loggers: where scores go besides the folder.
         seed: of every draw in training.
         flip: score the average over image and mirror image.
+        freeze: which parts are not trained.
+        init_from: the folder of a run whose best weights are the start, as far as they fit.
         resume: go on with the run that the folder holds.
     """
 
@@ -59,6 +65,8 @@ class Train:
     loggers: Mapping[str, Factory] | None = field(default_factory=dict)
     seed: int = 0
     flip: bool = False
+    freeze: Freeze = field(default_factory=Nothing)
+    init_from: str | Path | None = None
     resume: bool = False
 
     def run(self, folder: Path) -> None:
@@ -68,7 +76,7 @@ class Train:
             UserError: the folder holds a run that is finished, or was not to be resumed.
             Stopped: a signal came; the run can be resumed.
         """
-        where, clock = RunFolder(folder), Clock()
+        where, clock = RunFolder(folder), self._clock()
         self.training.check_devices()
         if is_first_rank():
             self._open(where)
@@ -77,12 +85,13 @@ class Train:
         with StopRequest() as request:
             try:
                 with self._loggers(where) as loggers:
+                    self._start(where)
                     module = self.module()
                     self._fit(module, where, clock, request, loggers)
                     scored = self._score(module, where, clock, request, loggers)
             except Stopped:
                 if is_first_rank():
-                    say(f"stopped; go on with: python run.py resume={folder}")
+                    say(f"stopped; go on with: python run.py resume={self._root(folder)}")
                 raise
         if is_first_rank():
             facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(spent)}
@@ -98,12 +107,16 @@ class Train:
             elsewhere: it will run on another machine, whose devices are not known here.
 
         Raises:
-            UserError: data are missing or broken, or a device is.
+            UserError: data are missing or broken, a device is, or parts of the network are.
         """
         if not elsewhere:
             self.training.check_devices()
         for split in dict.fromkeys(("train", "val", self.data.split)):
             self.data.source.frames(split)
+        if self.init_from is not None:
+            warm(self.net, Path(self.init_from))
+        self.freeze.apply(self.net)
+        self.optim.groups(self.net)
 
     def _open(self, folder: RunFolder) -> None:
         if folder.metrics.exists():
@@ -117,6 +130,21 @@ class Train:
         folder.write_env(self.training.device_name)
         for line in (self.data.source.describe(), *self.training.doubts(self.net)):
             say(line)
+
+    def _clock(self) -> Clock:
+        return Clock()
+
+    def _root(self, folder: Path) -> Path:
+        """What the user resumes."""
+        return folder
+
+    def _start(self, folder: RunFolder) -> None:
+        begins = self.init_from is not None and not folder.last.exists()
+        told = warm(self.net, Path(self.init_from)) if begins else []  # type: ignore[arg-type]
+        self._still = self.freeze.apply(self.net)
+        if is_first_rank():
+            for line in (*told, account(self.net), *terms(self.loss, self.optim, self.data)):
+                say(line)
 
     def module(self) -> SegmentationModule:
         """What Lightning trains: the network, and a loss that has seen the training labels."""
@@ -143,6 +171,7 @@ class Train:
         keep = BestAndLast(folder, self.training.patience)
         callbacks = [
             *self.training.averaging(),
+            Frozen(self._still),
             clock,
             VitalSigns(),
             self._pictures(folder),
@@ -151,6 +180,8 @@ class Train:
             keep,
             StopOnSignal(request, keep),
         ]
+        if (every := self.training.gradients_every) is not None:
+            callbacks.append(GradientNorms(folder, self.net, every))
         trainer = self.training.trainer(folder, loggers, callbacks)
         last = folder.last if folder.last.exists() else None
         trainer.fit(module, self.data, ckpt_path=last, weights_only=True)

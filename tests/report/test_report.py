@@ -4,16 +4,14 @@ import csv
 import io
 import json
 import re
-import sys
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import fakeruns
 import numpy as np
 import pytest
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parent))
-import fakes
 
 from commandline import TypeLine
 from fcn_lab.errors import UserError
@@ -26,7 +24,7 @@ from fcn_lab.report.writing import html, markdown, write
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fakes.write_grid(tmp_path_factory.mktemp("grid"), seeds=(0, 1))
+    return fakeruns.write_grid(tmp_path_factory.mktemp("grid"), seeds=(0, 1))
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +34,7 @@ def study(grid: Path) -> Study:
 
 def test_arms_are_what_was_varied_without_the_seed(study: Study) -> None:
     assert {arm.name for arm in study.arms} == {
-        f"{model} {upsample}" for model in fakes.STRIDES for upsample in fakes.HARM
+        f"{model} {upsample}" for model in fakeruns.STRIDES for upsample in fakeruns.HARM
     }
     assert {arm.seeds for arm in study.arms} == {(0, 1)}
     assert list(study.factors) == ["model", "upsample"]
@@ -51,13 +49,9 @@ def test_an_arms_score_is_the_mean_of_its_runs(study: Study) -> None:
 
 
 def test_the_shares_of_the_variance_are_those_of_a_two_way_table(study: Study) -> None:
-    cells = {
-        (v["model"], v["upsample"]): study.comparison.means[a].value
-        for a, v in study.values.items()
-    }
-    table = np.array(
-        [[cells[m, u] for u in study.factors["upsample"]] for m in study.factors["model"]]
-    )
+    models, operators = study.factors["model"], study.factors["upsample"]
+    means = {name: found.value for name, found in study.comparison.means.items()}
+    table = np.array([[means[f"{m} {o}"] for o in operators] for m in models])
     grand = table.mean()
     rows, columns = table.mean(1, keepdims=True), table.mean(0, keepdims=True)
     rest = table - rows - columns + grand
@@ -77,17 +71,17 @@ def test_the_shares_of_the_variance_are_those_of_a_two_way_table(study: Study) -
 def test_two_protocols_are_refused_with_the_field_that_differs(
     protocol: str, field: str, tmp_path: Path
 ) -> None:
-    frames, source = fakes.street(6)
-    fakes.write_run(tmp_path / "a", frames, source)
-    fakes.write_run(tmp_path / "b", frames, source, seed=1, protocol=protocol)
+    frames, source = fakeruns.street(6)
+    fakeruns.write_run(tmp_path / "a", frames, source)
+    fakeruns.write_run(tmp_path / "b", frames, source, seed=1, protocol=protocol)
     with pytest.raises(UserError, match=field):
         Study.read([tmp_path])
 
 
 def test_an_arm_with_the_same_seed_twice_is_refused(tmp_path: Path) -> None:
-    frames, source = fakes.street(6)
+    frames, source = fakeruns.street(6)
     for name in ("a", "b"):
-        fakes.write_run(tmp_path / name, frames, source)
+        fakeruns.write_run(tmp_path / name, frames, source)
     with pytest.raises(UserError, match="leave one out"):
         Study.read([tmp_path])
 
@@ -107,21 +101,40 @@ def test_a_frames_drive_is_what_stands_before_its_number(name: str, drive: str) 
     assert drive_of(name) == drive
 
 
+def test_effects_are_over_the_seeds_that_all_arms_have(grid: Path, tmp_path: Path) -> None:
+    for cell in grid.iterdir():
+        if not cell.name.endswith("bilinear,seed=1"):
+            shutil.copytree(cell, tmp_path / cell.name)
+    study = Study.read([tmp_path])
+    assert study.is_grid
+    assert study.common_seeds == (0,)
+    members = [arm for arm in study.arms if study.values[arm.name]["model"] == "fcn8s"]
+    recorded = [arm.runs[0].metrics["test"]["mean_iou"] for arm in members]
+    assert study.mean(study.level("model", "fcn8s")).value == pytest.approx(np.mean(recorded))
+    assert "3 of the arms have one seed" in markdown(study)
+
+
+def test_a_grid_with_holes_says_why_it_has_no_effects(grid: Path, tmp_path: Path) -> None:
+    for name in ("model=fcn8s,upsample=bilinear,seed=0", "model=fcn16s,upsample=nearest,seed=0"):
+        shutil.copytree(grid / name, tmp_path / name)
+    assert "Effects of single factors are not given" in markdown(Study.read([tmp_path]))
+
+
 def test_a_single_run_has_a_report_too(tmp_path: Path) -> None:
-    frames, source = fakes.street(9)
-    fakes.write_run(tmp_path / "only", frames, source, predictions=False)
+    frames, source = fakeruns.street(9)
+    fakeruns.write_run(tmp_path / "only", frames, source, predictions=False)
     written = write(Study.read([tmp_path]), tmp_path / "report")
     assert all(path.stat().st_size for path in written)
     page = written[0].read_text()
     assert "predictions.zip" in page
-    assert "has one seed" in page
+    assert "Each arm has one seed" in page
 
 
 def test_cells_without_scores_are_named(grid: Path, tmp_path: Path) -> None:
     cells = [{"name": "seed=9,model=fcn8s", "folder": "x", "words": {"model": "fcn8s"}}]
     (tmp_path / "sweep.json").write_text(json.dumps({"cells": cells}))
-    frames, source = fakes.street(6)
-    fakes.write_run(tmp_path / "a", frames, source)
+    frames, source = fakeruns.street(6)
+    fakeruns.write_run(tmp_path / "a", frames, source)
     study = Study.read([tmp_path])
     assert [cell.name for cell in study.missing] == ["seed=9,model=fcn8s"]
     assert "seed=9,model=fcn8s" in markdown(study)
@@ -149,7 +162,7 @@ def test_the_gallery_holds_every_arm_and_the_classes_colours(study: Study) -> No
     shown = gallery(study)
     assert shown is not None
     assert set(shown["frames"][0]["arms"]) == {arm.name for arm in study.arms}
-    _, source = fakes.street(1)
+    _, source = fakeruns.street(1)
     assert shown["legend"] == [
         (name, "#{:02x}{:02x}{:02x}".format(*colour))
         for name, colour in zip(source.classes, source.palette, strict=True)

@@ -1,0 +1,1 @@
+"""W&B's workspace, report and sweep of a study, as code."""

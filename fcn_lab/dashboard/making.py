@@ -1,0 +1,132 @@
+"""task=dashboard: W&B's workspace and report of a study, its results as a run, and a sweep."""
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from fcn_lab.config import conf_folder, words
+from fcn_lab.dashboard import sweepfile
+from fcn_lab.dashboard.subject import JOB, TABLES, Subject
+from fcn_lab.errors import UserError
+from fcn_lab.report import tables
+from fcn_lab.report.answer import answer, question
+from fcn_lab.report.study import Study
+
+WRITTEN = ("workspace.json", "report.json", "wandb_sweep.yaml", "wandb")
+OFFLINE = (
+    "W&B is offline: with a key (wandb login) the same command saves workspace and report there, "
+    "and `wandb sync {folder}/wandb/offline-run-*` uploads the tables"
+)
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """Shows a study on W&B; without a key it writes what would be shown.
+
+    Args:
+        runs: a folder or several: sweeps, runs, or folders that hold them.
+        output: where to write; by default ``dashboard`` in the first of them.
+        project: W&B's project that the runs were logged to.
+        entity: its team; None is the key's own.
+
+    Raises:
+        UserError: where wandb-workspaces is not installed.
+    """
+
+    runs: str | Sequence[str]
+    output: str | None = None
+    project: str = "fcn_lab"
+    entity: str | None = None
+
+    def __post_init__(self) -> None:
+        if importlib.util.find_spec("wandb_workspaces") is None:
+            raise UserError(
+                "task=dashboard: wandb-workspaces is not installed, "
+                "pip install 'fcn-lab[dashboard]'"
+            )
+
+    def run(self) -> None:
+        """Writes workspace.json, report.json, wandb_sweep.yaml and a W&B run of the results.
+
+        Raises:
+            UserError: there are no runs, they cannot stand in one table, or W&B refuses.
+        """
+        folders = [Path(run) for run in ([self.runs] if isinstance(self.runs, str) else self.runs)]
+        study = Study.read(folders)
+        folder = Path(self.output) if self.output else folders[0] / "dashboard"
+        folder.mkdir(parents=True, exist_ok=True)
+        subject = Subject.of(study)
+        sweepfile.write(words([conf_folder()]), folder / "wandb_sweep.yaml")
+        online = log_results(study, subject, folder, self.project, self.entity)
+        shown = self._show(study, subject, folder, online)
+        print("\n".join(answer(study)))
+        print(f"\nwritten: {', '.join(str(folder / name) for name in WRITTEN)}")
+        print("\n".join(shown) if online else OFFLINE.format(folder=folder))
+
+    def _show(self, study: Study, subject: Subject, folder: Path, online: bool) -> list[str]:
+        """Writes both as JSON, and saves them to W&B where that is at hand; their addresses."""
+        import wandb
+
+        from fcn_lab.dashboard import board
+
+        entity = self.entity or (str(wandb.Api().default_entity) if online else "")
+        opening = "\n\n".join([*question(study), *answer(study)])
+        view = board.workspace(subject, self.project, entity)
+        page = board.report(subject, self.project, entity, opening)
+        (folder / "workspace.json").write_text(board.workspace_json(view), encoding="utf-8")
+        (folder / "report.json").write_text(board.report_json(page), encoding="utf-8")
+        if not online:
+            return []
+        try:
+            return [view.save().url, page.save().url]
+        except (wandb.errors.Error, ValueError, OSError) as error:
+            raise UserError(
+                f"W&B did not take the dashboard of {entity}/{self.project}: {error}\n"
+                f"It lies in {folder}; the same command tries again"
+            ) from error
+
+
+def log_results(
+    study: Study, subject: Subject, folder: Path, project: str, entity: str | None
+) -> bool:
+    """The tables with their intervals as a run in each of the study's groups.
+
+    Returns:
+        whether they went to W&B's server; else they lie in `folder`.
+    """
+    import wandb
+
+    from fcn_lab.loggers.online import begin
+
+    online = True
+    for group in subject.groups or (None,):
+        run = begin(
+            folder,
+            project=project,
+            entity=entity,
+            group=group,
+            name=JOB,
+            # the same when the command is repeated, so that it replaces what it logged
+            id=f"{JOB}-{sha256(f'{group} {subject.name}'.encode()).hexdigest()[:12]}",
+            job_type=JOB,
+            tags=[JOB],
+        )
+        shown = results(study)
+        run.log(
+            {
+                name: wandb.Table([*t.columns], [[*row] for row in t.rows])
+                for name, t in shown.items()
+            }
+        )
+        run.summary.update({"answer": " ".join(answer(study))})
+        online = online and not run.offline
+        run.finish()
+    return online
+
+
+def results(study: Study) -> dict[str, tables.Table]:
+    """The report's tables, with their intervals."""
+    made = tables.raw_table(study), tables.gaps_table(study), tables.classes_table(study)
+    return dict(zip(TABLES, made, strict=True))

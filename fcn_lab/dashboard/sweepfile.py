@@ -1,0 +1,48 @@
+"""experiments/wandb_sweep.yaml: a W&B sweep whose agents speak Hydra's syntax, made from conf/."""
+
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import yaml
+
+HEADER = """\
+# Skips × operators × seeds as a W&B sweep. Made from conf/ by task=dashboard.
+#   wandb sweep --project fcn_lab experiments/wandb_sweep.yaml
+#   wandb agent ENTITY/fcn_lab/SWEEP_ID
+# What all cells share (data.root=, experiment=recipe, …) goes into `command`, a line each.
+"""
+SEEDS = (0, 1, 2)
+
+
+def sweep(words: Mapping[str, Collection[str]]) -> dict[str, object]:
+    """Every FCN of conf/model under every word of conf/upsample.
+
+    Args:
+        words: every group of the command line with its words.
+    """
+    strides = {word: re.fullmatch(r"fcn(\d+)s", word) for word in words["model"]}
+    fcns = {word: -int(found[1]) for word, found in strides.items() if found}
+    axes = {
+        "model": sorted(fcns, key=lambda word: fcns[word]),
+        "upsample": sorted(words["upsample"]),
+        "seed": list(SEEDS),
+    }
+    return {
+        "program": "run.py",
+        "method": "grid",
+        "metric": {"name": "val/mean_iou", "goal": "maximize"},
+        "parameters": {key: {"values": values} for key, values in axes.items()},
+        "command": ["${env}", "python", "${program}", "${args_no_hyphens}"],
+    }
+
+
+def text(words: Mapping[str, Collection[str]]) -> str:
+    """As a file."""
+    return HEADER + yaml.safe_dump(sweep(words), sort_keys=False)
+
+
+def write(words: Mapping[str, Collection[str]], path: Path) -> Path:
+    """Writes it; returns its path."""
+    path.write_text(text(words), encoding="utf-8")
+    return path

@@ -1,0 +1,127 @@
+"""What a network says of a picture, as numbers and as pictures; nothing here knows the page.
+
+Legend: H W rows and columns, K classes; label maps hold 0…K−1, or 255 for void.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.special import entr
+
+from fcn_lab.errors import UserError
+from fcn_lab.metrics import VOID
+from fcn_lab.panels import Colour, Pixels, colourise
+from fcn_lab.tasks.footage import UNREADABLE, read
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class View:
+    """What one network says of one picture.
+
+    Attributes:
+        labels: the most probable class, (H,W).
+        entropy: see `entropy`, (H,W).
+        seconds: from picture to probabilities.
+    """
+
+    labels: Pixels
+    entropy: Floats
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A picture (H,W,3) and what has been said of it; its truth (H,W) where that is known."""
+
+    name: str
+    image: Pixels
+    truth: Pixels | None = None
+    views: dict[str, View] = field(default_factory=dict)
+
+
+def look(probabilities: Callable[[Pixels], Floats], image: Pixels) -> View:
+    """Asks a network, by its function from (H,W,3) to probabilities (K,H,W)."""
+    start = time.perf_counter()
+    found = probabilities(image)
+    seconds = time.perf_counter() - start
+    return View(found.argmax(0).astype(np.uint8), entropy(found), seconds)
+
+
+def entropy(probabilities: Floats) -> Floats:
+    """Shannon's entropy of each pixel's classes, −Σ p log p / log K: 0 is certain, 1 all alike.
+
+    Args:
+        probabilities: (K,H,W).
+    """
+    most = np.log(max(2, len(probabilities)))
+    shares: Floats = (entr(probabilities).sum(0) / most).astype(np.float32)
+    return shares
+
+
+def glow(values: Floats) -> Pixels:
+    """Values in 0…1, (H,W), as colours from black to light yellow, (H,W,3)."""
+    levels = (values.clip(0, 1) * 255).round().astype(np.uint8)
+    shown = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)
+    return np.ascontiguousarray(shown[..., ::-1])
+
+
+def blend(
+    image: Pixels, labels: Pixels, palette: Sequence[Colour], opacity: Sequence[float]
+) -> Pixels:
+    """The picture under the colours of its classes; void stays as it is.
+
+    Args:
+        image: (H,W,3).
+        labels: (H,W).
+        palette: K colours.
+        opacity: of each class, 0…1.
+    """
+    table = np.zeros(256, np.float32)
+    table[: len(opacity)] = opacity
+    share = table[labels][..., None]
+    return ((1 - share) * image + share * colourise(labels, palette)).round().astype(np.uint8)
+
+
+def agreement(labels: Pixels, others: Pixels) -> float | None:
+    """The share of pixels with the same class, void left out; None where all is void."""
+    seen = (labels != VOID) & (others != VOID)
+    return float((labels == others)[seen].mean()) if seen.any() else None
+
+
+def shrunk(image: Pixels, pixels: int) -> Pixels:
+    """The picture with at most so many pixels, its proportions kept; a smaller one as it is."""
+    height, width = image.shape[:2]
+    factor = (pixels / (height * width)) ** 0.5
+    if factor >= 1:
+        return image
+    size = (max(1, int(width * factor)), max(1, int(height * factor)))
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
+
+
+def open_picture(path: Path, megabytes: float, megapixels: float) -> Pixels:
+    """A file of somebody's as a picture (H,W,3), judged by its size before it is decoded.
+
+    Raises:
+        UserError: it is too large, or no picture.
+    """
+    if path.stat().st_size > megabytes * 1e6:
+        raise UserError(f"{path.name}: larger than {megabytes:g} MB, demo.megabytes= allows more")
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+        if width * height > megapixels * 1e6:
+            raise UserError(
+                f"{path.name}: {width}×{height} pixels are more than {megapixels:g} million, "
+                "demo.megapixels= allows more"
+            )
+        return read(path)
+    except UNREADABLE as error:
+        raise UserError(f"{path.name} is not a readable picture: JPEG or PNG, 8 bits") from error

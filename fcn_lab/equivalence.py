@@ -1,0 +1,78 @@
+"""One recipe of stochastic gradient descent in the terms of another.
+
+Legend: η rate, p momentum, λ weight decay, k images a batch, P scored pixels an image.
+
+Exact, as long as P does not change: θ ← θ + v, v ← p·v − η(g + λθ) with g summed over the k·P
+pixels of a batch takes the steps of (η·kP, λ/kP) with g their mean. So the decay of 5e-4 beside the
+FCN paper's summed loss is one of 3e-9 beside a mean.
+
+An approximation: a batch of k images with momentum p, and of k' with p' = p^(k'/k). With g summed,
+the image seen j images ago has the coefficient p^⌊j/k⌋ in v; without the floor the two agree (Long,
+Shelhamer, Darrell, PAMI 2017, who round 0.9^(1/20) = 0.9947 to 0.99). An image's whole effect,
+η/(1 − p), is kept by η' = η(1 − p')/(1 − p), and that of the decay by λ' = λk'/k. What is left out:
+θ moves inside what was a batch, and the floor, which is worth a factor of p^(1−1/k) at most.
+"""
+
+from dataclasses import dataclass, replace
+
+HEAVY, LIGHT = 1, 20  # images a batch, of which the paper says that they come to the same
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Stochastic gradient descent with momentum on a cross entropy.
+
+    Args:
+        lr: η.
+        momentum: p.
+        weight_decay: λ.
+        batch: k.
+        pixels: P.
+        summed: over the pixels of a batch, or else their mean.
+    """
+
+    lr: float
+    momentum: float
+    weight_decay: float
+    batch: int
+    pixels: float
+    summed: bool
+
+    def reduced(self, summed: bool) -> "Descent":
+        """The same steps under the other reduction; exact."""
+        if summed == self.summed:
+            return self
+        factor = (self.batch * self.pixels) ** (-1 if summed else 1)
+        return replace(
+            self, lr=self.lr * factor, weight_decay=self.weight_decay / factor, summed=summed
+        )
+
+    def batched(self, batch: int) -> "Descent":
+        """About the same training in batches of another size."""
+        sums = self.reduced(True)
+        momentum = self.momentum ** (batch / self.batch)
+        other = replace(
+            sums,
+            lr=sums.lr * (1 - momentum) / (1 - self.momentum),
+            momentum=momentum,
+            weight_decay=sums.weight_decay * batch / self.batch,
+            batch=batch,
+        )
+        return other.reduced(self.summed)
+
+    def describe(self) -> list[str]:
+        """Itself, the other reduction, and the batch sizes that the paper compares."""
+        others = [k for k in (HEAVY, LIGHT) if k != self.batch and self.momentum > 0]
+        same = self.reduced(not self.summed)
+        return [
+            f"optimisation: {self}",
+            f"  exactly, where all images have so many scored pixels: {same}",
+            *(f"  about: {self.batched(batch)}" for batch in others),
+        ]
+
+    def __str__(self) -> str:
+        form = "sum" if self.summed else "mean"
+        return (
+            f"lr {self.lr:.3g} and weight decay {self.weight_decay:.3g} on the {form} over "
+            f"{self.batch} x {self.pixels:,.0f} pixels, momentum {self.momentum:.4g}"
+        )

@@ -1,0 +1,88 @@
+"""The parts of a network, what each of them costs, and a way to watch them at work.
+
+The parts are the ``encoder``, the ``head`` (fc6 and fc7, score layers, decoders) and the
+``upsampling`` (the operators).
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Any
+
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+from fcn_lab.upsampling import Upsampling
+
+PARTS = ("encoder", "head", "upsampling")
+
+
+@dataclass
+class Bill:
+    """Of one part of a network, for one image.
+
+    Args:
+        params: parameters.
+        macs: multiply-accumulates of the forward pass.
+        activations: bytes that the forward pass writes.
+        kept: bytes of them that it keeps for the backward pass.
+        switches: bytes of the switches at two bits a window.
+        maps: bytes of the float32 maps that the switches stand for.
+        forward: seconds.
+        backward: seconds.
+        peak: bytes of tensors held at most during both, gradients too, weights not; of the total.
+    """
+
+    params: int = 0
+    macs: int = 0
+    activations: int = 0
+    kept: int = 0
+    switches: int = 0
+    maps: int = 0
+    forward: float = 0.0
+    backward: float = 0.0
+    peak: int = 0
+
+    def __add__(self, other: "Bill") -> "Bill":
+        """Part by part."""
+        return Bill(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+def part_names(net: nn.Module) -> dict[str, str]:
+    """The part that each module belongs to, by its name."""
+    found: dict[str, str] = {}
+    for name, module in net.named_modules():
+        above, _, own = name.rpartition(".")
+        part = found.get(above, "head")
+        if isinstance(module, Upsampling):
+            part = "upsampling"
+        elif part == "encoder" and own in ("head", "fc6", "fc7"):
+            part = "head"
+        elif own in ("encoder", "normalize") and part == "head":
+            part = "encoder"
+        found[name] = part
+    return found
+
+
+@contextmanager
+def watched(
+    net: nn.Module, enter: Callable[[str, nn.Module, Any], None], stack: list[str]
+) -> Iterator[None]:
+    """Calls ``enter(part, module, arguments)`` before every module's forward, and pops after it."""
+    handles: list[RemovableHandle] = []
+    for name, part in part_names(net).items():
+        module = net.get_submodule(name)
+        handles += [
+            module.register_forward_pre_hook(
+                lambda module, given, part=part: enter(part, module, given)
+            ),
+            module.register_forward_hook(lambda *_: leave(stack)),
+        ]
+    yield
+    for handle in handles:
+        handle.remove()
+
+
+def leave(stack: list[str]) -> None:
+    """Back to the part around."""
+    stack.pop()

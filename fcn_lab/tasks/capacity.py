@@ -1,0 +1,115 @@
+"""task=capacity: the widths at which every arm of a grid costs the same, or which arms refuse."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import torch
+from rich.table import Table
+
+from fcn_lab.capacity import Fit, Widths, dearest, fit, spread
+from fcn_lab.cost import Cost, cost
+from fcn_lab.errors import UserError
+from fcn_lab.tasks.costsheet import Grid, Words
+from fcn_lab.tasks.scoring import readable, say
+
+
+@dataclass
+class Capacity:
+    """Matches, model by model, all operators in all forms to the dearest of them.
+
+    Args:
+        grid: the arms: models, operators, encoders.
+        refines: forms of each operator.
+        encoder_widths: of the encoder's pools; the first may change, it moves mostly operations.
+        head_width: of the encoder's head; it may change, and moves mostly parameters.
+        size: H and W.
+        words: model, upsample, encoder.
+        tolerance: how far apart arms may be in parameters, and in operations.
+    """
+
+    grid: Grid
+    refines: Sequence[str]
+    encoder_widths: Sequence[int]
+    head_width: int
+    size: Sequence[int]
+    words: Mapping[str, str]
+    tolerance: float = 0.01
+
+    def run(self, folder: Path) -> None:
+        """Prints the match, writes capacity.json, and capacity/matched.yaml where all arms agree.
+
+        Raises:
+            UserError: arms could not be matched.
+        """
+        arms = [(*cell, refine) for cell in self.grid.cells(self.words) for refine in self.refines]
+        found: dict[Words, Fit] = {}
+        for _, same in groupby(sorted(arms), key=lambda arm: (arm[0], arm[2])):
+            found |= self._match(list(same))
+        say(self._table(found))
+        for (model, upsample, _, refine), one in found.items():
+            choice = f"model={model} upsample={upsample} upsample.refine={refine}"
+            say(" ".join([choice, *self._typed(one.widths)]))
+        (folder / "capacity.json").write_text(
+            json.dumps([{"arm": arm, **one.__dict__, "cost": one.cost.__dict__} for arm, one
+                        in found.items()], indent=2)
+        )  # fmt: skip
+        failed = [" ".join(arm) for arm, one in found.items() if one.distance > self.tolerance / 2]
+        if failed:
+            raise UserError(
+                f"not matched within {self.tolerance:.0%}: {', '.join(failed)}.\n"
+                "Leave them out, or say task.tolerance="
+            )
+        (folder / "capacity").mkdir(exist_ok=True)
+        (folder / "capacity" / "matched.yaml").write_text(self._words(found))
+        say(f"use: --config-dir {folder} capacity=matched, or paste the words of a line")
+
+    def _match(self, arms: Sequence[Words]) -> dict[Words, Fit]:
+        start: Widths = (self.encoder_widths[0], self.head_width)
+        target = dearest([self._cost(arm, start) for arm in arms])
+        found = {
+            arm: fit(lambda widths, arm=arm: self._cost(arm, widths), start, target, self.tolerance)  # type: ignore[misc]
+            for arm in arms
+        }
+        apart = spread([one.cost for one in found.values()])
+        say(f"{arms[0][0]}: the largest arm over the smallest, less 1: {apart:.2%}")
+        return found
+
+    def _cost(self, arm: Words, widths: Widths) -> Cost:
+        with torch.device("meta"):
+            net = self.grid.build(arm[:3], f"upsample.refine={arm[3]}", *self._typed(widths))
+        return cost(net, *self.size)
+
+    def _typed(self, widths: Widths) -> list[str]:
+        first = ",".join(map(str, [widths[0], *self.encoder_widths[1:]]))
+        return [f"encoder.widths=[{first}]", f"encoder.head_width={widths[1]}"]
+
+    def _table(self, found: Mapping[Words, Fit]) -> Table:
+        shown = Table("arm", "params", "MACs", "from the target", "matched")
+        for (*cell, refine), one in found.items():
+            shown.add_row(
+                f"{' '.join(cell)} {refine}",
+                readable(one.cost.params),
+                readable(one.cost.macs),
+                f"{one.distance:.2%}",
+                "yes" if one.distance <= self.tolerance / 2 else "NO",
+            )
+        return shown
+
+    def _words(self, found: Mapping[Words, Fit]) -> str:
+        """A word of the group ``capacity``: the table, and the two widths read from it."""
+        models: dict[str, dict[str, dict[str, list[int]]]] = {}
+        for (model, upsample, _, refine), one in found.items():
+            models.setdefault(model, {}).setdefault(upsample, {})[refine] = list(one.widths)
+        place = "${matched.${choices.model}.${choices.upsample}.${upsample.refine}"
+        rest = ", ".join(map(str, self.encoder_widths[1:]))
+        return f"""# @package _global_
+# at these widths arms agree within {self.tolerance:.0%} in parameters and operations: task=capacity
+matched:
+{chr(10).join(f"  {model}: {json.dumps(table)}" for model, table in models.items())}
+encoder:
+  widths: ["{place}.0}}", {rest}]
+  head_width: "{place}.1}}"
+"""

@@ -1,0 +1,52 @@
+"""What a training says of itself before its first step."""
+
+from collections.abc import Sized
+from pathlib import Path
+from typing import cast
+
+from torch import nn
+
+from fcn_lab.datamodule import CamVidDataModule
+from fcn_lab.errors import UserError
+from fcn_lab.losses import CrossEntropy, Loss
+from fcn_lab.metrics import VOID
+from fcn_lab.optim import Optim
+from fcn_lab.predictor import best, of_network
+from fcn_lab.surgery.warm import transplant
+
+LOOKED_AT = 16  # training images, augmented, whose scored pixels are counted
+
+
+def terms(loss: Loss, optim: Optim, data: CamVidDataModule) -> list[str]:
+    """The recipe in the terms of others, where it has any: plain cross entropy under SGD."""
+    if not isinstance(loss, CrossEntropy) or loss.balance is not None:
+        return []
+    summed = loss.reduction == "sum"
+    descent = optim.descent(data.batch_size, scored_pixels(data), summed)
+    if descent is not None:
+        return descent.describe()
+    rate = (
+        "optimisation: the optimiser divides by the gradient's size, so the rate of a summed loss"
+    )
+    return [f"{rate} is that of its mean"] if summed else []
+
+
+def scored_pixels(data: CamVidDataModule) -> float:
+    """Of a training image as it is trained on, cropped and without void; the mean of a few."""
+    dataset = data.train_dataloader().dataset
+    indices = range(min(LOOKED_AT, len(cast("Sized", dataset))))
+    found = [int((dataset[(0, index)]["label"] != VOID).sum()) for index in indices]
+    return sum(found) / len(found)
+
+
+def warm(net: nn.Module, run: Path) -> list[str]:
+    """Puts the best weights of an earlier run into the network, and tells what did not fit.
+
+    Raises:
+        UserError: the run has no weights, or none of them fits.
+    """
+    done = transplant(net, of_network(best(run, "init_from")["state_dict"]))
+    if not done.taken_params:
+        raise UserError(f"init_from={run}: nothing of its network fits this one, by name and shape")
+    counts, *others = done.describe()
+    return [f"starts from {run}: {counts}", *others]

@@ -1,0 +1,233 @@
+"""The dashboard: its JSON read back, its keys against those of a logged run, the sweep's words."""
+
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import wandb
+import wandb_workspaces.reports.v2 as wr
+import wandb_workspaces.workspaces as ws
+import yaml
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
+import fakes
+
+from commandline import TypeLine
+from fcn_lab.api import compose
+from fcn_lab.config import conf_folder, words
+from fcn_lab.dashboard import board, sweepfile
+from fcn_lab.dashboard.making import Dashboard, results
+from fcn_lab.dashboard.subject import TABLES, Subject, config_key
+from fcn_lab.errors import UserError
+from fcn_lab.loggers.online import Wandb
+from fcn_lab.report.study import Study
+from offline import Read, offline_runs
+from test_loggers import CONFIG, nobodys_home  # noqa: F401  (a fixture for all tests here)
+from tiny import make_train
+
+SUBJECT = Subject(
+    ("first", "second"),
+    "test",
+    ("Ground", "Square"),
+    {"skips": "words.model", "operators": "words.upsample", "optim.lr": "optim.lr"},
+)
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = fakes.write_grid(tmp_path_factory.mktemp("grid"), count=6, seeds=(0, 1))
+    for path in folder.rglob("config.yaml"):
+        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "group": "grid"}))
+    return folder
+
+
+def logged(folder: Path) -> Read:
+    """A training run, logged offline and read back."""
+    folder.mkdir()
+    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    make_train({"max_epochs": 1}, {"wandb": Wandb(group="first")}).run(folder)
+    return offline_runs(folder)[0]
+
+
+def nodes(tree: object) -> Iterator[dict[str, Any]]:
+    """Every mapping in a JSON tree."""
+    if isinstance(tree, dict):
+        yield tree
+        tree = list(tree.values())
+    if isinstance(tree, list):
+        for child in tree:
+            yield from nodes(child)
+
+
+def test_a_workspace_is_read_back_as_it_was() -> None:
+    written = board.workspace_json(board.workspace(SUBJECT, "project", "team"))
+    read = board.read_workspace(written)
+    assert json.loads(board.workspace_json(read)) == json.loads(written)
+    assert (read.project, read.entity) == ("project", "team")
+    assert read.runset_settings.groupby == [ws.Config(key) for key in SUBJECT.axes.values()]
+    assert "'first'" in str(read.runset_settings.filters)
+    assert [section.name for section in read.sections] == list(board.sections(SUBJECT))
+    kinds = {type(panel) for section in read.sections for panel in section.panels}
+    charts = {wr.BarPlot, wr.LinePlot, wr.ParallelCoordinatesPlot, wr.MediaBrowser}
+    assert kinds == {*charts, wr.WeavePanelSummaryTable}
+
+
+def test_a_report_is_read_back_as_it_was() -> None:
+    written = board.report_json(board.report(SUBJECT, "project", "team", "What was **asked**."))
+    read = board.read_report(written)
+    assert json.loads(board.report_json(read)) == json.loads(written)
+    assert wr.MarkdownBlock("What was **asked**.") in read.blocks
+    grids = [block for block in read.blocks if isinstance(block, wr.PanelGrid)]
+    assert len(grids) == len(board.sections(SUBJECT))
+    *trained, tables = [grid.runsets[0].filters for grid in grids]
+    assert all("JobType != 'report'" in str(text).replace('"', "'") for text in trained)
+    assert "!=" not in str(tables)
+
+
+def test_panels_of_a_report_do_not_overlap() -> None:
+    page = board.report(SUBJECT, "project", "team", "")
+    for grid in (block for block in page.blocks if isinstance(block, wr.PanelGrid)):
+        places = [panel.layout for panel in grid.panels]
+        cells = [
+            (x, y) for p in places for x in range(p.x, p.x + p.w) for y in range(p.y, p.y + p.h)
+        ]
+        assert len(cells) == len(set(cells))
+        assert max(x for x, _ in cells) < 24
+
+
+def test_every_key_of_a_panel_is_one_that_a_run_logs(tmp_path: Path) -> None:
+    run = logged(tmp_path / "cell")
+    keys = run.keys | set(run.summary)
+    tree = json.loads(board.workspace_json(board.workspace(SUBJECT, "project", "team")))
+    asked, chosen = set(), set()
+    for node in nodes(tree["spec"]["section"]["panelBankConfig"]):
+        asked |= {*node.get("metrics", ()), *node.get("mediaKeys", ())}
+        if str(node.get("xAxis", "_")).count("/"):
+            asked.add(node["xAxis"])
+        if node.get("type") == "string" and "val" in node:
+            asked.add(node["val"])  # a table's name
+        if "groupBy" in node:
+            chosen.add(node["groupBy"].replace(".value", ""))
+        kind, _, key = node.get("accessor", "").partition(":")
+        (chosen if kind == "config" else asked).add(key.replace(".value", ""))
+    asked -= {"", *TABLES}
+    assert len(asked) > 10
+    assert [
+        key for key in asked if not any(k == key or k.startswith(f"{key}/") for k in keys)
+    ] == []
+    chosen -= {""}
+    assert chosen == {"words.model", "words.upsample", "optim.lr", "seed"}
+    for key in chosen:
+        first, *rest = key.split(".")
+        found = run.config[first]
+        for name in rest:
+            found = found[name]
+    assert run.run.run_group in SUBJECT.groups
+
+
+def test_a_factor_is_a_word_or_a_key() -> None:
+    config = {"choices": {"loss": "dice"}}
+    assert config_key("model", config) == "words.model"
+    assert config_key("loss", config) == "choices.loss"
+    assert config_key("optim.lr", config) == "optim.lr"
+
+
+def test_without_a_key_all_lies_in_the_folder(
+    grid: Path, tmp_path: Path, type_line: TypeLine
+) -> None:
+    ended = type_line("task=dashboard", f"runs={grid}", "output=board", "logger.wandb.project=mine")
+    assert ended.status == 0, ended.err
+    assert "W&B is offline" in ended.out
+    study, folder = Study.read([grid]), tmp_path / "board"
+    view = board.read_workspace((folder / "workspace.json").read_text())
+    page = board.read_report((folder / "report.json").read_text())
+    assert (view.project, page.project) == ("mine", "mine")
+    assert view.name == page.title == Subject.of(study).name == "skips and operators, grid"
+    (run,) = offline_runs(folder)
+    assert (run.run.project, run.run.run_group, run.run.job_type) == ("mine", "grid", "report")
+    assert run.status == [0]
+    media = next((folder / "wandb").glob("offline-run-*")) / "files"
+    shown = {row for keys in run.rows for row in keys}
+    for name, table in results(study).items():
+        assert f"{name}/path" in shown
+        (path,) = media.rglob(f"{name}_*.table.json")
+        kept = json.loads(path.read_text())
+        assert kept["columns"] == list(table.columns)
+        assert kept["data"] == [list(row) for row in table.rows]
+    assert {"low", "high"} <= set(results(study)["arms"].columns)
+
+
+def test_with_a_key_both_are_saved(
+    grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved: list[Any] = []
+
+    def save(self: Any) -> Any:  # noqa: ANN401
+        saved.append(self)
+        return SimpleNamespace(url=f"https://server/{len(saved)}")
+
+    monkeypatch.setattr("fcn_lab.dashboard.making.log_results", lambda *args: True)
+    monkeypatch.setattr(ws.Workspace, "save", save)
+    monkeypatch.setattr(wr.Report, "save", save)
+    Dashboard(str(grid), str(tmp_path / "board"), "mine", "team").run()
+    assert [(type(made), made.entity) for made in saved] == [
+        (ws.Workspace, "team"),
+        (wr.Report, "team"),
+    ]
+    assert "https://server/2" in capsys.readouterr().out
+
+
+def test_a_server_that_refuses_leaves_the_files(
+    grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: object) -> None:
+        raise wandb.errors.CommError("not allowed")
+
+    monkeypatch.setattr("fcn_lab.dashboard.making.log_results", lambda *args: True)
+    monkeypatch.setattr(ws.Workspace, "save", refuse)
+    with pytest.raises(UserError, match="did not take the dashboard of team/mine: not allowed"):
+        Dashboard(str(grid), str(tmp_path / "board"), "mine", "team").run()
+    for name in ("workspace.json", "report.json", "wandb_sweep.yaml"):
+        assert (tmp_path / "board" / name).is_file()
+
+
+def test_what_is_missing_is_named(type_line: TypeLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "needs runs=FOLDER" in type_line("task=dashboard").err
+    assert "no such folder" in type_line("task=dashboard", "runs=nowhere").err
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pip install 'fcn-lab\[dashboard\]'"):
+        Dashboard("runs")
+
+
+def test_the_sweep_file_is_what_the_words_make() -> None:
+    made = sweepfile.text(words([conf_folder()]))
+    assert (EXPERIMENTS / "wandb_sweep.yaml").read_text() == made, (
+        "conf/ has changed: task=dashboard writes a new wandb_sweep.yaml"
+    )
+
+
+def test_a_cell_of_the_sweep_composes() -> None:
+    """The agent puts KEY=VALUE for each parameter where ${args_no_hyphens} stands."""
+    sweep = yaml.safe_load((EXPERIMENTS / "wandb_sweep.yaml").read_text())
+    assert sweep["command"] == ["${env}", "python", "${program}", "${args_no_hyphens}"]
+    parameters = {key: node["values"] for key, node in sweep["parameters"].items()}
+    assert parameters["model"] == ["fcn32s", "fcn16s", "fcn8s", "fcn4s", "fcn2s"]
+    assert set(parameters["upsample"]) == words([conf_folder()])["upsample"]
+    for place in range(max(map(len, parameters.values()))):
+        cell = {key: values[place % len(values)] for key, values in parameters.items()}
+        config = compose([f"{key}={value}" for key, value in cell.items()])
+        assert config.model.stride == int(cell["model"][3:-1])
+        assert config.seed == cell["seed"]
+
+
+def test_the_sweeps_metric_is_one_that_a_run_logs(tmp_path: Path) -> None:
+    assert sweepfile.sweep(words([conf_folder()]))["metric"] == {
+        "name": "val/mean_iou",
+        "goal": "maximize",
+    }

@@ -1,0 +1,184 @@
+"""The demo without its page: what is computed, which networks are offered, what is refused."""
+
+import importlib.util
+import socket
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.stats import entropy as shannon
+
+sys.path.insert(0, str(Path(__file__).parent))
+import nets
+
+from commandline import TypeLine
+from fcn_lab.demo import tiles
+from fcn_lab.demo.networks import Networks, named
+from fcn_lab.demo.serving import Demo
+from fcn_lab.demo.views import agreement, blend, entropy, look, open_picture, shrunk
+from fcn_lab.errors import UserError
+from fcn_lab.panels import colourise
+
+RNG = np.random.default_rng(0)
+IMAGE = RNG.integers(0, 256, (5, 7, 3), np.uint8)
+LABELS = RNG.integers(0, 3, (5, 7), np.uint8)
+PALETTE = [(255, 0, 0), (0, 200, 0), (10, 20, 30)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return nets.write_runs(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def networks(folder: Path) -> Networks:
+    return Networks([folder])
+
+
+def test_entropy_is_shannons_over_that_of_the_uniform_distribution() -> None:
+    shares = RNG.dirichlet(np.ones(4), (5, 7)).transpose(2, 0, 1).astype(np.float32)
+    np.testing.assert_allclose(entropy(shares), shannon(shares, base=4, axis=0), rtol=1e-5)
+    certain = np.eye(4, dtype=np.float32)[LABELS].transpose(2, 0, 1)
+    assert not entropy(certain).any()
+    assert (entropy(np.full((4, 5, 7), 0.25, np.float32)) == 1).all()
+    assert not entropy(np.ones((1, 5, 7), np.float32)).any()
+
+
+def test_a_view_is_the_most_probable_class() -> None:
+    shares = RNG.dirichlet(np.ones(3), (5, 7)).transpose(2, 0, 1).astype(np.float32)
+    view = look(lambda image: shares, IMAGE)
+    assert (view.labels == shares.argmax(0)).all()
+    assert view.seconds > 0
+
+
+def test_opacity_is_each_classs_own() -> None:
+    shown = blend(IMAGE, LABELS, PALETTE, [0, 1, 0.5])
+    colours = colourise(LABELS, PALETTE)
+    assert (shown[LABELS == 0] == IMAGE[LABELS == 0]).all()
+    assert (shown[LABELS == 1] == colours[LABELS == 1]).all()
+    half = (IMAGE.astype(float) + colours) / 2
+    assert np.abs(shown - half)[LABELS == 2].max() <= 0.5
+    void = np.full_like(LABELS, 255)
+    assert (blend(IMAGE, void, PALETTE, [1, 1, 1]) == IMAGE).all()
+
+
+def test_agreement_leaves_void_out() -> None:
+    other = LABELS.copy()
+    other[0] = 255
+    assert agreement(LABELS, other) == 1
+    other[1] = (LABELS[1] + 1) % 3
+    assert agreement(LABELS, other) == pytest.approx(3 / 4)
+    assert agreement(LABELS, np.full_like(LABELS, 255)) is None
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 4000), (300, 200), (90, 120), (7, 5)])
+def test_a_picture_is_shrunk_to_so_many_pixels(height: int, width: int) -> None:
+    small = shrunk(np.zeros((height, width, 3), np.uint8), 120 * 90)
+    assert 1 <= small.shape[0] * small.shape[1] <= max(120 * 90, width)
+    if height * width <= 120 * 90:
+        assert small.shape == (height, width, 3)
+    elif height > 1:
+        assert small.shape[1] / small.shape[0] == pytest.approx(width / height, rel=0.02)
+
+
+def bad_files(place: Path) -> dict[str, Path]:
+    """By what the message says of it."""
+    made = {name: place / f"{name}.png" for name in ("text", "empty", "cut", "deep", "bomb")}
+    made["text"].write_text("no picture")
+    made["empty"].write_bytes(b"")
+    Image.fromarray(IMAGE).resize((200, 200)).save(made["cut"])
+    made["cut"].write_bytes(made["cut"].read_bytes()[:3000])
+    Image.fromarray(np.zeros((4, 4), np.uint16)).save(made["deep"])
+    Image.new("1", (2000, 2000)).save(made["bomb"])
+    return made
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "cut", "deep", "bomb"])
+def test_a_bad_file_is_named(kind: str, tmp_path: Path) -> None:
+    path = bad_files(tmp_path)[kind]
+    reason = "2000×2000 pixels" if kind == "bomb" else "not a readable picture"
+    with pytest.raises(UserError, match=f"{kind}.png.*{reason}"):
+        open_picture(path, megabytes=1, megapixels=1)
+
+
+def test_a_file_is_judged_by_its_size_before_it_is_opened(tmp_path: Path) -> None:
+    path = bad_files(tmp_path)["cut"]
+    with pytest.raises(UserError, match=r"larger than 0.001 MB"):
+        open_picture(path, megabytes=0.001, megapixels=1)
+
+
+def test_networks_stand_from_coarse_to_fine_and_one_operator_is_chosen(networks: Networks) -> None:
+    assert [label.split()[0] for label in networks.runs] == ["fcn32s", "fcn16s", "fcn8s", "fcn8s"]
+    assert networks.first_choice() == [f"{m} bilinear" for m in ("fcn32s", "fcn16s", "fcn8s")]
+    assert networks.pixels == 48 * 64
+
+
+def test_a_network_is_loaded_once_and_when_asked_for(folder: Path) -> None:
+    networks = Networks([folder])
+    assert networks.predictor.cache_info().currsize == 0
+    assert networks.predictor("fcn8s nearest") is networks.predictor("fcn8s nearest")
+    assert networks.predictor.cache_info().currsize == 1
+
+
+def test_of_one_model_each_operator_is_chosen(folder: Path) -> None:
+    networks = Networks(sorted(folder.glob("model=fcn8s*")))
+    assert networks.first_choice() == ["bilinear", "nearest"]
+
+
+def test_runs_that_differ_in_nothing_are_told_apart_by_their_folders(networks: Networks) -> None:
+    run = networks.runs["fcn32s bilinear"]
+    found = named([run, replace(run, folder=Path("copy"))])
+    assert list(found) == ["fcn32s bilinear tiny", "fcn32s bilinear tiny (copy)"]
+
+
+def test_scenes_come_with_their_truth_or_are_drawn(networks: Networks, tmp_path: Path) -> None:
+    kept = networks.scenes()
+    assert [scene.name for scene in kept] == list(next(iter(networks.runs.values())).names)
+    assert all(s.truth is not None and s.truth.shape == s.image.shape[:2] for s in kept)
+    drawn = Networks([nets.write_runs(tmp_path, predictions=False)]).scenes()
+    assert drawn
+    assert all(scene.truth is None for scene in drawn)
+
+
+def test_what_is_shown_says_the_accuracy_of_each_network(networks: Networks) -> None:
+    scene = networks.scenes()[0]
+    label = networks.first_choice()[0]
+    predictor = networks.predictor(label)
+    scene.views[label] = look(predictor.probabilities, scene.image)
+    opacity = [0.5] * len(networks.classes)
+    shown = tiles.render(scene, networks.classes, predictor.palette, opacity, {label: 0.25})
+    assert scene.truth is not None
+    seen = scene.truth != 255
+    right = (predictor(scene.image) == scene.truth)[seen].mean()
+    assert f">{100 * right:.1f}</td>" in shown
+    assert ">25.0</td>" in shown
+    assert shown.count("<img") == 2 + 3 + 1  # picture and truth, what one network said, the scale
+
+
+def test_the_command_line_names_what_is_missing(type_line: TypeLine, tmp_path: Path) -> None:
+    assert "needs runs=FOLDER" in type_line("task=demo").err
+    assert "no such folder" in type_line("task=demo", "runs=nowhere").err
+    frames, source = nets.fakes.street(6)
+    nets.fakes.write_run(tmp_path / "scored", frames, source)
+    ended = type_line("task=demo", "runs=scored")
+    assert ended.status == 2
+    assert "kept its weights" in ended.err
+    assert "an integer" in type_line("task=demo", "runs=scored", "demo.port=high").err
+
+
+def test_a_port_that_is_taken_is_named(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(UserError, match=f"demo.port={port}: cannot listen there"):
+            Demo(str(folder), port=port).run()
+    with pytest.raises(UserError, match=r"demo\.port=70000: expected"):
+        Demo(str(folder), port=70000).run()
+
+
+def test_gradio_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pip install 'fcn-lab\[demo\]'"):
+        Demo("runs")
