@@ -103,7 +103,7 @@ class ValidUNet(nn.Module):
         before = 6 * cell - 4  # image pixels before the first that is scored
         wide = self.normalize(x)
         for axis in (2, 3):
-            bottom = -(-(x.shape[axis] + 8 * cell - 4) // cell)
+            bottom = (x.shape[axis] + 9 * cell - 5) // cell  # ⌈(size + 8·cell − 4)/cell⌉
             after = cell * bottom + 4 * (cell - 1) - before - x.shape[axis]
             wide = mirrored(wide, axis, before, after)
         return crop_to(self.scores(wide), x)
@@ -142,6 +142,7 @@ def centre(x: Tensor, height: int, width: int) -> Tensor:
 def mirrored(x: Tensor, axis: int, before: int, after: int) -> Tensor:
     """Pixels added along an axis by reflection at both ends, however often it takes."""
     size = x.shape[axis]
-    period = max(2 * size - 2, 1)
-    places = torch.arange(-before, size + after, device=x.device) % period
+    period = 2 * size - 2 + 1 // size  # 1 for a single pixel
+    places = torch.arange(-before, size + after, device=x.device)
+    places = places - places // period * period  # as %, which does not export by a free size
     return x.index_select(axis, torch.minimum(places, period - places))

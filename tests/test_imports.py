@@ -33,7 +33,7 @@ LAYERS = (
     ("report",),
     ("fcn", "segnet", "unet", "zoo", "audit"),
     ("surgery", "dense"),
-    ("predictor", "vitals", "parts", "bill", "capacity"),
+    ("predictor", "formats", "vitals", "parts", "bill", "capacity"),
     ("module", "datamodule", "callbacks", "loggers", "trainer"),
     ("tasks",),
     ("checks", "config", "inheritance", "mistakes", "supervisor", "torchrun"),

@@ -37,7 +37,7 @@ class PlaceAtSwitches(nn.Module):
                     f"switches of {tuple(indices.shape[-2:])} for scores of {(h, w)}: "
                     "sizes must agree"
                 )
-            down, right = indices // (2 * w) % 2, indices % (2 * w) % 2
+            down, right = indices // (2 * w) % 2, indices % 2  # rows are 2·w long, which is even
             corner = torch.arange(4, device=x.device).view(
                 4, 1, 1
             )  # upper left, upper right, lower left, lower right

@@ -1,0 +1,123 @@
+"""task=export: a network as one file that runs without this package, checked against the network.
+
+The normalisation is part of the graph, so that a file takes what every network of the lab takes:
+RGB in 0…1. What else a user must know travels in the file's metadata.
+"""
+
+import importlib.metadata
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor, nn
+
+from fcn_lab.errors import UserError
+from fcn_lab.formats import FORMATS, Scores
+from fcn_lab.predictor import best, load_state
+from fcn_lab.runfolder import RunFolder, write_json
+from fcn_lab.tasks.scoring import say
+
+SIZES = ((1, 33, 47), (2, 64, 96), (3, 1, 70))  # N, H, W that a file is tried with
+ROUNDING = 1e-3  # of the largest score; other libraries add in another order
+
+
+class Export:
+    """Writes a network, tries the file and keeps it where it computes the same.
+
+    Args:
+        net: the network as built.
+        format: "onnx", "torch_export" or "torchscript".
+        words: model, upsample, encoder.
+        run: the folder of a training run, whose best weights, classes and protocol it then has.
+        output: the file; by default network.onnx, .pt2 or .pt in the task's own folder.
+
+    Raises:
+        UserError: for another format, one whose packages are missing, or a file of another ending.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        format: str,
+        words: Mapping[str, str],
+        run: str | Path | None = None,
+        output: str | None = None,
+    ) -> None:
+        if format not in FORMATS:
+            raise UserError(f"format={format}: expected one of {', '.join(FORMATS)}")
+        self.format = FORMATS[format]()
+        if output is not None and Path(output).suffix != self.format.suffix:
+            raise UserError(f"output={output}: format={format} writes a file *{self.format.suffix}")
+        self.net, self.words, self.output = net, words, output
+        self.source = None if run is None else Path(run)
+
+    def run(self, folder: Path) -> None:
+        """Leaves the file, and export.json with its metadata and what the trial found.
+
+        Raises:
+            UserError: the run has no weights or others, or the file computes something else.
+        """
+        net, facts = self.net.eval(), {**self.words, **described(self.net)}
+        if self.source is not None:
+            checkpoint = best(self.source)
+            load_state(net, checkpoint["state_dict"], self.source)
+            facts |= {key: checkpoint[key] for key in ("classes", "palette")}
+            facts["protocol"] = RunFolder(self.source).read_metrics()["protocol"]
+        path = folder / f"network{self.format.suffix}" if self.output is None else Path(self.output)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=path.parent, prefix=".export") as draft:
+            written = Path(draft) / path.name
+            self.format.write(net, written, facts)
+            worst = compared(net, self.format.read(written))
+            written.replace(path)
+        trial = {"largest_difference": worst, "sizes": SIZES}
+        write_json(folder / "export.json", {"file": str(path), "metadata": facts, "trial": trial})
+        tried = ", ".join(f"{n}×3×{height}×{width}" for n, height, width in SIZES)
+        say(f"tried at {tried}: at most {worst:.1e} of the largest score away from the network")
+        say(f"file: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+def described(net: nn.Module) -> dict[str, object]:
+    """What a user of the file must know of any network of the lab."""
+    return {
+        "fcn_lab": importlib.metadata.version("fcn-lab"),
+        "input": "image: float32 (N, 3, H, W), RGB in 0…1, any N, H and W from 1 up",
+        "input_range": [0, 1],
+        "normalization": next(normalizations(net), {}),
+        "output": "scores: float32 (N, K, H, W); a pixel's label is the class of the largest",
+    }
+
+
+def normalizations(net: nn.Module) -> Iterator[dict[str, object]]:
+    """Rule and numbers of what a network does to its input first; it is inside the file."""
+    for name, part in net.named_modules():
+        if name.rpartition(".")[2] == "normalize":
+            numbers = {key: value.flatten().tolist() for key, value in part.named_buffers()}
+            yield {"inside": True, "rule": part.__doc__, **numbers}
+
+
+@torch.no_grad()
+def compared(net: nn.Module, loaded: Scores) -> float:
+    """The largest difference at any of the sizes, as a share of the largest score.
+
+    Raises:
+        UserError: it is more than rounding, or the file does not take a size.
+    """
+    worst = 0.0
+    for count, height, width in SIZES:
+        image = torch.rand(count, 3, height, width)
+        expected: Tensor = net(image)
+        try:
+            found = loaded(image)
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(f"the file does not take {height}×{width} pixels: {reason}") from error
+        away = float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-30))
+        if not away <= ROUNDING:
+            raise UserError(
+                f"at {height}×{width} pixels the file's scores are {away:.1%} of the largest away "
+                "from the network's; it was not kept"
+            )
+        worst = max(worst, away)
+    return worst
