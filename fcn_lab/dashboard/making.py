@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from fcn_lab.config import conf_folder, words
 from fcn_lab.dashboard import sweepfile
@@ -73,10 +74,10 @@ class Dashboard:
 
         entity = self.entity or (str(wandb.Api().default_entity) if online else "")
         opening = "\n\n".join([*question(study), *answer(study)])
-        view = board.workspace(subject, self.project, entity)
-        page = board.report(subject, self.project, entity, opening)
-        (folder / "workspace.json").write_text(board.workspace_json(view), encoding="utf-8")
-        (folder / "report.json").write_text(board.report_json(page), encoding="utf-8")
+        view: Any = board.workspace(subject, self.project, entity)
+        page: Any = board.report(subject, self.project, entity, opening)
+        (folder / "workspace.json").write_text(board.to_json(view), encoding="utf-8")
+        (folder / "report.json").write_text(board.to_json(page), encoding="utf-8")
         if not online:
             return []
         try:
