@@ -61,7 +61,7 @@ def test_a_word_composes_and_fits_the_signatures(file: Path) -> None:
     config = chosen(file)
     # Hydra knows the words chosen only on its command line
     config.choices = {"task": "train", "model": "m", "upsample": "u", "encoder": "e"}
-    config.merge_with({"run": "RUN_DIR", "input": "FILE", "output": "FOLDER"})
+    config.merge_with({"run": "R", "runs": "FOLDER", "input": "FILE", "output": "FOLDER"})
     config.sweep.dir = "SWEEP_DIR"
     resolved = OmegaConf.to_container(config.task, resolve=True)
     check(resolved, "task", references(config))

@@ -4,7 +4,7 @@ A workspace is a view of a project; a report is a page of text and panels beside
 same panels over the same runs.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import wandb_workspaces.reports.v2.interface as wr
 import wandb_workspaces.workspaces as ws
@@ -15,7 +15,7 @@ from fcn_lab.dashboard.panels import STEP, Panel, sections
 from fcn_lab.dashboard.subject import JOB, Subject
 
 MOST_RUNS = 100  # in one panel
-COLUMNS, HEIGHT = 3, 9  # of a report's grid, which is 24 units wide; of a panel, in these units
+COLUMNS, HEIGHT = 3, 6  # of a report's grid, which is 24 units wide; of a panel, in these units
 
 
 def workspace(subject: Subject, project: str, entity: str) -> ws.Workspace:
@@ -75,6 +75,7 @@ def read_report(text: str) -> wr.Report:
     """A report from its JSON."""
     model = report_models.ReportViewspec.model_validate_json(text)
     found: wr.Report = wr.Report._from_model(model)
+    found.width = cast(Any, model.spec.width)  # `_from_model` forgets it
     return found
 
 

@@ -174,10 +174,10 @@ def test_with_a_key_both_are_saved(
         saved.append(self)
         return SimpleNamespace(url=f"https://server/{len(saved)}")
 
-    monkeypatch.setattr("fcn_lab.dashboard.making.log_results", lambda *args: True)
+    monkeypatch.setattr("fcn_lab.dashboard.making.log_results", lambda *args: "team")
     monkeypatch.setattr(ws.Workspace, "save", save)
     monkeypatch.setattr(wr.Report, "save", save)
-    Dashboard(str(grid), str(tmp_path / "board"), "mine", "team").run()
+    Dashboard(str(grid), str(tmp_path / "board"), "mine").run()
     assert [(type(made), made.entity) for made in saved] == [
         (ws.Workspace, "team"),
         (wr.Report, "team"),
@@ -191,10 +191,10 @@ def test_a_server_that_refuses_leaves_the_files(
     def refuse(self: object) -> None:
         raise wandb.errors.CommError("not allowed")
 
-    monkeypatch.setattr("fcn_lab.dashboard.making.log_results", lambda *args: True)
+    monkeypatch.setattr("fcn_lab.dashboard.making.log_results", lambda *args: "team")
     monkeypatch.setattr(ws.Workspace, "save", refuse)
-    with pytest.raises(UserError, match="did not take the dashboard of team/mine: not allowed"):
-        Dashboard(str(grid), str(tmp_path / "board"), "mine", "team").run()
+    with pytest.raises(UserError, match="did not take the dashboard of mine: not allowed"):
+        Dashboard(str(grid), str(tmp_path / "board"), "mine").run()
     for name in ("workspace.json", "report.json", "wandb_sweep.yaml"):
         assert (tmp_path / "board" / name).is_file()
 
