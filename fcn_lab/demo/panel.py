@@ -96,6 +96,7 @@ def build(panel: Panel) -> gr.Blocks:
                 [scene.image for scene in scenes],
                 label="Examples",
                 columns=len(scenes),
+                height=150,
                 object_fit="cover",
                 allow_preview=False,
                 interactive=False,
