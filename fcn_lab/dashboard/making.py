@@ -13,6 +13,7 @@ from fcn_lab.dashboard.subject import JOB, TABLES, Subject
 from fcn_lab.errors import UserError
 from fcn_lab.report import tables
 from fcn_lab.report.answer import answer, question
+from fcn_lab.report.runs import as_folders
 from fcn_lab.report.study import Study
 
 WRITTEN = ("workspace.json", "report.json", "wandb_sweep.yaml", "wandb")
@@ -54,7 +55,7 @@ class Dashboard:
         Raises:
             UserError: there are no runs, they cannot stand in one table, or W&B refuses.
         """
-        folders = [Path(run) for run in ([self.runs] if isinstance(self.runs, str) else self.runs)]
+        folders = as_folders(self.runs)
         study = Study.read(folders)
         folder = Path(self.output) if self.output else folders[0] / "dashboard"
         folder.mkdir(parents=True, exist_ok=True)
