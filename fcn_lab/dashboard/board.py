@@ -4,32 +4,34 @@ A workspace is a view of a project; a report is a page of text and panels beside
 same panels over the same runs.
 """
 
-import wandb_workspaces.reports.v2 as wr
+from typing import Any, cast
+
+import wandb_workspaces.reports.v2.interface as wr
 import wandb_workspaces.workspaces as ws
 from wandb_workspaces.reports.v2 import internal as report_models
-from wandb_workspaces.reports.v2.interface import PanelTypes
 from wandb_workspaces.workspaces import internal as workspace_models
 
-from fcn_lab.dashboard.panels import STEP, sections
+from fcn_lab.dashboard.panels import STEP, Panel, sections
 from fcn_lab.dashboard.subject import JOB, Subject
 
 MOST_RUNS = 100  # in one panel
-COLUMNS, HEIGHT = 3, 9  # of a report's grid, which is 24 units wide; of a panel, in these units
+COLUMNS, HEIGHT = 3, 6  # of a report's grid, which is 24 units wide; of a panel, in these units
 
 
 def workspace(subject: Subject, project: str, entity: str) -> ws.Workspace:
     """A view of the project: the study's runs, grouped by model, operator and what else varied."""
+    filters = _of_the_study(subject)
     return ws.Workspace(
         entity=entity,
         project=project,
         name=subject.name,
         sections=[
-            ws.Section(name=name, panels=panels, is_open=True)
+            ws.Section(name=name, panels=[*panels], is_open=True)
             for name, panels in sections(subject).items()
         ],
         settings=ws.WorkspaceSettings(x_axis=STEP, max_runs=MOST_RUNS),
         runset_settings=ws.RunsetSettings(
-            filters=_of_the_study(subject),
+            filters=ws.And(*filters) if filters else "",
             groupby=[ws.Config(key) for key in subject.axes.values()],
             order=[ws.Ordering(ws.Summary(subject.score), ascending=False)],
             pinned_columns=[f"summary:{subject.score}"],
@@ -42,45 +44,46 @@ def report(subject: Subject, project: str, entity: str, words: str) -> wr.Report
     filters = _of_the_study(subject)
     trained = wr.Runset(
         name="networks",
-        filters=[*filters, ws.Metric("JobType") != JOB],
+        filters=ws.And(*filters, ws.Metric("JobType") != JOB),
         groupby=[f"config.{key}" for key in subject.axes.values()],
     )
-    tables = wr.Runset(name="tables", filters=[*filters, ws.Metric("JobType") == JOB])
+    tables = wr.Runset(name="tables", filters=ws.And(*filters, ws.Metric("JobType") == JOB))
     shown = sections(subject)
-    blocks = [wr.TableOfContents(), wr.MarkdownBlock(words)]
+    blocks: list[wr.BlockTypes] = [wr.TableOfContents(), wr.MarkdownBlock(words)]
     for name, panels in shown.items():
         runs = tables if name == list(shown)[-1] else trained
-        blocks += [wr.H1(name), wr.PanelGrid(runsets=[runs], panels=_laid_out(panels))]
+        blocks += [wr.H1(name), wr.PanelGrid(runsets=[runs], panels=[*_laid_out(panels)])]
     return wr.Report(
         project=project, entity=entity, title=subject.name[:128], blocks=blocks, width="fluid"
     )
 
 
-def workspace_json(view: ws.Workspace) -> str:
-    """What W&B keeps of a workspace."""
-    return str(view._to_model().model_dump_json(by_alias=True, exclude_none=True, indent=1))
+def to_json(made: ws.Workspace | wr.Report) -> str:
+    """What W&B's server keeps of it."""
+    untyped: Any = made
+    return str(untyped._to_model().model_dump_json(by_alias=True, exclude_none=True, indent=1))
 
 
 def read_workspace(text: str) -> ws.Workspace:
-    """A workspace from what `workspace_json` wrote."""
-    return ws.Workspace._from_model(workspace_models.View.model_validate_json(text))
-
-
-def report_json(page: wr.Report) -> str:
-    """What W&B keeps of a report."""
-    return str(page._to_model().model_dump_json(by_alias=True, exclude_none=True, indent=1))
+    """A workspace from its JSON."""
+    model = workspace_models.View.model_validate_json(text)
+    found: ws.Workspace = ws.Workspace._from_model(model)
+    return found
 
 
 def read_report(text: str) -> wr.Report:
-    """A report from what `report_json` wrote."""
-    return wr.Report._from_model(report_models.ReportViewspec.model_validate_json(text))
+    """A report from its JSON."""
+    model = report_models.ReportViewspec.model_validate_json(text)
+    found: wr.Report = wr.Report._from_model(model)
+    found.width = cast(Any, model.spec.width)  # `_from_model` forgets it
+    return found
 
 
 def _of_the_study(subject: Subject) -> list[ws.FilterExpr]:
     return [ws.Metric("Group").isin(list(subject.groups))] if subject.groups else []
 
 
-def _laid_out(panels: list[PanelTypes]) -> list[PanelTypes]:
+def _laid_out(panels: list[Panel]) -> list[Panel]:
     """Row by row; a lone panel over the whole width."""
     columns = min(COLUMNS, len(panels))
     width = 24 // columns

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from fcn_lab.config import conf_folder, words
 from fcn_lab.dashboard import sweepfile
@@ -12,6 +13,7 @@ from fcn_lab.dashboard.subject import JOB, TABLES, Subject
 from fcn_lab.errors import UserError
 from fcn_lab.report import tables
 from fcn_lab.report.answer import answer, question
+from fcn_lab.report.runs import as_folders
 from fcn_lab.report.study import Study
 
 WRITTEN = ("workspace.json", "report.json", "wandb_sweep.yaml", "wandb")
@@ -53,54 +55,55 @@ class Dashboard:
         Raises:
             UserError: there are no runs, they cannot stand in one table, or W&B refuses.
         """
-        folders = [Path(run) for run in ([self.runs] if isinstance(self.runs, str) else self.runs)]
+        folders = as_folders(self.runs)
         study = Study.read(folders)
         folder = Path(self.output) if self.output else folders[0] / "dashboard"
         folder.mkdir(parents=True, exist_ok=True)
         subject = Subject.of(study)
         sweepfile.write(words([conf_folder()]), folder / "wandb_sweep.yaml")
-        online = log_results(study, subject, folder, self.project, self.entity)
-        shown = self._show(study, subject, folder, online)
+        owner = log_results(study, subject, folder, self.project, self.entity)
+        pages = self._write(study, subject, folder, owner or self.entity or "")
         print("\n".join(answer(study)))
         print(f"\nwritten: {', '.join(str(folder / name) for name in WRITTEN)}")
-        print("\n".join(shown) if online else OFFLINE.format(folder=folder))
+        print(OFFLINE.format(folder=folder) if owner is None else self._save(pages, folder))
 
-    def _show(self, study: Study, subject: Subject, folder: Path, online: bool) -> list[str]:
-        """Writes both as JSON, and saves them to W&B where that is at hand; their addresses."""
-        import wandb
-
+    def _write(self, study: Study, subject: Subject, folder: Path, entity: str) -> list[Any]:
+        """The workspace and the report, which lie in the folder as JSON."""
         from fcn_lab.dashboard import board
 
-        entity = self.entity or (str(wandb.Api().default_entity) if online else "")
         opening = "\n\n".join([*question(study), *answer(study)])
         view = board.workspace(subject, self.project, entity)
         page = board.report(subject, self.project, entity, opening)
-        (folder / "workspace.json").write_text(board.workspace_json(view), encoding="utf-8")
-        (folder / "report.json").write_text(board.report_json(page), encoding="utf-8")
-        if not online:
-            return []
+        (folder / "workspace.json").write_text(board.to_json(view), encoding="utf-8")
+        (folder / "report.json").write_text(board.to_json(page), encoding="utf-8")
+        return [view, page]
+
+    def _save(self, pages: list[Any], folder: Path) -> str:
+        """Sends both to W&B; their addresses."""
+        import wandb
+
         try:
-            return [view.save().url, page.save().url]
+            return "\n".join(page.save().url for page in pages)
         except (wandb.errors.Error, ValueError, OSError) as error:
             raise UserError(
-                f"W&B did not take the dashboard of {entity}/{self.project}: {error}\n"
+                f"W&B did not take the dashboard of {self.project}: {error}\n"
                 f"It lies in {folder}; the same command tries again"
             ) from error
 
 
 def log_results(
     study: Study, subject: Subject, folder: Path, project: str, entity: str | None
-) -> bool:
+) -> str | None:
     """The tables with their intervals as a run in each of the study's groups.
 
     Returns:
-        whether they went to W&B's server; else they lie in `folder`.
+        the entity that has them on W&B's server; None where they only lie in `folder`.
     """
     import wandb
 
     from fcn_lab.loggers.online import begin
 
-    online = True
+    owner: str | None = None
     for group in subject.groups or (None,):
         run = begin(
             folder,
@@ -113,17 +116,12 @@ def log_results(
             job_type=JOB,
             tags=[JOB],
         )
-        shown = results(study)
-        run.log(
-            {
-                name: wandb.Table([*t.columns], [[*row] for row in t.rows])
-                for name, t in shown.items()
-            }
-        )
+        for name, table in results(study).items():
+            run.log({name: wandb.Table([*table.columns], [[*row] for row in table.rows])})
         run.summary.update({"answer": " ".join(answer(study))})
-        online = online and not run.offline
+        owner = None if run.offline else run.entity
         run.finish()
-    return online
+    return owner
 
 
 def results(study: Study) -> dict[str, tables.Table]:

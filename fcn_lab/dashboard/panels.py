@@ -1,14 +1,20 @@
 """The panels that the workspace and the report share, by section."""
 
-import wandb_workspaces.reports.v2 as wr
-from wandb_workspaces.reports.v2.interface import PanelTypes
+import wandb_workspaces.reports.v2.interface as wr
 
 from fcn_lab.dashboard.subject import TABLES, Subject
 
+Panel = (
+    wr.BarPlot
+    | wr.LinePlot
+    | wr.ParallelCoordinatesPlot
+    | wr.MediaBrowser
+    | wr.WeavePanelSummaryTable
+)
 STEP = "trainer/global_step"  # the axis that online.py defines for everything it logs
 
 
-def sections(subject: Subject) -> dict[str, list[PanelTypes]]:
+def sections(subject: Subject) -> dict[str, list[Panel]]:
     """Titles with their panels; every one but the last shows trained networks."""
     scored = subject.split
     return {

@@ -22,7 +22,7 @@ from fcn_lab.runfolder import RunFolder
 
 AT_ONCE = 4  # networks side by side
 KEPT = 8  # networks in memory
-SCENES = 8
+SCENES = 6
 
 
 class Networks:

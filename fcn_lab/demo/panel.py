@@ -95,7 +95,7 @@ def build(panel: Panel) -> gr.Blocks:
             gallery = gr.Gallery(
                 [scene.image for scene in scenes],
                 label="Examples",
-                columns=8,
+                columns=len(scenes),
                 height=150,
                 object_fit="cover",
                 allow_preview=False,
@@ -111,7 +111,7 @@ def build(panel: Panel) -> gr.Blocks:
             label=f"Networks, up to {AT_ONCE}",
         )
         opacity = [gr.Slider(0, 1, OPACITY, step=0.05, label="Opacity of the classes")]
-        with gr.Accordion("Opacity of each class", open=False), gr.Row():
+        with gr.Accordion("Opacity of each class", open=False), gr.Row(elem_id="classes"):
             opacity += [
                 gr.Slider(0, 1, 1, step=0.05, label=name, elem_id=f"class-{label}", min_width=200)
                 for label, name in enumerate(networks.classes)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from fcn_lab.errors import UserError
+from fcn_lab.report.runs import as_folders
 
 if TYPE_CHECKING:
     from fcn_lab.demo.networks import Networks
@@ -50,8 +50,7 @@ class Demo:
         """
         from fcn_lab.demo.networks import Networks
 
-        folders = [Path(run) for run in ([self.runs] if isinstance(self.runs, str) else self.runs)]
-        networks = Networks(folders)
+        networks = Networks(as_folders(self.runs))
         with TemporaryDirectory() as uploads, self._listen() as listening:
             os.environ.update(GRADIO_TEMP_DIR=uploads, GRADIO_ANALYTICS_ENABLED="False")
             self._serve(networks, listening)

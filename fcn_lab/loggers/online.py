@@ -78,7 +78,8 @@ def begin(folder: Path, **settings: Any) -> "wandb.Run":  # noqa: ANN401
     import wandb
 
     quiet = wandb.Settings(init_timeout=INIT_SECONDS, console="off", silent=True)
-    settings |= {"dir": folder, "resume": "allow", "settings": quiet}
+    # absolute: the service that writes has a working directory of its own
+    settings |= {"dir": folder.resolve(), "resume": "allow", "settings": quiet}
     chosen: Any = mode()
     try:
         return wandb.init(mode=chosen, **settings)

@@ -140,6 +140,11 @@ def drive_of(name: str) -> str:
     return match[1] if match else name
 
 
+def as_folders(given: str | Sequence[str]) -> list[Path]:
+    """What ``runs=FOLDER`` or ``runs=[A,B]`` names."""
+    return [Path(given)] if isinstance(given, str) else [Path(one) for one in given]
+
+
 def find_runs(folders: Iterable[Path]) -> list[Run]:
     """Every finished run in these folders: a run's own, or one that holds runs at any depth.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fcn_lab.report.answer import answer
+from fcn_lab.report.runs import as_folders
 from fcn_lab.report.study import Study
 from fcn_lab.report.writing import write
 
@@ -27,7 +28,7 @@ class Report:
         Raises:
             UserError: there are no runs, or they cannot stand in one table.
         """
-        folders = [Path(run) for run in ([self.runs] if isinstance(self.runs, str) else self.runs)]
+        folders = as_folders(self.runs)
         study = Study.read(folders)
         written = write(study, Path(self.output) if self.output else folders[0] / "report")
         print("\n".join(answer(study)))

@@ -66,9 +66,9 @@ def nodes(tree: object) -> Iterator[dict[str, Any]]:
 
 
 def test_a_workspace_is_read_back_as_it_was() -> None:
-    written = board.workspace_json(board.workspace(SUBJECT, "project", "team"))
+    written = board.to_json(board.workspace(SUBJECT, "project", "team"))
     read = board.read_workspace(written)
-    assert json.loads(board.workspace_json(read)) == json.loads(written)
+    assert json.loads(board.to_json(read)) == json.loads(written)
     assert (read.project, read.entity) == ("project", "team")
     assert read.runset_settings.groupby == [ws.Config(key) for key in SUBJECT.axes.values()]
     assert "'first'" in str(read.runset_settings.filters)
@@ -79,15 +79,16 @@ def test_a_workspace_is_read_back_as_it_was() -> None:
 
 
 def test_a_report_is_read_back_as_it_was() -> None:
-    written = board.report_json(board.report(SUBJECT, "project", "team", "What was **asked**."))
+    written = board.to_json(board.report(SUBJECT, "project", "team", "What was **asked**."))
     read = board.read_report(written)
-    assert json.loads(board.report_json(read)) == json.loads(written)
+    assert json.loads(board.to_json(read)) == json.loads(written)
     assert wr.MarkdownBlock("What was **asked**.") in read.blocks
     grids = [block for block in read.blocks if isinstance(block, wr.PanelGrid)]
     assert len(grids) == len(board.sections(SUBJECT))
     *trained, tables = [grid.runsets[0].filters for grid in grids]
-    assert all("JobType != 'report'" in str(text).replace('"', "'") for text in trained)
-    assert "!=" not in str(tables)
+    of_the_study = """Metric("Group") in ['first', 'second'] and Metric("JobType")"""
+    assert set(trained) == {f"{of_the_study} != 'report'"}
+    assert tables == f"{of_the_study} == 'report'"
 
 
 def test_panels_of_a_report_do_not_overlap() -> None:
@@ -104,7 +105,7 @@ def test_panels_of_a_report_do_not_overlap() -> None:
 def test_every_key_of_a_panel_is_one_that_a_run_logs(tmp_path: Path) -> None:
     run = logged(tmp_path / "cell")
     keys = run.keys | set(run.summary)
-    tree = json.loads(board.workspace_json(board.workspace(SUBJECT, "project", "team")))
+    tree = json.loads(board.to_json(board.workspace(SUBJECT, "project", "team")))
     asked, chosen = set(), set()
     for node in nodes(tree["spec"]["section"]["panelBankConfig"]):
         asked |= {*node.get("metrics", ()), *node.get("mediaKeys", ())}
@@ -129,6 +130,8 @@ def test_every_key_of_a_panel_is_one_that_a_run_logs(tmp_path: Path) -> None:
         for name in rest:
             found = found[name]
     assert run.run.run_group in SUBJECT.groups
+    made: Any = sweepfile.sweep(words([conf_folder()]))
+    assert made["metric"]["name"] in run.summary
 
 
 def test_a_factor_is_a_word_or_a_key() -> None:
@@ -172,10 +175,10 @@ def test_with_a_key_both_are_saved(
         saved.append(self)
         return SimpleNamespace(url=f"https://server/{len(saved)}")
 
-    monkeypatch.setattr("fcn_lab.dashboard.making.log_results", lambda *args: True)
+    monkeypatch.setattr("fcn_lab.dashboard.making.log_results", lambda *args: "team")
     monkeypatch.setattr(ws.Workspace, "save", save)
     monkeypatch.setattr(wr.Report, "save", save)
-    Dashboard(str(grid), str(tmp_path / "board"), "mine", "team").run()
+    Dashboard(str(grid), str(tmp_path / "board"), "mine").run()
     assert [(type(made), made.entity) for made in saved] == [
         (ws.Workspace, "team"),
         (wr.Report, "team"),
@@ -189,10 +192,10 @@ def test_a_server_that_refuses_leaves_the_files(
     def refuse(self: object) -> None:
         raise wandb.errors.CommError("not allowed")
 
-    monkeypatch.setattr("fcn_lab.dashboard.making.log_results", lambda *args: True)
+    monkeypatch.setattr("fcn_lab.dashboard.making.log_results", lambda *args: "team")
     monkeypatch.setattr(ws.Workspace, "save", refuse)
-    with pytest.raises(UserError, match="did not take the dashboard of team/mine: not allowed"):
-        Dashboard(str(grid), str(tmp_path / "board"), "mine", "team").run()
+    with pytest.raises(UserError, match="did not take the dashboard of mine: not allowed"):
+        Dashboard(str(grid), str(tmp_path / "board"), "mine").run()
     for name in ("workspace.json", "report.json", "wandb_sweep.yaml"):
         assert (tmp_path / "board" / name).is_file()
 
@@ -224,10 +227,3 @@ def test_a_cell_of_the_sweep_composes() -> None:
         config = compose([f"{key}={value}" for key, value in cell.items()])
         assert config.model.stride == int(cell["model"][3:-1])
         assert config.seed == cell["seed"]
-
-
-def test_the_sweeps_metric_is_one_that_a_run_logs(tmp_path: Path) -> None:
-    assert sweepfile.sweep(words([conf_folder()]))["metric"] == {
-        "name": "val/mean_iou",
-        "goal": "maximize",
-    }
