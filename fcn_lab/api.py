@@ -1,6 +1,6 @@
 """The lab from Python: a network by its words, or a trained run as a predictor."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -72,16 +72,23 @@ def network(overrides: Sequence[str]) -> nn.Module:
     return _network(node, links)
 
 
-def load_run(folder: str | Path) -> "Predictor":
+def load_run(
+    folder: str | Path, dense: Callable[[nn.Module], nn.Module] | None = None
+) -> "Predictor":
     """The best network of a run, with its own preprocessing: uint8 (H,W,3) → labels (H,W).
 
+    Args:
+        folder: of the run.
+        dense: how to score, as ``partial(SlidingWindows, size=512, overlap=128)``.
+
     Raises:
-        UserError: the folder holds no run with a trained network.
+        UserError: the folder holds no run with a trained network, or `dense` is not for it.
     """
     from fcn_lab.predictor import load_predictor
 
     config: Any = OmegaConf.to_container(without_start(recorded(Path(folder))), resolve=True)
-    return load_predictor(_network(config["model"], {}), Path(folder), config["flip"])
+    net = _network(config["model"], {})
+    return load_predictor(net, Path(folder), config["flip"], dense)
 
 
 def compose(overrides: list[str]) -> DictConfig:

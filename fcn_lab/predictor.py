@@ -1,6 +1,6 @@
 """A trained network as a function from pictures to labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fcn_lab.errors import UserError
 from fcn_lab.runfolder import RunFolder
+from fcn_lab.tiling import scored
 
 Pixels = NDArray[np.uint8]
 
@@ -45,8 +46,7 @@ class Predictor:
         Raises:
             UserError: for an array of another shape or type.
         """
-        result = self._scores(self._batch(image)).max(1).indices[0]  # (H,W)
-        return result.to(torch.uint8).cpu().numpy()
+        return np.concatenate(list(map(labels, self._scores(image))))
 
     @torch.inference_mode()
     def probabilities(self, image: Pixels) -> NDArray[np.float32]:
@@ -55,41 +55,53 @@ class Predictor:
         Raises:
             UserError: for an array of another shape or type.
         """
-        result = self._scores(self._batch(image))[0]
+        result = torch.cat(list(self._scores(image)), -2)[0]
         shares = result / 2 if self.flip else result.softmax(0)
         return shares.float().cpu().numpy()
 
-    def _batch(self, image: Pixels) -> Tensor:
-        """(1,3,H,W), RGB in 0…1."""
+    def _scores(self, image: Pixels) -> Iterator[Tensor]:
+        """(1,K,h,W), from top to bottom; with `flip` the sum of two probabilities."""
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise UserError(
                 f"a picture of shape {image.shape} and type {image.dtype}: expected uint8 (H, W, 3)"
             )
-        batch = torch.from_numpy(np.array(image, order="C")).to(self.device)
-        return batch.permute(2, 0, 1)[None].float() / 255
-
-    def _scores(self, batch: Tensor) -> Tensor:
-        result: Tensor = self.net(batch)
+        batch = torch.from_numpy(np.array(image, order="C")).to(self.device).permute(2, 0, 1)[None]
         if not self.flip:
-            return result
-        mirrored: Tensor = self.net(batch.flip(3)).flip(3)
-        return result.softmax(1) + mirrored.softmax(1)
+            yield from scored(self.net, batch)
+            return
+        for plain, mirrored in zip(
+            scored(self.net, batch), scored(self.net, batch.flip(3)), strict=True
+        ):
+            yield plain.softmax(1) + mirrored.flip(3).softmax(1)
 
 
-def load_predictor(net: nn.Module, run: Path, flip: bool = False) -> Predictor:
+def labels(scores: Tensor) -> Pixels:
+    """(1,K,h,W) → (h,W), uint8."""
+    return scores.max(1).indices[0].to(torch.uint8).cpu().numpy()
+
+
+def load_predictor(
+    net: nn.Module,
+    run: Path,
+    flip: bool = False,
+    dense: Callable[[nn.Module], nn.Module] | None = None,
+) -> Predictor:
     """The best network of a run with the classes and colours it was trained for; no data needed.
 
     Args:
         net: of the run's configuration.
         run: the folder of a training run.
         flip: see `Predictor`.
+        dense: makes of the network the one that scores, as do the words of `dense=`.
 
     Raises:
-        UserError: where the run has no weights, or they belong to another network.
+        UserError: where the run has no weights, or they belong to another network, or `dense` is
+            not for it.
     """
     checkpoint = best(run)
     fitted = load_state(net, checkpoint["state_dict"], run)
-    return Predictor(fitted, checkpoint["classes"], checkpoint["palette"], flip)
+    scoring = fitted if dense is None else dense(fitted)
+    return Predictor(scoring, checkpoint["classes"], checkpoint["palette"], flip)
 
 
 def load_weights(net: nn.Module, run: Path) -> nn.Module:

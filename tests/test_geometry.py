@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torchvision.models import VGG
 
 from fcn_lab import create_model
+from fcn_lab.context import PLACED
 from fcn_lab.encoders import VGG16Encoder
 from fcn_lab.encoders.published import vgg16_without_classifier
 from fcn_lab.errors import UserError
@@ -21,7 +22,7 @@ from fcn_lab.geometry.algebra import Affine, Layer, Shift, Transposed, Window, c
 from fcn_lab.geometry.places import Place
 from fcn_lab.geometry.trace import trace
 from fcn_lab.surgery import published_fcn
-from fcn_lab.tasks.shapes import PLACED, Shapes
+from fcn_lab.tasks.shapes import Shapes
 from fcn_lab.upsampling import TransposedConv
 
 SAME, POOL = Window(3, padding=1), Window(2, 2, ceil=True)

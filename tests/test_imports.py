@@ -32,7 +32,7 @@ LAYERS = (
     ("sweepfolder",),
     ("report",),
     ("fcn", "segnet", "unet", "zoo", "audit"),
-    ("surgery", "dense"),
+    ("surgery", "dense", "context", "scales", "tiling"),
     ("predictor", "formats", "vitals", "parts", "bill", "capacity"),
     ("module", "datamodule", "callbacks", "loggers", "trainer"),
     ("tasks",),

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 import yaml
 
 from fcn_lab import load_run
+from fcn_lab.tiling import SlidingWindows
 
 RUN = Path(__file__).parent.parent / "run.py"
 SMALL = (
@@ -60,6 +62,14 @@ def test_a_trained_run_labels_a_picture_of_any_size(place: Path) -> None:
     labels = predictor(image)
     assert labels.shape == (37, 53)
     assert labels.max() < len(predictor.classes) == len(predictor.palette) == 11
+
+
+def test_a_trained_run_labels_a_picture_in_windows_that_hold_it_as_ever(place: Path) -> None:
+    image = np.random.default_rng(0).integers(256, size=(37, 53, 3), dtype=np.uint8)
+    windows = load_run(place / "run", dense=partial(SlidingWindows, size=64, overlap=32))
+    assert np.array_equal(
+        windows.probabilities(image), load_run(place / "run").probabilities(image)
+    )
 
 
 def test_load_run_brings_the_best_weights(place: Path) -> None:

@@ -22,6 +22,7 @@ from fcn_lab.runfolder import RunFolder
 from fcn_lab.signals import StopRequest
 from fcn_lab.tasks.comparing import compared
 from fcn_lab.tasks.scoring import image_size, say, score, tell
+from fcn_lab.tiling import SlidingWindows
 from fcn_lab.trainer import Training, is_first_rank
 
 NOT_TRAINED = Optim(torch.optim.SGD, lr=1.0, schedule=Constant())
@@ -38,7 +39,7 @@ class Evaluate:
         words: model, upsample, encoder.
         seed: the run's.
         flip: average over image and mirror image.
-        dense: makes of the network one that gives every pixel its own score.
+        dense: makes of the network the one that scores: every pixel for itself, in windows, …
     """
 
     def __init__(
@@ -70,6 +71,8 @@ class Evaluate:
             say(self.data.source.describe())
         size = image_size(self.data.source.frames(split))
         if self.dense is not None and is_first_rank():
+            if isinstance(net, SlidingWindows):
+                say(net.describe())
             say(compared({"upsampled": plain, type(net).__name__: net}, *size))
         spent = cost(net, *size)
         module = SegmentationModule(

@@ -1,6 +1,6 @@
 """task=predict: label pictures and videos with the best weights of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from fcn_lab.panels import Pixels, colourise
 from fcn_lab.predictor import Predictor, load_predictor
 from fcn_lab.tasks.footage import UNREADABLE, Video, VideoFile, found, is_video, names, read
 from fcn_lab.tasks.scoring import say
+from fcn_lab.tiling import SlidingWindows
 
 OVERLAY = 0.55  # share of the class colour over the picture
 
@@ -30,6 +31,7 @@ class Predict:
         output: the folder to write to.
         flip: average over picture and mirrored picture.
         scores: also write each class's probability, float16 (K,H,W), as .npz beside the PNG.
+        dense: makes of the network the one that scores: in windows, at several scales, …
     """
 
     def __init__(
@@ -40,15 +42,17 @@ class Predict:
         output: str,
         flip: bool = False,
         scores: bool = False,
+        dense: Callable[[nn.Module], nn.Module] | None = None,
     ) -> None:
-        self.source, self.net = Path(run), net
+        self.source, self.net, self.dense = Path(run), net, dense
         self.input, self.output, self.flip, self.scores = input, Path(output), flip, scores
 
     def run(self, folder: Path) -> None:
         """Labels every file; bad ones are named, and the rest is finished first.
 
         Raises:
-            UserError: where there is no file, the results would lie over it, or some were bad.
+            UserError: where there is no file, the results would lie over it, some were bad, or
+                `dense` is not for the run's network.
         """
         paths = found(self.input)
         if inside := [path for path in paths if path.parent.resolve() == self.output.resolve()]:
@@ -56,7 +60,9 @@ class Predict:
                 f"output={self.output} holds {inside[0].name}, which is to be labelled: "
                 "results would overwrite it.\nChoose another folder"
             )
-        predictor = load_predictor(self.net, self.source, self.flip)
+        predictor = load_predictor(self.net, self.source, self.flip, self.dense)
+        if isinstance(predictor.net, SlidingWindows):
+            say(predictor.net.describe())
         self.output.mkdir(parents=True, exist_ok=True)
         bad = []
         with bar() as progress:
@@ -111,8 +117,8 @@ class Predict:
         indexed = Image.fromarray(labels)
         indexed.putpalette([channel for colour in predictor.palette for channel in colour])
         indexed.save(f"{place}.png")
-        mixed = (1 - OVERLAY) * image + OVERLAY * colourise(labels, predictor.palette)
-        return mixed.astype(np.uint8)
+        colours = Image.fromarray(colourise(labels, predictor.palette))
+        return np.asarray(Image.blend(Image.fromarray(image), colours, OVERLAY))
 
 
 def bar() -> Progress:

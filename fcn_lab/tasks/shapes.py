@@ -1,6 +1,6 @@
 """task=shapes: where every map of a network lies over the image."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -8,19 +8,14 @@ from pathlib import Path
 from rich.table import Table
 from torch import nn
 
+from fcn_lab.context import PLACED
 from fcn_lab.errors import UserError
-from fcn_lab.geometry.algebra import Layer, Transposed
 from fcn_lab.geometry.places import Place
 from fcn_lab.geometry.trace import Row, trace
 from fcn_lab.runfolder import write_json
 from fcn_lab.tasks.scoring import say
-from fcn_lab.upsampling.placement import PlaceAtCorner, PlaceAtSwitches
 
 UNKNOWN = "–"
-PLACED: dict[type[nn.Module], Callable[[int], Layer]] = {  # by factor
-    PlaceAtCorner: lambda factor: Transposed(1, factor, output_padding=factor - 1),
-    PlaceAtSwitches: lambda factor: Transposed(factor, factor),
-}
 
 
 @dataclass

@@ -1,0 +1,83 @@
+"""One image scored at several sizes.
+
+With the image brought to s times its size, and the probabilities brought back,
+
+    p = 1/|S| · Σ_s back(softmax(net(resize(image, s)))),    score = log p,
+
+so that a softmax gives p again, and what averages probabilities (`flip`) averages those of all
+sizes. Chen et al., "DeepLab", PAMI 2018, section 4.1, takes the maximum over sizes; Farabet et al.,
+PAMI 2013, are the first to score a pyramid.
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from math import ceil
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fcn_lab.errors import UserError
+from fcn_lab.geometry import crop_to
+
+FINEST = 100  # denominator of a scale
+
+
+class MultiScale(nn.Module):
+    """A network whose probabilities are the mean over several sizes of the image.
+
+    Each scale is the fraction p/q nearest to it, q ≤ 100. Where the image's sides are no multiples
+    of q, its last row and column go on, so that every size is exact.
+
+    Args:
+        net: RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W).
+        scales: sizes in units of the image's; 1 alone is the network itself, bit by bit.
+
+    Raises:
+        UserError: there is no scale, or one that is not greater than 0.
+    """
+
+    def __init__(self, net: nn.Module, scales: Sequence[float]) -> None:
+        super().__init__()
+        self.net = net
+        self.scales = tuple(Fraction(scale).limit_denominator(FINEST) for scale in scales)
+        if not self.scales or min(self.scales) <= 0:
+            raise UserError(
+                f"dense.scales={list(scales)}: expected numbers greater than 0, such as [0.5,1,1.5]"
+            )
+        self.stride = getattr(net, "stride", 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W), the logarithms of probabilities."""
+        if self.scales == (Fraction(1),):
+            alone: Tensor = self.net(x)
+            return alone
+        shares = self._shares(x, self.scales[0])
+        for scale in self.scales[1:]:
+            shares += self._shares(x, scale)
+        return (shares / len(self.scales)).clamp_min(torch.finfo(shares.dtype).tiny).log()
+
+    def context(self, pixels: int) -> int:
+        """How far around a pixel its score reads, where that of the network reads `pixels` far.
+
+        A resize reads as far as its wider pixel: c -> c/s + 2·max(1, 1/s).
+        """
+        return max(
+            pixels if s == 1 else ceil(pixels / s + 2 * max(Fraction(1), 1 / s))
+            for s in self.scales
+        )
+
+    def _shares(self, x: Tensor, scale: Fraction) -> Tensor:
+        if scale == 1:
+            return torch.softmax(self.net(x), 1)
+        height, width = x.shape[-2:]
+        cell = scale.denominator
+        wide = F.pad(x, (0, -width % cell, 0, -height % cell), mode="replicate")
+        shares = self.net(resized(wide, scale)).softmax(1)  # (N, K, sH, sW)
+        return crop_to(resized(shares, 1 / scale), x)
+
+
+def resized(x: Tensor, scale: Fraction) -> Tensor:
+    """(N, C, H, W) -> (N, C, scale·H, scale·W), both whole; bilinear, averaged where it shrinks."""
+    height, width = (int(size * scale) for size in x.shape[-2:])
+    return F.interpolate(x, (height, width), mode="bilinear", antialias=True)
