@@ -15,8 +15,7 @@ import wandb_workspaces.workspaces as ws
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
-import fakes
-
+import fakeruns
 from commandline import TypeLine
 from fcn_lab.api import compose
 from fcn_lab.config import conf_folder, words
@@ -41,7 +40,7 @@ EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = fakes.write_grid(tmp_path_factory.mktemp("grid"), count=6, seeds=(0, 1))
+    folder = fakeruns.write_grid(tmp_path_factory.mktemp("grid"), count=6, seeds=(0, 1))
     for path in folder.rglob("config.yaml"):
         path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "group": "grid"}))
     return folder

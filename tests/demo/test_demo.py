@@ -13,7 +13,6 @@ from scipy.stats import entropy as shannon
 
 sys.path.insert(0, str(Path(__file__).parent))
 import nets
-
 from commandline import TypeLine
 from fcn_lab.demo import tiles
 from fcn_lab.demo.networks import Networks, named
@@ -161,8 +160,8 @@ def test_what_is_shown_says_the_accuracy_of_each_network(networks: Networks) -> 
 def test_the_command_line_names_what_is_missing(type_line: TypeLine, tmp_path: Path) -> None:
     assert "needs runs=FOLDER" in type_line("task=demo").err
     assert "no such folder" in type_line("task=demo", "runs=nowhere").err
-    frames, source = nets.fakes.street(6)
-    nets.fakes.write_run(tmp_path / "scored", frames, source)
+    frames, source = nets.fakeruns.street(6)
+    nets.fakeruns.write_run(tmp_path / "scored", frames, source)
     ended = type_line("task=demo", "runs=scored")
     assert ended.status == 2
     assert "kept its weights" in ended.err

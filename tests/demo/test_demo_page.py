@@ -16,8 +16,9 @@ pytest.importorskip("gradio")
 from playwright.sync_api import Page, expect, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent))
-import nets
 from test_demo import bad_files
+
+import nets
 
 CHROMIUM = shutil.which("chromium")
 ROOT = Path(__file__).parents[2]
@@ -125,7 +126,7 @@ def test_a_bad_file_is_named_and_the_old_picture_stays(
 
 def test_a_picture_of_ones_own_has_no_truth(page: Page, tmp_path: Path) -> None:
     own = tmp_path / "own.jpg"
-    nets.fakes.Image.new("CMYK", (333, 20)).save(own)
+    nets.fakeruns.Image.new("CMYK", (333, 20)).save(own)
     drop(page, own)
     expect(page.locator("#shown .tile").first).to_contain_text("picture", timeout=PATIENCE)
     expect(page.locator("#shown .tile").first).not_to_contain_text("truth", timeout=PATIENCE)

@@ -8,8 +8,7 @@ import yaml
 from omegaconf import OmegaConf
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
-import fakes
-
+import fakeruns
 from fcn_lab.api import compose, create_model
 
 SMALL = {"encoder.widths": [4, 4, 8, 8, 8], "encoder.head_width": 8}
@@ -18,10 +17,10 @@ MODELS = ("fcn8s", "fcn32s", "fcn16s")
 
 def write_runs(folder: Path, predictions: bool = True) -> Path:
     """FCN-32s, 16s and 8s by bilinear, FCN-8s by nearest too; a folder each."""
-    frames, source = fakes.street(6)
+    frames, source = fakeruns.street(6)
     for model, upsample in (("fcn8s", "nearest"), *((model, "bilinear") for model in MODELS)):
         run = folder / f"model={model},upsample={upsample},seed=0"
-        fakes.write_run(run, frames, source, model, upsample, predictions=predictions)
+        fakeruns.write_run(run, frames, source, model, upsample, predictions=predictions)
         add_weights(run, model, upsample, source.classes, source.palette)
     return folder
 
