@@ -11,11 +11,10 @@ import wandb_workspaces.workspaces as ws
 from wandb_workspaces.reports.v2 import internal as report_models
 from wandb_workspaces.workspaces import internal as workspace_models
 
-from fcn_lab.dashboard.panels import STEP, Panel, sections
+from fcn_lab.dashboard.panels import STEP, sections
 from fcn_lab.dashboard.subject import JOB, Subject
 
 MOST_RUNS = 100  # in one panel
-COLUMNS, HEIGHT = 3, 6  # of a report's grid, which is 24 units wide; of a panel, in these units
 
 
 def workspace(subject: Subject, project: str, entity: str) -> ws.Workspace:
@@ -52,7 +51,7 @@ def report(subject: Subject, project: str, entity: str, words: str) -> wr.Report
     blocks: list[wr.BlockTypes] = [wr.TableOfContents(), wr.MarkdownBlock(words)]
     for name, panels in shown.items():
         runs = tables if name == list(shown)[-1] else trained
-        blocks += [wr.H1(name), wr.PanelGrid(runsets=[runs], panels=[*_laid_out(panels)])]
+        blocks += [wr.H1(name), wr.PanelGrid(runsets=[runs], panels=[*panels])]
     return wr.Report(
         project=project, entity=entity, title=subject.name[:128], blocks=blocks, width="fluid"
     )
@@ -81,13 +80,3 @@ def read_report(text: str) -> wr.Report:
 
 def _of_the_study(subject: Subject) -> list[ws.FilterExpr]:
     return [ws.Metric("Group").isin(list(subject.groups))] if subject.groups else []
-
-
-def _laid_out(panels: list[Panel]) -> list[Panel]:
-    """Row by row; a lone panel over the whole width."""
-    columns = min(COLUMNS, len(panels))
-    width = 24 // columns
-    for place, panel in enumerate(panels):
-        row, column = divmod(place, columns)
-        panel.layout = wr.Layout(x=column * width, y=row * HEIGHT, w=width, h=HEIGHT)
-    return panels

@@ -17,7 +17,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.page import TEMPLATES
 
 OPACITY = 0.6
-# names of fonts that machines have: gradio's own would be fetched
+# the machine's own, as on our other pages
 FONTS = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "DejaVu Sans", "sans-serif"]
 THEME = gr.themes.Base(font=FONTS, font_mono=["ui-monospace", "DejaVu Sans Mono", "monospace"])
 CANNOT_LOAD = (UserError, OSError, RuntimeError, UnpicklingError)
