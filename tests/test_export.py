@@ -58,12 +58,18 @@ def words(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
+UNPOOL, CARAFE = partial(MaxUnpool, refine="conv"), partial(Carafe, compressed=2)
+
+
 @pytest.mark.parametrize(
-    "operator",
-    [partial(MaxUnpool, refine="conv"), partial(Carafe, compressed=2)],
-    ids=["max_unpool", "carafe"],
+    ("format", "operator"),
+    [
+        ("onnx", UNPOOL),
+        ("torch_export", CARAFE),
+        ("torchscript", UNPOOL),
+        ("torchscript", CARAFE),
+    ],
 )
-@pytest.mark.parametrize("format", FORMATS)
 def test_a_file_takes_any_size_and_computes_the_networks_scores(
     format: str, operator: Callable[[int, int], MaxUnpool | Carafe], tmp_path: Path
 ) -> None:
