@@ -66,13 +66,16 @@ class Predictor:
                 f"a picture of shape {image.shape} and type {image.dtype}: expected uint8 (H, W, 3)"
             )
         batch = torch.from_numpy(np.array(image, order="C")).to(self.device).permute(2, 0, 1)[None]
+        plain = scored(self.net, batch)
         if not self.flip:
-            yield from scored(self.net, batch)
-            return
-        for plain, mirrored in zip(
-            scored(self.net, batch), scored(self.net, batch.flip(3)), strict=True
-        ):
-            yield plain.softmax(1) + mirrored.flip(3).softmax(1)
+            return plain
+        # not zip, which keeps its last strips while the next are scored
+        return map(both, plain, scored(self.net, batch.flip(3)))
+
+
+def both(plain: Tensor, mirrored: Tensor) -> Tensor:
+    """The sum of the probabilities of picture and mirrored picture, (1,K,h,W)."""
+    return plain.softmax(1).add_(mirrored.flip(3).softmax(1))
 
 
 def labels(scores: Tensor) -> Pixels:

@@ -5,13 +5,12 @@ With the image brought to s times its size, and the probabilities brought back,
     p = 1/|S| · Σ_s back(softmax(net(resize(image, s)))),    score = log p,
 
 so that a softmax gives p again, and what averages probabilities (`flip`) averages those of all
-sizes. Chen et al., "DeepLab", PAMI 2018, section 4.1, takes the maximum over sizes; Farabet et al.,
-PAMI 2013, are the first to score a pyramid.
+sizes. Chen et al., DeepLab, PAMI 2018, take the maximum over sizes in place of the mean.
 """
 
 from collections.abc import Sequence
 from fractions import Fraction
-from math import ceil
+from math import ceil, inf
 
 import torch
 import torch.nn.functional as F
@@ -34,17 +33,18 @@ class MultiScale(nn.Module):
         scales: sizes in units of the image's; 1 alone is the network itself, bit by bit.
 
     Raises:
-        UserError: there is no scale, or one that is not greater than 0.
+        UserError: there is no scale, or one below 0.01.
     """
 
     def __init__(self, net: nn.Module, scales: Sequence[float]) -> None:
         super().__init__()
         self.net = net
-        self.scales = tuple(Fraction(scale).limit_denominator(FINEST) for scale in scales)
-        if not self.scales or min(self.scales) <= 0:
+        if not scales or not all(1 / FINEST <= scale < inf for scale in scales):
             raise UserError(
-                f"dense.scales={list(scales)}: expected numbers greater than 0, such as [0.5,1,1.5]"
+                f"dense.scales={list(scales)}: expected numbers of {1 / FINEST} or more, "
+                "such as [0.5,1,1.5]"
             )
+        self.scales = tuple(Fraction(scale).limit_denominator(FINEST) for scale in scales)
         self.stride = getattr(net, "stride", 2)
 
     def forward(self, x: Tensor) -> Tensor:

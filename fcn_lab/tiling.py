@@ -15,7 +15,8 @@ receptive field, m = c, and the result is that of the whole image everywhere.
 With a larger receptive field m = 0: equal at pixels that are at least c from the border of every
 window they are in, and else a smooth passage between windows of which each lacks some context. What
 reads the whole image, as the mean in the head of ``encoder=tiny``, reads the window instead, and
-the scores differ everywhere. Blending overlapping tiles: Ronneberger et al., U-Net, MICCAI 2015.
+the scores differ everywhere. Overlapping tiles: Ronneberger et al., U-Net, MICCAI 2015,
+whose network gives no scores within c of a tile's border.
 """
 
 from collections.abc import Iterator, Sequence
