@@ -26,7 +26,7 @@ from tiny import WORDS, Net, make_train
 
 
 class Small(nn.Module):
-    """Stride 4 and a receptive field of 30 pixels or so, for images of any size."""
+    """Stride 4 and a receptive field of 17 pixels or so, for images of any size."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,6 +117,15 @@ def test_with_an_overlap_of_the_receptive_field_windows_equal_the_whole_image(
     windows = SlidingWindows(net, 96, overlap)
     assert windows.exact
     torch.testing.assert_close(windows(image), net(image))
+
+
+def test_windows_are_exact_from_an_overlap_of_the_receptive_field_on() -> None:
+    """A score of this network reads between 112 and 127 pixels far."""
+    narrow, wide = (SlidingWindows(create_model("segnet_basic"), 512, o) for o in (224, 256))
+    assert narrow.context is not None
+    assert 112 <= narrow.context < 128
+    assert not narrow.exact
+    assert wide.exact
 
 
 def test_with_less_overlap_windows_equal_the_whole_image_away_from_their_borders() -> None:
