@@ -78,7 +78,7 @@ def _start(config: DictConfig) -> None:
     settings = HydraConfig.get()
     folder = Path(os.path.relpath(settings.runtime.output_dir))
     if config.choices.task in ONLY_LOOK:
-        folder.rmdir()
+        _remove_if_empty(folder)
     try:
         if config.choices.task in ONLY_LOOK:
             return _look(config)
@@ -98,10 +98,15 @@ def _start(config: DictConfig) -> None:
             )
         path = freeze(resolve(config), folder)
     except MISTAKES as error:
-        if folder.exists() and not any(folder.iterdir()):
-            folder.rmdir()
+        _remove_if_empty(folder)
         _refuse(explain(error))
     _become_worker(str(path))
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Hydra makes a run's folder, and those above it, before it is known whether there is a run."""
+    if folder.exists() and not any(folder.iterdir()):
+        os.removedirs(folder)
 
 
 def _look(config: DictConfig) -> None:
