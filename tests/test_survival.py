@@ -83,9 +83,9 @@ def test_fifteen_cells_survive_five_kills() -> None:
     assert [row["status"] for row in table] == ["done"] * 15
     cells = [Path("all", row["cell"]) for row in table]
     for cell in cells:
-        ends = [attempt.status for attempt in attempts(cell)]
-        assert ends.count("done") == 1
-        assert ends[-1] == "done"
+        *before, final = [attempt.status for attempt in attempts(cell)]
+        assert "done" not in before
+        assert final in ("done", None)  # a runner killed right behind the scores notes nothing
         assert epochs(cell) == [0, 1, 2, 3]
     # the cell that was interrupted most ends like the run that never was
     cell = max(cells, key=lambda cell: len(attempts(cell)))
