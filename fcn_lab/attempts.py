@@ -69,9 +69,11 @@ class Attempt:
         return age(self.path) < LIFETIME
 
     def end(self, status: str, reason: str = "") -> None:
-        """Writes down how it ended."""
-        took = round(time.time() - self.began, 1)
-        _write(replace(self, status=status, reason=reason, seconds=took))
+        """Writes down how it ended; once the scores are there it is done, whatever came after."""
+        scores, until = _scores(self.path.parent.parent), time.time()
+        if scores.exists():
+            status, reason, until = "done", "", scores.stat().st_mtime
+        _write(replace(self, status=status, reason=reason, seconds=round(until - self.began, 1)))
 
 
 def attempts(folder: Path) -> list[Attempt]:
@@ -89,11 +91,13 @@ def begin(folder: Path) -> Attempt:
     """Makes this process the one that runs the cell.
 
     Raises:
-        Taken: another one does.
+        Taken: another one does, or has done it.
     """
     before = last(folder)
     if before is not None and before.alive():
         raise Taken(f"{folder.name} runs on {before.host} (process {before.pid})")
+    if _scores(folder).exists():  # looked for behind `alive`: the dead write no more
+        raise Taken(f"{folder.name} is done")
     number = before.number + 1 if before else 1
     path = folder / "attempts" / f"{number}.json"
     path.parent.mkdir(exist_ok=True)
@@ -143,6 +147,10 @@ def age(path: Path) -> float:
     """Seconds since the file was touched, both times by the clock of the file system."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".now") as now:
         return os.stat(now.name).st_mtime - path.stat().st_mtime
+
+
+def _scores(folder: Path) -> Path:
+    return folder / "metrics.json"
 
 
 def _read(path: Path) -> Attempt:

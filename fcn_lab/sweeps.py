@@ -105,10 +105,17 @@ class Sweep:
         return Job(folder, code.resolve(), here, cell.devices, cell.on_cpu, self.policy.timeout)
 
     def _submit(self, jobs: Iterable[Job]) -> int:
-        waiting = [job for job in jobs if self._jobs[job].progress().status not in FINAL]
+        waiting = [job for job in jobs if not self._final(job)]
         self.engine.submit(waiting)
         self._tries.update(waiting)
         return len(waiting)
+
+    def _final(self, job: Job) -> bool:
+        """Whether there is nothing more to do; what a killed runner could not note is noted now."""
+        status = self._jobs[job].progress().status
+        if status == "done" and (attempt := last(job.folder)) and attempt.status is None:
+            attempt.end("done")
+        return status in FINAL
 
     def _settle(self, job: Job, code: int) -> int:
         """Draws the consequence of a job's end; gives the number of jobs submitted anew."""
@@ -117,7 +124,7 @@ class Sweep:
             self._elsewhere.add(job)
         elif job in self._pruned and (attempt := last(job.folder)) is not None:
             attempt.end("pruned")
-        elif code != 0 and not self._ending:
+        elif code != 0 and not self._ending and not self._final(job):
             if code != MISTAKE and self._tries[job] <= self.policy.retries:
                 return self._submit([job])
             if self.policy.on_failure == "stop":

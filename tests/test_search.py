@@ -24,7 +24,7 @@ from fcn_lab.errors import SweepFailed, UserError
 from fcn_lab.search import Search, open_study
 from fcn_lab.searchspace import Space
 from fcn_lab.sweepfolder import Cell, Progress, SweepFolder
-from fcn_lab.sweeps import Sweep
+from fcn_lab.sweeps import FINAL, Sweep
 
 AXES = ("lr=tag(log,interval(1e-4,1.0))", "loss=ce,dice", "width=range(8,33,8)", "data=synthetic")
 SAMPLER = {"_target_": "optuna.samplers.TPESampler", "seed": 3, "n_startup_trials": 4}
@@ -70,7 +70,8 @@ class Stage:
             if len(self.ran) == self.killed_at:
                 raise Killed
             self.ran.append(list(overrides))
-            self.run(cell, self.score(overrides), unpromising)
+            if cell.progress().status not in FINAL:
+                self.run(cell, self.score(overrides), unpromising)
         record.write_results({cell.name: cell.progress() for cell in cells})
 
     def run(self, cell: Cell, score: float, unpromising: Callable[[Cell], bool]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fcn_lab.attempts import TAKEN, attempts, begin, last
+from fcn_lab.attempts import TAKEN, Taken, attempts, begin, last
 from fcn_lab.engines.base import Ended
 from fcn_lab.errors import UserError
 from fcn_lab.supervisor import Job
@@ -51,9 +51,10 @@ class Scripted:
         self.started.append(name)
         code = self.ends[name].pop(0) if self.ends.get(name) else 0
         if code != TAKEN:
+            attempt = begin(job.folder)
             if code == 0:
                 (job.folder / "metrics.json").write_text("{}")
-            begin(job.folder).end("failed" if code else "done")
+            attempt.end("failed" if code else "done")
         return [(job, code)]
 
     def stop(self, jobs: Sequence[Job] | None = None) -> None:
@@ -131,6 +132,20 @@ def test_a_cell_of_another_runner_is_waited_for_and_taken_up_when_that_dies(tmp_
     assert statuses(ended)["b"] == "done"
 
 
+def test_an_attempt_with_scores_is_done_whatever_ended_its_process(tmp_path: Path) -> None:
+    engine = Scripted()
+    sweep = make(tmp_path, engine, Policy(retries=1, on_failure="stop"))
+    killed, failed = begin(tmp_path / "a"), begin(tmp_path / "b")
+    for attempt in (killed, failed):
+        (attempt.path.parent.parent / "metrics.json").write_text("{}")
+    failed.end("failed", "killed by SIGKILL")
+    assert statuses(sweep.run()) == dict.fromkeys("abc", "done")
+    assert engine.started == ["c"]
+    assert [last(tmp_path / name).status for name in "abc"] == ["done"] * 3  # type: ignore[union-attr]
+    with pytest.raises(Taken, match="a is done"):
+        begin(tmp_path / "a")
+
+
 def test_an_unpromising_cell_is_stopped_and_stays_so(tmp_path: Path) -> None:
     engine = Scripted()
     sweep = make(tmp_path, engine, Policy())
@@ -164,14 +179,11 @@ def sweep_of(cells: int, stub: str, *words: str) -> list[str]:
 
 
 def done_once(folder: Path, cells: int) -> bool:
-    """Whether every cell has its scores, made by its last attempt and by no other.
-
-    A runner that was killed right behind the scores could not note how that attempt ended.
-    """
+    """Whether every cell has its scores, made by its last attempt and by no other."""
     names = [folder / f"seed={n}" for n in range(cells)]
     ends = [[attempt.status for attempt in attempts(name)] for name in names]
     made = all((name / "metrics.json").exists() for name in names)
-    return made and all("done" not in end[:-1] and end[-1] in ("done", None) for end in ends)
+    return made and all(end.count("done") == 1 and end[-1] == "done" for end in ends)
 
 
 @pytest.mark.slow

@@ -57,8 +57,9 @@ def test_every_state_of_a_cell_is_read_from_its_folder(tmp_path: Path) -> None:
 
 def test_scores_of_a_finished_cell_count_whatever_its_last_attempt_says(tmp_path: Path) -> None:
     (cell,) = make(tmp_path, "a").cells
+    attempt = begin(cell.folder)
     finish(cell, 0.5)
-    begin(cell.folder).end("failed", "killed by SIGKILL")  # while it said goodbye
+    attempt.end("failed", "killed by SIGKILL")  # while it said goodbye
     assert cell.progress().status == "done"
 
 

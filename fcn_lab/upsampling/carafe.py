@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -46,8 +45,10 @@ def reassembled(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
     n, c, h, w = x.shape
     size = int(kernels.shape[1] ** 0.5)
     around = F.unfold(x, size, padding=size // 2).view(n, c, size**2, h, w)
-    cells = torch.einsum("nckhw,nkfhw->ncfhw", around, kernels.to(x.dtype))
-    return F.pixel_shuffle(cells.flatten(1, 2), stride)
+    cells = around.permute(0, 3, 4, 1, 2) @ kernels.to(x.dtype).permute(0, 3, 4, 1, 2)
+    # contiguous, since F.pixel_shuffle leaves channels last in memory as they are and torch.export
+    # believes that it does not: convolutions behind it would round otherwise
+    return F.pixel_shuffle(cells.flatten(3).permute(0, 3, 1, 2).contiguous(), stride)
 
 
 class Carafe(Upsampling):
