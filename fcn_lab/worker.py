@@ -1,8 +1,8 @@
 """``python -m fcn_lab.worker RUN_DIR/config.yaml [--resume | --cell]``: runs one frozen config.
 
 Exit status: 0 done, 1 failed (traceback in RUN_DIR/error.txt), 2 a user's mistake, 75 another
-worker runs this cell or has done it, 130 and 143 stopped by SIGINT and SIGTERM. Under ``trainer.strategy=ddp``
-Lightning starts the further ranks with this very command.
+worker runs this cell or has done it, 130 and 143 stopped by SIGINT and SIGTERM. Under
+``trainer.strategy=ddp`` Lightning starts the further ranks with this very command.
 
 ``--cell`` is how sweeps start it: it takes the cell for itself, goes on where an earlier attempt
 was, and ends when the process that started it does.
