@@ -14,6 +14,7 @@ from fcn_lab.runfolder import RunFolder
 from fcn_lab.tiling import scored
 
 Pixels = NDArray[np.uint8]
+ROWS = 32  # at a time, so that two strips of an image larger than memory are all that is held
 
 
 class Predictor:
@@ -74,8 +75,10 @@ class Predictor:
 
 
 def both(plain: Tensor, mirrored: Tensor) -> Tensor:
-    """The sum of the probabilities of picture and mirrored picture, (1,K,h,W)."""
-    return plain.softmax(1).add_(mirrored.flip(3).softmax(1))
+    """The sum of the probabilities of picture and mirrored picture, (1,K,h,W), in place."""
+    for one, other in zip(plain.split(ROWS, 2), mirrored.split(ROWS, 2), strict=True):
+        one.copy_(one.softmax(1).add_(other.softmax(1).flip(3)))
+    return plain
 
 
 def labels(scores: Tensor) -> Pixels:
