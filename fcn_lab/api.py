@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
 from fcn_lab.checks import build
-from fcn_lab.config import conf_folder, recorded, references, without_start
+from fcn_lab.config import conf_folder, need_published, recorded, references, without_start
 from fcn_lab.errors import UserError
 from fcn_lab.mistakes import explain
 
@@ -43,16 +43,8 @@ def create_model(
         UserError: a word, key or value that there is not.
     """
     words = {"model": model, "upsample": upsample, "encoder": encoder}
-    try:
-        with _ONE_AT_A_TIME:
-            config = compose([f"{group}={word}" for group, word in words.items()])
-            for key, value in {"data.classes": num_classes, **overrides}.items():
-                OmegaConf.update(config, key, value)
-            node = OmegaConf.to_container(config.model, resolve=True)
-            links = references(config)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(explain(error)) from error
-    return _network(node, links)
+    chosen = [f"{group}={word}" for group, word in words.items()]
+    return _composed(chosen, {"data.classes": num_classes, **overrides})
 
 
 def network(overrides: Sequence[str]) -> nn.Module:
@@ -61,15 +53,7 @@ def network(overrides: Sequence[str]) -> nn.Module:
     Raises:
         UserError: a word, key or value that there is not.
     """
-    try:
-        with _ONE_AT_A_TIME:
-            config = compose(list(overrides))
-            config.choices = config.hydra.runtime.choices  # capacity= looks its widths up by them
-            node = OmegaConf.to_container(config.model, resolve=True)
-            links = references(config)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(explain(error)) from error
-    return _network(node, links)
+    return _composed(list(overrides), {})
 
 
 def load_run(
@@ -97,6 +81,21 @@ def compose(overrides: list[str]) -> DictConfig:
     version.setbase("1.3")
     loader = ConfigLoaderImpl(config_search_path=create_config_search_path(str(conf_folder())))
     return loader.load_configuration("config", overrides, RunMode.RUN, from_shell=False)
+
+
+def _composed(overrides: list[str], values: Mapping[str, object]) -> nn.Module:
+    try:
+        with _ONE_AT_A_TIME:
+            config = compose(overrides)
+            config.choices = config.hydra.runtime.choices  # capacity= looks its widths up by them
+            for key, value in values.items():
+                OmegaConf.update(config, key, value)
+            node = OmegaConf.to_container(config.model, resolve=True)
+            links = references(config)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error)) from error
+    need_published(config, links)
+    return _network(node, links)
 
 
 def _network(node: Any, links: Mapping[str, str]) -> nn.Module:

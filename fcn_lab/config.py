@@ -7,7 +7,7 @@ RUN_DIR/config.yaml is fully resolved, so that a worker reads it without Hydra. 
 
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +46,26 @@ def resolve(config: DictConfig) -> DictConfig:
     for key, value in _OPERANDS.items():
         if key in read_by_task and config[key] is None:
             raise UserError(f"task={config.choices.task} needs {key}={value}")
-    if "weights" in config and config.weights is not None and "weights" not in links.values():
-        raise UserError(
-            f"weights={config.weights}: model={config.choices.model} reads no published weights; "
-            "fcn32s_caffe, fcn16s_caffe, fcn8s_caffe and fcn8s_atonce_caffe do"
-        )
+    need_published(config, links)
     resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
     for key in ("sweep", "study"):  # a cell is the same in whatever sweep it runs
         resolved.pop(key, None)
     choices = {group: word for group, word in resolved["choices"].items() if "/" not in group}
     return OmegaConf.create({**resolved, "choices": choices, "links": links})
+
+
+def need_published(config: DictConfig, links: Mapping[str, str]) -> None:
+    """Refuses published weights for a network that would not read them.
+
+    Raises:
+        UserError: `weights` is a file and no key refers to it.
+    """
+    if config.get("weights") is not None and "weights" not in links.values():
+        raise UserError(
+            f"weights={config.weights}: model={config.choices.model} reads no published weights; "
+            "fcn32s_caffe, fcn16s_caffe, fcn8s_caffe and fcn8s_atonce_caffe do"
+        )
 
 
 def count_classes(names: Collection[str]) -> int:

@@ -76,7 +76,7 @@ class Predictor:
 
 def both(plain: Tensor, mirrored: Tensor) -> Tensor:
     """The sum of the probabilities of picture and mirrored picture, (1,K,h,W), in place."""
-    for one, other in zip(plain.split(ROWS, 2), mirrored.split(ROWS, 2), strict=True):
+    for one, other in zip(*(torch.split(x, ROWS, 2) for x in (plain, mirrored)), strict=True):
         one.copy_(one.softmax(1).add_(other.softmax(1).flip(3)))
     return plain
 

@@ -205,7 +205,10 @@ def test_weights_for_a_net_that_reads_none_are_refused(type_line: TypeLine) -> N
     assert "weights" in type_line("model=fcn8s_caffe", "weights=net.pth").config["task"]["net"]
     ended = type_line("model=fcn8s", "weights=net.pth")
     assert ended.status == 2
-    assert "weights=net.pth: model=fcn8s reads no published weights" in ended.err
+    told = "weights=net.pth: model=fcn8s reads no published weights"
+    assert told in ended.err
+    with pytest.raises(UserError, match=told):
+        create_model("fcn8s", weights="net.pth")
 
 
 def test_maps_that_no_crop_aligns_are_refused() -> None:
