@@ -1,6 +1,7 @@
 """A trained network as a function from pictures to labels."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from fcn_lab.runfolder import RunFolder
 from fcn_lab.tiling import scored
 
 Pixels = NDArray[np.uint8]
-ROWS = 32  # at a time, so that two strips of an image larger than memory are all that is held
+ROWS = 32  # whose probabilities are held at a time, beside two strips of scores
 
 
 class Predictor:
@@ -71,14 +72,13 @@ class Predictor:
         if not self.flip:
             return plain
         # not zip, which keeps its last strips while the next are scored
-        return map(both, plain, scored(self.net, batch.flip(3)))
+        return chain.from_iterable(map(both, plain, scored(self.net, batch.flip(3))))
 
 
-def both(plain: Tensor, mirrored: Tensor) -> Tensor:
-    """The sum of the probabilities of picture and mirrored picture, (1,K,h,W), in place."""
+def both(plain: Tensor, mirrored: Tensor) -> Iterator[Tensor]:
+    """The sums of the probabilities of picture and mirrored picture, (1,K,≤32,W), downwards."""
     for one, other in zip(*(torch.split(x, ROWS, 2) for x in (plain, mirrored)), strict=True):
-        one.copy_(one.softmax(1).add_(other.softmax(1).flip(3)))
-    return plain
+        yield one.softmax(1).add_(other.softmax(1).flip(3))
 
 
 def labels(scores: Tensor) -> Pixels:
