@@ -12,6 +12,8 @@ from torch import Tensor
 from fcn_lab.encoders import TinyEncoder
 from fcn_lab.errors import UserError
 from fcn_lab.fcn import FCN, coarser, upsampled
+from fcn_lab.loggers.base import RunInfo, RunLogger
+from fcn_lab.loggers.local import Csv
 from fcn_lab.runfolder import RunFolder
 from fcn_lab.surgery.warm import transplant
 from fcn_lab.tasks.staged import Staged, budget
@@ -58,14 +60,6 @@ def pair(kind: type[Upsampling], refine: str, stride: int) -> tuple[FCN, FCN, Te
     return coarse.eval(), fine.eval(), torch.rand(2, 3, 40, 70)
 
 
-def assert_same(kind: type[Upsampling], found: Tensor, expected: Tensor) -> None:
-    """Bit for bit; but carafe adds up in an order that follows the layout in memory."""
-    if kind is Carafe:
-        torch.testing.assert_close(found, expected)
-    else:
-        assert torch.equal(found, expected)
-
-
 @pytest.mark.parametrize("stride", [16, 8, 2])
 @pytest.mark.parametrize(("kind", "refine"), EXACT)
 @torch.inference_mode()
@@ -73,7 +67,7 @@ def test_where_climbs_compose_the_finer_net_begins_as_the_coarser_one(
     kind: type[Upsampling], refine: str, stride: int
 ) -> None:
     coarse, fine, images = pair(kind, refine, stride)
-    assert_same(kind, fine(images), coarse(images))
+    assert torch.equal(fine(images), coarse(images))
 
 
 @pytest.mark.parametrize("stride", [16, 8])
@@ -86,7 +80,7 @@ def test_the_finer_net_begins_with_the_scores_of_the_coarser_one_climbed_by_two(
     scores, features, level = coarse.coarse(images)
     climb = getattr(fine, fine.skips[-1][1])
     expected = upsampled(climb, scores, features, [level])
-    assert_same(kind, fine.coarse(images)[0], expected)
+    assert torch.equal(fine.coarse(images)[0], expected)
 
 
 @pytest.mark.parametrize("kind", [k for k in OPERATORS if k not in COMPOSE])
@@ -158,6 +152,18 @@ def test_a_stage_that_is_done_is_not_trained_again(
     assert {p: p.stat().st_mtime_ns for p in (done / "stages").rglob("*.ckpt")} == before
     again = json.loads((done / "metrics.json").read_text())
     assert {**again, "seconds": 0} == {**json.loads(metrics), "seconds": 0}
+
+
+def test_every_stage_logs_what_was_asked_of_the_whole(tmp_path: Path) -> None:
+    told: list[tuple[str, object]] = []
+
+    def note(run: RunInfo) -> RunLogger:
+        told.append((run.folder.name, run.config))
+        return Csv()(run)
+
+    (tmp_path / "config.yaml").write_text("seed: 3")
+    make(loggers={"note": note}).run(tmp_path)
+    assert told == [(name, {"seed": 3}) for name in ("fcn32s", "fcn16s", tmp_path.name)]
 
 
 def test_what_cannot_be_staged_is_refused_before_it_starts() -> None:

@@ -214,7 +214,8 @@ class Train:
 
     @contextmanager
     def _loggers(self, folder: RunFolder) -> Iterator[list[RunLogger]]:
-        config = yaml.safe_load(folder.config.read_text()) if folder.config.exists() else {}
+        frozen = RunFolder(self._root(folder.path)).config
+        config = yaml.safe_load(frozen.read_text()) if frozen.exists() else {}
         run = RunInfo(
             folder.path, folder.run_id, self.words, config, self.data.classes, self.data.palette
         )
