@@ -77,13 +77,11 @@ class Supervisor:
     environment: Mapping[str, str] = field(default_factory=dict)
     asked: int | None = field(default=None, init=False)
     _why: str = field(default="", init=False)
-    _kill_at: float = field(default=float("inf"), init=False)
 
     def stop(self, signum: int, why: str = "") -> None:
         """Asks the worker to end where it can be resumed; after a grace it is killed."""
         if self.asked is None:
-            self._why, self._kill_at = why, time.monotonic() + GRACE_SECONDS
-            self.asked = signum
+            self._why, self.asked = why, signum
 
     def run(self) -> int:
         """The worker's exit status, negative for a signal; TAKEN where another one has the cell."""
@@ -111,17 +109,17 @@ class Supervisor:
 
     def _wait(self, process: "subprocess.Popen[bytes]") -> int:
         limit = float("inf") if self.job.minutes is None else self.job.minutes * 60
-        ends, forwarded = time.monotonic() + limit, False
+        ends, kill_at = time.monotonic() + limit, float("inf")
         while True:
             with suppress(subprocess.TimeoutExpired):
                 return process.wait(POLL_SECONDS)
             now = time.monotonic()
             if now > ends:
                 self.stop(signal.SIGTERM, f"timed out after {self.job.minutes:g} min")
-            if self.asked is not None and not forwarded:
+            if self.asked is not None and kill_at == float("inf"):
                 process.send_signal(self.asked)
-                forwarded = True
-            if now > self._kill_at:
+                kill_at = time.monotonic() + GRACE_SECONDS  # from here: we may have been held up
+            elif now > kill_at:
                 os.killpg(process.pid, signal.SIGKILL)
 
     def _record(self, pid: int, code: int, start: int) -> None:
