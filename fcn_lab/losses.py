@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
-from segmentation_models_pytorch import losses as smp
 from torch import Tensor, nn
 
 from fcn_lab.errors import UserError
@@ -127,6 +126,8 @@ class Focal(Regional):
     """
 
     def __init__(self, gamma: float = 2.0) -> None:
+        from segmentation_models_pytorch import losses as smp
+
         super().__init__(smp.FocalLoss("multiclass", gamma=gamma, ignore_index=VOID))
 
 
@@ -134,6 +135,8 @@ class Lovasz(Regional):
     """The Lovász extension of 1 − IoU (Berman, Triki, Blaschko, "Lovász-Softmax", 2018)."""
 
     def __init__(self, per_image: bool = False) -> None:
+        from segmentation_models_pytorch import losses as smp
+
         super().__init__(smp.LovaszLoss("multiclass", per_image=per_image, ignore_index=VOID))
 
 
