@@ -135,16 +135,16 @@ def simulation(simulated: Found, measured: Found) -> str:
 
 def engines(simulated: Found, measured: Found) -> str:
     """The short cells under each engine, and the start of a cell beside a bare import."""
-    basic, start = measured["engines"]["basic"], measured["start"]
-    ratio = start["cell"]["seconds"] / start["import"]["seconds"]
-    processor = start["cell"]["processor"] / start["import"]["processor"]
+    basic, ratio = measured["engines"]["basic"], measured["start"]["ratio"]
     lines = [row(f"{measured['cells']} short cells", "seconds", "of `basic`", "limit")]
     lines.append(row("---", "---:", "---:", "---:"))
     for name, seconds in measured["engines"].items():
         limit = "" if name == "basic" else f"{SHARE_OF_BASIC:g}"
         lines.append(row(f"`{name}`", f"{seconds:.0f}", f"{seconds / basic:.2f}", limit))
-    lines += ["", f"Start of a cell, of `import torch, lightning`: {ratio:.2f} × in time, "]
-    return "\n".join(lines) + f"{processor:.2f} × in processor time (limit {START_TO_IMPORT:g} ×)."
+    return "\n".join(lines) + (
+        f"\n\nStart of a cell, of `import torch, lightning`: {ratio['seconds']:.2f} × in time, "
+        f"{ratio['processor']:.2f} × in processor time (limit {START_TO_IMPORT:g} ×)."
+    )
 
 
 def plan(simulated: Found, measured: Found) -> dict[str, str]:

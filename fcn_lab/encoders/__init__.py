@@ -1,10 +1,14 @@
 """The encoders: VGG-16, the tiny one, and every one of segmentation-models-pytorch."""
 
+from typing import TYPE_CHECKING
+
 from fcn_lab.encoders.base import Encoder, Features, Normalize
 from fcn_lab.encoders.published import CaffeVGG16
-from fcn_lab.encoders.smp import SmpEncoder
 from fcn_lab.encoders.tiny import TinyEncoder
 from fcn_lab.encoders.vgg import VGG16Encoder
+
+if TYPE_CHECKING:
+    from fcn_lab.encoders.smp import SmpEncoder
 
 __all__ = [
     "CaffeVGG16",
@@ -15,3 +19,12 @@ __all__ = [
     "TinyEncoder",
     "VGG16Encoder",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # the library is half a second of every cell's start, and most cells do without
+    if name == "SmpEncoder":
+        from fcn_lab.encoders.smp import SmpEncoder
+
+        return SmpEncoder
+    raise AttributeError(f"module 'fcn_lab.encoders' has no attribute '{name}'")
