@@ -1,5 +1,6 @@
 """The encoders: VGG-16, the tiny one, and every one of segmentation-models-pytorch."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from fcn_lab.encoders.base import Encoder, Features, Normalize
@@ -23,8 +24,6 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     # the library is half a second of every cell's start, and most cells do without
-    if name == "SmpEncoder":
-        from fcn_lab.encoders.smp import SmpEncoder
-
-        return SmpEncoder
+    if name in __all__:
+        return getattr(import_module("fcn_lab.encoders.smp"), name)
     raise AttributeError(f"module 'fcn_lab.encoders' has no attribute '{name}'")
