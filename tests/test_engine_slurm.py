@@ -155,7 +155,7 @@ def test_a_requeued_job_is_waited_for(pretended: Path, state: str) -> None:
         ("7|CANCELLED|None\n", "CANCELLED"),
         ("7|NODE_FAIL|None\n", "NODE_FAIL"),
         ("7|PENDING|PartitionTimeLimit\n", "PartitionTimeLimit"),
-        ("", "UNKNOWN TO SLURM"),
+        ("", "no longer known to Slurm, as one cancelled while it waits"),
     ],
 )
 def test_a_lost_job_is_a_failed_cell_that_says_why(pretended: Path, queue: str, why: str) -> None:
@@ -353,15 +353,16 @@ def statuses() -> list[str]:
 def test_a_cancelled_job_is_a_failed_cell_and_the_others_of_its_array_run(
     stub: str, cluster: Cluster
 ) -> None:
-    sweep = cluster.type(stub, "task=stub", "task.kind=sleep,work", "seed=1,2")
+    one = "hydra.launcher.at_once=1"  # the first runs, the second waits
+    sweep = cluster.type(stub, "task=stub", "task.kind=sleep,work", "seed=1,2", one)
     until(lambda: asleep("seed=1,task.kind=sleep") or asleep("task.kind=sleep,seed=1"))
     numbers = sorted(cluster.jobs())
     assert len({number.split("_")[0] for number in numbers}) == 1
     subprocess.run(["scancel", *numbers[:2]], check=True)
     assert sweep.wait(SECONDS) == 1
     assert statuses() == ["failed", "failed", "done", "done"]
-    reasons = [row["reason"] for row in rows().values()]
-    assert reasons == [*(f"Slurm job {number}: CANCELLED" for number in numbers[:2]), "", ""]
+    words = [row["reason"].removeprefix("Slurm job ") for row in rows().values()]
+    assert words == [f"{numbers[0]}: CANCELLED", f"{numbers[1]}: {slurm.FORGOTTEN}", "", ""]
     assert not cluster.jobs()
 
 

@@ -27,10 +27,12 @@ from fcn_lab.supervisor import GRACE_SECONDS, Job
 LOOK_SECONDS = 2.0  # between two calls of squeue
 GONE_SECONDS = 10.0  # a file that was written on another machine may take as long to show here
 WARNING_SECONDS = 120  # Slurm's warning ahead of the time limit; it may come up to a minute early
+# Slurm forgets at once what of an array is cancelled before it has started, all else in minutes
+FORGOTTEN = "no longer known to Slurm, as one cancelled while it waits"
 # of squeue's states those behind which there is nothing more
 OVER = {
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY"),
-    *("PREEMPTED", "TIMEOUT", "UNKNOWN TO SLURM"),
+    *("PREEMPTED", "TIMEOUT", FORGOTTEN),
 }
 # of squeue's reasons for waiting those that no waiting changes
 NEVER_STARTS = {
@@ -218,7 +220,7 @@ class Slurm:
             return
         states = dict(line.split("|", 1) for line in answer.stdout.split("\n") if line)
         for number, cell in self._submitted.items():
-            state, _, reason = states.get(number, "UNKNOWN TO SLURM").partition("|")
+            state, _, reason = states.get(number, FORGOTTEN).partition("|")
             if stuck := state == "PENDING" and reason in NEVER_STARTS:
                 self._cancel([number])
             if not stuck and state not in OVER:
