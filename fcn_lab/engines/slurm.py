@@ -27,7 +27,6 @@ from fcn_lab.supervisor import GRACE_SECONDS, Job
 LOOK_SECONDS = 2.0  # between two calls of squeue
 GONE_SECONDS = 10.0  # a file that was written on another machine may take as long to show here
 WARNING_SECONDS = 120  # Slurm's warning ahead of the time limit; it may come up to a minute early
-# Slurm forgets at once what of an array is cancelled before it has started, all else in minutes
 FORGOTTEN = "no longer known to Slurm, as one cancelled while it waits"
 # of squeue's states those behind which there is nothing more
 OVER = {
@@ -241,8 +240,7 @@ class Slurm:
 
     def _cancel(self, numbers: Sequence[str], *how: str) -> None:
         if numbers:
-            command = ["scancel", "--quiet", *how, *numbers]
-            subprocess.run(command, capture_output=True, check=False)
+            subprocess.run(["scancel", "--quiet", *how, *numbers], capture_output=True, check=False)
 
     def close(self) -> None:
         self.stop()
