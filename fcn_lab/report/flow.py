@@ -17,6 +17,7 @@ from statistics import fmean, median
 
 from fcn_lab.errors import UserError
 from fcn_lab.report.runs import Run, find_runs
+from fcn_lab.report.study import arm_name, varied
 
 SCORE = "val/mean_iou"
 
@@ -58,8 +59,9 @@ def report(folder: Path, score: float | None = None) -> list[str]:
         raise UserError(f"{folder}: no run there has a gradients.csv; trainer.gradients_every=10")
     goal = min(max(s for _, s in scores(run)) for run in runs) if score is None else score
     arms: dict[str, list[Run]] = {}
+    factors = varied(runs)
     for run in runs:
-        arms.setdefault(", ".join(f"{k}={v}" for k, v in run.factors.items()), []).append(run)
+        arms.setdefault(arm_name(run, factors), []).append(run)
     lines = [
         f"| | gradient by stage, the last one's as unit | steps to {100 * goal:.1f} mIoU on val |",
         "| --- | --- | --- |",

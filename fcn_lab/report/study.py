@@ -134,9 +134,14 @@ def title(factor: str) -> str:
 
 
 def arm_name(run: Run, factors: Sequence[str] | dict[str, tuple[str, ...]]) -> str:
-    """The values of what was varied; the three words where nothing was."""
-    shown = [run.factors.get(factor, "–") for factor in factors]
-    return " ".join(shown or [run.factors[word] for word in ("model", "upsample", "encoder")])
+    """The values of what was varied, as "fcn8s lr=0.01"; the three words where nothing was."""
+    named = factors or ("model", "upsample", "encoder")
+    return " ".join(_shown(factor, run.factors.get(factor, "–")) for factor in named)
+
+
+def _shown(factor: str, value: str) -> str:
+    _, dot, key = factor.rpartition(".")
+    return f"{key}={value}" if dot else value  # a value alone says little, a word enough
 
 
 def _in_order(values: tuple[str, ...]) -> tuple[str, ...]:

@@ -48,8 +48,8 @@ def test_the_table_has_an_arm_a_row_and_a_seed_an_entry_and_stages_of_runs_are_l
     assert len(find_runs([tmp_path])) == 3
     head, _, first, second = report(tmp_path)
     assert "steps to 50.0 mIoU" in head
-    assert "stem 3 (2…4); head 1 (1…1) | 10, 20 |" in first
-    assert "stem 0.5; head 1 | 20 |" in second
+    assert first == "| skips=True | stem 3 (2…4); head 1 (1…1) | 10, 20 |"
+    assert second == "| skips=False | stem 0.5; head 1 | 20 |"
     assert "never" in report(tmp_path, 0.55)[-1]
 
 
