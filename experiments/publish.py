@@ -9,11 +9,14 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fcn_lab.report.flow import report
+
 EXPERIMENTS = Path(__file__).parent
-KEPT = ("metrics.json", "history.csv", "results.csv")  # config.yaml names a folder of its machine
+KEPT = ("metrics.json", "history.csv")  # config.yaml names a folder of its machine
 SCORES = {"pixel_accuracy": "G", "mean_accuracy": "C", "mean_iou": "mIoU", "fw_iou": "fw IoU"}
 
 
@@ -24,9 +27,22 @@ def main() -> None:
     for name in KEPT:
         if (source / name).exists():
             shutil.copy(source / name, folder / name)
-    figures = grid(source) if (source / "results.csv").exists() else table(source)
+    if (source / "results.csv").exists():
+        keep(results(source), folder / "results.csv")
+        figures = flow(source) if any(source.glob("*/gradients.csv")) else grid(source)
+    else:
+        figures = table(source)
     for page in (EXPERIMENTS.parent / "README.md", folder / "README.md"):
         replace(page, study, figures)
+
+
+def keep(cells: Sequence[dict[str, str]], path: Path) -> None:
+    """Writes a sweep's rows without their folders, which are those of its machine."""
+    names = [name for name in cells[0] if name != "folder"]
+    with path.open("w", newline="") as file:
+        rows = csv.DictWriter(file, names, extrasaction="ignore", lineterminator="\n")
+        rows.writeheader()
+        rows.writerows(cells)
 
 
 def replace(page: Path, study: str, figures: str) -> None:
@@ -56,22 +72,41 @@ def table(run: Path) -> str:
 
 def grid(sweep: Path) -> str:
     """Test mean IoU and pixel accuracy of every model and operator of a sweep, as Markdown."""
-    with (sweep / "results.csv").open() as file:
-        cells = {(cell["model"], cell["upsample"]): cell for cell in csv.DictReader(file)}
+    cells = {(cell["model"], cell["upsample"]): cell for cell in results(sweep)}
     models = list(dict.fromkeys(model for model, _ in cells))
     operators = list(dict.fromkeys(operator for _, operator in cells))
-    metrics = json.loads(next(sweep.glob("*/metrics.json")).read_text())
-    minutes = sum(float(cell["seconds"]) for cell in cells.values()) / 60
     return "\n".join(
         [
             row("mIoU (G)", *models),
             row(*["---"] * (1 + len(models))),
             *(row(op, *(score(cells[model, op]) for model in models)) for op in operators),
             "",
-            f"`{metrics['protocol']}`, test, seed {metrics['seed']}; {len(cells)} cells in "
-            f"{minutes:.0f} minutes on two CPU cores.",
+            extent(sweep),
         ]
     )
+
+
+def flow(sweep: Path) -> str:
+    """Gradients by stage and steps to a score, of every arm of a sweep, as Markdown."""
+    return "\n".join([*report(sweep), "", extent(sweep)])
+
+
+def extent(sweep: Path) -> str:
+    """Protocol, seeds, cells and cost of a sweep in a sentence."""
+    cells = results(sweep)
+    metrics = json.loads(next(sweep.glob("*/metrics.json")).read_text())
+    seeds = ", ".join(sorted({cell["seed"] for cell in cells}, key=int))
+    minutes = sum(float(cell["seconds"]) for cell in cells) / 60
+    return (
+        f"`{metrics['protocol']}`, test, encoder {metrics['encoder']}, seed {seeds}; "
+        f"{len(cells)} cells in {minutes:.0f} minutes on two CPU cores."
+    )
+
+
+def results(sweep: Path) -> list[dict[str, str]]:
+    """A row a cell."""
+    with (sweep / "results.csv").open() as file:
+        return list(csv.DictReader(file))
 
 
 def score(cell: dict[str, str]) -> str:
