@@ -81,24 +81,24 @@ def grid(sweep: Path) -> str:
             row(*["---"] * (1 + len(models))),
             *(row(op, *(score(cells[model, op]) for model in models)) for op in operators),
             "",
-            extent(sweep),
+            extent(sweep, "test"),
         ]
     )
 
 
 def flow(sweep: Path) -> str:
     """Gradients by stage and steps to a score, of every arm of a sweep, as Markdown."""
-    return "\n".join([*report(sweep), "", extent(sweep)])
+    return "\n".join([*report(sweep), "", extent(sweep, "val")])
 
 
-def extent(sweep: Path) -> str:
-    """Protocol, seeds, cells and cost of a sweep in a sentence."""
+def extent(sweep: Path, split: str) -> str:
+    """Protocol, split scored, seeds, cells and cost of a sweep in a sentence."""
     cells = results(sweep)
     metrics = json.loads(next(sweep.glob("*/metrics.json")).read_text())
     seeds = ", ".join(sorted({cell["seed"] for cell in cells}, key=int))
     minutes = sum(float(cell["seconds"]) for cell in cells) / 60
     return (
-        f"`{metrics['protocol']}`, test, encoder {metrics['encoder']}, seed {seeds}; "
+        f"`{metrics['protocol']}`, {split}, encoder {metrics['encoder']}, seed {seeds}; "
         f"{len(cells)} cells in {minutes:.0f} minutes on two CPU cores."
     )
 
