@@ -23,8 +23,8 @@ from publish import replace, row
 
 from fcn_lab.attempts import HEARTBEAT, begin
 from fcn_lab.engines.ray import Ray
+from fcn_lab.files import write_text
 from fcn_lab.supervisor import Job
-from fcn_lab.sweepfolder import replace_text
 
 ROOT = Path(__file__).parent.parent
 PLANNING = Path(__file__).parent / "planning"
@@ -42,7 +42,7 @@ def no_op(job: Job, environment: Mapping[str, str]) -> int:
     """What a worker leaves in its folder, without the work."""
     attempt = begin(job.folder)
     scores = {"val": {"mean_iou": 0.5}, "seconds": 0}
-    replace_text(job.folder / "metrics.json", json.dumps(scores))
+    write_text(job.folder / "metrics.json", json.dumps(scores))
     attempt.end("done")
     return 0
 

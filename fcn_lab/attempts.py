@@ -19,6 +19,8 @@ from pathlib import Path
 
 import psutil
 
+from fcn_lab.files import write_json
+
 HEARTBEAT = 10.0
 LIFETIME = 60.0
 TAKEN = 75  # exit status of a worker whose cell another one runs: EX_TEMPFAIL of sysexits.h
@@ -162,6 +164,4 @@ def _read(path: Path) -> Attempt:
 
 def _write(attempt: Attempt) -> None:
     known = {key: value for key, value in asdict(attempt).items() if key != "path"}
-    draft = attempt.path.with_suffix(f".{os.getpid()}.part")
-    draft.write_text(json.dumps(known) + "\n")
-    draft.replace(attempt.path)
+    write_json(attempt.path, known, indent=None)

@@ -5,7 +5,6 @@ RUN_DIR/config.yaml is fully resolved, so that a worker reads it without Hydra. 
 ``data.root`` reaches every node that was composed from it.
 """
 
-import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from fcn_lab.errors import UserError
+from fcn_lab.files import make_folder, write_text
 
 Keys = tuple[str | int, ...]
 _LINK = re.compile(r"\$\{(\.*)([\w.]+)\}")
@@ -91,10 +91,8 @@ OmegaConf.register_new_resolver("count_classes", count_classes, replace=True)
 def freeze(resolved: DictConfig, folder: Path) -> Path:
     """Writes FOLDER/config.yaml, whole or not at all."""
     path = folder / "config.yaml"
-    folder.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".config.yaml.{os.getpid()}")
-    half.write_text(OmegaConf.to_yaml(resolved), encoding="utf-8")
-    half.replace(path)
+    make_folder(folder)
+    write_text(path, OmegaConf.to_yaml(resolved))
     return path
 
 

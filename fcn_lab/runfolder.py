@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fcn_lab.files import write_buffer, write_json, write_text
 from fcn_lab.provenance import Source
 
 PACKAGES = (
@@ -120,15 +121,16 @@ class RunFolder:
             drives: the recordings that the images are from; "" where that is not known.
             rows: further arrays whose first axis is M.
         """
-        np.savez_compressed(
-            self.confusions(split),
-            names=np.array(names),
-            drives=np.array(drives or [""] * len(names)),
-            matrices=matrices,
-            classes=np.array(classes),
-            split=split,
-            **rows,
-        )
+        with write_buffer(self.confusions(split)) as file:
+            np.savez_compressed(
+                file,
+                names=np.array(names),
+                drives=np.array(drives or [""] * len(names)),
+                matrices=matrices,
+                classes=np.array(classes),
+                split=split,
+                **rows,
+            )
 
     @property
     def run_id(self) -> str:
@@ -145,13 +147,13 @@ class RunFolder:
         if not self.env.exists():
             write_json(self.env, {"run_id": self.run_id, **now})
             if diff:
-                (self.path / "git.diff").write_text(diff)
+                write_text(self.path / "git.diff", diff)
             return
         first = json.loads(self.env.read_text())
         first.setdefault("resumed", []).append(now)
         write_json(self.env, first)
         if diff:
-            (self.path / f"git.{len(first['resumed'])}.diff").write_text(diff)
+            write_text(self.path / f"git.{len(first['resumed'])}.diff", diff)
 
 
 def environment(device: str, source: Source) -> dict[str, object]:
@@ -166,10 +168,3 @@ def environment(device: str, source: Source) -> dict[str, object]:
         "git_dirty": source.dirty,
         "command": os.environ.get("FCN_LAB_COMMAND") or shlex.join(sys.argv),
     }
-
-
-def write_json(path: Path, content: Mapping[str, object]) -> None:
-    """Writes beside the place and then puts it there: a reader sees all or nothing."""
-    draft = path.with_suffix(".part")
-    draft.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(draft, path)

@@ -22,8 +22,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from fcn_lab.checks import build
 from fcn_lab.config import recorded, resolve
 from fcn_lab.errors import SweepFailed, UserError
+from fcn_lab.files import write_text
 from fcn_lab.searchspace import Space
-from fcn_lab.sweepfolder import Cell, Progress, SweepFolder, replace_text
+from fcn_lab.sweepfolder import Cell, Progress, SweepFolder
 
 STATES = {"done": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 Launch = Callable[[Sequence[Sequence[str]], int, Callable[[Cell], bool]], None]
@@ -193,7 +194,7 @@ def write_best(folder: Path, best: FrozenTrial, split: str) -> Path:
         f"# val mean IU {best.value:.4f}, the best of {folder.name}: {cell}\n"
         f"# Trains it and scores {split}: {command(folder)}\n"
     )
-    replace_text(path, head + OmegaConf.to_yaml(resolve(config)))
+    write_text(path, head + OmegaConf.to_yaml(resolve(config)))
     return path
 
 

@@ -1,12 +1,11 @@
 """The frozen sources of a sweep: a copy that its cells run, whatever happens to the originals."""
 
 import hashlib
-import json
-import os
 import shutil
 from pathlib import Path
 
 from fcn_lab.errors import UserError
+from fcn_lab.files import publish_folder, write_json
 from fcn_lab.provenance import SOURCE, Source
 
 PACKAGE = Path(__file__).resolve().parent
@@ -22,14 +21,10 @@ def take(sweep: Path) -> str:
     now = version()
     place = sweep / "code" / now
     if not place.is_dir():
-        half = place.with_name(f".{now}.{os.getpid()}")
-        # compiled files come along and stay valid, since copies keep the times of their sources
-        shutil.copytree(PACKAGE, half / PACKAGE.name, ignore=shutil.ignore_patterns("conf"))
-        (half / SOURCE).write_text(json.dumps(Source.of(PACKAGE).as_dict()))
-        try:
-            half.rename(place)
-        except OSError:  # another runner was first
-            shutil.rmtree(half)
+        with publish_folder(place) as half:
+            # compiled files come along and stay valid, since copies keep their sources' times
+            shutil.copytree(PACKAGE, half / PACKAGE.name, ignore=shutil.ignore_patterns("conf"))
+            write_json(half / SOURCE, Source.of(PACKAGE).as_dict())
     return now
 
 

@@ -12,8 +12,8 @@ machine see the same.
 """
 
 import csv
+import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 
 from fcn_lab.attempts import last
 from fcn_lab.errors import UserError
+from fcn_lab.files import write_json, write_text
 
 SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou")
 COLUMNS = (
@@ -177,25 +178,12 @@ class SweepFolder:
         cells = [{**vars(cell), "folder": cell.folder.name} for cell in self.cells]
         known = {**vars(self), "cells": cells}
         del known["path"]
-        replace_text(self.path / "sweep.json", json.dumps(known, indent=1) + "\n")
+        write_json(self.path / "sweep.json", known, indent=1)
 
     def write_results(self, progress: Mapping[str, Progress]) -> None:
         """Writes results.csv in one piece, from the progress of each cell by name."""
-        draft = draft_of(self.results)
-        with draft.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(cell.row(progress[cell.name]) for cell in self.cells)
-        draft.replace(self.results)
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Writes beside the place and then puts it there: a reader sees all or nothing."""
-    draft = draft_of(path)
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
-
-
-def draft_of(path: Path) -> Path:
-    """A name beside `path` that no other process uses."""
-    return path.with_name(f".{path.name}.{os.getpid()}")
+        table = io.StringIO()
+        writer = csv.DictWriter(table, COLUMNS, restval="", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(cell.row(progress[cell.name]) for cell in self.cells)
+        write_text(self.results, table.getvalue())

@@ -6,6 +6,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 
+from fcn_lab.files import draft_beside, write_draft
 from fcn_lab.runfolder import RunFolder
 
 MONITOR = "val/mean_iou"
@@ -52,10 +53,11 @@ class BestAndLast(Checkpoint):
 
     def save(self, trainer: L.Trainer, path: Path) -> None:
         """Writes beside the place, then puts it there: a kill leaves the old checkpoint whole."""
-        draft = path.with_suffix(".part")
-        trainer.save_checkpoint(draft)
         if trainer.is_global_zero:
-            draft.replace(path)
+            with write_draft(path) as draft:
+                trainer.save_checkpoint(draft)
+        else:  # all ranks take part, and the first one writes
+            trainer.save_checkpoint(draft_beside(path))
         trainer.strategy.barrier("checkpoint in place")
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """A table in a run's folder that grows while it trains, and that a resume cuts back."""
 
 import csv
-import os
+import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+from fcn_lab.files import append_text, write_text
 
 
 class Rows:
@@ -23,14 +25,14 @@ class Rows:
         if self.path.exists():
             with self.path.open(newline="") as file:
                 rows = list(csv.DictReader(file))
-        draft = self.path.with_suffix(".part")
-        with draft.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.columns)
-            writer.writeheader()
-            writer.writerows(row for row in rows if known(row))
-        os.replace(draft, self.path)
+        table = io.StringIO()
+        writer = csv.DictWriter(table, self.columns)
+        writer.writeheader()
+        writer.writerows(row for row in rows if known(row))
+        write_text(self.path, table.getvalue())
 
     def append(self, row: Mapping[str, object]) -> None:
         """Adds a row."""
-        with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, self.columns).writerow(row)
+        line = io.StringIO()
+        csv.DictWriter(line, self.columns).writerow(row)
+        append_text(self.path, line.getvalue())

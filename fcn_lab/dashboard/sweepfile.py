@@ -6,6 +6,8 @@ from pathlib import Path
 
 import yaml
 
+from fcn_lab.files import write_text
+
 HEADER = """\
 # Skips × operators × seeds as a W&B sweep. Made from conf/ by task=dashboard.
 #   wandb sweep --project fcn_lab experiments/wandb_sweep.yaml
@@ -44,5 +46,5 @@ def text(words: Mapping[str, Collection[str]]) -> str:
 
 def write(words: Mapping[str, Collection[str]], path: Path) -> Path:
     """Writes it; returns its path."""
-    path.write_text(text(words), encoding="utf-8")
+    write_text(path, text(words))
     return path

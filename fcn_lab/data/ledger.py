@@ -8,12 +8,13 @@ silently come from other data than the last one.
 
 import hashlib
 import json
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fcn_lab.data.packfolder import ADVICE
 from fcn_lab.errors import UserError
+from fcn_lab.files import make_folder, write_text
 
 Entry = tuple[int, int, str]
 
@@ -40,10 +41,8 @@ class Ledger:
         """Record the content; readers see the old or the new ledger, never half of one."""
         if entries == self._known():
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(f".{uuid.uuid4().hex}.tmp")
-        temporary.write_text(json.dumps(entries))
-        temporary.replace(self.path)
+        make_folder(self.path.parent, ADVICE)
+        write_text(self.path, json.dumps(entries), ADVICE)
 
     def _known(self) -> dict[str, Entry]:
         try:

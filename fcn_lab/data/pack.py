@@ -21,9 +21,10 @@ from fcn_lab.data.frames import Frames
 from fcn_lab.data.labels import LabelCodec
 from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.data.ledger import Ledger
-from fcn_lab.data.packfolder import Manifest, array_header, open_pack, sync, write_pack
+from fcn_lab.data.packfolder import Manifest, array_header, open_pack, write_pack
 from fcn_lab.data.reading import read_pair
 from fcn_lab.errors import UserError
+from fcn_lab.files import sync
 
 FORMAT = 1
 MAX_STRANGE = 1e-4
@@ -57,17 +58,11 @@ def packed(split: str, pairs: Sequence[Pair], recipe: Recipe, cache: Path) -> Fr
     folder = cache / _digest(
         recipe.key(), *(f"{file.name} {entries[str(file)][2]}" for file in files)
     )
-    try:
+    opened = open_pack(folder)
+    if opened is None:
+        write_pack(folder, lambda half: _write_arrays(pairs, recipe, half))
         opened = open_pack(folder)
-        if opened is None:
-            write_pack(folder, lambda half: _write_arrays(pairs, recipe, half))
-            opened = open_pack(folder)
-        ledger.save(entries)
-    except OSError as error:
-        raise UserError(
-            f"Cannot keep the packed frames in {folder} ({error.strerror}).\n"
-            "Type +data.cache= with another folder."
-        ) from error
+    ledger.save(entries)
     if opened is None:
         raise UserError(
             f"{folder} does not read back as written; is the disk sound?\n"

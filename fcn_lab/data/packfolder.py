@@ -1,10 +1,6 @@
 """A folder of arrays that is either whole or not there. M frames, H W rows and columns."""
 
 import json
-import os
-import shutil
-import time
-import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,8 +9,9 @@ from typing import IO
 import numpy as np
 
 from fcn_lab.data.frames import Frames
+from fcn_lab.files import clear_drafts, publish_folder, write_json
 
-_ABANDONED_SECONDS = 3600
+ADVICE = "Type +data.cache= with another folder"
 
 
 @dataclass(frozen=True)
@@ -48,18 +45,10 @@ def open_pack(folder: Path) -> tuple[Frames, Manifest] | None:
 
 def write_pack(folder: Path, write_arrays: Callable[[Path], Manifest]) -> None:
     """Let ``write_arrays`` fill a folder, add the manifest, give it its name in one step."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(folder.parent)
-    half = folder.parent / f".half-{uuid.uuid4().hex}"
-    half.mkdir()
-    try:
+    clear_drafts(folder.parent)
+    with publish_folder(folder, open_pack, ADVICE) as half:
         manifest = write_arrays(half)
-        with (half / "manifest.json").open("w") as file:
-            json.dump(asdict(manifest), file)
-            sync(file)
-        _publish(half, folder)
-    finally:
-        shutil.rmtree(half, ignore_errors=True)
+        write_json(half / "manifest.json", asdict(manifest))
 
 
 def array_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
@@ -70,38 +59,3 @@ def array_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
     np.lib.format.write_array_header_2_0(
         file, {"descr": "|u1", "fortran_order": False, "shape": shape}
     )
-
-
-def sync(file: IO[bytes] | IO[str]) -> None:
-    """Wait until the file's bytes are on the disk."""
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _publish(half: Path, folder: Path) -> None:
-    """Rename; where another process was first its pack is kept, unless it is not whole."""
-    while True:
-        try:
-            half.rename(folder)
-        except OSError:
-            if not folder.exists():
-                raise
-            if open_pack(folder):
-                return
-            aside = folder.with_name(f".half-{uuid.uuid4().hex}")
-            folder.rename(aside)
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            break
-    handle = os.open(folder.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _sweep(cache: Path) -> None:
-    """Remove what processes left behind that were killed while packing."""
-    for half in cache.glob(".half-*"):
-        if time.time() - half.stat().st_mtime > _ABANDONED_SECONDS:
-            shutil.rmtree(half, ignore_errors=True)

@@ -11,7 +11,7 @@ from fcn_lab.audit.findings import Finding, Level, findings
 from fcn_lab.audit.html import page
 from fcn_lab.audit.sheets import Sheet, facts, sheets
 from fcn_lab.datamodule import CamVidDataModule
-from fcn_lab.runfolder import write_json
+from fcn_lab.files import write_json
 from fcn_lab.tasks.scoring import say
 
 STYLES = {Level.WRONG: "bold red", Level.CAREFUL: "yellow", Level.KNOWN: "dim"}

@@ -24,9 +24,9 @@ from torch import Tensor
 
 from fcn_lab.data.frames import Frames
 from fcn_lab.datamodule import CamVidDataModule
+from fcn_lab.files import write_json
 from fcn_lab.geometry import crop_to, pad_to_multiple
 from fcn_lab.metrics import SplitScores, confusion_matrices, scores
-from fcn_lab.runfolder import write_json
 from fcn_lab.tasks.predict import bar
 from fcn_lab.tasks.scoring import percent, say
 from fcn_lab.upsampling import Bilinear

@@ -7,15 +7,15 @@ RGB in 0…1. What else a user must know travels in the file's metadata.
 import importlib.metadata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor, nn
 
 from fcn_lab.errors import UserError
+from fcn_lab.files import make_folder, write_draft, write_json
 from fcn_lab.formats import FORMATS, Scores
 from fcn_lab.predictor import best, load_state
-from fcn_lab.runfolder import RunFolder, write_json
+from fcn_lab.runfolder import RunFolder
 from fcn_lab.tasks.scoring import say
 
 SIZES = ((1, 33, 47), (2, 64, 96), (3, 1, 70))  # N, H, W that a file is tried with
@@ -65,12 +65,10 @@ class Export:
             facts |= {key: checkpoint[key] for key in ("classes", "palette")}
             facts["protocol"] = RunFolder(self.source).read_metrics()["protocol"]
         path = folder / f"network{self.format.suffix}" if self.output is None else Path(self.output)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=path.parent, prefix=".export") as draft:
-            written = Path(draft) / path.name
-            self.format.write(net, written, facts)
-            worst = compared(net, self.format.read(written))
-            written.replace(path)
+        make_folder(path.parent)
+        with write_draft(path) as draft:
+            self.format.write(net, draft, facts)
+            worst = compared(net, self.format.read(draft))
         trial = {"largest_difference": worst, "sizes": SIZES}
         write_json(folder / "export.json", {"file": str(path), "metadata": facts, "trial": trial})
         tried = ", ".join(f"{n}×3×{height}×{width}" for n, height, width in SIZES)

@@ -13,7 +13,7 @@ from torch import nn
 from fcn_lab.bill import bill
 from fcn_lab.cost import cost
 from fcn_lab.errors import UserError
-from fcn_lab.runfolder import write_json
+from fcn_lab.files import write_json
 from fcn_lab.surgery import dense_vs_patches
 from fcn_lab.tasks.costsheet import Grid, scores, write
 from fcn_lab.tasks.scoring import readable, say

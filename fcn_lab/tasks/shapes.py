@@ -10,9 +10,9 @@ from torch import nn
 
 from fcn_lab.context import PLACED
 from fcn_lab.errors import UserError
+from fcn_lab.files import write_json
 from fcn_lab.geometry.places import Place
 from fcn_lab.geometry.trace import Row, trace
-from fcn_lab.runfolder import write_json
 from fcn_lab.tasks.scoring import say
 
 UNKNOWN = "–"

@@ -237,12 +237,12 @@ def test_a_process_that_dies_while_packing_leaves_nothing_that_is_trusted(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("fcn_lab.data.packfolder._publish", no_reading)
+        patch.setattr("fcn_lab.files._settle", no_reading)
         patch.setattr("shutil.rmtree", lambda *_, **__: None)  # a killed process cleans nothing up
         with pytest.raises(AssertionError):
             labels_of(root)
     (half,) = packs()
-    assert half.name.startswith(".half-")
+    assert half.name.startswith(".part-")
     assert labels_of(root)[0] == np.where((ids := fakes.ids(FIRST, 12)) == 11, VOID, ids).tolist()
     os.utime(half, (1, 1))
     CamVid(str(root), size=[6, 8]).frames("train")
@@ -259,6 +259,6 @@ def test_many_may_pack_at_the_same_time(root: Path) -> None:
 def test_a_cache_that_cannot_be_written_is_named(root: Path) -> None:
     Path("taken").write_text("")
     with pytest.raises(
-        UserError, match=r"Cannot keep the packed frames in taken/.*\n.*data\.cache="
+        UserError, match=r"taken.* cannot be written: .*\n.*data\.cache="
     ):
         CamVid(str(root), cache="taken").frames("train")
