@@ -1,34 +1,29 @@
 """A configuration node's arguments against its target's signature, and only then its construction.
 
-Nodes are plain dicts and lists. A message names the key that a user can set: a frozen config is
-full of copies, and ``links`` leads from each (copy → original) back to it.
+It is ours, and neither hydra-zen's nor pydantic's, because its messages name the key that a user
+sets: a frozen config is full of copies, and ``links`` leads from each (copy → original) back to it.
+Nodes are plain dicts and lists.
 """
 
-import difflib
-import inspect
-import json
-import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from pydantic import TypeAdapter, ValidationError
 
+from fcn_lab import values
+from fcn_lab.config import conf_folder, words
 from fcn_lab.errors import UserError
+from fcn_lab.mistakes import did_you_mean
 
-_HYDRAS = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
-_NAMES = {
-    bool: "true or false",
-    int: "an integer",
-    float: "a number",
-    str: "a word",
-    type(None): "null",
-    Path: "a path",
+_HYDRAS: dict[str, Any] = {
+    "_target_": str,
+    "_partial_": bool,
+    "_recursive_": bool,
+    "_convert_": Literal["none", "partial", "object", "all"],
+    "_args_": list[Any],
 }
-_CONTAINERS = (list, tuple, dict, Sequence, Mapping, Iterable)
 
 
 def check(node: Any, key: str, links: Mapping[str, str]) -> None:
@@ -93,79 +88,38 @@ def users_key(key: str, links: Mapping[str, str]) -> str:
 
 
 def _check_arguments(node: Mapping[str, Any], key: str, links: Mapping[str, str]) -> None:
+    require_fit(str, node["_target_"], f"{users_key(key, links)}._target_")
     target = locate(node["_target_"], users_key(key, links))
-    try:
-        parameters = inspect.signature(target).parameters
-        hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    except (
-        NameError,
-        TypeError,
-        ValueError,
-    ):  # built-ins; annotations for type checkers only
-        return
-    named = [
-        name
-        for name, p in parameters.items()
-        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-    ]
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    takes, others = values.arguments(target)
     for name, value in node.items():
         place = users_key(f"{key}.{name}", links)
-        if name in _HYDRAS or (takes_any and name not in named):
-            continue
-        if name not in named:
-            near = difflib.get_close_matches(name, named, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
+        if name in _HYDRAS:
+            require_fit(_HYDRAS[name], value, place)
+        elif name in takes:
+            require_fit(takes[name], value, place)
+        elif not others:
             raise UserError(
-                f"{place}: {node['_target_']} has no such argument.{hint}\n"
-                f"It takes {', '.join(named)}"
+                f"{place}: {node['_target_']} has no such argument.{did_you_mean(name, takes)}\n"
+                f"It takes {', '.join(takes)}"
             )
-        annotation = hints.get(name)
-        if annotation is not None and _judgeable(annotation) and not _holds_nodes(value):
-            _check_value(annotation, value, place)
 
 
-def _check_value(annotation: Any, value: Any, place: str) -> None:
-    try:
-        # strict JSON: "3" is no 3, but a list may be a tuple, an int a float and a str a Path
-        TypeAdapter(annotation).validate_json(json.dumps(value), strict=True)
-    except ValidationError:
-        shown = json.dumps(value).strip('"')
-        raise UserError(f"{place}={shown}: expected {_describe(annotation)}") from None
+def require_fit(annotation: Any, value: Any, place: str) -> None:
+    """Refuses what the annotation does not admit.
 
-
-def _judgeable(annotation: Any) -> bool:
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Literal:
-        return True
-    if origin in (Union, types.UnionType):
-        return all(map(_judgeable, arguments))
-    if origin in _CONTAINERS or origin in [
-        get_origin(Sequence[int]),
-        get_origin(Mapping[str, int]),
-    ]:
-        return all(argument is Ellipsis or _judgeable(argument) for argument in arguments)
-    return annotation in _NAMES
+    Raises:
+        UserError: under the user's key, with what was expected.
+    """
+    if values.fits(annotation, value) or (values.is_plain(annotation) and _holds_nodes(value)):
+        return
+    group = place.rpartition(".")[2]
+    expected = values.describe(annotation)
+    if not values.is_plain(annotation) and (known := words([conf_folder()]).get(group)):
+        expected = f"a part of its own; {group}= chooses it: {', '.join(sorted(known))}"
+    raise UserError(f"{place}={values.shown(value)}: expected {expected}")
 
 
 def _holds_nodes(value: Any) -> bool:
     if isinstance(value, dict):
-        return "_target_" in value or any(map(_holds_nodes, value.values()))
+        return values.is_node(value) or any(map(_holds_nodes, value.values()))
     return isinstance(value, list) and any(map(_holds_nodes, value))
-
-
-def _describe(annotation: Any) -> str:
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Literal:
-        return " or ".join(map(str, arguments))
-    if origin in (Union, types.UnionType):
-        return " or ".join(dict.fromkeys(map(_describe, arguments)))
-    if origin is tuple and Ellipsis not in arguments:
-        return f"[{', '.join(map(_describe, arguments))}]"
-    if origin is not None:
-        return (
-            f"a list of {_describe(arguments[0])}"
-            if len(arguments) == 1 or origin is tuple
-            else "a mapping"
-        )
-    return _NAMES.get(annotation, str(annotation))

@@ -1,5 +1,6 @@
 """Loaders over one data source. N H W: batch, rows, columns."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
@@ -17,8 +18,12 @@ from fcn_lab.data.packedsource import CACHE
 from fcn_lab.data.sampling import EvalSampler, TrainSampler
 from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.errors import UserError
+from fcn_lab.values import Classes, Count, Seed, Size, Whole, checked
+
+WORKERS_A_CORE = 4  # more only fight for it, and each takes memory
 
 
+@checked
 class CamVidDataModule(L.LightningDataModule):
     """Batches ``{"image": (N,3,H,W) uint8, "label": (N,H,W) uint8, "index": (N,)}`` of one source.
 
@@ -45,10 +50,10 @@ class CamVidDataModule(L.LightningDataModule):
         self,
         source: Source,
         augment: Augment = UNCHANGED,
-        batch_size: int = 8,
-        num_workers: int = 0,
+        batch_size: Count = 8,
+        num_workers: Whole = 0,
         split: str = "test",
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> None:
         super().__init__()
         require_split(split, source.splits)
@@ -161,6 +166,10 @@ class CamVidDataModule(L.LightningDataModule):
     def _loader(
         self, dataset: FrameDataset, sampler: TrainSampler | EvalSampler, batch_size: int
     ) -> DataLoader[Sample]:
+        if self._num_workers > (most := WORKERS_A_CORE * (os.cpu_count() or 1)):
+            raise UserError(
+                f"data.num_workers={self._num_workers}: expected at most {most} on this machine"
+            )
         return DataLoader(
             dataset,
             batch_size=batch_size,
@@ -185,16 +194,16 @@ class Loading(TypedDict, total=False):
     """Arguments of CamVidDataModule after its source."""
 
     augment: Augment
-    batch_size: int
-    num_workers: int
+    batch_size: Count
+    num_workers: Whole
     split: str
-    seed: int
+    seed: Seed
 
 
 def camvid(
     root: str | None = None,
-    size: Sequence[int] | None = None,
-    classes: int = 11,
+    size: Size | None = None,
+    classes: Classes = 11,
     download: bool = False,
     cache: str = CACHE,
     split_by: str | None = None,
@@ -211,10 +220,10 @@ def folder(
     images: str | None = None,
     masks: str | None = None,
     names: Sequence[str] | Mapping[str, Sequence[int]] = (),
-    classes: int | None = None,
+    classes: Classes | None = None,
     splits: Mapping[str, float | str] = SHARES,
     blocks: str | None = None,
-    size: Sequence[int] | None = None,
+    size: Size | None = None,
     split_by: str | None = None,
     held_out: str | None = None,
     cache: str = CACHE,
@@ -229,12 +238,12 @@ def folder(
 
 
 def synthetic(
-    size: Sequence[int] = (96, 128),
-    classes: int = 11,
-    train: int = 160,
-    val: int = 40,
-    test: int = 60,
-    scenes: int = 0,
+    size: Size = (96, 128),
+    classes: Classes = 11,
+    train: Count = 160,
+    val: Count = 40,
+    test: Count = 60,
+    scenes: Seed = 0,
     **loading: Unpack[Loading],
 ) -> CamVidDataModule:
     """``data=synthetic``: arguments of Synthetic, then those of CamVidDataModule."""

@@ -25,6 +25,7 @@ from fcn_lab.fcn import FCN
 from fcn_lab.geometry.algebra import look
 from fcn_lab.geometry.alignment import windows
 from fcn_lab.geometry.trace import trace
+from fcn_lab.values import Count, checked
 
 POINTWISE = (nn.ReLU, nn.Dropout, nn.Dropout2d, nn.BatchNorm2d, nn.Identity)
 
@@ -83,6 +84,7 @@ def atrous(layers: Iterable[nn.Module]) -> nn.Sequential:
     return nn.Sequential(*dense)
 
 
+@checked
 class ShiftAndStitch(nn.Module):
     """An FCN whose last climb is replaced by f² passes over shifted images.
 
@@ -96,7 +98,7 @@ class ShiftAndStitch(nn.Module):
         UserError: for another network.
     """
 
-    def __init__(self, net: nn.Module, batch_size: int = 16) -> None:
+    def __init__(self, net: nn.Module, batch_size: Count = 16) -> None:
         super().__init__()
         self.net, self.batch_size = require_fcn(net, "shift_and_stitch"), batch_size
         self.stride = self.net.upscore.factor
@@ -113,6 +115,7 @@ class ShiftAndStitch(nn.Module):
         return dense[..., cut : cut + height, cut : cut + width]
 
 
+@checked
 class Atrous(nn.Module):
     """An FCN without skips whose strides are taken out and whose kernels are dilated instead.
 

@@ -1,7 +1,7 @@
 """The exceptions a user meets."""
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """A user's mistake: one or two lines that say what was wrong, what was expected, what to type.
 
     The entry layer prints it without a traceback and ends with exit status 2.

@@ -21,11 +21,13 @@ from fcn_lab.encoders.base import LEVELS, STRIDE, Encoder, Features
 from fcn_lab.errors import UserError
 from fcn_lab.geometry.alignment import Alignment, PadOnce
 from fcn_lab.upsampling import Upsampling
+from fcn_lab.values import Width, checked
 
 UpsamplingFactory = Callable[[int, int], Upsampling]
 PAD_ONCE = PadOnce(STRIDE)
 
 
+@checked
 class FCN(nn.Module):
     """Scores at stride 32 climb to the image, and on the way take in the scores of finer pools.
 
@@ -49,7 +51,7 @@ class FCN(nn.Module):
         self,
         encoder: Encoder,
         upsample: UpsamplingFactory,
-        num_classes: int,
+        num_classes: Width,
         stride: int,
         alignment: Alignment = PAD_ONCE,
         scales: Sequence[float] = (),

@@ -7,13 +7,16 @@ it: losses that weight classes learn the weights there.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from fcn_lab.errors import UserError
 from fcn_lab.metrics import VOID
+from fcn_lab.values import NotNegative, checked
 
 Balance = Callable[[Tensor, Tensor], Tensor]
 
@@ -25,6 +28,7 @@ class Loss(nn.Module):
         """Learns from the training set's class counts; most losses have nothing to learn."""
 
 
+@checked
 class CrossEntropy(Loss):
     """− Σ w_y log softmax(scores)_y over the pixels, summed or divided by Σ w_y.
 
@@ -116,6 +120,7 @@ class Dice(Loss):
         return ((1 - dice) * (shown > 0)).mean()
 
 
+@checked
 class Focal(Regional):
     """− (1 − p_t)^γ log p_t of each class against the rest, p by a sigmoid.
 
@@ -125,12 +130,13 @@ class Focal(Regional):
         gamma: γ.
     """
 
-    def __init__(self, gamma: float = 2.0) -> None:
+    def __init__(self, gamma: Annotated[float, Ge(0), Le(100)] = 2.0) -> None:
         from segmentation_models_pytorch import losses as smp
 
         super().__init__(smp.FocalLoss("multiclass", gamma=gamma, ignore_index=VOID))
 
 
+@checked
 class Lovasz(Regional):
     """The Lovász extension of 1 − IoU (Berman, Triki, Blaschko, "Lovász-Softmax", 2018)."""
 
@@ -140,6 +146,7 @@ class Lovasz(Regional):
         super().__init__(smp.LovaszLoss("multiclass", per_image=per_image, ignore_index=VOID))
 
 
+@checked
 class WeightedSum(Loss):
     """Σ w_i L_i.
 
@@ -151,7 +158,7 @@ class WeightedSum(Loss):
         UserError: where their numbers differ.
     """
 
-    def __init__(self, losses: Sequence[Loss], weights: Sequence[float]) -> None:
+    def __init__(self, losses: Sequence[Loss], weights: Sequence[NotNegative]) -> None:
         super().__init__()
         if len(losses) != len(weights):
             raise UserError(

@@ -6,19 +6,23 @@ learning rate.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import Annotated, TypedDict
 
 import torch
+from annotated_types import Ge, Lt
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from fcn_lab.equivalence import Descent
 from fcn_lab.errors import UserError
+from fcn_lab.values import NotNegative, Positive, checked
 
 WARMUP_START = 0.01  # a ramp from 0 would waste the first step
+Part = Annotated[float, Ge(0), Lt(1)]  # of the training
+AtLeastOne = Annotated[float, Ge(1)]
 
 
 class SchedulerConfig(TypedDict):
@@ -37,20 +41,9 @@ class Configured(TypedDict):
 
 @dataclass(frozen=True)
 class Schedule(ABC):
-    """A linear ramp over the first `warmup` of the training, then `decay` over the rest.
+    """A linear ramp over the first `warmup` of the training, then `decay` over the rest."""
 
-    Raises:
-        UserError: for a warm-up outside 0…1.
-    """
-
-    warmup: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.warmup < 1:
-            raise UserError(
-                f"schedule.warmup={self.warmup}: "
-                "expected a fraction of the training, from 0 to below 1"
-            )
+    warmup: Part = 0.0
 
     def __call__(self, progress: float) -> float:
         """The factor of the learning rate at `progress` in 0…1."""
@@ -67,6 +60,7 @@ class Schedule(ABC):
         """The factor after warm-up, from 1 downwards."""
 
 
+@checked
 @dataclass(frozen=True)
 class Constant(Schedule):
     """No decay."""
@@ -76,17 +70,19 @@ class Constant(Schedule):
         return 1.0
 
 
+@checked
 @dataclass(frozen=True)
 class Poly(Schedule):
     """(1 − progress)^power (Liu, Rabinovich, Berg, "ParseNet", 2015)."""
 
-    power: float = 0.9
+    power: NotNegative = 0.9
 
     def decay(self, progress: float) -> float:
         """From 1 to 0."""
         return float((1 - progress) ** self.power)
 
 
+@checked
 @dataclass(frozen=True)
 class Cosine(Schedule):
     """Half a cosine wave (Loshchilov, Hutter, "SGDR", 2017)."""
@@ -96,13 +92,14 @@ class Cosine(Schedule):
         return cosine(1.0, 0.0, progress)
 
 
+@checked
 @dataclass(frozen=True)
 class OneCycle(Schedule):
     """Cosine from 1/start up to 1, then down to 1/(start·end) (Smith, Topin, 2018)."""
 
-    warmup: float = 0.3
-    start: float = 25.0
-    end: float = 1e4
+    warmup: Part = 0.3
+    start: AtLeastOne = 25.0
+    end: AtLeastOne = 1e4
 
     def ramp(self, progress: float) -> float:
         """From 1/start to 1."""
@@ -118,6 +115,7 @@ def cosine(first: float, last: float, progress: float) -> float:
     return last + (first - last) * (1 + math.cos(math.pi * progress)) / 2
 
 
+@checked
 @dataclass(frozen=True)
 class Optim:
     """An optimiser with its schedule, stepped after every batch.
@@ -136,31 +134,31 @@ class Optim:
             name that fits a parameter counts, and 1 where none does.
 
     Raises:
-        UserError: for a negative lr or weight decay, and for a factor that is not above 0.
+        UserError: for a factor that is not above 0, and what the optimiser itself refuses.
     """
 
     optimizer: Callable[..., Optimizer]
-    lr: float
+    lr: Positive
     schedule: Callable[[float], float]
-    weight_decay: float = 0.0
+    weight_decay: NotNegative = 0.0
     bias_rate: float = 1.0
     rates: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.lr <= 0:
-            raise UserError(f"optim.lr={self.lr}: expected a number above 0")
-        if self.weight_decay < 0:
-            raise UserError(f"optim.weight_decay={self.weight_decay}: expected 0 or more")
         for key, rate in {"bias_rate": self.bias_rate, **self.rates}.items():
             if rate <= 0:
                 name = key if key == "bias_rate" else f"rates.{key}"
                 raise UserError(
                     f"optim.{name}={rate}: expected a factor above 0; freeze= stops parts"
                 )
+        try:
+            self._on([nn.Parameter(torch.zeros(1))])
+        except (TypeError, ValueError) as error:
+            raise UserError(f"optim.optimizer: {error}") from error
 
     def configure(self, net: nn.Module, steps: int) -> Configured:
         """Both for `net`, over `steps` optimiser steps; frozen parameters are left out."""
-        optimizer = self.optimizer(self.groups(net), lr=self.lr, weight_decay=self.weight_decay)
+        optimizer = self._on(self.groups(net))
         scheduler = LambdaLR(optimizer, lambda step: self.schedule(step / max(steps, 1)))
         return Configured(
             optimizer=optimizer, lr_scheduler=SchedulerConfig(scheduler=scheduler, interval="step")
@@ -168,9 +166,7 @@ class Optim:
 
     def descent(self, batch: int, pixels: float, summed: bool) -> Descent | None:
         """Its terms, for a cross entropy over so many images and pixels an image; SGD alone."""
-        probe = self.optimizer(
-            [nn.Parameter(torch.zeros(1))], lr=self.lr, weight_decay=self.weight_decay
-        )
+        probe = self._on([nn.Parameter(torch.zeros(1))])
         if not isinstance(probe, torch.optim.SGD):
             return None
         momentum = probe.defaults["momentum"]
@@ -202,6 +198,9 @@ class Optim:
             }
             for rate, kernels in sorted(split, key=lambda key: (key[0] != 1, not key[1]))
         ]
+
+    def _on(self, parameters: Sequence[object]) -> Optimizer:
+        return self.optimizer(parameters, lr=self.lr, weight_decay=self.weight_decay)
 
     def rate(self, name: str) -> float:
         """The factor of lr for the parameter of that name."""

@@ -10,18 +10,22 @@ sizes. Chen et al., DeepLab, PAMI 2018, take the maximum over sizes in place of 
 
 from collections.abc import Sequence
 from fractions import Fraction
-from math import ceil, inf
+from math import ceil
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge, Le, Len
 from torch import Tensor, nn
 
-from fcn_lab.errors import UserError
 from fcn_lab.geometry import crop_to
+from fcn_lab.values import checked
 
 FINEST = 100  # denominator of a scale
+Scales = Annotated[Sequence[Annotated[float, Ge(1 / FINEST), Le(8)]], Len(1)]
 
 
+@checked
 class MultiScale(nn.Module):
     """A network whose probabilities are the mean over several sizes of the image.
 
@@ -31,19 +35,11 @@ class MultiScale(nn.Module):
     Args:
         net: RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W).
         scales: sizes in units of the image's; 1 alone is the network itself, bit by bit.
-
-    Raises:
-        UserError: there is no scale, or one below 0.01.
     """
 
-    def __init__(self, net: nn.Module, scales: Sequence[float]) -> None:
+    def __init__(self, net: nn.Module, scales: Scales) -> None:
         super().__init__()
         self.net = net
-        if not scales or not all(1 / FINEST <= scale < inf for scale in scales):
-            raise UserError(
-                f"dense.scales={list(scales)}: expected numbers of {1 / FINEST} or more, "
-                "such as [0.5,1,1.5]"
-            )
         self.scales = tuple(Fraction(scale).limit_denominator(FINEST) for scale in scales)
         self.stride = getattr(net, "stride", 2)
 

@@ -1,17 +1,20 @@
 """SegNet: decoders that mirror the encoder and unpool with its own switches, channel by channel."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Annotated, cast
 
 import torch.nn.functional as F
+from annotated_types import Ge, Le, Len
 from torch import Tensor, nn
 
 from fcn_lab.encoders.base import LEVELS, STRIDE, Encoder, Normalize, conv_bn_relu
 from fcn_lab.fcn import UpsamplingFactory
 from fcn_lab.geometry import crop_to, pad_to_multiple
 from fcn_lab.upsampling import Upsampling
+from fcn_lab.values import Depth, Width, checked
 
 
+@checked
 class SegNet(nn.Module):
     """Badrinarayanan, Kendall, Cipolla, "SegNet", PAMI 2017, over any encoder and any operator.
 
@@ -32,8 +35,8 @@ class SegNet(nn.Module):
         self,
         encoder: Encoder,
         upsample: UpsamplingFactory,
-        num_classes: int,
-        depths: Sequence[int] = (2, 2, 3, 3, 3),
+        num_classes: Width,
+        depths: Annotated[Sequence[Depth], Len(LEVELS, LEVELS)] = (2, 2, 3, 3, 3),
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -60,6 +63,7 @@ class SegNet(nn.Module):
         return crop_to(y, x)
 
 
+@checked
 class SegNetBasic(nn.Module):
     """SegNet-Basic: four encoders and four decoders of one 7×7 convolution each.
 
@@ -76,7 +80,11 @@ class SegNetBasic(nn.Module):
     """
 
     def __init__(
-        self, upsample: UpsamplingFactory, num_classes: int, width: int = 64, levels: int = 4
+        self,
+        upsample: UpsamplingFactory,
+        num_classes: Width,
+        width: Annotated[int, Ge(1), Le(2**11)] = 64,
+        levels: Annotated[int, Ge(1), Le(6)] = 4,
     ) -> None:
         super().__init__()
         self.normalize = Normalize()

@@ -28,11 +28,13 @@ from torch import Tensor, nn
 from fcn_lab.context import context
 from fcn_lab.encoders.base import STRIDE
 from fcn_lab.errors import UserError
-from fcn_lab.scales import MultiScale
+from fcn_lab.scales import MultiScale, Scales
+from fcn_lab.values import Count, Whole, checked
 
 Span = tuple[int, int]  # first pixel, and the first behind the last
 
 
+@checked
 class SlidingWindows(nn.Module):
     """A network that sees the image window by window, a row of windows at a time.
 
@@ -46,14 +48,12 @@ class SlidingWindows(nn.Module):
         UserError: sizes that are no multiples of the network's stride, or that do not slide.
     """
 
-    def __init__(
-        self, net: nn.Module, size: int, overlap: int, scales: Sequence[float] = (1,)
-    ) -> None:
+    def __init__(self, net: nn.Module, size: Count, overlap: Whole, scales: Scales = (1,)) -> None:
         super().__init__()
         self.net = MultiScale(net, scales)
         self.size, self.overlap, self.stride = size, overlap, self.net.stride
         cell = lcm(STRIDE, *((STRIDE / scale).numerator for scale in self.net.scales))
-        if not 0 <= overlap < size:
+        if overlap >= size:
             raise UserError(
                 f"dense.size={size} dense.overlap={overlap}: expected an overlap of 0 or more "
                 "that is smaller than the size"

@@ -5,9 +5,11 @@ import shutil
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import lightning as L
 import torch
+from annotated_types import Gt, Lt
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar, WeightAveraging
@@ -19,6 +21,7 @@ from fcn_lab.callbacks.world import WorldSize
 from fcn_lab.errors import UserError
 from fcn_lab.runfolder import RunFolder
 from fcn_lab.upsampling import Upsampling
+from fcn_lab.values import Count, Positive, checked
 
 ACCELERATORS = ("auto", "cpu", "gpu", "mps")
 # those that start each rank as a process of its own
@@ -26,6 +29,7 @@ STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
+@checked
 @dataclass(frozen=True)
 class Training:
     """How long, on what and how exactly to train.
@@ -51,43 +55,30 @@ class Training:
         UserError: for a value outside its range.
     """
 
-    max_epochs: int = 60
+    max_epochs: Count = 60
     accelerator: str = "auto"
-    devices: int = 1
+    devices: Count = 1
     strategy: str = "auto"
-    num_nodes: int = 1
+    num_nodes: Count = 1
     precision: str = "32-true"
-    gradient_clip_val: float | None = None
+    gradient_clip_val: Positive | None = None
     channels_last: bool = False
     compile: bool = False
-    ema_decay: float | None = None
-    patience: int | None = None
-    val_every: int = 1
-    gradients_every: int | None = None
+    ema_decay: Annotated[float, Gt(0), Lt(1)] | None = None
+    patience: Count | None = None
+    val_every: Count = 1
+    gradients_every: Count | None = None
     deterministic: bool = True
 
     def __post_init__(self) -> None:
         one_of("accelerator", self.accelerator, ACCELERATORS)
         one_of("strategy", self.strategy, STRATEGIES)
         one_of("precision", self.precision, PRECISIONS)
-        counts = ("max_epochs", "devices", "num_nodes", "val_every", "patience", "gradients_every")
-        for name in counts:
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise UserError(f"trainer.{name}={value}: expected 1 or more")
         if self.val_every > self.max_epochs:
             raise UserError(
                 f"trainer.val_every={self.val_every}: expected at most "
                 f"trainer.max_epochs={self.max_epochs}, "
                 "else no epoch is ever scored"
-            )
-        if self.gradient_clip_val is not None and self.gradient_clip_val <= 0:
-            raise UserError(
-                f"trainer.gradient_clip_val={self.gradient_clip_val}: "
-                "expected a number above 0, or null"
-            )
-        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
-            raise UserError(
-                f"trainer.ema_decay={self.ema_decay}: expected a number between 0 and 1, or null"
             )
 
     def check_devices(self) -> None:

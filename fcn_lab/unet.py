@@ -1,15 +1,22 @@
 """U-Net: an encoder, and a decoder that takes in the map of every level on its way back up."""
 
+from typing import Annotated
+
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from fcn_lab.encoders.base import LEVELS, STRIDE, Encoder, Normalize, conv_bn_relu
 from fcn_lab.fcn import UpsamplingFactory, upsampled
 from fcn_lab.geometry import crop_to, pad_to_multiple
 from fcn_lab.upsampling import Upsampling
+from fcn_lab.values import Share, Width, checked
+
+Doubled = Annotated[int, Ge(1), Le(2**9)]  # level by level
 
 
+@checked
 class UNet(nn.Module):
     """The padded U-Net over any encoder (Ronneberger, Fischer, Brox, "U-Net", 2015).
 
@@ -29,8 +36,8 @@ class UNet(nn.Module):
         self,
         encoder: Encoder,
         upsample: UpsamplingFactory,
-        num_classes: int,
-        width: int = 32,
+        num_classes: Width,
+        width: Width = 32,
         skips: bool = True,
     ) -> None:
         super().__init__()
@@ -60,6 +67,7 @@ class UNet(nn.Module):
         return crop_to(self.score(y), x)
 
 
+@checked
 class ValidUNet(nn.Module):
     """U-Net as its paper draws it (figure 1): valid convolutions, and skips cropped to fit.
 
@@ -81,10 +89,10 @@ class ValidUNet(nn.Module):
     def __init__(
         self,
         upsample: UpsamplingFactory,
-        num_classes: int,
-        width: int = 64,
-        levels: int = 4,
-        dropout: float = 0.5,
+        num_classes: Width,
+        width: Doubled = 64,
+        levels: Annotated[int, Ge(1), Le(6)] = 4,
+        dropout: Share = 0.5,
     ) -> None:
         super().__init__()
         self.normalize = Normalize()

@@ -8,11 +8,13 @@ from fcn_lab.encoders.smp import preprocessing
 from fcn_lab.encoders.weights import check_word, fetched
 from fcn_lab.errors import UserError
 from fcn_lab.geometry import crop_to, pad_to_multiple
+from fcn_lab.values import Width, checked
 
 OPTIONS = {"dpt": {"dynamic_img_size": True}}  # else it takes its encoder's own size alone
 SMALLEST = {"pan": 8 * 16}  # its pyramid halves a map of stride 16 three times
 
 
+@checked
 class SmpModel(nn.Module):
     """A whole network of the zoo, with its own encoder and decoder: ``upsample=`` has no say.
 
@@ -28,7 +30,7 @@ class SmpModel(nn.Module):
 
     def __init__(
         self,
-        num_classes: int,
+        num_classes: Width,
         arch: str = "unet",
         encoder_name: str = "resnet18",
         encoder_weights: str = "none",

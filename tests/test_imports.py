@@ -14,7 +14,7 @@ LEAVES = (
     ("errors", "signals", "provenance", "page"),
     ("files",),
     ("attempts",),
-    ("metrics", "equivalence"),
+    ("metrics", "equivalence", "values"),
     (
         "upsampling",
         "encoders",

@@ -234,13 +234,13 @@ def test_memory_grows_with_the_rows_by_image_and_labels_and_two_weights_a_row_al
     ("wrong", "told"),
     [
         (partial(SlidingWindows, size=64, overlap=64), "smaller than the size"),
-        (partial(SlidingWindows, size=64, overlap=-32), "0 or more"),
+        (partial(SlidingWindows, size=64, overlap=-32), "at least 0"),
         (partial(SlidingWindows, size=100, overlap=32), "multiples of 32"),
         (partial(SlidingWindows, size=96, overlap=32, scales=[0.5]), "multiples of 64"),
-        (partial(MultiScale, scales=[1, 0]), "0.01 or more"),
-        (partial(MultiScale, scales=[-1]), "0.01 or more"),
-        (partial(MultiScale, scales=[float("nan")]), "0.01 or more"),
-        (partial(MultiScale, scales=[]), "0.01 or more"),
+        (partial(MultiScale, scales=[1, 0]), "from 0.01 to 8"),
+        (partial(MultiScale, scales=[-1]), "from 0.01 to 8"),
+        (partial(MultiScale, scales=[float("nan")]), "from 0.01 to 8"),
+        (partial(MultiScale, scales=[]), "from 0.01 to 8"),
     ],
 )
 def test_windows_and_scales_that_cannot_be_are_refused(

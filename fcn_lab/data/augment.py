@@ -8,18 +8,23 @@ one size. All that is drawn is a function of the seed.
 
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import cv2
 import numpy as np
+from annotated_types import Ge, Le
 
 from fcn_lab.data.classes import VOID
 from fcn_lab.data.frames import Pixels
+from fcn_lab.errors import UserError
+from fcn_lab.values import Share, Side, checked
 
 if TYPE_CHECKING:
     from albumentations import BasicTransform, Compose
 
 IMAGENET_MEAN = (124, 116, 104)
+Zoom = Annotated[float, Ge(0.05), Le(20)]
+Exponent = Annotated[float, Ge(0.01), Le(100)]
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Unchanged:
 UNCHANGED = Unchanged()
 
 
+@checked
 @dataclass
 class Augmentation:
     """Flip, scale and crop, then light and colour.
@@ -50,21 +56,31 @@ class Augmentation:
         saturation: largest relative change; 0 spares the costly detour through HSV
         light: probability of each of gamma, brightness with contrast, cast and saturation
         blur: probability of a slight Gaussian blur
+
+    Raises:
+        UserError: the first of two limits is the larger; later, for frames too small to shrink
     """
 
-    scale: tuple[float, float] = (1.0, 1.0)
-    crop: tuple[int, int] | None = None
-    flip: float = 0.5
-    gamma: tuple[float, float] = (1.0, 1.0)
-    brightness: float = 0.0
-    contrast: float = 0.0
-    cast: float = 0.0
-    saturation: float = 0.0
-    light: float = 0.7
-    blur: float = 0.0
+    scale: tuple[Zoom, Zoom] = (1.0, 1.0)
+    crop: tuple[Side, Side] | None = None
+    flip: Share = 0.5
+    gamma: tuple[Exponent, Exponent] = (1.0, 1.0)
+    brightness: Share = 0.0
+    contrast: Share = 0.0
+    cast: Share = 0.0
+    saturation: Share = 0.0
+    light: Share = 0.7
+    blur: Share = 0.0
     _pipelines: dict[tuple[int, ...], "Compose"] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    def __post_init__(self) -> None:
+        for name, (smallest, largest) in (("scale", self.scale), ("gamma", self.gamma)):
+            if smallest > largest:
+                raise UserError(
+                    f"augment.{name}=[{smallest},{largest}]: expected the smaller number first"
+                )
 
     def __call__(self, image: Pixels, label: Pixels, seed: int) -> tuple[Pixels, Pixels]:
         """One variation of the frame, the same whenever the seed is."""
@@ -88,6 +104,11 @@ class Augmentation:
     def _geometry(self, shape: tuple[int, ...]) -> "list[BasicTransform]":
         import albumentations as A
 
+        if min(shape) * self.scale[0] < 1:
+            raise UserError(
+                f"augment.scale=[{self.scale[0]},{self.scale[1]}]: frames of {shape[0]}x{shape[1]} "
+                "would shrink to nothing.\naugment=none takes them as they are"
+            )
         rows, columns = self.crop or shape
         smallest, largest = self.scale
         flip = A.HorizontalFlip(p=self.flip)

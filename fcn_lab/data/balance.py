@@ -1,13 +1,16 @@
 """Class weights from how often a class is seen. K classes."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
+from annotated_types import Ge, Le
 from numpy.typing import NDArray
 from torch import Tensor
 
 from fcn_lab.data.frames import Frames
+from fcn_lab.values import checked
 
 
 def pixel_counts(frames: Frames, num_classes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -21,6 +24,7 @@ def pixel_counts(frames: Frames, num_classes: int) -> tuple[NDArray[np.int64], N
     return counts, shown
 
 
+@checked
 @dataclass(frozen=True)
 class MedianFrequency:
     """Weights ``(median(f) / f) ** power``, f = pixels of a class / pixels of images showing it.
@@ -29,7 +33,7 @@ class MedianFrequency:
     is never seen neither enters the median nor gets a weight: 0.
     """
 
-    power: float = 1.0
+    power: Annotated[float, Ge(0), Le(10)] = 1.0
 
     def __call__(self, counts: Tensor, shown: Tensor) -> Tensor:
         """Float64 weights (K,) from the two results of ``pixel_counts`` as tensors."""

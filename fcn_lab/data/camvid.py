@@ -1,6 +1,5 @@
 """CamVid, in whichever of its releases lies in a folder."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from fcn_lab.data.classes import choose
@@ -10,8 +9,10 @@ from fcn_lab.data.layouts.layout import Layout
 from fcn_lab.data.layouts.splits import drive_of
 from fcn_lab.data.packedsource import CACHE, PackedSource
 from fcn_lab.data.releases import nothing_found, usual_place
+from fcn_lab.values import Classes, Size, checked
 
 
+@checked
 class CamVid(PackedSource):
     """A CamVid release as a Source: recognised by looking, decoded once, memory-mapped.
 
@@ -30,8 +31,8 @@ class CamVid(PackedSource):
     def __init__(
         self,
         root: str | None = None,
-        size: Sequence[int] | None = None,
-        classes: int = 11,
+        size: Size | None = None,
+        classes: Classes = 11,
         download: bool = False,
         cache: str = CACHE,
         url: str = SEGNET_RELEASE,

@@ -1,6 +1,6 @@
 """The splits of a layout as a Source: decoded once, memory-mapped."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from fcn_lab.data.layouts.layout import Layout
 from fcn_lab.data.pack import Recipe, packed
 from fcn_lab.data.survey import Surveyed, survey_pair
 from fcn_lab.errors import UserError
+from fcn_lab.values import Size, checked
 
 CACHE = ".cache/fcn_lab"
 NATIVE_SIZE = (720, 960)
@@ -20,6 +21,7 @@ PAPER_SIZE = (360, 480)
 SPLITTINGS = (None, "drive")
 
 
+@checked
 class PackedSource:
     """What every data set of files has in common.
 
@@ -44,7 +46,7 @@ class PackedSource:
         layout: Layout,
         classes: ClassSet,
         drive_of: Callable[[str], str],
-        size: Sequence[int] | None = None,
+        size: Size | None = None,
         split_by: str | None = None,
         held_out: str | None = None,
         cache: str = CACHE,
@@ -55,7 +57,7 @@ class PackedSource:
             raise UserError(f"data.held_out={held_out} needs data.split_by=drive")
         self._root, self._drive_of, self._cache = root, drive_of, Path(cache)
         self._layout = layout if split_by is None else by_drive(layout, drive_of, held_out)
-        chosen = _size(size) if size is not None else _default_size(layout)
+        chosen = (size[0], size[1]) if size is not None else _default_size(layout)
         self._recipe = Recipe(layout.codec, classes, chosen)
         self._opened: dict[str, Frames] = {}
         self.classes = classes.names
@@ -88,15 +90,6 @@ class PackedSource:
         counts = ", ".join(f"{split} {len(pairs)}" for split, pairs in self._layout.pairs.items())
         found = f"{self._layout.title} in {self._root}: {counts}, {len(self.classes)} classes"
         return f"{found}\nprotocol {self.protocol}"
-
-
-def _size(size: Sequence[int]) -> tuple[int, int]:
-    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
-        raise UserError(
-            f"data.size={list(size)}: expected rows and columns, two positive numbers.\n"
-            "Type for instance data.size=[360,480]."
-        )
-    return size[0], size[1]
 
 
 def _default_size(layout: Layout) -> tuple[int, int]:

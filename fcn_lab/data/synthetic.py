@@ -1,8 +1,9 @@
 """Street scenes as a data source."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
+from psutil import virtual_memory
 
 from fcn_lab.data.classes import CAMVID11
 from fcn_lab.data.draws import seed_of
@@ -11,8 +12,12 @@ from fcn_lab.data.layouts.layout import SPLITS
 from fcn_lab.data.scenes.scene import render
 from fcn_lab.data.survey import Surveyed, survey_frames
 from fcn_lab.errors import UserError
+from fcn_lab.values import Classes, Count, Seed, Size, checked
+
+DRAWING = 40  # frames that the canvas of one takes
 
 
+@checked
 class Synthetic:
     """Scenes with CamVid's 11 classes and palette, drawn in memory at the first use of a split.
 
@@ -28,26 +33,28 @@ class Synthetic:
         seed: of the scenes, apart from the seed of the training
 
     Raises:
-        UserError: other classes, or sizes that are not positive
+        UserError: other classes, or more scenes than memory holds
     """
 
     def __init__(
         self,
-        size: Sequence[int] = (96, 128),
-        classes: int = 11,
-        train: int = 160,
-        val: int = 40,
-        test: int = 60,
-        seed: int = 0,
+        size: Size = (96, 128),
+        classes: Classes = 11,
+        train: Count = 160,
+        val: Count = 40,
+        test: Count = 60,
+        seed: Seed = 0,
     ) -> None:
         if classes != len(CAMVID11):
             raise UserError(
                 f"data.classes={classes}: synthetic scenes have 11; type data.classes=11."
             )
-        if len(size) != 2 or min(size) < 1 or min(train, val, test) < 1:
+        frames = train + val + test
+        needed, free = (frames + DRAWING) * size[0] * size[1] * 4, virtual_memory().available
+        if needed > free:
             raise UserError(
-                f"data.size={list(size)}, frames {train}, {val}, {test}: expected two sides and "
-                "three counts, all from 1 up."
+                f"data.size={list(size)}: {frames} scenes take {needed / 1e9:.1f} GB of memory, "
+                f"and {free / 1e9:.1f} are free.\nType a smaller data.size="
             )
         self._size = (size[0], size[1])
         self._counts = dict(zip(SPLITS, (train, val, test), strict=True))

@@ -1,12 +1,18 @@
 """VGG-16 with the paddings, the poolings and the preprocessing of the published FCNs."""
 
+from typing import Annotated
+
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 from torchvision.models.vgg import VGG, cfgs, make_layers
 
 from fcn_lab.encoders.vgg import VGG16Encoder
+from fcn_lab.values import Share, Width, checked
 
 BGR_MEAN = (104.00699, 116.66877, 122.67892)
+Padding = Annotated[int, Ge(0), Le(1000)]
+Doubled = Annotated[int, Ge(1), Le(2**9)]  # stage by stage
 
 
 class CaffeNormalize(nn.Module):
@@ -23,6 +29,7 @@ class CaffeNormalize(nn.Module):
         return x.flip(1) * 255 - self.mean
 
 
+@checked
 class CaffeVGG16(VGG16Encoder):
     """The encoder of the published FCNs: images of any size, taken as they are.
 
@@ -39,10 +46,10 @@ class CaffeVGG16(VGG16Encoder):
 
     def __init__(
         self,
-        padding: int = 100,
-        head_width: int = 4096,
-        dropout: float = 0.5,
-        width: int = 64,
+        padding: Padding = 100,
+        head_width: Width = 4096,
+        dropout: Share = 0.5,
+        width: Doubled = 64,
     ) -> None:
         def builder(weights: None) -> VGG:
             return vgg16_without_classifier(width)

@@ -7,8 +7,10 @@ from torch import Tensor
 from fcn_lab.encoders.base import LEVELS, Encoder, Features, Normalize, conv_bn_relu
 from fcn_lab.encoders.weights import check_word, fetched, read_weights
 from fcn_lab.errors import UserError
+from fcn_lab.values import Width, checked
 
 
+@checked
 class SmpEncoder(Encoder):
     """An encoder of segmentation-models-pytorch, max-pooling or not.
 
@@ -28,7 +30,7 @@ class SmpEncoder(Encoder):
     """
 
     def __init__(
-        self, name: str = "resnet34", weights: str = "none", head_width: int = 512
+        self, name: str = "resnet34", weights: str = "none", head_width: Width = 512
     ) -> None:
         super().__init__()
         word = "imagenet" if check_word(weights, or_file=True) else None

@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Annotated
 
 import torch.nn.functional as F
+from annotated_types import Len
 from torch import Tensor, nn
 
-from fcn_lab.encoders.base import Encoder, Features, Normalize, conv_bn_relu
+from fcn_lab.encoders.base import LEVELS, Encoder, Features, Normalize, conv_bn_relu
 from fcn_lab.encoders.weights import check_word, read_weights
 from fcn_lab.errors import UserError
+from fcn_lab.values import Depth, Share, Width, checked
 
 
+@checked
 class TinyEncoder(Encoder):
     """A stride-2 stem, then residual blocks and a 2×2 max pool at strides 2, 4, 8 and 16.
 
@@ -31,10 +35,10 @@ class TinyEncoder(Encoder):
 
     def __init__(
         self,
-        widths: Sequence[int] = (32, 32, 64, 128, 256),
-        depths: Sequence[int] = (1, 1, 2, 2),
-        head_width: int = 256,
-        dropout: float = 0.1,
+        widths: Annotated[Sequence[Width], Len(LEVELS, LEVELS)] = (32, 32, 64, 128, 256),
+        depths: Annotated[Sequence[Depth], Len(LEVELS - 1, LEVELS - 1)] = (1, 1, 2, 2),
+        head_width: Width = 256,
+        dropout: Share = 0.1,
         weights: str = "none",
     ) -> None:
         super().__init__()

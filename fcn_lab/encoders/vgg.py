@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from fcn_lab.encoders.base import LEVELS, Encoder, Features, Normalize
 from fcn_lab.encoders.classifier import transplant
 from fcn_lab.encoders.weights import PRETRAINED, load_torchvision, read_weights
+from fcn_lab.values import Share, Width, checked
 
 
+@checked
 class VGG16Encoder(Encoder):
     """torchvision's VGG-16 layers, cut behind each pool.
 
@@ -35,8 +37,8 @@ class VGG16Encoder(Encoder):
         self,
         builder: Callable[..., torchvision.models.VGG] = torchvision.models.vgg16,
         weights: str = "none",
-        head_width: int = 4096,
-        dropout: float = 0.5,
+        head_width: Width = 4096,
+        dropout: Share = 0.5,
     ) -> None:
         super().__init__()
         self.normalize = Normalize()

@@ -12,31 +12,35 @@ Shelhamer, Long, Darrell, "Fully Convolutional Networks for Semantic Segmentatio
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from fcn_lab.encoders import CaffeVGG16
 from fcn_lab.encoders.base import STRIDE
+from fcn_lab.encoders.published import Doubled, Padding
 from fcn_lab.encoders.weights import read_state
 from fcn_lab.errors import UserError
 from fcn_lab.fcn import FCN
 from fcn_lab.geometry.alignment import Crops
 from fcn_lab.upsampling.base import Upsampling
 from fcn_lab.upsampling.published import ValidTransposedConv
+from fcn_lab.values import Count, Share, Width, checked
 
 AT_ONCE = (0.01, 0.0001)  # of pool4 and pool3
 
 
+@checked
 def published_fcn(
-    num_classes: int,
-    stride: int,
+    num_classes: Width,
+    stride: Literal[32, 16, 8],
     at_once: bool = False,
-    padding: int = 100,
-    head_width: int = 4096,
-    dropout: float = 0.5,
-    width: int = 64,
-    groups: int | None = None,
+    padding: Padding = 100,
+    head_width: Width = 4096,
+    dropout: Share = 0.5,
+    width: Doubled = 64,
+    groups: Count | None = None,
     weights: str | None = None,
 ) -> FCN:
     """FCN-32s, 16s or 8s with the published nets' own geometry and preprocessing.

@@ -32,10 +32,12 @@ import torch
 from torch import Tensor, nn
 
 from fcn_lab.errors import UserError
+from fcn_lab.values import Width, checked
 
 Switches = Tensor | Sequence[Tensor]
 
 
+@checked
 class Upsampling(nn.Module):
     """What all operators share: the check of the factor, and the climb in refined steps of two.
 
@@ -54,7 +56,7 @@ class Upsampling(nn.Module):
     deterministic: ClassVar[bool] = True  # its backward on a GPU; a CPU repeats itself anyway
     instead: ClassVar[str] = ""  # the word to choose where it is not
 
-    def __init__(self, channels: int, factor: int, refine: str = "none") -> None:
+    def __init__(self, channels: Width, factor: int, refine: str = "none") -> None:
         super().__init__()
         if factor < 2 or factor & (factor - 1):
             raise UserError(f"upsampling factor {factor}: expected a power of two, 2 or more")

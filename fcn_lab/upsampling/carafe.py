@@ -1,12 +1,15 @@
 """CARAFE: every place has a kernel of its own, predicted from the content around it."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch.nn.functional as F
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from fcn_lab.errors import UserError
 from fcn_lab.upsampling.base import Upsampling, twos
+from fcn_lab.values import Width, checked
 
 
 class Reassembly(nn.Module):
@@ -51,6 +54,7 @@ def reassembled(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
     return F.pixel_shuffle(cells.flatten(3).permute(0, 3, 1, 2).contiguous(), stride)
 
 
+@checked
 class Carafe(Upsampling):
     """Content-aware reassembly of features, in steps of two as in the paper.
 
@@ -67,23 +71,21 @@ class Carafe(Upsampling):
         compressed: C_m; null is the paper's 64, or C where that is less.
 
     Raises:
-        UserError: for an even kernel, or C_m below 1.
+        UserError: for an even kernel.
     """
 
     def __init__(
         self,
-        channels: int,
+        channels: Width,
         factor: int,
         refine: str = "none",
-        kernel: int = 5,
-        compressed: int | None = None,
+        kernel: Annotated[int, Ge(1), Le(31)] = 5,
+        compressed: Width | None = None,
     ) -> None:
         self.kernel = kernel
         self.compressed = min(64, channels) if compressed is None else compressed
-        if kernel < 1 or kernel % 2 == 0:
+        if kernel % 2 == 0:
             raise UserError(f"upsample.kernel={kernel}: expected an odd number")
-        if self.compressed < 1:
-            raise UserError(f"upsample.compressed={compressed}: expected 1 or more")
         super().__init__(channels, factor, refine)
 
     def alone(self) -> list[int]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fcn_lab.errors import UserError
 from fcn_lab.upsampling.base import Upsampling
+from fcn_lab.values import Count, Width, checked
 
 
 class PointSampling(nn.Module):
@@ -44,6 +45,7 @@ class PointSampling(nn.Module):
         return F.pixel_shuffle(reach * self.offset(x), self.stride)
 
 
+@checked
 class DySample(Upsampling):
     """Every output pixel reads its input bilinearly, at its own place plus a predicted shift.
 
@@ -69,17 +71,17 @@ class DySample(Upsampling):
 
     def __init__(
         self,
-        channels: int,
+        channels: Width,
         factor: int,
         refine: str = "none",
-        groups: int | None = None,
+        groups: Count | None = None,
         dynamic_scope: bool = False,
     ) -> None:
         self.groups, self.dynamic_scope = (
             gcd(4, channels) if groups is None else groups,
             dynamic_scope,
         )
-        if self.groups < 1 or channels % self.groups:
+        if channels % self.groups:
             raise UserError(
                 f"upsample.groups={groups}: expected a divisor of the {channels} channels"
             )

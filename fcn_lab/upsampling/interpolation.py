@@ -6,12 +6,15 @@ where s_i = (i + 1/2)/f − 1/2 is the output pixel's place among the input's.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from fcn_lab.upsampling.base import Upsampling
+from fcn_lab.values import Width, checked
 
 Kernel = Callable[[Tensor], Tensor]
 
@@ -123,6 +126,7 @@ class BilinearDeterministic(Upsampling):
         return Stamp(stride, triangle, 1)
 
 
+@checked
 class Bicubic(Upsampling):
     """Cubic convolution between cell centres: corner, Keys' kernel, edges repeated.
 
@@ -137,7 +141,13 @@ class Bicubic(Upsampling):
             interpolate with −3/4, which is sharper and exact for linear functions only.
     """
 
-    def __init__(self, channels: int, factor: int, refine: str = "none", a: float = -0.5) -> None:
+    def __init__(
+        self,
+        channels: Width,
+        factor: int,
+        refine: str = "none",
+        a: Annotated[float, Ge(-10), Le(10)] = -0.5,
+    ) -> None:
         self.a = a
         super().__init__(channels, factor, refine)
 

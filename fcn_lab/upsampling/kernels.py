@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from fcn_lab.errors import UserError
 from fcn_lab.upsampling.base import Upsampling, dirac
 from fcn_lab.upsampling.interpolation import bilinear_kernel
+from fcn_lab.values import Count, Width, checked
 
 
 class Deconvolution(nn.ConvTranspose2d):
@@ -20,6 +21,7 @@ class Deconvolution(nn.ConvTranspose2d):
         return super().forward(x)
 
 
+@checked
 class TransposedConv(Upsampling):
     """Learned interpolation: kernel 2f, stride f, padding f/2, bilinear at the start.
 
@@ -37,14 +39,14 @@ class TransposedConv(Upsampling):
 
     def __init__(
         self,
-        channels: int,
+        channels: Width,
         factor: int,
         refine: str = "none",
-        groups: int | None = None,
+        groups: Count | None = None,
         trainable: bool = True,
     ) -> None:
         self.groups, self.trainable = channels if groups is None else groups, trainable
-        if self.groups < 1 or channels % self.groups:
+        if channels % self.groups:
             raise UserError(
                 f"upsample.groups={groups}: expected a divisor of the {channels} channels"
             )

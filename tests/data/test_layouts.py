@@ -109,7 +109,7 @@ def test_frames_come_in_the_size_that_is_asked_for(tmp_path: Path) -> None:
     frames = source.frames("test")
     assert frames.images.shape == (2, 12, 16, 3)
     assert source.protocol.split("-")[1] == "12x16"
-    with pytest.raises(UserError, match=r"data\.size=\[12\]"):
+    with pytest.raises(UserError, match=r"size=\[12\]\): expected a list of 2"):
         CamVid(str(tmp_path / "set"), size=[12])
 
 

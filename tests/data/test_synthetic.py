@@ -85,7 +85,7 @@ def test_any_size_can_be_drawn(size: tuple[int, int]) -> None:
 def test_impossible_wishes_are_refused() -> None:
     with pytest.raises(UserError, match=r"data\.classes=32.*type data\.classes=11"):
         Synthetic(classes=32)
-    with pytest.raises(UserError, match=r"data\.size=\[0, 5\]"):
+    with pytest.raises(UserError, match=r"size=\[0, 5\]\): expected a list of 2"):
         Synthetic((0, 5))
     with pytest.raises(UserError, match=r"expected data\.split=train\|val\|test"):
         Synthetic().frames("minitest")

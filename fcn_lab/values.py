@@ -1,0 +1,226 @@
+"""What values an argument takes: said once, by its annotation, and judged by pydantic.
+
+``Count`` and its like are the ranges that signatures share. Numbers are finite everywhere.
+"""
+
+import inspect
+import json
+import numbers
+import os
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, wraps
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, Union, Unpack, get_args, get_origin
+from typing import get_type_hints as type_hints
+
+from annotated_types import Ge, Gt, Le, Len, Lt
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from fcn_lab.errors import UserError
+
+Count = Annotated[int, Ge(1)]
+Whole = Annotated[int, Ge(0)]
+Seed = Annotated[int, Ge(0), Le(2**63 - 1)]  # torch's generators take no more
+Classes = Annotated[int, Ge(1), Le(255)]  # a label is a byte, and 255 is void
+Side = Annotated[int, Ge(1), Le(2**14)]  # of a picture, in pixels
+Size = Annotated[Sequence[Side], Len(2, 2)]  # rows and columns
+# wider layers take gigabytes each
+Width = Annotated[int, Ge(1), Le(2**14)]
+Depth = Annotated[int, Ge(1), Le(100)]
+Share = Annotated[float, Ge(0), Le(1)]
+Positive = Annotated[float, Gt(0)]
+NotNegative = Annotated[float, Ge(0)]
+
+LONGEST = 76  # characters of a value in a message
+
+_NAMES = {
+    bool: "true or false",
+    int: "an integer",
+    float: "a number",
+    str: "a word",
+    type(None): "null",
+    Path: "a path",
+}
+_RANGES = {
+    (Ge, type(None)): " of at least {}",
+    (Gt, type(None)): " above {}",
+    (Ge, Le): " from {} to {}",
+    (Ge, Lt): " from {} to below {}",
+    (Gt, Le): " above {}, up to {}",
+    (Gt, Lt): " between {} and {}",
+}
+_CONVERSIONS: dict[type, Callable[[Any], Any]] = {
+    numbers.Integral: int,
+    numbers.Real: float,
+    os.PathLike: os.fspath,
+    Mapping: dict,
+    Sequence: list,
+}
+_UNIONS = (Union, types.UnionType)
+_LISTS = tuple(get_origin(kind[int]) for kind in (list, Sequence, Iterable))
+_MAPPINGS = (dict, get_origin(Mapping[str, int]))
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+def checked(call: C) -> C:
+    """The class or function, which from then on refuses what its annotations do not admit.
+
+    It does so with a ``UserError`` that names the argument.
+    """
+    function = call.__init__ if isinstance(call, type) else call  # type: ignore[misc]
+
+    @wraps(function)
+    def judged(*given: Any, **named: Any) -> Any:
+        try:
+            bound = signature.bind(*given, **named)
+        except TypeError:  # Python's own message says which argument is missing or unknown
+            return function(*given, **named)
+        hints, _ = arguments(call)
+        for name, value in bound.arguments.items():
+            inner = value if name == rest else {name: value}
+            for key, item in inner.items():
+                if not fits(hints.get(key, Any), item):
+                    raise UserError(
+                        f"{call.__name__}({key}={shown(item)}): expected {describe(hints[key])}"
+                    )
+        return function(*given, **named)
+
+    signature = inspect.signature(function)
+    rest = next((p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD), None)
+    if isinstance(call, type):
+        setattr(call, "__init__", judged)  # noqa: B010 - mypy takes an assignment for unsound
+        return call
+    return judged  # type: ignore[return-value]
+
+
+@cache
+def arguments(call: Callable[..., Any]) -> tuple[Mapping[str, Any], bool]:
+    """The annotation of each argument by name, and whether any other is taken, too.
+
+    Those of ``**options: Unpack[…]`` stand among them. Of built-ins, and where annotations are for
+    type checkers only, nothing is known, and all is taken.
+    """
+    try:
+        hints = type_hints(call.__init__ if isinstance(call, type) else call, include_extras=True)  # type: ignore[misc]
+        parameters = inspect.signature(call).parameters.values()
+    except (NameError, TypeError, ValueError):
+        return {}, True
+    found: dict[str, Any] = {}
+    others = False
+    for parameter in parameters:
+        hint = hints.get(parameter.name, Any)
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            found[parameter.name] = hint
+        elif get_origin(hint) is Unpack:
+            found |= type_hints(get_args(hint)[0], include_extras=True)
+        else:
+            others = others or parameter.kind is parameter.VAR_KEYWORD
+    return found, others
+
+
+def fits(annotation: Any, value: Any) -> bool:
+    """Whether the annotation admits the value; a node of a config stands for any object."""
+    if is_plain(annotation):
+        return _fits_plain(annotation, value)
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return fits(parts[0], value)
+    if origin in _UNIONS:
+        return any(fits(part, value) for part in parts)
+    if is_node(value) or annotation in (Any, object) or isinstance(annotation, TypeVar):
+        return True
+    if origin in _LISTS:
+        return isinstance(value, list | tuple) and all(fits(parts[0], item) for item in value)
+    if origin in _MAPPINGS:
+        return isinstance(value, Mapping) and all(fits(parts[1], v) for v in value.values())
+    if value is None or isinstance(value, bool | int | float | str | list | tuple | dict):
+        return isinstance(annotation, type) and isinstance(value, annotation)
+    if isinstance(annotation, type) and not getattr(annotation, "_is_protocol", False):
+        return isinstance(value, annotation)
+    return True
+
+
+def is_plain(annotation: Any) -> bool:
+    """Whether it is made of numbers, words, lists and mappings alone."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return True
+    if origin is Annotated:
+        return is_plain(parts[0])
+    if origin in (*_UNIONS, *_LISTS, *_MAPPINGS, tuple):
+        return all(part is Ellipsis or is_plain(part) for part in parts)
+    return annotation in _NAMES
+
+
+def is_node(value: Any) -> bool:
+    """Whether it is a mapping that describes an object."""
+    return isinstance(value, dict) and "_target_" in value
+
+
+def describe(annotation: Any) -> str:
+    """What the annotation admits, in the user's words."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _bounded(describe(parts[0]), parts[1:])
+    if origin is Literal:
+        return " or ".join(map(str, parts))
+    if origin in _UNIONS:
+        # lists last: what stands behind "each" would be taken for a part of it
+        texts = sorted(dict.fromkeys(map(describe, parts)), key=lambda text: ", each" in text)
+        return " or ".join(texts)
+    if origin is tuple and Ellipsis not in parts:
+        return f"[{', '.join(map(describe, parts))}]"
+    if origin in _MAPPINGS:
+        return f"a mapping, each value {describe(parts[1])}"
+    if origin in (*_LISTS, tuple):
+        return f"a list, each {describe(parts[0])}"
+    if annotation in _NAMES:
+        return _NAMES[annotation]
+    return f"a {annotation.__name__}" if isinstance(annotation, type) else "a function or a class"
+
+
+def shown(value: Any) -> str:
+    """The value as it is typed, on one line and cut where it is long."""
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    except TypeError:
+        text = repr(value)
+    if not isinstance(value, str):
+        text = text.replace("NaN", "nan").replace("Infinity", "inf")
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
+
+
+def _fits_plain(annotation: Any, value: Any) -> bool:
+    try:
+        # strict JSON: "3" is no 3, but a list may be a tuple, an int a float and a str a Path
+        text = json.dumps(value, ensure_ascii=False, default=_as_plain)
+        # a file's name that is no UTF-8 is a word all the same
+        _adapter(annotation).validate_json(text.encode(errors="replace"), strict=True)
+    except (ValidationError, TypeError):
+        return False
+    return True
+
+
+def _as_plain(value: Any) -> Any:
+    """NumPy's numbers, paths, and mappings and sequences of any kind."""
+    for kind, convert in _CONVERSIONS.items():
+        if isinstance(value, kind):
+            return convert(value)
+    raise TypeError
+
+
+@cache
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False))
+
+
+def _bounded(base: str, bounds: Iterable[Any]) -> str:
+    for length in (bound for bound in bounds if isinstance(bound, Len)):
+        least = "" if length.min_length == length.max_length else "at least "
+        base = base.replace("a list", f"a list of {least}{length.min_length}", 1)
+    low = next((bound for bound in bounds if isinstance(bound, Ge | Gt)), None)
+    high = next((bound for bound in bounds if isinstance(bound, Le | Lt)), None)
+    ends = [getattr(end, type(end).__name__.lower()) for end in (low, high) if end is not None]
+    return base + _RANGES.get((type(low), type(high)), "").format(*ends)
