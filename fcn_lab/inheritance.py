@@ -13,7 +13,7 @@ from fcn_lab.errors import UserError
 # belongs to the command; everything else of `run=` is the recorded run's
 _OF_THE_COMMAND = (
     *("task", "choices.task", "resume", "run", "again", "input", "output", "format", "scores"),
-    *("name", "group", "dense", "choices.dense", "dense_vs_patches"),
+    *("name", "group", "dense", "choices.dense", "dense_vs_patches", "overwrite"),
     "weights",  # those a run has trained take their place
     *("models", "upsamples", "encoders", "runs", "refines"),
 )

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "fcn_lab"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # a part may import parts of the layers above its own, and of its own where that is no leaf
 LEAVES = (
-    ("errors", "signals", "provenance", "page"),
+    ("errors", "signals", "provenance", "page", "escaping"),
     ("files",),
     ("attempts",),
     ("metrics", "equivalence", "values"),

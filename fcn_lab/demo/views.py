@@ -17,7 +17,7 @@ from scipy.special import entr
 from fcn_lab.errors import UserError
 from fcn_lab.metrics import VOID
 from fcn_lab.panels import Colour, Pixels, colourise
-from fcn_lab.tasks.footage import UNREADABLE, read
+from fcn_lab.tasks.footage import UNREADABLE, Unreadable, read
 
 Floats = NDArray[np.float32]
 
@@ -123,5 +123,5 @@ def open_picture(path: Path, megabytes: float, megapixels: float) -> Pixels:
                 "demo.megapixels= allows more"
             )
         return read(path)
-    except UNREADABLE as error:
+    except (Unreadable, *UNREADABLE) as error:
         raise UserError(f"{path.name} is not a readable picture: JPEG or PNG, 8 bits") from error

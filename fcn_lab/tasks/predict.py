@@ -1,22 +1,21 @@
 """task=predict: label pictures and videos with the best weights of a run."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
-import numpy as np
-from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
 from fcn_lab.errors import UserError
-from fcn_lab.panels import Pixels, colourise
-from fcn_lab.predictor import Predictor, load_predictor
-from fcn_lab.tasks.footage import UNREADABLE, Video, VideoFile, found, is_video, names, read
+from fcn_lab.predictor import load_predictor
+from fcn_lab.tasks.footage import Unreadable
+from fcn_lab.tasks.inputs import Found, find
+from fcn_lab.tasks.labelling import Labeller
+from fcn_lab.tasks.naming import result_names, results_of
+from fcn_lab.tasks.results import Results, shown
 from fcn_lab.tasks.scoring import say
 from fcn_lab.tiling import SlidingWindows
-
-OVERLAY = 0.55  # share of the class colour over the picture
 
 
 class Predict:
@@ -32,6 +31,7 @@ class Predict:
         flip: average over picture and mirrored picture.
         scores: also write each class's probability, float16 (K,H,W), as .npz beside the PNG.
         dense: makes of the network the one that scores: in windows, at several scales, …
+        overwrite: replace what lies under the results' names, an earlier command's results too.
     """
 
     def __init__(
@@ -43,89 +43,67 @@ class Predict:
         flip: bool = False,
         scores: bool = False,
         dense: Callable[[nn.Module], nn.Module] | None = None,
+        overwrite: bool = False,
     ) -> None:
         self.source, self.net, self.dense = Path(run), net, dense
         self.input, self.output, self.flip, self.scores = input, Path(output), flip, scores
+        self.overwrite = overwrite
 
     def run(self, folder: Path) -> None:
         """Labels every file; bad ones are named, and the rest is finished first.
 
         Raises:
-            UserError: where there is no file, the results would lie over it, some were bad, or
-                `dense` is not for the run's network.
+            UserError: where there is no file, something lies under a result's name, some were bad,
+                or `dense` is not for the run's network.
         """
-        paths = found(self.input)
-        if inside := [path for path in paths if path.parent.resolve() == self.output.resolve()]:
-            raise UserError(
-                f"output={self.output} holds {inside[0].name}, which is to be labelled: "
-                "results would overwrite it.\nChoose another folder"
-            )
+        found = find(self.input, self.output)
+        names = result_names(found.files)
+        results = self._claimed(found, names)
         predictor = load_predictor(self.net, self.source, self.flip, self.dense)
         if isinstance(predictor.net, SlidingWindows):
             say(predictor.net.describe())
-        self.output.mkdir(parents=True, exist_ok=True)
+        if found.skipped:
+            say(f"{found.skipped} files in {shown(self.output)} itself are not labelled")
+        results.make_folder()
         bad = []
         with bar() as progress:
-            task = progress.add_task("labelling", total=len(paths))
-            for path, name in zip(paths, names(paths), strict=True):
+            labeller = Labeller(predictor, results, self.scores, progress)
+            task = progress.add_task("labelling", total=len(names))
+            for given, name in zip(found.files, names, strict=True):
                 try:
-                    if is_video(path):
-                        self._label_video(Video(path), name, predictor, progress)
-                    else:
-                        self._label(read(path), self.output / name, predictor)
-                except UNREADABLE as error:
-                    kind = "video" if is_video(path) else "picture"
-                    progress.print(f"{path}: not a readable {kind} ({error})", markup=False)
-                    bad.append(path)
+                    labeller.label(given, name)
+                except Unreadable as error:
+                    progress.print(f"{shown(given.path)}: {error}", markup=False, highlight=False)
+                    bad.append(given.path)
                 progress.advance(task)
-        say(f"{len(paths) - len(bad)} of {len(paths)} files labelled, in {self.output}")
+        done = f"{len(names) - len(bad)} of {len(names)} files labelled"
+        say(f"{done}: {results.written} files written, in {shown(self.output)}")
         if bad:
+            which = ", ".join(map(shown, bad))
+            raise UserError(f"{len(bad)} of {len(names)} files could not be read: {which}")
+
+    def _claimed(self, found: Found, names: Sequence[PurePath]) -> Results:
+        if found.root.resolve() == self.output.resolve():
             raise UserError(
-                f"{len(bad)} of {len(paths)} files could not be read: {', '.join(map(str, bad))}"
+                f"output={shown(self.output)} holds what is to be labelled: results would overwrite"
+                " it or be taken for pictures.\nType output= with another folder"
             )
-
-    def _label(self, image: Pixels, place: Path, predictor: Predictor) -> None:
-        mixed = self._write(image, place, predictor)
-        Image.fromarray(mixed).save(f"{place}_overlay.png")
-
-    def _label_video(
-        self, video: Video, name: str, predictor: Predictor, progress: Progress
-    ) -> None:
-        (self.output / name).mkdir(exist_ok=True)
-        shown = VideoFile(self.output / f"{name}_overlay.mp4", video.rate)
-        task = progress.add_task(video.path.name, total=video.length or None)
-        try:
-            for number, frame in enumerate(video):
-                shown.add(self._write(frame, self.output / name / f"{number:06d}", predictor))
-                progress.advance(task)
-        finally:
-            shown.close()
-            progress.remove_task(task)
-
-    def _write(self, image: Pixels, place: Path, predictor: Predictor) -> Pixels:
-        """Leaves PLACE.png and, where asked for, PLACE.npz; gives the overlay."""
-        if self.scores:
-            probabilities = predictor.probabilities(image)
-            labels = probabilities.argmax(0).astype(np.uint8)
-            np.savez_compressed(
-                f"{place}.npz",
-                scores=probabilities.astype(np.float16),
-                classes=np.array(predictor.classes),
-            )
-        else:
-            labels = predictor(image)
-        indexed = Image.fromarray(labels)
-        indexed.putpalette([channel for colour in predictor.palette for channel in colour])
-        indexed.save(f"{place}.png")
-        colours = Image.fromarray(colourise(labels, predictor.palette))
-        return np.asarray(Image.blend(Image.fromarray(image), colours, OVERLAY))
+        results = Results(self.output, self.overwrite, [given.path for given in found.files])
+        files: list[PurePath] = []
+        folders: list[PurePath] = []
+        for given, name in zip(found.files, names, strict=True):
+            first, *others = results_of(name, given.is_video, self.scores)
+            (folders if given.is_video else files).append(first)
+            files += others
+        results.claim(files, folders)
+        return results
 
 
 def bar() -> Progress:
-    """Of files and, below, of the frames of a video; nothing where there is no terminal."""
+    """A bar of files and, below, of the frames of a video; nothing where there is no terminal."""
     console = Console(soft_wrap=True)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

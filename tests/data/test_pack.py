@@ -258,7 +258,5 @@ def test_many_may_pack_at_the_same_time(root: Path) -> None:
 
 def test_a_cache_that_cannot_be_written_is_named(root: Path) -> None:
     Path("taken").write_text("")
-    with pytest.raises(
-        UserError, match=r"taken.* cannot be written: .*\n.*data\.cache="
-    ):
+    with pytest.raises(UserError, match=r"taken.* cannot be written: .*\n.*data\.cache="):
         CamVid(str(root), cache="taken").frames("train")

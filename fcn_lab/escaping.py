@@ -1,0 +1,65 @@
+"""Text of unknown origin inside another format: one function a format, by that format's own rules.
+
+Names of files, classes, cells and settings may hold anything. HTML has no function here: the
+templates of ``fcn_lab/page.py`` escape by themselves.
+"""
+
+import json
+import re
+import unicodedata
+
+# what a Markdown reader may take for markup; an underscore inside a word is none, and so is a
+# bracket that no link follows: numbers in brackets stay readable
+_MARKDOWN = re.compile(r"[\\`*<>|~$#]|(?<![^\W_])_|_(?![^\W_])|[!\]](?=[\[(:])|&(?=#?\w+;)")
+# a spreadsheet takes a cell for a formula by its first character, also by the full-width ones
+_FORMULA = re.compile("\\s*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
+
+
+def script_json(content: object) -> str:
+    r"""JSON for the inside of a ``<script>``, where ``</script`` and ``<!--`` must not be seen.
+
+    The same value as plain JSON: ``<``, ``>`` and ``&`` are written as ``\u003c`` and so on.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
+    return re.sub("[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def plotly_text(text: str) -> str:
+    """For plotly's labels, which know ``<b>``, ``<br>``, ``<a href=…>`` and entities."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def markdown_text(text: str) -> str:
+    """For a line of Markdown or a cell of one of its tables."""
+    return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))
+
+
+def csv_cell(value: object) -> object:
+    """For ``csv.writer``: text that a spreadsheet would compute gets an apostrophe before it.
+
+    Numbers stay numbers, also those that are text: ``-0.5``, ``+1e3``.
+    """
+    if not isinstance(value, str) or not _FORMULA.match(value):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
+
+
+def terminal_text(text: str) -> str:
+    r"""For a line of a terminal, which obeys control characters: they are shown as ``\x1b``.
+
+    So are the marks that turn the direction of writing, and bytes that were no UTF-8.
+    """
+    return "".join(
+        char.encode("unicode_escape", "surrogatepass").decode()
+        if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") or char in _TURNS
+        else char
+        for char in text
+    )
