@@ -24,6 +24,7 @@ from fcn_lab import torchrun
 from fcn_lab.arguments import rewrite_arguments, value_of
 from fcn_lab.config import conf_folder, finished, freeze, recorded, references, resolve
 from fcn_lab.errors import SweepFailed, UserError
+from fcn_lab.files import find_refusal
 from fcn_lab.inheritance import inherit
 from fcn_lab.mistakes import explain
 from fcn_lab.supervisor import worker_command, worker_environment
@@ -72,6 +73,11 @@ def main() -> None:
         if traceback_wanted:
             raise
         _refuse(explain(error))
+    except OSError as error:
+        refusal = find_refusal(error)
+        if traceback_wanted or refusal is None:
+            raise
+        _refuse(refusal)
 
 
 def _start(config: DictConfig) -> None:

@@ -6,15 +6,17 @@ chance and not the file's own name, so that no two processes share one, no patte
 one, and a name of the greatest length can still be written.
 """
 
+import csv
 import errno
 import io
 import json
 import os
 import secrets
 import shutil
+import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -38,6 +40,10 @@ _REFUSALS = {
     errno.EISDIR: ("a folder has this name", "Choose another name, or remove the folder"),
     errno.ENOENT: ("its folder does not exist, or no longer", "Choose another folder"),
 }
+
+
+# of the system's refusals those that say of themselves that something was to be written
+_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 class NotWritten(UserError):
@@ -74,11 +80,44 @@ def explain_refusal(error: OSError, path: Path, advice: str = "") -> str:
     return f"{path} cannot be written: {reason}.\n{advice or usual}."
 
 
+class Omissions:
+    """What could not be written while the work went on, for those whose result is worth more."""
+
+    def __init__(self) -> None:
+        self.errors: list[NotWritten] = []
+
+    @contextmanager
+    def note(self) -> Iterator[None]:
+        """Ends a block that could not write, and remembers why."""
+        try:
+            yield
+        except NotWritten as error:
+            self.errors.append(error)
+
+
+def find_refusal(error: BaseException, *places: Path) -> str | None:
+    """What to tell the user where an error stems from a full or read-only place, else None.
+
+    For errors of libraries, which write where they want and often do not say where.
+
+    Args:
+        error: what was raised.
+        places: folders that may have been meant, besides those of temporary files and caches.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _OF_WRITING:
+            usual = (Path.cwd(), Path(tempfile.gettempdir()), Path.home())
+            tight = next((place for place in (*places, *usual) if _is_tight(place)), "a file")
+            return explain_refusal(cause, Path(os.fsdecode(cause.filename or tight)))
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
 def write_bytes(path: Path, content: bytes | memoryview, advice: str = "") -> None:
     """Writes a file whole or not at all; see `guard_writing`."""
-    with write_draft(path, advice) as draft, draft.open("xb") as file:
-        file.write(content)
-        sync(file)
+    with write_draft(path, advice) as draft:
+        draft.write_bytes(content)
 
 
 def write_text(path: Path, text: str, advice: str = "") -> None:
@@ -86,9 +125,24 @@ def write_text(path: Path, text: str, advice: str = "") -> None:
     write_bytes(path, text.encode(), advice)
 
 
+def write_texts(folder: Path, texts: Mapping[str, str], advice: str = "") -> None:
+    """Writes files of a folder by their names, all of them or none; see `guard_writing`."""
+    with ExitStack() as drafts:
+        for name, text in texts.items():
+            draft = drafts.enter_context(write_draft(folder / name, advice))
+            draft.write_bytes(text.encode())
+
+
 def write_json(path: Path, content: object, indent: int | None = 2) -> None:
     """Writes a JSON file whole or not at all; see `guard_writing`."""
     write_text(path, json.dumps(content, indent=indent) + "\n")
+
+
+def write_table(path: Path, rows: Iterable[Iterable[object]]) -> None:
+    """Writes a CSV file, its titles the first row, whole or not at all; see `guard_writing`."""
+    table = io.StringIO()
+    csv.writer(table).writerows(rows)
+    write_text(path, table.getvalue())
 
 
 @contextmanager
@@ -110,6 +164,8 @@ def write_draft(path: Path, advice: str = "") -> Iterator[Path]:
     try:
         with guard_writing(path, advice):
             yield draft
+            with draft.open("rb") as file:
+                sync(file)
             draft.replace(path)
     except BaseException:
         with suppress(OSError):
@@ -175,6 +231,14 @@ def sync(file: IO[bytes] | IO[str]) -> None:
     """Waits until the file's bytes are on the disk, where a late refusal shows."""
     file.flush()
     os.fsync(file.fileno())
+
+
+def _is_tight(place: Path) -> bool:
+    """Whether the disk of a folder is read-only or has less than a megabyte left."""
+    with suppress(OSError):
+        disk = os.statvfs(place)
+        return bool(disk.f_flag & os.ST_RDONLY) or disk.f_bavail * disk.f_frsize < 1 << 20
+    return False
 
 
 def _settle(draft: Path, folder: Path, is_whole: Callable[[Path], object]) -> None:

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import IO, TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Scores = Callable[[Tensor], Tensor]
 INPUT, OUTPUT = "image", "scores"
+LARGEST_ONNX = int(1.75 * 2**30)  # bytes; above it the weights would lie in a second file
 METADATA = "fcn_lab.json"  # the extra file of torch's two formats
 EXAMPLE = (2, 3, 65, 97)  # neither 1 nor a multiple of any stride, which would look like a rule
 
@@ -38,8 +39,11 @@ class Format(ABC):
     suffix: ClassVar[str]
 
     @abstractmethod
-    def write(self, net: nn.Module, path: Path, facts: Mapping[str, object]) -> None:
-        """Writes a network in eval mode, (N,3,H,W) → (N,K,H,W), to `path`."""
+    def write(self, net: nn.Module, file: IO[bytes], facts: Mapping[str, object]) -> None:
+        """Writes a network in eval mode, (N,3,H,W) → (N,K,H,W), to a file in memory.
+
+        Torch's native code aborts the process where it meets a full disk itself.
+        """
 
     @abstractmethod
     def read(self, path: Path) -> Scores:
@@ -55,10 +59,10 @@ class TorchExport(Format):
 
     suffix = ".pt2"
 
-    def write(self, net: nn.Module, path: Path, facts: Mapping[str, object]) -> None:
+    def write(self, net: nn.Module, file: IO[bytes], facts: Mapping[str, object]) -> None:
         """The facts lie in the extra file fcn_lab.json."""
         extra = {METADATA: json.dumps(facts, indent=2)}
-        torch.export.save(exported(net), path, extra_files=extra)
+        torch.export.save(exported(net), file, extra_files=extra)
 
     def read(self, path: Path) -> Scores:
         """The graph, run by torch."""
@@ -71,14 +75,14 @@ class TorchScript(Format):
 
     suffix = ".pt"
 
-    def write(self, net: nn.Module, path: Path, facts: Mapping[str, object]) -> None:
+    def write(self, net: nn.Module, file: IO[bytes], facts: Mapping[str, object]) -> None:
         """The facts lie in the extra file fcn_lab.json."""
         with quiet(), torch.no_grad():
             traced = torch.jit.trace(  # type: ignore[no-untyped-call]
                 net, torch.rand(EXAMPLE), check_trace=False
             )
             extra = {METADATA: json.dumps(facts, indent=2)}
-            torch.jit.save(traced, path, _extra_files=extra)
+            torch.jit.save(traced, file, _extra_files=extra)
 
     def read(self, path: Path) -> Scores:
         """The script, run by torch."""
@@ -103,8 +107,16 @@ class Onnx(Format):
                     f"format=onnx needs the package {package}: pip install 'fcn-lab[export]'"
                 )
 
-    def write(self, net: nn.Module, path: Path, facts: Mapping[str, object]) -> None:
-        """The facts are metadata_props; lists and mappings among them are JSON."""
+    def write(self, net: nn.Module, file: IO[bytes], facts: Mapping[str, object]) -> None:
+        """The facts are metadata_props; lists and mappings among them are JSON.
+
+        Raises:
+            UserError: the network is larger than a file of this format may be.
+        """
+        if sum(tensor.nbytes for tensor in net.state_dict().values()) > LARGEST_ONNX:
+            raise UserError(
+                "format=onnx holds networks of 1.75 GB and less; format=torch_export holds all"
+            )
         with quiet():
             program = torch.onnx.export(
                 exported(net), (), input_names=[INPUT], output_names=[OUTPUT], verbose=False
@@ -114,7 +126,7 @@ class Onnx(Format):
             text = value if isinstance(value, str) else json.dumps(value)
             program.model.metadata_props[key] = text
         name_sides(program.model.graph)
-        program.save(path)
+        file.write(program.model_proto.SerializeToString())
 
     def read(self, path: Path) -> Scores:
         """A session of onnxruntime."""

@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 from fcn_lab.checks import build, check
 from fcn_lab.errors import UserError
 from fcn_lab.estimate import estimate, since_start
+from fcn_lab.files import write_json
 
 _OF_ONE_CELL = ("seed", "name", "group", "arm", "links")
 _ESTIMATE = "--estimate="
@@ -58,7 +59,7 @@ def main(arguments: list[str]) -> int:
         start = since_start()
         seconds = estimate([(task, kind.build) for kind, task in tasks], start)
         known = {n: s for (kind, _), s in zip(tasks, seconds, strict=True) for n in kind.cells}
-        Path(file).write_text(json.dumps(known))
+        write_json(Path(file), known)
     return 2 if mistakes else 0
 
 

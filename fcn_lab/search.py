@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from fcn_lab.checks import build
 from fcn_lab.config import recorded, resolve
 from fcn_lab.errors import SweepFailed, UserError
-from fcn_lab.files import write_text
+from fcn_lab.files import make_folder, write_text
 from fcn_lab.searchspace import Space
 from fcn_lab.sweepfolder import Cell, Progress, SweepFolder
 
@@ -156,7 +156,7 @@ def open_study(folder: Path, space: Space, pruner: BasePruner | None = None) -> 
         UserError: it was begun with other axes.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     path = folder / "study.log"
     _mend(path)
     study = optuna.create_study(

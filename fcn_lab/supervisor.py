@@ -152,4 +152,5 @@ class Supervisor:
         with self.job.log.open("rb") as log:
             log.seek(start)
             lines = [line.strip() for line in log.read().decode(errors="replace").splitlines()]
-        return next(filter(None, reversed(lines)), "it printed nothing")
+        refusals = [line for line in lines if line.startswith("fcn-lab: ")]  # of two lines or one
+        return next(filter(None, reversed(refusals or lines)), "it printed nothing")

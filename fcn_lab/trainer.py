@@ -17,6 +17,7 @@ from lightning.pytorch.loggers import Logger
 from torch import nn
 
 from fcn_lab.callbacks.averaging import warmed_average
+from fcn_lab.callbacks.checkpoints import WholeFile
 from fcn_lab.callbacks.world import WorldSize
 from fcn_lab.errors import UserError
 from fcn_lab.runfolder import RunFolder
@@ -188,7 +189,7 @@ class Training:
             default_root_dir=folder.path,
             logger=list(loggers) or False,
             callbacks=[WorldSize(self.devices * self.num_nodes), *callbacks],
-            plugins=[LightningEnvironment()] if in_one_slurm_task() else None,
+            plugins=[WholeFile(), *([LightningEnvironment()] if in_one_slurm_task() else [])],
             num_sanity_val_steps=0,
             log_every_n_steps=1,
             use_distributed_sampler=False,  # the data module's own samplers neither pad nor repeat

@@ -18,6 +18,7 @@ import threading
 import time
 import traceback
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -27,6 +28,7 @@ from omegaconf import OmegaConf
 from fcn_lab.attempts import TAKEN, Taken, begin, keep_alive
 from fcn_lab.checks import build, locate
 from fcn_lab.errors import UserError
+from fcn_lab.files import find_refusal, write_text
 from fcn_lab.signals import Stopped
 from fcn_lab.supervisor import GRACE_SECONDS
 
@@ -67,7 +69,10 @@ def main(arguments: list[str]) -> int:
         return 2
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except Exception:
+    except Exception as error:
+        if (refusal := find_refusal(error, path.parent)) is not None:
+            print(f"fcn-lab: {refusal}", file=sys.stderr)
+            return 2
         traceback.print_exc()
         _keep_traceback(path.parent)
         return 1
@@ -133,7 +138,8 @@ def _follow_parent() -> None:
 
 def _keep_traceback(folder: Path) -> None:
     if first_rank():
-        (folder / "error.txt").write_text(traceback.format_exc())
+        with suppress(UserError):  # it stands in the terminal, too
+            write_text(folder / "error.txt", traceback.format_exc())
 
 
 def _stop(signum: int, frame: FrameType | None) -> NoReturn:

@@ -47,7 +47,8 @@ def agrees(format: Format, net: nn.Module, path: Path, facts: Mapping[str, objec
     onnxruntime has other kernels: they may differ by what float32 rounds, in units of the scores.
     """
     net.eval()
-    format.write(net, path, facts)
+    with path.open("wb") as file:
+        format.write(net, file, facts)
     loaded = format.read(path)
     for count, height, width in SIZES:
         image = torch.rand(count, 3, height, width)

@@ -4,12 +4,30 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
-from fcn_lab.files import draft_beside, write_draft
+from fcn_lab.files import write_buffer
 from fcn_lab.runfolder import RunFolder
 
 MONITOR = "val/mean_iou"
+
+
+class WholeFile(TorchCheckpointIO):
+    """Writes a checkpoint whole or not at all; a kill or a full disk leaves the old one.
+
+    Lightning's own writes to the folder of temporary files first, which may be full or elsewhere.
+    """
+
+    def save_checkpoint(
+        self,
+        checkpoint: dict[str, Any],
+        path: str | Path,
+        storage_options: Any | None = None,  # noqa: ANN401
+    ) -> None:
+        with write_buffer(Path(path)) as buffer:
+            torch.save(checkpoint, buffer)
 
 
 class BestAndLast(Checkpoint):
@@ -52,13 +70,8 @@ class BestAndLast(Checkpoint):
             trainer.should_stop = True
 
     def save(self, trainer: L.Trainer, path: Path) -> None:
-        """Writes beside the place, then puts it there: a kill leaves the old checkpoint whole."""
-        if trainer.is_global_zero:
-            with write_draft(path) as draft:
-                trainer.save_checkpoint(draft)
-        else:  # all ranks take part, and the first one writes
-            trainer.save_checkpoint(draft_beside(path))
-        trainer.strategy.barrier("checkpoint in place")
+        """Writes a checkpoint; all ranks take part, and wait until it is in place."""
+        trainer.save_checkpoint(path)
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "waited": self.waited}

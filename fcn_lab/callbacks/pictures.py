@@ -1,6 +1,7 @@
 """Panels of some images of a split, written and shown after every scoring of it."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import lightning as L
 import numpy as np
@@ -9,6 +10,7 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from fcn_lab.files import Omissions, make_folder, write_buffer
 from fcn_lab.loggers.base import RunLogger
 from fcn_lab.module import Batch
 from fcn_lab.panels import Picture, panel
@@ -24,6 +26,7 @@ class Pictures(Callback):
         palette: K colours.
         test_split: what the test loader serves.
         count: panels a split, taken evenly from what the first rank scores.
+        omissions: takes note where panels cannot be written; None makes that an error.
     """
 
     def __init__(
@@ -33,9 +36,11 @@ class Pictures(Callback):
         palette: Sequence[tuple[int, int, int]],
         test_split: str = "test",
         count: int = 4,
+        omissions: Omissions | None = None,
     ) -> None:
         self.folder, self.classes, self.palette = folder, classes, palette
         self.test_split, self.count = test_split, count
+        self._note = omissions.note if omissions else nullcontext
         self._pictures: list[Picture] = []
 
     def on_validation_batch_end(
@@ -83,11 +88,11 @@ class Pictures(Callback):
         pictures, self._pictures = self._pictures, []
         if not trainer.is_global_zero:
             return
-        self.folder.panels.mkdir(exist_ok=True)
-        for picture in pictures:
-            panel(picture, self.classes, self.palette).save(
-                self.folder.panels / f"{split}_{picture.name}.png"
-            )
+        with self._note():
+            make_folder(self.folder.panels)
+            for picture in pictures:
+                with write_buffer(self.folder.panels / f"{split}_{picture.name}.png") as file:
+                    panel(picture, self.classes, self.palette).save(file, "PNG")
         for logger in trainer.loggers:
             if isinstance(logger, RunLogger):
                 logger.show(split, pictures, trainer.global_step)

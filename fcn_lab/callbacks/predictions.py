@@ -2,7 +2,9 @@
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import lightning as L
 import numpy as np
@@ -11,11 +13,60 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from PIL import Image
 from torch import Tensor
 
+from fcn_lab.files import NotWritten, Omissions, draft_beside, guard_writing
 from fcn_lab.module import Batch
 from fcn_lab.panels import VOID_COLOUR, Colour, Pixels
 from fcn_lab.runfolder import RunFolder
 
 QUALITY = 75  # of the pictures, which are only looked at
+
+
+class Archive:
+    """A zip file that gets its name when it is whole, and takes nothing more once it cannot.
+
+    Args:
+        path: its place.
+        omissions: takes note of what went wrong.
+    """
+
+    def __init__(self, path: Path, omissions: Omissions) -> None:
+        self.path, self.omissions = path, omissions
+        self._draft = draft_beside(path)
+        self._file: zipfile.ZipFile | None = None
+        with self._noted():
+            self._file = zipfile.ZipFile(self._draft, "w")
+
+    def add(self, name: str, content: bytes) -> None:
+        """Appends a file; pictures are packed already and are stored as they are."""
+        if self._file is not None:
+            with self._noted():
+                self._file.writestr(name, content)
+
+    def publish(self) -> None:
+        """Closes it and gives it its name."""
+        if self._file is not None:
+            with self._noted():
+                self._file.close()
+                self._draft.replace(self.path)
+
+    def drop(self) -> None:
+        """Removes it."""
+        file, self._file = self._file, None
+        with suppress(OSError):
+            if file is not None:
+                file.close()
+        with suppress(OSError):
+            self._draft.unlink(missing_ok=True)
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        with self.omissions.note():
+            try:
+                with guard_writing(self.path):
+                    yield
+            except NotWritten:
+                self.drop()
+                raise
 
 
 class Predictions(Callback):
@@ -27,17 +78,18 @@ class Predictions(Callback):
     Args:
         folder: the run's.
         palette: K colours.
+        omissions: takes note where the file cannot be written; scoring goes on.
     """
 
-    def __init__(self, folder: RunFolder, palette: Sequence[Colour]) -> None:
-        self.folder = folder
+    def __init__(self, folder: RunFolder, palette: Sequence[Colour], omissions: Omissions) -> None:
+        self.folder, self.omissions = folder, omissions
         # all 256 entries: a PNG with fewer has no place for void
         colours = [*palette, *[VOID_COLOUR] * (256 - len(palette))]
         self.palette = [int(channel) for colour in colours for channel in colour]
-        self._file: zipfile.ZipFile | None = None
+        self._file: Archive | None = None
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._file = zipfile.ZipFile(self.folder.predictions(trainer.global_rank), "w")
+        self._file = Archive(self.folder.predictions(trainer.global_rank), self.omissions)
 
     def on_test_batch_end(
         self,
@@ -54,21 +106,19 @@ class Predictions(Callback):
         shown = (_pixels(part) for part in (batch["image"], batch["label"], outputs))
         for index, image, truth, guess in zip(batch["index"].tolist(), *shown, strict=True):
             name = frames.names[index]
-            self._file.writestr(f"{name}.jpg", _picture(image.transpose(1, 2, 0)))
-            self._file.writestr(f"{name}.truth.png", self._labels(truth))
-            self._file.writestr(f"{name}.png", self._labels(guess))
+            self._file.add(f"{name}.jpg", _picture(image.transpose(1, 2, 0)))
+            self._file.add(f"{name}.truth.png", self._labels(truth))
+            self._file.add(f"{name}.png", self._labels(guess))
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._close()
+        assert self._file is not None
+        self._file.publish()
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        self._close()
-
-    def _close(self) -> None:
         if self._file is not None:
-            self._file.close()
+            self._file.drop()
 
     def _labels(self, labels: Pixels) -> bytes:
         image, file = Image.fromarray(labels), io.BytesIO()

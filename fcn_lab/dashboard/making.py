@@ -11,6 +11,7 @@ from fcn_lab.config import conf_folder, words
 from fcn_lab.dashboard import sweepfile
 from fcn_lab.dashboard.subject import JOB, TABLES, Subject
 from fcn_lab.errors import UserError
+from fcn_lab.files import make_folder, write_text
 from fcn_lab.report import tables
 from fcn_lab.report.answer import answer, question
 from fcn_lab.report.runs import as_folders
@@ -58,7 +59,7 @@ class Dashboard:
         folders = as_folders(self.runs)
         study = Study.read(folders)
         folder = Path(self.output) if self.output else folders[0] / "dashboard"
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         subject = Subject.of(study)
         sweepfile.write(words([conf_folder()]), folder / "wandb_sweep.yaml")
         owner = log_results(study, subject, folder, self.project, self.entity)
@@ -74,8 +75,8 @@ class Dashboard:
         opening = "\n\n".join([*question(study), *answer(study)])
         view = board.workspace(subject, self.project, entity)
         page = board.report(subject, self.project, entity, opening)
-        (folder / "workspace.json").write_text(board.to_json(view), encoding="utf-8")
-        (folder / "report.json").write_text(board.to_json(page), encoding="utf-8")
+        write_text(folder / "workspace.json", board.to_json(view))
+        write_text(folder / "report.json", board.to_json(page))
         return [view, page]
 
     def _save(self, pages: list[Any], folder: Path) -> str:

@@ -3,6 +3,7 @@
 import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from lightning.fabric.utilities.rank_zero import rank_zero_only
@@ -10,12 +11,18 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from numpy.typing import NDArray
 
 from fcn_lab.errors import UserError
+from fcn_lab.files import guard_writing
 from fcn_lab.loggers.base import RunInfo, RunLogger
 from fcn_lab.panels import Picture, heat, panel
 
 
 class Rows(RunLogger, CSVLogger):
     """csv/version_N/metrics.csv."""
+
+    @rank_zero_only
+    def save(self) -> None:
+        with guard_writing(Path(self.log_dir)):
+            super().save()
 
 
 @dataclass(frozen=True)

@@ -8,27 +8,28 @@ from pathlib import Path
 from markupsafe import Markup
 
 from fcn_lab import page
+from fcn_lab.files import make_folder, write_texts
 from fcn_lab.page import TEMPLATES, Section, figure, paragraphs
 from fcn_lab.report import charts, heatmaps, tables
 from fcn_lab.report.answer import answer, method, question
 from fcn_lab.report.frames import gallery
 from fcn_lab.report.study import Study, title
 
+ADVICE = "output= chooses another folder"
 ROW = 26  # pixels of an arm in a chart with a row an arm
 WIDE = 680  # pixels that a heat map needs for its numbers
 
 
 def write(study: Study, folder: Path) -> list[Path]:
     """Writes report.html, report.md, arms.csv and differences.csv; returns their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, ADVICE)
     texts = {
         "report.html": html(study),
         "report.md": markdown(study),
         "arms.csv": tables.raw_table(study).csv(),
         "differences.csv": tables.gaps_table(study).csv(),
     }
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    write_texts(folder, texts, ADVICE)
     return [folder / name for name in texts]
 
 

@@ -11,7 +11,7 @@ from fcn_lab.audit.findings import Finding, Level, findings
 from fcn_lab.audit.html import page
 from fcn_lab.audit.sheets import Sheet, facts, sheets
 from fcn_lab.datamodule import CamVidDataModule
-from fcn_lab.files import write_json
+from fcn_lab.files import write_json, write_text
 from fcn_lab.tasks.scoring import say
 
 STYLES = {Level.WRONG: "bold red", Level.CAREFUL: "yellow", Level.KNOWN: "dim"}
@@ -35,7 +35,7 @@ class Audit:
         for sheet in sheets(measured):
             say(table(sheet))
         listed(found)
-        (folder / "audit.html").write_text(page(measured, found), encoding="utf-8")
+        write_text(folder / "audit.html", page(measured, found))
         write_json(
             folder / "audit.json",
             {

@@ -12,6 +12,7 @@ from rich.table import Table
 from fcn_lab.capacity import Fit, Widths, dearest, fit, spread
 from fcn_lab.cost import Cost, cost
 from fcn_lab.errors import UserError
+from fcn_lab.files import make_folder, write_json, write_text
 from fcn_lab.tasks.costsheet import Grid, Words
 from fcn_lab.tasks.scoring import readable, say
 
@@ -52,18 +53,16 @@ class Capacity:
         for (model, upsample, _, refine), one in found.items():
             choice = f"model={model} upsample={upsample} upsample.refine={refine}"
             say(" ".join([choice, *self._typed(one.widths)]))
-        (folder / "capacity.json").write_text(
-            json.dumps([{"arm": arm, **one.__dict__, "cost": one.cost.__dict__} for arm, one
-                        in found.items()], indent=2)
-        )  # fmt: skip
+        fits = [{"arm": arm, **vars(one), "cost": vars(one.cost)} for arm, one in found.items()]
+        write_json(folder / "capacity.json", fits)
         failed = [" ".join(arm) for arm, one in found.items() if one.distance > self.tolerance / 2]
         if failed:
             raise UserError(
                 f"not matched within {self.tolerance:.0%}: {', '.join(failed)}.\n"
                 "Leave them out, or say task.tolerance="
             )
-        (folder / "capacity").mkdir(exist_ok=True)
-        (folder / "capacity" / "matched.yaml").write_text(self._words(found))
+        make_folder(folder / "capacity")
+        write_text(folder / "capacity" / "matched.yaml", self._words(found))
         say(f"use: --config-dir {folder} capacity=matched, or paste the words of a line")
 
     def _match(self, arms: Sequence[Words]) -> dict[Words, Fit]:

@@ -12,7 +12,6 @@ to sharper edges. Long, Shelhamer, Darrell 2015, appendix A, ask the same of PAS
 Legend: N batch, K classes, H W image size.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from torch import Tensor
 
 from fcn_lab.data.frames import Frames
 from fcn_lab.datamodule import CamVidDataModule
-from fcn_lab.files import write_json
+from fcn_lab.files import write_json, write_table
 from fcn_lab.geometry import crop_to, pad_to_multiple
 from fcn_lab.metrics import SplitScores, confusion_matrices, scores
 from fcn_lab.tasks.predict import bar
@@ -109,11 +108,8 @@ def table(found: Mapping[int, SplitScores]) -> Table:
 
 def write_csv(path: Path, found: Mapping[int, SplitScores]) -> None:
     """A row a stride; a class absent from truth and prediction is left empty."""
-    with path.open("w", newline="") as file:
-        rows = csv.writer(file)
-        for stride, score in found.items():
-            overall = {key: score[key] for key in TITLES}  # type: ignore[literal-required]
-            row = {"stride": stride, **overall, **score["iou"]}
-            if not file.tell():
-                rows.writerow(row)
-            rows.writerow(row.values())
+    rows: list[dict[str, object]] = []
+    for stride, score in found.items():
+        overall = {key: score[key] for key in TITLES}  # type: ignore[literal-required]
+        rows.append({"stride": stride, **overall, **score["iou"]})
+    write_table(path, [rows[0], *(row.values() for row in rows)])

@@ -1,6 +1,5 @@
 """The cost sheet: models × operators × encoders, each by part; a table, a CSV and a figure."""
 
-import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from fcn_lab.errors import UserError
+from fcn_lab.files import write_table, write_text
 from fcn_lab.parts import Bill
 
 GROUPS = ("model", "upsample", "encoder")
@@ -84,13 +84,14 @@ def write(bills: Bills, scored: Sequence[Scored], folder: Path) -> str:
     Returns:
         The Markdown table.
     """
-    with (folder / "costs.csv").open("w", newline="") as file:
-        sheet = csv.writer(file)
-        sheet.writerow([*GROUPS, "part", *asdict(Bill())])
-        for cell, parts in bills.items():
-            sheet.writerows([*cell, part, *asdict(own).values()] for part, own in parts.items())
+    rows = [
+        [*cell, part, *asdict(own).values()]
+        for cell, parts in bills.items()
+        for part, own in parts.items()
+    ]
+    write_table(folder / "costs.csv", [[*GROUPS, "part", *asdict(Bill())], *rows])
     table = markdown(bills)
-    (folder / "costs.md").write_text(table + "\n")
+    write_text(folder / "costs.md", table + "\n")
     if scored:
         draw(bills, scored, folder / "costs.html")
     return table
@@ -157,4 +158,4 @@ def draw(bills: Bills, scored: Sequence[Scored], path: Path) -> None:
     figure.update_layout(
         xaxis_title="forward + backward, ms an image", yaxis_title="mIoU in %", template="none"
     )
-    figure.write_html(path, include_plotlyjs=True)
+    write_text(path, figure.to_html(include_plotlyjs=True))

@@ -14,6 +14,7 @@ from fcn_lab.callbacks.progress import progress
 from fcn_lab.callbacks.stop import StopOnSignal
 from fcn_lab.cost import cost
 from fcn_lab.datamodule import CamVidDataModule
+from fcn_lab.files import Omissions
 from fcn_lab.losses import CrossEntropy
 from fcn_lab.module import SegmentationModule
 from fcn_lab.optim import Constant, Optim
@@ -21,7 +22,7 @@ from fcn_lab.predictor import load_weights
 from fcn_lab.runfolder import RunFolder
 from fcn_lab.signals import StopRequest
 from fcn_lab.tasks.comparing import compared
-from fcn_lab.tasks.scoring import image_size, say, score, tell
+from fcn_lab.tasks.scoring import conclude, image_size, say, score
 from fcn_lab.tiling import SlidingWindows
 from fcn_lab.trainer import Training, is_first_rank
 
@@ -79,24 +80,24 @@ class Evaluate:
             self.training.prepare(net), CrossEntropy(), NOT_TRAINED, self.data.classes,
             self.seed, self.flip, self.training.memory_format,
         )  # fmt: skip
-        pictures = Pictures(where, self.data.classes, self.data.palette, split)
+        omissions = Omissions()
+        pictures = Pictures(where, self.data.classes, self.data.palette, split, omissions=omissions)
         with StopRequest() as request:
             trainer = self.training.trainer(
                 where,
                 (),
                 [
                     pictures,
-                    Predictions(where, self.data.palette),
+                    Predictions(where, self.data.palette, omissions),
                     progress(clock),
                     StopOnSignal(request),
                 ],
             )
-            result = score(split, trainer, module, self.data, where)
+            result = score(split, trainer, module, self.data, where, omissions)
         if trainer.is_global_zero:
             facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(spent)}
             if self.dense is not None:
                 facts["dense"] = type(net).__name__
             facts["seconds"] = round(clock.seconds, 1)
-            metrics = {"protocol": self.data.protocol, **facts, split: result.scores}
-            where.write_metrics(metrics)
-            tell({split: result.scores}, {"run": self.source, **facts, "folder": folder})
+            scored = {split: result}
+            conclude(where, self.data.protocol, facts, scored, omissions, run=self.source)

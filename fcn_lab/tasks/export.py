@@ -5,6 +5,7 @@ RGB in 0…1. What else a user must know travels in the file's metadata.
 """
 
 import importlib.metadata
+import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -67,7 +68,9 @@ class Export:
         path = folder / f"network{self.format.suffix}" if self.output is None else Path(self.output)
         make_folder(path.parent)
         with write_draft(path) as draft:
-            self.format.write(net, draft, facts)
+            packed = io.BytesIO()
+            self.format.write(net, packed, facts)
+            draft.write_bytes(packed.getbuffer())
             worst = compared(net, self.format.read(draft))
         trial = {"largest_difference": worst, "sizes": SIZES}
         write_json(folder / "export.json", {"file": str(path), "metadata": facts, "trial": trial})

@@ -1,7 +1,10 @@
 """Scoring a network on a split and leaving the proof in the run folder."""
 
+import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import lightning as L
 import numpy as np
@@ -12,6 +15,7 @@ from rich.table import Table
 from fcn_lab.data.frames import Frames
 from fcn_lab.datamodule import CamVidDataModule
 from fcn_lab.edges import EdgeSummary
+from fcn_lab.files import NotWritten, Omissions, write_json
 from fcn_lab.metrics import SplitScores, scores
 from fcn_lab.module import SegmentationModule
 from fcn_lab.runfolder import RunFolder
@@ -56,6 +60,7 @@ def score(
     module: SegmentationModule,
     data: CamVidDataModule,
     folder: RunFolder,
+    omissions: Omissions,
 ) -> Scored:
     """Scores `split` and writes its confusion matrices and what was found at edges.
 
@@ -65,20 +70,67 @@ def score(
         module: the network inside.
         data: the loaders.
         folder: where the matrices go.
+        omissions: takes note where they cannot be written.
     """
     run = trainer.validate if split == "val" else trainer.test
     module.measure_edges()
     run(module, data, verbose=False)
-    kept = "val" if split == "val" else "test"
-    matrices, edges = module.matrices[kept], module.edges[kept]
+    served = "val" if split == "val" else "test"
+    matrices, edges = module.matrices[served], module.edges[served]
     if trainer.is_global_zero:
         frames = data.source.frames(split)
-        folder.write_confusions(
-            split, frames.names, matrices.numpy(), data.classes, frames.drives, **edges.arrays()
-        )
+        found = matrices.numpy()
+        with omissions.note():
+            folder.write_confusions(
+                split, frames.names, found, data.classes, frames.drives, **edges.arrays()
+            )
     total = matrices.sum(0)
     result = SplitResult(**scores(total, data.classes), **edges.summary(data.classes))
     return Scored(result, total.numpy())
+
+
+def conclude(
+    folder: RunFolder,
+    protocol: str,
+    facts: Mapping[str, object],
+    scored: Mapping[str, Scored],
+    omissions: Omissions,
+    **shown: object,
+) -> None:
+    """Prints the scores and writes metrics.json, which says that the run is complete.
+
+    Args:
+        folder: the run's.
+        protocol: what the scores are comparable with.
+        facts: what else metrics.json says.
+        scored: the splits.
+        omissions: what of the run could not be written, if anything.
+        shown: facts that are printed only.
+
+    Raises:
+        NotWritten: something of the run could not be; the scores then lie in the first folder that
+            takes them, which the message names.
+    """
+    splits = {split: result.scores for split, result in scored.items()}
+    metrics = {"protocol": protocol, **facts, **splits}
+    if not omissions.errors:
+        with omissions.note():
+            folder.write_metrics(metrics)
+    tell(splits, {**shown, **facts, "folder": folder.path})
+    if omissions.errors:
+        reason, _, advice = str(omissions.errors[0]).partition("\n")
+        kept = write_anywhere(f"scores-{folder.run_id}.json", metrics, folder.path)
+        saved = f"lie in {kept}" if kept else "stand above and nowhere else"
+        raise NotWritten(f"{reason} The scores {saved}.\n{advice}")
+
+
+def write_anywhere(name: str, content: object, *folders: Path) -> Path | None:
+    """Writes JSON into the first that takes it of `folders`, here, home, and temporary files."""
+    for folder in (*folders, Path.cwd(), Path.home(), Path(tempfile.gettempdir())):
+        with suppress(NotWritten):
+            write_json(folder / name, content)
+            return folder / name
+    return None
 
 
 def image_size(frames: Frames) -> tuple[int, int]:

@@ -24,6 +24,7 @@ from fcn_lab.cost import cost
 from fcn_lab.data.balance import pixel_counts
 from fcn_lab.datamodule import CamVidDataModule
 from fcn_lab.errors import UserError
+from fcn_lab.files import NotWritten, Omissions, clear_drafts, make_folder
 from fcn_lab.loggers.base import Factory, RunInfo, RunLogger
 from fcn_lab.losses import Loss
 from fcn_lab.module import SegmentationModule
@@ -32,7 +33,7 @@ from fcn_lab.predictor import load_weights
 from fcn_lab.runfolder import RunFolder
 from fcn_lab.signals import Stopped, StopRequest
 from fcn_lab.surgery.freeze import Freeze, Nothing, account
-from fcn_lab.tasks.scoring import Scored, image_size, say, score, tell
+from fcn_lab.tasks.scoring import Scored, conclude, image_size, say, score
 from fcn_lab.tasks.start import terms, warm
 from fcn_lab.trainer import Training, is_first_rank
 
@@ -88,17 +89,21 @@ class Train:
                     self._start(where)
                     module = self.module()
                     self._fit(module, where, clock, request, loggers)
-                    scored = self._score(module, where, clock, request, loggers)
+                    omissions = Omissions()
+                    scored = self._score(module, where, clock, request, loggers, omissions)
+                if is_first_rank():
+                    facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(spent)}
+                    facts["seconds"] = round(clock.seconds, 1)
+                    conclude(where, self.data.protocol, facts, scored, omissions)
             except Stopped:
                 if is_first_rank():
-                    say(f"stopped; go on with: python run.py resume={self._root(folder)}")
+                    say(f"stopped; go on with: {self._resume(folder)}")
                 raise
-        if is_first_rank():
-            facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(spent)}
-            facts["seconds"] = round(clock.seconds, 1)
-            splits = {split: result.scores for split, result in scored.items()}
-            where.write_metrics({"protocol": self.data.protocol, **facts, **splits})
-            tell(splits, {**facts, "folder": folder})
+            except NotWritten as error:
+                if not where.last.exists():
+                    raise
+                reason = str(error).partition("\n")[0]
+                raise NotWritten(f"{reason}\nThen go on with: {self._resume(folder)}") from error
 
     def preflight(self, elsewhere: bool) -> None:
         """Refuses what `run` would refuse, packs the data, and computes nothing.
@@ -126,10 +131,15 @@ class Train:
                 f"{folder.path} holds a run already: go on with resume={folder.path}, "
                 "or choose another hydra.run.dir"
             )
-        folder.last.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.last.parent)
+        for place in (folder.path, folder.last.parent, folder.panels):
+            clear_drafts(place, 0)  # of an attempt that was killed
         folder.write_env(self.training.device_name)
         for line in (self.data.source.describe(), *self.training.doubts(self.net)):
             say(line)
+
+    def _resume(self, folder: Path) -> str:
+        return f"python run.py resume={self._root(folder)}"
 
     def _clock(self) -> Clock:
         return Clock()
@@ -193,13 +203,15 @@ class Train:
         clock: Clock,
         request: StopRequest,
         loggers: list[RunLogger],
+        omissions: Omissions,
     ) -> dict[str, Scored]:
         load_weights(module.net, folder.path)
-        predictions = Predictions(folder, self.data.palette)
-        callbacks = [self._pictures(folder), predictions, progress(clock), StopOnSignal(request)]
+        predictions = Predictions(folder, self.data.palette, omissions)
+        pictures = self._pictures(folder, omissions)
+        callbacks = [pictures, predictions, progress(clock), StopOnSignal(request)]
         trainer = self.training.trainer(folder, loggers, callbacks)
         scored = {
-            split: score(split, trainer, module, self.data, folder)
+            split: score(split, trainer, module, self.data, folder, omissions)
             for split in dict.fromkeys(("val", self.data.split))
         }
         for logger in loggers:
@@ -209,8 +221,9 @@ class Train:
             )
         return scored
 
-    def _pictures(self, folder: RunFolder) -> Callback:
-        return Pictures(folder, self.data.classes, self.data.palette, self.data.split)
+    def _pictures(self, folder: RunFolder, omissions: Omissions | None = None) -> Callback:
+        shown = (self.data.classes, self.data.palette, self.data.split)
+        return Pictures(folder, *shown, omissions=omissions)
 
     @contextmanager
     def _loggers(self, folder: RunFolder) -> Iterator[list[RunLogger]]:
