@@ -23,8 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fcn_lab import torchrun
 from fcn_lab.arguments import rewrite_arguments, value_of
 from fcn_lab.config import conf_folder, finished, freeze, recorded, references, resolve
-from fcn_lab.errors import SweepFailed, UserError
-from fcn_lab.files import find_refusal
+from fcn_lab.errors import SweepFailed, UserError, find_refusal
 from fcn_lab.inheritance import inherit
 from fcn_lab.mistakes import explain
 from fcn_lab.supervisor import worker_command, worker_environment

@@ -1,4 +1,31 @@
-"""The exceptions a user meets."""
+"""The exceptions a user meets, among them what a full or read-only place says."""
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_ROOM = "Make room there, or choose another folder"
+_OTHER = "Choose a folder that this user may write to"
+# what the system says → what it means for a place, and what to do
+_REFUSALS = {
+    errno.ENOSPC: ("no space is left on its disk", _ROOM),
+    errno.EDQUOT: ("the disk quota is used up", _ROOM),
+    errno.EFBIG: ("the file would be larger than is allowed there", f"{_ROOM} (see `ulimit -f`)"),
+    errno.EROFS: ("the place is read-only", _OTHER),
+    errno.EACCES: ("this user may not write there", _OTHER),
+    errno.EPERM: ("this user may not write there", _OTHER),
+    errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter one"),
+    errno.ENOTDIR: ("a part of its path is a file and no folder", "Choose another folder"),
+    errno.EEXIST: ("a file that is no folder has this name", "Choose another folder"),
+    errno.EISDIR: ("a folder has this name", "Choose another name, or remove the folder"),
+    errno.ENOENT: ("its folder does not exist, or no longer", "Choose another folder"),
+}
+# of the system's refusals those that say of themselves that something was to be written
+_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 class UserError(ValueError):
@@ -10,3 +37,94 @@ class UserError(ValueError):
 
 class SweepFailed(Exception):
     """At least one cell did not get done; the last lines of the output have said which."""
+
+
+class NotWritten(UserError):
+    """A place took no file; the message names the place, the reason and what to do."""
+
+
+@contextmanager
+def guard_writing(path: Path, advice: str = "") -> Iterator[None]:
+    """Turns the system's refusals to write at `path` into two lines for the user.
+
+    Errors that name a file elsewhere, say one that could not be read, pass through.
+
+    Args:
+        path: what is being written, which the message names.
+        advice: what to do, where the caller knows it better than the system's error tells.
+
+    Raises:
+        NotWritten: the block raised an OSError about `path` or its folder.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not _is_about(error, path):
+            raise
+        raise NotWritten(explain_refusal(error, path, advice)) from error
+
+
+def explain_refusal(error: OSError, path: Path, advice: str = "") -> str:
+    """Two lines: the place and the reason, then what to do."""
+    # shutil gathers the errors of a copied folder as texts
+    told = str(error.args[0][0][-1] if isinstance(error, shutil.Error) else error)
+    number = next((n for n in _REFUSALS if n == error.errno or f"[Errno {n}]" in told), 0)
+    reason, usual = _REFUSALS.get(number, (error.strerror or told, _OTHER))
+    return f"{path} cannot be written: {reason}.\n{advice or usual}."
+
+
+class Omissions:
+    """What could not be written while the work went on, for those whose result is worth more."""
+
+    def __init__(self) -> None:
+        self.errors: list[NotWritten] = []
+
+    @contextmanager
+    def note(self) -> Iterator[None]:
+        """Ends a block that could not write, and remembers why."""
+        try:
+            yield
+        except NotWritten as error:
+            self.errors.append(error)
+
+
+def find_refusal(error: BaseException, *places: Path) -> str | None:
+    """What to tell the user where an error stems from a full or read-only place, else None.
+
+    For errors of libraries, which write where they want and often do not say where.
+
+    Args:
+        error: what was raised.
+        places: folders that may have been meant, besides those of temporary files and caches.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _OF_WRITING:
+            known = (*places, *usual_folders())
+            tight = next((place for place in known if _is_tight(place)), "a file")
+            return explain_refusal(cause, Path(os.fsdecode(cause.filename or tight)))
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def usual_folders() -> Iterator[Path]:
+    """Where one may stand, live and keep temporary files, as far as there are such places."""
+    asked: tuple[Callable[[], Path | str], ...] = (Path.cwd, Path.home, tempfile.gettempdir)
+    for ask in asked:
+        with suppress(OSError, RuntimeError):
+            yield Path(ask())
+
+
+def _is_tight(place: Path) -> bool:
+    """Whether the disk of a folder is read-only or has less than a megabyte left."""
+    with suppress(OSError):
+        disk = os.statvfs(place)
+        return bool(disk.f_flag & os.ST_RDONLY) or disk.f_bavail * disk.f_frsize < 1 << 20
+    return False
+
+
+def _is_about(error: OSError, path: Path) -> bool:
+    if error.filename is None:
+        return True
+    named = Path(os.fsdecode(error.filename))
+    return named.is_relative_to(path.parent) or path.is_relative_to(named)

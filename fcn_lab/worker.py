@@ -27,8 +27,8 @@ from omegaconf import OmegaConf
 
 from fcn_lab.attempts import TAKEN, Taken, begin, keep_alive
 from fcn_lab.checks import build, locate
-from fcn_lab.errors import UserError
-from fcn_lab.files import find_refusal, write_text
+from fcn_lab.errors import UserError, find_refusal
+from fcn_lab.files import write_text
 from fcn_lab.signals import Stopped
 from fcn_lab.supervisor import GRACE_SECONDS
 

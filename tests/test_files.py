@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from fcn_lab import files
-from fcn_lab.files import NotWritten
+from fcn_lab import errors, files
+from fcn_lab.errors import NotWritten
 
 WRITERS: dict[str, Callable[[Path], None]] = {
     "bytes": lambda path: files.write_bytes(path, b"new" * 99),
@@ -65,7 +65,7 @@ def test_a_file_too_large_for_its_place_is_not_there_at_all(name: str, tmp_path:
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("number", files._REFUSALS)
+@pytest.mark.parametrize("number", errors._REFUSALS)
 def test_each_refusal_of_the_system_is_two_lines_that_name_the_place(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

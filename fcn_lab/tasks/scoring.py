@@ -1,10 +1,7 @@
 """Scoring a network on a split and leaving the proof in the run folder."""
 
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import lightning as L
 import numpy as np
@@ -15,7 +12,8 @@ from rich.table import Table
 from fcn_lab.data.frames import Frames
 from fcn_lab.datamodule import CamVidDataModule
 from fcn_lab.edges import EdgeSummary
-from fcn_lab.files import NotWritten, Omissions, write_json
+from fcn_lab.errors import NotWritten, Omissions
+from fcn_lab.files import write_anywhere
 from fcn_lab.metrics import SplitScores, scores
 from fcn_lab.module import SegmentationModule
 from fcn_lab.runfolder import RunFolder
@@ -122,15 +120,6 @@ def conclude(
         kept = write_anywhere(f"scores-{folder.run_id}.json", metrics, folder.path)
         saved = f"lie in {kept}" if kept else "stand above and nowhere else"
         raise NotWritten(f"{reason} The scores {saved}.\n{advice}")
-
-
-def write_anywhere(name: str, content: object, *folders: Path) -> Path | None:
-    """Writes JSON into the first that takes it of `folders`, here, home, and temporary files."""
-    for folder in (*folders, Path.cwd(), Path.home(), Path(tempfile.gettempdir())):
-        with suppress(NotWritten):
-            write_json(folder / name, content)
-            return folder / name
-    return None
 
 
 def image_size(frames: Frames) -> tuple[int, int]:

@@ -23,8 +23,8 @@ from fcn_lab.callbacks.vitals import VitalSigns
 from fcn_lab.cost import cost
 from fcn_lab.data.balance import pixel_counts
 from fcn_lab.datamodule import CamVidDataModule
-from fcn_lab.errors import UserError
-from fcn_lab.files import NotWritten, Omissions, clear_drafts, make_folder
+from fcn_lab.errors import NotWritten, Omissions, UserError
+from fcn_lab.files import clear_drafts, make_folder
 from fcn_lab.loggers.base import Factory, RunInfo, RunLogger
 from fcn_lab.losses import Loss
 from fcn_lab.module import SegmentationModule

@@ -1,0 +1,202 @@
+"""Every command on a full and on a read-only disk: two lines that name the place, nothing half."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.slow
+CLONE = Path(__file__).resolve().parents[1]
+SMALL = "encoder.widths=[4,4,8,8,8] encoder.head_width=8 trainer.accelerator=cpu augment=none"
+NET = f"model=fcn32s upsample=bilinear {SMALL}"
+DATA = (
+    "data=folder data.root={data} data.images=photos/*.png data.masks=masks/*.png "
+    "data.names=[ground,square] data.splits.train=0.5 data.splits.val=0.25 data.splits.test=0.25 "
+    "data.batch_size=2 +data.cache={cache}"
+)
+TRAIN = f"{DATA} {NET} trainer.max_epochs=1"
+# the command of each name; {place} is full or read-only, {run} a finished run elsewhere, {inside}
+# one in the place, {stopped} in the place one that is to go on, {free} a folder elsewhere
+COMMANDS = {
+    "train": f"{TRAIN} logger=none hydra.run.dir={{place}}/run",
+    "train csv": f"{TRAIN} logger=csv hydra.run.dir={{place}}/run",
+    "train tensorboard": f"{TRAIN} logger=tensorboard hydra.run.dir={{place}}/run",
+    "train wandb": f"{TRAIN} logger=wandb hydra.run.dir={{place}}/run",
+    "staged": f"task=staged {DATA} {NET} model=fcn16s trainer.max_epochs=2 logger=none "
+    "hydra.run.dir={place}/run",
+    "resume": "resume={stopped}",
+    "evaluate": "task=evaluate run={run} hydra.run.dir={place}/run",
+    "predict": "task=predict run={run} input={data}/photos output={place}/out "
+    "hydra.run.dir={free}/run",
+    "predict folder": "task=predict run={run} input={data}/photos output={free}/out "
+    "hydra.run.dir={place}/run",
+    "predict scores": "task=predict run={run} input={data}/photos output={place}/out scores=true "
+    "hydra.run.dir={free}/run",
+    "profile": f"task=profile data=synthetic data.size=[32,32] {NET} hydra.run.dir={{place}}/run",
+    "profile sheet": f"task=profile data=synthetic data.size=[32,32] {NET} models=[fcn32s] "
+    "hydra.run.dir={place}/run",
+    "capacity": f"task=capacity data=synthetic data.size=[32,32] {NET} models=[fcn32s] "
+    "upsamples=[bilinear,nearest] refines=[none] hydra.run.dir={place}/run",
+    "ceilings": f"task=ceilings {DATA} hydra.run.dir={{place}}/run",
+    "shapes": f"task=shapes data=synthetic data.size=[32,32] {NET} hydra.run.dir={{place}}/run",
+    "export onnx": "task=export run={run} format=onnx output={place}/net.onnx "
+    "hydra.run.dir={free}/run",
+    "export torchscript": "task=export run={run} format=torchscript output={place}/net.pt "
+    "hydra.run.dir={free}/run",
+    "export torch_export": "task=export run={run} format=torch_export output={place}/net.pt2 "
+    "hydra.run.dir={free}/run",
+    "export folder": "task=export run={run} format=torchscript output={free}/net.pt "
+    "hydra.run.dir={place}/run",
+    "audit": f"task=audit {DATA} hydra.run.dir={{place}}/run",
+    "report": "task=report runs={inside}",
+    "report output": "task=report runs={run} output={place}/report",
+    "dashboard": "task=dashboard runs={run} output={place}/dashboard",
+    "sweep": f"-m {TRAIN} seed=0,1 logger=none sweep.dir={{place}}/sweep",
+    "search": f"-m {TRAIN} optim.lr=interval(0.01,0.1) hydra/sweeper=optuna "
+    "hydra.sweeper.n_trials=1 logger=none sweep.dir={place}/sweep",
+    "pack": f"{TRAIN} logger=none +data.cache={{place}}/cache hydra.run.dir={{free}}/run".replace(
+        "+data.cache={cache} ", ""
+    ),
+    "download": "data=camvid data.download=true data.root={place}/camvid "
+    f"{NET} logger=none hydra.run.dir={{free}}/run",
+}
+# what only reads goes through where nothing can be written
+ONLY_READS = {
+    "status": "task=status sweep.dir={place}/kept",
+    "report elsewhere": "task=report runs={inside} output={free}/report",
+    "evaluate a run there": "task=evaluate run={inside} hydra.run.dir={free}/run",
+    "predict from a run there": "task=predict run={inside} input={data}/photos output={free}/out "
+    "hydra.run.dir={free}/run",
+}
+ROOM = (0, 1, 8, 40)  # pages of 4 KiB that a full disk still has
+
+
+def type_line(line: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, str(CLONE / "run.py"), *shlex.split(line)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=environment.pop("cwd", None),
+        env={**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", **environment},
+    )
+
+
+def mount(place: Path, megabytes: int) -> None:
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(place)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
+
+
+def fill(place: Path, pages: int) -> None:
+    free = os.statvfs(place).f_bavail * os.statvfs(place).f_frsize
+    with (place / "filler").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(free - (pages << 12), 1))
+
+
+def seal(place: Path, pages: int) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A data set, a finished run, a stopped one and a sweep."""
+    root = tmp_path_factory.mktemp("made")
+    data, rng = root / "data", np.random.default_rng(0)
+    for folder in ("photos", "masks"):
+        (data / folder).mkdir(parents=True)
+    for name in map(str, range(8)):
+        label = np.zeros((24, 32), np.uint8)
+        label[8:16, 4 : rng.integers(10, 30)] = 1
+        image = np.where(label[..., None] == 1, 180, 70) + rng.integers(-40, 40, (24, 32, 3))
+        Image.fromarray(image.astype(np.uint8)).save(data / "photos" / f"{name}.png")
+        Image.fromarray(label).save(data / "masks" / f"{name}.png")
+    known = {"data": data, "cache": root / "cache", "run": root / "run"}
+    line = TRAIN.format(**known)
+    for command in (
+        f"{line} logger=none hydra.run.dir={known['run']}",
+        f"-m {line} logger=none seed=0 sweep.dir={root / 'kept'}",
+    ):
+        done = type_line(command, cwd=str(root))
+        assert done.returncode == 0, done.stderr
+    stopped = root / "stopped"
+    shutil.copytree(known["run"], stopped)
+    for path in (stopped / "metrics.json", *stopped.glob("*.npz"), *stopped.glob("*.zip")):
+        path.unlink()
+    return {**known, "kept": root / "kept", "stopped": stopped}
+
+
+@pytest.fixture
+def bad(
+    request: pytest.FixtureRequest, made: dict[str, Path], tmp_path: Path
+) -> Iterator[dict[str, Path]]:
+    spoil, pages = request.param
+    place, free = tmp_path / "place", tmp_path / "free"
+    mount(place, 4)
+    free.mkdir()
+    try:
+        for name, copy in (("run", "inside"), ("stopped", "stopped"), ("kept", "kept")):
+            shutil.copytree(made[name], place / copy)
+        spoil(place, pages)
+        there = {name: place / name for name in ("inside", "stopped")}
+        yield {**made, **there, "place": place, "free": free}
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def files(place: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file can be read to its end by its own kind's rules."""
+    if path.suffix == ".json":
+        json.loads(path.read_text())
+    elif path.suffix == ".html":
+        return path.read_text().rstrip().endswith("</html>")
+    elif path.suffix in (".png", ".jpg"):
+        Image.open(path).load()
+    elif path.suffix in (".zip", ".npz"):
+        return zipfile.ZipFile(path).testzip() is None
+    return path.stat().st_size > 0 or path.suffix in (".txt", ".log", ".lock")
+
+
+FAULTS: list[tuple[Callable[[Path, int], None], int]] = [*((fill, n) for n in ROOM), (seal, 0)]
+NAMES = [f"{spoil.__name__}-{pages}" for spoil, pages in FAULTS]
+
+
+@pytest.mark.parametrize("bad", FAULTS, ids=NAMES, indirect=True)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_names_the_place_that_takes_nothing(name: str, bad: dict[str, Path]) -> None:
+    place = bad["place"]
+    before = files(place)
+    done = type_line(COMMANDS[name].format(**bad), cwd=str(bad["free"]))
+    told = done.stdout + done.stderr
+    assert "Traceback" not in told, told
+    if done.returncode == 0:
+        assert os.statvfs(place).f_flag & os.ST_RDONLY == 0, told  # there was room enough
+    else:
+        last = told[told.rfind("fcn-lab: ") :].strip().splitlines()
+        assert 1 <= len(last) <= 2, told
+        assert str(place) in last[0], told
+    for path, content in files(place).items():
+        assert not path.name.startswith(".part-"), path
+        assert before.get(path) == content or is_whole(path), path
+
+
+@pytest.mark.parametrize("bad", [FAULTS[0], FAULTS[-1]], ids=[NAMES[0], NAMES[-1]], indirect=True)
+@pytest.mark.parametrize("name", ONLY_READS)
+def test_what_only_reads_there_goes_through(name: str, bad: dict[str, Path]) -> None:
+    done = type_line(ONLY_READS[name].format(**bad), cwd=str(bad["free"]))
+    assert done.returncode == 0, done.stdout + done.stderr
