@@ -1,46 +1,54 @@
-"""Who runs a cell: its attempts, numbered, of which the highest counts.
+"""Who holds a run's folder: its attempts, numbered, of which the highest counts.
 
 An attempt is a file ``attempts/N.json`` that is created exclusively: of any number of processes, on
 any machines over a shared file system, one gets the number. On its own machine an attempt lives
 while its process does; elsewhere, while its file is touched every few seconds. The attempt of a
-dead process is never removed, so nothing can be removed by mistake: whoever takes the cell up
-creates the next number, and a process that wakes up behind a higher number ends itself.
+dead process is not removed, so nothing can be removed by mistake: whoever takes the run up creates
+the next number, and a process that wakes up behind a higher number ends itself.
+
+Clocks that are set do not matter: on its own machine a process is known by its number and by the
+ticks from the boot to its start, and a process elsewhere is watched for a while before its run is
+taken from it. What a clock says of the last touch only decides whether that is worth the wait.
 """
 
 import json
 import os
 import socket
-import tempfile
+import sys
 import threading
 import time
-from dataclasses import asdict, dataclass, replace
-from functools import cache
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-import psutil
-
-from fcn_lab.files import write_json
+from fcn_lab.errors import guard_writing
+from fcn_lab.files import make_folder, write_json
+from fcn_lab.processes import age, born, machine, touched
 
 HEARTBEAT = 10.0
 LIFETIME = 60.0
+WATCH = 3 * HEARTBEAT  # how long a silent process elsewhere is listened to
+LOOK = 0.5
 TAKEN = 75  # exit status of a worker whose cell another one runs: EX_TEMPFAIL of sysexits.h
 
 
 class Taken(Exception):
-    """Another process runs this cell."""
+    """Another process runs this, or has done it."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One process that ran, or runs, a cell.
+    """One process that ran, or runs, what a folder is for.
 
     Args:
         path: its file.
         host: name of the machine, for people.
         machine: this boot of it, and this view of its processes.
         pid: the process.
-        born: when that process started, since numbers of processes are used again.
+        born: when that process started, in ticks since the boot, or in seconds where a system
+            keeps no ticks: numbers of processes are used again.
         began: when the attempt began, in seconds since 1970.
+        clock: the same by a clock that nobody sets, which starts at the boot.
         status: how it ended: done, failed, stopped or pruned; None while it runs, or when its
             supervisor was killed with it.
         reason: one line on a failure.
@@ -53,35 +61,71 @@ class Attempt:
     pid: int
     born: float
     began: float
+    clock: float = 0.0
     status: str | None = None
     reason: str = ""
     seconds: float = 0.0
 
     @property
     def number(self) -> int:
-        """Its place among the cell's attempts, from 1."""
+        """Its place among the folder's attempts, from 1."""
         return int(self.path.stem)
 
+    @property
+    def holder(self) -> str:
+        """The process, for people."""
+        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(self.began))
+        return f"process {self.pid} on {self.host}, since {since}"
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this very process made it, perhaps before it became another program."""
+        here = self.machine == machine() and self.pid == os.getpid()
+        return here and self.status is None and self.born == born(self.pid)
+
     def alive(self) -> bool:
-        """Whether its process may still be at work."""
+        """Whether its process may still be at work, as far as one look can tell."""
         if self.status is not None:
             return False
-        if self.machine == machine():
-            return born(self.pid) == self.born
-        return age(self.path) < LIFETIME
+        if self.machine == machine() and (now := born(self.pid)) is not None:
+            return now == self.born
+        return -LOOK <= age(self.path) < LIFETIME
+
+    def holds(self) -> bool:
+        """Whether its process is at work; of a silent one elsewhere this takes WATCH seconds."""
+        if self.alive() or self.status is not None:
+            return self.status is None
+        elsewhere = self.machine != machine() or born(self.pid) is None
+        return elsewhere and self._beats()
 
     def end(self, status: str, reason: str = "") -> None:
         """Writes down how it ended; once the scores are there it is done, whatever came after."""
-        scores, until = _scores(self.path.parent.parent), time.time()
-        if scores.exists():
-            status, reason, until = "done", "", scores.stat().st_mtime
-        _write(replace(self, status=status, reason=reason, seconds=round(until - self.began, 1)))
+        if _scores(self.path.parent.parent).exists():
+            status, reason = "done", ""
+        here = self.machine == machine() and self.clock
+        spent = time.monotonic() - self.clock if here else time.time() - self.began
+        _write(replace(self, status=status, reason=reason, seconds=round(max(spent, 0.0), 1)))
+
+    def _beats(self) -> bool:
+        print(
+            f"{self.path.parent.parent} was held by {self.holder}; "
+            f"listening {WATCH:.0f} s whether it still is",
+            file=sys.stderr,
+            flush=True,
+        )
+        with suppress(FileNotFoundError):  # it was withdrawn meanwhile
+            before, until = touched(self.path), time.monotonic() + WATCH
+            while time.monotonic() < until:
+                time.sleep(LOOK)
+                if touched(self.path) != before:
+                    return True
+        return False
 
 
 def attempts(folder: Path) -> list[Attempt]:
-    """Of the cell in `folder`, in their order."""
-    files = sorted((folder / "attempts").glob("*.json"), key=lambda file: int(file.stem))
-    return [_read(file) for file in files]
+    """Those of `folder`, in their order."""
+    files = [file for file in (folder / "attempts").glob("*.json") if file.stem.isdecimal()]
+    return [_read(file) for file in sorted(files, key=lambda file: int(file.stem))]
 
 
 def last(folder: Path) -> Attempt | None:
@@ -90,25 +134,32 @@ def last(folder: Path) -> Attempt | None:
 
 
 def begin(folder: Path) -> Attempt:
-    """Makes this process the one that runs the cell.
+    """Makes this process the one that holds the folder; again, where it does already.
 
     Raises:
-        Taken: another one does, or has done it.
+        Taken: another one does, or the run is done.
     """
     before = last(folder)
-    if before is not None and before.alive():
-        raise Taken(f"{folder.name} runs on {before.host} (process {before.pid})")
-    if _scores(folder).exists():  # looked for behind `alive`: the dead write no more
-        raise Taken(f"{folder.name} is done")
+    if before is not None and before.is_mine:
+        return before
+    if before is not None and before.holds():
+        raise Taken(f"{folder} is at work: {before.holder}")
+    if _scores(folder).exists():  # looked for behind `holds`: the dead write no more
+        raise Taken(f"{folder} is done")
     number = before.number + 1 if before else 1
     path = folder / "attempts" / f"{number}.json"
-    path.parent.mkdir(exist_ok=True)
-    process = os.getpid()
-    attempt = Attempt(path, socket.gethostname(), machine(), process, born(process), time.time())
-    try:
-        path.open("x").close()
-    except FileExistsError as error:
-        raise Taken(f"{folder.name} was taken up by another process just now") from error
+    make_folder(path.parent)
+    process, since = os.getpid(), born(os.getpid()) or 0.0
+    attempt = Attempt(
+        path, socket.gethostname(), machine(), process, since, time.time(), time.monotonic()
+    )
+    with guard_writing(path):
+        try:
+            path.open("x").close()
+        except (FileExistsError, FileNotFoundError) as error:
+            rival = last(folder)
+            holder = rival.holder if rival is not None and rival.pid else "another process"
+            raise Taken(f"{folder} is at work: {holder}") from error
     _write(attempt)
     return attempt
 
@@ -122,33 +173,10 @@ def keep_alive(attempt: Attempt) -> None:
             time.sleep(HEARTBEAT)
             if successor.exists():
                 os._exit(TAKEN)  # another process owns the folder: not one more byte into it
-            os.utime(attempt.path)
+            with suppress(OSError):  # a server that is away for a moment
+                os.utime(attempt.path)
 
     threading.Thread(target=beat, name="heartbeat", daemon=True).start()
-
-
-def born(pid: int) -> float:
-    """When the process started; 0 where there is none, or only its remains."""
-    try:
-        process = psutil.Process(pid)
-        return 0.0 if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except psutil.NoSuchProcess:
-        return 0.0
-
-
-@cache
-def machine() -> str:
-    """Within which a process number means something: this boot, this container."""
-    boot, view = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
-    started = boot.read_text().strip() if boot.exists() else f"{psutil.boot_time():.0f}"
-    inside = os.readlink(view) if view.is_symlink() else ""
-    return f"{socket.gethostname()} {started} {inside}".strip()
-
-
-def age(path: Path) -> float:
-    """Seconds since the file was touched, both times by the clock of the file system."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".now") as now:
-        return os.stat(now.name).st_mtime - path.stat().st_mtime
 
 
 def _scores(folder: Path) -> Path:
@@ -156,9 +184,11 @@ def _scores(folder: Path) -> Path:
 
 
 def _read(path: Path) -> Attempt:
+    names = {field.name for field in fields(Attempt)} - {"path"}
     try:
-        return Attempt(path, **json.loads(path.read_text()))
-    except ValueError:  # created this moment and not yet written, or never: its age decides
+        known = json.loads(path.read_text())
+        return Attempt(path, **{name: known[name] for name in names & known.keys()})
+    except (ValueError, TypeError, AttributeError):  # not yet written, or never: its age decides
         return Attempt(path, "another machine", "", 0, 0.0, path.stat().st_mtime)
 
 

@@ -9,10 +9,12 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 import hydra
+from hydra.conf import HydraConf
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
@@ -21,12 +23,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fcn_lab import torchrun
-from fcn_lab.arguments import rewrite_arguments, value_of
-from fcn_lab.config import conf_folder, finished, freeze, recorded, references, resolve
+from fcn_lab.arguments import rewrite_arguments
+from fcn_lab.claims import claim, depth_below, first_existing, hold, is_over, remove_empty, withdraw
+from fcn_lab.commands import STARTED, command, started
+from fcn_lab.config import conf_folder, freeze, recorded, references, resolve
 from fcn_lab.errors import SweepFailed, UserError, find_refusal
 from fcn_lab.inheritance import inherit
 from fcn_lab.mistakes import explain
-from fcn_lab.supervisor import worker_command, worker_environment
+from fcn_lab.paths import path_of
+from fcn_lab.supervisor import TRACEBACK, worker_command, worker_environment
 
 # the words that Hydra keeps for its own launcher and sweeper; the others are files of conf/hydra
 BASIC = {
@@ -54,17 +59,20 @@ def main() -> None:
     """Runs one command line; a user's mistake ends it with one or two lines and status 2."""
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["FCN_LAB_COMMAND"] = shlex.join(sys.argv)  # env.json records it
+    os.environ[STARTED] = started()
+    os.environ[TRACEBACK] = "1" if traceback_wanted else ""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors instead of printing them
     if torchrun.is_follower():
         _become_worker(*torchrun.announced())
     try:
-        overrides = rewrite_arguments()
-        _resume_if_asked(overrides)
+        typed = rewrite_arguments()
+        _resume_if_asked(typed)
         Plugins.instance()  # registers Hydra's own `basic`, before that word becomes ours
         for group, node in BASIC.items():
             ConfigStore.instance().store(group=group, name="basic", node=node, provider="fcn_lab")
+        start = partial(_start, first_existing(Path(path_of("hydra.run.dir", typed) or "runs")))
         hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(
-            _start
+            start
         )()
     except SweepFailed:
         sys.exit(1)
@@ -79,39 +87,34 @@ def main() -> None:
         _refuse(refusal)
 
 
-def _start(config: DictConfig) -> None:
+def _start(existing: Path, config: DictConfig) -> None:
     settings = HydraConfig.get()
     folder = Path(os.path.relpath(settings.runtime.output_dir))
-    if config.choices.task in ONLY_LOOK:
-        _remove_if_empty(folder)
+    made = depth_below(folder, existing)
+    attempt = None
     try:
         if config.choices.task in ONLY_LOOK:
+            remove_empty(folder, made)
             return _look(config)
-        if config.study is not None and config.again is None and config.run is None:
-            word = f"experiment={config.choices.experiment}"
-            raise UserError(f"{word} is a study, and a study is a sweep: python run.py -m {word}")
-        conf = [
-            Path(source.path)
-            for source in settings.runtime.config_sources
-            if source.schema == "file"
-        ]
-        config = inherit(config, settings.overrides.task, conf)
-        if (folder / "config.yaml").exists():
-            raise UserError(
-                f"{folder} holds a run already.\n"
-                f"resume={folder} goes on with it; hydra.run.dir= chooses another folder."
-            )
-        path = freeze(resolve(config), folder)
+        resolved = resolve(_inherited(config, settings))
+        attempt = claim(folder)
+        path = freeze(resolved, folder)
     except MISTAKES as error:
-        _remove_if_empty(folder)
+        if attempt is not None:
+            withdraw(attempt, made)
+        remove_empty(folder, made)
         _refuse(explain(error))
-    _become_worker(str(path))
+    _become_worker(str(path), f"--fresh={made}")
 
 
-def _remove_if_empty(folder: Path) -> None:
-    """Hydra makes a run's folder, and those above it, before it is known whether there is a run."""
-    if folder.exists() and not any(folder.iterdir()):
-        os.removedirs(folder)
+def _inherited(config: DictConfig, settings: HydraConf) -> DictConfig:
+    if config.study is not None and config.again is None and config.run is None:
+        word = f"experiment={config.choices.experiment}"
+        go_on = command("-m", word)
+        raise UserError(f"{word} is a study, and a study is a sweep:\n{go_on}")
+    sources = settings.runtime.config_sources
+    conf = [Path(source.path) for source in sources if source.schema == "file"]
+    return inherit(config, settings.overrides.task, conf)
 
 
 def _look(config: DictConfig) -> None:
@@ -124,20 +127,22 @@ def _look(config: DictConfig) -> None:
     build(task, "task", references(config)).run()
 
 
-def _resume_if_asked(overrides: Sequence[str]) -> None:
-    asked = value_of("resume", overrides)
+def _resume_if_asked(typed: Sequence[str]) -> None:
+    asked = path_of("resume", typed)
     if asked is None:
         return
     folder = Path(asked)
-    if len(overrides) > 1 or {"-m", "--multirun"} & set(sys.argv):
-        others = " ".join(o for o in overrides if not o.startswith("resume=")) or "-m"
+    if len(typed) > 1 or {"-m", "--multirun"} & set(sys.argv):
+        others = shlex.join(o for o in typed if not o.startswith("resume=")) or "-m"
         raise UserError(
             f"resume={folder} goes on with the run exactly as it was recorded; leave out {others}"
         )
     recorded(folder)
-    if finished(folder):
-        print(f"{folder} is done: its scores are in {folder / 'metrics.json'}")
+    if is_over(folder):
+        scores = folder / "metrics.json"
+        print(f"{folder} is done" + (f": its scores are in {scores}" if scores.exists() else ""))
         sys.exit(0)
+    hold(folder)
     _become_worker(str(folder / "config.yaml"), "--resume")
 
 

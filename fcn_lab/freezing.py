@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from fcn_lab import snapshot
+from fcn_lab.attempts import last
+from fcn_lab.claims import clear, depth_below, first_existing, has_begun, remove_empty, require_own
 from fcn_lab.config import freeze
 from fcn_lab.errors import UserError
 from fcn_lab.studies import estimates
@@ -31,6 +33,8 @@ def freeze_sweep(
 ) -> list[Cell]:
     """Freezes what is new in the folder, and leaves what has begun as it was.
 
+    A sweep of which no cell has begun is nobody's yet: what was frozen of it is frozen anew.
+
     Args:
         path: the sweep's folder.
         composed: all cells asked for.
@@ -47,28 +51,49 @@ def freeze_sweep(
     resolved = {cell.name: cell.config for cell in composed}
     cells = {name: _cell(name, path / name, config) for name, config in resolved.items()}
     before = SweepFolder.read(path) if (path / "sweep.json").is_file() else None
+    _require_own(path, before is None, cells.values())
     left = [cell for cell in cells.values() if cell.progress().status not in ("done", "pruned")]
-    fresh = [cell for cell in left if not (cell.folder / "attempts").exists()]
-    if before is not None and left and not accept_changes:
+    fresh = [cell for cell in left if not _has_begun(cell)]
+    if before is not None and left and not accept_changes and any(map(_has_begun, before.cells)):
         snapshot.require_unchanged(path, before.code)
         _require_equal(left, resolved)
+    codes, made = snapshot.versions(path), depth_below(path, first_existing(path))
     written = [cell for cell in fresh if not (cell.folder / "config.yaml").exists()]
     try:
         for cell in fresh:
+            clear(cell.folder)
             freeze(resolved[cell.name], cell.folder)
         record.code = snapshot.take(path) if left or before is None else before.code
         estimate = estimates(path) if record.study and before is None and here else None
         _preflight(left, path / "code" / record.code, here, estimate)
     except BaseException:
         for cell in written:
-            shutil.rmtree(cell.folder, ignore_errors=True)
-        if before is None:
-            shutil.rmtree(path / "code", ignore_errors=True)
+            (cell.folder / "config.yaml").unlink(missing_ok=True)
+            remove_empty(cell.folder, 1)
+        for code in snapshot.versions(path) - codes:
+            shutil.rmtree(path / "code" / code, ignore_errors=True)
+        remove_empty(path / "code", 1 + made)
         raise
     known = {cell.name: cell for cell in before.cells} if before is not None else {}
     record.cells = list({**known, **cells}.values())
     record.write()
     return list(cells.values())
+
+
+def _has_begun(cell: Cell) -> bool:
+    """Whether there is something to lose; a cell at work is about to have it."""
+    attempt = last(cell.folder)
+    return has_begun(cell.folder) or (attempt is not None and attempt.alive())
+
+
+def _require_own(path: Path, new: bool, cells: Iterable[Cell]) -> None:
+    if new and (path / "results.csv").exists():
+        raise UserError(
+            f"{path} holds results.csv and no sweep.json: no sweep has written it, and this one "
+            "would.\nsweep.dir= chooses another folder."
+        )
+    for cell in cells:
+        require_own(cell.folder, "sweep.dir= chooses another folder.")
 
 
 def _cell(name: str, folder: Path, config: DictConfig) -> Cell:

@@ -7,6 +7,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from fcn_lab.commands import command
 from fcn_lab.config import finished, recorded, without_start, words
 from fcn_lab.errors import UserError
 
@@ -34,6 +35,7 @@ def with_recorded_words(overrides: Sequence[str], folders: Sequence[Path]) -> li
     folder = values.get("again") or values.get("run")
     if not isinstance(folder, str):
         return list(overrides)
+    folder = OmegaConf.create([folder])[0]  # its `${` were escaped
     given = {override.key_or_group for override in parsed}
     skip = given if values.get("again") else given.union(_OF_THE_COMMAND)
     known = words(folders)
@@ -59,9 +61,9 @@ def inherit(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path
         return config
     result = recorded(Path(folder))
     if config.again is None and not finished(Path(folder)):
+        go_on = command(f"resume={folder}")
         raise UserError(
-            f"run={folder} has not finished: it has no metrics.json.\n"
-            f"resume={folder} goes on with it."
+            f"run={folder} has not finished: it has no metrics.json. To go on:\n{go_on}"
         )
     before = dict(result.choices)
     if config.again is None:

@@ -8,6 +8,7 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from fcn_lab.commands import command
 from fcn_lab.errors import UserError
 
 
@@ -43,9 +44,10 @@ def explain(error: BaseException) -> str:
         return _unknown_key(cause)
     if unmatched := re.search(r"'matched\.(\w+)\.(\w+)\.\w+\.\d'", str(cause)):
         model, upsample = unmatched.groups()
+        finds = command("task=capacity", f"models=[{model}]", f"upsamples=[bilinear,{upsample}]")
         return (
-            f"capacity=matched has no widths for model={model} upsample={upsample}.\n"
-            f"python run.py task=capacity models=[{model}] upsamples=[{upsample},…] finds them"
+            f"capacity=matched has no widths for model={model} upsample={upsample}. To find them:\n"
+            f"{finds}"
         )
     if isinstance(cause, OmegaConfBaseException):
         return _first_lines(str(cause))

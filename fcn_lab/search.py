@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import optuna
@@ -20,6 +21,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fcn_lab.checks import build
+from fcn_lab.commands import command as typed
 from fcn_lab.config import recorded, resolve
 from fcn_lab.errors import SweepFailed, UserError
 from fcn_lab.files import make_folder, write_text
@@ -191,13 +193,13 @@ def write_best(folder: Path, best: FrozenTrial, split: str) -> Path:
     config = recorded(folder / cell)
     config.data.split = split
     head = (
-        f"# val mean IU {best.value:.4f}, the best of {folder.name}: {cell}\n"
-        f"# Trains it and scores {split}: {command(folder)}\n"
+        f"val mean IU {best.value:.4f}, the best of {folder.name}: {cell}\n"
+        f"Trains it and scores {split}: {command(folder)}\n"
     )
-    write_text(path, head + OmegaConf.to_yaml(resolve(config)))
+    write_text(path, indent(head, "# ") + OmegaConf.to_yaml(resolve(config)))
     return path
 
 
 def command(folder: Path) -> str:
     """What runs the best configuration."""
-    return f"python run.py --config-path {folder} --config-name best"
+    return typed(f"--config-path={folder}", "--config-name=best")

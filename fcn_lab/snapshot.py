@@ -16,6 +16,11 @@ def version() -> str:
     return hashlib.sha256(repr(sorted(_contents(PACKAGE).items())).encode()).hexdigest()[:12]
 
 
+def versions(sweep: Path) -> set[str]:
+    """Those that a sweep has copies of."""
+    return {place.name for place in (sweep / "code").glob("*")}
+
+
 def take(sweep: Path) -> str:
     """Copies the sources into SWEEP/code/VERSION, unless they are there; gives the version."""
     now = version()

@@ -1,10 +1,12 @@
 """A study is an experiment that is a sweep: what it asks, what it will take, where it ends."""
 
 import json
+import shlex
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from fcn_lab.commands import command
 from fcn_lab.sweepfolder import Cell, SweepFolder
 
 
@@ -54,4 +56,5 @@ def closing(record: SweepFolder) -> list[str]:
     """What is told after the last cell."""
     if not record.study:
         return []
-    return [f"The report: python run.py {record.study['report']} runs={record.path}"]
+    words = shlex.split(record.study["report"])
+    return [f"The report: {command(*words, f'runs={record.path}')}"]

@@ -14,6 +14,7 @@ from fcn_lab.attempts import TAKEN, Attempt, Taken, begin, last
 
 GRACE_SECONDS = 20.0
 POLL_SECONDS = 0.1
+TRACEBACK = "FCN_LAB_TRACEBACK"  # set where a user wants one for a mistake, too
 # glibc hands every large tensor back to the system at once and faults its pages in again at the
 # next step: measured, 15 % of a training step on a CPU. Other C libraries ignore these words.
 KEEP_PAGES = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}

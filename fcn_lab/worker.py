@@ -1,11 +1,13 @@
-"""``python -m fcn_lab.worker RUN_DIR/config.yaml [--resume | --cell]``: runs one frozen config.
+"""``python -m fcn_lab.worker RUN_DIR/config.yaml [--fresh=N | --resume | --cell]``: runs it.
 
 Exit status: 0 done, 1 failed (traceback in RUN_DIR/error.txt), 2 a user's mistake, 75 another
 worker runs this cell or has done it, 130 and 143 stopped by SIGINT and SIGTERM. Under
 ``trainer.strategy=ddp`` Lightning starts the further ranks with this very command.
 
-``--cell`` is how sweeps start it: it takes the cell for itself, goes on where an earlier attempt
-was, and ends when the process that started it does.
+It holds RUN_DIR while it runs. ``--fresh`` is how the command line starts it: if it refuses before
+its first step it leaves the folder as it was, and removes the N folders that were made for it.
+``--cell`` is how sweeps start it: it goes on where an earlier attempt was, ends when the process
+that started it does, and leaves it to that to write down how it ended.
 """
 
 import inspect
@@ -25,12 +27,13 @@ from typing import Any, NoReturn
 
 from omegaconf import OmegaConf
 
-from fcn_lab.attempts import TAKEN, Taken, begin, keep_alive
+from fcn_lab.attempts import TAKEN, Attempt, Taken, begin, keep_alive
 from fcn_lab.checks import build, locate
-from fcn_lab.errors import UserError, find_refusal
+from fcn_lab.claims import withdraw
+from fcn_lab.errors import NotWritten, UserError, find_refusal
 from fcn_lab.files import write_text
 from fcn_lab.signals import Stopped
-from fcn_lab.supervisor import GRACE_SECONDS
+from fcn_lab.supervisor import GRACE_SECONDS, TRACEBACK
 
 # of each the reason: what a user can neither change nor act upon
 QUIET_WARNINGS = (
@@ -43,7 +46,8 @@ QUIET_LOGGERS = (
     "lightning.pytorch",  # device lines, and tips to install Lightning's other products
     "lightning.fabric",  # the same, a second time
 )
-
+FRESH = "--fresh="
+MISTAKE = 2  # exit status
 
 # each launcher of ranks sets one or two of these
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
@@ -53,30 +57,54 @@ def main(arguments: list[str]) -> int:
     """Runs the task of the config named first and gives the exit status."""
     path, flags = Path(arguments[0]), arguments[1:]
     signal.signal(signal.SIGTERM, _stop)
+    attempt = None
+    try:
+        if first_rank():
+            attempt = begin(path.parent)
+            keep_alive(attempt)
+    except Taken as other:
+        print(other)
+        return TAKEN
+    code, reason = _outcome(path, flags)
+    if attempt is not None and "--cell" not in flags:
+        _conclude(attempt, code, reason, flags)
+    return code
+
+
+def _outcome(path: Path, flags: list[str]) -> tuple[int, str]:
+    """The exit status, and the line that tells of a failure."""
     resume = "--resume" in flags
     try:
         if "--cell" in flags:
             _follow_parent()
-            if first_rank():
-                keep_alive(begin(path.parent))
             resume = (path.parent / "checkpoints" / "last.ckpt").exists()
         run(path, resume)
-    except Taken as other:
-        print(other)
-        return TAKEN
     except UserError as error:
+        if os.environ.get(TRACEBACK):
+            traceback.print_exc()
         print(f"fcn-lab: {error}", file=sys.stderr)
-        return 2
+        return MISTAKE, str(error)
     except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+        return 128 + signal.SIGINT, ""
+    except Stopped as stopped:
+        return 128 + stopped.signum, ""
     except Exception as error:
         if (refusal := find_refusal(error, path.parent)) is not None:
             print(f"fcn-lab: {refusal}", file=sys.stderr)
-            return 2
+            return MISTAKE, refusal
         traceback.print_exc()
         _keep_traceback(path.parent)
-        return 1
-    return 0
+        return 1, f"{type(error).__name__}: {error}"
+    return 0, ""
+
+
+def _conclude(attempt: Attempt, code: int, reason: str, flags: list[str]) -> None:
+    made = [int(flag.removeprefix(FRESH)) for flag in flags if flag.startswith(FRESH)]
+    stopped = code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
+    with suppress(NotWritten):  # a full disk has been told of, and ends attempts by itself
+        attempt.end("done" if code == 0 else "stopped" if stopped else "failed", reason)
+    if code == MISTAKE and made:
+        withdraw(attempt, *made)
 
 
 def run(path: Path, resume: bool = False) -> None:
@@ -89,18 +117,11 @@ def run(path: Path, resume: bool = False) -> None:
         warnings.filterwarnings("ignore", message=message)
     config: Any = OmegaConf.to_container(OmegaConf.load(path))
     task, links = config["task"], config.get("links", {})
-    if resume:
-        if "resume" not in inspect.signature(locate(task["_target_"], "task")).parameters:
-            raise UserError(
-                f"resume={path.parent}: it holds no training run, and only one of those can go on"
-            )
+    # whatever else was stopped begins anew
+    if resume and "resume" in inspect.signature(locate(task["_target_"], "task")).parameters:
         task["resume"] = True
     _seed(config["seed"])
-    try:
-        built = build(task, "task", links)
-    except UserError:
-        _keep_traceback(path.parent)
-        raise
+    built = build(task, "task", links)
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(
             logging.WARNING

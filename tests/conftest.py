@@ -32,7 +32,8 @@ def type_line(
 
     monkeypatch.setattr("os.execve", replace)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FCN_LAB_COMMAND", "")
+    for name in ("FCN_LAB_COMMAND", "FCN_LAB_STARTED", "FCN_LAB_TRACEBACK"):
+        monkeypatch.setenv(name, "")
     monkeypatch.setenv("HYDRA_FULL_ERROR", "")
 
     def run(*arguments: str) -> Ended:

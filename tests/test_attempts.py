@@ -5,18 +5,33 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from fcn_lab import attempts
-from fcn_lab.attempts import LIFETIME, TAKEN, Attempt, Taken, begin, born, last
+from fcn_lab.attempts import LIFETIME, TAKEN, Attempt, Taken, begin, last
+from fcn_lab.processes import born, machine
 
-HERE = {"machine": attempts.machine(), "host": "here"}
+HERE = {"machine": machine(), "host": "here"}
 THERE = {"machine": "another", "host": "there"}
+
+
+@pytest.fixture(autouse=True)
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "LOOK", 0.01)
+    monkeypatch.setattr(attempts, "WATCH", 0.2)
+
+
+def birth(pid: int) -> float:
+    known = born(pid)
+    assert known
+    return known
 
 
 @pytest.fixture
@@ -71,7 +86,7 @@ def test_of_many_processes_at_once_one_gets_the_cell(tmp_path: Path) -> None:
 
 
 def test_a_process_that_lives_keeps_its_cell(tmp_path: Path, sleeper: int) -> None:
-    grow_old(write(tmp_path, sleeper, born(sleeper), HERE))  # on its own machine age says nothing
+    grow_old(write(tmp_path, sleeper, birth(sleeper), HERE))  # on its own machine age says nothing
     with pytest.raises(Taken, match=f"process {sleeper}"):
         begin(tmp_path)
 
@@ -79,13 +94,13 @@ def test_a_process_that_lives_keeps_its_cell(tmp_path: Path, sleeper: int) -> No
 def test_a_number_given_to_another_process_is_not_the_one_that_had_the_cell(
     tmp_path: Path, sleeper: int
 ) -> None:
-    write(tmp_path, sleeper, born(sleeper) - 1000, HERE)
+    write(tmp_path, sleeper, birth(sleeper) - 1000, HERE)
     assert begin(tmp_path).number == 2
 
 
 def test_a_dead_process_loses_its_cell_at_once(tmp_path: Path) -> None:
     process = subprocess.Popen(["sleep", "60"])
-    write(tmp_path, process.pid, born(process.pid), HERE)
+    write(tmp_path, process.pid, birth(process.pid), HERE)
     process.kill()
     while born(process.pid):  # dead and not yet waited for: a zombie holds nothing
         time.sleep(0.01)
@@ -94,7 +109,7 @@ def test_a_dead_process_loses_its_cell_at_once(tmp_path: Path) -> None:
 
 
 def test_on_another_machine_a_cell_is_held_while_its_file_is_touched(tmp_path: Path) -> None:
-    attempt = write(tmp_path, os.getpid(), born(os.getpid()), THERE)
+    attempt = write(tmp_path, os.getpid(), birth(os.getpid()), THERE)
     with pytest.raises(Taken, match="there"):
         begin(tmp_path)
     grow_old(attempt)
@@ -102,8 +117,71 @@ def test_on_another_machine_a_cell_is_held_while_its_file_is_touched(tmp_path: P
     assert begin(tmp_path).number == 2
 
 
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_on_another_machine_a_clock_that_was_set_takes_no_run_from_a_living_process(
+    hours: int, tmp_path: Path
+) -> None:
+    attempt = write(tmp_path, 1, 1.0, THERE)
+    stop = threading.Event()
+
+    def beat() -> None:
+        while not stop.wait(0.02):
+            then = time.time() + 3600 * hours
+            os.utime(attempt.path, (then, then))
+
+    heart = threading.Thread(target=beat)
+    heart.start()
+    while attempt.alive():
+        pass
+    with pytest.raises(Taken, match="there"):
+        begin(tmp_path)
+    stop.set()
+    heart.join()
+    assert begin(tmp_path).number == 2  # and no dead one keeps it, until that hour or for ever
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_on_its_own_machine_a_process_lives_however_the_clock_is_set(
+    hours: int, tmp_path: Path, sleeper: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt = write(tmp_path, sleeper, birth(sleeper), HERE)
+    booted, now = psutil.boot_time(), time.time()
+    monkeypatch.setattr(psutil, "boot_time", lambda: booted + 3600 * hours)
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: booted + 3600 * hours)
+    monkeypatch.setattr(time, "time", lambda: now + 3600 * hours)
+    then = now - 3600 * hours
+    os.utime(attempt.path, (then, then))
+    assert attempt.alive()
+    with pytest.raises(Taken, match=f"process {sleeper}"):
+        begin(tmp_path)
+
+
+def test_the_time_an_attempt_took_is_not_that_of_a_clock_that_was_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt, now = begin(tmp_path), time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3600)
+    attempt.end("failed")
+    ended = last(tmp_path)
+    assert ended is not None
+    assert 0 <= ended.seconds < 60
+
+
+def test_a_process_that_becomes_another_program_keeps_its_folder(tmp_path: Path) -> None:
+    assert begin(tmp_path) == begin(tmp_path)
+
+
+def test_files_that_are_no_attempts_are_passed_over(tmp_path: Path) -> None:
+    begin(tmp_path)
+    (tmp_path / "attempts" / "notes.json").write_text("[]")
+    (tmp_path / "attempts" / "2.json").write_text("[1]")
+    damaged = last(tmp_path)
+    assert damaged is not None
+    assert (damaged.number, damaged.status) == (2, None)
+
+
 def test_an_attempt_that_has_ended_holds_nothing(tmp_path: Path, sleeper: int) -> None:
-    write(tmp_path, sleeper, born(sleeper), HERE).end("failed", "why")
+    write(tmp_path, sleeper, birth(sleeper), HERE).end("failed", "why")
     ended = last(tmp_path)
     assert ended is not None
     assert (ended.status, ended.reason) == ("failed", "why")

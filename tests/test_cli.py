@@ -44,7 +44,7 @@ def test_the_frozen_config_is_resolved_and_the_run_folder_holds_nothing_else(
     ended = type_line("model=fcn8s", "upsample=max_unpool", "hydra.run.dir=here")
     assert ended.folder == Path("here")
     assert "${" not in (ended.folder / "config.yaml").read_text()
-    assert [path.name for path in ended.folder.iterdir()] == ["config.yaml"]
+    assert {path.name for path in ended.folder.iterdir()} == {"config.yaml", "attempts"}
     assert "hydra" not in ended.config
 
 
@@ -126,6 +126,7 @@ def test_a_user_who_asks_for_tracebacks_gets_them(
 
 def test_a_folder_that_holds_a_run_is_not_written_over(type_line: TypeLine) -> None:
     type_line("hydra.run.dir=here")
+    Path("here/history.csv").touch()  # as the first step leaves it
     before = Path("here/config.yaml").read_text()
     ended = type_line("hydra.run.dir=here", "seed=5")
     assert ended.status == 2
@@ -179,7 +180,7 @@ def test_the_worker_runs_the_frozen_config_in_the_very_process_that_was_started(
     assert (process.returncode, err) == (0, "")
     facts = json.loads(Path("here/facts.json").read_text())
     assert facts["pid"] == process.pid
-    assert facts["argv"][1:] == ["here/config.yaml"]
+    assert facts["argv"][1:] == ["here/config.yaml", "--fresh=1"]
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,7 @@ def test_the_workers_exit_status_tells_a_mistake_from_a_failure(
     assert expected in err
     assert ("Traceback" in err) == (status == 1)
     assert not Path("here/metrics.json").exists()
-    assert Path("here/error.txt").exists() == (kind != "refuse")
+    assert Path("here/config.yaml").exists() == Path("here/error.txt").exists() == (status == 1)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])

@@ -38,6 +38,11 @@ def again(type_line: TypeLine, stub: str, sources: Path, monkeypatch: pytest.Mon
     return lambda *words: type_line(stub, "-m", "task=stub", "seed=1,2", "sweep.dir=all", *words)
 
 
+def make_a_step(cell: str = "seed=1") -> None:
+    """Leaves what a training leaves at its first."""
+    Path("all", cell, "history.csv").touch()
+
+
 def count_of(cell: str) -> int:
     config = yaml.safe_load(Path("all", cell, "config.yaml").read_text())
     count: int = config["task"]["count"]
@@ -56,6 +61,7 @@ def test_changed_sources_are_named_and_taken_only_when_accepted(
     again: Again, sources: Path
 ) -> None:
     again()
+    make_a_step()
     (sources / "net.py").write_text("depth = 2\n")
     refused = again()
     assert refused.status == 2
@@ -77,6 +83,7 @@ def test_changed_sources_do_not_matter_when_all_is_done(again: Again, sources: P
 
 def test_a_word_whose_file_changed_is_named_with_the_key(again: Again, tmp_path: Path) -> None:
     again()
+    make_a_step()
     word = tmp_path / "own" / "task" / "stub.yaml"
     word.write_text(word.read_text().replace("count: 1", "count: 5"))
     assert count_of("seed=1") == 1
@@ -88,9 +95,50 @@ def test_a_word_whose_file_changed_is_named_with_the_key(again: Again, tmp_path:
 
 def test_accepted_settings_reach_the_cells_that_have_not_begun(again: Again) -> None:
     again()
-    begin(Path("all/seed=1"))
+    make_a_step()
     again("task.count=5", "sweep.accept_changes=true")
     assert (count_of("seed=1"), count_of("seed=2")) == (1, 5)
+
+
+@pytest.mark.parametrize("status", ["failed", "stopped"])
+def test_a_sweep_of_which_no_cell_has_begun_is_taken_over(again: Again, status: str) -> None:
+    again("task.count=-5")  # cells that refuse it when they run
+    for cell in ("seed=1", "seed=2"):
+        begin(Path("all", cell)).end(status)
+        Path("all", cell, "error.txt").touch()
+    assert again("task.count=5").err == ""
+    assert count_of("seed=1") == count_of("seed=2") == 5
+    assert not list(Path("all").glob("*/error.txt"))
+
+
+def test_a_sweep_with_a_cell_at_work_is_not_taken_over(again: Again) -> None:
+    again("task.count=4")
+    begin(Path("all/seed=1"))
+    assert "task.count=4" in again("task.count=5").err
+    assert count_of("seed=1") == count_of("seed=2") == 4
+
+
+@pytest.mark.parametrize("name", ["results.csv", "seed=1/metrics.json", "seed=2/config.yaml"])
+def test_files_of_ones_own_keep_a_sweep_out(again: Again, name: str) -> None:
+    mine = Path("all", name)
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    ended = again()
+    assert ended.status == 2
+    assert mine.name in ended.err
+    assert [path for path in Path("all").rglob("*") if path.is_file()] == [mine]
+
+
+def test_a_sweep_that_is_refused_leaves_a_folder_as_it_was(type_line: TypeLine, stub: str) -> None:
+    for name in ("task.count=-1/notes.txt", "code/mine.py", "notes.txt"):
+        Path("all", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("all", name).write_text("mine")
+    before = sorted(Path("all").rglob("*"))
+    ended = type_line(stub, "-m", "task=stub", "task.count=1,-1", "sweep.dir=all")
+    assert ended.status == 2
+    assert sorted(Path("all").rglob("*")) == before
+    type_line(stub, "-m", "task=stub", "task.count=-1,-2")
+    assert not Path("multirun").exists()
 
 
 def test_cells_may_be_added_to_a_sweep(again: Again) -> None:

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "fcn_lab"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # a part may import parts of the layers above its own, and of its own where that is no leaf
 LEAVES = (
-    ("errors", "signals", "provenance", "page", "escaping"),
+    ("errors", "signals", "provenance", "page", "escaping", "processes", "commands"),
     ("files",),
     ("attempts",),
     ("metrics", "equivalence", "values"),
@@ -38,7 +38,7 @@ LAYERS = (
     ("predictor", "formats", "vitals", "parts", "bill", "capacity"),
     ("module", "datamodule", "callbacks", "loggers", "trainer"),
     ("tasks",),
-    ("checks", "config", "inheritance", "mistakes", "supervisor", "torchrun"),
+    ("checks", "config", "claims", "inheritance", "mistakes", "supervisor", "torchrun"),
     ("studies", "estimate"),
     (
         "worker",
@@ -48,6 +48,7 @@ LAYERS = (
         "watching",
         "engines",
         "arguments",
+        "paths",
         "demo",
         "dashboard",
     ),

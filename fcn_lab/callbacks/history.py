@@ -1,6 +1,7 @@
 """history.csv and the loggers: one row an epoch, the same in all of them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
@@ -33,11 +34,16 @@ class History(Callback):
             *scores,
         )
         self.rows = Rows(folder.history, columns)
-        self._validated = False
+        self._begun = self._validated = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and self.rows.path.exists():
             self.rows.keep(lambda row: int(row["epoch"]) < trainer.current_epoch)
+
+    def on_train_batch_end(self, trainer: L.Trainer, *rest: Any) -> None:  # noqa: ANN401  (the hook's many arguments)
+        if trainer.is_global_zero and not self._begun:
+            self.rows.begin()  # from the first step on there is a run
+        self._begun = True
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._validated = True

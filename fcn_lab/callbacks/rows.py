@@ -19,6 +19,11 @@ class Rows:
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.path, self.columns = path, columns
 
+    def begin(self) -> None:
+        """Writes the head of the table, unless there is one."""
+        if not self.path.exists():
+            self.keep(lambda row: True)
+
     def keep(self, known: Callable[[Mapping[str, str]], bool]) -> None:
         """Drops the rows that the checkpoint a run goes on from does not know."""
         rows: list[dict[str, str]] = []

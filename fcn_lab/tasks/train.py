@@ -20,6 +20,7 @@ from fcn_lab.callbacks.predictions import Predictions
 from fcn_lab.callbacks.progress import progress
 from fcn_lab.callbacks.stop import StopOnSignal
 from fcn_lab.callbacks.vitals import VitalSigns
+from fcn_lab.commands import command
 from fcn_lab.cost import cost
 from fcn_lab.data.balance import pixel_counts
 from fcn_lab.datamodule import CamVidDataModule
@@ -85,9 +86,10 @@ class Train:
         spent = cost(self.net, height, width)
         with StopRequest() as request:
             try:
+                # behind all that may refuse: loggers leave folders, W&B a run on a server
+                self._start(where)
+                module = self.module()
                 with self._loggers(where) as loggers:
-                    self._start(where)
-                    module = self.module()
                     self._fit(module, where, clock, request, loggers)
                     omissions = Omissions()
                     scored = self._score(module, where, clock, request, loggers, omissions)
@@ -127,9 +129,10 @@ class Train:
         if folder.metrics.exists():
             raise UserError(f"{folder.path}: this run is finished, its scores are in metrics.json")
         if folder.last.exists() and not self.resume:
+            go_on = command(f"resume={folder.path}")
             raise UserError(
-                f"{folder.path} holds a run already: go on with resume={folder.path}, "
-                "or choose another hydra.run.dir"
+                f"{folder.path} holds a run already. hydra.run.dir= chooses another folder. "
+                f"To go on with it:\n{go_on}"
             )
         make_folder(folder.last.parent)
         for place in (folder.path, folder.last.parent, folder.panels):
@@ -139,7 +142,7 @@ class Train:
             say(line)
 
     def _resume(self, folder: Path) -> str:
-        return f"python run.py resume={self._root(folder)}"
+        return command(f"resume={self._root(folder)}")
 
     def _clock(self) -> Clock:
         return Clock()
@@ -152,6 +155,7 @@ class Train:
         begins = self.init_from is not None and not folder.last.exists()
         told = warm(self.net, Path(self.init_from)) if begins else []  # type: ignore[arg-type]
         self._still = self.freeze.apply(self.net)
+        self.optim.groups(self.net)
         if is_first_rank():
             for line in (*told, account(self.net), *terms(self.loss, self.optim, self.data)):
                 say(line)

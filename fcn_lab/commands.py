@@ -1,0 +1,34 @@
+"""The next command, as it is printed: pasted into the shell that it is read in, it runs."""
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+STARTED = "FCN_LAB_STARTED"  # by which workers know how a person starts the lab
+
+
+def command(*words: str) -> str:
+    """A whole command line, every word quoted that a shell would read otherwise."""
+    return f"{os.environ.get(STARTED) or 'python run.py'} {shlex.join(words)}"
+
+
+def started() -> str:
+    """How this process was started: ``python run.py``, ``fcn-lab``, with paths where needed."""
+    script = Path(sys.argv[0])
+    if script.name == "fcn-lab":
+        short = shutil.which("fcn-lab") == str(script)
+        return "fcn-lab" if short else shlex.quote(str(script))
+    if script.name == "__main__.py":
+        return shlex.join([_python(), "-m", "fcn_lab"])
+    return shlex.join([_python(), str(script)])
+
+
+def _python() -> str:
+    """The short name where that is this very Python, else its path."""
+    here, found = Path(sys.executable), shutil.which("python")
+    # not where links lead: that of a virtual environment leads to the system's
+    if found is not None and Path(found).parent == here.parent:
+        return "python"
+    return str(here.relative_to(Path.cwd())) if here.is_relative_to(Path.cwd()) else str(here)

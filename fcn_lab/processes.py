@@ -1,0 +1,73 @@
+"""What tells a process from all others, and a living one from a dead, however clocks are set."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+import psutil
+
+
+def born(pid: int) -> float | None:
+    """When the process started; 0 where there is none, or only its remains; None if not shown."""
+    try:
+        return _ticks(pid) if sys.platform == "linux" else _seconds(pid)
+    except (FileNotFoundError, ProcessLookupError, psutil.NoSuchProcess):
+        return None if _exists(pid) else 0.0
+
+
+def _ticks(pid: int) -> float:
+    """From the boot on: psutil's seconds since 1970 move with a clock that is set."""
+    # behind the name, which may hold anything: the state, and 19 fields on the start
+    fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    return 0.0 if fields[0] in "ZX" else float(fields[19])
+
+
+def _seconds(pid: int) -> float:
+    process = psutil.Process(pid)
+    return 0.0 if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+
+
+def _exists(pid: int) -> bool:
+    """Some systems show no more of another user's processes."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
+
+
+@cache
+def machine() -> str:
+    """Within which a process number means something: this boot, this container."""
+    boot, view = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    if boot.exists():  # a machine may change its name, a boot does not
+        started = boot.read_text().strip()
+    elif sys.platform == "darwin":
+        asked = ["sysctl", "-n", "kern.bootsessionuuid"]
+        started = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    else:
+        started = f"{socket.gethostname()} {psutil.boot_time():.0f}"
+    inside = os.readlink(view) if view.is_symlink() else ""
+    return f"{started} {inside}".strip()
+
+
+def age(path: Path) -> float:
+    """Seconds since the file was touched, both times by the clock of the file system."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".now") as now:
+            return os.stat(now.name).st_mtime - path.stat().st_mtime
+    except OSError:  # nothing can be written there: the clock of this machine has to do
+        return time.time() - path.stat().st_mtime
+
+
+def touched(path: Path) -> int:
+    """When, as a mere number. A network file system answers from memory unless a file is opened."""
+    with path.open() as file:
+        return os.fstat(file.fileno()).st_mtime_ns
