@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 
-from fcn_lab.errors import UserError
+from fcn_lab.errors import UserError, guard_writing
 from fcn_lab.escaping import terminal_text
-from fcn_lab.files import draft_beside, guard_writing, make_folder
+from fcn_lab.files import draft_beside, make_folder
 
 ELSEWHERE = "Choose another output="
 FRAME = re.compile(r"\d{6,}\.(png|npz)")
