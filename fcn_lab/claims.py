@@ -63,8 +63,7 @@ def require_free(folder: Path) -> None:
     for sweep in (folder, folder.parent):
         if (sweep / "sweep.json").is_file() and (sweep == folder or _holds_config(folder)):
             go_on = command("-m", f"sweep.dir={sweep}")
-            raise UserError(f"{folder} is of a sweep. {ELSEWHERE} To go on with that:
-{go_on}")
+            raise UserError(f"{folder} is of a sweep. {ELSEWHERE} To go on with that:\n{go_on}")
     require_own(folder, ELSEWHERE)
     if is_over(folder):
         raise UserError(f"{folder} holds a run that is finished.\n{ELSEWHERE}")
