@@ -14,6 +14,7 @@ from fcn_lab.errors import UserError
 Colour = tuple[int, int, int]
 
 VOID = 255
+BLACK: Colour = (0, 0, 0)  # what void is drawn in
 
 CAMVID32: dict[str, Colour] = {
     "Animal": (64, 128, 64),
@@ -100,8 +101,15 @@ class ClassSet:
 
 
 def spread(number: int) -> Colour:
-    """A colour for a class that comes without one, unlike those of its neighbours."""
+    """A colour for a class that comes without one, unlike its neighbours' and void's black.
+
+    The class is one of 0..254.
+    """
+    number += 1
     return (number * 67 % 256, number * 131 % 256, number * 199 % 256)
+
+
+_INSTEAD: tuple[Colour, ...] = ((64, 64, 64), *map(spread, range(VOID)))
 
 
 def is_void(name: str) -> bool:
@@ -124,23 +132,26 @@ def kept(
 ) -> ClassSet:
     """The classes of the class file, in its order.
 
-    Pixels of its void are ignored like everywhere in the lab.
+    Pixels of its void are ignored like everywhere in the lab. No other class is drawn in void's
+    black.
 
     Args:
-        disk_names: the class of every id on disk
+        disk_names: the class of every id on disk; several may have one class
         colours: their colours
         title: first word of the protocol id
         with_void: keep a void's place among the classes, though no pixel is ever labelled so
             (CamVid's 32 count it)
     """
-    kept_ids = [
-        disk_id for disk_id, name in enumerate(disk_names) if with_void or not is_void(name)
-    ]
+    names = [name for name in dict.fromkeys(disk_names) if with_void or not is_void(name)]
     table = np.full(256, VOID, np.uint8)
-    for class_id, disk_id in enumerate(kept_ids):
-        table[disk_id] = VOID if is_void(disk_names[disk_id]) else class_id
-    names = tuple(disk_names[disk_id] for disk_id in kept_ids)
-    return ClassSet(title, names, tuple(colours[disk_id] for disk_id in kept_ids), table)
+    for disk_id, name in enumerate(disk_names):
+        if not is_void(name):
+            table[disk_id] = names.index(name)
+    palette = [colours[disk_names.index(name)] for name in names]
+    for place, name in enumerate(names):
+        if palette[place] == BLACK and not is_void(name):
+            palette[place] = next(other for other in _INSTEAD if other not in palette)
+    return ClassSet(title, tuple(names), tuple(palette), table)
 
 
 def choose(

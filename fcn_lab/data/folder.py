@@ -1,42 +1,49 @@
 """Pictures and masks of one's own: two patterns and a list of classes make a data set."""
 
 import hashlib
-import re
-from collections.abc import Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 
+from PIL import Image
+
 from fcn_lab.data.classes import Colour, is_void, kept, spread
+from fcn_lab.data.classtable import ClassTable, read_names
 from fcn_lab.data.dividing import Parts, by_lists, by_shares, read_blocks
 from fcn_lab.data.labels import ColourLabels, IndexLabels, LabelCodec
 from fcn_lab.data.layouts.layout import PICTURES, Layout, Pair
 from fcn_lab.data.packedsource import CACHE, PackedSource
+from fcn_lab.data.patterns import Pattern
 from fcn_lab.data.reading import open_picture
 from fcn_lab.errors import UserError
 
 SHARES: Mapping[str, float | str] = {"train": 0.7, "val": 0.15, "test": 0.15}
-_STARS = re.compile(r"\*\*/|\*")
+_APART = 16  # least difference, in one channel, of two colours that are told apart
 
 
 class Folder(PackedSource):
     """Pictures and their masks as a Source.
 
-    A picture and its mask are those whose paths have the same text in place of the stars. Masks
-    hold ids, in the order of the list of classes, or the colours of the classes; 255 and a class
-    called void or unlabelled count nowhere.
+    A picture and its mask are those whose paths have the same text in place of the stars. 255, a
+    class called void or unlabelled and what `ignore` lists count nowhere. Classes are drawn in
+    their colours, where they have some, or those of the masks' own palette; black is void's.
 
     Args:
         root: the folder that all other paths start from
         images: pattern of the pictures, as ``photos/*.jpg`` or ``*/rgb/*.png``, or their folder
         masks: the same of the masks, as ``masks/*_label.png``
-        names: the classes in the order of their ids, or class → [red, green, blue]
-        splits: split → share of the frames, or split → text file that names a frame a line
+        names: the classes in the order of their ids, or with their ids or colours, as
+            ``classtable`` tells
+        splits: split → share of the frames, or split → text file that names a frame a line; by
+            default 0.7, 0.15 and 0.15 for train, val and test
         blocks: ``FILE.csv:COLUMN``, the column that says from which drive, or other block of
             kindred pictures, a frame is; the file's first column names the frame
         size: see ``PackedSource``, as for ``split_by``, ``held_out`` and ``cache``
+        ignore: ids or colours of masks that are void
 
     Raises:
-        UserError: patterns that fit nothing or do not fit together, lists that are broken
+        UserError: classes that are none, patterns that fit nothing or do not fit together, lists
+            that are broken
     """
 
     def __init__(
@@ -44,14 +51,16 @@ class Folder(PackedSource):
         root: str | None,
         images: str | None,
         masks: str | None,
-        names: Sequence[str] | Mapping[str, Sequence[int]],
-        splits: Mapping[str, float | str] = SHARES,
+        names: object,
+        splits: Mapping[str, float | str] | None = None,
         blocks: str | None = None,
         size: Sequence[int] | None = None,
         split_by: str | None = None,
         held_out: str | None = None,
         cache: str = CACHE,
+        ignore: object = None,
     ) -> None:
+        table = read_names(names, ignore)
         if images is None or masks is None:
             raise UserError(
                 f"data.images={images} data.masks={masks}: expected two patterns, such as\n"
@@ -64,16 +73,25 @@ class Folder(PackedSource):
         def drive_of(name: str) -> str:
             return block_of.get(name, "")
 
-        shares = {split: share for split, share in splits.items() if not isinstance(share, str)}
-        lists = {split: place / file for split, file in splits.items() if isinstance(file, str)}
-        if shares and lists:
-            raise UserError("data.splits: expected shares for all splits, or text files for all")
-        parts = by_lists(pairs, lists) if lists else by_shares(pairs, shares, drive_of)
-        codec = _codec(names, pairs[0].label)
-        title = f"{place.resolve().name}{sum(not is_void(name) for name in names)}"
+        parts = _divided(pairs, SHARES if splits is None else splits, place, drive_of)
+        codec = _codec(table, pairs[0].label)
+        title = f"{place.resolve().name}{len({n for n in table.names if not is_void(n)})}"
         classes = kept(codec.names, codec.colours, title, with_void=False)
-        layout = Layout("Pictures", codec, parts, f"{_digest(parts)}_split", divided=True)
+        layout = Layout("Pictures", codec, parts, f"{_digest(parts, table)}_split", divided=True)
         super().__init__(place, layout, classes, drive_of, size, split_by, held_out, cache)
+
+
+def _divided(
+    pairs: Sequence[Pair],
+    splits: Mapping[str, float | str],
+    root: Path,
+    block_of: Callable[[str], str],
+) -> Parts:
+    shares = {split: share for split, share in splits.items() if not isinstance(share, str)}
+    lists = {split: root / file for split, file in splits.items() if isinstance(file, str)}
+    if shares and lists:
+        raise UserError("data.splits: expected shares for all splits, or text files for all")
+    return by_lists(pairs, lists, root) if lists else by_shares(pairs, shares, block_of)
 
 
 def paired(root: Path, images: str, masks: str) -> list[Pair]:
@@ -95,50 +113,60 @@ def paired(root: Path, images: str, masks: str) -> list[Pair]:
 
 def _matching(root: Path, pattern: str, key: str) -> dict[str, Path]:
     """Files by what the stars of the pattern stand for."""
+    seen = Pattern.of(pattern, root)
     if (root / pattern).is_dir():
-        inside = sorted((root / pattern).iterdir())
-        found = [(path.stem, path) for path in inside if path.suffix.lower() in PICTURES]
+        seen = Pattern.of(f"{pattern}/*", root)
+        found = [(file.stem, file) for file in seen.files() if file.suffix.lower() in PICTURES]
     else:
-        files = sorted(path for path in root.glob(pattern) if path.is_file())
-        stars = _with_groups(pattern)
-        found = [(_starred(stars, path.relative_to(root)), path) for path in files]
+        found = [(name, file) for file, name in seen.files().items()]
     named: dict[str, Path] = {}
     for name, path in found:
         if named.setdefault(name, path) != path:
             raise UserError(f"data.{key}={pattern}: {named[name]} and {path} would have one name")
     if not named:
         raise UserError(
-            f"data.{key}={pattern}: no such file in {root}; "
-            "expected a folder or a pattern such as photos/*.jpg"
+            f"data.{key}={pattern}: no such file in {root}; {seen.surroundings()}.\n"
+            "Expected a folder of pictures, or a pattern such as photos/*.jpg or photos/**/*.tif"
         )
     return named
 
 
-def _with_groups(pattern: str) -> re.Pattern[str]:
-    """The pattern as an expression whose groups are the stars."""
-    texts = [re.escape(text) for text in _STARS.split(pattern)]
-    stars = ["(?:(.*)/)?" if star == "**/" else "([^/]*)" for star in _STARS.findall(pattern)]
-    return re.compile("".join(part for pair in zip_longest(texts, stars) for part in pair if part))
+def _codec(table: ClassTable, mask: Path) -> LabelCodec:
+    """Reads masks like this one."""
+    first = open_picture(mask)
+    if not table.colours:
+        names = list(dict.fromkeys(table.names))
+        palette = _palette(first, table)
+        colours = {n: table.drawn.get(n, palette.get(n, spread(k))) for k, n in enumerate(names)}
+        return IndexLabels(table.names, [colours[name] for name in table.names], ids=table.ids)
+    if first.mode != "L":
+        return ColourLabels(table.names, table.colours)
+    if not table.is_plain:
+        raise UserError(
+            f"{mask} holds one number a pixel, but data.names and data.ignore give colours.\n"
+            "Write the ids of the classes: data.names={road: 7, car: [26, 27]}"
+        )
+    return IndexLabels(table.names, table.colours)
 
 
-def _starred(stars: re.Pattern[str], path: Path) -> str:
-    match = stars.fullmatch(path.as_posix())
-    parts = match.groups() if match else (path.stem,)
-    return "_".join(part for part in parts if part).replace("/", "_") or path.stem
+def _palette(mask: Image.Image, table: ClassTable) -> dict[str, Colour]:
+    """Class → colour of its first id in the mask's own palette, if that tells classes apart."""
+    stored = mask.getpalette("RGB") if mask.mode == "P" else None
+    if stored is None:
+        return {}
+    colours: dict[str, Colour] = {}
+    for name, number in zip(table.names, table.ids, strict=True):
+        found = tuple(stored[3 * number : 3 * number + 3])
+        if len(found) == 3 and not is_void(name):
+            colours.setdefault(name, found)
+    pairs = combinations(colours.values(), 2)
+    apart = (max(abs(x - y) for x, y in zip(*pair, strict=True)) for pair in pairs)
+    return colours if min(apart, default=_APART) >= _APART else {}
 
 
-def _codec(names: Sequence[str] | Mapping[str, Sequence[int]], mask: Path) -> LabelCodec:
-    if not isinstance(names, Mapping):
-        return IndexLabels(names, [spread(number) for number in range(len(names))])
-    for name, colour in names.items():
-        if len(colour) != 3:
-            raise UserError(f"data.names.{name}={list(colour)}: expected [red,green,blue]")
-    colours: list[Colour] = [(red, green, blue) for red, green, blue in names.values()]
-    grey = open_picture(mask).mode == "L"
-    return IndexLabels(list(names), colours) if grey else ColourLabels(list(names), colours)
-
-
-def _digest(parts: Parts) -> str:
-    """Differs wherever the splits do, so that no two of them share a protocol."""
+def _digest(parts: Parts, table: ClassTable) -> str:
+    """Differs wherever the splits do, or what masks mean: no two of them share a protocol."""
     text = repr({split: [pair.name for pair in part] for split, part in parts.items()})
+    if not table.is_plain:
+        text += repr((table.names, table.ids, table.colours))
     return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -67,19 +67,30 @@ class IndexLabels:
     """One channel, the pixel is the id.
 
     255 is always void; any other id that names no class is an error at once.
+
+    Args:
+        names: the class of each id
+        colours: what they are drawn in
+        void_ids: ids besides 255 that are void
+        ids: the ids, in the order of `names`; 0, 1, 2 … by default
     """
 
     def __init__(
-        self, names: Sequence[str], colours: Sequence[Colour], void_ids: Sequence[int] = ()
+        self,
+        names: Sequence[str],
+        colours: Sequence[Colour],
+        void_ids: Sequence[int] = (),
+        ids: Sequence[int] | None = None,
     ) -> None:
         self.names = tuple(names)
         self.colours = tuple(colours)
+        self._ids = list(range(len(names)) if ids is None else ids)
         self._void_ids = sorted({*void_ids, VOID})
         self._legal = np.zeros(256, np.bool_)
-        self._legal[[*range(len(names)), *self._void_ids]] = True
-        self._table = np.arange(256, dtype=np.uint8)
-        self._table[[*void_ids]] = VOID
-        self._table[~self._legal] = VOID
+        self._legal[[*self._ids, *self._void_ids]] = True
+        self._table = np.full(256, VOID, np.uint8)
+        self._table[self._ids] = np.arange(len(names), dtype=np.uint8)
+        self._table[self._void_ids] = VOID
 
     def key(self) -> str:
         """The legal ids and what they become."""
@@ -95,8 +106,7 @@ class IndexLabels:
         if seen.strange:
             raise UserError(
                 f"holds {', '.join(seen.strange)} ({seen.strange.total()} pixels); "
-                f"expected 0..{len(self.names) - 1} ({self.names[0]} .. {self.names[-1]}), "
-                f"or {' or '.join(map(str, self._void_ids))} for void."
+                f"expected {self._expected()}, or {' or '.join(map(str, self._void_ids))} for void."
             )
         return seen.ids, seen.strange
 
@@ -108,7 +118,7 @@ class IndexLabels:
         """
         if picture.mode not in ("L", "P"):
             raise UserError(
-                f"has mode {picture.mode}; expected one channel of ids 0..{len(self.names) - 1}."
+                f"has mode {picture.mode}; expected one channel of ids {self._expected()}."
             )
         pixels = np.asarray(picture)
         counts = np.bincount(pixels.ravel(), minlength=256)
@@ -116,6 +126,13 @@ class IndexLabels:
         strange = Counter({f"id {value}": int(counts[value]) for value in wrong})
         return LabelView(
             pixels, np.take(self._table, pixels), np.take(~self._legal, pixels), strange
+        )
+
+    def _expected(self) -> str:
+        if self._ids == list(range(len(self._ids))):
+            return f"0..{len(self.names) - 1} ({self.names[0]} .. {self.names[-1]})"
+        return ", ".join(
+            f"{number} {name}" for number, name in zip(self._ids, self.names, strict=True)
         )
 
 

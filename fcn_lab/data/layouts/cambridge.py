@@ -6,9 +6,11 @@ Its ``701_StillsRaw_full/``, ``LabeledApproved_full/<frame>_L.png``, ``label_col
 from pathlib import Path
 
 from fcn_lab.data.classes import CAMVID32, Colour
+from fcn_lab.data.classtable import refuse_bad_names, refuse_bad_values
 from fcn_lab.data.labels import ColourLabels
 from fcn_lab.data.layouts.layout import Layout, pair_up
 from fcn_lab.data.layouts.splits import by_name, ordered, segnet_title
+from fcn_lab.data.textfiles import read_lines
 from fcn_lab.errors import UserError
 
 
@@ -35,10 +37,14 @@ def _classes(path: Path) -> tuple[list[str], list[Colour]]:
     """
     if not path.is_file():
         return list(CAMVID32), list(CAMVID32.values())
-    rows = [line.split() for line in path.read_text().splitlines() if line.strip()]
+    rows = [line.text.split(None, 3) for line in read_lines(path)]
     try:
-        return [row[3] for row in rows], [(int(row[0]), int(row[1]), int(row[2])) for row in rows]
+        names = [row[3] for row in rows]
+        colours = [(int(row[0]), int(row[1]), int(row[2])) for row in rows]
     except (ValueError, IndexError) as error:
         raise UserError(
             f"{path} cannot be read ({error}); expected lines such as: 64 128 64 Animal"
         ) from error
+    refuse_bad_names(names, str(path))
+    refuse_bad_values(names, colours, str(path))
+    return names, colours

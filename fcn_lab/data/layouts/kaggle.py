@@ -3,12 +3,13 @@
 It has ``train/ train_labels/ … class_dict.csv`` (name,r,g,b), RGB labels ``<frame>_L.png``.
 """
 
-import csv
 from pathlib import Path
 
 from fcn_lab.data.classes import Colour
+from fcn_lab.data.classtable import refuse_bad_names, refuse_bad_values
 from fcn_lab.data.labels import ColourLabels
 from fcn_lab.data.layouts.layout import SPLITS, Layout, Pair, pair_up
+from fcn_lab.data.textfiles import read_table
 from fcn_lab.errors import UserError
 
 
@@ -27,19 +28,19 @@ def look(root: Path) -> Layout | None:
 def _pairs(root: Path, split: str) -> tuple[Pair, ...]:
     """Labels end in ``_L`` as at Cambridge; sets of one's own often leave that out."""
     labels = root / f"{split}_labels"
-    suffix = "_L" if any(labels.glob("*_L.png")) else ""
+    suffix = "_L" if any(path.stem.endswith("_L") for path in labels.iterdir()) else ""
     return pair_up(root / split, labels, suffix)
 
 
 def _classes(path: Path) -> tuple[list[str], list[Colour]]:
-    rows = list(
-        csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines(), skipinitialspace=True)
-    )
+    _, rows = read_table(path)
     try:
-        names = [row["name"].strip() for row in rows]
-        colours = [(int(row["r"]), int(row["g"]), int(row["b"])) for row in rows]
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        names = [row["name"] for _, row in rows]
+        colours = [(int(row["r"]), int(row["g"]), int(row["b"])) for _, row in rows]
+    except (KeyError, ValueError) as error:
         raise UserError(
             f"{path} cannot be read ({error!r}); expected the line name,r,g,b and one line a class."
         ) from error
+    refuse_bad_names(names, str(path))
+    refuse_bad_values(names, colours, str(path))
     return names, colours

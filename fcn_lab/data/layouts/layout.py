@@ -12,7 +12,10 @@ from fcn_lab.data.labels import LabelCodec
 from fcn_lab.errors import UserError
 
 SPLITS = ("train", "val", "test")
-PICTURES = frozenset({".png", ".jpg", ".jpeg"})
+# besides what cameras write, what others make of it without loss
+PICTURES = frozenset(
+    {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif"}
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Layout:
     divided: bool = False
 
 
+LABELS = frozenset({".png"})
+
 Look = Callable[[Path], Layout | None]
 
 
@@ -52,12 +57,30 @@ def pair_up(images: Path, labels: Path, suffix: str = "") -> tuple[Pair, ...]:
     Raises:
         UserError: a picture without label, a label without picture, or no picture at all
     """
-    found = sorted(path for path in images.iterdir() if path.suffix.lower() in PICTURES)
-    pairs = tuple(Pair(path.stem, path, labels / f"{path.stem}{suffix}.png") for path in found)
-    if not pairs:
+    found = _visible(images, PICTURES)
+    if not found:
         raise UserError(f"{images} holds no pictures; expected {'/'.join(sorted(PICTURES))} files.")
-    _refuse_difference({pair.label for pair in pairs}, set(labels.glob("*.png")), images)
-    return pairs
+    known = {path.stem: path for path in _visible(labels, LABELS)}
+    pairs: dict[str, Pair] = {}
+    for path in found:
+        label = known.get(f"{path.stem}{suffix}", labels / f"{path.stem}{suffix}.png")
+        pair = Pair(path.stem, path, label)
+        if pairs.setdefault(path.stem, pair) != pair:
+            raise UserError(
+                f"{pairs[path.stem].image} and {path.name} have one name; expected one picture of "
+                "a frame.\nRemove one of them"
+            )
+    _refuse_difference({pair.label for pair in pairs.values()}, set(known.values()), images)
+    return tuple(pairs.values())
+
+
+def _visible(folder: Path, suffixes: frozenset[str]) -> list[Path]:
+    """The files with these suffixes, in order; hidden ones are what systems leave beside them."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in suffixes and path.name[0] != "." and path.is_file()
+    )
 
 
 def _refuse_difference(wanted: set[Path], found: set[Path], images: Path) -> None:

@@ -9,7 +9,7 @@ from fcn_lab.data.classes import CAMVID11
 from fcn_lab.data.labels import IndexLabels
 from fcn_lab.data.layouts.layout import SPLITS, Layout, Pair, pair_up
 from fcn_lab.data.layouts.splits import segnet_title
-from fcn_lab.errors import UserError
+from fcn_lab.data.listing import FrameIndex
 
 
 def look(root: Path) -> Layout | None:
@@ -36,15 +36,5 @@ def _listed(root: Path, split: str) -> tuple[Pair, ...]:
     listing = root / f"{split}.txt"
     if not listing.is_file():
         return pairs
-    lines = listing.read_text().splitlines()
-    names = {
-        line.split()[0].replace("\\", "/").rsplit("/", 1)[-1] for line in lines if line.strip()
-    }
-    if not names:
-        raise UserError(f"{listing} names no frame; fill it, or remove it to use all frames.")
-    if missing := sorted(names - {pair.image.name for pair in pairs}):
-        raise UserError(
-            f"{listing} names {missing[0]}, which is not in {root / split} ({len(missing)} such).\n"
-            "Restore the picture from the archive, or take its line out of the list."
-        )
-    return tuple(pair for pair in pairs if pair.image.name in names)
+    listed = set(FrameIndex(pairs, root / split, foreign=True).listed(listing))
+    return tuple(pair for pair in pairs if pair in listed)

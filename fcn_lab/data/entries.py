@@ -1,0 +1,136 @@
+"""One class of ``data.names``: its name, and the ids or colours that are written beside it.
+
+Shared by all: ``where`` is the key that a message names, such as ``data.names.road``.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+from fcn_lab.data.classes import VOID, Colour
+from fcn_lab.errors import UserError
+
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A class with its ids or its colours, and what it is drawn in where that was said."""
+
+    name: str
+    ids: tuple[int, ...] = ()
+    colours: tuple[Colour, ...] = ()
+    colour: Colour | None = None
+
+    @property
+    def drawn(self) -> Colour | None:
+        """The colour it is known by."""
+        return self.colour or next(iter(self.colours), None)
+
+
+def read_name(value: object, names: Iterable[object]) -> str:
+    """A class's name, trimmed.
+
+    Raises:
+        UserError: it is empty, or no text, as YAML's ``no`` and ``0`` are without quotes
+    """
+    if isinstance(value, str):
+        if not value.strip():
+            raise UserError(f"data.names={list(names)}: there is a class without a name")
+        return value.strip()
+    if value is None or isinstance(value, bool | int | float):
+        listed = [name if isinstance(name, str) else f"'{_typed(name)}'" for name in names]
+        line = ", ".join(listed[:_SHOWN]) + (", …" if len(listed) > _SHOWN else "")
+        raise UserError(
+            f"data.names: {_typed(value)} without quotes is no text in YAML; expected text."
+            f"\nWrite it in quotes: [{line}]"
+        )
+    raise UserError(f"data.names: {value} is no class; expected text, as in names: [road, car]")
+
+
+def read_entry(name: str, value: object) -> Entry:
+    """The class with what is written beside it in a mapping.
+
+    Raises:
+        UserError: that is neither a colour nor ids
+    """
+    where = f"data.names.{name}"
+    if isinstance(value, Mapping):
+        keys = {"color": value.get("color"), **value}
+        colour = keys.pop("colour", None) or keys.pop("color")
+        drawn = None if colour is None else read_colour(colour, where)
+        ids = keys.pop("ids", None)
+        if (set(keys) - {"color"}) or (ids is None and drawn is None):
+            raise UserError(
+                f"{where}={dict(value)}: expected the keys ids and colour, such as\n"
+                f"{name}: {{ids: [7, 8], colour: [128, 64, 128]}}"
+            )
+        if ids is None:
+            return Entry(name, colours=() if drawn is None else (drawn,))
+        return Entry(name, read_ids(ids, where), colour=drawn)
+    if _is_list(value) and len(value) == 4 and value[3] == VOID:
+        raise UserError(f"{where}={value}: a colour has three numbers: {value[:3]}")
+    if _is_list(value) and len(value) == 3 and all(map(_is_integer, value)):
+        return Entry(name, colours=(read_colour(value, where),))
+    if _is_list(value) and value and all(map(_is_list, value)):
+        return Entry(name, colours=tuple(read_colour(colour, where) for colour in value))
+    return Entry(name, read_ids(value, where))
+
+
+def read_ids(value: object, where: str) -> tuple[int, ...]:
+    """One id or several.
+
+    Raises:
+        UserError: what is no id of a mask
+    """
+    numbers = value if _is_list(value) else [value]
+    if not numbers or not all(_is_integer(n) and 0 <= n <= VOID for n in numbers):
+        raise UserError(
+            f"{where}={value}: expected ids from 0 to {VOID - 1}, as 7 or [7, 8] or "
+            "{ids: [7, 8, 9]},\nor a colour, as [128, 64, 128]"
+        )
+    return tuple(numbers)
+
+
+def read_colour(value: object, where: str) -> Colour:
+    """Red, green and blue.
+
+    Raises:
+        UserError: what is no colour
+    """
+    if _is_list(value) and len(value) == 3 and all(_is_integer(n) and 0 <= n <= 255 for n in value):
+        red, green, blue = value
+        return red, green, blue
+    raise UserError(
+        f"{where}={value}: expected [red, green, blue], three whole numbers from 0 to 255"
+    )
+
+
+def read_ignored(ignore: object, coloured: bool) -> Entry:
+    """What ``data.ignore`` makes void, as a class named void.
+
+    Raises:
+        UserError: ids beside classes that have colours, or the other way round
+    """
+    where = "data.ignore"
+    if not coloured:
+        return Entry("void", () if ignore in (None, [], ()) else read_ids(ignore, where))
+    colours = ignore if _is_list(ignore) else [] if ignore is None else [ignore]
+    if len(colours) == 3 and all(map(_is_integer, colours)):
+        raise UserError(f"{where}={colours}: expected a list of colours: [{colours}]")
+    return Entry("void", colours=tuple(read_colour(colour, where) for colour in colours))
+
+
+def _is_integer(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_list(value: object) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _typed(value: object) -> str:
+    """What a user probably wrote; 0 is no False here, though it equals it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "null" if value is None else str(value)

@@ -1,0 +1,122 @@
+"""Files that a pattern finds, and what is there where it finds none.
+
+``*``, ``?`` and ``[…]`` stand for a part of a name, ``**`` for folders at any depth, linked ones
+too. The suffix at the end fits in capitals as well. Hidden files are left out.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+_WILD = re.compile(r"(?:\*|\?|\[!?[^\]/]+\])+")
+_STARS = re.compile(r"\*\*/|(?:\*|\?|\[!?[^\]/]+\])+")
+_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A pattern, from the folder that its first wild part is looked for in.
+
+    Attributes:
+        folder: what all its files lie below
+        parts: of the pattern below it
+    """
+
+    folder: Path
+    parts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: str, root: Path) -> "Pattern":
+        """Reads a pattern that is absolute or starts from the root."""
+        place = root / Path(text.replace("\\", "/")).expanduser()
+        start, parts = Path(place.anchor), list(place.parts[bool(place.anchor) :])
+        # what has brackets may be a folder's own name
+        while len(parts) > 1 and "*" not in parts[0] and (start / parts[0]).exists():
+            start /= parts.pop(0)
+        return cls(start, (*parts, "*") if parts[-1] == "**" else tuple(parts))
+
+    def files(self) -> dict[Path, str]:
+        """Every file in order, with the text that stands in place of the stars."""
+        found = sorted({path for path in _below(self.folder, self.parts) if path.is_file()})
+        stars = _with_groups("/".join(self.parts))
+        return {path: _starred(stars, path.relative_to(self.folder)) for path in found}
+
+    def surroundings(self) -> str:
+        """What is in the innermost folder that the pattern names and that is there."""
+        folder = self.folder
+        for part in self.parts[:-1]:
+            if _WILD.search(part):
+                break
+            folder /= part
+        if not folder.is_dir():
+            return f"there is no folder {folder}"
+        kinds = Counter(_kind(path) for path in folder.iterdir())
+        listed = [f"{count} {kind}" for kind, count in kinds.most_common(_SHOWN)]
+        return f"{folder} holds {', '.join(listed) or 'nothing'}"
+
+
+def _kind(path: Path) -> str:
+    if path.is_dir():
+        return "folders"
+    return f"{path.suffix} files" if path.suffix else "files without suffix"
+
+
+def _below(
+    folder: Path, parts: tuple[str, ...], above: frozenset[str] = frozenset()
+) -> Iterator[Path]:
+    if not parts:
+        yield folder
+        return
+    part, *rest = parts
+    if part == "**":
+        here = os.path.realpath(folder)
+        if here in above:  # a link to a folder around it
+            return
+        yield from _below(folder, tuple(rest))
+        for child in _children(folder):
+            if child.is_dir():
+                yield from _below(child, parts, above | {here})
+        return
+    fits = _with_groups(part, last=not rest)
+    for child in _children(folder, hidden=part.startswith(".")):
+        if fits.fullmatch(child.name):
+            yield from _below(child, tuple(rest))
+
+
+def _children(folder: Path, hidden: bool = False) -> Iterator[Path]:
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return
+    yield from (folder / name for name in names if hidden or not name.startswith("."))
+
+
+def _with_groups(pattern: str, last: bool = True) -> re.Pattern[str]:
+    """The pattern as an expression whose groups are the stars."""
+    stem, dot, suffix = pattern.rpartition(".")
+    if last and dot and not _WILD.search(suffix):
+        return re.compile(_expression(stem) + rf"(?i:\.{re.escape(suffix)})", re.DOTALL)
+    return re.compile(_expression(pattern), re.DOTALL)
+
+
+def _expression(pattern: str) -> str:
+    texts = [re.escape(text) for text in _STARS.split(pattern)]
+    stars = map(_group, _STARS.findall(pattern))
+    return "".join(part for pair in zip_longest(texts, stars) for part in pair if part)
+
+
+def _group(star: str) -> str:
+    if star == "**/":
+        return "(?:(.*)/)?"
+    one = star.replace("[!", "[^").replace("?", "[^/]")
+    return f"({one.replace('*', '[^/]*')})"
+
+
+def _starred(stars: re.Pattern[str], path: Path) -> str:
+    match = stars.fullmatch(path.as_posix())
+    parts = match.groups() if match else (path.stem,)
+    return "_".join(part for part in parts if part).replace("/", "_") or path.stem
