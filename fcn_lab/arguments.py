@@ -14,6 +14,7 @@ from fcn_lab.claims import is_recorded
 from fcn_lab.config import conf_folder
 from fcn_lab.errors import UserError
 from fcn_lab.inheritance import with_recorded_words
+from fcn_lab.mappings import replace_mappings
 from fcn_lab.paths import path_of, quote, spell_paths
 from fcn_lab.torchrun import refuse_sweeps
 
@@ -57,7 +58,7 @@ def rewrite_arguments() -> list[str]:
     if path_of("resume", typed) is None:
         extra = [Path(arguments.config_dir)] if arguments.config_dir else []
         overrides = with_recorded_words(overrides, [conf_folder(), *extra])
-    sys.argv[1:] = [*flags, *overrides]
+    sys.argv[1:] = [*flags, *replace_mappings(overrides)]
     return typed
 
 

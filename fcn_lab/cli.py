@@ -21,6 +21,7 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from fcn_lab import torchrun
 from fcn_lab.arguments import rewrite_arguments
@@ -52,7 +53,7 @@ ONLY_LOOK = {
     "demo": ("runs", "FOLDER, or runs=[A,B]: folders that hold runs"),
     "dashboard": ("runs", "FOLDER, or runs=[A,B]: folders that hold runs"),
 }
-MISTAKES = (UserError, HydraException, OmegaConfBaseException, ValueError)
+MISTAKES = (UserError, HydraException, OmegaConfBaseException, ValueError, YAMLError)
 
 
 def main() -> None:

@@ -7,7 +7,9 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, read_write
+from omegaconf import DictConfig, OmegaConf, read_write
+
+from fcn_lab.mappings import WHOLE
 
 
 class Composer:
@@ -38,6 +40,8 @@ class Composer:
             self._composed[words] = self._loader.load_sweep_config(self._config, list(words))
         config = copy.deepcopy(self._composed[words])
         values = [override for override in parsed if not self._is_word(override)]
+        for key in {override.key_or_group for override in values} & set(WHOLE):
+            OmegaConf.update(config, key, None, merge=False)  # the file's would be merged in
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
         with read_write(config.hydra):
             config.hydra.overrides.task = list(overrides)

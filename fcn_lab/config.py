@@ -6,11 +6,11 @@ RUN_DIR/config.yaml is fully resolved, so that a worker reads it without Hydra. 
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import Container, DictConfig, OmegaConf
 
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_text
@@ -68,13 +68,15 @@ def need_published(config: DictConfig, links: Mapping[str, str]) -> None:
         )
 
 
-def count_classes(names: Collection[str]) -> int:
+def count_classes(names: object) -> int:
     """How many of these classes are scored: all but void.
 
     Raises:
-        UserError: there are none.
+        UserError: they are no classes, or more than a label can hold.
     """
-    from fcn_lab.data.classes import is_void  # brings numpy, which the other words can do without
+    # brings numpy, which the other words can do without
+    from fcn_lab.data.classes import is_void
+    from fcn_lab.data.classtable import read_names
 
     if not names:
         raise UserError(
@@ -82,7 +84,8 @@ def count_classes(names: Collection[str]) -> int:
             "data.root=my_data 'data.images=photos/*.jpg' 'data.masks=masks/*.png' "
             "'data.names=[road,car]'"
         )
-    return sum(not is_void(name) for name in names)
+    plain = OmegaConf.to_container(names) if isinstance(names, Container) else names
+    return sum(not is_void(name) for name in dict.fromkeys(read_names(plain).names))
 
 
 OmegaConf.register_new_resolver("count_classes", count_classes, replace=True)

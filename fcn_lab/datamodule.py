@@ -1,7 +1,7 @@
 """Loaders over one data source. N H W: batch, rows, columns."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypedDict, Unpack
 
 import lightning as L
@@ -12,8 +12,9 @@ from fcn_lab.data.augment import UNCHANGED
 from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.classes import Colour
 from fcn_lab.data.draws import seed_of
-from fcn_lab.data.folder import SHARES, Folder
+from fcn_lab.data.folder import Folder
 from fcn_lab.data.frames import Augment, FrameDataset, Sample, Source, require_split
+from fcn_lab.data.layouts.layout import SPLITS
 from fcn_lab.data.packedsource import CACHE
 from fcn_lab.data.sampling import EvalSampler, TrainSampler
 from fcn_lab.data.synthetic import Synthetic
@@ -28,22 +29,19 @@ class CamVidDataModule(L.LightningDataModule):
     """Batches ``{"image": (N,3,H,W) uint8, "label": (N,H,W) uint8, "index": (N,)}`` of one source.
 
     Training batches are shuffled by (seed, epoch), sharded over ranks, augmented, whole. Evaluation
-    goes image by image and neither pads nor shuffles, so that a score depends on neither batch nor
-    rank. The trainer must not put its own samplers in (``use_distributed_sampler=False``). A run
-    that resumes inside an epoch goes on behind the batches that were done.
+    goes image by image, so that a score depends on neither batch nor rank. The trainer must not put
+    its own samplers in (``use_distributed_sampler=False``). A run that resumes inside an epoch goes
+    on behind the batches that were done.
 
     Args:
         source: where the frames come from
         augment: applied to training frames only
         batch_size: per rank
-        num_workers: 0 decodes nothing and maps memory, which is fastest unless the augmentation is
-            heavy
-        split: what ``test_dataloader`` serves
-        seed: of order and augmentation
+        num_workers: 0 only maps memory, which is fastest unless the augmentation is heavy
+        split: what ``test_dataloader`` serves; seed: of order and augmentation
 
     Raises:
-        UserError: the source has no such split, or fewer training frames than one batch over all
-            ranks
+        UserError: there is never such a split, or train is less than one batch over all ranks
     """
 
     def __init__(
@@ -56,7 +54,7 @@ class CamVidDataModule(L.LightningDataModule):
         seed: Seed = 0,
     ) -> None:
         super().__init__()
-        require_split(split, source.splits)
+        require_split(split, SPLITS)  # whether these data have it is asked where it is read
         self.source = source
         self.split = split
         self._augment = augment
@@ -219,21 +217,23 @@ def folder(
     root: str | None = None,
     images: str | None = None,
     masks: str | None = None,
-    names: Sequence[str] | Mapping[str, Sequence[int]] = (),
+    names: object = None,
     classes: Classes | None = None,
-    splits: Mapping[str, float | str] = SHARES,
+    splits: Mapping[str, float | str] | None = None,
     blocks: str | None = None,
     size: Size | None = None,
     split_by: str | None = None,
     held_out: str | None = None,
     cache: str = CACHE,
+    ignore: object = None,
     **loading: Unpack[Loading],
 ) -> CamVidDataModule:
     """``data=folder``: arguments of Folder, then those of CamVidDataModule.
 
     ``classes`` is there for the network and follows from ``names``.
     """
-    source = Folder(root, images, masks, names, splits, blocks, size, split_by, held_out, cache)
+    held = (split_by, held_out)
+    source = Folder(root, images, masks, names, splits, blocks, size, *held, cache, ignore, classes)
     return CamVidDataModule(source, **loading)
 
 

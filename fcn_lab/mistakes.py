@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator
 
+import yaml
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -39,7 +40,13 @@ def explain(error: BaseException) -> str:
         return f"{argument}: several values make a sweep, which starts with -m"
     if (mistake := _of_a_resolver(error)) is not None:
         return str(mistake)
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{mark.name}, line {mark.line + 1}: {error.problem}\nexpected YAML: key: value"
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
+    if "Cannot merge DictConfig with ListConfig" in str(cause):
+        key = getattr(cause, "full_key", None) or "a key"
+        return f"{key}: one file makes it a list and one a mapping; expected the same in both"
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
         return _unknown_key(cause)
     if unmatched := re.search(r"'matched\.(\w+)\.(\w+)\.\w+\.\d'", str(cause)):

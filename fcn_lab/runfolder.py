@@ -109,6 +109,7 @@ class RunFolder:
         matrices: NDArray[np.int64],
         classes: Sequence[str],
         drives: Sequence[str] = (),
+        alone: bool = False,
         **rows: Any,  # noqa: ANN401  (numpy's own type for them)
     ) -> None:
         """One matrix an image, (M,K,K) with rows truth, beside the M image names.
@@ -119,9 +120,10 @@ class RunFolder:
             matrices: theirs.
             classes: K names.
             drives: the recordings that the images are from; "" where that is not known.
+            alone: whether it is the run's only scored split, whose matrices confusions.npz holds.
             rows: further arrays whose first axis is M.
         """
-        with write_buffer(self.confusions(split)) as file:
+        with write_buffer(self.confusions("test" if alone else split)) as file:
             np.savez_compressed(
                 file,
                 names=np.array(names),

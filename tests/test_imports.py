@@ -38,7 +38,7 @@ LAYERS = (
     ("predictor", "formats", "vitals", "parts", "bill", "capacity"),
     ("module", "datamodule", "callbacks", "loggers", "trainer"),
     ("tasks",),
-    ("checks", "config", "claims", "inheritance", "mistakes", "supervisor", "torchrun"),
+    ("checks", "config", "claims", "inheritance", "mistakes", "mappings", "supervisor", "torchrun"),
     ("studies", "estimate"),
     (
         "worker",

@@ -1,5 +1,6 @@
-"""Class weights from how often a class is seen. K classes."""
+"""How often a class is seen, and class weights from that. K classes."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -9,8 +10,13 @@ from annotated_types import Ge, Le
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fcn_lab.data.classes import is_void
 from fcn_lab.data.frames import Frames
+from fcn_lab.errors import UserError
 from fcn_lab.values import checked
+
+MOSTLY = 0.5  # share of void from which on it is mentioned
+LOOK = "task=audit shows what the masks hold"
 
 
 def pixel_counts(frames: Frames, num_classes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -22,6 +28,40 @@ def pixel_counts(frames: Frames, num_classes: int) -> tuple[NDArray[np.int64], N
         counts += found
         shown += np.where(found > 0, label.size, 0)
     return counts, shown
+
+
+def describe_gaps(
+    counts: NDArray[np.int64], classes: Sequence[str], pixels: int, others: Mapping[str, Frames]
+) -> Iterator[str]:
+    """What the training labels lack, one line each; nothing where they lack nothing.
+
+    Args:
+        counts: (K,) pixels of every class in train
+        classes: K names; void among them lacks by right
+        pixels: of all training labels
+        others: the other splits, where lacking classes are looked for
+
+    Raises:
+        UserError: train has no pixel of any class
+    """
+    seen, void = int((counts > 0).sum()), 1 - counts.sum() / pixels
+    if not seen:
+        raise UserError(
+            f"train has no pixel of {', '.join(classes)}: all are void.\n"
+            f"Compare data.names and data.ignore with the masks: {LOOK}"
+        )
+    lacking = [k for k, name in enumerate(classes) if not counts[k] and not is_void(name)]
+    if lacking:
+        names = ", ".join(classes[k] for k in lacking)
+        yield f"train has no pixel of {names}: nothing can be learnt of what is never seen"
+        for split, frames in others.items():
+            there = pixel_counts(frames, len(classes))[0]
+            if found := [classes[k] for k in lacking if there[k]]:
+                yield f"{split} has pixels of {', '.join(found)}, which will be scored and missed"
+    if seen == 1 and len(classes) > 1:
+        yield f"all scored pixels of train are {classes[int(counts.argmax())]}: {LOOK}"
+    if void > MOSTLY:
+        yield f"{void:.1%} of train's pixels are void, which is neither learnt nor scored: {LOOK}"
 
 
 @checked

@@ -39,11 +39,15 @@ def read_name(value: object, names: Iterable[object]) -> str:
             raise UserError(f"data.names={list(names)}: there is a class without a name")
         return value.strip()
     if value is None or isinstance(value, bool | int | float):
-        listed = [name if isinstance(name, str) else f"'{_typed(name)}'" for name in names]
-        line = ", ".join(listed[:_SHOWN]) + (", …" if len(listed) > _SHOWN else "")
+        shown = f"'{_typed(value)}'"
+        if isinstance(names, Mapping):
+            line = f"{shown}: {names[value]}"
+        else:
+            listed = [name if isinstance(name, str) else f"'{_typed(name)}'" for name in names]
+            line = f"names: [{', '.join(listed[:_SHOWN])}{', …' if listed[_SHOWN:] else ''}]"
         raise UserError(
-            f"data.names: {_typed(value)} without quotes is no text in YAML; expected text."
-            f"\nWrite it in quotes: [{line}]"
+            f"data.names: {_typed(value)} without quotes is no text to YAML, and a class is text.\n"
+            f"Write {line}"
         )
     raise UserError(f"data.names: {value} is no class; expected text, as in names: [road, car]")
 

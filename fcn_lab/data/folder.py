@@ -40,6 +40,7 @@ class Folder(PackedSource):
             kindred pictures, a frame is; the file's first column names the frame
         size: see ``PackedSource``, as for ``split_by``, ``held_out`` and ``cache``
         ignore: ids or colours of masks that are void
+        classes: how many are scored, if the caller counts on that
 
     Raises:
         UserError: classes that are none, patterns that fit nothing or do not fit together, lists
@@ -59,8 +60,15 @@ class Folder(PackedSource):
         held_out: str | None = None,
         cache: str = CACHE,
         ignore: object = None,
+        classes: int | None = None,
     ) -> None:
         table = read_names(names, ignore)
+        count = len({name for name in table.names if not is_void(name)})
+        if classes not in (None, count):
+            raise UserError(
+                f"data.classes={classes}: data.names has {count} classes besides void.\n"
+                "Leave data.classes out, it follows from the names"
+            )
         if images is None or masks is None:
             raise UserError(
                 f"data.images={images} data.masks={masks}: expected two patterns, such as\n"
@@ -75,10 +83,10 @@ class Folder(PackedSource):
 
         parts = _divided(pairs, SHARES if splits is None else splits, place, drive_of)
         codec = _codec(table, pairs[0].label)
-        title = f"{place.resolve().name}{len({n for n in table.names if not is_void(n)})}"
-        classes = kept(codec.names, codec.colours, title, with_void=False)
+        title = f"{place.resolve().name}{count}"
+        scored = kept(codec.names, codec.colours, title, with_void=False)
         layout = Layout("Pictures", codec, parts, f"{_digest(parts, table)}_split", divided=True)
-        super().__init__(place, layout, classes, drive_of, size, split_by, held_out, cache)
+        super().__init__(place, layout, scored, drive_of, size, split_by, held_out, cache)
 
 
 def _divided(

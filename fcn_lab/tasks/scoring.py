@@ -59,6 +59,7 @@ def score(
     data: CamVidDataModule,
     folder: RunFolder,
     omissions: Omissions,
+    alone: bool = False,
 ) -> Scored:
     """Scores `split` and writes its confusion matrices and what was found at edges.
 
@@ -69,6 +70,7 @@ def score(
         data: the loaders.
         folder: where the matrices go.
         omissions: takes note where they cannot be written.
+        alone: whether no other split of the run is scored, so that its matrices are the run's.
     """
     run = trainer.validate if split == "val" else trainer.test
     module.measure_edges()
@@ -80,7 +82,7 @@ def score(
         found = matrices.numpy()
         with omissions.note():
             folder.write_confusions(
-                split, frames.names, found, data.classes, frames.drives, **edges.arrays()
+                split, frames.names, found, data.classes, frames.drives, alone, **edges.arrays()
             )
     total = matrices.sum(0)
     result = SplitResult(**scores(total, data.classes), **edges.summary(data.classes))

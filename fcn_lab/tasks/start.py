@@ -6,6 +6,7 @@ from typing import cast
 
 from torch import nn
 
+from fcn_lab.data.balance import describe_gaps, pixel_counts
 from fcn_lab.datamodule import CamVidDataModule
 from fcn_lab.errors import UserError
 from fcn_lab.losses import CrossEntropy, Loss
@@ -29,6 +30,38 @@ def terms(loss: Loss, optim: Optim, data: CamVidDataModule) -> list[str]:
         "optimisation: the optimiser divides by the gradient's size, so the rate of a summed loss"
     )
     return [f"{rate} is that of its mean"] if summed else []
+
+
+def scored_splits(data: CamVidDataModule) -> tuple[str, ...]:
+    """What a training scores in the end: val, and the split chosen, as far as it is there.
+
+    Raises:
+        UserError: there is nothing to train on, or to choose by.
+    """
+    there = data.source.splits
+    for split, use in (("train", "to learn from"), ("val", "to choose the best epoch by")):
+        if split not in there:
+            raise UserError(
+                f"These data have no split {split}, {use}, only {' and '.join(there)}.\n"
+                "Expected train and val at least, as in data.splits={train: 0.8, val: 0.2}"
+            )
+    return tuple(dict.fromkeys(split for split in ("val", data.split) if split in there))
+
+
+def gaps(data: CamVidDataModule) -> list[str]:
+    """What the data lack: a split to score, classes in train.
+
+    Raises:
+        UserError: train is all void.
+    """
+    lines = []
+    scored = scored_splits(data)
+    if data.split not in scored:
+        lines.append(f"there is no split {data.split}: val alone is scored in the end")
+    train = data.source.frames("train")
+    counts, _ = pixel_counts(train, data.num_classes)
+    others = {split: data.source.frames(split) for split in scored}
+    return [*lines, *describe_gaps(counts, data.classes, train.labels.size, others)]
 
 
 def scored_pixels(data: CamVidDataModule) -> float:

@@ -35,7 +35,7 @@ from fcn_lab.runfolder import RunFolder
 from fcn_lab.signals import Stopped, StopRequest
 from fcn_lab.surgery.freeze import Freeze, Nothing, account
 from fcn_lab.tasks.scoring import Scored, conclude, image_size, say, score
-from fcn_lab.tasks.start import terms, warm
+from fcn_lab.tasks.start import gaps, scored_splits, terms, warm
 from fcn_lab.trainer import Training, is_first_rank
 
 
@@ -80,6 +80,7 @@ class Train:
         """
         where, clock = RunFolder(folder), self._clock()
         self.training.check_devices()
+        scored_splits(self.data)  # refuses data that cannot be trained on
         if is_first_rank():
             self._open(where)
         height, width = image_size(self.data.source.frames("val"))
@@ -118,7 +119,7 @@ class Train:
         """
         if not elsewhere:
             self.training.check_devices()
-        for split in dict.fromkeys(("train", "val", self.data.split)):
+        for split in ("train", *scored_splits(self.data)):
             self.data.source.frames(split)
         if self.init_from is not None:
             warm(self.net, Path(self.init_from))
@@ -138,7 +139,8 @@ class Train:
         for place in (folder.path, folder.last.parent, folder.panels):
             clear_drafts(place, 0)  # of an attempt that was killed
         folder.write_env(self.training.device_name)
-        for line in (self.data.source.describe(), *self.training.doubts(self.net)):
+        say("\n".join([self.data.source.describe(), *gaps(self.data)]))
+        for line in self.training.doubts(self.net):
             say(line)
 
     def _resume(self, folder: Path) -> str:
@@ -209,14 +211,15 @@ class Train:
         loggers: list[RunLogger],
         omissions: Omissions,
     ) -> dict[str, Scored]:
+        splits = scored_splits(self.data)
         load_weights(module.net, folder.path)
         predictions = Predictions(folder, self.data.palette, omissions)
         pictures = self._pictures(folder, omissions)
         callbacks = [pictures, predictions, progress(clock), StopOnSignal(request)]
         trainer = self.training.trainer(folder, loggers, callbacks)
         scored = {
-            split: score(split, trainer, module, self.data, folder, omissions)
-            for split in dict.fromkeys(("val", self.data.split))
+            split: score(split, trainer, module, self.data, folder, omissions, len(splits) == 1)
+            for split in splits
         }
         for logger in loggers:
             logger.conclude(

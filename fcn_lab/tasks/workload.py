@@ -13,6 +13,7 @@ from fcn_lab.cost import cost
 from fcn_lab.module import Batch
 from fcn_lab.runfolder import RunFolder
 from fcn_lab.tasks.scoring import image_size
+from fcn_lab.tasks.start import scored_splits
 from fcn_lab.tasks.train import Train
 
 BATCHES = 6  # timed at most, after a first one that is not
@@ -48,10 +49,11 @@ class Pace:
 
 def workload(task: Train) -> Workload:
     """Counted; nothing is computed."""
-    frames = {name: task.data.source.frames(name) for name in ("train", "val", task.data.split)}
+    splits = scored_splits(task.data)
+    frames = {name: task.data.source.frames(name) for name in ("train", *splits)}
     training = task.training
     validations = training.max_epochs // training.val_every
-    final = sum(len(frames[name]) for name in {"val", task.data.split})
+    final = sum(len(frames[name]) for name in splits)
     processes = training.devices * training.num_nodes
     return Workload(
         cost(task.net, *image_size(frames["val"])).macs,

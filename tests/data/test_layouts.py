@@ -194,7 +194,10 @@ def _empty_list(root: Path) -> None:
         (_lose_label, r"trainannot/0006R0_f00930\.png is missing; every picture"),
         (_lose_picture, r"trainannot/0006R0_f00930\.png has no picture in .*train"),
         (_lose_pictures, r"val holds no pictures"),
-        (_list_stranger, r"val\.txt, line 1 names .*0016E5_99999\.png x, and there is no.*\n.*in .*val"),
+        (
+            _list_stranger,
+            r"val\.txt, line 1 names .*0016E5_99999\.png x, and there is no.*\n.*in .*val",
+        ),
         (_empty_list, r"val\.txt names no frame"),
     ],
 )

@@ -1,0 +1,40 @@
+"""Lists and mappings that are typed whole: they replace those of a file, key and all."""
+
+from collections.abc import Sequence
+
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from fcn_lab.errors import UserError
+
+WHOLE = ("data.names", "data.splits")
+
+
+def replace_mappings(overrides: Sequence[str]) -> list[str]:
+    """The overrides, with what a file says of these keys taken away before they are given.
+
+    Hydra would merge the two, and a class or split of the file would stay.
+
+    Raises:
+        UserError: a mapping has a key twice, of which Hydra would keep the last.
+    """
+    found: list[str] = []
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key in WHOLE and value[:1] in ("{", "["):
+            if twice := _repeated_key(value):
+                raise UserError(f"{key} has {twice} twice; expected it once")
+            sweeps = OverridesParser.create().parse_override(override).is_sweep_override()
+            if not sweeps and found[-1:] != [f"{key}=null"]:
+                found.append(f"{key}=null")
+        found.append(override)
+    return found
+
+
+def _repeated_key(mapping: str) -> str | None:
+    try:
+        node = yaml.compose(mapping, yaml.SafeLoader)
+    except yaml.YAMLError:
+        return None  # Hydra says what is wrong with it
+    keys = [key.value for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
+    return next((key for key in keys if keys.count(key) > 1), None)
