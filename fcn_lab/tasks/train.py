@@ -167,14 +167,9 @@ class Train:
         counts, shown = pixel_counts(self.data.source.frames("train"), self.data.num_classes)
         self.loss.calibrate(torch.from_numpy(counts), torch.from_numpy(shown))
         return SegmentationModule(
-            self.training.prepare(self.net),
-            self.loss,
-            self.optim,
-            self.data.classes,
-            self.seed,
-            self.flip,
-            self.training.memory_format,
-        )
+            self.training.prepare(self.net), self.loss, self.optim, self.data.classes,
+            self.seed, self.flip, self.training.memory_format,
+        )  # fmt: skip
 
     def _fit(
         self,
