@@ -113,10 +113,10 @@ def require_fit(annotation: Any, value: Any, place: str) -> None:
     if values.fits(annotation, value) or (values.is_plain(annotation) and _holds_nodes(value)):
         return
     group = place.rpartition(".")[2]
-    expected = values.describe(annotation)
     if not values.is_plain(annotation) and (known := words([conf_folder()]).get(group)):
         expected = f"a part of its own; {group}= chooses it: {', '.join(sorted(known))}"
-    raise UserError(f"{place}={values.shown(value)}: expected {expected}")
+        raise UserError(f"{place}={values.shown(value)}: expected {expected}")
+    values.require(annotation, value, place)
 
 
 def _holds_nodes(value: Any) -> bool:

@@ -8,16 +8,56 @@ RUN_DIR/config.yaml is fully resolved, so that a worker reads it without Hydra. 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, get_type_hints
 
 from omegaconf import Container, DictConfig, OmegaConf
 
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_text
+from fcn_lab.values import Seed, require
 
 Keys = tuple[str | int, ...]
 _LINK = re.compile(r"\$\{(\.*)([\w.]+)\}")
 _OPERANDS = {"run": "RUN_DIR", "input": "FILE_OR_FOLDER", "output": "FOLDER"}
+
+
+class Plain(TypedDict, total=False):
+    """The keys that stand in no group, and what they take."""
+
+    seed: Seed
+    flip: bool
+    init_from: str | None
+    resume: str | None
+    run: str | None
+    again: str | None
+    input: str | Sequence[str] | None
+    output: str | None
+    format: str
+    weights: str | None
+    dense_vs_patches: bool
+    scores: bool
+    runs: str | Sequence[str] | None
+    models: str | Sequence[str] | None
+    upsamples: str | Sequence[str] | None
+    encoders: str | Sequence[str] | None
+    refines: Sequence[str]
+    study: Mapping[str, Any] | None
+    choices: Mapping[str, Any]
+    words: Mapping[str, str]
+    name: str
+    group: str | None
+    arm: str | None
+
+
+def require_plain(config: Mapping[Any, Any]) -> None:
+    """Refuses values that the keys outside the groups do not take.
+
+    Raises:
+        UserError: with the key and what it expects.
+    """
+    for key, annotation in get_type_hints(Plain, include_extras=True).items():
+        if key in config:
+            require(annotation, config[key], key)
 
 
 def conf_folder() -> Path:
@@ -51,6 +91,7 @@ def resolve(config: DictConfig) -> DictConfig:
     assert isinstance(resolved, dict)
     for key in ("sweep", "study"):  # a cell is the same in whatever sweep it runs
         resolved.pop(key, None)
+    require_plain(resolved)
     choices = {group: word for group, word in resolved["choices"].items() if "/" not in group}
     return OmegaConf.create({**resolved, "choices": choices, "links": links})
 

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from fcn_lab.commands import command
 from fcn_lab.config import finished, recorded, without_start, words
 from fcn_lab.errors import UserError
+from fcn_lab.values import require
 
 # belongs to the command; everything else of `run=` is the recorded run's
 _OF_THE_COMMAND = (
@@ -56,6 +57,8 @@ def inherit(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path
     Raises:
         UserError: the run does not exist or has not finished, or `experiment=` is given on top.
     """
+    for key in ("again", "run"):
+        require(str | None, config[key], key)
     folder = config.again or config.run
     if folder is None:
         return config

@@ -27,6 +27,7 @@ from fcn_lab.errors import SweepFailed, UserError
 from fcn_lab.files import make_folder, write_text
 from fcn_lab.searchspace import Space
 from fcn_lab.sweepfolder import Cell, Progress, SweepFolder
+from fcn_lab.values import Count
 
 STATES = {"done": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 Launch = Callable[[Sequence[Sequence[str]], int, Callable[[Cell], bool]], None]
@@ -49,24 +50,21 @@ class Search:
         stop: end at the first trial that fails.
 
     Raises:
-        UserError: a value out of range, or the folder holds a study of something else.
+        UserError: the folder holds a study of something else.
     """
 
     folder: Path
     space: Space
     sampler: Mapping[str, Any]
     pruner: Mapping[str, Any]
-    n_trials: int
-    n_jobs: int
+    n_trials: Count
+    n_jobs: Count
     name_of: Callable[[Sequence[str]], str]
     launch: Launch
     stop: bool = False
     _reported: dict[int, int] = field(default_factory=dict, init=False)  # epochs, by trial
 
     def __post_init__(self) -> None:
-        for name in ("n_trials", "n_jobs"):
-            if (value := getattr(self, name)) < 1:
-                raise UserError(f"hydra.sweeper.{name}={value}: expected 1 or more")
         pruner = build(self.pruner, "hydra.sweeper.pruner", {})
         self.study = open_study(self.folder, self.space, pruner)
 

@@ -11,10 +11,10 @@ from typing import Literal
 
 from fcn_lab.attempts import TAKEN, last
 from fcn_lab.engines.base import Engine
-from fcn_lab.errors import UserError
 from fcn_lab.signals import SIGNALS, Stopped
 from fcn_lab.supervisor import Job
 from fcn_lab.sweepfolder import Cell, Progress, SweepFolder
+from fcn_lab.values import Positive, Whole, checked
 from fcn_lab.watching import Watch
 
 TICK_SECONDS = 1.0
@@ -22,6 +22,7 @@ FINAL = ("done", "pruned")
 MISTAKE = 2  # a worker's exit status; trying again would not help
 
 
+@checked
 @dataclass(frozen=True)
 class Policy:
     """What a sweep does about cells that do not get done.
@@ -30,20 +31,11 @@ class Policy:
         retries: how often a failed cell is tried again, each time from its last checkpoint.
         on_failure: "stop" ends the sweep at the first cell that failed for good.
         timeout: minutes that one attempt may take; None for as long as it wants.
-
-    Raises:
-        UserError: for a value out of range.
     """
 
-    retries: int = 0
+    retries: Whole = 0
     on_failure: Literal["continue", "stop"] = "continue"
-    timeout: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.retries < 0:
-            raise UserError(f"sweep.retries={self.retries}: expected 0 or more")
-        if self.timeout is not None and self.timeout <= 0:
-            raise UserError(f"sweep.timeout={self.timeout}: expected minutes, or null")
+    timeout: Positive | None = None
 
 
 @dataclass

@@ -11,13 +11,25 @@ import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, wraps
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, Unpack, get_args, get_origin
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    TypeVar,
+    Union,
+    Unpack,
+    get_args,
+    get_origin,
+)
 from typing import get_type_hints as type_hints
 
 from annotated_types import Ge, Gt, Le, Len, Lt
-from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from fcn_lab.errors import UserError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 Count = Annotated[int, Ge(1)]
 Whole = Annotated[int, Ge(0)]
@@ -45,6 +57,7 @@ _NAMES = {
 _RANGES = {
     (Ge, type(None)): " of at least {}",
     (Gt, type(None)): " above {}",
+    (type(None), Le): " of at most {}",
     (Ge, Le): " from {} to {}",
     (Ge, Lt): " from {} to below {}",
     (Gt, Le): " above {}, up to {}",
@@ -80,10 +93,9 @@ def checked(call: C) -> C:
         for name, value in bound.arguments.items():
             inner = value if name == rest else {name: value}
             for key, item in inner.items():
-                if not fits(hints.get(key, Any), item):
-                    raise UserError(
-                        f"{call.__name__}({key}={shown(item)}): expected {describe(hints[key])}"
-                    )
+                if not fits(hint := hints.get(key, Any), item):
+                    place = f"{call.__name__}({key}={shown(item)})"
+                    raise UserError(f"{place}: expected {describe(hint)}")
         return function(*given, **named)
 
     signature = inspect.signature(function)
@@ -141,6 +153,16 @@ def fits(annotation: Any, value: Any) -> bool:
     return True
 
 
+def require(annotation: Any, value: Any, place: str) -> None:
+    """Refuses what the annotation does not admit.
+
+    Raises:
+        UserError: with the place, the value and what was expected.
+    """
+    if not fits(annotation, value):
+        raise UserError(f"{place}={shown(value)}: expected {describe(annotation)}")
+
+
 def is_plain(annotation: Any) -> bool:
     """Whether it is made of numbers, words, lists and mappings alone."""
     origin, parts = get_origin(annotation), get_args(annotation)
@@ -193,6 +215,8 @@ def shown(value: Any) -> str:
 
 
 def _fits_plain(annotation: Any, value: Any) -> bool:
+    from pydantic import ValidationError  # here, since `--help` can do without it
+
     try:
         # strict JSON: "3" is no 3, but a list may be a tuple, an int a float and a str a Path
         text = json.dumps(value, ensure_ascii=False, default=_as_plain)
@@ -212,7 +236,9 @@ def _as_plain(value: Any) -> Any:
 
 
 @cache
-def _adapter(annotation: Any) -> TypeAdapter[Any]:
+def _adapter(annotation: Any) -> "TypeAdapter[Any]":
+    from pydantic import ConfigDict, TypeAdapter
+
     return TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False))
 
 

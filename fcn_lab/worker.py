@@ -30,6 +30,7 @@ from omegaconf import OmegaConf
 from fcn_lab.attempts import TAKEN, Attempt, Taken, begin, keep_alive
 from fcn_lab.checks import build, locate
 from fcn_lab.claims import withdraw
+from fcn_lab.config import require_plain
 from fcn_lab.errors import NotWritten, UserError, find_refusal
 from fcn_lab.files import write_text
 from fcn_lab.signals import Stopped
@@ -120,6 +121,7 @@ def run(path: Path, resume: bool = False) -> None:
     # whatever else was stopped begins anew
     if resume and "resume" in inspect.signature(locate(task["_target_"], "task")).parameters:
         task["resume"] = True
+    require_plain(config)  # a file may have been edited by hand
     _seed(config["seed"])
     built = build(task, "task", links)
     for name in QUIET_LOGGERS:

@@ -8,10 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge, Le
 
 from fcn_lab.errors import UserError
 from fcn_lab.report.runs import as_folders
+from fcn_lab.values import Positive
 
 if TYPE_CHECKING:
     from fcn_lab.demo.networks import Networks
@@ -33,10 +36,10 @@ class Demo:
     """
 
     runs: str | Sequence[str]
-    port: int = 7860
+    port: Annotated[int, Ge(0), Le(2**16 - 1)] = 7860
     host: str = "127.0.0.1"
-    megabytes: float = 20
-    megapixels: float = 40
+    megabytes: Positive = 20
+    megapixels: Positive = 40
 
     def __post_init__(self) -> None:
         if importlib.util.find_spec("gradio") is None:
@@ -56,12 +59,10 @@ class Demo:
             self._serve(networks, listening)
 
     def _listen(self) -> socket.socket:
-        if not 0 <= self.port < 2**16:
-            raise UserError(f"demo.port={self.port}: expected 0 (any free one) to 65535")
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         try:
             return socket.create_server((self.host, self.port), family=family)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise UserError(
                 f"demo.host={self.host} demo.port={self.port}: cannot listen there ({error})\n"
                 "demo.port=0 takes a free port"

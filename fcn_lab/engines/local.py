@@ -10,14 +10,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Condition
+from typing import Annotated
 
 import psutil
+from annotated_types import Ge, Le
 
 from fcn_lab.engines.base import Ended
-from fcn_lab.errors import UserError
 from fcn_lab.supervisor import Job, Supervisor
+from fcn_lab.values import checked
 
 GIGABYTES_A_CELL = 2  # of main memory: torch, the data's pages and a small network
+AtOnce = Annotated[int, Ge(1), Le(1000)]
 
 
 class Threads:
@@ -71,6 +74,7 @@ class Basic(Threads):
         super().__init__(at_once=1)
 
 
+@checked
 class Local(Threads):
     """As many cells at once as this machine has slots; each sees its own devices only.
 
@@ -78,15 +82,9 @@ class Local(Threads):
         cells_per_gpu: cells that share one GPU.
         slots: cells at once on the CPU, which divide its threads; None for one a core, or fewer
             where memory is short.
-
-    Raises:
-        UserError: for less than one.
     """
 
-    def __init__(self, cells_per_gpu: int = 1, slots: int | None = None) -> None:
-        for name, value in (("cells_per_gpu", cells_per_gpu), ("slots", slots)):
-            if value is not None and value < 1:
-                raise UserError(f"hydra.launcher.{name}={value}: expected 1 or more")
+    def __init__(self, cells_per_gpu: AtOnce = 1, slots: AtOnce | None = None) -> None:
         room = int(psutil.virtual_memory().available / 2**30 / GIGABYTES_A_CELL)
         cpus = slots or max(1, min(cores(), room))
         self.gpus = Shares(visible_gpus(), cells_per_gpu)

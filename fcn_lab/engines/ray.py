@@ -21,6 +21,7 @@ from fcn_lab.engines.local import cores
 from fcn_lab.errors import UserError
 from fcn_lab.signals import SIGNALS
 from fcn_lab.supervisor import GRACE_SECONDS, Job, Supervisor
+from fcn_lab.values import NotNegative, Positive, checked
 
 if TYPE_CHECKING:
     from ray import ObjectRef
@@ -61,6 +62,7 @@ def _signals_stop(supervisor: Supervisor) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@checked
 class Ray:
     """An engine of Ray tasks.
 
@@ -80,17 +82,15 @@ class Ray:
     def __init__(
         self,
         address: str | None = None,
-        gpus_per_cell: float | None = None,
-        cpus_per_cell: float | None = None,
+        gpus_per_cell: NotNegative | None = None,
+        cpus_per_cell: Positive | None = None,
     ) -> None:
-        gpus, cpus = gpus_per_cell or 0, cpus_per_cell
-        if gpus < 0 or (gpus > 1 and gpus % 1):
+        gpus = gpus_per_cell or 0
+        if gpus > 1 and gpus % 1:
             raise UserError(
                 f"hydra.launcher.gpus_per_cell={gpus:g}: expected a part of one GPU, "
                 "or a whole number of them"
             )
-        if cpus is not None and cpus <= 0:
-            raise UserError(f"hydra.launcher.cpus_per_cell={cpus:g}: expected more than 0")
         self.here = address is None
         self._gpus, self._cpus = gpus_per_cell, cpus_per_cell
         self._tasks: dict[ObjectRef[int], Job] = {}

@@ -23,6 +23,7 @@ from fcn_lab.engines import slurmjob
 from fcn_lab.engines.base import Ended
 from fcn_lab.errors import UserError
 from fcn_lab.supervisor import GRACE_SECONDS, Job
+from fcn_lab.values import Count, Positive, Whole, checked
 
 LOOK_SECONDS = 2.0  # between two calls of squeue
 GONE_SECONDS = 10.0  # a file that was written on another machine may take as long to show here
@@ -88,6 +89,7 @@ class Submitted:
         return 1
 
 
+@checked
 class Slurm:
     """Jobs of one task each, in arrays of those that ask for the same.
 
@@ -102,7 +104,7 @@ class Slurm:
         extra: further options of sbatch, by their long names.
 
     Raises:
-        UserError: for a number out of range; there is no Slurm here.
+        UserError: there is no Slurm here.
     """
 
     here = False
@@ -110,19 +112,14 @@ class Slurm:
     def __init__(
         self,
         partition: str | None = None,
-        minutes: int | None = None,
-        at_once: int | None = None,
-        gpus: int | None = None,
-        cpus: int | None = None,
-        gigabytes: float | None = None,
+        minutes: Count | None = None,
+        at_once: Count | None = None,
+        gpus: Whole | None = None,
+        cpus: Count | None = None,
+        gigabytes: Positive | None = None,
         setup: Sequence[str] = (),
         extra: Mapping[str, Any] | None = None,
     ) -> None:
-        given = {"minutes": minutes, "at_once": at_once, "gpus": gpus, "cpus": cpus}
-        for name, value in given.items():
-            least = 0 if name == "gpus" else 1
-            if value is not None and value < least:
-                raise UserError(f"hydra.launcher.{name}={value}: expected {least} or more, or null")
         if find_spec("submitit") is None:
             raise UserError("hydra/launcher=slurm needs submitit: pip install 'fcn-lab[slurm]'")
         if shutil.which("sbatch") is None:

@@ -15,6 +15,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_json, write_text
 from fcn_lab.tasks.costsheet import Grid, Words
 from fcn_lab.tasks.scoring import readable, say
+from fcn_lab.values import Positive, Size, Width
 
 
 @dataclass
@@ -33,11 +34,11 @@ class Capacity:
 
     grid: Grid
     refines: Sequence[str]
-    encoder_widths: Sequence[int]
-    head_width: int
-    size: Sequence[int]
+    encoder_widths: Sequence[Width]
+    head_width: Width
+    size: Size
     words: Mapping[str, str]
-    tolerance: float = 0.01
+    tolerance: Positive = 0.01
 
     def run(self, folder: Path) -> None:
         """Prints the match, writes capacity.json, and capacity/matched.yaml where all arms agree.

@@ -29,6 +29,7 @@ from fcn_lab.metrics import SplitScores, confusion_matrices, scores
 from fcn_lab.tasks.predict import bar
 from fcn_lab.tasks.scoring import percent, say
 from fcn_lab.upsampling import Bilinear
+from fcn_lab.values import Count
 
 TITLES = {
     "mean_iou": "mean IU",
@@ -50,7 +51,7 @@ class Ceilings:
     """
 
     def __init__(
-        self, data: CamVidDataModule, strides: Sequence[int] = (64, 32, 16, 8, 4, 2)
+        self, data: CamVidDataModule, strides: Sequence[Count] = (64, 32, 16, 8, 4, 2)
     ) -> None:
         self.data = data
         self.climbs = {stride: Bilinear(data.num_classes, stride) for stride in strides}

@@ -5,18 +5,20 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from annotated_types import Ge, Le
 from rich.table import Table
 from torch import nn
 
 from fcn_lab.bill import bill
 from fcn_lab.cost import cost
-from fcn_lab.errors import UserError
 from fcn_lab.files import write_json
 from fcn_lab.surgery import dense_vs_patches
 from fcn_lab.tasks.costsheet import Grid, scores, write
 from fcn_lab.tasks.scoring import readable, say
+from fcn_lab.values import Count, Size
 
 
 @dataclass
@@ -35,11 +37,11 @@ class Profile:
     """
 
     net: nn.Module
-    size: Sequence[int]
+    size: Size
     words: Mapping[str, str]
-    repeats: int = 5
+    repeats: Count = 5
     dense_vs_patches: bool = False
-    patches: int = 3
+    patches: Annotated[int, Ge(1), Le(100)] = 3
     grid: Grid | None = None
     runs: Sequence[str] | None = None
 
@@ -47,11 +49,9 @@ class Profile:
         """Prints a table and writes profile.json.
 
         Raises:
-            UserError: for a size that is not two numbers, or a network that is no chain of layers
-                where `dense_vs_patches` asks for one.
+            UserError: for a network that is no chain of layers where `dense_vs_patches` asks for
+                one.
         """
-        if len(self.size) != 2 or min(self.size) < 1:
-            raise UserError(f"data.size={list(self.size)}: expected [height,width]")
         if self.grid is not None and self.grid.asked:
             return self._sheet(self.grid, folder)
         height, width = self.size

@@ -9,11 +9,11 @@ from rich.table import Table
 from torch import nn
 
 from fcn_lab.context import PLACED
-from fcn_lab.errors import UserError
 from fcn_lab.files import write_json
 from fcn_lab.geometry.places import Place
 from fcn_lab.geometry.trace import Row, trace
 from fcn_lab.tasks.scoring import say
+from fcn_lab.values import Size
 
 UNKNOWN = "–"
 
@@ -33,17 +33,11 @@ class Shapes:
     """
 
     net: nn.Module
-    size: Sequence[int]
+    size: Size
     words: Mapping[str, str]
 
     def run(self, folder: Path) -> None:
-        """Prints a table and writes shapes.json.
-
-        Raises:
-            UserError: for a size that is not two numbers.
-        """
-        if len(self.size) != 2 or min(self.size) < 1:
-            raise UserError(f"data.size={list(self.size)}: expected [height,width]")
+        """Prints a table and writes shapes.json."""
         rows = trace(self.net, self.size[0], self.size[1], PLACED)
         columns = ("layer", "operation", "C×H×W", "stride", "receptive field", "(0,0) looks at")
         shown = Table(*columns, title=f"{' '.join(self.words.values())}, {list(self.size)}")

@@ -23,6 +23,7 @@ from fcn_lab.fcn import FCN, coarser
 from fcn_lab.runfolder import RunFolder
 from fcn_lab.tasks.train import Train
 from fcn_lab.trainer import is_first_rank
+from fcn_lab.values import Positive
 
 FAR = 1_000_003  # between the seeds of two stages, so that no stage repeats another's draws
 
@@ -60,7 +61,7 @@ class Staged(Train):
             rates are not as many.
     """
 
-    rates: Sequence[float] = field(default_factory=tuple)
+    rates: Sequence[Positive] = field(default_factory=tuple)
 
     def __post_init__(self) -> None:
         if not isinstance(self.net, FCN) or self.net.stride >= STRIDE:

@@ -26,15 +26,17 @@ Legend: N batch, C channels, h w coarse size, f factor.
 """
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Le
 from torch import Tensor, nn
 
 from fcn_lab.errors import UserError
 from fcn_lab.values import Width, checked
 
 Switches = Tensor | Sequence[Tensor]
+Factor = Annotated[int, Le(2**10)]
 
 
 @checked
@@ -56,7 +58,7 @@ class Upsampling(nn.Module):
     deterministic: ClassVar[bool] = True  # its backward on a GPU; a CPU repeats itself anyway
     instead: ClassVar[str] = ""  # the word to choose where it is not
 
-    def __init__(self, channels: Width, factor: int, refine: str = "none") -> None:
+    def __init__(self, channels: Width, factor: Factor, refine: str = "none") -> None:
         super().__init__()
         if factor < 2 or factor & (factor - 1):
             raise UserError(f"upsampling factor {factor}: expected a power of two, 2 or more")

@@ -80,6 +80,7 @@ class CellLauncher(Launcher):
         from fcn_lab.freezing import freeze_sweep
         from fcn_lab.studies import closing, opening
         from fcn_lab.sweeps import Policy, Sweep
+        from fcn_lab.values import require
 
         setup_globals()
         before = HydraConfig.instance().cfg
@@ -95,6 +96,7 @@ class CellLauncher(Launcher):
         assert isinstance(settings, dict)
         accept_changes = settings.pop("accept_changes")
         del settings["dir"]
+        require(bool, accept_changes, "sweep.accept_changes")
         policy: Policy = build({"_target_": "fcn_lab.sweeps.Policy", **settings}, "sweep", {})
         record = self._record()
         cells = freeze_sweep(record.path, composed, record, engine.here, accept_changes)

@@ -59,6 +59,7 @@ class OptunaSweeper(Sweeper):
             UserError: there is no Optuna, no axis, or another search in the folder.
             SweepFailed: no trial came through.
         """
+        from fcn_lab.checks import check
         from fcn_lab.errors import UserError
 
         try:
@@ -70,6 +71,9 @@ class OptunaSweeper(Sweeper):
                 f"hydra/sweeper=optuna: {error}.\nType pip install 'fcn-lab[tune]'"
             ) from error
 
+        given: dict[str, Any] = {"n_trials": self.n_trials, "n_jobs": self.n_jobs}
+        given |= {"sampler": self.sampler, "pruner": self.pruner}
+        check({"_target_": "fcn_lab.search.Search", **given}, "hydra.sweeper", {})
         declared = [f"{key}={axis}" for key, axis in self.params.items()]
         parser = OverridesParser.create(config_loader=self.loader)
         assert self.config is not None
