@@ -60,18 +60,7 @@ def read_entry(name: str, value: object) -> Entry:
     """
     where = f"data.names.{name}"
     if isinstance(value, Mapping):
-        keys = {"color": value.get("color"), **value}
-        colour = keys.pop("colour", None) or keys.pop("color")
-        drawn = None if colour is None else read_colour(colour, where)
-        ids = keys.pop("ids", None)
-        if (set(keys) - {"color"}) or (ids is None and drawn is None):
-            raise UserError(
-                f"{where}={dict(value)}: expected the keys ids and colour, such as\n"
-                f"{name}: {{ids: [7, 8], colour: [128, 64, 128]}}"
-            )
-        if ids is None:
-            return Entry(name, colours=() if drawn is None else (drawn,))
-        return Entry(name, read_ids(ids, where), colour=drawn)
+        return _read_keys(name, value, where)
     if _is_list(value) and len(value) == 4 and value[3] == VOID:
         raise UserError(f"{where}={value}: a colour has three numbers: {value[:3]}")
     if _is_list(value) and len(value) == 3 and all(map(_is_integer, value)):
@@ -79,6 +68,18 @@ def read_entry(name: str, value: object) -> Entry:
     if _is_list(value) and value and all(map(_is_list, value)):
         return Entry(name, colours=tuple(read_colour(colour, where) for colour in value))
     return Entry(name, read_ids(value, where))
+
+
+def _read_keys(name: str, value: Mapping[object, object], where: str) -> Entry:
+    if not value or not set(value) <= {"ids", "colour", "color"}:
+        raise UserError(
+            f"{where}={dict(value)}: expected the keys ids and colour, such as\n"
+            f"{name}: {{ids: [7, 8], colour: [128, 64, 128]}}"
+        )
+    drawn = [read_colour(value[key], where) for key in ("colour", "color") if key in value][:1]
+    if "ids" not in value:
+        return Entry(name, colours=tuple(drawn))
+    return Entry(name, read_ids(value["ids"], where), colour=drawn[0] if drawn else None)
 
 
 def read_ids(value: object, where: str) -> tuple[int, ...]:
@@ -89,8 +90,9 @@ def read_ids(value: object, where: str) -> tuple[int, ...]:
     """
     numbers = value if _is_list(value) else [value]
     if not numbers or not all(_is_integer(n) and 0 <= n <= VOID for n in numbers):
+        shown = "null" if value is None else value
         raise UserError(
-            f"{where}={value}: expected ids from 0 to {VOID - 1}, as 7 or [7, 8] or "
+            f"{where}={shown}: expected ids from 0 to {VOID - 1}, as 7 or [7, 8] or "
             "{ids: [7, 8, 9]},\nor a colour, as [128, 64, 128]"
         )
     return tuple(numbers)

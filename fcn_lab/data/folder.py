@@ -133,7 +133,7 @@ def _matching(root: Path, pattern: str, key: str) -> dict[str, Path]:
             raise UserError(f"data.{key}={pattern}: {named[name]} and {path} would have one name")
     if not named:
         raise UserError(
-            f"data.{key}={pattern}: no such file in {root}; {seen.surroundings()}.\n"
+            f"data.{key}={pattern}: no such file; {seen.surroundings()}.\n"
             "Expected a folder of pictures, or a pattern such as photos/*.jpg or photos/**/*.tif"
         )
     return named

@@ -55,14 +55,14 @@ class Pattern:
         if not folder.is_dir():
             return f"there is no folder {folder}"
         kinds = Counter(_kind(path) for path in folder.iterdir())
-        listed = [f"{count} {kind}" for kind, count in kinds.most_common(_SHOWN)]
+        listed = [f"{count} × {kind}" for kind, count in kinds.most_common(_SHOWN)]
         return f"{folder} holds {', '.join(listed) or 'nothing'}"
 
 
 def _kind(path: Path) -> str:
     if path.is_dir():
-        return "folders"
-    return f"{path.suffix} files" if path.suffix else "files without suffix"
+        return "folder"
+    return path.suffix or "no suffix"
 
 
 def _below(

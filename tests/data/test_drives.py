@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import fakes
 import numpy as np
 import pytest
 
+import fakes
 from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.layouts.splits import drive_of
 from fcn_lab.errors import UserError

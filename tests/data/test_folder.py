@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import fakes
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import fakes
 from fcn_lab.audit.audit import Audit
 from fcn_lab.data.classes import VOID
 from fcn_lab.data.folder import Folder

@@ -1,12 +1,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import fakes
 import numpy as np
 import pytest
-from fakes import NAMES, SIZE, SPLITS
 from numpy.typing import NDArray
 
+import fakes
+from fakes import NAMES, SIZE, SPLITS
 from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.classes import CAMVID32, VOID
 from fcn_lab.errors import UserError
