@@ -18,8 +18,9 @@ from fcn_lab.data.layouts.layout import SPLITS
 from fcn_lab.data.packedsource import CACHE
 from fcn_lab.data.sampling import EvalSampler, TrainSampler
 from fcn_lab.data.synthetic import Synthetic
+from fcn_lab.data.unreadable import LIMIT
 from fcn_lab.errors import UserError
-from fcn_lab.values import Classes, Count, Seed, Size, Whole, checked
+from fcn_lab.values import Classes, Count, Positive, Seed, Size, Whole, checked
 
 WORKERS_A_CORE = 4  # more only fight for it, and each takes memory
 
@@ -206,11 +207,12 @@ def camvid(
     cache: str = CACHE,
     split_by: str | None = None,
     held_out: str | None = None,
+    megapixels: Positive = LIMIT.megapixels,
     **loading: Unpack[Loading],
 ) -> CamVidDataModule:
     """``data=camvid``: arguments of CamVid, then those of CamVidDataModule."""
-    source = CamVid(root, size, classes, download, cache, split_by=split_by, held_out=held_out)
-    return CamVidDataModule(source, **loading)
+    given = (root, size, classes, download, cache, split_by, held_out, megapixels)
+    return CamVidDataModule(CamVid(*given), **loading)
 
 
 def folder(
@@ -226,15 +228,12 @@ def folder(
     held_out: str | None = None,
     cache: str = CACHE,
     ignore: object = None,
+    megapixels: Positive = LIMIT.megapixels,
     **loading: Unpack[Loading],
 ) -> CamVidDataModule:
-    """``data=folder``: arguments of Folder, then those of CamVidDataModule.
-
-    ``classes`` is there for the network and follows from ``names``.
-    """
-    held = (split_by, held_out)
-    source = Folder(root, images, masks, names, splits, blocks, size, *held, cache, ignore, classes)
-    return CamVidDataModule(source, **loading)
+    """``data=folder``: of Folder (``classes`` follows from ``names``), then of CamVidDataModule."""
+    given = (images, masks, names, splits, blocks, size, split_by, held_out, cache)
+    return CamVidDataModule(Folder(root, *given, ignore, classes, megapixels), **loading)
 
 
 def synthetic(

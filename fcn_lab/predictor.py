@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fcn_lab.data.reading import read_picture
+from fcn_lab.data.unreadable import LIMIT, Limit
 from fcn_lab.errors import UserError
 from fcn_lab.runfolder import RunFolder
 from fcn_lab.tiling import scored
@@ -27,7 +29,12 @@ class Predictor:
         palette: K colours.
         flip: average the class probabilities of picture and mirrored picture.
         device: where to compute; None takes a GPU where there is one.
+
+    Attributes:
+        megapixels: the most pixels of a file, in millions.
     """
+
+    megapixels: float = LIMIT.megapixels
 
     def __init__(
         self,
@@ -42,27 +49,29 @@ class Predictor:
         self.classes, self.palette, self.flip = tuple(classes), tuple(palette), flip
 
     @torch.inference_mode()
-    def __call__(self, image: Pixels) -> Pixels:
-        """uint8 RGB (H,W,3) → labels (H,W), uint8.
+    def __call__(self, image: Pixels | str | Path) -> Pixels:
+        """uint8 RGB (H,W,3), or a file, which is read as in training → labels (H,W), uint8.
 
         Raises:
-            UserError: for an array of another shape or type.
+            UserError: for an array of another shape or type, or a file that is no picture.
         """
         return np.concatenate(list(map(labels, self._scores(image))))
 
     @torch.inference_mode()
-    def probabilities(self, image: Pixels) -> NDArray[np.float32]:
-        """uint8 RGB (H,W,3) → the probability of every class (K,H,W), float32.
+    def probabilities(self, image: Pixels | str | Path) -> NDArray[np.float32]:
+        """uint8 RGB (H,W,3), or a file → the probability of every class (K,H,W), float32.
 
         Raises:
-            UserError: for an array of another shape or type.
+            UserError: for an array of another shape or type, or a file that is no picture.
         """
         result = torch.cat(list(self._scores(image)), -2)[0]
         shares = result / 2 if self.flip else result.softmax(0)
         return shares.float().cpu().numpy()
 
-    def _scores(self, image: Pixels) -> Iterator[Tensor]:
+    def _scores(self, given: Pixels | str | Path) -> Iterator[Tensor]:
         """(1,K,h,W), from top to bottom; with `flip` the sum of two probabilities."""
+        limit = Limit(self.megapixels, "predictor.megapixels")
+        image = read_picture(Path(given), limit) if isinstance(given, str | Path) else given
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise UserError(
                 f"a picture of shape {image.shape} and type {image.dtype}: expected uint8 (H, W, 3)"

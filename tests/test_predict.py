@@ -106,7 +106,7 @@ def test_bad_files_are_named_and_the_rest_is_finished(
     (images / "a_empty.png").touch()
     whole = (images / "test0.png").read_bytes()
     (images / "b_cut.png").write_bytes(whole[: len(whole) // 2])
-    Image.fromarray(np.zeros((4, 4), np.uint16)).save(images / "c_deep.png")
+    Image.fromarray(np.full((4, 4), np.nan, np.float32)).save(images / "c_deep.tiff")
     (images / "notes.txt").write_text("no picture")
     with pytest.raises(UserError, match=r"3 of 8 .*a_empty.*b_cut.*c_deep"):
         predict(run, images, tmp_path / "out")

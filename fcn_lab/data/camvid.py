@@ -9,7 +9,8 @@ from fcn_lab.data.layouts.layout import Layout
 from fcn_lab.data.layouts.splits import drive_of
 from fcn_lab.data.packedsource import CACHE, PackedSource
 from fcn_lab.data.releases import nothing_found, usual_place
-from fcn_lab.values import Classes, Size, checked
+from fcn_lab.data.unreadable import LIMIT
+from fcn_lab.values import Classes, Positive, Size, checked
 
 
 @checked
@@ -19,7 +20,7 @@ class CamVid(PackedSource):
     Args:
         root: the data folder or the one above it; by default the folder that FCN_LAB_CAMVID names,
             else ``../shared/camvid``, else ``data/camvid``
-        size: see ``PackedSource``, as for ``split_by``, ``held_out`` and ``cache``
+        size: see ``PackedSource``, as for ``split_by``, ``held_out``, ``cache``, ``megapixels``
         classes: 11, or 32 to keep the classes of the class file (void is ignored, so 31 are scored)
         download: fetch the SegNet release where nothing is found
         url: the archive that a download fetches
@@ -35,16 +36,19 @@ class CamVid(PackedSource):
         classes: Classes = 11,
         download: bool = False,
         cache: str = CACHE,
-        url: str = SEGNET_RELEASE,
         split_by: str | None = None,
         held_out: str | None = None,
+        megapixels: Positive = LIMIT.megapixels,
+        url: str = SEGNET_RELEASE,
     ) -> None:
         place, layout = _found(
             usual_place() if root is None else Path(root).expanduser(), download, url
         )
         codec = layout.codec
         class_set = choose(classes, codec.names, codec.colours, place.resolve().name)
-        super().__init__(place, layout, class_set, drive_of, size, split_by, held_out, cache)
+        super().__init__(
+            place, layout, class_set, drive_of, size, split_by, held_out, cache, megapixels
+        )
 
 
 def _found(root: Path, download: bool, url: str) -> tuple[Path, Layout]:

@@ -14,8 +14,10 @@ from fcn_lab.data.labels import ColourLabels, IndexLabels, LabelCodec
 from fcn_lab.data.layouts.layout import PICTURES, Layout, Pair
 from fcn_lab.data.packedsource import CACHE, PackedSource
 from fcn_lab.data.patterns import Pattern
-from fcn_lab.data.reading import open_picture
+from fcn_lab.data.reading import open_mask
+from fcn_lab.data.unreadable import LIMIT
 from fcn_lab.errors import UserError
+from fcn_lab.values import Positive
 
 SHARES: Mapping[str, float | str] = {"train": 0.7, "val": 0.15, "test": 0.15}
 _APART = 16  # least difference, in one channel, of two colours that are told apart
@@ -38,7 +40,7 @@ class Folder(PackedSource):
             default 0.7, 0.15 and 0.15 for train, val and test
         blocks: ``FILE.csv:COLUMN``, the column that says from which drive, or other block of
             kindred pictures, a frame is; the file's first column names the frame
-        size: see ``PackedSource``, as for ``split_by``, ``held_out`` and ``cache``
+        size: see ``PackedSource``, as for ``split_by``, ``held_out``, ``cache``, ``megapixels``
         ignore: ids or colours of masks that are void
         classes: how many are scored, if the caller counts on that
 
@@ -61,6 +63,7 @@ class Folder(PackedSource):
         cache: str = CACHE,
         ignore: object = None,
         classes: int | None = None,
+        megapixels: Positive = LIMIT.megapixels,
     ) -> None:
         table = read_names(names, ignore)
         count = len({name for name in table.names if not is_void(name)})
@@ -86,7 +89,9 @@ class Folder(PackedSource):
         title = f"{place.resolve().name}{count}"
         scored = kept(codec.names, codec.colours, title, with_void=False)
         layout = Layout("Pictures", codec, parts, f"{_digest(parts, table)}_split", divided=True)
-        super().__init__(place, layout, scored, drive_of, size, split_by, held_out, cache)
+        super().__init__(
+            place, layout, scored, drive_of, size, split_by, held_out, cache, megapixels
+        )
 
 
 def _divided(
@@ -141,7 +146,7 @@ def _matching(root: Path, pattern: str, key: str) -> dict[str, Path]:
 
 def _codec(table: ClassTable, mask: Path) -> LabelCodec:
     """Reads masks like this one."""
-    first = open_picture(mask)
+    first = open_mask(mask)
     if not table.colours:
         names = list(dict.fromkeys(table.names))
         palette = _palette(first, table)

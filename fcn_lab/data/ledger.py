@@ -7,15 +7,20 @@ silently come from other data than the last one.
 """
 
 import hashlib
-import json
+import logging
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from fcn_lab.data.packfolder import ADVICE
+from fcn_lab.data.sealed import seal, unseal
+from fcn_lab.data.unreadable import open_regular
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_text
 
+_log = logging.getLogger(__name__)
 Entry = tuple[int, int, str]
 
 
@@ -42,12 +47,15 @@ class Ledger:
         if entries == self._known():
             return
         make_folder(self.path.parent, ADVICE)
-        write_text(self.path, json.dumps(entries), ADVICE)
+        write_text(self.path, seal(entries), ADVICE)
 
     def _known(self) -> dict[str, Entry]:
         try:
-            loaded = json.loads(self.path.read_text())
+            loaded = unseal(self.path.read_text())
+        except FileNotFoundError:
+            return {}
         except (OSError, ValueError):
+            _log.warning("%s is damaged: what the files held before is not known", self.path)
             return {}
         return {
             name: (int(size), int(time), str(digest))
@@ -71,12 +79,11 @@ class Ledger:
 
 
 def _entry(file: Path, known: Entry | None) -> Entry:
-    try:
+    with suppress(OSError):  # it is named below
         state = file.stat()
         if known and known[:2] == (state.st_size, state.st_mtime_ns):
             return known
-        return state.st_size, state.st_mtime_ns, hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError as error:
-        raise UserError(
-            f"{file} cannot be read ({error.strerror}); expected a file that this user may read."
-        ) from error
+    with open_regular(file) as content:
+        state = os.fstat(content.fileno())
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+        return state.st_size, state.st_mtime_ns, digest

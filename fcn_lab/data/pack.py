@@ -2,9 +2,9 @@
 
 A pack's folder is named by the hash of what its source files hold and of how they were decoded, so
 that equal sources share one pack and no pack can be stale. It is written under another name,
-synced, and renamed as the last step, its manifest after its arrays; a folder that is not whole is
-built anew. Processes may pack at the same time: one rename wins and all use its result. A warm
-start reads the files' states only, not their content (see ledger).
+synced, and renamed as the last step, its manifest after its arrays; a folder that is not whole, or
+not as it was written, is built anew. Processes may pack at the same time: one rename wins and all
+use its result. A warm start reads the files' states only, not their content (see ledger).
 """
 
 import hashlib
@@ -21,23 +21,24 @@ from fcn_lab.data.frames import Frames
 from fcn_lab.data.labels import LabelCodec
 from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.data.ledger import Ledger
-from fcn_lab.data.packfolder import Manifest, array_header, open_pack, write_pack
+from fcn_lab.data.packfolder import FORMAT, Manifest, array_header, open_pack, write_pack
 from fcn_lab.data.reading import read_pair
+from fcn_lab.data.unreadable import LIMIT, Limit
 from fcn_lab.errors import UserError
 from fcn_lab.files import sync
 
-FORMAT = 1
 MAX_STRANGE = 1e-4
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How files become arrays: label codec, class set and size (h,w)."""
+    """How files become arrays: label codec, class set and size (h,w); what is too large to read."""
 
     codec: LabelCodec
     classes: ClassSet
     size: tuple[int, int]
+    limit: Limit = LIMIT
 
     def key(self) -> str:
         """A text that differs wherever the arrays would."""
@@ -60,6 +61,8 @@ def packed(split: str, pairs: Sequence[Pair], recipe: Recipe, cache: Path) -> Fr
     )
     opened = open_pack(folder)
     if opened is None:
+        if folder.exists():
+            _log.warning("%s is damaged, or of another version: it is packed anew", folder)
         write_pack(folder, lambda half: _write_arrays(pairs, recipe, half))
         opened = open_pack(folder)
     ledger.save(entries)
@@ -89,7 +92,7 @@ def _write_arrays(pairs: Sequence[Pair], recipe: Recipe, half: Path) -> Manifest
         array_header(images, (*shape, 3))
         array_header(labels, shape)
         for pair in pairs:
-            decoded = read_pair(pair, recipe.codec, recipe.size)
+            decoded = read_pair(pair, recipe.codec, recipe.size, recipe.limit)
             images.write(decoded.image.tobytes())
             labels.write(np.take(recipe.classes.table, decoded.ids).tobytes())
             strange.update(decoded.strange)

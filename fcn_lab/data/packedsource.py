@@ -1,19 +1,20 @@
 """The splits of a layout as a Source: decoded once, memory-mapped."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-
-from PIL import Image, UnidentifiedImageError
 
 from fcn_lab.data.classes import ClassSet
 from fcn_lab.data.frames import Frames, require_split
 from fcn_lab.data.layouts.drives import by_drive
 from fcn_lab.data.layouts.layout import Layout
+from fcn_lab.data.opening import upright_size
 from fcn_lab.data.pack import Recipe, packed
 from fcn_lab.data.survey import Surveyed, survey_pair
+from fcn_lab.data.unreadable import LIMIT, Limit, Unreadable
 from fcn_lab.errors import UserError
-from fcn_lab.values import Size, checked
+from fcn_lab.values import Positive, Size, checked
 
 CACHE = ".cache/fcn_lab"
 NATIVE_SIZE = (720, 960)
@@ -35,6 +36,7 @@ class PackedSource:
         split_by: "drive" divides all frames anew by whole drives.
         held_out: the drive to score then.
         cache: where packs are kept.
+        megapixels: most of a picture, in millions of pixels.
 
     Raises:
         UserError: a wrong size, or drives that cannot be held out.
@@ -50,6 +52,7 @@ class PackedSource:
         split_by: str | None = None,
         held_out: str | None = None,
         cache: str = CACHE,
+        megapixels: Positive = LIMIT.megapixels,
     ) -> None:
         if split_by not in SPLITTINGS:
             raise UserError(f"data.split_by={split_by}: expected drive, or null for its own split")
@@ -57,8 +60,9 @@ class PackedSource:
             raise UserError(f"data.held_out={held_out} needs data.split_by=drive")
         self._root, self._drive_of, self._cache = root, drive_of, Path(cache)
         self._layout = layout if split_by is None else by_drive(layout, drive_of, held_out)
-        chosen = (size[0], size[1]) if size is not None else _default_size(layout)
-        self._recipe = Recipe(layout.codec, classes, chosen)
+        limit = Limit(megapixels)
+        chosen = (size[0], size[1]) if size is not None else _default_size(layout, limit)
+        self._recipe = Recipe(layout.codec, classes, chosen, limit)
         self._opened: dict[str, Frames] = {}
         self.classes = classes.names
         self.palette = classes.palette
@@ -92,14 +96,13 @@ class PackedSource:
         return f"{found}\nprotocol {self.protocol}"
 
 
-def _default_size(layout: Layout) -> tuple[int, int]:
-    """The first frame's size, from its header alone; the paper's half size for native frames."""
-    first = next(iter(layout.pairs.values()))[0].image
-    try:
-        with Image.open(first) as picture:
-            size = (picture.height, picture.width)
-    except (OSError, SyntaxError, UnidentifiedImageError) as error:
-        raise UserError(
-            f"{first} is truncated or corrupt.\nRestore it from the archive it came from."
-        ) from error
-    return PAPER_SIZE if size == NATIVE_SIZE else size
+def _default_size(layout: Layout, limit: Limit) -> tuple[int, int]:
+    """The first frame's size, from its header alone; the paper's half size for native frames.
+
+    A file that cannot be read is named when its frame is asked for.
+    """
+    for pair in (pair for part in layout.pairs.values() for pair in part):
+        with suppress(Unreadable):
+            size = upright_size(pair.image, limit)
+            return PAPER_SIZE if size == NATIVE_SIZE else size
+    return PAPER_SIZE

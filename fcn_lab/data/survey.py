@@ -83,7 +83,7 @@ class Surveyed:
 def survey_pair(pair: Pair, drive: str, recipe: Recipe) -> Surveyed:
     """One frame from its two files; what cannot be read is a fault and no error."""
     try:
-        image, file = open_pair(pair)
+        image, file = open_pair(pair, recipe.limit)
         seen = recipe.codec.survey(file)
     except UserError as error:
         nothing = np.zeros((0, 0), np.uint8)

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.special import entr
 
+from fcn_lab.data.reading import read_picture
+from fcn_lab.data.unreadable import Limit, Unreadable
 from fcn_lab.errors import UserError
 from fcn_lab.metrics import VOID
 from fcn_lab.panels import Colour, Pixels, colourise
-from fcn_lab.tasks.footage import UNREADABLE, Unreadable, read
 
 Floats = NDArray[np.float32]
 
@@ -112,16 +113,10 @@ def open_picture(path: Path, megabytes: float, megapixels: float) -> Pixels:
     Raises:
         UserError: it is too large, or no picture.
     """
-    if path.stat().st_size > megabytes * 1e6:
+    if path.is_file() and path.stat().st_size > megabytes * 1e6:
         raise UserError(f"{path.name}: larger than {megabytes:g} MB, demo.megabytes= allows more")
+    # the folder of uploads means nothing to whoever sent the file
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-        if width * height > megapixels * 1e6:
-            raise UserError(
-                f"{path.name}: {width}×{height} pixels are more than {megapixels:g} million, "
-                "demo.megapixels= allows more"
-            )
-        return read(path)
-    except (Unreadable, *UNREADABLE) as error:
-        raise UserError(f"{path.name} is not a readable picture: JPEG or PNG, 8 bits") from error
+        return read_picture(path, Limit(megapixels, "demo.megapixels"))
+    except Unreadable as error:
+        raise UserError(f"{path.name} {error.says}.\n{error.remedy}") from error

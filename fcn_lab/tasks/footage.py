@@ -6,32 +6,29 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
 
+from fcn_lab.data import unreadable
+from fcn_lab.data.reading import read_picture
+from fcn_lab.data.unreadable import LIMIT, Limit
 from fcn_lab.panels import Pixels
 
 MISSING = 0.1  # of a video's frames, from which on it counts as broken off
-# all that Pillow raises for a bad file
-UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
 class Unreadable(Exception):
     """A file is no sound picture or video; the text says why, without its name."""
 
 
-def read(path: Path) -> Pixels:
-    """A picture, turned upright.
+def read(path: Path, limit: Limit = LIMIT) -> Pixels:
+    """A picture, as training reads it too.
 
     Raises:
-        Unreadable: it is none, or has more than eight bits a channel, which would be cut.
+        Unreadable: it is none that is read.
     """
     try:
-        with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                raise ValueError(f"mode {image.mode}; expected eight bits a channel")
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except UNREADABLE as error:
-        raise Unreadable(f"not a readable picture ({error})") from error
+        return read_picture(path, limit)
+    except unreadable.Unreadable as error:
+        raise Unreadable(f"not a readable picture: it {error.says}. {error.remedy}") from error
 
 
 @dataclass

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 from rich.progress import Progress
 
+from fcn_lab.data.unreadable import Limit
 from fcn_lab.panels import Pixels, colourise
 from fcn_lab.predictor import Predictor
 from fcn_lab.tasks.footage import Unreadable, Video, VideoFile, read
@@ -28,12 +29,14 @@ class Labeller:
         results: where to write.
         scores: also write each class's probability.
         progress: shows how far a video is.
+        limit: most of a picture.
     """
 
     predictor: Predictor
     results: Results
     scores: bool
     progress: Progress
+    limit: Limit
 
     def label(self, given: Given, name: PurePath) -> None:
         """Writes all results of a file; of a video that breaks off, those of its frames until then.
@@ -45,7 +48,7 @@ class Labeller:
         if given.is_video:
             self._label_video(Video(given.path), name)
             return
-        mixed = self._write(read(given.path), name)
+        mixed = self._write(read(given.path, self.limit), name)
         with self.results.draft(with_ending(name, "_overlay.png")) as file:
             Image.fromarray(mixed).save(file)
 

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
+from fcn_lab.data.unreadable import LIMIT, Limit
 from fcn_lab.errors import UserError
 from fcn_lab.predictor import load_predictor
 from fcn_lab.tasks.footage import Unreadable
@@ -16,6 +17,7 @@ from fcn_lab.tasks.naming import result_names, results_of
 from fcn_lab.tasks.results import Results, shown
 from fcn_lab.tasks.scoring import say
 from fcn_lab.tiling import SlidingWindows
+from fcn_lab.values import Positive
 
 
 class Predict:
@@ -32,6 +34,7 @@ class Predict:
         scores: also write each class's probability, float16 (K,H,W), as .npz beside the PNG.
         dense: makes of the network the one that scores: in windows, at several scales, …
         overwrite: replace what lies under the results' names, an earlier command's results too.
+        megapixels: most of a picture, in millions of pixels.
     """
 
     def __init__(
@@ -44,10 +47,11 @@ class Predict:
         scores: bool = False,
         dense: Callable[[nn.Module], nn.Module] | None = None,
         overwrite: bool = False,
+        megapixels: Positive = LIMIT.megapixels,
     ) -> None:
         self.source, self.net, self.dense = Path(run), net, dense
         self.input, self.output, self.flip, self.scores = input, Path(output), flip, scores
-        self.overwrite = overwrite
+        self.overwrite, self.limit = overwrite, Limit(megapixels, "task.megapixels")
 
     def run(self, folder: Path) -> None:
         """Labels every file; bad ones are named, and the rest is finished first.
@@ -67,7 +71,7 @@ class Predict:
         results.make_folder()
         bad = []
         with bar() as progress:
-            labeller = Labeller(predictor, results, self.scores, progress)
+            labeller = Labeller(predictor, results, self.scores, progress, self.limit)
             task = progress.add_task("labelling", total=len(names))
             for given, name in zip(found.files, names, strict=True):
                 try:

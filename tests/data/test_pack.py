@@ -13,7 +13,9 @@ import pytest
 from fcn_lab.data import pack
 from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.classes import VOID
-from fcn_lab.data.reading import open_picture
+from fcn_lab.data.packfolder import FORMAT, open_pack
+from fcn_lab.data.reading import open_mask
+from fcn_lab.data.sealed import seal, unseal
 from fcn_lab.errors import UserError
 
 FIRST, SECOND = fakes.SPLITS["train"][:2]
@@ -39,7 +41,7 @@ def no_reading(*_: object) -> None:
 def test_a_second_start_reads_no_picture(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = labels_of(root)
     monkeypatch.setattr(pack, "read_pair", no_reading)
-    monkeypatch.setattr("pathlib.Path.read_bytes", no_reading)
+    monkeypatch.setattr("fcn_lab.data.ledger.open_regular", no_reading)
     assert labels_of(root) == before
 
 
@@ -141,7 +143,7 @@ def test_no_flipped_bit_of_a_label_goes_unseen_into_its_pixels(tmp_path: Path) -
         flipped[place // 8] ^= 1 << place % 8
         path.write_bytes(flipped)
         with contextlib.suppress(UserError):
-            assert np.array_equal(np.asarray(open_picture(path)), label)
+            assert np.array_equal(np.asarray(open_mask(path)), label)
 
 
 def test_a_label_of_another_size_is_named_with_both_sizes(root: Path) -> None:
@@ -218,19 +220,81 @@ def _no_array(folder: Path) -> None:
 
 def _missing_frame(folder: Path) -> None:
     path = folder / "manifest.json"
-    manifest = json.loads(path.read_text())
-    path.write_text(json.dumps({**manifest, "names": manifest["names"][1:]}))
+    manifest = unseal(path.read_text())
+    path.write_text(seal({**manifest, "names": manifest["names"][1:]}))
+
+
+def _other_format(folder: Path) -> None:
+    path = folder / "manifest.json"
+    path.write_text(seal({**unseal(path.read_text()), "format": FORMAT - 1}))
+
+
+def _no_digests(folder: Path) -> None:
+    """As packs were written before they had any."""
+    path = folder / "manifest.json"
+    manifest = unseal(path.read_text())
+    path.write_text(json.dumps({key: manifest[key] for key in ("names", "size", "strange")}))
 
 
 @pytest.mark.parametrize(
-    "damage", [_no_manifest, _half_manifest, _short_array, _no_array, _missing_frame]
+    "damage",
+    [
+        _no_manifest,
+        _half_manifest,
+        _short_array,
+        _no_array,
+        _missing_frame,
+        _other_format,
+        _no_digests,
+    ],
 )
-def test_a_pack_that_is_not_whole_is_built_anew(damage: Callable[[Path], None], root: Path) -> None:
+def test_a_pack_that_is_not_whole_is_built_anew_and_that_is_said(
+    damage: Callable[[Path], None], root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     before = labels_of(root)
     damage(packs()[0])
-    assert labels_of(root) == before
+    with caplog.at_level(logging.WARNING):
+        assert labels_of(root) == before
+    assert f"{packs()[0]} is damaged, or of another version: it is packed anew" in caplog.text
     assert CamVid(str(root)).frames("train").names == fakes.SPLITS["train"]
     assert len(packs()) == 1
+
+
+@pytest.mark.parametrize("name", ["images.npy", "labels.npy", "manifest.json"])
+def test_no_flipped_bit_of_a_pack_goes_unseen(name: str, root: Path) -> None:
+    CamVid(str(root)).frames("train")
+    (folder,) = packs()
+    whole = (folder / name).read_bytes()
+    rng = np.random.default_rng(len(whole))
+    for place in rng.integers(0, 8 * len(whole), 40):
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        (folder / name).write_bytes(flipped)
+        assert open_pack(folder) is None, place
+    (folder / name).write_bytes(whole)
+    assert open_pack(folder) is not None
+
+
+def test_an_array_is_read_for_its_digest_once_a_process(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = labels_of(root)
+    monkeypatch.setattr("fcn_lab.data.packfolder.digest", no_reading)
+    assert labels_of(root) == before
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"content": {"a": [1]}, "digest": 0}'])
+def test_a_damaged_record_of_the_sources_is_said_and_written_anew(
+    text: str, root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = labels_of(root)
+    (record,) = Path(".cache/fcn_lab/sources").iterdir()
+    whole = record.read_text()
+    record.write_text(text)
+    with caplog.at_level(logging.WARNING):
+        assert labels_of(root) == before
+    assert f"{record} is damaged" in caplog.text
+    assert record.read_text() == whole
 
 
 def test_a_process_that_dies_while_packing_leaves_nothing_that_is_trusted(

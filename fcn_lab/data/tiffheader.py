@@ -1,0 +1,103 @@
+"""What the header of a TIFF file says: Pillow cannot open all of those that OpenCV decodes."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Literal, Self
+
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC = 254, 256, 257, 258, 262
+_ORIENTATION, _SAMPLES, _PLANAR, _FORMAT = 274, 277, 284, 339
+_PLACES = ((273, 279), (324, 325))  # offsets and lengths of strips, of tiles
+_COPY = 1 | 4  # a smaller copy of another page, or its transparency
+_FLOAT = 3
+
+
+@dataclass(frozen=True)
+class TiffHeader:
+    """One page.
+
+    Attributes:
+        size: width and height as stored
+        bits: of a sample
+        is_float: whether samples are floating point
+        samples: of a pixel
+        photometric: 0 white is zero, 1 black is zero, 2 RGB, …
+        is_planar: whether channels are stored one behind the other
+        orientation: 1…8, None where it says nothing
+        pages: of the file, copies in other sizes left out
+    """
+
+    size: tuple[int, int]
+    bits: int
+    is_float: bool
+    samples: int
+    photometric: int
+    is_planar: bool
+    orientation: int | None
+    pages: int
+
+    @classmethod
+    def read(cls, file: BinaryIO) -> Self | None:
+        """None where the file is no TIFF.
+
+        Raises:
+            EOFError: its pixels lie outside of it; whatever Pillow raises for broken tags
+        """
+        file.seek(0)
+        if file.read(4) not in MAGIC:
+            return None
+        pages = list(_pages(file))
+        first = pages[0]
+        if _end(first) > _length(file):
+            raise EOFError("its pixels lie outside the file")
+        return cls(
+            (int(first.get(_WIDTH, 0)), int(first.get(_HEIGHT, 0))),
+            max(first.get(_BITS, (1,))),
+            _FLOAT in first.get(_FORMAT, ()),
+            int(first.get(_SAMPLES, 1)),
+            int(first.get(_PHOTOMETRIC, 1)),
+            first.get(_PLANAR, 1) != 1,
+            first.get(_ORIENTATION),
+            sum(not int(page.get(_SUBFILE, 0)) & _COPY for page in pages),
+        )
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether a sample has more bits than Pillow always keeps."""
+        return self.bits > 12 or self.is_float
+
+
+def _pages(file: BinaryIO) -> Iterator[dict[int, Any]]:
+    """The tags of every page; a file whose pages go round in a circle ends."""
+    file.seek(0)
+    start = file.read(8)
+    is_big = start[2:4] in (b"+\0", b"\0+")
+    directory = ImageFileDirectory_v2(start + file.read(8) if is_big else start)
+    order: Literal["little", "big"] = "little" if start[:1] == b"I" else "big"
+    width, entry = (8, 20) if is_big else (2, 12)
+    place, met = directory.next, set[int]()
+    while (place or not met) and place not in met:
+        met.add(place)
+        file.seek(place)
+        count = int.from_bytes(file.read(width), order)
+        if place + width + count * entry > _length(file):
+            raise EOFError("its tags lie outside the file")
+        file.seek(place)
+        directory.load(file)
+        yield dict(directory)
+        place = directory.next
+
+
+def _length(file: BinaryIO) -> int:
+    return file.seek(0, os.SEEK_END)
+
+
+def _end(page: dict[int, Any]) -> int:
+    for offsets, lengths in _PLACES:
+        places = zip(page.get(offsets, ()), page.get(lengths, ()), strict=False)
+        if ends := [offset + length for offset, length in places]:
+            return int(max(ends))
+    return 0

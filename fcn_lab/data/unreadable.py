@@ -1,0 +1,111 @@
+"""Files that are no pictures to be read, and what is said of them."""
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import UnidentifiedImageError
+
+from fcn_lab.errors import UserError
+
+OTHER_KIND = "Save it as a PNG of 8 or 16 bits"
+
+
+class NotRead(Exception):
+    """A sound file of a kind that is not read; the text goes on from its name."""
+
+
+class Unreadable(UserError):
+    """A file that is no picture, or none that is read here.
+
+    Attributes:
+        says: what is wrong, going on from the file's name
+        remedy: what to do
+    """
+
+    def __init__(self, path: Path, says: str, remedy: str) -> None:
+        super().__init__(f"{path} {says}.\n{remedy}")
+        self.says, self.remedy = says, remedy
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The most pixels that a picture may have, in millions, and the key that raises it."""
+
+    megapixels: float = 180
+    key: str = "data.megapixels"
+
+    def check(self, path: Path, width: int, height: int) -> None:
+        """Refuses a size before anything is decoded.
+
+        Raises:
+            Unreadable: it is too large, or nothing
+        """
+        pixels = width * height
+        if pixels <= 0:
+            raise Unreadable(path, f"is {width}x{height} pixels", "Expected a picture")
+        if pixels > self.megapixels * 1e6:
+            raise Unreadable(
+                path,
+                f"is {width}x{height} pixels, more than {self.megapixels:g} million",
+                f"If it is no decompression bomb, type {self.key}={-(-pixels // 10**6)}",
+            )
+
+
+LIMIT = Limit()
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[BufferedReader]:
+    """The file, read as bytes; a pipe would be waited for, and a device never ends.
+
+    Raises:
+        Unreadable: it is no regular file, or this user may not read it
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            kind = "a folder" if path.is_dir() else "a pipe, a socket or a device"
+            raise Unreadable(path, f"is {kind}", "Expected a file with a picture")
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        says = f"cannot be read ({error.strerror or error})"
+        raise Unreadable(path, says, "Expected a file that this user may read") from error
+
+
+@contextmanager
+def judge(path: Path, file: BinaryIO, formats: Sequence[str]) -> Iterator[None]:
+    """Whatever a decoder says of a bad file, in our words.
+
+    Raises:
+        Unreadable: the decoder stumbled
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except NotRead as error:
+        raise Unreadable(path, str(error), OTHER_KIND) from error
+    except UnidentifiedImageError as error:
+        reason = "no picture format that is read here" if _length(file) else "it is empty"
+        remedy = f"Expected a sound picture: {', '.join(formats)}"
+        raise _corrupt(path, reason, _length(file), remedy) from error
+    except Exception as error:  # decoders raise whatever they stumble over
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        remedy = "Restore it from the archive it came from"
+        raise _corrupt(path, reason, _length(file), remedy) from error
+
+
+def _length(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_size
+
+
+def _corrupt(path: Path, reason: str, length: int, remedy: str) -> Unreadable:
+    return Unreadable(path, f"is truncated or corrupt ({reason}; {length} bytes)", remedy)
