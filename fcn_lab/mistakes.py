@@ -44,9 +44,9 @@ def explain(error: BaseException) -> str:
         mark = error.problem_mark
         return f"{mark.name}, line {mark.line + 1}: {error.problem}\nexpected YAML: key: value"
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
-    if "Cannot merge DictConfig with ListConfig" in str(cause):
-        key = getattr(cause, "full_key", None) or "a key"
-        return f"{key}: one file makes it a list and one a mapping; expected the same in both"
+    if "Cannot merge DictConfig with ListConfig" in f"{error}{cause}":
+        key = getattr(cause, "full_key", None) or str(error).partition(":")[0]
+        return f"{key}: one file has a list where one has a mapping; expected the same in both"
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
         return _unknown_key(cause)
     if unmatched := re.search(r"'matched\.(\w+)\.(\w+)\.\w+\.\d'", str(cause)):

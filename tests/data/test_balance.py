@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from fcn_lab.data.balance import MedianFrequency, pixel_counts
+from fcn_lab.data.balance import MedianFrequency, describe_gaps, pixel_counts
 from fcn_lab.data.frames import Frames
+from fcn_lab.errors import UserError
 
 
 def two_images() -> Frames:
@@ -35,3 +36,38 @@ def test_half_the_power_is_the_square_root() -> None:
     assert MedianFrequency(0.5)(counts, shown) ** 2 == pytest.approx(
         MedianFrequency()(counts, shown)
     )
+
+
+def labels(*pixels: int) -> Frames:
+    shown = np.array(pixels, np.uint8).reshape(1, 1, -1)
+    return Frames(np.zeros((*shown.shape, 3), np.uint8), shown, ("a",))
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "says"),
+    [
+        ((0, 1, 2, 3), (0, 0), []),
+        ((0, 1, 255), (0, 2), ["no pixel of c, d: nothing", "val has pixels of c, which"]),
+        (
+            (0, 0, 0),
+            (0, 0),
+            ["no pixel of b, c, d", "all scored pixels of train are a: task=audit"],
+        ),
+        ((0, 1, 2, 3, *[255] * 12), (0,), ["75.0% of train's pixels are void"]),
+    ],
+)
+def test_what_train_lacks_is_named_with_where_it_is(
+    train: tuple[int, ...], val: tuple[int, ...], says: list[str]
+) -> None:
+    frames, classes = labels(*train), ("a", "b", "c", "d", "void")
+    counts, _ = pixel_counts(frames, len(classes))
+    lines = list(describe_gaps(counts, classes, len(train), {"val": labels(*val)}))
+    assert len(lines) == len(says)
+    for line, words in zip(lines, says, strict=True):
+        assert words in line
+
+
+def test_labels_that_are_all_void_are_refused() -> None:
+    counts, _ = pixel_counts(labels(255, 255), 2)
+    with pytest.raises(UserError, match=r"no pixel of a, b: all are void.*\n.*data\.names"):
+        list(describe_gaps(counts, ("a", "b"), 2, {}))

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 import fakes
 from fcn_lab.audit.audit import Audit
 from fcn_lab.data.classes import VOID
-from fcn_lab.data.folder import Folder
+from fcn_lab.data.dividing import by_shares
+from fcn_lab.data.folder import SHARES, Folder
+from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.errors import UserError
 
 NAMES = ["road", "car", "void", "person"]
@@ -76,6 +78,40 @@ def test_no_block_is_divided_and_frames_carry_theirs(root: Path) -> None:
     assert len(blocks["train"]) > len(blocks["test"]) >= len(blocks["val"]) == 1
 
 
+@pytest.mark.parametrize("sizes", [(2, 2, 2), (9, 1, 1), (1, 1, 9), (3, 2, 2, 2), (5, 5)])
+def test_as_many_blocks_as_splits_are_enough(sizes: tuple[int, ...]) -> None:
+    pairs = [
+        Pair(f"{block}_{number}", Path(), Path())
+        for block, size in enumerate(sizes)
+        for number in range(size)
+    ]
+    shares = {"test": 0.15, "train": 0.7, "val": 0.15} if len(sizes) > 2 else BOTH
+    parts = by_shares(pairs, shares, lambda name: name[0])
+    assert list(parts) == [split for split in ("train", "val", "test") if split in shares]
+    blocks = {split: {pair.name[0] for pair in part} for split, part in parts.items()}
+    assert sum(map(len, blocks.values())) == len(set.union(*blocks.values())) == len(sizes)
+    assert all(parts.values())
+    assert len(parts["train"]) == max(map(len, parts.values()))
+
+
+BOTH = {"train": 0.8, "val": 0.2}
+
+
+@pytest.mark.parametrize("shares", [dict(SHARES), BOTH, {"train": 0.99, "test": 0.01}])
+def test_as_many_frames_as_splits_are_enough(shares: dict[str, float]) -> None:
+    for count in range(1, 40):
+        pairs = [Pair(f"{number:02d}", Path(), Path()) for number in range(count)]
+        if count < len(shares):
+            with pytest.raises(UserError, match=f"{count} frames are too few"):
+                by_shares(pairs, shares, lambda name: "")
+            continue
+        parts = by_shares(pairs, shares, lambda name: "")
+        assert [pair for part in parts.values() for pair in part] == pairs
+        assert all(parts.values())
+        for split, part in parts.items():
+            assert abs(len(part) - shares[split] * count) < 2
+
+
 def test_a_block_can_be_held_out(root: Path) -> None:
     found = source(root, blocks="fields.csv:field", split_by="drive", held_out="field c")
     assert found.frames("test").names == tuple(f"c_{number:02d}" for number in range(5))
@@ -136,10 +172,13 @@ def test_an_own_folder_is_audited(root: Path) -> None:
         ({"splits": {"train": 0.7, "val": 0.7}}, "sum to 1"),
         ({"splits": {"train": 0.7, "tset": 0.3}}, "shares of train, val and test"),
         ({"splits": {"train": 0.9, "test": "test.txt"}}, "for all"),
+        ({"splits": {}}, r"data\.splits={}: expected shares"),
+        ({"splits": {"training": "nowhere.txt"}}, r"data\.splits\.training: expected the splits"),
         ({"splits": {"train": "nowhere.txt"}}, r"nowhere\.txt cannot be read"),
         ({"blocks": "fields.csv:colour"}, "has field, day"),
         ({"blocks": "fields.csv:day"}, "1 blocks are too few"),
         ({"blocks": "nowhere.csv:day"}, "cannot be read"),
+        ({"blocks": "fields.csv"}, r"expected FILE\.csv:COLUMN"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(
@@ -160,3 +199,15 @@ def test_a_frame_without_block_is_refused(root: Path) -> None:
     (root / "fields.csv").write_text("file,field\na_00,one\n")
     with pytest.raises(UserError, match=r"gives a_01 no field \(29 such\)"):
         source(root, blocks="fields.csv:field")
+
+
+def test_a_frame_with_two_blocks_is_refused(root: Path) -> None:
+    with (root / "fields.csv").open("a") as file:
+        file.write("photos/c_03.jpg,field c,tuesday\n")
+    with pytest.raises(UserError, match=r"line 32: c_03 has a line already"):
+        source(root, blocks="fields.csv:field")
+
+
+def test_a_root_that_is_not_there_is_named(root: Path) -> None:
+    with pytest.raises(UserError, match=r"there is no folder .*nowhere"):
+        source(root / "nowhere")
