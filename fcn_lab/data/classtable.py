@@ -10,7 +10,7 @@
 ``{road: {ids: 7, colour: [128, 64, 128]}}``  the same, and what the class is drawn in
 ==========================================  ==================================================
 
-Ids run from 0 to 254, since 255 is void everywhere in the lab.
+255 is void unless a class is given it by its number.
 """
 
 from collections import Counter
@@ -34,12 +34,14 @@ class ClassTable:
         ids: the ids, or none where colours mean the classes
         colours: the colours, or none where ids do
         drawn: class → the colour to draw it in, where that is known
+        is_listed: whether the ids follow from the order of a list, and nobody said them
     """
 
     names: tuple[str, ...]
     ids: tuple[int, ...] = ()
     colours: tuple[Colour, ...] = ()
     drawn: Mapping[str, Colour] = field(default_factory=dict)
+    is_listed: bool = False
 
     @property
     def is_plain(self) -> bool:
@@ -71,7 +73,12 @@ def read_names(names: object, ignore: object = None) -> ClassTable:
         tuple(number for entry in entries for number in entry.ids),
         tuple(colour for entry in entries for colour in entry.colours),
         {entry.name: entry.drawn for entry in entries if entry.drawn is not None},
+        is_listed=not isinstance(names, Mapping) and not ignore,
     )
+    if isinstance(names, Sequence) and not all(map(is_void, table.names[VOID : len(names)])):
+        raise UserError(
+            f"data.names gives id {VOID} to {table.names[VOID]}, but in a list {VOID} is void"
+        )
     refuse_bad_values(table.names, table.ids or table.colours, "data.names")
     return table
 
@@ -102,7 +109,7 @@ def refuse_bad_values(names: Sequence[str], values: Sequence[int | Colour], orig
     """Refuses ids or colours that cannot be told apart, `names` being their classes.
 
     Raises:
-        UserError: one of two classes, 255 of a scored one, or more than a byte holds
+        UserError: one of two classes, or more than a byte holds
     """
     owner: dict[int | Colour, str] = {}
     for name, value in zip(names, values, strict=True):
@@ -112,8 +119,6 @@ def refuse_bad_values(names: Sequence[str], values: Sequence[int | Colour], orig
                 f"{origin} gives {shown} to {owner[value]} and to {name}; expected it once"
             )
         owner[value] = name
-        if value == VOID and not is_void(name):
-            raise UserError(f"{origin} gives id {VOID} to {name}, but {VOID} is always void")
     if not all(map(is_void, names[VOID:])) or (len(names) > VOID and isinstance(values[0], tuple)):
         kind = "colours" if isinstance(values[0], tuple) else "ids"
         raise UserError(f"{origin} has {len(names)} {kind}; expected {VOID} at most")

@@ -92,7 +92,7 @@ def read_ids(value: object, where: str) -> tuple[int, ...]:
     if not numbers or not all(_is_integer(n) and 0 <= n <= VOID for n in numbers):
         shown = "null" if value is None else value
         raise UserError(
-            f"{where}={shown}: expected ids from 0 to {VOID - 1}, as 7 or [7, 8] or "
+            f"{where}={shown}: expected ids from 0 to {VOID}, as 7 or [7, 8] or "
             "{ids: [7, 8, 9]},\nor a colour, as [128, 64, 128]"
         )
     return tuple(numbers)

@@ -9,13 +9,15 @@ from PIL import Image
 
 from fcn_lab.data.classes import Colour, is_void, kept, spread
 from fcn_lab.data.classtable import ClassTable, read_names
+from fcn_lab.data.colourlabels import ColourLabels
 from fcn_lab.data.dividing import Parts, by_lists, by_shares, read_blocks
-from fcn_lab.data.labels import ColourLabels, IndexLabels, LabelCodec
+from fcn_lab.data.labels import IndexLabels, LabelCodec
 from fcn_lab.data.layouts.layout import PICTURES, Layout, Pair
+from fcn_lab.data.maskvalues import GREY
 from fcn_lab.data.packedsource import CACHE, PackedSource
 from fcn_lab.data.patterns import Pattern
-from fcn_lab.data.reading import open_mask
-from fcn_lab.data.unreadable import LIMIT
+from fcn_lab.data.reading import open_first_mask
+from fcn_lab.data.unreadable import LIMIT, Limit
 from fcn_lab.errors import UserError
 from fcn_lab.values import Positive
 
@@ -85,7 +87,7 @@ class Folder(PackedSource):
             return block_of.get(name, "")
 
         parts = _divided(pairs, SHARES if splits is None else splits, place, drive_of)
-        codec = _codec(table, pairs[0].label)
+        codec = _codec(table, [pair.label for pair in pairs], Limit(megapixels))
         title = f"{place.resolve().name}{count}"
         scored = kept(codec.names, codec.colours, title, with_void=False)
         layout = Layout("Pictures", codec, parts, f"{_digest(parts, table)}_split", divided=True)
@@ -144,27 +146,30 @@ def _matching(root: Path, pattern: str, key: str) -> dict[str, Path]:
     return named
 
 
-def _codec(table: ClassTable, mask: Path) -> LabelCodec:
-    """Reads masks like this one."""
-    first = open_mask(mask)
+def _codec(table: ClassTable, masks: Sequence[Path], limit: Limit) -> LabelCodec:
+    """Reads masks like the first."""
+    first = open_first_mask(masks, limit)
     if not table.colours:
         names = list(dict.fromkeys(table.names))
         palette = _palette(first, table)
         colours = {n: table.drawn.get(n, palette.get(n, spread(k))) for k, n in enumerate(names)}
-        return IndexLabels(table.names, [colours[name] for name in table.names], ids=table.ids)
-    if first.mode != "L":
+        drawn = [colours[name] for name in table.names]
+        ids = None if table.is_listed else table.ids
+        return IndexLabels(table.names, drawn, ids=ids, key="data.names")
+    are_grey = all(len(set(colour)) == 1 for colour in table.colours)
+    if first is None or first.mode not in GREY or are_grey:
         return ColourLabels(table.names, table.colours)
     if not table.is_plain:
         raise UserError(
-            f"{mask} holds one number a pixel, but data.names and data.ignore give colours.\n"
+            f"{masks[0]} holds one number a pixel, but data.names and data.ignore give colours.\n"
             "Write the ids of the classes: data.names={road: 7, car: [26, 27]}"
         )
-    return IndexLabels(table.names, table.colours)
+    return IndexLabels(table.names, table.colours, key="data.names")
 
 
-def _palette(mask: Image.Image, table: ClassTable) -> dict[str, Colour]:
+def _palette(mask: Image.Image | None, table: ClassTable) -> dict[str, Colour]:
     """Class → colour of its first id in the mask's own palette, if that tells classes apart."""
-    stored = mask.getpalette("RGB") if mask.mode == "P" else None
+    stored = mask.getpalette("RGB") if mask is not None and mask.mode == "P" else None
     if stored is None:
         return {}
     colours: dict[str, Colour] = {}

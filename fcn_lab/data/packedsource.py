@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from fcn_lab.data.binary import settle_white
 from fcn_lab.data.classes import ClassSet
 from fcn_lab.data.frames import Frames, require_split
 from fcn_lab.data.layouts.drives import by_drive
@@ -62,7 +63,9 @@ class PackedSource:
         self._layout = layout if split_by is None else by_drive(layout, drive_of, held_out)
         limit = Limit(megapixels)
         chosen = (size[0], size[1]) if size is not None else _default_size(layout, limit)
-        self._recipe = Recipe(layout.codec, classes, chosen, limit)
+        masks = [pair.label for part in layout.pairs.values() for pair in part]
+        codec = settle_white(layout.codec, masks, self._cache, limit)
+        self._recipe = Recipe(codec, classes, chosen, limit)
         self._opened: dict[str, Frames] = {}
         self.classes = classes.names
         self.palette = classes.palette
@@ -93,7 +96,8 @@ class PackedSource:
         """What was found, where, the counts, the split and the protocol id."""
         counts = ", ".join(f"{split} {len(pairs)}" for split, pairs in self._layout.pairs.items())
         found = f"{self._layout.title} in {self._root}: {counts}, {len(self.classes)} classes"
-        return f"{found}\nprotocol {self.protocol}"
+        lines = (found, self._recipe.codec.describe(), f"protocol {self.protocol}")
+        return "\n".join(filter(None, lines))
 
 
 def _default_size(layout: Layout, limit: Limit) -> tuple[int, int]:

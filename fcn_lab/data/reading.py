@@ -5,6 +5,8 @@ of what becomes of which kind of file. H W: rows and columns as shown, not as st
 """
 
 from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +55,14 @@ def open_mask(path: Path, limit: Limit = LIMIT) -> Image.Image:
         Unreadable: as of ``read_picture``, and where colours have more than eight bits
     """
     return _as_mask(path, open_upright(path, limit))
+
+
+def open_first_mask(paths: Iterable[Path], limit: Limit = LIMIT) -> Image.Image | None:
+    """The first mask that can be read; who reads the others' frames names them."""
+    for path in paths:
+        with suppress(Unreadable):
+            return open_mask(path, limit)
+    return None
 
 
 def read_pair(

@@ -23,6 +23,7 @@ IDS = {
     "one and two": ({"road": [7, 8], "car": 26}, [0, 1], {7: 0, 8: 0, 26: 1, 0: VOID, 1: VOID}),
     "three": ({"road": {"ids": [7, 8, 9]}, "car": 0}, None, {7: 0, 8: 0, 9: 0, 0: 1}),
     "four": ({"road": [1, 2, 3, 4], "void": 0}, None, {1: 0, 2: 0, 3: 0, 4: 0, 0: VOID}),
+    "255": ({"road": 255, "car": 0}, None, {255: 0, 0: 1}),
     "254": ({"road": 254, "car": {"ids": 0, "color": [9, 9, 9]}}, None, {254: 0, 0: 1}),
 }
 RED, BLUE, PINK, NONE = (200, 0, 0), (0, 0, 200), (200, 0, 200), (1, 2, 3)
@@ -108,10 +109,9 @@ def test_a_number_of_classes_that_is_not_that_of_the_names_is_refused(tmp_path: 
         ({"a": None}, None, r"data\.names\.a=null: expected ids"),
         ({"a": "b"}, None, r"data\.names\.a=b: expected ids"),
         ({"a": []}, None, r"data\.names\.a=\[\]: expected ids"),
-        ({"a": 256}, None, r"data\.names\.a=256: expected ids from 0 to 254"),
-        ({"a": -1}, None, "expected ids from 0 to 254"),
-        ({"a": True}, None, "expected ids from 0 to 254"),
-        ({"a": 255}, None, "gives id 255 to a, but 255 is always void"),
+        ({"a": 256}, None, r"data\.names\.a=256: expected ids from 0 to 255"),
+        ({"a": -1}, None, "expected ids from 0 to 255"),
+        ({"a": True}, None, "expected ids from 0 to 255"),
         ({"a": [1, 2, 300]}, None, r"three whole numbers from 0 to 255"),
         ({"a": [0.5, 0.5, 0.5]}, None, "expected ids"),
         ({"a": [1, 2, 3, 255]}, None, r"a colour has three numbers: \[1, 2, 3\]"),

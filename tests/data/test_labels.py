@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fcn_lab.data.classes import CAMVID11, CAMVID32, VOID
-from fcn_lab.data.labels import ColourLabels, IndexLabels, resize_image, resize_label
+from fcn_lab.data.colourlabels import ColourLabels
+from fcn_lab.data.labels import IndexLabels, resize_image, resize_label
 from fcn_lab.errors import UserError
 
 RNG = np.random.default_rng(3)
@@ -64,10 +65,10 @@ def test_void_ids_become_void_and_other_ids_past_the_classes_are_named() -> None
 
 
 def test_labels_of_the_wrong_kind_are_refused() -> None:
-    grey, coloured = Image.new("L", (3, 3)), Image.new("RGB", (3, 3))
-    with pytest.raises(UserError, match="mode L; expected RGB"):
-        camvid_colours().decode(grey)
-    with pytest.raises(UserError, match="mode RGB; expected one channel"):
+    wide, coloured = Image.new("I", (3, 3)), Image.new("RGB", (3, 3), (1, 2, 3))
+    with pytest.raises(UserError, match="mode I; expected RGB"):
+        camvid_colours().decode(wide)
+    with pytest.raises(UserError, match=r"mode RGB\); expected one number"):
         IndexLabels(("a",), ((0, 0, 0),)).decode(coloured)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fcn_lab.data.classes import CAMVID32, Colour
 from fcn_lab.data.classtable import refuse_bad_names, refuse_bad_values
-from fcn_lab.data.labels import ColourLabels
+from fcn_lab.data.colourlabels import ColourLabels
 from fcn_lab.data.layouts.layout import Layout, pair_up
 from fcn_lab.data.layouts.splits import by_name, ordered, segnet_title
 from fcn_lab.data.textfiles import read_lines

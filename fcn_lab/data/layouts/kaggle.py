@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fcn_lab.data.classes import Colour
 from fcn_lab.data.classtable import refuse_bad_names, refuse_bad_values
-from fcn_lab.data.labels import ColourLabels
+from fcn_lab.data.colourlabels import ColourLabels
 from fcn_lab.data.layouts.layout import SPLITS, Layout, Pair, pair_up
 from fcn_lab.data.textfiles import read_table
 from fcn_lab.errors import UserError

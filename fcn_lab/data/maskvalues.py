@@ -1,0 +1,40 @@
+"""One whole number a pixel from a mask of whatever mode. H W: rows and columns."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image
+
+from fcn_lab.data.classes import VOID
+from fcn_lab.errors import UserError
+
+Values = NDArray[Any]
+WIDE_VOID = 65535  # what 255 is to sixteen bits
+GREY = ("1", "L", "LA", "La", "I", "F")
+_FIRST = ("LA", "La", "PA")  # the first channel is the number, the second its transparency
+_COLOURED = ("RGB", "RGBA", "RGBX", "RGBa")
+
+
+def read_values(picture: Image) -> Values:
+    """Numbers (H,W) of any integer type: grey, index of a palette, 0 and 1 of one bit.
+
+    Sixteen bits have 65535 for 255. Three equal channels are one.
+
+    Raises:
+        UserError: colours, or fractions; the text goes on from the file's name
+    """
+    pixels: Values = np.asarray(picture)
+    if picture.mode in ("1", "L", "P"):
+        return pixels.astype(np.uint8, copy=False)
+    if picture.mode in _FIRST:
+        return pixels[..., 0]
+    if picture.mode in _COLOURED and (pixels[..., :1] == pixels[..., 1:3]).all():
+        return pixels[..., 0]
+    if picture.mode == "F":
+        if not (pixels == np.rint(pixels)).all():
+            raise UserError("holds fractions; expected whole numbers")
+        return np.rint(pixels).clip(-1, WIDE_VOID + 1).astype(np.int64)
+    if picture.mode != "I":
+        raise UserError(f"has colours (mode {picture.mode}); expected one number a pixel")
+    return np.where(pixels == WIDE_VOID, VOID, pixels)

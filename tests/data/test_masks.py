@@ -1,0 +1,233 @@
+"""Masks of every mode hold the same ids, and 255 is the object where masks hold 0 and 255 alone."""
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from numpy.typing import NDArray
+from PIL import Image
+
+import fakes
+from fcn_lab.data import binary
+from fcn_lab.data.camvid import CamVid
+from fcn_lab.data.classes import VOID
+from fcn_lab.data.folder import Folder
+from fcn_lab.data.labels import IndexLabels
+from fcn_lab.data.reading import open_mask
+from fcn_lab.errors import UserError
+from pictures import encoded, png, tiff
+
+Pixels = NDArray[np.uint8]
+IDS = np.random.default_rng(5).integers(0, 2, fakes.SIZE, np.uint8)
+FRAMES = tuple("abcdef")
+CODEC = IndexLabels(("ground", "object"), ((0, 0, 0), (1, 1, 1)))
+WHITE: Pixels = IDS * 255
+
+
+def with_alpha(mode: str) -> Image.Image:
+    picture = Image.fromarray(IDS).convert(mode)
+    picture.putalpha(Image.fromarray(np.arange(IDS.size, dtype=np.uint8).reshape(IDS.shape)))
+    return picture
+
+
+def with_palette() -> Image.Image:
+    picture = Image.fromarray(IDS)
+    picture.putpalette([9, 9, 9, 200, 0, 0])
+    return picture
+
+
+SAME: dict[str, Callable[[], bytes]] = {
+    "1.png": lambda: encoded(Image.fromarray(IDS.astype(np.bool_)), "png"),
+    "L.png": lambda: encoded(Image.fromarray(IDS), "png"),
+    "P.png": lambda: encoded(with_palette(), "png"),
+    "P.gif": lambda: encoded(with_palette(), "gif"),
+    "LA.png": lambda: encoded(with_alpha("L"), "png"),
+    "RGB.png": lambda: encoded(Image.fromarray(IDS).convert("RGB"), "png"),
+    "RGBA.png": lambda: encoded(with_alpha("RGB"), "png"),
+    "16.png": lambda: png(IDS.astype(np.uint16)[..., None], 0),
+    "16.tiff": lambda: tiff(IDS.astype(np.uint16), ">"),
+    "int32.tiff": lambda: tiff(IDS.astype(np.int32)),
+    "uint32.tiff": lambda: tiff(IDS.astype(np.uint32)),
+    "float32.tiff": lambda: tiff(IDS.astype(np.float32)),
+    "float64.tiff": lambda: tiff(IDS.astype(np.float64)),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_a_mask_of_any_mode_holds_the_ids_that_were_drawn(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(SAME[name]())
+    ids, strange = CODEC.decode(open_mask(path))
+    assert np.array_equal(ids, IDS)
+    assert not strange
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+def test_the_largest_number_of_sixteen_bits_is_void_as_255_is(
+    kind: type[np.number[Any]], tmp_path: Path
+) -> None:
+    path = tmp_path / "wide.tiff"
+    path.write_bytes(tiff(np.where(IDS == 1, 65535, IDS).astype(kind)))
+    ids, _ = CODEC.decode(open_mask(path))
+    assert np.array_equal(ids, np.where(IDS == 1, VOID, 0))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (tiff(IDS.astype(np.uint16) * 1000), r"holds id 1000 \(\d+ pixels\); expected 0\.\.1"),
+        (tiff(IDS.astype(np.int32) - 1), r"holds id -1 \("),
+        (tiff(IDS.astype(np.uint32) * 70000), r"holds id 70000 \("),
+        (tiff(IDS.astype(np.float32) / 2), "holds fractions; expected whole numbers"),
+        (encoded(Image.fromarray(fakes.picture("x")), "png"), r"has colours \(mode RGB\)"),
+        (encoded(Image.new("CMYK", (4, 4)), "tiff"), r"has colours \(mode CMYK\)"),
+        (tiff(fakes.picture("x").astype(np.uint16)), "colours of more than 8 bits a channel"),
+        (b"P5 2 1 3\n\x01\x02", "declares a largest value of its own"),
+    ],
+)
+def test_a_mask_that_holds_no_ids_is_refused_with_what_it_holds(
+    content: bytes, says: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "mask.png"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=says):
+        CODEC.decode(open_mask(path))
+
+
+def written(root: Path, masks: Sequence[Pixels]) -> Path:
+    """Frames whose masks are these, in turn."""
+    for number, name in enumerate(FRAMES):
+        fakes.save(root / "photos" / f"{name}.png", fakes.picture(name))
+        fakes.save(root / "masks" / f"{name}.png", masks[number % len(masks)])
+    return root
+
+
+def source(root: Path, names: object, ignore: object = None) -> Folder:
+    return Folder(str(root), "photos", "masks", names, ignore=ignore)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["ground", "object"], ["void", "object"], ["ground", "object", "void"]],
+)
+def test_white_is_the_object_where_masks_hold_0_and_255_alone(
+    names: list[str], tmp_path: Path
+) -> None:
+    found = source(written(tmp_path, [WHITE]), names)
+    place = found.classes.index("object")
+    ground = VOID if names[0] == "void" else 0
+    for split in found.splits:
+        for label in found.frames(split).labels:
+            assert np.array_equal(label, np.where(IDS == 1, place, ground))
+    assert "255 is read as object; data.ignore=[255] makes it void" in found.describe()
+
+
+VOID_THEN: dict[str, tuple[Sequence[Pixels], object, object]] = {
+    "one mask has a 1": ([WHITE, WHITE, IDS], ["ground", "object"], None),
+    "255 is to be ignored": ([WHITE], ["ground", "object"], [255]),
+    "the ids are said": ([WHITE], {"ground": 0, "object": 1}, None),
+    "there are three classes": ([WHITE], ["ground", "object", "other"], None),
+}
+
+
+@pytest.mark.parametrize("case", VOID_THEN)
+def test_white_is_void_where_masks_or_words_say_so(case: str, tmp_path: Path) -> None:
+    masks, names, ignore = VOID_THEN[case]
+    found = source(written(tmp_path, masks), names, ignore)
+    assert np.array_equal(found.frames("train").labels[0], np.where(IDS == 1, VOID, 0))
+    assert "255" not in found.describe()
+
+
+def test_white_is_a_class_where_it_is_said_to_be(tmp_path: Path) -> None:
+    found = source(written(tmp_path, [WHITE]), {"object": 255, "ground": 0})
+    assert np.array_equal(found.frames("train").labels[0], 1 - IDS)
+
+
+def test_masks_of_one_bit_beside_masks_of_0_and_255_show_the_same(tmp_path: Path) -> None:
+    root = written(tmp_path, [WHITE])
+    for name in FRAMES[::2]:
+        (root / "masks" / f"{name}.png").write_bytes(SAME["1.png"]())
+    found = source(root, ["ground", "object"])
+    assert all(np.array_equal(label, IDS) for label in found.frames("train").labels)
+
+
+def test_grey_masks_are_read_by_colours_that_are_grey(tmp_path: Path) -> None:
+    found = source(written(tmp_path, [WHITE]), {"ground": [0] * 3, "object": [255] * 3})
+    assert np.array_equal(found.frames("train").labels[0], IDS)
+
+
+def test_white_of_a_known_layout_is_settled_too(tmp_path: Path) -> None:
+    root = fakes.fastai(tmp_path / "set")
+    (root / "codes.txt").write_text("ground\nobject\n")
+    for path in (root / "labels").iterdir():
+        fakes.save(path, WHITE)
+    found = CamVid(str(root), classes=2)
+    assert np.array_equal(found.frames("train").labels[0], IDS)
+    assert "255 is read as object\n" in found.describe()
+
+
+def test_masks_are_looked_through_once_until_one_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = written(tmp_path, [WHITE])
+    source(root, ["ground", "object"])
+    with monkeypatch.context() as patch:
+        patch.setattr(binary, "open_mask", lambda *_: pytest.fail("a mask was read"))
+        assert "255 is read" in source(root, ["ground", "object"]).describe()
+    fakes.save(root / "masks" / "f.png", np.full((3, 4), 1, np.uint8))
+    assert "255" not in source(root, ["ground", "object"]).describe()
+
+
+def said(text: str) -> Mapping[str, object]:
+    """The classes that a message says to type."""
+    (names,) = re.findall(r"'data\.names=(\{.*?\})'", text)
+    found: Mapping[str, object] = yaml.safe_load(names)
+    return found
+
+
+@pytest.mark.parametrize("levels", [(0, 128, 255), (10, 20, 30), (0, 1, 7)])
+def test_grey_levels_in_place_of_ids_are_refused_with_the_line_that_settles_it(
+    levels: tuple[int, ...], tmp_path: Path
+) -> None:
+    ids = np.random.default_rng(6).integers(0, 3, fakes.SIZE)
+    root = written(tmp_path, [np.array(levels, np.uint8)[ids]])
+    with pytest.raises(UserError, match=r"masks.a\.png holds id .*\nSay which") as caught:
+        source(root, ["a", "b", "c"]).frames("train")
+    found = source(root, said(str(caught.value)))
+    assert np.array_equal(found.frames("train").labels[0], ids)
+
+
+def test_masks_saved_as_jpeg_are_told_as_such(tmp_path: Path) -> None:
+    blocks = np.kron(IDS[:8, :8], np.ones((3, 4), np.uint8)) * 255
+    root = written(tmp_path, [blocks])
+    for name in FRAMES:
+        (root / "masks" / f"{name}.png").write_bytes(
+            encoded(Image.fromarray(blocks), "jpeg", quality=30)
+        )
+    with pytest.raises(UserError, match=r"and \d+ more \(.*\n.*saved as JPEG") as caught:
+        source(root, ["ground", "object"]).frames("train")
+    assert str(caught.value).count("\n") == 1
+
+
+def test_a_first_mask_that_cannot_be_read_is_named_when_its_frame_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    root = written(tmp_path, [WHITE])
+    (root / "masks" / "a.png").write_bytes(b"")
+    found = source(root, ["ground", "object"])
+    with pytest.raises(UserError, match=r"masks.a\.png is truncated or corrupt"):
+        found.frames("train")
+
+
+def test_the_palette_of_masks_is_what_classes_are_drawn_in(tmp_path: Path) -> None:
+    root = written(tmp_path, [IDS])
+    for name in FRAMES:
+        (root / "masks" / f"{name}.png").write_bytes(SAME["P.png"]())
+    shown = Image.open(io.BytesIO(SAME["P.png"]())).getpalette()
+    assert shown is not None
+    assert source(root, ["ground", "object"]).palette == ((9, 9, 9), (200, 0, 0))
