@@ -5,7 +5,6 @@ runner that is killed leaves its trials open in it, and the next one takes them 
 values and in its cell's folder. A trial is judged by val's mean IU and by nothing else.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,19 +12,16 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any
 
-import optuna
 from omegaconf import OmegaConf
-from optuna.pruners import BasePruner
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fcn_lab.checks import build
 from fcn_lab.commands import command as typed
 from fcn_lab.config import recorded, resolve
-from fcn_lab.errors import SweepFailed, UserError
-from fcn_lab.files import make_folder, write_text
+from fcn_lab.errors import SweepFailed
+from fcn_lab.files import write_text
 from fcn_lab.searchspace import Space
+from fcn_lab.studylog import open_study
 from fcn_lab.sweepfolder import Cell, Progress, SweepFolder
 from fcn_lab.values import Count
 
@@ -149,42 +145,6 @@ class Search:
         return trials[0].should_prune()
 
 
-def open_study(folder: Path, space: Space, pruner: BasePruner | None = None) -> optuna.Study:
-    """The study of a sweep's folder, begun where there is none.
-
-    Raises:
-        UserError: it was begun with other axes.
-    """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    make_folder(folder)
-    path = folder / "study.log"
-    _mend(path)
-    study = optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(path))),
-        study_name="search",
-        direction="maximize",
-        pruner=pruner,
-        load_if_exists=True,
-    )
-    axes = json.dumps(dict(sorted(space.text.items())))
-    before = study.user_attrs.get("axes", axes)
-    if before != axes:
-        was, now = (" ".join(json.loads(text).values()) for text in (before, axes))
-        raise UserError(
-            f"{folder} holds a search of {was}; this command searches {now}.\n"
-            "sweep.dir= chooses another folder."
-        )
-    study.set_user_attr("axes", axes)
-    return study
-
-
-def _mend(path: Path) -> None:
-    """Drops the half line that a crash of the machine left, before another is written behind it."""
-    if path.exists() and not (content := path.read_bytes()).endswith(b"\n"):
-        with path.open("r+b") as file:
-            file.truncate(content.rfind(b"\n") + 1)
-
-
 def write_best(folder: Path, best: FrozenTrial, split: str) -> Path:
     """SWEEP/best.yaml: the configuration of the best cell, to be trained and scored on `split`."""
     cell, path = best.user_attrs["cell"], folder / "best.yaml"
@@ -200,4 +160,5 @@ def write_best(folder: Path, best: FrozenTrial, split: str) -> Path:
 
 def command(folder: Path) -> str:
     """What runs the best configuration."""
-    return typed(f"--config-path={folder}", "--config-name=best")
+    plain = f"./{folder}" if str(folder).startswith("-") else str(folder)  # and no option
+    return typed("--config-path", plain, "--config-name", "best")

@@ -52,7 +52,7 @@ LAYERS = (
         "demo",
         "dashboard",
     ),
-    ("composing", "freezing", "sweeps", "searchspace"),
+    ("composing", "freezing", "sweeps", "searchspace", "studylog"),
     ("search",),
     ("launchers",),
     ("cli",),
@@ -68,7 +68,7 @@ ONLY_IN = {
     "wandb": {"loggers", "dashboard"},
     "wandb_workspaces": {"dashboard"},
     "albumentations": {"data.augment"},
-    "optuna": {"search", "searchspace"},
+    "optuna": {"search", "searchspace", "studylog"},
     "gradio": {"demo.panel"},
 }
 

@@ -21,8 +21,9 @@ from optuna.trial import TrialState
 from commandline import TypeLine
 from fcn_lab.attempts import begin
 from fcn_lab.errors import SweepFailed, UserError
-from fcn_lab.search import Search, open_study
+from fcn_lab.search import Search
 from fcn_lab.searchspace import Space
+from fcn_lab.studylog import open_study
 from fcn_lab.sweepfolder import Cell, Progress, SweepFolder
 from fcn_lab.sweeps import FINAL, Sweep
 
@@ -205,6 +206,24 @@ def test_a_study_of_other_axes_is_refused(stage: Stage) -> None:
     stage.search(1).run("test")
     with pytest.raises(UserError, match=r"holds a search of .*width"):
         stage.search(2, space=space("lr=interval(0,1)"))
+
+
+def test_a_study_of_which_no_cell_has_begun_gives_way_to_other_axes(stage: Stage) -> None:
+    stage.killed_at = 0
+    with pytest.raises(Killed):
+        stage.search(1).run("test")
+    stage.search(2, space=space("lr=interval(0,1)"))
+    assert stage.search(2).study.trials == []
+
+
+def test_a_study_whose_trials_all_failed_by_a_mistake_begins_anew(stage: Stage) -> None:
+    stage.run = lambda cell, *_: begin(cell.folder).end("failed", "a mistake")  # type: ignore[method-assign]
+    with pytest.raises(SweepFailed):
+        stage.search(2).run("test")
+    del stage.run
+    stage.ran.clear()
+    assert stage.search(2).run("test").number in (0, 1)
+    assert [trial.state for trial in stage.trials()] == [TrialState.COMPLETE] * 2
 
 
 def test_a_hopeless_trial_is_pruned_and_the_best_never(stage: Stage) -> None:

@@ -1,6 +1,7 @@
 """task=capacity: the widths at which every arm of a grid costs the same, or which arms refuse."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -53,7 +54,7 @@ class Capacity:
         say(self._table(found))
         for (model, upsample, _, refine), one in found.items():
             choice = f"model={model} upsample={upsample} upsample.refine={refine}"
-            say(" ".join([choice, *self._typed(one.widths)]))
+            say(shlex.join([*choice.split(), *self._typed(one.widths)]))
         fits = [{"arm": arm, **vars(one), "cost": vars(one.cost)} for arm, one in found.items()]
         write_json(folder / "capacity.json", fits)
         failed = [" ".join(arm) for arm, one in found.items() if one.distance > self.tolerance / 2]
@@ -64,7 +65,8 @@ class Capacity:
             )
         make_folder(folder / "capacity")
         write_text(folder / "capacity" / "matched.yaml", self._words(found))
-        say(f"use: --config-dir {folder} capacity=matched, or paste the words of a line")
+        words = shlex.join([f"--config-dir={folder}", "capacity=matched"])
+        say(f"use: {words}, or paste the words of a line")
 
     def _match(self, arms: Sequence[Words]) -> dict[Words, Fit]:
         start: Widths = (self.encoder_widths[0], self.head_width)
