@@ -33,11 +33,18 @@ class Panel:
         networks: those to choose from.
         megabytes: most of a file.
         megapixels: most of a picture.
+        forget: is called with a file once it has been read.
     """
 
-    def __init__(self, networks: Networks, megabytes: float, megapixels: float) -> None:
+    def __init__(
+        self,
+        networks: Networks,
+        megabytes: float,
+        megapixels: float,
+        forget: Callable[[Path], object] = lambda path: None,
+    ) -> None:
         self.networks, self.scenes = networks, networks.scenes()
-        self.megabytes, self.megapixels = megabytes, megapixels
+        self.megabytes, self.megapixels, self.forget = megabytes, megapixels, forget
 
     def opened(self, path: str | None, old: Scene, chosen: list[str], *opacity: float) -> Answer:
         """A file was dropped; one that is no picture leaves the old scene."""
@@ -47,11 +54,14 @@ class Panel:
             image = open_picture(Path(path), self.megabytes, self.megapixels)
         except UserError as error:
             return self._answer(old, opacity, str(error))
+        finally:
+            self.forget(Path(path))
         return self.asked(Scene(Path(path).name, image), chosen, *opacity)
 
     def picked(self, event: gr.SelectData, chosen: list[str], *opacity: float) -> Answer:
         """An example was clicked."""
-        return self.asked(self.scenes[event.index], chosen, *opacity)
+        known = event.index in range(len(self.scenes))  # a call may say anything
+        return self.asked(self.scenes[event.index if known else 0], chosen, *opacity)
 
     def asked(self, scene: Scene, chosen: list[str], *opacity: float) -> Answer:
         """Asks the networks chosen, each once a scene."""
@@ -130,9 +140,10 @@ def build(panel: Panel) -> gr.Blocks:
 
 def app(panel: Panel) -> FastAPI:
     """The page as what a server serves."""
+    page = build(panel)
     mounted: FastAPI = gr.mount_gradio_app(
         FastAPI(openapi_url=None),
-        build(panel),
+        page,
         path="/",
         max_file_size=int(panel.megabytes * 1e6),
         footer_links=[],
@@ -140,6 +151,8 @@ def app(panel: Panel) -> FastAPI:
         theme=THEME,
         css=TEMPLATES.get_template("demo.css").render(),
     )
+    # which gradio only notes where it serves by itself; without it, it checks no file's path
+    page.has_launched = True
     return mounted
 
 

@@ -1,0 +1,167 @@
+"""Who may ask the page for what; all else is refused before gradio sees it.
+
+Gradio trusts more than this page needs: mounted in another application it opens any file that a
+call names and fetches any address; it has routes of other uses; and no name of a host is wrong.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Collection, Iterator
+from http import HTTPStatus
+from ipaddress import ip_address
+
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fcn_lab.demo.uploads import Uploads
+
+API = "/gradio_api"
+# what the page in a browser asks for; the routes of gradio that are left out it never does
+PLAIN = re.compile(
+    r"/|/config|/theme\.css|/favicon\.ico|/manifest\.json|/(?:assets|static)/.+|"
+    rf"{API}/(?:info|app_id|startup-events|upload_progress|queue/data|heartbeat/\w+)"
+)
+FILE, CALL, UPLOAD = f"{API}/file=", f"{API}/queue/join", f"{API}/upload"
+POSTS = frozenset({CALL, UPLOAD, f"{API}/cancel", f"{API}/reset"})
+LONGEST_CALL = 1_000_000  # bytes; a page's call has some hundred
+UPLOAD_SECONDS = 120
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\[\]:/@?#\s]+))(?::\d{1,5})?", re.IGNORECASE)
+
+
+class Refused(Exception):
+    """A request that is not answered: its status, and why."""
+
+    def __init__(self, status: HTTPStatus, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Guard:
+    """An ASGI application in front of the page's.
+
+    Args:
+        page: the page.
+        uploads: the only files that calls may name and that are sent.
+        host: the name that the page is served under.
+        hosts: further names of this machine, also of a proxy before it. Those of loopback and the
+            address that a request arrived at need not be told; a name that somebody else's DNS
+            leads here ("rebinding") is none of them.
+    """
+
+    def __init__(
+        self, page: ASGIApp, uploads: Uploads, host: str, hosts: Collection[str] = ()
+    ) -> None:
+        self.page, self.uploads = page, uploads
+        self.host, self.hosts = host.lower(), {name.lower() for name in hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request, or has the page do so."""
+        if scope["type"] == "lifespan":
+            await self.page(scope, receive, send)
+        elif scope["type"] == "http":
+            try:
+                await self._answer(scope, receive, send)
+            except Refused as error:
+                refusal = PlainTextResponse(f"{error}\n", error.status)
+                await refusal(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        self._judge_host(scope, headers)
+        method, path = scope["method"], scope["path"]
+        if method == "POST" and path == UPLOAD:
+            await self._take_upload(scope, receive, send, headers)
+        elif method == "POST" and path in POSTS:
+            await self.page(scope, await self._judged_call(receive), send)
+        elif method in ("GET", "HEAD") and (PLAIN.fullmatch(path) or self._is_file(path)):
+            await self.page(scope, receive, send)
+        else:
+            raise Refused(HTTPStatus.NOT_FOUND, "The page has nothing there.")
+
+    def _judge_host(self, scope: Scope, headers: Headers) -> None:
+        given = headers.getlist("host")
+        arrived, _ = scope.get("server") or ("", None)
+        name = _name(given[0]) if len(given) == 1 else ""
+        known = {*self.hosts, self.host, arrived, "localhost"} - {""}
+        if name not in known and not _is_loopback(name):
+            raise Refused(
+                HTTPStatus.FORBIDDEN,
+                "The page is not known under this name; demo.hosts=[NAME] makes it known.",
+            )
+        for origin in headers.getlist("origin"):
+            asking = re.sub("^https?://", "", origin)
+            if asking != given[0] and _name(asking) not in self.hosts:
+                raise Refused(HTTPStatus.FORBIDDEN, "Other pages may not use this one.")
+
+    def _is_file(self, path: str) -> bool:
+        return path.startswith(FILE) and self.uploads.holds(path.removeprefix(FILE))
+
+    async def _judged_call(self, receive: Receive) -> Receive:
+        """The call again, once every file in it is one of ours."""
+        body = b""
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if len(body) > LONGEST_CALL:
+                raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The call is too long.")
+            if not message.get("more_body"):
+                break
+        try:
+            named = list(_paths(json.loads(body)))
+        except (ValueError, RecursionError) as error:
+            raise Refused(HTTPStatus.BAD_REQUEST, "The call is no JSON.") from error
+        if not all(isinstance(path, str) and self.uploads.holds(path) for path in named):
+            raise Refused(HTTPStatus.FORBIDDEN, "The page has not received this file.")
+        whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def again() -> Message:
+            return whole.pop() if whole else await receive()
+
+        return again
+
+    async def _take_upload(
+        self, scope: Scope, receive: Receive, send: Send, headers: Headers
+    ) -> None:
+        length = headers.get("content-length", "")
+        if not length.isdecimal() or "transfer-encoding" in headers:
+            raise Refused(HTTPStatus.LENGTH_REQUIRED, "An upload says its length.")
+        if not self.uploads.reserve(int(length)):
+            raise Refused(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                "There is no room for this file; demo.total_megabytes= makes more, or wait.",
+            )
+        try:
+            # or a few who send nothing would keep the room for ever
+            async with asyncio.timeout(UPLOAD_SECONDS):
+                await self.page(scope, receive, send)
+        except TimeoutError as error:
+            raise Refused(HTTPStatus.REQUEST_TIMEOUT, "The upload took too long.") from error
+        finally:
+            self.uploads.release(int(length))
+
+
+def _name(host: str) -> str:
+    """Without the port; nothing where it is no host."""
+    match = _HOST.fullmatch(host)
+    return (match[1] or match[2]).lower() if match else ""
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _paths(content: object) -> Iterator[object]:
+    """What stands under ``path`` anywhere in a call: gradio opens it as a file."""
+    waiting = [content]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            yield from (value for key, value in part.items() if key == "path")
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part

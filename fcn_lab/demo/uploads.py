@@ -1,0 +1,96 @@
+"""The files that a page has received or offers: the only ones it opens, and not too many."""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from stat import S_ISREG
+from tempfile import TemporaryDirectory, gettempdir
+
+KEPT_SECONDS = 600  # of a file that was sent and never opened
+PLACE = 4096  # bytes that a file takes on a disk besides its own
+_PREFIX, _LOCK = "fcn-lab-demo-", "lock"
+_NEW_SECONDS = 60  # in which a page that starts locks its folder
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """An empty folder of the page's own until it ends; those that killed pages left go, too."""
+    for left in Path(gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
+        with suppress(OSError), left.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if time.time() - left.stat().st_mtime > _NEW_SECONDS:
+                shutil.rmtree(left.parent)
+    with TemporaryDirectory(prefix=_PREFIX) as own, Path(own, _LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = Path(own, "files")
+        folder.mkdir()
+        yield folder
+
+
+class Uploads:
+    """One folder, of which some files are offered and all others were received.
+
+    Args:
+        folder: where files are kept, each in a folder of its own.
+        megabytes: most of all that was received and is still there.
+    """
+
+    def __init__(self, folder: Path, megabytes: float) -> None:
+        self.folder, self.most = folder.resolve(), megabytes * 1e6
+        self._offered: set[Path] = set()
+        self._arriving = 0
+
+    def offer(self) -> None:
+        """What lies here now belongs to the page: it is never removed and takes nobody's room."""
+        self._offered = {path for path, _ in self._files()}
+
+    def holds(self, name: str) -> bool:
+        """Whether that is one of the files here, reached by no link and no way around."""
+        try:
+            path = Path(name).resolve(strict=True)
+        except (OSError, RuntimeError, ValueError):  # not there, a circle of links, a zero byte
+            return False
+        return path.is_relative_to(self.folder) and path.is_file()
+
+    def reserve(self, length: int) -> bool:
+        """Takes room for so many bytes until `release`, or says that there is none."""
+        now = time.time()
+        kept = 0
+        for path, found in self._files():
+            if path in self._offered:
+                continue
+            if now - found.st_mtime > KEPT_SECONDS:
+                _remove(path)
+            else:
+                kept += found.st_size + PLACE
+        if kept + self._arriving + length > self.most:
+            return False
+        self._arriving += length
+        return True
+
+    def release(self, length: int) -> None:
+        """Gives room back once the file is there, or has not come."""
+        self._arriving -= length
+
+    def forget(self, path: Path) -> None:
+        """Removes a file that was received and has been read."""
+        if self.holds(str(path)) and path.resolve() not in self._offered:
+            _remove(path)
+
+    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
+        for place, _, names in os.walk(self.folder):
+            for path in (Path(place, name) for name in names):
+                found = path.lstat()
+                if S_ISREG(found.st_mode):
+                    yield path, found
+
+
+def _remove(path: Path) -> None:
+    """The file, and its folder where nothing else is in it."""
+    path.unlink(missing_ok=True)
+    with suppress(OSError):
+        path.parent.rmdir()
