@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from PIL import Image
 
-from fcn_lab.data.finding import match, split_pattern, walk
+from fcn_lab.data.patterns import Pattern
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import terminal_text
 
@@ -71,7 +71,7 @@ def find(given: str | Sequence[str], output: Path) -> Found:
         those = skipped if earlier and path not in named else files
         those.add(Given(base.relative_to(root) / inner, path))
     if not files:
-        raise _nothing(",".join(several))
+        raise _nothing(",".join(several), "all that is there lies in output=")
     return Found(sorted(files), root, len(skipped))
 
 
@@ -81,22 +81,18 @@ def _parts(given: str) -> Iterator[tuple[Path, PurePath, Path]]:
     Raises:
         UserError: there is none.
     """
-    meant, paths = Path(given), [Path(given)]
+    meant = Path(given)
     if os.path.isfile(given):
-        base = meant.parent
-    elif os.path.isdir(given):
-        base, paths = meant, [path for path in walk(meant) if path.suffix.lower() in _endings()]
-    else:
-        base, parts = split_pattern(given)
-        paths = list(match(base, parts))
-    if not paths:
-        raise _nothing(given)
-    for path in paths:
-        inner: PurePath = path.relative_to(base)
-        if ".." in inner.parts:  # behind a pattern's first star
-            yield path.parent.resolve(), PurePath(path.name), path
-        else:
-            yield base.resolve(), inner, path
+        yield meant.parent.resolve(), PurePath(meant.name), meant
+        return
+    pattern = Pattern(meant, ("**", "*")) if os.path.isdir(given) else Pattern.of(given, Path())
+    files = list(pattern.files())
+    if os.path.isdir(given):
+        files = [path for path in files if path.suffix.lower() in _endings()]
+    if not files:
+        raise _nothing(given, pattern.surroundings())
+    base = pattern.folder.resolve()
+    yield from ((base, path.relative_to(pattern.folder), path) for path in files)
 
 
 @cache
@@ -106,8 +102,8 @@ def _endings() -> frozenset[str]:
     return VIDEOS.union(pictures)
 
 
-def _nothing(given: str) -> UserError:
+def _nothing(given: str, instead: str) -> UserError:
     return UserError(
-        f"input={terminal_text(given)}: no picture found; "
-        "expected a file, a folder of pictures or videos, or a pattern like 'a/*.png'"
+        f"input={terminal_text(given)}: no picture found; {terminal_text(instead)}.\n"
+        "Expected a file, a folder of pictures or videos, or a pattern like 'a/*.png'"
     )
