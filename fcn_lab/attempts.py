@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-from fcn_lab.errors import guard_writing
+from fcn_lab.errors import NotWritten, guard_writing
 from fcn_lab.files import make_folder, write_json
 from fcn_lab.processes import age, born, machine, touched
 
@@ -160,7 +160,12 @@ def begin(folder: Path) -> Attempt:
             rival = last(folder)
             holder = rival.holder if rival is not None and rival.pid else "another process"
             raise Taken(f"{folder} is at work: {holder}") from error
-    _write(attempt)
+    try:
+        _write(attempt)
+    except NotWritten:
+        with suppress(OSError):
+            path.unlink()
+        raise
     return attempt
 
 

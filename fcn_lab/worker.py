@@ -58,6 +58,8 @@ def main(arguments: list[str]) -> int:
     """Runs the task of the config named first and gives the exit status."""
     path, flags = Path(arguments[0]), arguments[1:]
     signal.signal(signal.SIGTERM, _stop)
+    logging.raiseExceptions = False  # libraries' own logs, on a disk that is full
+    threading.excepthook = _tell_of_thread
     attempt = None
     try:
         if first_rank():
@@ -163,6 +165,12 @@ def _keep_traceback(folder: Path) -> None:
     if first_rank():
         with suppress(UserError):  # it stands in the terminal, too
             write_text(folder / "error.txt", traceback.format_exc())
+
+
+def _tell_of_thread(failed: threading.ExceptHookArgs) -> None:
+    """Leaves full disks to the main thread, which meets them too and names the place."""
+    if failed.exc_value is None or find_refusal(failed.exc_value) is None:
+        threading.__excepthook__(failed)
 
 
 def _stop(signum: int, frame: FrameType | None) -> NoReturn:
