@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import Metric
 
+from fcn_lab.checkerboard import checkerboard_index
 from fcn_lab.metrics import VOID, scores
 
 TOLERANCE = 0.0075  # of the image's diagonal, as in SegNet's paper
@@ -22,11 +23,14 @@ WIDTHS = (1, 2, 4, 8, 16)  # of the trimap, pixels on each side of a boundary
 
 
 class EdgeSummary(TypedDict):
-    """A split's figures about edges, in 0…1; `trimap_iou` by band width in pixels."""
+    """A split's figures about edges, in 0…1; `trimap_iou` by band width in pixels.
 
-    boundary_f1: float
-    trimap_iou: dict[str, float]
-    checkerboard: float
+    None where no image has what they measure: a boundary, two cells a side.
+    """
+
+    boundary_f1: float | None
+    trimap_iou: dict[str, float | None]
+    checkerboard_index: float | None
 
 
 class EdgeRows(NamedTuple):
@@ -36,12 +40,12 @@ class EdgeRows(NamedTuple):
         boundary: int64 (M,K,4): boundary pixels predicted, of these near one of their class in the
             truth, boundary pixels of the truth, of these near one of their class predicted.
         trimap: int64 (M,B,K,K): the confusion matrix within each width of the truth's boundaries.
-        checkerboard: float (M,).
+        checkerboard_index: float (M,).
     """
 
     boundary: Tensor
     trimap: Tensor
-    checkerboard: Tensor
+    checkerboard_index: Tensor
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What is kept of them, and the widths."""
@@ -53,8 +57,11 @@ class EdgeRows(NamedTuple):
         bands = zip(WIDTHS, self.trimap.sum(0), strict=True)
         return EdgeSummary(
             boundary_f1=finite_mean(boundary_f1(self.boundary)),
-            trimap_iou={str(width): scores(band, classes)["mean_iou"] for width, band in bands},
-            checkerboard=finite_mean(self.checkerboard),
+            trimap_iou={
+                str(width): scores(band, classes)["mean_iou"] if band.any() else None
+                for width, band in bands
+            },
+            checkerboard_index=finite_mean(self.checkerboard_index),
         )
 
 
@@ -136,30 +143,10 @@ def trimap_matrices(prediction: Tensor, target: Tensor, num_classes: int) -> Ten
     return rings[:, :-1].cumsum(1)
 
 
-def checkerboard_index(scores: Tensor, period: int) -> Tensor:
-    """How much of a score map's spectrum stands at the multiples of 1/period, (N,K,H,W) → (N,).
-
-    The energy at (a/period, b/period), both not 0, over the energy at all frequencies but 0, summed
-    over classes: 0 for a map that does not know where the stride's cells lie, 1 for one cell
-    repeated (the artefact of Odena, Dumoulin, Olah 2016). By Parseval it is the variance of the
-    mean cell over the variance of the map, so that no transform is needed. Rows and columns beyond
-    the last whole cell are left out; a map smaller than two cells is nan.
-    """
-    height, width = (side - side % period for side in scores.shape[2:])
-    if height < 2 * period or width < 2 * period:
-        return scores.new_full((len(scores),), math.nan)
-    whole = scores[:, :, :height, :width].float()
-    shape = (*whole.shape[:2], height // period, period, width // period, period)
-    energy = whole.reshape(shape).mean((2, 4)).var((2, 3), correction=0).sum(1)
-    total: Tensor = whole.var((2, 3), correction=0).sum(1).clamp(min=1e-30)
-    result: Tensor = energy / total
-    return result
-
-
-def finite_mean(values: Tensor) -> float:
-    """The mean of what is not nan, and 0 of nothing."""
+def finite_mean(values: Tensor) -> float | None:
+    """The mean of what is not nan; None of nothing."""
     known = values[values.isfinite()].double()
-    return float(known.mean()) if len(known) else 0.0
+    return float(known.mean()) if len(known) else None
 
 
 class ImageEdges(Metric):
@@ -172,7 +159,7 @@ class ImageEdges(Metric):
 
     boundary: Tensor
     trimap: Tensor
-    checkerboard: Tensor
+    checkerboard_index: Tensor
     full_state_update = False
 
     def __init__(self, num_classes: int, period: int) -> None:
@@ -186,7 +173,7 @@ class ImageEdges(Metric):
         for name, empty in {
             "boundary": torch.zeros(images, k, 4, dtype=torch.int64),
             "trimap": torch.zeros(images, len(WIDTHS), k, k, dtype=torch.int64),
-            "checkerboard": torch.zeros(images),
+            "checkerboard_index": torch.zeros(images),
         }.items():
             self.add_state(name, empty.to(self.device), dist_reduce_fx="sum")
         self.reset()
@@ -195,11 +182,11 @@ class ImageEdges(Metric):
         """Writes N rows: scores (N,K,H,W), prediction and target (N,H,W), index (N,)."""
         self.boundary[index] = boundary_counts(prediction, target, self.num_classes)
         self.trimap[index] = trimap_matrices(prediction, target, self.num_classes)
-        self.checkerboard[index] = checkerboard_index(scores, self.period)
+        self.checkerboard_index[index] = checkerboard_index(scores, self.period)
 
     def compute(self) -> EdgeRows:
         """On the CPU."""
-        return EdgeRows(self.boundary.cpu(), self.trimap.cpu(), self.checkerboard.cpu())
+        return EdgeRows(self.boundary.cpu(), self.trimap.cpu(), self.checkerboard_index.cpu())
 
 
 def _counts_near(

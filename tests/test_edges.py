@@ -15,11 +15,10 @@ from fcn_lab.edges import (
     boundaries,
     boundary_counts,
     boundary_f1,
-    checkerboard_index,
     trimap_matrices,
 )
+from fcn_lab.checkerboard import checkerboard_index
 from fcn_lab.metrics import VOID, confusion_matrices
-from fcn_lab.upsampling import BedOfNails, Bilinear
 
 K = 4
 TOLERANCE = 0.13  # of the diagonal: 2.6 pixels here
@@ -128,40 +127,6 @@ def test_a_class_seen_on_one_side_only_counts_zero_and_on_neither_nothing() -> N
     assert math.isnan(empty)
 
 
-def spectral_share(scores: np.ndarray, period: int) -> float:
-    """The definition, by a Fourier transform."""
-    energy = (np.abs(np.fft.fft2(scores)) ** 2).sum(0)
-    energy[0, 0] = 0
-    rows, columns = (side // period for side in energy.shape)
-    return float(energy[::rows, ::columns].sum() / energy.sum())
-
-
-@pytest.mark.parametrize("period", [2, 4, 8])
-def test_the_checkerboard_index_is_a_share_of_the_spectrum(period: int) -> None:
-    scores = torch.randn(3, 5, 24, 32, generator=torch.Generator().manual_seed(period))
-    scores[:, :, ::period, ::period] += 2
-    expected = [spectral_share(image.double().numpy(), period) for image in scores]
-    assert checkerboard_index(scores, period).tolist() == pytest.approx(expected, rel=1e-4)
-
-
-def test_one_cell_repeated_is_all_checkerboard() -> None:
-    cell = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    assert checkerboard_index(cell.repeat(1, 1, 3, 5), 4).tolist() == pytest.approx([1])
-
-
-def test_nails_leave_a_checkerboard_and_bilinear_upsampling_hardly_any() -> None:
-    coarse = torch.randn(1, 3, 20, 20, generator=torch.Generator().manual_seed(1)) + 1
-    nails, smooth = (
-        float(checkerboard_index(op(3, 8)(coarse), 8)[0]) for op in (BedOfNails, Bilinear)
-    )
-    assert nails > 0.3
-    assert smooth < 0.03
-
-
-def test_a_map_of_less_than_two_cells_has_no_index() -> None:
-    assert checkerboard_index(torch.rand(2, 3, 40, 63), 32).isnan().all()
-
-
 def test_rows_are_those_of_the_images_written_in_any_order() -> None:
     prediction, target = random_case(4)
     scores = torch.rand(2, K, 13, 16, generator=torch.Generator().manual_seed(4))
@@ -177,6 +142,21 @@ def test_rows_are_those_of_the_images_written_in_any_order() -> None:
         checkerboard_index(scores, 2),
     )
     assert all(torch.equal(g, e) for g, e in zip(got, expected, strict=True))
+
+
+def test_what_no_image_has_is_unknown_and_not_zero() -> None:
+    plain = torch.ones(2, 8, 8, dtype=torch.long)
+    rows = EdgeRows(
+        boundary_counts(plain, plain, K),
+        trimap_matrices(plain, plain, K),
+        checkerboard_index(torch.rand(2, K, 8, 8), 8),
+    )
+    summary = rows.summary("abcd")
+    assert summary == {
+        "boundary_f1": None,
+        "trimap_iou": {str(width): None for width in WIDTHS},
+        "checkerboard_index": None,
+    }
 
 
 def test_the_summary_of_the_truth_itself_is_perfect() -> None:

@@ -14,7 +14,7 @@ LEAVES = (
     ("errors", "signals", "provenance", "page", "escaping", "processes", "commands"),
     ("files",),
     ("attempts",),
-    ("metrics", "equivalence", "values"),
+    ("metrics", "equivalence", "values", "checkerboard"),
     (
         "upsampling",
         "encoders",

@@ -29,7 +29,7 @@ from fcn_lab.trainer import Training
 from tiny import SIZES, WORDS, Net, Squares, make_train, weights
 
 SCORES = ["pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou", "iou"]
-EDGES = ["boundary_f1", "trimap_iou", "checkerboard"]
+EDGES = ["boundary_f1", "trimap_iou", "checkerboard_index"]
 KEYS = [
     "protocol",
     "model",

@@ -92,8 +92,21 @@ def _effect(study: Study, factor: str) -> Iterator[str]:
 
 def _interaction(study: Study) -> str:
     shares = study.shares()
-    named = [f"{title(name)} {value:.0%}" for name, value in shares.items()]
-    return f"Of the variance between arms, {', '.join(named[:-1])} and their {named[-1]}."
+    if shares is None:
+        why = (
+            "it may all be error"
+            if len(study.common_seeds) > 1
+            else "two seeds that all arms have would tell it from the spread of trainings"
+        )
+        return f"How the variance between arms divides between factors is not given: {why}."
+    named = [
+        f"{title(name)} {s.value:.0%} [{s.low:.0%}, {s.high:.0%}]".replace("%", " %")
+        for name, s in shares.items()
+    ]
+    return (
+        f"Of the variance between arms that is no error, {', '.join(named[:-1])} and their "
+        f"{named[-1]}."
+    )
 
 
 def method(study: Study) -> list[str]:
@@ -112,18 +125,31 @@ def method(study: Study) -> list[str]:
         "0.8 of the one before, with one seed, or three that spread no wider than the frames, "
         "these intervals hold the truth 93 to 97 times in 100; with stronger memory, two seeds, or "
         "seeds that spread far wider than the frames they hold it less often, down to 88 times.",
-        f"A bootstrap over single frames would make the best arm's interval {study.too_narrow:.1f} "
-        "times narrower.",
+        *_narrower(study),
         "All pairs of arms are tested together and corrected by Holm (1979); each difference's "
         "interval has the level of its test, so that it holds zero exactly where the pair is not "
         "distinguishable. Ranks are the places that these differences leave open. Seeds to settle "
         "is how many an arm would show the difference four times in five, were it as large as "
         "it seems (noncentral t); none means that more frames are needed, not more seeds.",
+        "Shares of the variance between arms are net of what error alone adds to a sum of squares, "
+        "as in ω² (Hays 1963) and ε² (Kelley 1935), with intervals of at least 95 % by the "
+        "noncentral F (Steiger 2004). They are given where the arms differ by more than error.",
         "Boundary F1: tolerance 0.75 % of the diagonal (Csurka et al. 2013; Badrinarayanan, "
         "Kendall, Cipolla 2017). Trimap IoU: only pixels that near to a boundary (Krähenbühl and "
-        "Koltun 2011). Checkerboard: share of the score map's spectrum at the stride's frequencies "
-        "(after Odena, Dumoulin, Olah 2016).",
+        "Koltun 2011). Checkerboard: share of the score map's variance that neighbouring cells of "
+        "the stride have in common, 0 for noise and smooth maps of any size (after Odena, "
+        "Dumoulin, Olah 2016).",
     ]
+
+
+def _narrower(study: Study) -> Iterator[str]:
+    if (times := study.too_narrow) is None:
+        yield "The frames do not tell how far scores spread: no interval is given that needs it."
+    else:
+        yield (
+            "A bootstrap over single frames would make the best arm's interval "
+            f"{times:.1f} times narrower."
+        )
 
 
 def _list(numbers: tuple[int, ...]) -> str:

@@ -129,7 +129,8 @@ def _percents(found: Sequence[Estimate]) -> list[float]:
 
 
 def _bars(found: Sequence[Estimate]) -> Spec:
-    halves = [round(100 * estimate.half(), 3) for estimate in found]
+    known = [estimate.half() if estimate.is_known else None for estimate in found]
+    halves = [None if half is None else round(100 * half, 3) for half in known]
     return {"type": "data", "array": halves, "thickness": 1.5, "width": 4}
 
 

@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 DRAWS = 1000
 LEVEL = 0.95
 BLOCK = 2.0  # times √N
+ENOUGH_DRAWS = 0.95  # of all, that hold a class whose interval is given
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,12 @@ class Blocks:
 
     @property
     def freedom(self) -> float:
-        """Degrees of freedom of a variance over blocks: blocks less drives, 1 at least."""
+        """Degrees of freedom of a variance over blocks: blocks less drives, 1 at least.
+
+        0 where each drive has one frame: they say nothing of the spread between frames.
+        """
+        if max(self.sizes) == 1:
+            return 0.0
         blocks = sum(size / self._within(size) for size in self.sizes)
         return max(blocks - len(self.sizes), 1.0)
 
@@ -90,7 +96,7 @@ class Estimate:
 
     Args:
         value: the mean over seeds.
-        frames: variance over frames.
+        frames: variance over frames; infinite where the frames do not tell it.
         freedom: the degrees of freedom of `frames`.
         seeds: variance of the mean over seeds, None where there is one seed only.
         seed_freedom: its degrees of freedom.
@@ -101,6 +107,11 @@ class Estimate:
     freedom: float
     seeds: float | None = None
     seed_freedom: float = 0.0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is anything to tell the error from."""
+        return math.isfinite(self.frames)
 
     @property
     def error(self) -> float:
@@ -115,7 +126,9 @@ class Estimate:
         return sum(variance for variance, _ in parts) ** 2 / below if below else self.freedom
 
     def half(self, level: float = LEVEL) -> float:
-        """Half the interval's width."""
+        """Half the interval's width, infinite where the error is not known."""
+        if not self.is_known:
+            return math.inf
         return float(stdtrit(self.joint_freedom, 0.5 + level / 2)) * self.error
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
@@ -129,7 +142,9 @@ class Estimate:
 
     @property
     def p(self) -> float:
-        """Two-sided p-value of the value being 0."""
+        """Two-sided p-value of the value being 0; 1 where the error is not known."""
+        if not self.is_known:
+            return 1.0
         if not self.error:
             return 1.0 if self.value == 0 else 0.0
         return float(2 * stdtr(self.joint_freedom, -abs(self.value) / self.error))
@@ -143,11 +158,23 @@ def estimate(points: Floats, draws: Floats, freedom: float) -> Estimate:
         draws: (S,R), each seed's score over the drawn frames.
         freedom: of the variance over frames.
     """
-    frames = float(draws.mean(0).var(ddof=1))
+    frames = variance(draws.mean(0), freedom)
     if len(points) == 1:
         return Estimate(float(points[0]), frames, freedom)
     seeds = float(points.var(ddof=1)) / len(points)
     return Estimate(float(points.mean()), frames, freedom, seeds, len(points) - 1)
+
+
+def variance(draws: Floats, freedom: float) -> float:
+    """Over R draws; infinite where frames say nothing, or where too many draws lack a class.
+
+    The draws that lack a class are left out. They are those in which it is rarest, so that the
+    variance of the others is too small where they are many.
+    """
+    there = draws[np.isfinite(draws)]
+    if not freedom or len(there) < ENOUGH_DRAWS * len(draws):
+        return math.inf
+    return float(there.var(ddof=1))
 
 
 def difference(
@@ -165,7 +192,7 @@ def difference(
     if paired:
         return estimate(points[0] - points[1], draws[0] - draws[1], freedom)
     value = float(points[0].mean() - points[1].mean())
-    frames = float((draws[0].mean(0) - draws[1].mean(0)).var(ddof=1))
+    frames = variance(draws[0].mean(0) - draws[1].mean(0), freedom)
     if min(map(len, points)) == 1:
         return Estimate(value, frames, freedom)
     parts = [(float(p.var(ddof=1)) / len(p), len(p) - 1) for p in points]
@@ -191,7 +218,10 @@ def mean_iou(iou: Floats) -> Floats:
 
 
 def resampled(weights: Floats, matrices: NDArray[np.int64]) -> Floats:
-    """Class IoU of each draw, (R,K), from weights (R,N) and a matrix a frame, (N,K,K)."""
+    """Class IoU of each draw, (R,K), from weights (R,N) and a matrix a frame, (N,K,K).
+
+    Weights a little below 0 can take the IoU of a class that few frames show out of 0…1.
+    """
     n, k = matrices.shape[:2]
     summed = weights @ matrices.reshape(n, k * k).astype(np.float64)
-    return class_iou(summed.reshape(len(weights), k, k))
+    return class_iou(summed.reshape(len(weights), k, k)).clip(0, 1)

@@ -1,7 +1,9 @@
 """How many seeds a difference would take to be seen."""
 
+import math
+
 import numpy as np
-from scipy.special import nctdtr, stdtrit
+from scipy.special import ncfdtr, stdtrit
 
 from fcn_lab.report.intervals import Estimate
 
@@ -13,7 +15,7 @@ def power(gap: Estimate, seeds: int, now: int, level: float = 0.05) -> float:
     """The chance that `seeds` seeds an arm show the difference, if it is as large as it seems.
 
     The variance over seeds falls as 1/S and its degrees of freedom grow as S − 1; that over frames
-    stays, for the test set does. Two-sided test, noncentral t.
+    stays, for the test set does. Two-sided test: the square of its t is a noncentral F.
 
     Args:
         gap: the difference found.
@@ -29,11 +31,12 @@ def power(gap: Estimate, seeds: int, now: int, level: float = 0.05) -> float:
         spread * now / seeds,
         gap.seed_freedom * (seeds - 1) / max(now - 1, 1),
     )
-    if not then.error:
-        return float(gap.value != 0)
+    if not then.error or not then.is_known:
+        return float(then.is_known and gap.value != 0)
     freedom, shift = then.joint_freedom, abs(gap.value) / then.error
     critical = float(stdtrit(freedom, 1 - level / 2))
-    return float(1 - nctdtr(freedom, shift, critical) + nctdtr(freedom, shift, -critical))
+    found = float(1 - ncfdtr(1, freedom, shift**2, critical**2))
+    return 1.0 if math.isnan(found) else found  # it has no digits left to fall short of 1
 
 
 def seeds_needed(gap: Estimate, now: int, level: float = 0.05) -> int | None:

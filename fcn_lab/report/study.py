@@ -1,6 +1,6 @@
 """What a report is about: the runs, their arms, and what was varied.
 
-Legend: S seeds, R draws, K classes.
+Legend: A arms, S seeds, R draws, K classes.
 """
 
 from collections import defaultdict
@@ -14,8 +14,9 @@ import numpy as np
 
 from fcn_lab.errors import UserError
 from fcn_lab.report.comparison import Arm, Comparison, compare
-from fcn_lab.report.intervals import Estimate, blocks, single_frames
+from fcn_lab.report.intervals import LEVEL, Estimate, Floats, blocks, mean_iou, single_frames
 from fcn_lab.report.runs import Missing, Run, find_runs, missing_cells
+from fcn_lab.report.variance import Effect, Share, projections, share_out
 
 TITLES = {"model": "skips", "upsample": "operators", "encoder": "encoders"}
 WIDTHS = (1, 2, 4, 8, 16)  # pixels on each side of a boundary, as fcn_lab/edges.py measures them
@@ -79,12 +80,16 @@ class Study:
         return tuple(sorted({run.seed for run in self.runs}))
 
     @cached_property
-    def too_narrow(self) -> float:
-        """How many times narrower a bootstrap over single frames makes the best arm's interval."""
+    def too_narrow(self) -> float | None:
+        """How many times narrower a bootstrap over single frames makes the best arm's interval.
+
+        None where the frames do not tell it.
+        """
         best, cut = self.arms[0], single_frames(self.first.drives)
         alone = Arm.of(best.name, best.runs, cut.weights()).mean_iou(cut.freedom)
         now = self.comparison.means[best.name]
-        return now.half_of_frames() / alone.half_of_frames() if alone.frames else 1.0
+        known = now.is_known and alone.is_known and alone.frames
+        return now.half_of_frames() / alone.half_of_frames() if known else None
 
     @property
     def common_seeds(self) -> tuple[int, ...]:
@@ -110,15 +115,30 @@ class Study:
         """Of any arm, also of one that `level` has made."""
         return arm.mean_iou(self.comparison.blocks.freedom)
 
-    def shares(self) -> dict[str, float]:
-        """Of the variance between arms: each factor's part, and that of their interaction."""
-        cells = np.array([self.mean(arm.only(self.common_seeds)).value for arm in self.arms])
-        total = float(cells.var()) or 1.0
-        alone: dict[str, float] = {}
-        for factor, values in self.factors.items():
-            levels = np.array([self.mean(self.level(factor, value)).value for value in values])
-            alone[factor] = float(((levels - cells.mean()) ** 2).mean()) / total
-        return {**alone, "interaction": max(0.0, 1 - sum(alone.values()))}
+    def shares(self) -> dict[str, Share] | None:
+        """Of the variance between arms: each factor's part, and that of their interaction.
+
+        None where it may all be error: no pair differs, the arms together do not, or fewer than
+        two seeds that all have leave the spread between trainings unknown.
+        """
+        arms = [arm.only(self.common_seeds) for arm in self.arms]
+        if len(self.common_seeds) < 2 or not any(gap.distinct for gap in self.comparison.gaps):
+            return None
+        points = np.array([mean_iou(arm.points) for arm in arms])  # (A,S)
+        draws = np.array([mean_iou(arm.draws).mean(0) for arm in arms])  # (A,R)
+        levels = [[self.values[arm.name][factor] for arm in arms] for factor in self.factors]
+
+        def effect(projection: Floats) -> Effect:
+            freedom, seeds = self.comparison.blocks.freedom, points.shape[1]
+            spread = np.cov(draws), freedom, np.cov(points), seeds
+            return Effect(projection, points.mean(1), *spread)
+
+        found = dict(zip((*self.factors, "interaction"), projections(levels), strict=True))
+        whole = np.sum(list(found.values()), axis=0)
+        if effect(whole).interval(LEVEL)[0] <= 0:
+            return None
+        rest = {name: effect(whole - own) for name, own in found.items()}
+        return share_out({name: effect(own) for name, own in found.items()}, rest)
 
 
 def varied(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:

@@ -5,13 +5,15 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from markupsafe import Markup
 
 from fcn_lab import page
-from fcn_lab.report.comparison import Gap
+from fcn_lab.report.comparison import Arm, Gap
 from fcn_lab.report.intervals import Estimate
 from fcn_lab.report.study import WIDTHS, Study
 
+UNKNOWN = "–"
 Cell = str | float | int | None
 
 
@@ -51,9 +53,16 @@ def percent(value: float | None, signed: bool = False) -> str | None:
 
 
 def bracketed(found: Estimate, level: float = 0.95, signed: bool = False) -> str:
-    """The interval in per cent."""
+    """The interval in per cent; a dash where the frames do not tell it."""
+    if not found.is_known:
+        return UNKNOWN
     low, high = (percent(end, signed) for end in found.interval(level))
     return f"[{low}, {high}]"
+
+
+def probability(value: float) -> str:
+    """With three decimals; no probability is called zero."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def rank(best: int, worst: int) -> str:
@@ -80,13 +89,14 @@ def arms_table(study: Study) -> Table:
 def raw_table(study: Study) -> Table:
     """Every arm in plain fractions, for other programs."""
     split, ranks = study.first.split, study.comparison.ranks()
-    names = ("pixel_accuracy", "mean_accuracy", "fw_iou", "boundary_f1", "checkerboard")
+    names = ("pixel_accuracy", "mean_accuracy", "fw_iou", "boundary_f1", "checkerboard_index")
     columns = ["arm", *study.factors, "seeds", "mean_iou", "low", "high", "rank_best", "rank_worst"]
     rows: list[list[Cell]] = []
     for arm in study.arms:
         found = study.comparison.means[arm.name]
         values = [study.values[arm.name][factor] for factor in study.factors]
-        numbers = [found.value, *found.interval(), *ranks[arm.name]]
+        ends = found.interval() if found.is_known else (None, None)
+        numbers = [found.value, *ends, *ranks[arm.name]]
         others = (arm.mean_of(split, name) for name in names)
         rows.append([arm.name, *values, len(arm.runs), *numbers, *others])
     return Table("arms", [*columns, *names], rows)
@@ -109,7 +119,7 @@ def _gap_row(gap: Gap) -> list[Cell]:
         percent(gap.gap.value, signed=True),
         bracketed(gap.gap, gap.level, signed=True),
         f"{100 * gap.level:.2f} %",
-        f"{gap.adjusted:.3f}",
+        probability(gap.adjusted),
         settled,
     ]
 
@@ -119,12 +129,24 @@ def classes_table(study: Study) -> Table:
     best, last = study.arms[0], study.arms[-1]
     rows: list[list[Cell]] = []
     for label, name in enumerate(study.first.classes):
-        gap = study.comparison.between(best, last, label)
-        if gap.value == gap.value:
-            ours, theirs = (percent(float(arm.points[:, label].mean())) for arm in (best, last))
-            rows.append([name, ours, theirs, percent(gap.value, True), bracketed(gap, signed=True)])
-    caption = f"IoU in % of each class: {best.name} against {last.name}, 95 % intervals"
+        ours, theirs = (_mean_of_class(arm, label) for arm in (best, last))
+        if ours is not None and theirs is not None:
+            gap = study.comparison.between(best, last, label)
+            shown = percent(gap.value, True), bracketed(gap, signed=True)
+            rows.append([name, percent(ours), percent(theirs), *shown])
+        elif ours is not None or theirs is not None:
+            rows.append([name, percent(ours), percent(theirs), None, None])
+    caption = (
+        f"IoU in % of each class: {best.name} against {last.name}, 95 % intervals; a class that "
+        "more than 5 % of the resamples lack has none"
+    )
     return Table(caption, ["class", best.name, last.name, "difference", "interval"], rows)
+
+
+def _mean_of_class(arm: Arm, label: int) -> float | None:
+    """The mean over the seeds that know the class, None where none does."""
+    known = arm.points[~np.isnan(arm.points[:, label]), label]
+    return float(known.mean()) if len(known) else None
 
 
 def edges_table(study: Study) -> Table:
@@ -133,7 +155,9 @@ def edges_table(study: Study) -> Table:
     rows: list[list[Cell]] = []
     for arm in study.arms:
         bands = [percent(arm.mean_of(split, "trimap_iou", width)) for width in WIDTHS]
-        others = [percent(arm.mean_of(split, name)) for name in ("boundary_f1", "checkerboard")]
+        others = [
+            percent(arm.mean_of(split, name)) for name in ("boundary_f1", "checkerboard_index")
+        ]
         rows.append([arm.name, *others, *bands])
     columns = ["arm", "boundary F1", "checkerboard", *(f"{width} px" for width in WIDTHS)]
     return Table("Boundary F1, checkerboard index and mean IoU by band, in %", columns, rows)

@@ -32,13 +32,15 @@ class Scored:
 
     def figures(self) -> Iterator[tuple[str, float]]:
         """Name and value of all that is known of the split."""
-        yield from overall(self.scores).values()
+        for name, value in overall(self.scores).values():
+            if value is not None:
+                yield name, value
         for name, value in self.scores["iou"].items():
             if value is not None:
                 yield f"iou/{name}", value
 
 
-def overall(result: SplitResult) -> dict[str, tuple[str, float]]:
+def overall(result: SplitResult) -> dict[str, tuple[str, float | None]]:
     """By title: key and value of what is one number."""
     trimap = result["trimap_iou"]
     return {
@@ -48,7 +50,7 @@ def overall(result: SplitResult) -> dict[str, tuple[str, float]]:
         "frequency weighted IU": ("fw_iou", result["fw_iou"]),
         "boundary F1": ("boundary_f1", result["boundary_f1"]),
         **{f"mean IU, {w} px to edges": (f"trimap_iou/{w}", trimap[w]) for w in trimap},
-        "checkerboard index": ("checkerboard", result["checkerboard"]),
+        "checkerboard index": ("checkerboard_index", result["checkerboard_index"]),
     }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from arch.bootstrap import CircularBlockBootstrap, MovingBlockBootstrap
 from PIL import Image
 from scipy import stats
 
@@ -83,6 +84,50 @@ def test_blocks_of_one_frame_have_the_textbook_variance() -> None:
     values = np.random.default_rng(3).standard_normal(300)
     drawn = Blocks((300,), 1).weights(6000) @ values / 300
     assert drawn.var() == pytest.approx(values.var(ddof=1) / 300, rel=0.05)
+
+
+@pytest.mark.parametrize(("memory", "length"), [(0.0, 1), (0.7, 8), (0.9, 20)])
+def test_the_spread_over_blocks_is_that_of_arch(memory: float, length: int) -> None:
+    """Its circular blocks, but for the stretch that makes up for a sample's shortfall."""
+    values = autoregressive(np.random.default_rng(9), memory, (240,))
+    theirs = CircularBlockBootstrap(length, values, seed=0).var(np.mean, reps=3000)
+    ours = Blocks((240,), length).weights(6000) @ values / 240
+    assert ours.var() == pytest.approx(theirs.item() / (1 - length / 240), rel=0.1)
+
+
+def test_on_many_frames_circular_blocks_spread_as_moving_ones() -> None:
+    values = autoregressive(np.random.default_rng(10), 0.5, (3000,))
+    theirs = MovingBlockBootstrap(30, values, seed=0).var(np.mean, reps=1000)
+    ours = Blocks((3000,), 30).weights(1000) @ values / 3000
+    assert ours.var() == pytest.approx(theirs.item(), rel=0.15)
+
+
+def test_frames_that_say_nothing_of_their_spread_make_nothing_certain() -> None:
+    cut = blocks(["a drive of one frame"])
+    draws = np.full((1, 9), 0.3)
+    alone = estimate(np.array([0.3]), draws, cut.freedom)
+    gap = difference((np.array([0.3]), np.array([0.1])), (draws, draws - 0.2), cut.freedom, True)
+    for found in (alone, gap):
+        assert not found.is_known
+        assert found.p == 1
+        assert found.interval() == (-np.inf, np.inf)
+
+
+def test_draws_that_lack_a_class_are_left_out_while_they_are_few() -> None:
+    draws = np.random.default_rng(11).standard_normal((1, 1000))
+    few, many = draws.copy(), draws.copy()
+    few[:, :30], many[:, :100] = np.nan, np.nan
+    assert estimate(np.zeros(1), few, 9).frames == pytest.approx(float(draws[:, 30:].var(ddof=1)))
+    assert not estimate(np.zeros(1), many, 9).is_known
+
+
+def test_weights_below_zero_take_no_iou_out_of_its_range() -> None:
+    matrices = np.zeros((3, 2, 2), dtype=np.int64)
+    matrices[:, 0, 0] = 10
+    matrices[0, 1, 1], matrices[1, 1, 0], matrices[2, 1, 1] = 1, 60, 3
+    iou = resampled(np.array([[1.0, -0.04, 1.0], [-0.05, 0.02, 0.05]]), matrices)
+    assert iou[~np.isnan(iou)].min() >= 0
+    assert iou[~np.isnan(iou)].max() <= 1
 
 
 def test_no_block_reaches_into_another_drive() -> None:

@@ -2,20 +2,24 @@
 
 import csv
 import io
+import itertools
 import json
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import fakeruns
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
+import fakeruns
 from commandline import TypeLine
+from fcn_lab.data.frames import Frames
 from fcn_lab.errors import UserError
-from fcn_lab.report import charts, heatmaps
+from fcn_lab.report import charts, heatmaps, tables
+from fcn_lab.report.answer import answer
 from fcn_lab.report.frames import APART, accuracy, errors, gallery, telling
 from fcn_lab.report.runs import drive_of, find_runs
 from fcn_lab.report.study import Study
@@ -48,15 +52,84 @@ def test_an_arms_score_is_the_mean_of_its_runs(study: Study) -> None:
         assert study.comparison.means[arm.name].value == pytest.approx(np.mean(recorded))
 
 
-def test_the_shares_of_the_variance_are_those_of_a_two_way_table(study: Study) -> None:
+def test_the_shares_of_the_variance_are_about_those_of_a_two_way_table(study: Study) -> None:
     models, operators = study.factors["model"], study.factors["upsample"]
     means = {name: found.value for name, found in study.comparison.means.items()}
     table = np.array([[means[f"{m} {o}"] for o in operators] for m in models])
     grand = table.mean()
     rows, columns = table.mean(1, keepdims=True), table.mean(0, keepdims=True)
     rest = table - rows - columns + grand
-    expected = [((rows - grand) ** 2).mean(), ((columns - grand) ** 2).mean(), (rest**2).mean()]
-    assert list(study.shares().values()) == pytest.approx(np.array(expected) / table.var())
+    squares = [((rows - grand) ** 2).mean(), ((columns - grand) ** 2).mean(), (rest**2).mean()]
+    found = study.shares()
+    assert found is not None
+    for share, expected in zip(found.values(), np.array(squares) / table.var(), strict=True):
+        assert share.low <= expected <= share.high
+        assert share.low <= share.value <= share.high
+
+
+def test_shares_are_not_given_where_no_pair_differs_or_seeds_are_too_few(tmp_path: Path) -> None:
+    frames, source = fakeruns.street(12)
+    for model, upsample, seed in itertools.product(
+        ("fcn8s", "fcn16s"), ("bilinear", "nearest"), (0, 1)
+    ):
+        # every arm is the same but for its noise
+        made = fakeruns.write_run(tmp_path / f"{model}{upsample}{seed}", frames, source, seed=seed)
+        words = {"model": model, "upsample": upsample}
+        for name in ("metrics.json", "config.yaml"):
+            record = yaml.safe_load((made / name).read_text())
+            record |= (
+                words if name == "metrics.json" else {"arm": f"model={model},upsample={upsample}"}
+            )
+            (made / name).write_text(json.dumps(record))
+    alike = Study.read([tmp_path])
+    assert alike.is_grid
+    assert alike.shares() is None
+    assert "may all be error" in " ".join(answer(alike))
+
+
+def test_one_frame_or_one_seed_gives_no_false_certainty(tmp_path: Path) -> None:
+    fakeruns.write_grid(tmp_path, upsamples=("bilinear", "nearest"), seeds=(0,), count=1)
+    study = Study.read([tmp_path])
+    assert study.shares() is None
+    assert not any(gap.distinct for gap in study.comparison.gaps)
+    for text in (*answer(study), *(text_of(study, tmp_path / "report"))):
+        assert not re.search(r"\b(nan|inf|Infinity)\b", text)
+
+
+def text_of(study: Study, folder: Path) -> Iterator[str]:
+    for path in write(study, folder):
+        if path.suffix != ".html":
+            yield path.read_text()
+        else:  # what the page shows, without the libraries inside it
+            yield from re.findall(r"<(?:td|p)[^>]*>([^<]*)<", path.read_text())
+
+
+def test_a_class_that_a_resample_lacks_has_no_nan_in_its_interval(tmp_path: Path) -> None:
+    frames, source = fakeruns.street(24)
+    rare = frames.labels.copy()
+    rare[rare == 9] = 255
+    rare[5, :6, :6] = 9  # in one frame alone
+    only = Frames(frames.images, rare, frames.names)
+    for model in ("fcn8s", "fcn16s"):
+        for seed in (0, 1):
+            fakeruns.write_run(tmp_path / f"{model}{seed}", only, source, model, seed=seed)
+    study = Study.read([tmp_path])
+    assert any(np.isnan(arm.draws[..., 9]).any() for arm in study.arms)
+    for text in text_of(study, tmp_path / "report"):
+        assert not re.search(r"\bnan\b", text)
+    (row,) = [row for row in tables.classes_table(study).rows if row[0] == source.classes[9]]
+    assert row[-1] == "–"
+
+
+def test_no_probability_is_called_zero(study: Study) -> None:
+    assert [tables.probability(p) for p in (0.0, 0.0004, 0.001, 0.25)] == [
+        "< 0.001",
+        "< 0.001",
+        "0.001",
+        "0.250",
+    ]
+    chances = {row[5] for row in tables.gaps_table(study).rows}
+    assert chances == {tables.probability(gap.adjusted) for gap in study.comparison.gaps}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,50 @@
+"""The pattern that a climb of stride s leaves in a score map, cell by cell of s×s pixels.
+
+Legend: N batch, K classes, H W rows and columns.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+ROUNDING = 1e-10  # of a map's mean square: below it a variance is float32's rounding
+
+
+def checkerboard_index(scores: Tensor, period: int) -> Tensor:
+    """The share of a score map's variance that repeats with the stride, (N,K,H,W) → (N,).
+
+    Of four cells that meet in a corner let A be the variance of their mean cell and B that of all
+    their values, summed over classes. Values without a pattern make A a quarter of B, and so does a
+    slope; a pattern common to the four (the artefact of Odena, Dumoulin, Olah 2016) makes them
+    equal. In between (4A − B)/3 is the pattern's variance, as an analysis of variance estimates
+    that of a factor, here of the place in a cell. The index is its mean over all fours, at least 0,
+    over the variance of the whole map: 0 for noise and for smooth maps, 1 for one cell repeated,
+    whatever the map's size.
+
+    Rows and columns beyond the last whole cell are left out; a map of less than two cells a side,
+    or of one value, is nan.
+    """
+    rows, columns = (side // period for side in scores.shape[2:])
+    if rows < 2 or columns < 2:
+        return scores.new_full((len(scores),), math.nan, dtype=torch.float32)
+    whole = scores[:, :, : rows * period, : columns * period].float()
+    cells = whole.reshape(*whole.shape[:2], rows, period, columns, period)
+    cells = cells - cells.mean((2, 3, 4, 5), keepdim=True)
+    mean_cell, squares = (
+        _mean_of_fours(part).movedim((2, 4), (-2, -1)) for part in (cells, cells**2)
+    )
+    means = mean_cell.mean((2, 3))  # (N,K,rows−1,columns−1), as all below
+    repeated = (mean_cell**2).mean((2, 3)) - means**2
+    local = squares.mean((2, 3)) - means**2
+    pattern = ((4 * repeated - local) / 3).mean((2, 3)).sum(1).clamp(min=0)
+    total = (squares.mean((2, 3)).mean((2, 3)) - means.mean((2, 3)) ** 2).sum(1)
+    flat = total <= ROUNDING * (whole**2).mean((2, 3)).sum(1)
+    result: Tensor = (pattern / total).masked_fill(flat, math.nan)
+    return result
+
+
+def _mean_of_fours(cells: Tensor) -> Tensor:
+    """(N,K,rows,period,columns,period) → the same, one row and column less, neighbours averaged."""
+    above = (cells[:, :, 1:] + cells[:, :, :-1]) / 2
+    return (above[..., 1:, :] + above[..., :-1, :]) / 2

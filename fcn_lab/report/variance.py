@@ -1,0 +1,142 @@
+"""How the variance between the arms of a grid divides between factors, net of error.
+
+What error alone adds to a factor's sum of squares is taken off, as in ω² (Hays 1963) and ε² (Kelley
+1935), and the interval is that of a noncentral F (Steiger 2004). The error is that of the arms'
+means over frames and seeds, and need not be the same or independent between arms: of a factor with
+the projection P it adds tr(PΣ), with Satterthwaite's (1946) and Box's (1954) degrees of freedom.
+
+Legend: A arms, S seeds, R draws.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import ncfdtr
+
+from fcn_lab.report.intervals import LEVEL, Floats
+
+
+@dataclass(frozen=True)
+class Share:
+    """A part of the variance between arms, in 0…1, and its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The variance between A arms that lies in a subspace, such as that of a factor's levels.
+
+    Args:
+        projection: P, (A,A).
+        means: of the arms, (A,).
+        frames: covariance of the means over frames, (A,A).
+        freedom: its degrees of freedom.
+        seeds: covariance of the scores over seeds, (A,A).
+        count: S, 2 at least.
+    """
+
+    projection: Floats
+    means: Floats
+    frames: Floats
+    freedom: float
+    seeds: Floats
+    count: int
+
+    @cached_property
+    def rank(self) -> float:
+        """The dimension of the subspace."""
+        return float(np.trace(self.projection))
+
+    @cached_property
+    def _parts(self) -> tuple[float, float]:
+        """What frames and seeds add to the sum of squares."""
+        by_seeds = float(np.trace(self.projection @ self.seeds)) / self.count
+        return float(np.trace(self.projection @ self.frames)), by_seeds
+
+    @property
+    def error(self) -> float:
+        """What error alone adds to the sum of squares."""
+        return sum(self._parts)
+
+    @property
+    def squares(self) -> float:
+        """The sum of squares."""
+        return float(self.means @ self.projection @ self.means)
+
+    @property
+    def net(self) -> float:
+        """The sum of squares that is no error; below 0 where it is less than error makes."""
+        return self.squares - self.error
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Of the sum of squares that is no error, at least 0 (Steiger 2004, equation 26)."""
+        if not self.error:
+            return self.squares, self.squares
+        by_frames, by_seeds = self._parts
+        below = by_frames**2 / self.freedom + by_seeds**2 / ((self.count - 1) * self.rank)
+        spread = self.frames + np.eye(len(self.means)) * by_seeds / self.rank
+        turned = self.projection @ spread
+        rank = self.error**2 / float(np.trace(turned @ turned))
+        observed, freedom = self.squares / self.error, self.error**2 / below
+        low, high = (_shift(observed, rank, freedom, 0.5 + s * level / 2) for s in (1, -1))
+        return low * self.error / rank, high * self.error / rank
+
+
+def share_out(effects: Mapping[str, Effect], rest: Mapping[str, Effect]) -> dict[str, Share]:
+    """Each effect's part of their sum.
+
+    Both an effect and what lies beside it are taken at 97.5 %, so that the parts are in their
+    intervals 95 times in 100 or more often.
+
+    Args:
+        effects: orthogonal ones by name.
+        rest: for each of them the effect of all others together.
+    """
+    level = (1 + LEVEL) / 2
+    total = sum(max(effect.net, 0.0) for effect in effects.values())
+    found = {}
+    for name, effect in effects.items():
+        own, other = effect.interval(level), rest[name].interval(level)
+        value = _part(max(effect.net, 0.0), total - max(effect.net, 0.0))
+        low, high = _part(own[0], other[1]), _part(own[1], other[0])
+        found[name] = Share(value, min(low, value), max(high, value))
+    return found
+
+
+def projections(levels: Sequence[Sequence[str]]) -> list[Floats]:
+    """Of each factor of a full grid and, last, of all their interactions: (A,A) each.
+
+    Args:
+        levels: of each factor, the level of each of the A arms.
+    """
+    arms = len(levels[0])
+    whole = np.full((arms, arms), 1 / arms)
+    found = []
+    for column in map(np.asarray, levels):
+        same = (column[:, None] == column).astype(float)
+        found.append(same / same.sum(1, keepdims=True) - whole)
+    return [*found, np.eye(arms) - whole - sum(found)]
+
+
+def _part(own: float, other: float) -> float:
+    return own / (own + other) if own + other > 0 else 0.0
+
+
+def _shift(observed: float, rank: float, freedom: float, chance: float) -> float:
+    """The noncentrality under which `observed` or less has this chance; 0 where none has."""
+
+    def excess(shift: float) -> float:
+        return float(ncfdtr(rank, freedom, shift, observed)) - chance
+
+    if excess(0.0) <= 0:
+        return 0.0
+    high = max(1.0, rank * observed)
+    while excess(high) > 0:
+        high *= 2
+    return float(brentq(excess, 0.0, high))
