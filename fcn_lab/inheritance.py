@@ -71,6 +71,9 @@ def inherit(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path
     before = dict(result.choices)
     if config.again is None:
         without_start(result)
+        # bf16 and float16 suit the machine that trained; what this one does is the task's to say
+        if OmegaConf.select(result, "trainer.precision") not in (None, "32-true"):
+            result.trainer.precision = "auto"
     for key in _OF_A_REPETITION if config.again else _OF_THE_COMMAND:
         _take(result, config, key)
     known = words(folders)

@@ -142,10 +142,18 @@ class RunFolder:
         config = self.config.read_bytes() if self.config.exists() else b""
         return hashlib.sha256(str(self.path.resolve()).encode() + config).hexdigest()[:12]
 
-    def write_env(self, device: str) -> None:
+    @property
+    def precision(self) -> str | None:
+        """What the run began to compute in; None where it is not known."""
+        if not self.env.exists():
+            return None
+        known: str | None = json.loads(self.env.read_text()).get("precision")
+        return known
+
+    def write_env(self, device: str, precision: str) -> None:
         """Writes env.json; a resume adds itself to the list `resumed` and leaves the rest."""
         source = Source.of(Path(__file__).parent)
-        now, diff = environment(device, source), source.diff
+        now, diff = environment(device, precision, source), source.diff
         if not self.env.exists():
             write_json(self.env, {"run_id": self.run_id, **now})
             if diff:
@@ -158,13 +166,14 @@ class RunFolder:
             write_text(self.path / f"git.{len(first['resumed'])}.diff", diff)
 
 
-def environment(device: str, source: Source) -> dict[str, object]:
+def environment(device: str, precision: str, source: Source) -> dict[str, object]:
     """What a run's numbers may depend on besides its configuration."""
     return {
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": device,
+        "precision": precision,
         "threads": torch.get_num_threads(),
         "git_commit": source.commit,
         "git_dirty": source.dirty,

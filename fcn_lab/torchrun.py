@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fcn_lab.errors import UserError
+from fcn_lab.ranks import is_torchruns
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import TCPStore
@@ -17,19 +18,14 @@ _KEY = "fcn_lab/worker"
 _PATIENCE = timedelta(minutes=5)
 
 
-def is_rank() -> bool:
-    """Whether torchrun started this process."""
-    return "TORCHELASTIC_RUN_ID" in os.environ
-
-
 def is_follower() -> bool:
     """Whether another rank composes."""
-    return is_rank() and os.environ["RANK"] != "0"
+    return is_torchruns() and os.environ["RANK"] != "0"
 
 
 def announce(arguments: list[str]) -> None:
     """Tells the other ranks what the worker is started with; nothing where the words were wrong."""
-    if is_rank():
+    if is_torchruns():
         _store().set(_KEY, "\n".join(arguments))
 
 
@@ -47,7 +43,7 @@ def refuse_sweeps() -> None:
     Raises:
         UserError: this process is one of torchrun's.
     """
-    if is_rank():
+    if is_torchruns():
         raise UserError(
             "torchrun starts the ranks of one run; a sweep starts those of its cells by itself.\n"
             "Leave out torchrun, and say trainer.devices=2 trainer.strategy=ddp"

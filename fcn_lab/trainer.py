@@ -4,22 +4,28 @@ import os
 import shutil
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import lightning as L
 import torch
 from annotated_types import Gt, Lt
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar, WeightAveraging
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins.precision.amp import MixedPrecision
+from lightning.pytorch.plugins.precision.precision import Precision
 from torch import nn
 
 from fcn_lab.callbacks.averaging import warmed_average
 from fcn_lab.callbacks.checkpoints import WholeFile
 from fcn_lab.callbacks.world import WorldSize
 from fcn_lab.errors import UserError
+from fcn_lab.precision import HALVES, PRECISIONS, Choice, settle
+from fcn_lab.ranks import is_torchruns, processes_started
 from fcn_lab.runfolder import RunFolder
 from fcn_lab.upsampling import Upsampling
 from fcn_lab.values import Count, Positive, checked
@@ -27,7 +33,6 @@ from fcn_lab.values import Count, Positive, checked
 ACCELERATORS = ("auto", "cpu", "gpu", "mps")
 # those that start each rank as a process of its own
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
 @checked
@@ -41,9 +46,10 @@ class Training:
         devices: processes on a CPU, GPUs elsewhere.
         strategy: "auto" is one process for one device and "ddp" for several.
         num_nodes: machines.
-        precision: of the arithmetic.
+        precision: of the arithmetic; "auto" is bf16-mixed where the device computes it natively.
         gradient_clip_val: largest norm of the gradient.
-        channels_last: memory format of weights and images.
+        channels_last: memory format of weights and images; None is true in bf16 and float16, whose
+            kernels want it, and false in float32, which a CPU computes faster without.
         compile: torch.compile the network.
         ema_decay: average the weights with it, and score and keep the average.
         patience: stop after so many validations without a better mean IU.
@@ -63,7 +69,7 @@ class Training:
     num_nodes: Count = 1
     precision: str = "32-true"
     gradient_clip_val: Positive | None = None
-    channels_last: bool = False
+    channels_last: bool | None = None
     compile: bool = False
     ema_decay: Annotated[float, Gt(0), Lt(1)] | None = None
     patience: Count | None = None
@@ -138,10 +144,21 @@ class Training:
         name = torch.cuda.get_device_name() if self.device == "cuda" else self.device
         return f"{self.devices * self.num_nodes} x {name}"
 
+    def settle(self, began: str | None = None, keep: bool = False) -> "tuple[Training, Choice]":
+        """The same in a precision that is not "auto", and how that came; see `precision.settle`."""
+        choice = settle(self.precision, self.device, began, keep)
+        return replace(self, precision=choice.used), choice
+
+    @property
+    def used_precision(self) -> str:
+        """What is computed in; never "auto"."""
+        return settle(self.precision, self.device).used
+
     @property
     def memory_format(self) -> torch.memory_format:
         """Of weights and images."""
-        return torch.channels_last if self.channels_last else torch.contiguous_format
+        last = self.used_precision in HALVES if self.channels_last is None else self.channels_last
+        return torch.channels_last if last else torch.contiguous_format
 
     def prepare(self, net: nn.Module) -> nn.Module:
         """The network in this memory format and, on demand, compiled; its state keeps its names."""
@@ -168,6 +185,13 @@ class Training:
             return []
         return [WeightAveraging(use_buffers=True, multi_avg_fn=warmed_average(self.ema_decay))]
 
+    def _arithmetic(self) -> Precision:
+        """A plugin, because by its word Lightning takes bf16-mixed for 16-mixed on a CPU."""
+        precision = self.used_precision
+        if precision not in HALVES:
+            return Precision()
+        return MixedPrecision(precision, self.device)  # type: ignore[arg-type]
+
     def trainer(
         self, folder: RunFolder, loggers: Sequence[Logger] = (), callbacks: Sequence[Callback] = ()
     ) -> L.Trainer:
@@ -182,14 +206,13 @@ class Training:
             devices=self.devices,
             strategy=self.strategy,
             num_nodes=self.num_nodes,
-            precision=self.precision,  # type: ignore[arg-type]
             gradient_clip_val=self.gradient_clip_val,
             check_val_every_n_epoch=self.val_every,
             deterministic="warn" if self.deterministic and self.device == "cuda" else False,
             default_root_dir=folder.path,
             logger=list(loggers) or False,
             callbacks=[WorldSize(self.devices * self.num_nodes), *callbacks],
-            plugins=[WholeFile(), *([LightningEnvironment()] if in_one_slurm_task() else [])],
+            plugins=[WholeFile(), self._arithmetic(), launcher()],
             num_sanity_val_steps=0,
             log_every_n_steps=1,
             use_distributed_sampler=False,  # the data module's own samplers neither pad nor repeat
@@ -209,17 +232,11 @@ def one_of(name: str, value: str, options: Sequence[str]) -> None:
         raise UserError(f"trainer.{name}={value}: expected one of {', '.join(options)}")
 
 
-def is_first_rank() -> bool:
-    """Whether this process is the one that writes, known before any trainer is."""
-    return getattr(rank_zero_only, "rank", 0) == 0
+def launcher() -> ClusterEnvironment:
+    """What started the ranks: torchrun, srun, or Lightning itself.
 
-
-def processes_started() -> int:
-    """By torchrun or srun; each would take itself for the only one without a word to Lightning."""
-    by = "WORLD_SIZE" if "TORCHELASTIC_RUN_ID" in os.environ else "SLURM_STEP_NUM_TASKS"
-    return int(os.environ.get(by, "1"))
-
-
-def in_one_slurm_task() -> bool:
-    """Slurm's one task: Lightning would take its world for 1, whatever devices are asked for."""
-    return os.environ.get("SLURM_NTASKS") == "1"
+    Lightning would ask the environment, and take an allocation of Slurm's for as many processes.
+    """
+    if is_torchruns():
+        return TorchElasticEnvironment()
+    return SLURMEnvironment() if processes_started() > 1 else LightningEnvironment()

@@ -33,6 +33,7 @@ from fcn_lab.claims import withdraw
 from fcn_lab.config import require_plain
 from fcn_lab.errors import NotWritten, UserError, find_refusal
 from fcn_lab.files import write_text
+from fcn_lab.ranks import is_first_rank
 from fcn_lab.signals import Stopped
 from fcn_lab.supervisor import GRACE_SECONDS, TRACEBACK
 
@@ -50,9 +51,6 @@ QUIET_LOGGERS = (
 FRESH = "--fresh="
 MISTAKE = 2  # exit status
 
-# each launcher of ranks sets one or two of these
-RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
-
 
 def main(arguments: list[str]) -> int:
     """Runs the task of the config named first and gives the exit status."""
@@ -62,7 +60,7 @@ def main(arguments: list[str]) -> int:
     threading.excepthook = _tell_of_thread
     attempt = None
     try:
-        if first_rank():
+        if is_first_rank():
             attempt = begin(path.parent)
             keep_alive(attempt)
     except Taken as other:
@@ -142,11 +140,6 @@ def _seed(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def first_rank() -> bool:
-    """Whether no launcher says that this is a further process of a run."""
-    return all(os.environ.get(name, "0") == "0" for name in RANKS)
-
-
 def _follow_parent() -> None:
     """Ends this process where it can be resumed once its parent has died, say by kill -9."""
     parent = os.getppid()
@@ -162,7 +155,7 @@ def _follow_parent() -> None:
 
 
 def _keep_traceback(folder: Path) -> None:
-    if first_rank():
+    if is_first_rank():
         with suppress(UserError):  # it stands in the terminal, too
             write_text(folder / "error.txt", traceback.format_exc())
 

@@ -12,7 +12,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # a part may import parts of the layers above its own, and of its own where that is no leaf
 LEAVES = (
     ("errors", "signals", "provenance", "page", "escaping", "processes", "commands"),
-    ("files",),
+    ("files", "ranks"),
     ("attempts",),
     ("metrics", "equivalence", "values", "checkerboard"),
     (
@@ -36,7 +36,7 @@ LAYERS = (
     ("fcn", "segnet", "unet", "zoo", "audit"),
     ("surgery", "dense", "context", "scales", "tiling"),
     ("predictor", "formats", "vitals", "parts", "bill", "capacity"),
-    ("module", "datamodule", "callbacks", "loggers", "trainer"),
+    ("module", "datamodule", "callbacks", "loggers", "precision", "trainer"),
     ("tasks",),
     ("checks", "config", "claims", "inheritance", "mistakes", "mappings", "supervisor", "torchrun"),
     ("studies", "estimate"),

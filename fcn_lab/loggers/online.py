@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fcn_lab.loggers.base import RunInfo, RunLogger
 from fcn_lab.metrics import VOID
 from fcn_lab.panels import Picture, heat
-from fcn_lab.trainer import is_first_rank
+from fcn_lab.ranks import is_first_rank
 
 if TYPE_CHECKING:
     import wandb

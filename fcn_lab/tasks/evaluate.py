@@ -19,12 +19,13 @@ from fcn_lab.losses import CrossEntropy
 from fcn_lab.module import SegmentationModule
 from fcn_lab.optim import Constant, Optim
 from fcn_lab.predictor import load_weights
+from fcn_lab.ranks import is_first_rank
 from fcn_lab.runfolder import RunFolder
 from fcn_lab.signals import StopRequest
 from fcn_lab.tasks.comparing import compared
 from fcn_lab.tasks.scoring import conclude, image_size, say, score
 from fcn_lab.tiling import SlidingWindows
-from fcn_lab.trainer import Training, is_first_rank
+from fcn_lab.trainer import Training
 
 NOT_TRAINED = Optim(torch.optim.SGD, lr=1.0, schedule=Constant())
 
@@ -65,11 +66,13 @@ class Evaluate:
         """
         where, split, clock = RunFolder(folder), self.data.split, Clock()
         self.training.check_devices()
+        training, choice = self.training.settle(RunFolder(self.source).precision)
         plain = load_weights(self.net, self.source)
         net = plain if self.dense is None else self.dense(plain)
         if is_first_rank():
-            where.write_env(self.training.device_name)
-            say(self.data.source.describe())
+            where.write_env(training.device_name, training.precision)
+            for line in (self.data.source.describe(), *choice.describe(training.memory_format)):
+                say(line)
         size = image_size(self.data.source.frames(split))
         if self.dense is not None and is_first_rank():
             if isinstance(net, SlidingWindows):
@@ -77,13 +80,13 @@ class Evaluate:
             say(compared({"upsampled": plain, type(net).__name__: net}, *size))
         spent = cost(net, *size)
         module = SegmentationModule(
-            self.training.prepare(net), CrossEntropy(), NOT_TRAINED, self.data.classes,
-            self.seed, self.flip, self.training.memory_format,
+            training.prepare(net), CrossEntropy(), NOT_TRAINED, self.data.classes,
+            self.seed, self.flip, training.memory_format,
         )  # fmt: skip
         omissions = Omissions()
         pictures = Pictures(where, self.data.classes, self.data.palette, split, omissions=omissions)
         with StopRequest() as request:
-            trainer = self.training.trainer(
+            trainer = training.trainer(
                 where,
                 (),
                 [

@@ -20,9 +20,10 @@ from fcn_lab.callbacks.clock import Clock
 from fcn_lab.encoders.base import STRIDE
 from fcn_lab.errors import UserError
 from fcn_lab.fcn import FCN, coarser
+from fcn_lab.ranks import is_first_rank
 from fcn_lab.runfolder import RunFolder
+from fcn_lab.tasks.scoring import say
 from fcn_lab.tasks.train import Train
-from fcn_lab.trainer import is_first_rank
 from fcn_lab.values import Positive
 
 FAR = 1_000_003  # between the seeds of two stages, so that no stage repeats another's draws
@@ -43,6 +44,9 @@ class Stage(Train):
 
     def _clock(self) -> Clock:
         return Clock(self.earlier.seconds)
+
+    def _settle(self, folder: RunFolder) -> None:
+        """The precision is that of all stages."""
 
     def _root(self, folder: Path) -> Path:
         return self.earlier.root
@@ -95,6 +99,12 @@ class Staged(Train):
         """
         start, seconds = self.init_from, 0.0
         assert isinstance(self.net, FCN)
+        first = RunFolder(folder / "stages" / f"fcn{self._strides[0]}s")
+        self.training, choice = self.training.settle(
+            first.precision if first.last.exists() else None, keep=True
+        )
+        for line in choice.describe(self.training.memory_format) if is_first_rank() else ():
+            say(line)
         for number, stride in enumerate(self._strides[:-1]):
             place = RunFolder(folder / "stages" / f"fcn{stride}s")
             if not place.metrics.exists():

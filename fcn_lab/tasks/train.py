@@ -30,13 +30,17 @@ from fcn_lab.loggers.base import Factory, RunInfo, RunLogger
 from fcn_lab.losses import Loss
 from fcn_lab.module import SegmentationModule
 from fcn_lab.optim import Optim
+from fcn_lab.precision import Choice
 from fcn_lab.predictor import load_weights
+from fcn_lab.ranks import is_first_rank
 from fcn_lab.runfolder import RunFolder
 from fcn_lab.signals import Stopped, StopRequest
 from fcn_lab.surgery.freeze import Freeze, Nothing, account
 from fcn_lab.tasks.scoring import Scored, conclude, image_size, say, score
 from fcn_lab.tasks.start import gaps, scored_splits, terms, warm
 from fcn_lab.trainer import Training, is_first_rank
+from fcn_lab.tasks.start import terms, warm
+from fcn_lab.trainer import Training
 
 
 @dataclass
@@ -81,8 +85,9 @@ class Train:
         where, clock = RunFolder(folder), self._clock()
         self.training.check_devices()
         scored_splits(self.data)  # refuses data that cannot be trained on
+        choice = self._settle(where)
         if is_first_rank():
-            self._open(where)
+            self._open(where, choice)
         height, width = image_size(self.data.source.frames("val"))
         spent = cost(self.net, height, width)
         with StopRequest() as request:
@@ -126,7 +131,13 @@ class Train:
         self.freeze.apply(self.net)
         self.optim.groups(self.net)
 
-    def _open(self, folder: RunFolder) -> None:
+    def _settle(self, folder: RunFolder) -> Choice | None:
+        """Fixes the precision, also a resumed run's; how, unless that was said before."""
+        began = folder.precision if self.resume else None
+        self.training, choice = self.training.settle(began, keep=True)
+        return choice
+
+    def _open(self, folder: RunFolder, choice: Choice | None) -> None:
         if folder.metrics.exists():
             raise UserError(f"{folder.path}: this run is finished, its scores are in metrics.json")
         if folder.last.exists() and not self.resume:
@@ -138,8 +149,11 @@ class Train:
         make_folder(folder.last.parent)
         for place in (folder.path, folder.last.parent, folder.panels):
             clear_drafts(place, 0)  # of an attempt that was killed
-        folder.write_env(self.training.device_name)
-        say("\n".join([self.data.source.describe(), *gaps(self.data)]))
+        if not self.resume:  # one that never began may have left it
+            folder.env.unlink(missing_ok=True)
+        folder.write_env(self.training.device_name, self.training.precision)
+        arithmetic = choice.describe(self.training.memory_format) if choice is not None else []
+        say("\n".join([self.data.source.describe(), *gaps(self.data), *arithmetic]))
         for line in self.training.doubts(self.net):
             say(line)
 
