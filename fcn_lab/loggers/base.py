@@ -4,7 +4,8 @@ A word of `logger=` builds a `Factory`, called once the run's folder is known. W
 Lightning logger that also takes pictures, the final scores and the end of the run.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from lightning.pytorch.loggers import Logger
 from numpy.typing import NDArray
 
 from fcn_lab.panels import Picture
+from fcn_lab.signals import Stopped
 
 
 @dataclass(frozen=True)
@@ -53,3 +55,21 @@ class RunLogger(Logger):
 
 
 Factory = Callable[[RunInfo], RunLogger]
+
+
+@contextmanager
+def open_loggers(factories: Iterable[Factory], run: RunInfo) -> Iterator[list[RunLogger]]:
+    """Yields the loggers of a run, and tells each how the block ended."""
+    made: list[RunLogger] = []
+    status = 1
+    try:
+        for factory in factories:
+            made.append(factory(run))
+        yield made
+        status = 0
+    except Stopped as stopped:
+        status = 128 + stopped.signum
+        raise
+    finally:
+        for logger in made:
+            logger.close(status)

@@ -1,7 +1,7 @@
 """task=train: train, keep the best, score it once, and write metrics.json last."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from fcn_lab.data.balance import pixel_counts
 from fcn_lab.datamodule import CamVidDataModule
 from fcn_lab.errors import NotWritten, Omissions, UserError
 from fcn_lab.files import clear_drafts, make_folder
-from fcn_lab.loggers.base import Factory, RunInfo, RunLogger
+from fcn_lab.loggers.base import Factory, RunInfo, RunLogger, open_loggers
 from fcn_lab.losses import Loss
 from fcn_lab.module import SegmentationModule
 from fcn_lab.optim import Optim
@@ -241,23 +241,10 @@ class Train:
         shown = (self.data.classes, self.data.palette, self.data.split)
         return Pictures(folder, *shown, omissions=omissions)
 
-    @contextmanager
-    def _loggers(self, folder: RunFolder) -> Iterator[list[RunLogger]]:
+    def _loggers(self, folder: RunFolder) -> AbstractContextManager[list[RunLogger]]:
         frozen = RunFolder(self._root(folder.path)).config
         config = yaml.safe_load(frozen.read_text()) if frozen.exists() else {}
         run = RunInfo(
             folder.path, folder.run_id, self.words, config, self.data.classes, self.data.palette
         )
-        made: list[RunLogger] = []
-        status = 1
-        try:
-            for factory in (self.loggers or {}).values():
-                made.append(factory(run))
-            yield made
-            status = 0
-        except Stopped as stopped:
-            status = 128 + stopped.signum
-            raise
-        finally:
-            for logger in made:
-                logger.close(status)
+        return open_loggers((self.loggers or {}).values(), run)
