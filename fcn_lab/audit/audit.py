@@ -124,4 +124,4 @@ class Audit:
         names = {**dict(enumerate(self.data.classes)), VOID: "void"}
         share = lost / np.maximum(lost + kept, 1)
         by_class = {name: float(share[k]) for k, name in names.items()}
-        return Damage(interpolated, float(lost.sum() / (lost + kept).sum()), by_class)
+        return Damage(interpolated, float(lost.sum() / max((lost + kept).sum(), 1)), by_class)

@@ -68,6 +68,7 @@ class SplitFacts:
         previews: (M,96,128,3), the pictures small
         edges: of all its label files; None where there are none
         faults: why the other frames could not be read, by name
+        num_classes: K
     """
 
     frames: tuple[FrameFacts, ...]
@@ -75,16 +76,18 @@ class SplitFacts:
     previews: Pixels
     edges: Edges | None
     faults: Mapping[str, str]
+    num_classes: int
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
         """(M,K) pixels of every class in every frame."""
-        return np.stack([frame.counts for frame in self.frames])
+        rows = [frame.counts for frame in self.frames]
+        return np.array(rows, np.int64).reshape(-1, self.num_classes)
 
     @cached_property
     def void_share(self) -> float:
         """Pixels of no class among all."""
-        return sum(frame.void for frame in self.frames) / self.labels.size
+        return sum(frame.void for frame in self.frames) / max(self.labels.size, 1)
 
     @cached_property
     def strange(self) -> Counter[str]:
@@ -151,6 +154,7 @@ def _gather(frames: Iterable[Surveyed], num_classes: int) -> SplitFacts:
         np.stack([row[2] for row in rows]) if rows else np.zeros((0, *PREVIEW, 3), np.uint8),
         Edges.total(edges) if edges else None,
         faults,
+        num_classes,
     )
 
 

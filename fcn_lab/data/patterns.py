@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
+from fcn_lab.data.layouts.layout import PICTURES
+
 _WILD = re.compile(r"(?:\*|\?|\[!?[^\]/]+\])+")
 _STARS = re.compile(r"\*\*/|(?:\*|\?|\[!?[^\]/]+\])+")
 _SHOWN = 4
@@ -40,8 +42,11 @@ class Pattern:
         return cls(start, (*parts, "*") if parts[-1] == "**" else tuple(parts))
 
     def files(self) -> dict[Path, str]:
-        """Every file in order, with the text that stands in place of the stars."""
-        found = sorted({path for path in _below(self.folder, self.parts) if path.is_file()})
+        """Every file in order, with the text that stands in place of the stars.
+
+        What is called a picture and is none, a folder or a pipe, is named by whoever reads it.
+        """
+        found = sorted({path for path in _below(self.folder, self.parts) if _is_meant(path)})
         stars = _with_groups("/".join(self.parts))
         return {path: _starred(stars, path.relative_to(self.folder)) for path in found}
 
@@ -57,6 +62,10 @@ class Pattern:
         kinds = Counter(_kind(path) for path in folder.iterdir())
         listed = [f"{count} × {kind}" for kind, count in kinds.most_common(_SHOWN)]
         return f"{folder} holds {', '.join(listed) or 'nothing'}"
+
+
+def _is_meant(path: Path) -> bool:
+    return path.suffix.lower() in PICTURES or not path.is_dir()
 
 
 def _kind(path: Path) -> str:

@@ -45,6 +45,8 @@ class Video:
     path: Path
 
     def __post_init__(self) -> None:
+        if not self.path.is_file():  # a pipe would be waited for
+            raise Unreadable("not a readable video: it is no file")
         self._capture = cv2.VideoCapture(str(self.path))
         if not self._capture.isOpened():
             raise Unreadable("not a readable video (OpenCV finds none in it)")

@@ -1,16 +1,19 @@
 """What is planted in a data set, the audit finds; what is sound, it leaves alone."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
-import fakes
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+import fakes
+import pictures
 from fcn_lab.audit.audit import Audit
 from fcn_lab.audit.findings import Level, findings
 from fcn_lab.audit.weights import class_weights
@@ -19,6 +22,7 @@ from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.classes import CAMVID11, CAMVID32, VOID
 from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.datamodule import CamVidDataModule
+from fcn_lab.errors import UserError
 from fcn_lab.tasks.audit import Audit as AuditTask
 
 Pixels = NDArray[np.uint8]
@@ -290,3 +294,97 @@ def test_camvid_resized_bilinearly_is_found_out_in_every_split(
     assert set(audit.damage) == set(COUNTS)
     for damage in audit.damage.values():
         assert damage.by_class["Pole"] > 5 * damage.by_class["Road"] > 0
+
+
+def blank(path: Path, mode: str) -> None:
+    Image.new(mode, SIZE[::-1]).save(path)
+
+
+def one_mask(value: int, kind: type[np.unsignedinteger[Any]] = np.uint8) -> Callable[[Path], None]:
+    return lambda path: Image.fromarray(np.full(SIZE, value, kind)).save(path)
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def made_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def made_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def made_large(path: Path) -> None:
+    path.write_bytes(pictures.png(np.zeros((1, 1, 1), np.uint16), 0, size=(50000, 50000)))
+
+
+# where → what is done to every file there
+ODD: dict[str, tuple[str, Callable[[Path], None]]] = {
+    "nothing readable at all": ("*", emptied),
+    "no picture readable": ("*[!o]?", emptied),
+    "no mask readable": ("*annot", emptied),
+    "no training readable": ("train", emptied),
+    "no val readable": ("valannot", emptied),
+    "masks of one bit": ("*annot", lambda path: blank(path, "1")),
+    "masks with transparency": ("*annot", lambda path: blank(path, "LA")),
+    "masks of colours": ("*annot", lambda path: fakes.save(path, fakes.picture("x", SIZE))),
+    "masks of sixteen bits": ("*annot", one_mask(3, np.uint16)),
+    "masks of strange sixteen bits": ("*annot", one_mask(3000, np.uint16)),
+    "masks of strange ids": ("*annot", one_mask(77)),
+    "masks of void": ("*annot", one_mask(11)),
+    "masks without void": ("*annot", one_mask(5)),
+    "masks of another size": ("*annot", lambda path: fakes.save(path, np.zeros((3, 5), np.uint8))),
+    "frames of one pixel": ("*", lambda path: fakes.save(path, np.zeros((1, 1), np.uint8))),
+    "folders for pictures": ("test", made_folder),
+    "pipes for masks": ("testannot", made_pipe),
+    "pictures too large": ("test", made_large),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_an_audit_of_odd_files_ends_in_a_page_that_names_them(
+    kind: str, release: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, change = ODD[kind]
+    for path in sorted(release.glob(f"{place}/*.png")):
+        change(path)
+    AuditTask(CamVidDataModule(CamVid(str(release)))).run(tmp_path)
+    printed = capsys.readouterr().out
+    facts = json.loads((tmp_path / "audit.json").read_text(), parse_constant=pytest.fail)
+    assert ">Findings</h2>" in (tmp_path / "audit.html").read_text()
+    for split, found in facts["splits"].items():
+        readable = len(found["unreadable"]) + found["frames"]
+        assert readable == COUNTS[split]
+        if not found["frames"]:
+            assert f"{split}: no frame is left" in printed
+        for name in found["unreadable"]:
+            assert name in found["unreadable"][name]
+
+
+@pytest.mark.parametrize("splits", [["train"], ["train", "test"], ["train", "val"]])
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_audit_of_a_frame_or_two_ends_in_a_page(
+    splits: list[str], count: int, tmp_path: Path
+) -> None:
+    frames = {split: [name(split, number) for number in range(count)] for split in splits}
+    root = fakes.segnet(tmp_path / "few", frames)
+    AuditTask(CamVidDataModule(CamVid(str(root)))).run(tmp_path)
+    facts = json.loads((tmp_path / "audit.json").read_text(), parse_constant=pytest.fail)
+    assert {split: found["frames"] for split, found in facts["splits"].items()} == {
+        split: count for split in splits
+    }
+
+
+def test_training_names_the_odd_file_that_an_audit_skips(release: Path) -> None:
+    path = release / "train" / f"{name('train', 2)}.png"
+    made_large(path)
+    found = CamVid(str(release))
+    with pytest.raises(UserError, match=rf"{path.name} is 50000x50000 .*\n.*data\.megapixels=2500"):
+        found.frames("train")
+    made_pipe(path)
+    with pytest.raises(UserError, match=rf"{path.name} is a pipe"):
+        found.frames("train")

@@ -75,11 +75,12 @@ def pair_up(images: Path, labels: Path, suffix: str = "") -> tuple[Pair, ...]:
 
 
 def _visible(folder: Path, suffixes: frozenset[str]) -> list[Path]:
-    """The files with these suffixes, in order; hidden ones are what systems leave beside them."""
+    """All with these suffixes, in order; hidden ones are what systems leave beside them.
+
+    What is no file is named by whoever reads it.
+    """
     return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in suffixes and path.name[0] != "." and path.is_file()
+        path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.name[0] != "."
     )
 
 
