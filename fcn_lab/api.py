@@ -56,6 +56,16 @@ def network(overrides: Sequence[str]) -> nn.Module:
     return _composed(list(overrides), {})
 
 
+def recorded_network(folder: Path) -> nn.Module:
+    """The network of a run as it was built, before it learned anything.
+
+    Raises:
+        UserError: the folder holds no run.
+    """
+    config: Any = OmegaConf.to_container(without_start(recorded(folder)), resolve=True)
+    return _network(config["model"], {})
+
+
 def load_run(
     folder: str | Path, dense: Callable[[nn.Module], nn.Module] | None = None
 ) -> "Predictor":

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import fakeruns
 from fcn_lab.api import create_model, network
 from fcn_lab.bill import bill
 from fcn_lab.cost import cost
@@ -113,6 +114,24 @@ def test_the_sheet_has_a_row_a_cell_and_a_figure_where_there_are_runs(tmp_path: 
     table = (tmp_path / "costs.md").read_text()
     assert table.count("\n| fcn") == 4
     assert "fcn8s bilinear tiny" in (tmp_path / "costs.html").read_text()
+
+
+def test_a_folder_of_runs_alone_gives_the_sheet_of_their_networks_as_they_were_recorded(
+    tmp_path: Path,
+) -> None:
+    runs = fakeruns.write_grid(tmp_path / "a=b, c", ["fcn8s"], ["bilinear", "nearest"], (0, 1))
+    asked: list[Path] = []
+
+    def build(run: Path) -> nn.Module:
+        asked.append(run)
+        return create_model("fcn8s", run.name.split("upsample=")[1].partition(",")[0])
+
+    Profile(create_model(), [32, 48], WORDS, runs=str(runs), recorded=build).run(tmp_path)
+    assert len(asked) == 2  # and not once a seed
+    table = (tmp_path / "costs.md").read_text()
+    assert table.count("\n| fcn8s ") == 2
+    drawn = (tmp_path / "costs.html").read_text()
+    assert drawn.count('"fcn8s bilinear tiny"') == drawn.count('"fcn8s nearest tiny"') == 2
 
 
 def test_folders_without_finished_runs_and_recorded_runs_are_refused(tmp_path: Path) -> None:

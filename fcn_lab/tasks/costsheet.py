@@ -11,6 +11,7 @@ from torch import nn
 from fcn_lab.errors import UserError
 from fcn_lab.files import write_table, write_text
 from fcn_lab.parts import Bill
+from fcn_lab.report.runs import find_runs
 
 GROUPS = ("model", "upsample", "encoder")
 OF_A_NETWORK = (*GROUPS, "data", "experiment", "capacity")
@@ -121,7 +122,27 @@ def switches_line(bills: Bills) -> str:
     )
 
 
-def scores(runs: Sequence[str], cells: Sequence[Words]) -> Iterator[Scored]:
+def find_networks(runs: Sequence[Path]) -> tuple[dict[Words, Path], list[Scored]]:
+    """A run of each network that is in these folders, and words and mIoU of every run there.
+
+    What else was varied stands behind the word of the encoder.
+
+    Raises:
+        UserError: there are no runs, or they cannot stand in one table.
+    """
+    networks: dict[Words, Path] = {}
+    scored: list[Scored] = []
+    for run in find_runs(runs):
+        model, upsample, encoder, *others = run.factors.items()
+        named = " ".join([encoder[1], *(f"{key}={value}" for key, value in others)])
+        words = (model[1], upsample[1], named)
+        networks.setdefault(words, run.folder)
+        if (value := run.number(run.split, "mean_iou")) is not None:
+            scored.append((words, value))
+    return networks, scored
+
+
+def scores(runs: Sequence[Path], cells: Sequence[Words]) -> Iterator[Scored]:
     """Words and mIoU of every finished run of these cells in these folders, at any depth.
 
     Raises:
@@ -129,7 +150,7 @@ def scores(runs: Sequence[str], cells: Sequence[Words]) -> Iterator[Scored]:
     """
     for run in runs:
         found = []
-        for path in sorted(Path(run).rglob("metrics.json")):
+        for path in sorted(run.rglob("metrics.json")):
             metrics = json.loads(path.read_text())
             words = tuple(str(metrics.get(group)) for group in GROUPS)
             split = metrics.get("test") or metrics.get("val")

@@ -2,8 +2,9 @@
 
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +16,9 @@ from torch import nn
 from fcn_lab.bill import bill
 from fcn_lab.cost import cost
 from fcn_lab.files import write_json
+from fcn_lab.report.runs import as_folders
 from fcn_lab.surgery import dense_vs_patches
-from fcn_lab.tasks.costsheet import Grid, scores, write
+from fcn_lab.tasks.costsheet import Grid, Scored, Words, find_networks, scores, write
 from fcn_lab.tasks.scoring import readable, say
 from fcn_lab.values import Count, Size
 
@@ -33,7 +35,9 @@ class Profile:
         dense_vs_patches: compare the classifier, slid over patches, with one dense pass.
         patches: how many a side.
         grid: further networks; where it is asked for any, the cost sheet of all is written instead.
-        runs: folders with finished runs, for the sheet's figure.
+        runs: a folder that holds finished runs, or several, for the sheet's figure; without a grid
+            the sheet is of their networks.
+        recorded: builds the network of a run's folder.
     """
 
     net: nn.Module
@@ -43,7 +47,8 @@ class Profile:
     dense_vs_patches: bool = False
     patches: Annotated[int, Ge(1), Le(100)] = 3
     grid: Grid | None = None
-    runs: Sequence[str] | None = None
+    runs: str | Sequence[str] | None = None
+    recorded: Callable[[Path], nn.Module] | None = None
 
     def run(self, folder: Path) -> None:
         """Prints a table and writes profile.json.
@@ -53,7 +58,15 @@ class Profile:
                 one.
         """
         if self.grid is not None and self.grid.asked:
-            return self._sheet(self.grid, folder)
+            cells = self.grid.cells(self.words)
+            scored = list(scores(as_folders(self.runs or ()), cells))
+            return self._sheet(
+                {cell: partial(self.grid.build, cell) for cell in cells}, scored, folder
+            )
+        if self.runs and self.recorded is not None:
+            found, scored = find_networks(as_folders(self.runs))
+            made = {cell: partial(self.recorded, run) for cell, run in found.items()}
+            return self._sheet(made, scored, folder)
         height, width = self.size
         spent = cost(self.net, height, width)
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -74,13 +87,13 @@ class Profile:
             say(compared.told())
         write_json(folder / "profile.json", facts)
 
-    def _sheet(self, grid: Grid, folder: Path) -> None:
+    def _sheet(
+        self, nets: Mapping[Words, Callable[[], nn.Module]], scored: Sequence[Scored], folder: Path
+    ) -> None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        cells = grid.cells(self.words)
-        scored = list(scores(self.runs or (), cells))  # first: measuring takes minutes
         bills = {}
-        for cell in cells:
-            bills[cell] = bill(grid.build(cell).to(device), *self.size)
+        for cell, build in nets.items():
+            bills[cell] = bill(build().to(device), *self.size)
             say(f"{' '.join(cell)}: {bills[cell]['total'].macs / 1e9:.3g} GMAC")
         say(write(bills, scored, folder))
         say(f"folder: {folder}")
