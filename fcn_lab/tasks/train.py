@@ -38,8 +38,6 @@ from fcn_lab.signals import Stopped, StopRequest
 from fcn_lab.surgery.freeze import Freeze, Nothing, account
 from fcn_lab.tasks.scoring import Scored, conclude, image_size, say, score
 from fcn_lab.tasks.start import gaps, scored_splits, terms, warm
-from fcn_lab.trainer import Training, is_first_rank
-from fcn_lab.tasks.start import terms, warm
 from fcn_lab.trainer import Training
 
 
