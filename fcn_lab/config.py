@@ -36,6 +36,7 @@ class Plain(TypedDict, total=False):
     weights: str | None
     dense_vs_patches: bool
     scores: bool
+    overwrite: bool
     runs: str | Sequence[str] | None
     models: str | Sequence[str] | None
     upsamples: str | Sequence[str] | None

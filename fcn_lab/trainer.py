@@ -9,7 +9,7 @@ from typing import Annotated
 
 import lightning as L
 import torch
-from annotated_types import Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
@@ -30,6 +30,7 @@ from fcn_lab.runfolder import RunFolder
 from fcn_lab.upsampling import Upsampling
 from fcn_lab.values import Count, Positive, checked
 
+Several = Annotated[int, Ge(1), Le(1024)]
 ACCELERATORS = ("auto", "cpu", "gpu", "mps")
 # those that start each rank as a process of its own
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")
@@ -64,9 +65,9 @@ class Training:
 
     max_epochs: Count = 60
     accelerator: str = "auto"
-    devices: Count = 1
+    devices: Several = 1
     strategy: str = "auto"
-    num_nodes: Count = 1
+    num_nodes: Several = 1
     precision: str = "32-true"
     gradient_clip_val: Positive | None = None
     channels_last: bool | None = None
