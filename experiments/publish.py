@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fcn_lab.escaping import csv_cell, markdown_row
 from fcn_lab.report.flow import report
 
 EXPERIMENTS = Path(__file__).parent
@@ -42,7 +43,7 @@ def keep(cells: Sequence[dict[str, str]], path: Path) -> None:
     with path.open("w", newline="") as file:
         rows = csv.DictWriter(file, names, extrasaction="ignore", lineterminator="\n")
         rows.writeheader()
-        rows.writerows(cells)
+        rows.writerows({name: csv_cell(cell[name]) for name in names} for cell in cells)
 
 
 def replace(page: Path, study: str, figures: str) -> None:
@@ -135,7 +136,7 @@ def circumstances(run: Path, metrics: dict[str, Any]) -> str:
 
 def row(*cells: str) -> str:
     """A line of a Markdown table."""
-    return f"| {' | '.join(cells)} |"
+    return markdown_row(cells)
 
 
 def percent(value: float | None) -> str:

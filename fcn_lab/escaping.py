@@ -7,6 +7,7 @@ templates of ``fcn_lab/page.py`` escape by themselves.
 import json
 import re
 import unicodedata
+from collections.abc import Iterable
 
 # what a Markdown reader may take for markup; an underscore inside a word is none, and so is a
 # bracket that no link follows: numbers in brackets stay readable
@@ -36,6 +37,16 @@ def plotly_text(text: str) -> str:
 def markdown_text(text: str) -> str:
     """For a line of Markdown or a cell of one of its tables."""
     return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))
+
+
+def markdown_row(cells: Iterable[object]) -> str:
+    """A line of a Markdown table; None is a dash."""
+    return f"| {' | '.join('–' if cell is None else markdown_text(str(cell)) for cell in cells)} |"
+
+
+def csv_row(cells: Iterable[object]) -> list[object]:
+    """For ``csv.writer``; see `csv_cell`."""
+    return list(map(csv_cell, cells))
 
 
 def csv_cell(value: object) -> object:

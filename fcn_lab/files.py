@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from fcn_lab.errors import NotWritten, guard_writing, usual_folders
+from fcn_lab.escaping import csv_row
 
 _DRAFT = ".part-"
 _ABANDONED_SECONDS = 3600
@@ -51,7 +52,7 @@ def write_json(path: Path, content: object, indent: int | None = 2) -> None:
 def write_table(path: Path, rows: Iterable[Iterable[object]]) -> None:
     """Writes a CSV file, its titles the first row, whole or not at all; see `guard_writing`."""
     table = io.StringIO()
-    csv.writer(table).writerows(rows)
+    csv.writer(table).writerows(map(csv_row, rows))
     write_text(path, table.getvalue())
 
 

@@ -4,7 +4,6 @@ Charts are plotly's figures as plain data (``{"data": [...], "layout": {...}}``)
 into the page once; colours, fonts and the dark theme are the page's own (templates/page.css, .js).
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +13,14 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from fcn_lab.escaping import plotly_text, script_json
+
 # Okabe and Ito's colours, told apart by colour-blind eyes; their yellow is too light on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5C3E", "#6B6B6B")
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "hexagon")
+_WORDS = frozenset(
+    {"name", "text", "x", "y", "customdata"}
+)  # of a trace what may be anybody's words
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
@@ -61,7 +65,7 @@ def render(title: str, sections: Iterable[Section], lead: str = "", script: str 
         lead=lead,
         sections=list(sections),
         plotly=Markup(plotly),
-        colours=Markup(json.dumps(COLOURS)),
+        colours=Markup(script_json(COLOURS)),
         own_script=Markup(script),
     )
 
@@ -72,15 +76,26 @@ def figure(
     """A chart.
 
     Args:
-        spec: plotly's ``data`` and ``layout`` as plain numbers, words, lists and mappings.
+        spec: plotly's ``data`` and ``layout`` as plain numbers, words, lists and mappings; the
+            words of `_WORDS` in ``data`` are shown as they are, whatever markup they look like.
         caption: what it shows; screen readers read it in place of the chart.
         height: in pixels.
         least_width: in pixels; on a narrower screen the chart scrolls.
     """
-    content = json.dumps(spec, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
+    traces = spec["data"]
+    assert isinstance(traces, Sequence)
+    shown = [{key: _plain(value) if key in _WORDS else value for key, value in trace.items()}
+             for trace in traces]  # fmt: skip
+    content = script_json({**spec, "data": shown})
     style = f"height:{height}px;min-width:{least_width}px"
     template = TEMPLATES.get_template("figure.html")
     return Markup(template.render(content=Markup(content), caption=caption, style=style))
+
+
+def _plain(words: object) -> object:
+    if isinstance(words, str):
+        return plotly_text(words)
+    return list(map(_plain, words)) if isinstance(words, list | tuple) else words
 
 
 def table(

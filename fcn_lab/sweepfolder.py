@@ -21,6 +21,7 @@ from typing import Any
 
 from fcn_lab.attempts import last
 from fcn_lab.errors import UserError
+from fcn_lab.escaping import csv_cell
 from fcn_lab.files import write_json, write_text
 
 SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou")
@@ -185,5 +186,6 @@ class SweepFolder:
         table = io.StringIO()
         writer = csv.DictWriter(table, COLUMNS, restval="", extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(cell.row(progress[cell.name]) for cell in self.cells)
+        rows = (cell.row(progress[cell.name]) for cell in self.cells)
+        writer.writerows({key: csv_cell(value) for key, value in row.items()} for row in rows)
         write_text(self.results, table.getvalue())

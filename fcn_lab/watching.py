@@ -138,7 +138,7 @@ def table(record: SweepFolder, progress: Mapping[str, Progress], rows: int | Non
         Column("cell", overflow="fold", min_width=24),
         "status",
         *(Column(name, justify="right") for name in numbers),
-        title=f"{record.path}: mIoU and G in %",
+        title=Text(f"{record.path}: mIoU and G in %", "table.title"),
     )
     for cell in cells:
         now = progress[cell.name]

@@ -11,7 +11,8 @@ PACKAGE = Path(__file__).parent.parent / "fcn_lab"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # a part may import parts of the layers above its own, and of its own where that is no leaf
 LEAVES = (
-    ("errors", "signals", "provenance", "page", "escaping", "processes", "commands"),
+    ("escaping",),
+    ("errors", "signals", "provenance", "page", "processes", "commands"),
     ("files", "ranks"),
     ("attempts",),
     ("metrics", "equivalence", "values", "checkerboard"),

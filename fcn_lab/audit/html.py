@@ -47,7 +47,7 @@ def timeline(audit: Audit) -> Markup:
             "x": [frame.number for frame in split.frames],
             "y": [frame.sequence or "unnamed" for frame in split.frames],
             "text": [frame.name for frame in split.frames],
-            "hovertemplate": "%{text}<extra>" + name + "</extra>",
+            "hovertemplate": "%{text}<extra>%{fullData.name}</extra>",
             "marker": {"size": 8, "symbol": SYMBOLS[place], "opacity": 0.75},
         }
         for place, (name, split) in enumerate(audit.data.splits.items())
@@ -74,7 +74,7 @@ def shares(audit: Audit) -> Markup:
             "x": list(audit.data.classes),
             # a logarithm has no place for nothing
             "y": [100 * float(share) or None for share in audit.shares(split)],
-            "hovertemplate": "%{x} %{y:.2f} %<extra>" + name + "</extra>",
+            "hovertemplate": "%{x} %{y:.2f} %<extra>%{fullData.name}</extra>",
         }
         for name, split in audit.data.splits.items()
         if split.frames

@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import fmean, median
 
 from fcn_lab.errors import UserError
+from fcn_lab.escaping import markdown_row
 from fcn_lab.report.runs import Run, find_runs
 from fcn_lab.report.study import arm_name, varied
 
@@ -73,7 +74,7 @@ def report(folder: Path, score: float | None = None) -> list[str]:
         )
         reached = [steps_to(run, goal) for run in sorted(members, key=lambda run: run.seed)]
         steps = ", ".join("never" if step is None else f"{step:,}" for step in reached)
-        lines.append(f"| {arm} | {stages} | {steps} |")
+        lines.append(markdown_row([arm, stages, steps]))
     return lines
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from fcn_lab import page
+from fcn_lab.escaping import csv_row, markdown_row
 from fcn_lab.report.comparison import Arm, Gap
 from fcn_lab.report.intervals import Estimate
 from fcn_lab.report.study import WIDTHS, Study
@@ -34,14 +35,13 @@ class Table:
         """As a pipe table."""
         rule = ["---" if place < self.words else "---:" for place in range(len(self.columns))]
         cells = [self.columns, rule, *self.rows]
-        shown = (["–" if cell is None else str(cell) for cell in row] for row in cells)
-        return "\n".join(f"| {' | '.join(row)} |" for row in shown)
+        return "\n".join(map(markdown_row, cells))
 
     def csv(self) -> str:
         """With a header."""
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerows([self.columns, *self.rows])
+        writer.writerows(map(csv_row, [self.columns, *self.rows]))
         return file.getvalue()
 
 

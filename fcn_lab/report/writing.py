@@ -1,6 +1,5 @@
 """The report as one HTML page that works from disk, as Markdown, and as CSV."""
 
-import json
 from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from fcn_lab import page
+from fcn_lab.escaping import markdown_text, script_json
 from fcn_lab.files import make_folder, write_texts
 from fcn_lab.page import TEMPLATES, Section, figure, paragraphs
 from fcn_lab.report import charts, heatmaps, tables
@@ -48,10 +48,10 @@ def heading(study: Study) -> str:
 def markdown(study: Study) -> str:
     """The words and the tables."""
     parts = [
-        f"# {heading(study)}",
-        *question(study),
+        f"# {markdown_text(heading(study))}",
+        *map(markdown_text, question(study)),
         "## The answer",
-        " ".join(answer(study)),
+        markdown_text(" ".join(answer(study))),
         "## Scores",
         tables.arms_table(study).markdown(),
         "## Differences",
@@ -60,7 +60,7 @@ def markdown(study: Study) -> str:
         tables.classes_table(study).markdown(),
         *(("## Missing", tables.missing_table(study).markdown()) if study.missing else ()),
         "## How the numbers were made",
-        *method(study),
+        *map(markdown_text, method(study)),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -161,10 +161,10 @@ def _confusion(study: Study) -> Markup:
     made = {arm.name: heatmaps.confusion(study, arm) for arm in study.arms}
     best = study.arms[0].name
     caption = "What each class was taken for, in % of its pixels; summed over seeds."
-    values = {name: spec["data"][0]["z"] for name, spec in made.items()}
+    values = [spec["data"][0]["z"] for spec in made.values()]
     chart = figure(made[best], caption, 620, WIDE)
     template = TEMPLATES.get_template("confusion.html")
-    return Markup(template.render(values=_json(values), names=list(values), chart=chart))
+    return Markup(template.render(values=_json(values), names=list(made), chart=chart))
 
 
 def _frames(study: Study) -> Markup:
@@ -179,4 +179,4 @@ def _frames(study: Study) -> Markup:
 
 
 def _json(content: object) -> Markup:
-    return Markup(json.dumps(content, separators=(",", ":")).replace("</", "<\\/"))
+    return Markup(script_json(content))

@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from fcn_lab.errors import UserError
+from fcn_lab.escaping import markdown_row, plotly_text
 from fcn_lab.files import write_table, write_text
 from fcn_lab.parts import Bill
 from fcn_lab.report.runs import find_runs
@@ -107,7 +108,7 @@ def markdown(bills: Bills) -> str:
         for name, (_, unit) in COLUMNS.items():
             whole, own = (getattr(parts[part], name) / unit for part in ("total", "upsampling"))
             shown.append(f"{whole:.3g} ({own:.2g})" if own else f"{whole:.3g}")
-        lines.append(f"| {' '.join(cell)} | {' | '.join(shown)} |")
+        lines.append(markdown_row([" ".join(cell), *shown]))
     return "\n".join([*lines, "", "In brackets: the upsampling's part. " + switches_line(bills)])
 
 
@@ -172,9 +173,9 @@ def draw(bills: Bills, scored: Sequence[Scored], path: Path) -> None:
         figure.add_scatter(
             x=[1e3 * (total.forward + total.backward) for total in totals],
             y=[100 * value for _, value in own],
-            text=[" ".join(words) for words, _ in own],
+            text=[plotly_text(" ".join(words)) for words, _ in own],
             mode="markers",
-            name=upsample,
+            name=plotly_text(upsample),
         )
     figure.update_layout(
         xaxis_title="forward + backward, ms an image", yaxis_title="mIoU in %", template="none"

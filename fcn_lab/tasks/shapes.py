@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 from torch import nn
 
 from fcn_lab.context import PLACED
@@ -40,7 +41,7 @@ class Shapes:
         """Prints a table and writes shapes.json."""
         rows = trace(self.net, self.size[0], self.size[1], PLACED)
         columns = ("layer", "operation", "C×H×W", "stride", "receptive field", "(0,0) looks at")
-        shown = Table(*columns, title=f"{' '.join(self.words.values())}, {list(self.size)}")
+        shown = Table(*columns, title=Text(f"{' '.join(self.words.values())}, {list(self.size)}"))
         lines = [described(row) for row in rows]
         for line in lines:
             shown.add_row(*line)

@@ -172,9 +172,8 @@ def test_the_command_line_names_what_is_missing(type_line: TypeLine, tmp_path: P
 def test_a_port_that_is_taken_is_named(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        for taken in (port, 70_000):
-            with pytest.raises(UserError, match=f"demo.port={taken}: cannot listen there"):
-                Demo(str(folder), port=taken).run()
+        with pytest.raises(UserError, match=f"demo.port={port}: cannot listen there"):
+            Demo(str(folder), port=port).run()
 
 
 def test_gradio_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
