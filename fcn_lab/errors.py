@@ -99,6 +99,8 @@ def find_refusal(error: BaseException, *places: Path) -> str | None:
     """
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, OSError) and "No usable temporary directory" in str(cause):
+            return "no folder for temporary files can be written.\nTMPDIR= names another."
         if isinstance(cause, OSError) and cause.errno in _OF_WRITING:
             known = (*places, *usual_folders())
             tight = next((place for place in known if _is_tight(place)), "a file")

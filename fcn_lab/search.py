@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from fcn_lab.checks import build
 from fcn_lab.commands import command as typed
 from fcn_lab.config import recorded, resolve
-from fcn_lab.errors import SweepFailed
+from fcn_lab.errors import SweepFailed, guard_writing
 from fcn_lab.files import write_text
 from fcn_lab.searchspace import Space
 from fcn_lab.studylog import open_study
@@ -62,7 +62,8 @@ class Search:
 
     def __post_init__(self) -> None:
         pruner = build(self.pruner, "hydra.sweeper.pruner", {})
-        self.study = open_study(self.folder, self.space, pruner)
+        with guard_writing(self.folder / "study.log"):
+            self.study = open_study(self.folder, self.space, pruner)
 
     def run(self, split: str) -> FrozenTrial:
         """The best trial; its configuration lies in best.yaml, kept up to date on the way.
@@ -73,12 +74,13 @@ class Search:
         Raises:
             SweepFailed: no trial came through, or one failed and that is to end the search.
         """
-        while batch := self._next_batch():
-            failed = self._run(batch)
-            if self._done():
-                write_best(self.folder, self.study.best_trial, split)
-            if failed and self.stop:
-                raise SweepFailed(", ".join(failed))
+        with guard_writing(self.folder / "study.log"):
+            while batch := self._next_batch():
+                failed = self._run(batch)
+                if self._done():
+                    write_best(self.folder, self.study.best_trial, split)
+                if failed and self.stop:
+                    raise SweepFailed(", ".join(failed))
         if not self._done():
             raise SweepFailed("no trial came through")
         return self.study.best_trial

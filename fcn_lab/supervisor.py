@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fcn_lab.attempts import TAKEN, Attempt, Taken, begin, last
+from fcn_lab.errors import guard_writing
 
 GRACE_SECONDS = 20.0
 POLL_SECONDS = 0.1
@@ -89,7 +90,9 @@ class Supervisor:
         if self.asked is not None:
             return 128 + self.asked
         job = self.job
-        with job.log.open("ab") as log:
+        with guard_writing(job.log):
+            log = job.log.open("ab")
+        with log:
             start = log.tell()
             process = subprocess.Popen(
                 [*worker_command(job.folder / "config.yaml"), "--cell"],

@@ -1,5 +1,6 @@
 """How a sweep looks while it runs: a live table in a terminal, lines elsewhere, ``task=status``."""
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
+from fcn_lab.errors import NotWritten
 from fcn_lab.sweepfolder import Cell, Progress, SweepFolder
 
 FINAL = ("done", "pruned")
@@ -35,6 +37,7 @@ class Watch:
         self._console = Console()
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._next = 0.0
+        self._unwritten: NotWritten | None = None
 
     def __enter__(self) -> "Watch":
         if self._console.is_terminal:
@@ -55,6 +58,8 @@ class Watch:
             self._console.print(table(self.record, self.progress))
             for line in troubles(self.record, self.progress):
                 self._console.print(line)
+        if error is None and self._unwritten is not None:
+            raise self._unwritten
 
     def update(self) -> None:
         """Reads where the cells are, tells what changed, writes results.csv where that matters.
@@ -74,8 +79,8 @@ class Watch:
             for cell in self.record.cells
             if cell.name in before and before[cell.name].status != self.progress[cell.name].status
         ]
-        if changed or not before:
-            self.record.write_results(self.progress)
+        if changed or not before or self._unwritten:
+            self._write()
         if self._console.is_terminal:
             summary = headline(self.record, self.progress)
             shown = table(self.record, self.progress, ROWS)
@@ -83,6 +88,16 @@ class Watch:
         else:
             for cell in changed:
                 self._tell(cell, self.progress[cell.name])
+
+    def _write(self) -> None:
+        """Cells go on while results.csv cannot be written; each change tries again."""
+        try:
+            self.record.write_results(self.progress)
+            self._unwritten = None
+        except NotWritten as error:
+            if self._unwritten is None:
+                print(f"{error}\nThe cells go on.", file=sys.stderr, flush=True)
+            self._unwritten = error
 
     def _tell(self, cell: Cell, now: Progress) -> None:
         ended = sum(progress.status in FINAL for progress in self.progress.values())

@@ -3,6 +3,7 @@
 import errno
 import multiprocessing
 import os
+import re
 import resource
 import shutil
 from collections.abc import Callable
@@ -195,3 +196,27 @@ def test_a_copied_folder_without_room_names_the_place(
     with full, files.publish_folder(tmp_path / "copy") as draft:
         shutil.copytree(tmp_path / "source", draft / "x", copy_function=shutil.copy2)
     assert os.listdir(tmp_path) == ["source"]
+
+
+# what writes by itself, and why it may: into folders that are published whole, or as they come
+WRITES_ITSELF = {
+    "data/pack.py": "arrays of a folder that is published whole",
+    "data/download.py": "what was received so far, to be taken up again",
+    "supervisor.py": "a log grows as the worker prints",
+    "demo/uploads.py": "temporary files",
+    "attempts.py": "an empty file that only one process can make",
+}
+WRITING = re.compile(
+    r"\.write_(text|bytes)\(|\bopen\([^)]*[\"'][waxr]b?\+?[\"']|\.mkdir\(|\.makedirs\("
+)
+
+
+def test_nothing_else_writes_files_by_itself() -> None:
+    package = Path(files.__file__).parent
+    found = set()
+    for path in package.rglob("*.py"):
+        lines = [line for line in path.read_text().splitlines() if WRITING.search(line)]
+        written = [line for line in lines if not re.search(r"[\"']rb?[\"']", line)]
+        if any("draft." not in line for line in written) and path.name != "files.py":
+            found.add(path.relative_to(package).as_posix())
+    assert found <= {*WRITES_ITSELF, "tasks/results.py"}

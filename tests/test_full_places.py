@@ -72,7 +72,7 @@ COMMANDS = {
         "+data.cache={cache} ", ""
     ),
     "download": "data=camvid data.download=true data.root={place}/camvid "
-    f"{NET} logger=none hydra.run.dir={{free}}/run",
+    f"+data.url=file://{{archive}} {NET} logger=none hydra.run.dir={{free}}/run",
 }
 # what only reads goes through where nothing can be written
 ONLY_READS = {
@@ -82,7 +82,8 @@ ONLY_READS = {
     "predict from a run there": "task=predict run={inside} input={data}/photos output={free}/out "
     "hydra.run.dir={free}/run",
 }
-ROOM = (0, 1, 8, 40)  # pages of 4 KiB that a full disk still has
+ROOM = (0, 8, 40)  # pages of 4 KiB that a full disk still has
+IN_PART = ("train", "evaluate", "predict", "report", "audit")  # what is tried with room for a part
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         image = np.where(label[..., None] == 1, 180, 70) + rng.integers(-40, 40, (24, 32, 3))
         Image.fromarray(image.astype(np.uint8)).save(data / "photos" / f"{name}.png")
         Image.fromarray(label).save(data / "masks" / f"{name}.png")
+    archive = root / "release.zip"
+    archive.write_bytes(rng.bytes(100_000))
     known = {"data": data, "cache": root / "cache", "run": root / "run"}
     line = TRAIN.format(**known)
     for command in (
@@ -173,7 +176,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     shutil.copytree(known["run"], stopped)
     for path in (stopped / "metrics.json", *stopped.glob("*.npz"), *stopped.glob("*.zip")):
         path.unlink()
-    return {**known, "kept": root / "kept", "stopped": stopped}
+    return {**known, "kept": root / "kept", "stopped": stopped, "archive": archive}
 
 
 @pytest.fixture
@@ -211,12 +214,16 @@ def is_whole(path: Path) -> bool:
     return path.stat().st_size > 0 or path.suffix in (".txt", ".log", ".lock")
 
 
-FAULTS: list[tuple[Callable[[Path, int], None], int]] = [*((fill, n) for n in ROOM), (seal, 0)]
-NAMES = [f"{spoil.__name__}-{pages}" for spoil, pages in FAULTS]
+Fault = tuple[Callable[[Path, int], None], int]
+FAULTS: list[Fault] = [(fill, 0), (seal, 0)]
+CASES = [
+    *((name, fault) for name in COMMANDS for fault in FAULTS),
+    *((name, (fill, pages)) for name in IN_PART for pages in ROOM[1:]),
+]
+NAMES = [f"{name}-{spoil.__name__}-{pages}" for name, (spoil, pages) in CASES]
 
 
-@pytest.mark.parametrize("bad", FAULTS, ids=NAMES, indirect=True)
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(("name", "bad"), CASES, ids=NAMES, indirect=["bad"])
 def test_a_command_names_the_place_that_takes_nothing(name: str, bad: dict[str, Path]) -> None:
     place = bad["place"]
     before = files(place)
@@ -234,7 +241,7 @@ def test_a_command_names_the_place_that_takes_nothing(name: str, bad: dict[str, 
         assert before.get(path) == content or is_whole(path), path
 
 
-@pytest.mark.parametrize("bad", [FAULTS[0], FAULTS[-1]], ids=[NAMES[0], NAMES[-1]], indirect=True)
+@pytest.mark.parametrize("bad", FAULTS, ids=["full", "read-only"], indirect=True)
 @pytest.mark.parametrize("name", ONLY_READS)
 def test_what_only_reads_there_goes_through(name: str, bad: dict[str, Path]) -> None:
     done = type_line(ONLY_READS[name].format(**bad), bad["free"])

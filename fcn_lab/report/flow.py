@@ -10,6 +10,7 @@ Of the finished runs in a folder that noted the norms of their gradient, by arm:
 """
 
 import csv
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,7 +28,8 @@ def shares(rows: Sequence[Mapping[str, str]]) -> dict[str, float]:
     """Each stage's median norm over the steps, in units of the last stage's."""
     stages = [column for column in rows[0] if column != "step"]
     norms = {stage: median(float(row[stage]) for row in rows) for stage in stages}
-    return {stage: norms[stage] / norms[stages[-1]] for stage in stages}
+    unit = norms[stages[-1]]
+    return {stage: norms[stage] / unit if unit else math.nan for stage in stages}
 
 
 def scores(run: Run) -> list[tuple[int, float]]:
@@ -58,7 +60,8 @@ def report(folder: Path, score: float | None = None) -> list[str]:
     runs = [run for run in find_runs([folder]) if gradients(run)]
     if not runs:
         raise UserError(f"{folder}: no run there has a gradients.csv; trainer.gradients_every=10")
-    goal = min(max(s for _, s in scores(run)) for run in runs) if score is None else score
+    best = [max((s for _, s in scores(run)), default=0.0) for run in runs]
+    goal = min(best) if score is None else score
     arms: dict[str, list[Run]] = {}
     factors = varied(runs)
     for run in runs:
@@ -79,7 +82,9 @@ def report(folder: Path, score: float | None = None) -> list[str]:
 
 
 def spread(values: Sequence[float]) -> str:
-    """The mean, and the least and the most where there are several."""
+    """The mean, and the least and the most where there are several; a dash for no number."""
+    if not all(map(math.isfinite, values)):
+        return "–"
     among = f" ({min(values):.2g}…{max(values):.2g})" if len(values) > 1 else ""
     return f"{fmean(values):.2g}{among}"
 
