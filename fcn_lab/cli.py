@@ -32,6 +32,7 @@ from fcn_lab.errors import SweepFailed, UserError, find_refusal
 from fcn_lab.inheritance import inherit
 from fcn_lab.mistakes import explain
 from fcn_lab.paths import path_of
+from fcn_lab.shell import check_shell, mend_streams, speak_utf8
 from fcn_lab.supervisor import TRACEBACK, worker_command, worker_environment
 
 # the words that Hydra keeps for its own launcher and sweeper; the others are files of conf/hydra
@@ -58,6 +59,12 @@ MISTAKES = (UserError, HydraException, OmegaConfBaseException, ValueError, YAMLE
 
 def main() -> None:
     """Runs one command line; a user's mistake ends it with one or two lines and status 2."""
+    speak_utf8()
+    mend_streams()
+    try:
+        check_shell()
+    except UserError as error:
+        _end(str(error))
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["FCN_LAB_COMMAND"] = shlex.join(sys.argv)  # env.json records it
     os.environ[STARTED] = started()
@@ -157,5 +164,9 @@ def _become_worker(config: str, *flags: str) -> NoReturn:
 
 def _refuse(reason: str) -> NoReturn:
     torchrun.announce([])
+    _end(reason)
+
+
+def _end(reason: str) -> NoReturn:
     print(f"fcn-lab: {reason}", file=sys.stderr)
     sys.exit(2)

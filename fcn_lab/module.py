@@ -187,7 +187,7 @@ class SegmentationModule(L.LightningModule):
             self.edges[split] = self.image_edges.compute()
         result = scores(matrices.sum(0).cpu(), self.classes)
         per_class = result.pop("iou")  # type: ignore[misc]
-        values = {"loss": float(losses.double().mean()), **result}
+        values = {"loss": float(losses.cpu().double().mean()), **result}
         values |= {f"iou/{name}": math.nan if v is None else v for name, v in per_class.items()}
         self.log_dict(
             {f"{split}/{k}": float(cast("float", v)) for k, v in values.items()}, logger=False

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from fcn_lab.attempts import TAKEN, Attempt, Taken, begin, last
 from fcn_lab.errors import guard_writing
+from fcn_lab.machine import bound_cores, count_cores
+from fcn_lab.ranks import without_stray_ranks
 
 GRACE_SECONDS = 20.0
 POLL_SECONDS = 0.1
@@ -63,8 +65,11 @@ def worker_environment(code: Path | None = None) -> dict[str, str]:
     own = {
         "PYTHONPATH": os.pathsep.join(dict.fromkeys([*paths, "."])),
         "PYTHONSAFEPATH": "1",  # else `python -m` puts that folder first
+        "PYTHONUTF8": "1",  # whatever the locale: names and texts are read as they were written
     }
-    return {**KEEP_PAGES, **environment, **own}
+    # torch starts a thread a core, also those whose time a container does not get
+    share = {"OMP_NUM_THREADS": str(count_cores())} if count_cores() < bound_cores() else {}
+    return {**KEEP_PAGES, **share, **without_stray_ranks(environment), **own}
 
 
 @dataclass

@@ -1,7 +1,5 @@
 """The trainer: what `trainer=` words choose, checked before anything is built with it."""
 
-import os
-import shutil
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +21,7 @@ from torch import nn
 from fcn_lab.callbacks.averaging import warmed_average
 from fcn_lab.callbacks.checkpoints import WholeFile
 from fcn_lab.callbacks.world import WorldSize
+from fcn_lab.devices import check_compiler, check_count, find_device
 from fcn_lab.errors import UserError
 from fcn_lab.precision import HALVES, PRECISIONS, Choice, settle
 from fcn_lab.ranks import is_torchruns, processes_started
@@ -43,7 +42,7 @@ class Training:
 
     Args:
         max_epochs: passes over the training set.
-        accelerator: "auto" takes a GPU where there is one.
+        accelerator: "auto" takes an NVIDIA or AMD GPU where there is one.
         devices: processes on a CPU, GPUs elsewhere.
         strategy: "auto" is one process for one device and "ddp" for several.
         num_nodes: machines.
@@ -102,42 +101,18 @@ class Training:
                 f"trainer.num_nodes={self.num_nodes}.\n"
                 "Start as many as these say, with trainer.strategy=ddp"
             )
-        if self.accelerator == "gpu" and not torch.cuda.is_available():
+        check_count(self.device, self.devices)
+        if self.device == "mps" and self.strategy != "auto":
             raise UserError(
-                "trainer.accelerator=gpu: torch sees no GPU here, "
-                "type trainer.accelerator=cpu or auto"
+                f"trainer.strategy={self.strategy}: expected auto, since there is one Apple GPU"
             )
-        if self.accelerator == "mps" and not torch.backends.mps.is_available():
-            raise UserError(
-                "trainer.accelerator=mps: there is no Apple GPU here, "
-                "type trainer.accelerator=cpu or auto"
-            )
-        present = {"cuda": torch.cuda.device_count(), "mps": 1}.get(self.device, self.devices)
-        if self.devices > present:
-            raise UserError(
-                f"trainer.devices={self.devices}: there are {present} here, "
-                f"type trainer.devices={present}"
-            )
-        if (
-            self.compile
-            and self.device == "cpu"
-            and shutil.which(os.environ.get("CXX", "g++")) is None
-        ):
-            raise UserError(
-                "trainer.compile=true: no C++ compiler found, "
-                "install g++ or type trainer.compile=false"
-            )
+        if self.compile:
+            check_compiler(self.device)
 
     @property
     def device(self) -> str:
         """Where it computes: "cuda", "mps" or "cpu"."""
-        if self.accelerator in ("auto", "gpu") and torch.cuda.is_available():
-            return "cuda"
-        return (
-            "mps"
-            if self.accelerator in ("auto", "mps") and torch.backends.mps.is_available()
-            else "cpu"
-        )
+        return find_device(self.accelerator)
 
     @property
     def device_name(self) -> str:

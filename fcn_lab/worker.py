@@ -34,6 +34,7 @@ from fcn_lab.config import require_plain
 from fcn_lab.errors import NotWritten, UserError, find_refusal
 from fcn_lab.files import write_text
 from fcn_lab.ranks import is_first_rank
+from fcn_lab.shell import mend_streams
 from fcn_lab.signals import Stopped
 from fcn_lab.supervisor import GRACE_SECONDS, TRACEBACK
 
@@ -171,4 +172,5 @@ def _stop(signum: int, frame: FrameType | None) -> NoReturn:
 
 
 if __name__ == "__main__":
+    mend_streams()
     sys.exit(main(sys.argv[1:]))

@@ -13,8 +13,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LEAVES = (
     ("escaping",),
     ("errors", "signals", "provenance", "page", "processes", "commands"),
-    ("files", "ranks"),
-    ("attempts",),
+    ("files", "ranks", "machine"),
+    ("attempts", "shell"),
     ("metrics", "equivalence", "values", "checkerboard"),
     (
         "upsampling",
@@ -27,6 +27,7 @@ LEAVES = (
         "panels",
         "cost",
         "memory",
+        "devices",
         "runfolder",
     ),
 )

@@ -1,6 +1,7 @@
 """This machine: ``basic``, one cell after the other, and ``local``, as many as it has slots."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import takewhile
 from threading import Condition
 from typing import Annotated
 
@@ -16,9 +18,12 @@ import psutil
 from annotated_types import Ge, Le
 
 from fcn_lab.engines.base import Ended
+from fcn_lab.machine import count_cores
 from fcn_lab.supervisor import Job, Supervisor
 from fcn_lab.values import checked
 
+# a number, or the name of a GPU or of a part of one; CUDA stops at the first that is neither
+_GPU = re.compile(r"\d+|(GPU|MIG)-[\w/-]+")
 GIGABYTES_A_CELL = 2  # of main memory: torch, the data's pages and a small network
 AtOnce = Annotated[int, Ge(1), Le(1000)]
 
@@ -86,10 +91,10 @@ class Local(Threads):
 
     def __init__(self, cells_per_gpu: AtOnce = 1, slots: AtOnce | None = None) -> None:
         room = int(psutil.virtual_memory().available / 2**30 / GIGABYTES_A_CELL)
-        cpus = slots or max(1, min(cores(), room))
+        cpus = slots or max(1, min(count_cores(), room))
         self.gpus = Shares(visible_gpus(), cells_per_gpu)
         self.cpus = Shares([str(number) for number in range(cpus)], 1)
-        self.threads = max(1, cores() // (len(self.gpus) or cpus))
+        self.threads = max(1, count_cores() // (len(self.gpus) or cpus))
         super().__init__(at_once=len(self.gpus) + cpus)
 
     @contextmanager
@@ -134,16 +139,11 @@ class Shares:
                 self._changed.notify_all()
 
 
-def cores() -> int:
-    """CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def visible_gpus() -> list[str]:
     """The GPUs this process may use, as CUDA_VISIBLE_DEVICES names them; torch is not asked."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is not None:
-        return [name for name in given.split(",") if name and name != "-1"]
+        return list(takewhile(_GPU.fullmatch, (name.strip() for name in given.split(","))))
     if shutil.which("nvidia-smi") is None:
         return []
     listed = subprocess.run(

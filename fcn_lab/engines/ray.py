@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from fcn_lab.attempts import Taken, begin, last
 from fcn_lab.engines.base import Ended
-from fcn_lab.engines.local import cores
 from fcn_lab.errors import UserError
+from fcn_lab.machine import count_cores
 from fcn_lab.signals import SIGNALS
 from fcn_lab.supervisor import GRACE_SECONDS, Job, Supervisor
 from fcn_lab.values import NotNegative, Positive, checked
@@ -186,7 +186,7 @@ def _connect(address: str | None) -> None:
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     join = partial(ray.init, log_to_driver=False, configure_logging=False)
     if address is None:
-        join("local", num_cpus=cores(), include_dashboard=False, object_store_memory=OBJECTS)
+        join("local", num_cpus=count_cores(), include_dashboard=False, object_store_memory=OBJECTS)
         return
     try:
         host, _, port = address.rpartition(":")

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from fakes import COLOURS
 from numpy.typing import NDArray
 from PIL import Image
 
+from fakes import COLOURS
 from fcn_lab.data.classes import CAMVID11, CAMVID32, VOID
 from fcn_lab.data.colourlabels import ColourLabels
 from fcn_lab.data.labels import IndexLabels, resize_image, resize_label

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import fakes
 import numpy as np
 import pytest
 
+import fakes
 from fcn_lab.data import pack
 from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.classes import VOID

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("playwright")
-import fakeruns
 from playwright.sync_api import Browser, Page, sync_playwright
 
+import fakeruns
 from fcn_lab.report.study import Study
 from fcn_lab.report.writing import write
 
