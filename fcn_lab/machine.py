@@ -9,7 +9,7 @@ GROUP, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 def count_cores() -> int:
     """Those this process may run on, and no more than its containers' quota of their time."""
-    return max(1, min(bound_cores(), *map(int, quotas(GROUP, GROUPS))))
+    return max(1, min([bound_cores(), *map(int, quotas(GROUP, GROUPS))]))
 
 
 def bound_cores() -> int:

@@ -121,7 +121,9 @@ def test_a_cell_of_more_devices_than_there_are_gets_all(monkeypatch: pytest.Monk
         assert environment["CUDA_VISIBLE_DEVICES"].split(",") == ["1", "2"]
 
 
-@pytest.mark.parametrize(("given", "expected"), [("", []), ("-1", []), ("2,5", ["2", "5"]), ("1,x,2", ["1"])])
+@pytest.mark.parametrize(
+    ("given", "expected"), [("", []), ("-1", []), ("2,5", ["2", "5"]), ("1,x,2", ["1"])]
+)
 def test_only_visible_gpus_are_used(
     given: str, expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ LEAVES = (
     ("escaping",),
     ("errors", "signals", "provenance", "page", "processes", "commands"),
     ("files", "ranks", "machine"),
+    ("files", "ranks", "machine"),
     ("attempts", "shell"),
     ("metrics", "equivalence", "values", "checkerboard"),
     (
