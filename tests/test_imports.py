@@ -14,7 +14,6 @@ LEAVES = (
     ("escaping",),
     ("errors", "signals", "provenance", "page", "processes", "commands"),
     ("files", "ranks", "machine"),
-    ("files", "ranks", "machine"),
     ("attempts", "shell"),
     ("metrics", "equivalence", "values", "checkerboard"),
     (
