@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from commandline import TypeLine
 from fcn_lab import commands
+from fcn_lab.checks import build
 from fcn_lab.commands import command
 from fcn_lab.paths import FOLDERS, SEVERAL, SINGLE, path_of, spell_paths
 
@@ -131,6 +132,14 @@ def test_in_a_sweep_commas_part_the_cells_unless_a_name_holds_them(
     assert override.is_sweep_override()
     elements = [read(f"run={text}") for text in override.sweep_string_iterator()]
     assert elements == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_constructor_is_given_the_text_and_not_what_it_seems_to_refer_to(name: str) -> None:
+    node = {"_target_": "builtins.dict", "path": name, "paths": [name, {"inner": name}]}
+    built = build({**node, "other": node}, "task", {})
+    assert built == {"path": name, "paths": [name, {"inner": name}], "other": built["other"]}
+    assert built["other"]["path"] == name
 
 
 @pytest.mark.parametrize("override", ["run=null", "run=", "runs", "seed=1,2", "name=a b", "~run"])
