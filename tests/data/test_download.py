@@ -1,6 +1,7 @@
 import hashlib
 import io
 import itertools
+import stat
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -175,6 +176,95 @@ def test_a_wrong_archive_is_refused_and_removed_and_nothing_gets_the_name(
         fetch_segnet_release(ROOT, server.url)
     assert [path.name for path in ROOT.parent.iterdir()] == ["camvid.lock"]
     server.content = release
+    fetch_segnet_release(ROOT, server.url)
+    assert_whole()
+
+
+def evil_archive(*members: tuple[zipfile.ZipInfo | str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for info, content in members:
+            archive.writestr(info, content)
+    return file.getvalue()
+
+
+def member(name: str, kind: int) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name)
+    info.external_attr = (kind | 0o644) << 16
+    return info
+
+
+def _locked(content: bytes) -> bytes:
+    """With the flag that says that a password is wanted."""
+    damaged = bytearray(content)
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = damaged.find(signature)
+        while place >= 0:
+            damaged[place + flags] |= 1
+            place = damaged.find(signature, place + 4)
+    return bytes(damaged)
+
+
+EVIL: dict[str, bytes] = {
+    "around": evil_archive(("x/CamVid/../../../escaped.txt", b"x")),
+    "absolute": evil_archive(("/CamVid/train/escaped.txt", b"x")),
+    "link": evil_archive((member("CamVid/train", stat.S_IFLNK), b"/etc")),
+    "device": evil_archive((member("CamVid/train/a.png", stat.S_IFCHR), b"")),
+    "pipe": evil_archive((member("CamVid/train/a.png", stat.S_IFIFO), b"")),
+    "a file as a folder": evil_archive(("CamVid/train", b"x"), ("CamVid/train/a.png", b"x")),
+    "long name": evil_archive((f"CamVid/{'a' * 300}.png", b"x")),
+    "folder itself": evil_archive(("CamVid", b"x")),
+    "bomb": evil_archive(("CamVid/train/a.png", bytes(3_000_000))),
+    "files": evil_archive(*((f"CamVid/train/{n}.png", b"") for n in range(50))),
+    "password": _locked(evil_archive(("CamVid/train/a.png", b"x"))),
+}
+
+
+REASONS = {
+    **dict.fromkeys(("around", "absolute", "link", "device", "pipe"), "is no plain file"),
+    **dict.fromkeys(("a file as a folder", "long name", "folder itself"), "cannot be unpacked"),
+    **dict.fromkeys(("bomb", "files"), "more than"),
+    "password": "password",
+}
+
+
+@pytest.mark.parametrize("case", EVIL)
+def test_an_evil_archive_is_refused_and_leaves_nothing(
+    case: str, server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(download, "MOST_UNPACKED", 2_000_000)
+    monkeypatch.setattr(download, "MOST_FILES", 40)
+    server.content = EVIL[case]
+    with pytest.raises(UserError, match=f"{REASONS[case]}.* removed"):
+        fetch_segnet_release(ROOT, server.url)
+    assert [path.name for path in ROOT.parent.iterdir()] == ["camvid.lock"]
+    assert not list(tmp_path.rglob("escaped*"))
+
+
+def test_what_is_larger_than_it_says_is_not_unpacked_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = evil_archive(("CamVid/a", bytes(3_000_000)))
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        info = archive.infolist()[0]
+        with pytest.raises(UserError, match="larger than it says"):
+            download._extract(archive, info, tmp_path / "a", most=2_000_000)
+    assert (tmp_path / "a").stat().st_size <= 2_000_000
+
+
+def test_a_server_that_sends_without_end_is_left(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "MOST_RECEIVED", 1000)
+    with pytest.raises(UserError, match="sends more than"):
+        fetch_segnet_release(ROOT, server.url)
+    assert [path.name for path in ROOT.parent.iterdir()] == ["camvid.lock"]
+
+
+def test_what_a_killed_unpacking_left_is_cleared_up(server: Server) -> None:
+    left = ROOT.with_name(".camvid.unpacked")
+    left.mkdir(parents=True)
+    (left / "half.png").write_bytes(b"half")
     fetch_segnet_release(ROOT, server.url)
     assert_whole()
 
