@@ -32,7 +32,7 @@ def read_values(picture: Image) -> Values:
     if picture.mode in _COLOURED and (pixels[..., :1] == pixels[..., 1:3]).all():
         return pixels[..., 0]
     if picture.mode == "F":
-        if not (pixels == np.rint(pixels)).all():
+        if not np.isfinite(pixels).all() or not (pixels == np.rint(pixels)).all():
             raise UserError("holds fractions; expected whole numbers")
         return np.rint(pixels).clip(-1, WIDE_VOID + 1).astype(np.int64)
     if picture.mode != "I":

@@ -23,6 +23,7 @@ from fcn_lab.errors import UserError
 
 # modes that Pillow cannot bring to RGB in one step, and the step before
 _BEFORE = {"La": "LA", "RGBa": "RGBA"}
+_INT32 = (-(2**31), 2**31 - 1)  # what Pillow's mode I holds
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,8 @@ def _as_mask(path: Path, opened: Opened) -> Image.Image:
         says = "has colours of more than 8 bits a channel"
         raise Unreadable(path, says, "Expected a mask of 8 bits")
     if content.dtype.kind == "f":
-        return Image.fromarray(content.astype(np.float32))
-    return Image.fromarray(content.clip(-(2**31), 2**31 - 1).astype(np.int32))
+        return Image.fromarray(content.clip(*_INT32).astype(np.float32))
+    return Image.fromarray(content.clip(*_INT32).astype(np.int32))
 
 
 def _undecided(pair: Pair, orientation: int) -> UserError:

@@ -98,7 +98,11 @@ def _parts(given: str) -> Iterator[tuple[Path, PurePath, Path]]:
 @cache
 def _endings() -> frozenset[str]:
     """What pictures that Pillow reads and videos end with."""
-    pictures = (end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN)
+    pictures = (
+        end
+        for end, kind in Image.registered_extensions().items()
+        if kind in Image.OPEN or kind == "MPO"
+    )
     return VIDEOS.union(pictures)
 
 
