@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -24,12 +24,16 @@ def cost(net: nn.Module, height: int, width: int) -> Cost:
         height: H.
         width: W.
     """
-    state = {**dict(net.named_parameters()), **dict(net.named_buffers())}
-    ghosts = {name: tensor.to("meta") for name, tensor in state.items()}
     image = torch.empty(1, 3, height, width, device="meta")
     training = net.training
     net.eval()  # batch normalisation in training refuses one image of one pixel
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        functional_call(net, ghosts, (image,))
+        functional_call(net, ghosts(net), (image,))
     net.train(training)
     return Cost(sum(p.numel() for p in net.parameters()), counter.get_total_flops() // 2)
+
+
+def ghosts(net: nn.Module) -> dict[str, Tensor]:
+    """The state of the network on the meta device: shapes without values."""
+    state = {**dict(net.named_parameters()), **dict(net.named_buffers())}
+    return {name: tensor.to("meta") for name, tensor in state.items()}

@@ -4,22 +4,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 
 from fcn_lab import create_model
+from fcn_lab.datamodule import CamVidDataModule
 from fcn_lab.encoders import TinyEncoder
 from fcn_lab.encoders.vgg import VGG16Encoder
 from fcn_lab.errors import UserError
 from fcn_lab.fcn import FCN
 from fcn_lab.surgery.freeze import AllButScore, Encoder, Freeze, Norms, Nothing, account
 from fcn_lab.surgery.warm import transplant
+from fcn_lab.tasks.start import require_spread
 from fcn_lab.tasks.train import Train
 from fcn_lab.upsampling import Nearest
-from tiny import make_train, weights
+from fcn_lab.zoo import SmpModel
+from tiny import Squares, make_train, weights
 
 SMALL = {"widths": (4, 4, 6, 6, 8), "depths": (1, 1, 1, 1), "head_width": 8}
 ONE_STEP = {"max_epochs": 1}
+ENCODERS = {"dpt": "tu-vit_tiny_patch16_224"}  # it takes timm's vision transformers alone
 
 
 def small(stride: int = 16, upsample: Callable[..., nn.Module] = Nearest) -> FCN:
@@ -191,3 +196,29 @@ def test_a_file_without_the_encoder_is_refused_by_name(run: Path) -> None:
         create_model(**{"encoder.weights": "imagenett"})
     with pytest.raises(UserError, match="there are none of encoder=tiny"):
         create_model(**{"encoder.weights": "imagenet"})
+
+
+@pytest.mark.parametrize("arch", sorted(smp.MODEL_ARCHITECTURES_MAPPING))
+def test_a_batch_of_one_trains_or_is_refused_before_the_first_step(arch: str) -> None:
+    torch.manual_seed(0)
+    net = SmpModel(3, arch, ENCODERS.get(arch, "resnet18"))
+    one = torch.rand(1, 3, 24, 32)
+    data = CamVidDataModule(Squares(), batch_size=1)
+    modes = [layer.training for layer in net.modules()]
+    try:
+        net(one)
+    except ValueError:  # torch's own, in the middle of a step
+        with pytest.raises(
+            UserError, match=r"data\.batch_size=1: for 24x32 pixels.*\n.*freeze=norm"
+        ):
+            require_spread(net, [], data)
+    else:
+        require_spread(net, [], data)
+    assert [layer.training for layer in net.modules()] == modes
+    require_spread(net, [], CamVidDataModule(Squares(), batch_size=2))
+    net(torch.cat([one, one]))
+    still = Norms().apply(net)
+    require_spread(net, still, data)
+    for layer in still:
+        layer.eval()
+    net(one).sum().backward()

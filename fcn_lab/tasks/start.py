@@ -1,11 +1,14 @@
 """What a training says of itself before its first step."""
 
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import cast
 
+import torch
 from torch import nn
+from torch.func import functional_call
 
+from fcn_lab.cost import ghosts
 from fcn_lab.data.balance import describe_gaps, pixel_counts
 from fcn_lab.datamodule import CamVidDataModule
 from fcn_lab.errors import UserError
@@ -70,6 +73,41 @@ def scored_pixels(data: CamVidDataModule) -> float:
     indices = range(min(LOOKED_AT, len(cast("Sized", dataset))))
     found = [int((dataset[(0, index)]["label"] != VOID).sum()) for index in indices]
     return sum(found) / len(found)
+
+
+def require_spread(net: nn.Module, still: Sequence[nn.Module], data: CamVidDataModule) -> None:
+    """Refuses a batch of one whose batch normalisation meets a map of one pixel.
+
+    Args:
+        net: in training mode; nothing of it is changed or computed.
+        still: its normalisation layers that are held in evaluation.
+        data: what it is trained on.
+
+    Raises:
+        UserError: a layer would normalise over a single value.
+    """
+    if data.batch_size > 1:
+        return
+    image = data.train_dataloader().dataset[(0, 0)]["image"]  # 3 h w, as it is trained on
+    modes = {layer: layer.training for layer in net.modules()}
+    net.train()
+    for layer in still:
+        layer.eval()
+    try:
+        with torch.no_grad():
+            one = torch.empty(1, *image.shape, device="meta")
+            functional_call(net, ghosts(net), (one,))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UserError(
+            f"data.batch_size=1: for {image.shape[1]}x{image.shape[2]} pixels, batch normalisation "
+            "in this network meets maps of one pixel, and one value has no spread.\n"
+            "Type data.batch_size=2 or more, or freeze=norm, which keeps the statistics there are"
+        ) from error
+    finally:
+        for layer, mode in modes.items():
+            layer.training = mode
 
 
 def warm(net: nn.Module, run: Path) -> list[str]:

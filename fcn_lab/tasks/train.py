@@ -37,7 +37,7 @@ from fcn_lab.runfolder import RunFolder
 from fcn_lab.signals import Stopped, StopRequest
 from fcn_lab.surgery.freeze import Freeze, Nothing, account
 from fcn_lab.tasks.scoring import Scored, conclude, image_size, say, score
-from fcn_lab.tasks.start import gaps, scored_splits, terms, warm
+from fcn_lab.tasks.start import gaps, require_spread, scored_splits, terms, warm
 from fcn_lab.trainer import Training
 
 
@@ -126,7 +126,7 @@ class Train:
             self.data.source.frames(split)
         if self.init_from is not None:
             warm(self.net, Path(self.init_from))
-        self.freeze.apply(self.net)
+        require_spread(self.net, self.freeze.apply(self.net), self.data)
         self.optim.groups(self.net)
 
     def _settle(self, folder: RunFolder) -> Choice | None:
@@ -169,6 +169,7 @@ class Train:
         begins = self.init_from is not None and not folder.last.exists()
         told = warm(self.net, Path(self.init_from)) if begins else []  # type: ignore[arg-type]
         self._still = self.freeze.apply(self.net)
+        require_spread(self.net, self._still, self.data)
         self.optim.groups(self.net)
         if is_first_rank():
             for line in (*told, account(self.net), *terms(self.loss, self.optim, self.data)):
