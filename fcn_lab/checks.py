@@ -5,7 +5,6 @@ sets: a frozen config is full of copies, and ``links`` leads from each (copy →
 Nodes are plain dicts and lists.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Literal
@@ -16,9 +15,9 @@ from hydra.utils import instantiate
 from fcn_lab import values
 from fcn_lab.config import conf_folder, words
 from fcn_lab.errors import UserError
+from fcn_lab.escaping import omegaconf_node
 from fcn_lab.mistakes import did_you_mean
 
-_INTERPOLATION = re.compile(r"(\\*)\$\{")
 _HYDRAS: dict[str, Any] = {
     "_target_": str,
     "_partial_": bool,
@@ -53,7 +52,7 @@ def build(node: Any, key: str, links: Mapping[str, str]) -> Any:
     check(node, key, links)
     try:
         # twice, since Hydra resolves the whole first, and then each node
-        return instantiate({key: literal(literal(node))}, _convert_="all")[key]
+        return instantiate({key: omegaconf_node(omegaconf_node(node))}, _convert_="all")[key]
     except InstantiationException as error:
         cause = error.__cause__ or error
         if isinstance(cause, UserError):
@@ -62,15 +61,6 @@ def build(node: Any, key: str, links: Mapping[str, str]) -> Any:
         kind = "" if isinstance(cause, ValueError) else f"{type(cause).__name__}: "
         reason = "\n".join(str(cause).strip().splitlines()[:2])
         raise UserError(f"{place}: {kind}{reason}") from error
-
-
-def literal(node: Any) -> Any:
-    """The node as OmegaConf has to be given it, who would look for keys behind every ``${``."""
-    if isinstance(node, dict):
-        return {key: literal(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [literal(value) for value in node]
-    return _INTERPOLATION.sub(r"\1\1\\${", node) if isinstance(node, str) else node
 
 
 def locate(target: str, key: str) -> Callable[..., Any]:

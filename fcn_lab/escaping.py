@@ -8,12 +8,15 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable
+from typing import Any
 
 # what a Markdown reader may take for markup; an underscore inside a word is none, and so is a
 # bracket that no link follows: numbers in brackets stay readable
 _MARKDOWN = re.compile(r"[\\`*<>|~$#]|(?<![^\W_])_|_(?![^\W_])|[!\]](?=[\[(:])|&(?=#?\w+;)")
 # a spreadsheet takes a cell for a formula by its first character, also by the full-width ones
 _FORMULA = re.compile("\\s*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+# backslashes before it stand for themselves only if there are two of each
+_INTERPOLATION = re.compile(r"(\\*)\$\{")
 _TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
 
 
@@ -74,3 +77,17 @@ def terminal_text(text: str) -> str:
         else char
         for char in text
     )
+
+
+def omegaconf_text(text: str) -> str:
+    """For OmegaConf, which looks for a key behind every ``${``."""
+    return _INTERPOLATION.sub(r"\1\1\\${", text)
+
+
+def omegaconf_node(node: Any) -> Any:  # noqa: ANN401  (what YAML holds)
+    """The same for every text in mappings and lists."""
+    if isinstance(node, dict):
+        return {key: omegaconf_node(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [omegaconf_node(value) for value in node]
+    return omegaconf_text(node) if isinstance(node, str) else node

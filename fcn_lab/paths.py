@@ -18,6 +18,7 @@ from pathlib import Path
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from fcn_lab.config import conf_folder
+from fcn_lab.escaping import omegaconf_text
 
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "sweep.dir")
 SINGLE = (
@@ -29,7 +30,6 @@ _PLAIN = re.compile(r"[A-Za-z_/][\w./-]*|\.{1,2}(/[\w./-]*)?")  # Hydra reads th
 _WORDS = ("true", "false", "inf", "nan")
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 _SWEPT = re.compile(r"(?:choice|range|interval|glob|sort|shuffle|extend_list|tag)\(.*\)")
-_INTERPOLATION = re.compile(r"(\\*)\$\{")
 
 
 def spell_paths(override: str, swept: bool) -> str:
@@ -85,8 +85,7 @@ def exists(path: str) -> bool:
 
 def quote(text: str) -> str:
     """A value of Hydra's grammar that is this very text, ``${`` included."""
-    literal = _INTERPOLATION.sub(r"\1\1\\${", text)
-    return QuotedString(literal, Quote.single).with_quotes()
+    return QuotedString(omegaconf_text(text), Quote.single).with_quotes()
 
 
 def _spell(path: str) -> str:
