@@ -1,12 +1,14 @@
 """Pictures and masks spoilt at random: two lines or a picture, the same for every reader."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from test_masks import SAME
 
 import pictures
 from fcn_lab.audit.audit import Audit
@@ -21,7 +23,7 @@ from fcn_lab.data.unreadable import Limit
 from fcn_lab.demo.views import open_picture
 from fcn_lab.errors import UserError
 from fcn_lab.tasks import footage
-from pictures import encoded, exif
+from pictures import Case, encoded, exif
 
 COUNT = 1700
 FRAMES = 200
@@ -52,9 +54,13 @@ def spoilt(content: bytes, rng: np.random.Generator) -> bytes:
     return bytes(data)
 
 
-def corpus(folder: Path, count: int, seed: int) -> list[Path]:
+def masks() -> list[Case]:
+    """Ids of two classes in every way that masks hold them."""
+    return [Case(name, make(), pictures.RGB) for name, make in SAME.items()]
+
+
+def corpus(folder: Path, cases: Sequence[Case], count: int, seed: int) -> list[Path]:
     rng = np.random.default_rng(seed)
-    cases = list(pictures.sound())
     paths = []
     for number in range(count):
         case = cases[number % len(cases)]
@@ -101,7 +107,7 @@ def masked(path: Path, size: tuple[int, int]) -> Pair:
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 def test_spoilt_pictures_are_read_or_refused_alike_by_every_reader(tmp_path: Path) -> None:
     counts: Counter[str] = Counter()
-    for path in corpus(tmp_path, COUNT, seed=1):
+    for path in corpus(tmp_path, list(pictures.sound()), COUNT, seed=1):
         found = outcome(read_picture, path, LIMIT)
         size = pictures.SIZE if found is None else (found.shape[0], found.shape[1])
         others = {
@@ -133,20 +139,20 @@ def test_spoilt_masks_are_ids_or_refused_and_surveyed_alike(tmp_path: Path) -> N
             raise UserError("strange")
         return seen.ids
 
-    for path in corpus(tmp_path, COUNT, seed=2):
+    for path in corpus(tmp_path, masks(), COUNT, seed=2):
         found, other = outcome(decoded, path), outcome(surveyed, path)
         assert other is found is None or np.array_equal(other, found), path.name
         counts["refused" if found is None else "read"] += 1
     print(f"masks: {dict(counts)}, by training and audit")
-    assert set(counts) == {"read", "refused"}
+    assert min(counts["read"], counts["refused"]) > COUNT / 7
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 def test_an_audit_of_spoilt_frames_counts_them_all(tmp_path: Path) -> None:
-    for kind, seed in (("photos", 3), ("masks", 4)):
+    for kind, cases, seed in (("photos", list(pictures.sound()), 3), ("masks", masks(), 4)):
         (tmp_path / kind).mkdir()
-        for path in corpus(tmp_path / kind, FRAMES, seed):
+        for path in corpus(tmp_path / kind, cases, FRAMES, seed):
             path.rename(path.with_name(f"{path.name[:4]}.png"))
     source = Folder(str(tmp_path), "photos", "masks", ["a", "b"], megapixels=1)
     audit = Audit.of(source)
