@@ -1,6 +1,7 @@
 """Scoring a network on a split and leaving the proof in the run folder."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import lightning as L
@@ -119,9 +120,13 @@ def conclude(
         with omissions.note():
             folder.write_metrics(metrics)
     tell(splits, {**shown, **facts, "folder": folder.path})
-    if omissions.errors:
+    name = f"scores-{folder.run_id}.json"
+    if not omissions.errors:
+        with suppress(OSError):  # of an attempt that could not write them all
+            (folder.path / name).unlink()
+    else:
         reason, _, advice = str(omissions.errors[0]).partition("\n")
-        kept = write_anywhere(f"scores-{folder.run_id}.json", metrics, folder.path)
+        kept = write_anywhere(name, metrics, folder.path)
         saved = f"lie in {kept}" if kept else "stand above and nowhere else"
         raise NotWritten(f"{reason} The scores {saved}.\n{advice}")
 
