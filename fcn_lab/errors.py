@@ -103,7 +103,9 @@ def find_refusal(error: BaseException, *places: Path) -> str | None:
             return "no folder for temporary files can be written.\nTMPDIR= names another."
         if isinstance(cause, OSError) and cause.errno in _OF_WRITING:
             known = (*places, *usual_folders())
-            tight = next((place for place in known if _is_tight(place)), "a file")
+            tight = next(
+                (place for place in known if _is_tight(place)), (*places, Path("a file"))[0]
+            )
             return explain_refusal(cause, Path(os.fsdecode(cause.filename or tight)))
         cause = cause.__cause__ or cause.__context__
     return None

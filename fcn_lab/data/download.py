@@ -91,7 +91,7 @@ def _receive(url: str, part: Path) -> None:
         try:
             _receive_once(url, part)
         except (OSError, HTTPException) as error:
-            if (refusal := find_refusal(error, part.parent)) is not None:
+            if (refusal := find_refusal(error, part)) is not None:
                 raise UserError(
                     f"{refusal.partition(chr(10))[0]} {_length(part)} bytes are kept.\n"
                     "Make room there and type the same command, or data.root= with another folder."

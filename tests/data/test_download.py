@@ -1,6 +1,7 @@
 import hashlib
 import io
 import itertools
+import resource
 import stat
 import threading
 import zipfile
@@ -274,6 +275,23 @@ def test_a_hash_is_checked_where_one_is_given(server: Server, release: bytes) ->
         fetch_segnet_release(ROOT, server.url, sha256="00")
     fetch_segnet_release(ROOT, server.url, hashlib.sha256(release).hexdigest())
     assert_whole()
+
+
+def test_a_download_that_finds_no_room_names_the_place_and_goes_on_later(
+    server: Server, release: bytes
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(release) // 2, limits[1]))
+    try:
+        with pytest.raises(
+            UserError, match=rf"^{PART} cannot be written: .* kept\.\n.*data\.root="
+        ):
+            fetch_segnet_release(ROOT, server.url)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert PART.stat().st_size == len(release) // 2
+    fetch_segnet_release(ROOT, server.url)
+    assert not PART.exists()
 
 
 def test_a_folder_in_use_is_left_alone(server: Server) -> None:
