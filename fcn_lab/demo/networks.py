@@ -1,9 +1,12 @@
 """Which trained networks a page offers, what it calls them, and the scenes it begins with."""
 
 import io
+import math
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,8 +18,9 @@ from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.demo.views import Scene
 from fcn_lab.errors import UserError
 from fcn_lab.predictor import Predictor
+from fcn_lab.report.damage import find_sound
 from fcn_lab.report.frames import Keeper
-from fcn_lab.report.runs import Run, find_runs
+from fcn_lab.report.runs import Run
 from fcn_lab.report.study import arm_name, varied
 from fcn_lab.runfolder import RunFolder
 
@@ -33,12 +37,15 @@ class Networks:
 
     Raises:
         UserError: there are none, or they were trained for different protocols.
+
+    Attributes:
+        runs: by what tells them apart.
+        damaged: those that cannot be read, and why.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        self.runs = named(
-            [run for run in find_runs(folders) if RunFolder(run.folder).best.exists()]
-        )
+        sound, self.damaged = find_sound(folders)
+        self.runs = named([run for run in sound if RunFolder(run.folder).best.exists()])
         if not self.runs:
             where = ", ".join(map(str, folders))
             raise UserError(
@@ -57,12 +64,11 @@ class Networks:
         return next(iter(self.runs.values())).classes
 
     @property
-    def pixels(self) -> int:
-        """Of the frames they were scored on: what they know objects' sizes from."""
+    def pixels(self) -> float:
+        """Of the frames they were scored on: what they know objects' sizes from; ∞ of any size."""
         protocol = next(iter(self.runs.values())).protocol
         found = re.search(r"-(\d+)x(\d+)-", protocol)
-        assert found is not None, protocol
-        return int(found[1]) * int(found[2])
+        return int(found[1]) * int(found[2]) if found else math.inf
 
     def first_choice(self) -> list[str]:
         """One of each model, by one operator; one of each operator where there is one model."""
@@ -81,9 +87,9 @@ class Networks:
     def scenes(self) -> list[Scene]:
         """Some frames that a run has kept with their truth; drawn streets where none has."""
         for run in self.runs.values():
-            keeper = Keeper.of(run)
-            if keeper.files:
-                places = np.linspace(0, len(run.names) - 1, min(SCENES, len(run.names)))
+            places = np.linspace(0, len(run.names) - 1, min(SCENES, len(run.names)))
+            with suppress(OSError, KeyError, ValueError, zipfile.BadZipFile):  # damaged, or none
+                keeper = Keeper.of(run)
                 return [_kept(keeper, run.names[round(place)]) for place in places]
         drawn = Synthetic((180, 240), test=SCENES).frames("test")
         named = zip(drawn.names, drawn.images, strict=True)

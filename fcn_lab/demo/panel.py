@@ -15,12 +15,13 @@ from fcn_lab.demo.networks import AT_ONCE, Networks
 from fcn_lab.demo.views import Scene, look, open_picture, shrunk
 from fcn_lab.errors import UserError
 from fcn_lab.page import TEMPLATES
+from fcn_lab.report.runs import Missing
 
 OPACITY = 0.6
 # the machine's own, as on our other pages
 FONTS = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "DejaVu Sans", "sans-serif"]
 THEME = gr.themes.Base(font=FONTS, font_mono=["ui-monospace", "DejaVu Sans Mono", "monospace"])
-CANNOT_LOAD = (UserError, OSError, RuntimeError, UnpicklingError)
+CANNOT_LOAD = (UserError, OSError, RuntimeError, UnpicklingError, EOFError, LookupError, TypeError)
 TITLE = "The same picture through several networks"
 
 Answer = tuple[Scene, str, str]  # the scene, how it is shown, and what went wrong
@@ -100,6 +101,8 @@ def build(panel: Panel) -> gr.Blocks:
     page = gr.Blocks(title=TITLE, analytics_enabled=False)
     with page:
         gr.Markdown(f"# {TITLE}\nNothing leaves the machine that serves this page.")
+        if networks.damaged:
+            gr.HTML(left_out(networks.damaged), padding=False)
         with gr.Row():
             file = gr.File(label="A picture of your own", type="filepath", height=150, scale=1)
             gallery = gr.Gallery(
@@ -136,6 +139,12 @@ def build(panel: Panel) -> gr.Blocks:
         for slider in opacity:
             _connect(slider.change, panel.redrawn, [scene, *opacity], [shown])
     return page
+
+
+def left_out(damaged: Sequence[Missing]) -> str:
+    """The runs that cannot be read, for the page."""
+    line = Markup('<p class="trouble">left out: {}: {}</p>')
+    return "".join(line.format(one.name, one.reason) for one in damaged)
 
 
 def app(panel: Panel) -> FastAPI:

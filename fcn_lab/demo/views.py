@@ -97,7 +97,7 @@ def agreement(labels: Pixels, others: Pixels) -> float | None:
     return float((labels == others)[seen].mean()) if seen.any() else None
 
 
-def shrunk(image: Pixels, pixels: int) -> Pixels:
+def shrunk(image: Pixels, pixels: float) -> Pixels:
     """The picture with at most so many pixels, its proportions kept; a smaller one as it is."""
     height, width = image.shape[:2]
     factor = (pixels / (height * width)) ** 0.5

@@ -151,7 +151,18 @@ def find_runs(folders: Iterable[Path]) -> list[Run]:
     Raises:
         UserError: a folder is not there or holds none, or the runs cannot stand in one table.
     """
-    found: dict[Path, Run] = {}
+    runs = [Run.read(folder) for folder in run_folders(folders)]
+    refuse_mixed(runs)
+    return runs
+
+
+def run_folders(folders: Iterable[Path]) -> list[Path]:
+    """The folders of the finished runs in these, each once.
+
+    Raises:
+        UserError: a folder is not there or holds none.
+    """
+    found: dict[Path, Path] = {}
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"runs={folder}: there is no such folder; expected runs or a sweep")
@@ -159,10 +170,8 @@ def find_runs(folders: Iterable[Path]) -> list[Run]:
         here = sorted(p.parent for p in scored if not INSIDE & {*p.relative_to(folder).parts})
         if not here:
             raise UserError(f"runs={folder}: it holds no finished run, no metrics.json anywhere")
-        found |= {path.resolve(): Run.read(path) for path in here}
-    runs = list(found.values())
-    refuse_mixed(runs)
-    return runs
+        found |= {path.resolve(): path for path in here}
+    return list(found.values())
 
 
 def refuse_mixed(runs: Sequence[Run]) -> None:

@@ -143,6 +143,44 @@ def test_scenes_come_with_their_truth_or_are_drawn(networks: Networks, tmp_path:
     assert all(scene.truth is None for scene in drawn)
 
 
+DAMAGE = {
+    "metrics.json": b"{",
+    "confusions.npz": b"PK no archive",
+    "config.yaml": b"a: [",
+    "checkpoints/best.ckpt": b"no weights",
+    "predictions.zip": b"no archive",
+}
+
+
+@pytest.mark.parametrize("file", DAMAGE)
+def test_a_damaged_run_is_left_out_or_named_and_the_others_are_shown(
+    file: str, tmp_path: Path
+) -> None:
+    from fcn_lab.demo.panel import Panel, left_out
+
+    folder = nets.write_runs(tmp_path)
+    spoilt = folder / "model=fcn8s,upsample=nearest,seed=0"
+    (spoilt / file).write_bytes(DAMAGE[file])
+    networks = Networks([folder])
+    left = [one for one in networks.damaged if file in one.reason]
+    assert (len(left), len(networks.runs)) in ((1, 3), (0, 4))
+    assert bool(left) == (file in ("metrics.json", "confusions.npz", "config.yaml"))
+    assert ("nearest" in left_out(networks.damaged)) == bool(left)
+    panel = Panel(networks, 1, 1)
+    labels = list(networks.runs)
+    scene, _, trouble = panel.asked(panel.scenes[0], labels, 0.5, *[1.0] * len(networks.classes))
+    assert len(scene.views) == 3 + (file == "predictions.zip")
+    assert ("fcn8s nearest: " in trouble) == (file == "checkpoints/best.ckpt")
+
+
+def test_runs_of_which_none_can_be_read_are_named(tmp_path: Path) -> None:
+    folder = nets.write_runs(tmp_path)
+    for path in folder.rglob("metrics.json"):
+        path.write_text("")
+    with pytest.raises(UserError, match=r"metrics\.json cannot be read .*\nNo run there"):
+        Networks([folder])
+
+
 def test_what_is_shown_says_the_accuracy_of_each_network(networks: Networks) -> None:
     scene = networks.scenes()[0]
     label = networks.first_choice()[0]
