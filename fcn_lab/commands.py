@@ -11,7 +11,18 @@ STARTED = "FCN_LAB_STARTED"  # by which workers know how a person starts the lab
 
 def command(*words: str) -> str:
     """A whole command line, every word quoted that a shell would read otherwise."""
-    return f"{os.environ.get(STARTED) or 'python run.py'} {shlex.join(words)}"
+    return f"{os.environ.get(STARTED) or 'python run.py'} {' '.join(map(quote, words))}"
+
+
+def quote(word: str) -> str:
+    """The word as a shell reads it; bytes that are no UTF-8 as bash and zsh spell them."""
+    if word.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in word):
+        return shlex.quote(word)
+    spelt = (
+        f"\\x{byte:02x}" if byte > 126 or chr(byte) in "\\'" else chr(byte)
+        for byte in os.fsencode(word)
+    )
+    return f"$'{''.join(spelt)}'"
 
 
 def started() -> str:

@@ -1,6 +1,5 @@
 """Loaders over one data source. N H W: batch, rows, columns."""
 
-import os
 from collections.abc import Mapping
 from typing import Any, TypedDict, Unpack
 
@@ -21,8 +20,7 @@ from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.data.unreadable import LIMIT
 from fcn_lab.errors import UserError
 from fcn_lab.values import Classes, Count, Positive, Seed, Size, Whole, checked
-
-WORKERS_A_CORE = 4  # more only fight for it, and each takes memory
+from fcn_lab.workers import explain_loader, settle_loader
 
 
 @checked
@@ -38,7 +36,7 @@ class CamVidDataModule(L.LightningDataModule):
         source: where the frames come from
         augment: applied to training frames only
         batch_size: per rank
-        num_workers: 0 only maps memory, which is fastest unless the augmentation is heavy
+        num_workers: None for what suits the machine: none beside a CPU that trains
         split: what ``test_dataloader`` serves; seed: of order and augmentation
 
     Raises:
@@ -50,7 +48,7 @@ class CamVidDataModule(L.LightningDataModule):
         source: Source,
         augment: Augment = UNCHANGED,
         batch_size: Count = 8,
-        num_workers: Whole = 0,
+        num_workers: Whole | None = None,
         split: str = "test",
         seed: Seed = 0,
     ) -> None:
@@ -83,6 +81,10 @@ class CamVidDataModule(L.LightningDataModule):
     def protocol(self) -> str:
         """What every number of this data must carry."""
         return self.source.protocol
+
+    def describe(self) -> str:
+        """What stands at the head of every run on these data."""
+        return "\n".join([self.source.describe(), *explain_loader(self._num_workers)])
 
     def anew(self, seed: int) -> "CamVidDataModule":
         """The same data for another training, in an order and augmented by draws of their own."""
@@ -165,17 +167,15 @@ class CamVidDataModule(L.LightningDataModule):
     def _loader(
         self, dataset: FrameDataset, sampler: TrainSampler | EvalSampler, batch_size: int
     ) -> DataLoader[Sample]:
-        if self._num_workers > (most := WORKERS_A_CORE * (os.cpu_count() or 1)):
-            raise UserError(
-                f"data.num_workers={self._num_workers}: expected at most {most} on this machine"
-            )
+        on_gpu, ranks = False, 1
+        if self.trainer is not None:
+            on_gpu = self.trainer.strategy.root_device.type == "cuda"
+            ranks = self.trainer.num_devices
         return DataLoader(
             dataset,
             batch_size=batch_size,
             sampler=sampler,
-            num_workers=self._num_workers,
-            pin_memory=torch.cuda.is_available(),
-            persistent_workers=self._num_workers > 0,
+            **settle_loader(self._num_workers, on_gpu, ranks),
             # Without its own a loader draws from the global generator, and dropout would feel it.
             generator=torch.Generator().manual_seed(seed_of(self._seed)),
         )
@@ -194,7 +194,7 @@ class Loading(TypedDict, total=False):
 
     augment: Augment
     batch_size: Count
-    num_workers: Whole
+    num_workers: Whole | None
     split: str
     seed: Seed
 

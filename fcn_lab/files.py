@@ -33,7 +33,12 @@ def write_bytes(path: Path, content: bytes | memoryview, advice: str = "") -> No
 
 def write_text(path: Path, text: str, advice: str = "") -> None:
     """Writes UTF-8, line ends as they are, whole or not at all; see `guard_writing`."""
-    write_bytes(path, text.encode(), advice)
+    write_bytes(path, encode(text), advice)
+
+
+def encode(text: str) -> bytes:
+    """UTF-8; where a name holds bytes that are none, they are spelt out."""
+    return text.encode(errors="backslashreplace")
 
 
 def write_texts(folder: Path, texts: Mapping[str, str], advice: str = "") -> None:
@@ -41,7 +46,7 @@ def write_texts(folder: Path, texts: Mapping[str, str], advice: str = "") -> Non
     with ExitStack() as drafts:
         for name, text in texts.items():
             draft = drafts.enter_context(write_draft(folder / name, advice))
-            draft.write_bytes(text.encode())
+            draft.write_bytes(encode(text))
 
 
 def write_json(path: Path, content: object, indent: int | None = 2) -> None:
@@ -87,7 +92,7 @@ def write_draft(path: Path, advice: str = "") -> Iterator[Path]:
 def append_text(path: Path, text: str) -> None:
     """Adds to the end of a file; where that fails the file keeps its old end."""
     with guard_writing(path), path.open("ab", buffering=0) as file:
-        end, left = file.tell(), text.encode()
+        end, left = file.tell(), encode(text)
         try:
             while left:
                 left = left[file.write(left) :]

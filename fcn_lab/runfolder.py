@@ -140,7 +140,7 @@ class RunFolder:
         if self.env.exists():
             return str(json.loads(self.env.read_text())["run_id"])
         config = self.config.read_bytes() if self.config.exists() else b""
-        return hashlib.sha256(str(self.path.resolve()).encode() + config).hexdigest()[:12]
+        return hashlib.sha256(os.fsencode(self.path.resolve()) + config).hexdigest()[:12]
 
     @property
     def precision(self) -> str | None:

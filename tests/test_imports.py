@@ -14,7 +14,7 @@ LEAVES = (
     ("escaping",),
     ("errors", "signals", "provenance", "page", "processes", "commands"),
     ("files", "ranks", "machine"),
-    ("attempts", "shell"),
+    ("attempts", "shell", "workers"),
     ("metrics", "equivalence", "values", "checkerboard"),
     (
         "upsampling",

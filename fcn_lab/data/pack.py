@@ -9,6 +9,7 @@ use its result. A warm start reads the files' states only, not their content (se
 
 import hashlib
 import logging
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -116,4 +117,4 @@ def _strange_error(strange: Counter[str], stored: int, worst: Path) -> UserError
 
 
 def _digest(*words: str) -> str:
-    return hashlib.sha256("\0".join(words).encode()).hexdigest()[:24]
+    return hashlib.sha256(os.fsencode("\0".join(words))).hexdigest()[:24]

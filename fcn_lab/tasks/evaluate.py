@@ -71,7 +71,7 @@ class Evaluate:
         net = plain if self.dense is None else self.dense(plain)
         if is_first_rank():
             where.write_env(training.device_name, training.precision)
-            for line in (self.data.source.describe(), *choice.describe(training.memory_format)):
+            for line in (self.data.describe(), *choice.describe(training.memory_format)):
                 say(line)
         size = image_size(self.data.source.frames(split))
         if self.dense is not None and is_first_rank():

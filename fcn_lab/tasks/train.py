@@ -151,7 +151,7 @@ class Train:
             folder.env.unlink(missing_ok=True)
         folder.write_env(self.training.device_name, self.training.precision)
         arithmetic = choice.describe(self.training.memory_format) if choice is not None else []
-        say("\n".join([self.data.source.describe(), *gaps(self.data), *arithmetic]))
+        say("\n".join([self.data.describe(), *gaps(self.data), *arithmetic]))
         for line in self.training.doubts(self.net):
             say(line)
 
