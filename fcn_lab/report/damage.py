@@ -1,4 +1,4 @@
-"""Finished runs of which a file cannot be read: they are left out and named, and the rest is shown."""
+"""Finished runs of which a file cannot be read: left out and named, while the rest is shown."""
 
 import json
 import zipfile
@@ -44,10 +44,10 @@ def find_damage(folder: Path) -> str | None:
     try:
         metrics = json.loads((folder / file).read_text(encoding="utf-8"))
         run = Run(folder, metrics, {})
-        known = (run.protocol, run.seed, run.factors)
+        told = all((run.protocol, run.factors, run.seed is not None))
         file = "confusions.npz"
-        known = (run.split, run.names, run.classes)
-        if run.matrices.shape != (len(run.names), *2 * (len(run.classes),)) or not all(known):
+        frames, classes = len(run.names), len(run.classes)
+        if not (told and run.split) or run.matrices.shape != (frames, classes, classes):
             return f"{file} holds no matrix for each frame"
         file = "config.yaml"
         Run.read(folder).factors  # noqa: B018  (read, which is what may fail)

@@ -20,6 +20,7 @@ from fcn_lab.report.runs import Run
 from fcn_lab.report.study import Study
 
 SHOWN = 8
+LARGEST = 200_000_000  # bytes of a kept picture
 APART = 10  # frames between two that are shown of one drive: neighbours are nearly the same
 WRONG, VOID = (255, 0, 128), 255
 
@@ -39,7 +40,13 @@ class Keeper:
         return cls({name: file for file in opened for name in file.namelist()})
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file."""
+        """The bytes of a file.
+
+        Raises:
+            ValueError: it is larger than a picture: the archive may come from a stranger.
+        """
+        if self.files[name].getinfo(name).file_size > LARGEST:
+            raise ValueError(f"{name} in predictions.zip is larger than {LARGEST / 1e6:g} MB")
         return self.files[name].read(name)
 
 
