@@ -18,6 +18,7 @@ from fcn_lab.checks import build
 from fcn_lab.config import conf_folder, need_published, recorded, references, without_start
 from fcn_lab.errors import UserError
 from fcn_lab.mistakes import explain
+from fcn_lab.trust import require_allowed
 
 if TYPE_CHECKING:
     from fcn_lab.predictor import Predictor
@@ -48,12 +49,12 @@ def create_model(
 
 
 def network(overrides: Sequence[str]) -> nn.Module:
-    """The network that these overrides of the command line describe.
+    """The network that these overrides describe, which may come from a recorded config.
 
     Raises:
-        UserError: a word, key or value that there is not.
+        UserError: a word, key or value that there is not, or code that nobody has allowed.
     """
-    return _composed(list(overrides), {})
+    return _composed(list(overrides), {}, trusted=False)
 
 
 def recorded_network(folder: Path) -> nn.Module:
@@ -67,20 +68,30 @@ def recorded_network(folder: Path) -> nn.Module:
 
 
 def load_run(
-    folder: str | Path, dense: Callable[[nn.Module], nn.Module] | None = None
+    folder: str | Path,
+    dense: Callable[[nn.Module], nn.Module] | None = None,
+    allow: Sequence[str] = (),
 ) -> "Predictor":
     """The best network of a run, with its own preprocessing: uint8 (H,W,3) → labels (H,W).
 
     Args:
         folder: of the run.
         dense: how to score, as ``partial(SlidingWindows, size=512, overlap=128)``.
+        allow: dotted names of code of your own that the run is made of; the lab's are allowed.
 
     Raises:
-        UserError: the folder holds no run with a trained network, or `dense` is not for it.
+        UserError: the folder holds no run with a trained network, `dense` is not for it, or the
+            network is made of code that nobody has allowed.
     """
     from fcn_lab.predictor import load_predictor
 
-    config: Any = OmegaConf.to_container(without_start(recorded(Path(folder))), resolve=True)
+    try:
+        config: Any = OmegaConf.to_container(without_start(recorded(Path(folder))), resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{folder}: {explain(error)}") from error
+    if not {"model", "flip"} <= config.keys():
+        raise UserError(f"{folder} holds no training run: its config.yaml names no network")
+    require_allowed(config["model"], str(folder), allow)
     net = _network(config["model"], {})
     return load_predictor(net, Path(folder), config["flip"], dense)
 
@@ -93,7 +104,9 @@ def compose(overrides: list[str]) -> DictConfig:
     return loader.load_configuration("config", overrides, RunMode.RUN, from_shell=False)
 
 
-def _composed(overrides: list[str], values: Mapping[str, object]) -> nn.Module:
+def _composed(
+    overrides: list[str], values: Mapping[str, object], trusted: bool = True
+) -> nn.Module:
     try:
         with _ONE_AT_A_TIME:
             config = compose(overrides)
@@ -105,6 +118,8 @@ def _composed(overrides: list[str], values: Mapping[str, object]) -> nn.Module:
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error)) from error
     need_published(config, links)
+    if not trusted:
+        require_allowed(node, "the network")
     return _network(node, links)
 
 

@@ -11,24 +11,32 @@ ticks from the boot to its start, and a process elsewhere is watched for a while
 taken from it. What a clock says of the last touch only decides whether that is worth the wait.
 """
 
-import json
 import os
 import socket
 import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import UnionType
 
 from fcn_lab.errors import NotWritten, guard_writing
 from fcn_lab.files import make_folder, write_json
+from fcn_lab.outcomes import finished
 from fcn_lab.processes import age, born, machine, touched
+from fcn_lab.records import Damaged, read_json
 
 HEARTBEAT = 10.0
 LIFETIME = 60.0
 WATCH = 3 * HEARTBEAT  # how long a silent process elsewhere is listened to
 LOOK = 0.5
+# of an attempt's file
+_KINDS: dict[str, type | UnionType] = {
+    **dict.fromkeys(("host", "machine", "reason"), str),
+    **dict.fromkeys(("born", "began", "clock", "seconds"), int | float),
+    **{"pid": int, "status": str | None},
+}
 TAKEN = 75  # exit status of a worker whose cell another one runs: EX_TEMPFAIL of sysexits.h
 
 
@@ -100,7 +108,7 @@ class Attempt:
 
     def end(self, status: str, reason: str = "") -> None:
         """Writes down how it ended; once the scores are there it is done, whatever came after."""
-        if _scores(self.path.parent.parent).exists():
+        if finished(self.path.parent.parent):
             status, reason = "done", ""
         here = self.machine == machine() and self.clock
         spent = time.monotonic() - self.clock if here else time.time() - self.began
@@ -144,7 +152,7 @@ def begin(folder: Path) -> Attempt:
         return before
     if before is not None and before.holds():
         raise Taken(f"{folder} is at work: {before.holder}")
-    if _scores(folder).exists():  # looked for behind `holds`: the dead write no more
+    if finished(folder):  # looked for behind `holds`: the dead write no more
         raise Taken(f"{folder} is done")
     number = before.number + 1 if before else 1
     path = folder / "attempts" / f"{number}.json"
@@ -184,17 +192,16 @@ def keep_alive(attempt: Attempt) -> None:
     threading.Thread(target=beat, name="heartbeat", daemon=True).start()
 
 
-def _scores(folder: Path) -> Path:
-    return folder / "metrics.json"
-
-
 def _read(path: Path) -> Attempt:
-    names = {field.name for field in fields(Attempt)} - {"path"}
     try:
-        known = json.loads(path.read_text())
-        return Attempt(path, **{name: known[name] for name in names & known.keys()})
-    except (ValueError, TypeError, AttributeError):  # not yet written, or never: its age decides
-        return Attempt(path, "another machine", "", 0, 0.0, path.stat().st_mtime)
+        found = read_json(path)
+        known = {name: found[name] for name in _KINDS.keys() & found.keys()}
+        if all(isinstance(value, _KINDS[name]) for name, value in known.items()):
+            return Attempt(path, **known)
+    except (Damaged, TypeError):
+        pass
+    # not yet written, or never, or damaged: its age decides
+    return Attempt(path, "another machine", "", 0, 0.0, path.lstat().st_mtime)
 
 
 def _write(attempt: Attempt) -> None:

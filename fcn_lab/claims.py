@@ -12,8 +12,8 @@ from pathlib import Path
 
 from fcn_lab.attempts import Attempt, Taken, begin, last
 from fcn_lab.commands import command
-from fcn_lab.config import finished
 from fcn_lab.errors import UserError
+from fcn_lab.outcomes import finished
 
 # what is there before a first step, and what a scoring leaves that was killed
 LEFTOVERS = (

@@ -27,13 +27,15 @@ from fcn_lab import torchrun
 from fcn_lab.arguments import rewrite_arguments
 from fcn_lab.claims import claim, depth_below, first_existing, hold, is_over, remove_empty, withdraw
 from fcn_lab.commands import STARTED, command, started
-from fcn_lab.config import conf_folder, freeze, recorded, references, resolve
+from fcn_lab.config import conf_folder, freeze, recorded, references
 from fcn_lab.errors import SweepFailed, UserError, find_refusal
-from fcn_lab.inheritance import inherit
+from fcn_lab.inheritance import settle
 from fcn_lab.mistakes import explain
 from fcn_lab.paths import path_of
+from fcn_lab.records import require_no_way_out
 from fcn_lab.shell import check_shell, mend_streams, speak_utf8
 from fcn_lab.supervisor import TRACEBACK, worker_command, worker_environment
+from fcn_lab.trust import allow, read_names, require_allowed
 
 # the words that Hydra keeps for its own launcher and sweeper; the others are files of conf/hydra
 BASIC = {
@@ -104,7 +106,7 @@ def _start(existing: Path, config: DictConfig) -> None:
         if config.choices.task in ONLY_LOOK:
             remove_empty(folder, made)
             return _look(config)
-        resolved = resolve(_inherited(config, settings))
+        resolved = _settled(config, settings)
         attempt = claim(folder)
         path = freeze(resolved, folder)
     except MISTAKES as error:
@@ -115,19 +117,20 @@ def _start(existing: Path, config: DictConfig) -> None:
     _become_worker(str(path), f"--fresh={made}")
 
 
-def _inherited(config: DictConfig, settings: HydraConf) -> DictConfig:
+def _settled(config: DictConfig, settings: HydraConf) -> DictConfig:
     if config.study is not None and config.again is None and config.run is None:
         word = f"experiment={config.choices.experiment}"
         go_on = command("-m", word)
         raise UserError(f"{word} is a study, and a study is a sweep:\n{go_on}")
     sources = settings.runtime.config_sources
     conf = [Path(source.path) for source in sources if source.schema == "file"]
-    return inherit(config, settings.overrides.task, conf)
+    return settle(config, settings.overrides.task, conf)
 
 
 def _look(config: DictConfig) -> None:
     from fcn_lab.checks import build
 
+    allow(read_names(config.allow))
     key, what = ONLY_LOOK[config.choices.task]
     if OmegaConf.select(config, key) is None:
         raise UserError(f"task={config.choices.task} needs {key}={what}")
@@ -140,12 +143,14 @@ def _resume_if_asked(typed: Sequence[str]) -> None:
     if asked is None:
         return
     folder = Path(asked)
-    if len(typed) > 1 or {"-m", "--multirun"} & set(sys.argv):
-        others = shlex.join(o for o in typed if not o.startswith("resume=")) or "-m"
+    more = [o for o in typed if not o.startswith(("resume=", "allow="))]
+    if more or {"-m", "--multirun"} & set(sys.argv):
+        others = shlex.join(more) or "-m"
         raise UserError(
             f"resume={folder} goes on with the run exactly as it was recorded; leave out {others}"
         )
-    recorded(folder)
+    require_allowed(OmegaConf.to_container(recorded(folder).task), str(folder))
+    require_no_way_out(folder)
     if is_over(folder):
         scores = folder / "metrics.json"
         print(f"{folder} is done" + (f": its scores are in {scores}" if scores.exists() else ""))

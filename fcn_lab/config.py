@@ -5,15 +5,19 @@ RUN_DIR/config.yaml is fully resolved, so that a worker reads it without Hydra. 
 ``data.root`` reaches every node that was composed from it.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, get_type_hints
 
 from omegaconf import Container, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_text
+from fcn_lab.links import require_sound
+from fcn_lab.records import Damaged, read_yaml
 from fcn_lab.values import Seed, require
 
 Keys = tuple[str | int, ...]
@@ -30,6 +34,7 @@ class Plain(TypedDict, total=False):
     resume: str | None
     run: str | None
     again: str | None
+    allow: str | Sequence[str]
     input: str | Sequence[str] | None
     output: str | None
     format: str
@@ -90,7 +95,8 @@ def resolve(config: DictConfig) -> DictConfig:
     need_published(config, links)
     resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
-    for key in ("sweep", "study"):  # a cell is the same in whatever sweep it runs
+    # a cell is the same in whatever sweep it runs, and no record says what it may call
+    for key in ("sweep", "study", "allow"):
         resolved.pop(key, None)
     require_plain(resolved)
     choices = {group: word for group, word in resolved["choices"].items() if "/" not in group}
@@ -151,19 +157,42 @@ def recorded(folder: Path) -> DictConfig:
     """The config of a run, or one in a file, as it was composed: links are links again.
 
     Raises:
-        UserError: there is no such folder, or no run in it.
+        UserError: there is no such folder, no run in it, or the file is not as a run writes it.
     """
     path = folder if folder.suffix == ".yaml" else folder / "config.yaml"
     if not folder.exists():
         raise UserError(f"{folder}: there is no such folder; the folder of a run was expected")
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise UserError(f"{folder} is not a run's folder: it has no config.yaml")
-    config = OmegaConf.load(path)
-    if not isinstance(config, DictConfig) or "links" not in config:
-        raise UserError(f"{path} was not written by a run: it lacks the key `links`")
-    for target, source in config.pop("links").items():
+    found = read_frozen(path)
+    if "links" not in found:
+        raise UserError(
+            f"{path} was not written by a run: it lacks the key `links`.\n"
+            "--config-dir=FOLDER takes words of your own"
+        )
+    links = found.pop("links")
+    if not isinstance(found.get("choices"), dict):
+        raise Damaged(path, "its key `choices` holds no words")
+    require_sound(path, found, links)
+    config = OmegaConf.create(found)
+    for target, source in links.items():
         OmegaConf.update(config, target, f"${{{source}}}", merge=False)
     return config
+
+
+def read_frozen(path: Path) -> dict[str, Any]:
+    """A config as a worker runs it, in plain mappings and lists.
+
+    Raises:
+        Damaged: it is not as a run writes it.
+    """
+    try:
+        found = read_yaml(path, lambda text: OmegaConf.to_container(OmegaConf.create(text)))
+    except OmegaConfBaseException as error:
+        raise Damaged(path, error) from error
+    if not isinstance(found.get("task"), dict) or not isinstance(found.get("seed"), int):
+        raise Damaged(path, "it lacks the keys `task` and `seed` of a run")
+    return found
 
 
 def without_start(config: DictConfig) -> DictConfig:
@@ -173,11 +202,6 @@ def without_start(config: DictConfig) -> DictConfig:
     if weights not in (None, "none", "imagenet"):  # ImageNet's come with a preprocessing
         config.encoder.weights = "none"
     return config
-
-
-def finished(folder: Path) -> bool:
-    """A run is done exactly when its metrics.json exists."""
-    return (folder / "metrics.json").is_file()
 
 
 def _links(node: Any, path: Keys) -> Iterator[tuple[Keys, str]]:

@@ -13,8 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 from fcn_lab import snapshot
 from fcn_lab.attempts import last
 from fcn_lab.claims import clear, depth_below, first_existing, has_begun, remove_empty, require_own
-from fcn_lab.config import freeze
+from fcn_lab.config import freeze, read_frozen
 from fcn_lab.errors import UserError
+from fcn_lab.records import require_no_way_out
 from fcn_lab.studies import estimates
 from fcn_lab.supervisor import worker_environment
 from fcn_lab.sweepfolder import Cell, SweepFolder
@@ -52,6 +53,8 @@ def freeze_sweep(
     cells = {name: _cell(name, path / name, config) for name, config in resolved.items()}
     before = SweepFolder.read(path) if (path / "sweep.json").is_file() else None
     _require_own(path, before is None, cells.values())
+    if before is not None:
+        require_no_way_out(path)
     left = [cell for cell in cells.values() if cell.progress().status not in ("done", "pruned")]
     fresh = [cell for cell in left if not _has_begun(cell)]
     if before is not None and left and not accept_changes and any(map(_has_begun, before.cells)):
@@ -114,7 +117,8 @@ def _require_equal(cells: Sequence[Cell], resolved: Mapping[str, DictConfig]) ->
         path = cell.folder / "config.yaml"
         if not path.exists():
             continue
-        frozen, asked = _flat(OmegaConf.load(path)), _flat(resolved[cell.name])
+        asked: Any = OmegaConf.to_container(resolved[cell.name])
+        frozen, asked = _flat(read_frozen(path)), _flat(asked)
         for key in sorted(frozen.keys() | asked.keys()):
             if frozen.get(key) != asked.get(key):
                 raise UserError(
@@ -125,9 +129,8 @@ def _require_equal(cells: Sequence[Cell], resolved: Mapping[str, DictConfig]) ->
                 )
 
 
-def _flat(config: Any) -> dict[str, Any]:
+def _flat(node: dict[str, Any]) -> dict[str, Any]:
     """Every value by its dotted key; copies only where the user sets the original."""
-    node: Any = OmegaConf.to_container(config)
     links = node.pop("links")
     return {key: value for key, value in _leaves(node, "") if not _is_copy(key, links)}
 

@@ -1,5 +1,6 @@
 """What a command that reads a run (`run=`, `again=`) takes from it, and what from its own words."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,18 +9,21 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fcn_lab.commands import command
-from fcn_lab.config import finished, recorded, without_start, words
+from fcn_lab.config import recorded, resolve, without_start, words
 from fcn_lab.errors import UserError
+from fcn_lab.outcomes import read_metrics
+from fcn_lab.records import Damaged
+from fcn_lab.trust import allow, read_names, require_allowed, targets
 from fcn_lab.values import require
 
 # belongs to the command; everything else of `run=` is the recorded run's
 _OF_THE_COMMAND = (
     *("task", "choices.task", "resume", "run", "again", "input", "output", "format", "scores"),
-    *("name", "group", "dense", "choices.dense", "dense_vs_patches", "overwrite"),
+    *("name", "group", "allow", "dense", "choices.dense", "dense_vs_patches", "overwrite"),
     "weights",  # those a run has trained take their place
     *("models", "upsamples", "encoders", "runs", "refines"),
 )
-_OF_A_REPETITION = ("again", "name", "group")
+_OF_A_REPETITION = ("again", "name", "group", "allow")
 
 
 def with_recorded_words(overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:
@@ -48,6 +52,25 @@ def with_recorded_words(overrides: Sequence[str], folders: Sequence[Path]) -> li
     return [*before, *overrides]
 
 
+def settle(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
+    """What a command's config.yaml will hold: of the run it reads nothing that may not be built.
+
+    Raises:
+        UserError: as `inherit` and `resolve`, and for a recorded target that nobody has allowed.
+    """
+    allow(read_names(config.allow))
+    inherited = inherit(config, overrides, folders)
+    folder = config.again or config.run
+    if folder is not None:
+        allow(targets(OmegaConf.to_container(config)))  # all that is there the user has named
+    resolved = resolve(inherited)
+    task = OmegaConf.to_container(resolved.task)
+    if folder is None:
+        allow(targets(task))
+    require_allowed(task, str(folder))
+    return resolved
+
+
 def inherit(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
     """What a command runs: `config`, or the run it reads (`run=`, `again=`) under its overrides.
 
@@ -63,11 +86,8 @@ def inherit(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path
     if folder is None:
         return config
     result = recorded(Path(folder))
-    if config.again is None and not finished(Path(folder)):
-        go_on = command(f"resume={folder}")
-        raise UserError(
-            f"run={folder} has not finished: it has no metrics.json. To go on:\n{go_on}"
-        )
+    if config.again is None:
+        _require_finished(Path(folder))
     before = dict(result.choices)
     if config.again is None:
         without_start(result)
@@ -88,6 +108,17 @@ def inherit(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path
             for part in (key, f"choices.{key}", "words"):
                 _take(result, config, part)
     return result
+
+
+def _require_finished(folder: Path) -> None:
+    try:
+        read_metrics(folder)
+    except Damaged as error:
+        reason = "has not finished: it has no metrics.json"
+        if os.path.lexists(error.path):
+            reason = f"has no scores, since {error}"
+        go_on = command(f"resume={folder}")
+        raise UserError(f"run={folder} {reason}. To go on:\n{go_on}") from error
 
 
 def _take(result: DictConfig, config: DictConfig, key: str) -> None:

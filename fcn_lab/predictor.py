@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from fcn_lab.data.reading import read_picture
 from fcn_lab.data.unreadable import LIMIT, Limit
+from fcn_lab.digests import advise, require_sound
 from fcn_lab.errors import UserError
+from fcn_lab.records import Damaged
 from fcn_lab.runfolder import RunFolder
 from fcn_lab.tiling import scored
 
@@ -132,7 +134,7 @@ def best(run: Path, key: str = "run") -> dict[str, Any]:
     """The checkpoint of a run's best epoch; `key` is what the user named the run by.
 
     Raises:
-        UserError: where there is none.
+        UserError: where there is none, or it is damaged, with the one to fall back to.
     """
     path = RunFolder(run).best
     if not path.exists():
@@ -140,8 +142,25 @@ def best(run: Path, key: str = "run") -> dict[str, Any]:
             f"{key}={run}: there is no {path.relative_to(run)}; "
             "expected the folder of a training run"
         )
-    checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    require_sound(path)
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    # an unpickler raises whatever the bytes lead it to
+    except Exception as error:
+        raise Damaged(path, f"{type(error).__name__}: {error}", advise(path)) from error
+    if not _is_of_a_run(checkpoint):
+        raise Damaged(path, "it holds no network with its classes and colours", advise(path))
     return checkpoint
+
+
+def _is_of_a_run(checkpoint: object) -> bool:
+    match checkpoint:
+        case {"state_dict": dict() as state, "classes": list() as names, "palette": list() as rgb}:
+            texts = all(isinstance(text, str) for text in (*state, *names))
+            tensors = all(isinstance(tensor, Tensor) for tensor in state.values())
+            colours = all(isinstance(c, list | tuple) and len(c) == 3 for c in rgb)
+            return texts and tensors and colours and len(rgb) == len(names)
+    return False
 
 
 def load_state(net: nn.Module, state: Mapping[str, Tensor], run: Path) -> nn.Module:

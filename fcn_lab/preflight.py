@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from fcn_lab.checks import build, check
+from fcn_lab.config import read_frozen
 from fcn_lab.errors import UserError
 from fcn_lab.estimate import estimate, since_start
 from fcn_lab.files import write_json
+from fcn_lab.trust import find_own_modules, require_allowed
 
 _OF_ONE_CELL = ("seed", "name", "group", "arm", "links")
 _ESTIMATE = "--estimate="
@@ -45,6 +45,8 @@ def main(arguments: list[str]) -> int:
     tasks: list[tuple[Kind, Any]] = []
     for kind in _kinds(Path(a) for a in arguments if not a.startswith("--")):
         try:
+            require_allowed(kind.config["task"], kind.cells[0])
+            find_own_modules(kind.config["task"])
             check(kind.config["task"], "task", kind.config.get("links", {}))
             with _no_memory():
                 task = kind.build()
@@ -66,7 +68,7 @@ def main(arguments: list[str]) -> int:
 def _kinds(folders: Iterable[Path]) -> Iterable[Kind]:
     kinds: dict[str, Kind] = {}
     for folder in folders:
-        config: Any = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
+        config = read_frozen(folder / "config.yaml")
         seed = config["seed"]
         kept = {key: value for key, value in config.items() if key not in _OF_ONE_CELL}
         key = json.dumps(kept, sort_keys=True).replace(f'"seed": {seed}', '"seed": 0')

@@ -1,9 +1,7 @@
 """A run's folder: what lies where, and how it gets there whole."""
 
-import csv
 import hashlib
 import importlib.metadata
-import json
 import os
 import platform
 import shlex
@@ -18,7 +16,9 @@ import torch
 from numpy.typing import NDArray
 
 from fcn_lab.files import write_buffer, write_json, write_text
+from fcn_lab.outcomes import read_history, read_metrics
 from fcn_lab.provenance import Source
+from fcn_lab.records import Damaged, read_json
 
 PACKAGES = (
     "torch",
@@ -93,14 +93,20 @@ class RunFolder:
         write_json(self.metrics, metrics)
 
     def read_metrics(self) -> dict[str, Any]:
-        """The content of metrics.json."""
-        metrics: dict[str, Any] = json.loads(self.metrics.read_text())
-        return metrics
+        """The content of metrics.json.
+
+        Raises:
+            Damaged: it is not what a finished run leaves.
+        """
+        return read_metrics(self.path)
 
     def read_history(self) -> list[dict[str, str]]:
-        """The rows of history.csv."""
-        with self.history.open(newline="") as file:
-            return list(csv.DictReader(file))
+        """The rows of history.csv.
+
+        Raises:
+            Damaged: it is no table of epochs.
+        """
+        return read_history(self.path)
 
     def write_confusions(
         self,
@@ -137,33 +143,48 @@ class RunFolder:
     @property
     def run_id(self) -> str:
         """The same for every resume of a run and for no other run: of its place and config."""
-        if self.env.exists():
-            return str(json.loads(self.env.read_text())["run_id"])
+        if (known := self._read_env()) is not None:
+            return str(known["run_id"])
         config = self.config.read_bytes() if self.config.exists() else b""
         return hashlib.sha256(os.fsencode(self.path.resolve()) + config).hexdigest()[:12]
 
     @property
     def precision(self) -> str | None:
         """What the run began to compute in; None where it is not known."""
-        if not self.env.exists():
-            return None
-        known: str | None = json.loads(self.env.read_text()).get("precision")
-        return known
+        known = (self._read_env() or {}).get("precision")
+        return known if isinstance(known, str) else None
 
     def write_env(self, device: str, precision: str) -> None:
         """Writes env.json; a resume adds itself to the list `resumed` and leaves the rest."""
         source = Source.of(Path(__file__).parent)
         now, diff = environment(device, precision, source), source.diff
-        if not self.env.exists():
+        first = self._read_env()
+        if first is None:
+            self._put_damaged_env_aside()
             write_json(self.env, {"run_id": self.run_id, **now})
             if diff:
                 write_text(self.path / "git.diff", diff)
             return
-        first = json.loads(self.env.read_text())
-        first.setdefault("resumed", []).append(now)
+        first["resumed"] = [*first.get("resumed", ()), now]
         write_json(self.env, first)
         if diff:
             write_text(self.path / f"git.{len(first['resumed'])}.diff", diff)
+
+    def _read_env(self) -> dict[str, Any] | None:
+        """The content of env.json; None where there is none, or it names no run."""
+        try:
+            known = read_json(self.env)
+        except Damaged:
+            return None
+        return known if "run_id" in known and isinstance(known.get("resumed", []), list) else None
+
+    def _put_damaged_env_aside(self) -> None:
+        if os.path.lexists(self.env):
+            aside = self.env.with_name("env.damaged.json")
+            self.env.replace(aside)
+            print(
+                f"{self.env} is damaged: it is now {aside.name}, and a new one begins", flush=True
+            )
 
 
 def environment(device: str, precision: str, source: Source) -> dict[str, object]:

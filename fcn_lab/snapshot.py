@@ -1,6 +1,7 @@
 """The frozen sources of a sweep: a copy that its cells run, whatever happens to the originals."""
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -22,10 +23,16 @@ def versions(sweep: Path) -> set[str]:
 
 
 def take(sweep: Path) -> str:
-    """Copies the sources into SWEEP/code/VERSION, unless they are there; gives the version."""
+    """Copies the sources into SWEEP/code/VERSION, unless they are there; gives the version.
+
+    Raises:
+        UserError: what is there under that name are other sources.
+    """
     now = version()
     place = sweep / "code" / now
-    if not place.is_dir():
+    if os.path.lexists(place):
+        _require_own(place)
+    else:
         with publish_folder(place) as half:
             # compiled files come along and stay valid, since copies keep their sources' times
             shutil.copytree(PACKAGE, half / PACKAGE.name, ignore=shutil.ignore_patterns("conf"))
@@ -50,9 +57,38 @@ def require_unchanged(sweep: Path, frozen: str) -> None:
     )
 
 
+def _require_own(place: Path) -> None:
+    """A folder from a stranger may hold any code under the name of ours.
+
+    Raises:
+        UserError: a file is none of ours.
+    """
+    copy = place / PACKAGE.name
+    for path in [place, *place.rglob("*")]:
+        ours = PACKAGE / path.relative_to(copy) if path.is_relative_to(copy) else None
+        if path.is_dir() and not path.is_symlink():
+            continue
+        if ours is None and path == place / SOURCE and not path.is_symlink():
+            continue
+        if path.suffix == ".pyc" and not (ours and _equal(path, ours)):
+            path.unlink()  # what a module was compiled to; it is compiled again
+        elif ours is None or path.is_symlink() or not _equal(path, ours):
+            raise UserError(
+                f"{path} is none of the lab's files, and the cells would run it.\n"
+                f"rm -r {place} lets them have the lab's own again"
+            )
+    if _contents(copy) != _contents(PACKAGE):
+        raise UserError(f"{place} lacks files of the lab.\nrm -r {place} lets it be copied again")
+
+
+def _equal(one: Path, other: Path) -> bool:
+    return other.is_file() and one.read_bytes() == other.read_bytes()
+
+
 def _contents(package: Path) -> dict[str, str]:
     """A hash of each source file's content, by its name."""
     return {
         str(file.relative_to(package)): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in package.rglob("*.py")
+        for file in package.rglob("*")
+        if file.is_file() and not {"__pycache__", "conf"} & {*file.relative_to(package).parts}
     }

@@ -1,12 +1,12 @@
 """A study is an experiment that is a sweep: what it asks, what it will take, where it ends."""
 
-import json
 import shlex
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 from fcn_lab.commands import command
+from fcn_lab.records import Damaged, read_json
 from fcn_lab.sweepfolder import Cell, SweepFolder
 
 
@@ -38,8 +38,7 @@ def price(record: SweepFolder, planned: int | None = None) -> str:
     done = {name: now.seconds for name, now in progress.items() if now.status == "done"}
     left = [name for name, now in progress.items() if now.status not in ("done", "pruned")]
     unknown = max(0, (planned or 0) - len(progress))
-    file = estimates(record.path)
-    expected: dict[str, float] = json.loads(file.read_text()) if file.is_file() else {}
+    expected = _expected(record.path)
     if not expected and not done:
         return "Time: not known, since none of these cells can be timed on this machine."
     known = expected or done
@@ -50,6 +49,15 @@ def price(record: SweepFolder, planned: int | None = None) -> str:
         seconds *= sum(done.values()) / sum(expected.get(name, mean) for name in done)
         how = f"by the {len(done)} that are done"
     return f"Time: about {timedelta(seconds=round(seconds))} one after the other, {how}."
+
+
+def _expected(sweep: Path) -> dict[str, float]:
+    """What `estimates` holds; a damaged file is as good as none, since it is only told."""
+    try:
+        known = read_json(estimates(sweep))
+    except Damaged:
+        return {}
+    return {name: value for name, value in known.items() if isinstance(value, int | float)}
 
 
 def closing(record: SweepFolder) -> list[str]:

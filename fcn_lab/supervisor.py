@@ -55,16 +55,15 @@ def worker_command(config: Path) -> list[str]:
 
 
 def worker_environment(code: Path | None = None) -> dict[str, str]:
-    """This environment with `code`, or else the package now running, first on the worker's path.
-
-    The folder it stands in comes last: a clone there is not what a sweep has frozen.
-    """
+    """This environment with `code`, or else the package now running, first on the worker's path."""
     environment = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
     package = str(code or Path(__file__).resolve().parent.parent)
     paths = [package, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     own = {
-        "PYTHONPATH": os.pathsep.join(dict.fromkeys([*paths, "."])),
-        "PYTHONSAFEPATH": "1",  # else `python -m` puts that folder first
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
+        # else `python -m` puts the folder it stands in first: a clone there is not what a sweep has
+        # frozen, and a run folder there may be a stranger's
+        "PYTHONSAFEPATH": "1",
         "PYTHONUTF8": "1",  # whatever the locale: names and texts are read as they were written
     }
     # torch starts a thread a core, also those whose time a container does not get

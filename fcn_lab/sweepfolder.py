@@ -13,7 +13,7 @@ machine see the same.
 
 import csv
 import io
-import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,8 @@ from fcn_lab.attempts import last
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import csv_cell
 from fcn_lab.files import write_json, write_text
+from fcn_lab.outcomes import read_history, read_metrics
+from fcn_lab.records import Damaged, read_json
 
 SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou")
 COLUMNS = (
@@ -84,17 +86,23 @@ class Cell:
         return self.folder / "log.txt"
 
     def progress(self) -> Progress:
-        """Read from its folder now."""
-        metrics = self.folder / "metrics.json"
-        if metrics.is_file():
-            scores = json.loads(metrics.read_text())
-            return Progress("done", "", scores.get("seconds", 0.0), self.epochs or 0, scores=scores)
-        rows = self._history()
+        """Read from its folder now; a damaged file is named and counts as not there."""
+        try:
+            scores = read_metrics(self.folder)
+        except Damaged as error:
+            return self._unfinished(str(error) if os.path.lexists(error.path) else "")
+        return Progress("done", "", scores.get("seconds") or 0.0, self.epochs or 0, scores=scores)
+
+    def _unfinished(self, damage: str) -> Progress:
+        try:
+            rows = _whole(read_history(self.folder))
+        except Damaged as error:
+            rows, damage = [], damage or str(error)
         trained = float(rows[-1]["seconds"]) if rows else 0.0
-        best = max(self.curve().values(), default=None)
+        best = max(_curve(rows).values(), default=None)
         attempt = last(self.folder)
         if attempt is None:
-            return Progress("waiting")
+            return Progress("waiting", damage)
         if attempt.alive():
             where = f"{attempt.host}, process {attempt.pid}"
             return Progress("running", where, trained, len(rows), best)
@@ -102,21 +110,16 @@ class Cell:
         if attempt.status is None:
             reason = "interrupted"
         elif status == "done":  # and yet there are no scores
-            status, reason = "failed", "it ended without metrics.json"
-        return Progress(status, reason, trained or attempt.seconds, len(rows), best)
+            status, reason = "failed", "" if damage else "it ended without metrics.json"
+        told = "; ".join(filter(None, (reason, damage)))
+        return Progress(status, told, trained or attempt.seconds, len(rows), best)
 
     def curve(self) -> dict[int, float]:
         """The val mean IU after so many epochs, of those that were scored."""
-        rows = enumerate(self._history(), 1)
-        return {e: float(row["val/mean_iou"]) for e, row in rows if row.get("val/mean_iou")}
-
-    def _history(self) -> list[dict[str, str]]:
-        path = self.folder / "history.csv"
-        if not path.is_file():
-            return []
-        with path.open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row.get("seconds")]
-        return rows
+        try:
+            return _curve(_whole(read_history(self.folder)))
+        except Damaged:
+            return {}
 
     def row(self, progress: Progress) -> dict[str, Any]:
         """The cell's line of results.csv."""
@@ -170,9 +173,16 @@ class SweepFolder:
         if not file.is_file():
             what = "holds no sweep: it has no sweep.json" if path.is_dir() else "does not exist"
             raise UserError(f"{path} {what}; sweep.dir= names the folder of a sweep")
-        known = json.loads(file.read_text())
-        cells = [Cell(**{**cell, "folder": path / cell["folder"]}) for cell in known.pop("cells")]
-        return cls(path, cells, **known)
+        known = read_json(file)
+        try:
+            cells = [_cell(path, cell) for cell in known.pop("cells")]
+            read = cls(path, cells, **known)
+            words = isinstance(read.engine, str) and isinstance(read.code, str)
+            if not words or not isinstance(read.study, dict) or not isinstance(read.asked, list):
+                raise TypeError("a word of it is of another kind")
+        except (TypeError, KeyError, AttributeError) as error:
+            raise Damaged(file, f"it describes no sweep ({error})") from error
+        return read
 
     def write(self) -> None:
         """Writes sweep.json in one piece."""
@@ -189,3 +199,21 @@ class SweepFolder:
         rows = (cell.row(progress[cell.name]) for cell in self.cells)
         writer.writerows({key: csv_cell(value) for key, value in row.items()} for row in rows)
         write_text(self.results, table.getvalue())
+
+
+def _cell(sweep: Path, known: Mapping[str, Any]) -> Cell:
+    """A cell of sweep.json, which lies in the sweep's own folder."""
+    cell = Cell(**{**known, "folder": sweep / Path(known["folder"]).name})
+    counts = isinstance(cell.devices, int) and isinstance(cell.epochs, int | None)
+    if not isinstance(cell.name, str) or not isinstance(cell.words, dict) or not counts:
+        raise TypeError("a cell")
+    return cell
+
+
+def _whole(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    return [row for row in rows if row.get("seconds")]
+
+
+def _curve(rows: Sequence[Mapping[str, str]]) -> dict[int, float]:
+    scored = ((epochs, row.get("val/mean_iou")) for epochs, row in enumerate(rows, 1))
+    return {epochs: float(score) for epochs, score in scored if score}

@@ -201,7 +201,7 @@ def troubles(record: SweepFolder, progress: Mapping[str, Progress]) -> Iterator[
     """The cells that did not get done and why, one line each."""
     for cell in record.cells:
         now = progress[cell.name]
-        if now.status in ("failed", "stopped"):
+        if now.status in ("failed", "stopped") or (now.status == "waiting" and now.reason):
             why = f": {now.reason}" if now.reason else ""
             yield Text(f"{cell.name} {now.status}{why}  ({cell.log})")
 

@@ -23,20 +23,20 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
-
-from omegaconf import OmegaConf
+from typing import NoReturn
 
 from fcn_lab.attempts import TAKEN, Attempt, Taken, begin, keep_alive
 from fcn_lab.checks import build, locate
 from fcn_lab.claims import withdraw
-from fcn_lab.config import require_plain
+from fcn_lab.config import read_frozen, require_plain
 from fcn_lab.errors import NotWritten, UserError, find_refusal
 from fcn_lab.files import write_text
 from fcn_lab.ranks import is_first_rank
+from fcn_lab.records import require_no_way_out
 from fcn_lab.shell import mend_streams
 from fcn_lab.signals import Stopped
 from fcn_lab.supervisor import GRACE_SECONDS, TRACEBACK
+from fcn_lab.trust import find_own_modules, require_allowed
 
 # of each the reason: what a user can neither change nor act upon
 QUIET_WARNINGS = (
@@ -80,6 +80,8 @@ def _outcome(path: Path, flags: list[str]) -> tuple[int, str]:
         if "--cell" in flags:
             _follow_parent()
             resume = (path.parent / "checkpoints" / "last.ckpt").exists()
+        if resume:
+            require_no_way_out(path.parent)
         run(path, resume)
     except UserError as error:
         if os.environ.get(TRACEBACK):
@@ -117,8 +119,10 @@ def run(path: Path, resume: bool = False) -> None:
     """
     for message in QUIET_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
-    config: Any = OmegaConf.to_container(OmegaConf.load(path))
+    config = read_frozen(path)
     task, links = config["task"], config.get("links", {})
+    require_allowed(task, str(path))
+    find_own_modules(task)
     # whatever else was stopped begins anew
     if resume and "resume" in inspect.signature(locate(task["_target_"], "task")).parameters:
         task["resume"] = True

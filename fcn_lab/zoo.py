@@ -4,7 +4,7 @@ import segmentation_models_pytorch as smp
 from torch import Tensor, nn
 
 from fcn_lab.encoders.base import STRIDE
-from fcn_lab.encoders.smp import preprocessing
+from fcn_lab.encoders.smp import preprocessing, require_library_name
 from fcn_lab.encoders.weights import check_word, fetched
 from fcn_lab.errors import UserError
 from fcn_lab.geometry import crop_to, pad_to_multiple
@@ -36,6 +36,7 @@ class SmpModel(nn.Module):
         encoder_weights: str = "none",
     ) -> None:
         super().__init__()
+        require_library_name(encoder_name, "model.encoder_name")
         word = "imagenet" if check_word(encoder_weights) else None
         self.normalize = preprocessing(encoder_name, word)
         self.multiple = max(STRIDE, SMALLEST.get(arch, STRIDE))

@@ -35,10 +35,11 @@ def type_line(
     for name in ("FCN_LAB_COMMAND", "FCN_LAB_STARTED", "FCN_LAB_TRACEBACK"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("HYDRA_FULL_ERROR", "")
+    monkeypatch.setenv("FCN_LAB_ALLOW", "")
 
     def run(*arguments: str) -> Ended:
         became.clear()
-        wanted = os.environ["HYDRA_FULL_ERROR"]
+        wanted, allowed = os.environ["HYDRA_FULL_ERROR"], os.environ["FCN_LAB_ALLOW"]
         monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
         status: int | str | None = 0
         try:
@@ -46,7 +47,9 @@ def type_line(
         except SystemExit as stop:
             status = stop.code
         finally:
-            monkeypatch.setenv("HYDRA_FULL_ERROR", wanted)  # a command line lives in one process
+            # a command line lives in a process of its own
+            monkeypatch.setenv("HYDRA_FULL_ERROR", wanted)
+            monkeypatch.setenv("FCN_LAB_ALLOW", allowed)
         out, err = capfd.readouterr()
         assert isinstance(status, int)
         return Ended(status, out, err, became[0] if became else ())

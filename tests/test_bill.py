@@ -104,7 +104,9 @@ def sheet(folder: Path, *typed: str, runs: list[Path] | None = None) -> None:
 def test_the_sheet_has_a_row_a_cell_and_a_figure_where_there_are_runs(tmp_path: Path) -> None:
     run = tmp_path / "sweep" / "cell"
     run.mkdir(parents=True)
-    (run / "metrics.json").write_text(json.dumps({**WORDS, "test": {"mean_iou": 0.5}}))
+    (run / "metrics.json").write_text(
+        json.dumps({"protocol": "stub", **WORDS, "test": {"mean_iou": 0.5}})
+    )
     sheet(tmp_path, "upsample.refine=conv", "task=profile", "seed=3", runs=[tmp_path / "sweep"])
     with (tmp_path / "costs.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from commandline import TypeLine
+from commandline import METRICS, TypeLine
 
 RUN = Path(__file__).parent.parent / "run.py"
 
@@ -143,7 +143,7 @@ def test_resume_goes_on_in_the_run_itself_and_leaves_no_other_folder(type_line: 
 
 def test_resuming_a_finished_run_says_that_it_is_done(type_line: TypeLine) -> None:
     type_line("hydra.run.dir=here")
-    Path("here/metrics.json").write_text("{}")
+    Path("here/metrics.json").write_text(METRICS)
     ended = type_line("resume=here")
     assert (ended.status, list(ended.command)) == (0, [])
     assert "here is done" in ended.out

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from commandline import TypeLine
+from commandline import METRICS, TypeLine
 from fcn_lab.checks import check, users_key
 from fcn_lab.config import freeze, recorded, resolve, without_start
 from fcn_lab.errors import UserError
@@ -29,6 +29,7 @@ def test_freezing_and_reading_back_gives_the_references_again(tmp_path: Path) ->
             "b": {"text": "x is ${a.x}"},
             "choices": {"model": "m", "hydra/launcher": "basic"},
             "task": "${a}",
+            "seed": 0,
             "run": None,
             "input": None,
             "output": None,
@@ -95,7 +96,7 @@ def test_the_folder_of_a_rerun_is_meant_from_where_the_user_stands(
 
 def test_evaluation_inherits_the_run_and_takes_only_what_it_is_given(type_line: TypeLine) -> None:
     type_line("model=fcn8s", "data=synthetic", "encoder.dropout=0.25", "hydra.run.dir=first")
-    Path("first/metrics.json").write_text("{}")
+    Path("first/metrics.json").write_text(METRICS)
     config = type_line("task=evaluate", "run=first", "data.split=val").config
     before = content("first")
     assert config["task"]["_target_"].endswith("Evaluate")
@@ -108,7 +109,7 @@ def test_evaluation_inherits_the_run_and_takes_only_what_it_is_given(type_line: 
 
 def test_a_word_given_to_an_evaluation_replaces_its_whole_group(type_line: TypeLine) -> None:
     type_line("data=camvid", "data.root=somewhere", "hydra.run.dir=first")
-    Path("first/metrics.json").write_text("{}")
+    Path("first/metrics.json").write_text(METRICS)
     config = type_line("task=evaluate", "run=first", "data=synthetic", "data.split=val").config
     assert config["data"]["_target_"].endswith("synthetic")
     assert config["data"]["split"] == "val"
@@ -117,7 +118,7 @@ def test_a_word_given_to_an_evaluation_replaces_its_whole_group(type_line: TypeL
 
 def test_a_plain_key_reaches_a_node_of_another_word_than_the_default(type_line: TypeLine) -> None:
     type_line("encoder=smp", "encoder.name=resnet18", "hydra.run.dir=first")
-    Path("first/metrics.json").write_text("{}")
+    Path("first/metrics.json").write_text(METRICS)
     config = type_line("task=evaluate", "run=first", "encoder.head_width=64").config
     assert config["encoder"]["name"] == "resnet18"
     assert config["task"]["net"]["encoder"]["head_width"] == 64
@@ -125,7 +126,7 @@ def test_a_plain_key_reaches_a_node_of_another_word_than_the_default(type_line: 
 
 def test_an_evaluation_can_itself_be_run_again(type_line: TypeLine) -> None:
     type_line("model=fcn8s", "hydra.run.dir=first")
-    Path("first/metrics.json").write_text("{}")
+    Path("first/metrics.json").write_text(METRICS)
     type_line("task=evaluate", "run=first", "data.split=val", "hydra.run.dir=second")
     config = type_line("--config-path", "second", "--config-name", "config").config
     assert config | {"again": None} == content("second")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from commandline import TypeLine
+from commandline import METRICS, TypeLine
 from fcn_lab import create_model
 from fcn_lab.dense import Atrous, ShiftAndStitch, atrous, shift_and_stitch
 from fcn_lab.encoders import VGG16Encoder
@@ -149,7 +149,7 @@ def test_an_evaluation_can_be_dense_and_tells_what_that_costs(
 
 def test_dense_is_a_word_of_the_command_line(type_line: TypeLine) -> None:
     type_line("hydra.run.dir=run", "model=fcn2s")
-    Path("run/metrics.json").write_text("{}")
+    Path("run/metrics.json").write_text(METRICS)
     asked = ("task=evaluate", "run=run")
     ended = type_line(*asked, "dense=shift_and_stitch", "dense.batch_size=3", "hydra.run.dir=one")
     assert ended.config["task"]["dense"]["batch_size"] == 3

@@ -57,7 +57,8 @@ class Steps:
             done.append([step, os.getpid()])
             kept.with_suffix(".part").write_text(json.dumps(done))
             kept.with_suffix(".part").replace(kept)
-        (folder / "metrics.json").write_text("{}")
+        scores = {"protocol": "stub", "test": {"mean_iou": 0.25}}
+        (folder / "metrics.json").write_text(json.dumps(scores))
 """
 ENDLESS = 3000
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from commandline import TypeLine
+from commandline import METRICS, TypeLine
 from fcn_lab.attempts import TAKEN, attempts, begin, last
 from fcn_lab.engines import slurm, slurmjob
 from fcn_lab.engines.slurm import Slurm
@@ -171,7 +171,7 @@ def test_a_lost_job_is_a_failed_cell_that_says_why(pretended: Path, queue: str, 
 def test_a_job_that_scored_is_done_whatever_slurm_thinks(pretended: Path) -> None:
     engine, only = Slurm(), job(pretended)
     engine.submit([only])
-    (only.folder / "metrics.json").write_text("{}")
+    (only.folder / "metrics.json").write_text(METRICS)
     assert engine.ended(0) == [(only, 0)]
 
 

@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from commandline import TypeLine
+from commandline import METRICS, TypeLine
 from fcn_lab import create_model
 from fcn_lab.errors import UserError
 from fcn_lab.formats import (
@@ -120,7 +120,7 @@ def trained(tmp_path: Path) -> Path:
     state = {f"net.{key}": value for key, value in Net().state_dict().items()}
     checkpoint = {"state_dict": state, "classes": CLASSES, "palette": PALETTE}
     torch.save(checkpoint, run / "checkpoints" / "best.ckpt")
-    (run / "metrics.json").write_text('{"protocol": "squares3"}')
+    (run / "metrics.json").write_text('{"protocol": "squares3", "test": {"mean_iou": 0.5}}')
     return run
 
 
@@ -194,7 +194,7 @@ def test_run_and_output_may_be_left_out_and_are_the_commands_own(type_line: Type
     bare = type_line("task=export", "model=fcn8s").config["task"]
     assert (bare["run"], bare["output"], bare["format"]) == (None, None, "onnx")
     type_line("model=fcn2s", "data=synthetic", "hydra.run.dir=first")
-    Path("first/metrics.json").write_text("{}")
+    Path("first/metrics.json").write_text(METRICS)
     task = type_line("task=export", "run=first", "format=torchscript", "output=a.pt").config["task"]
     assert (task["run"], task["output"], task["format"]) == ("first", "a.pt", "torchscript")
     assert task["net"]["stride"] == 2

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from commandline import Ended, TypeLine
+from commandline import METRICS, Ended, TypeLine
 from fcn_lab import freezing, snapshot
 from fcn_lab.attempts import begin
 from fcn_lab.sweepfolder import Progress, SweepFolder
@@ -76,7 +76,7 @@ def test_changed_sources_are_named_and_taken_only_when_accepted(
 def test_changed_sources_do_not_matter_when_all_is_done(again: Again, sources: Path) -> None:
     again()
     for cell in ("seed=1", "seed=2"):
-        Path("all", cell, "metrics.json").write_text("{}")
+        Path("all", cell, "metrics.json").write_text(METRICS)
     (sources / "net.py").write_text("depth = 2\n")
     assert again().status == 0
 

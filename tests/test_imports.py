@@ -13,7 +13,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LEAVES = (
     ("escaping",),
     ("errors", "signals", "provenance", "page", "processes", "commands"),
-    ("files", "ranks", "machine"),
+    ("files", "records", "ranks", "machine"),
+    ("outcomes", "digests"),
     ("attempts", "shell", "workers"),
     ("metrics", "equivalence", "values", "checkerboard"),
     (
@@ -40,7 +41,10 @@ LAYERS = (
     ("predictor", "formats", "vitals", "parts", "bill", "capacity"),
     ("module", "datamodule", "callbacks", "loggers", "precision", "trainer"),
     ("tasks",),
-    ("checks", "config", "claims", "inheritance", "mistakes", "mappings", "supervisor", "torchrun"),
+    (
+        *("checks", "config", "links", "trust", "claims", "inheritance", "mistakes", "mappings"),
+        *("supervisor", "torchrun"),
+    ),
     ("studies", "estimate"),
     (
         "worker",
@@ -50,6 +54,7 @@ LAYERS = (
         "watching",
         "engines",
         "arguments",
+        "recordedcommand",
         "paths",
         "demo",
         "dashboard",

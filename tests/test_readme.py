@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from commandline import TypeLine
+from commandline import METRICS, TypeLine
 from fcn_lab.sweepfolder import Progress
 
 ROOT = Path(__file__).parent.parent
@@ -43,7 +43,7 @@ def test_a_command_composes(
     monkeypatch.setattr("fcn_lab.freezing._preflight", lambda *cells: None)
     type_line("hydra.run.dir=RUN_DIR")
     if "resume=" not in line:
-        Path("RUN_DIR/metrics.json").write_text("{}")
+        Path("RUN_DIR/metrics.json").write_text(METRICS)
     words = [re.sub(r"=runs/\S+", "=RUN_DIR", word) for word in shlex.split(line)]
     ended = type_line(*words[2 if "run.py" in words[1] else 1 :])
     assert ended.status == 0, ended.err

@@ -1,6 +1,7 @@
 """A search draws what was declared, loses no trial to a kill, and its best is the best."""
 
 import csv
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,15 +78,19 @@ class Stage:
 
     def run(self, cell: Cell, score: float, unpromising: Callable[[Cell], bool]) -> None:
         attempt = begin(cell.folder)
-        config = {"data": {"split": "val"}, "choices": {"task": "train"}, "cell": cell.name}
-        (cell.folder / "config.yaml").write_text(yaml.safe_dump({**config, "links": {}}))
+        config = {"data": {"split": "val"}, "choices": {"task": "train"}, "seed": 0}
+        (cell.folder / "config.yaml").write_text(
+            yaml.safe_dump({**config, "task": {}, "links": {}, "cell": cell.name})
+        )
         history = "seconds,val/mean_iou\n"
         for epoch in range(1, EPOCHS + 1):
             history += f"{epoch},{score * epoch / EPOCHS}\n"
             (cell.folder / "history.csv").write_text(history)
             if unpromising(cell):
                 return attempt.end("pruned")
-        (cell.folder / "metrics.json").write_text(f'{{"val": {{"mean_iou": {score}}}}}')
+        (cell.folder / "metrics.json").write_text(
+            json.dumps({"protocol": "stub", "val": {"mean_iou": score}})
+        )
         attempt.end("done")
 
     def search(self, n_trials: int, n_jobs: int = 1, **options: object) -> Search:
@@ -283,7 +288,7 @@ def test_a_failed_trial_counts_and_leaves_the_others(
 
 def done(sweep: Sweep) -> dict[str, Progress]:
     for cell in sweep.cells:
-        (cell.folder / "metrics.json").write_text('{"val": {"mean_iou": 0.5}}')
+        (cell.folder / "metrics.json").write_text('{"protocol": "stub", "val": {"mean_iou": 0.5}}')
     return {cell.name: cell.progress() for cell in sweep.cells}
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from commandline import METRICS
 from fcn_lab.encoders import TinyEncoder
 from fcn_lab.errors import UserError
 from fcn_lab.fcn import FCN, coarser, upsampled
@@ -126,7 +127,7 @@ def test_each_stage_starts_from_the_one_before_and_one_that_was_stopped_goes_on(
 
     def note(task: Train, folder: Path) -> None:
         started.append((task.words["model"], task.init_from, task.resume))
-        (folder / "metrics.json").write_text(json.dumps({"seconds": 1.0}))
+        (folder / "metrics.json").write_text(METRICS.replace("{", '{"seconds": 1.0, ', 1))
 
     stages = tmp_path / "stages"
     stopped = stages / "fcn16s" / "checkpoints" / "last.ckpt"

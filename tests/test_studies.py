@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from commandline import TypeLine
+from commandline import METRICS, TypeLine
 from fcn_lab.estimate import between
 from fcn_lab.studies import closing, estimates, opening, price
 from fcn_lab.sweepfolder import Cell, Progress, SweepFolder
@@ -187,7 +187,9 @@ def test_the_estimate_grows_with_the_cells(tmp_path: Path) -> None:
 
 def test_cells_that_are_done_correct_the_estimate_of_the_others(tmp_path: Path) -> None:
     study = record(tmp_path / "a", 4, 20.0)
-    (study.cells[0].folder / "metrics.json").write_text('{"seconds": 40.0}')
+    (study.cells[0].folder / "metrics.json").write_text(
+        METRICS.replace("{", '{"seconds": 40.0, ', 1)
+    )
     assert "about 0:02:00 " in price(study)
     assert "the 1 that are done" in price(study)
 

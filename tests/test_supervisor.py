@@ -19,6 +19,12 @@ from fcn_lab.supervisor import Job, Supervisor
 CODE = Path(__file__).parent.parent
 
 
+@pytest.fixture(autouse=True)
+def allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the command line lets its workers know."""
+    monkeypatch.setenv("FCN_LAB_ALLOW", "stub.Task,own.Task")
+
+
 def make(folder: Path, kind: str, minutes: float | None = None, target: str = "stub.Task") -> Job:
     cell = folder / kind
     cell.mkdir()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from commandline import METRICS
 from fcn_lab.attempts import TAKEN, Taken, attempts, begin, last
 from fcn_lab.engines.base import Ended
 from fcn_lab.errors import UserError
@@ -53,7 +54,7 @@ class Scripted:
         if code != TAKEN:
             attempt = begin(job.folder)
             if code == 0:
-                (job.folder / "metrics.json").write_text("{}")
+                (job.folder / "metrics.json").write_text(METRICS)
             attempt.end("failed" if code else "done")
         return [(job, code)]
 
@@ -137,7 +138,7 @@ def test_an_attempt_with_scores_is_done_whatever_ended_its_process(tmp_path: Pat
     sweep = make(tmp_path, engine, Policy(retries=1, on_failure="stop"))
     killed, failed = begin(tmp_path / "a"), begin(tmp_path / "b")
     for attempt in (killed, failed):
-        (attempt.path.parent.parent / "metrics.json").write_text("{}")
+        (attempt.path.parent.parent / "metrics.json").write_text(METRICS)
     failed.end("failed", "killed by SIGKILL")
     assert statuses(sweep.run()) == dict.fromkeys("abc", "done")
     assert engine.started == ["c"]

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from commandline import TypeLine
+from commandline import METRICS, TypeLine
 from fcn_lab import create_model
 from fcn_lab.context import context
 from fcn_lab.errors import UserError
@@ -252,7 +252,7 @@ def test_windows_and_scales_that_cannot_be_are_refused(
 
 def test_both_are_words_of_evaluate_and_predict(type_line: TypeLine) -> None:
     type_line("hydra.run.dir=run", "model=fcn2s")
-    Path("run/metrics.json").write_text("{}")
+    Path("run/metrics.json").write_text(METRICS)
     for task in (["evaluate"], ["predict", "input=a.png", "output=out"]):
         for word in ("windows", "scales"):
             place = f"hydra.run.dir={task[0]}_{word}"

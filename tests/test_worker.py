@@ -110,7 +110,12 @@ def test_lightning_would_start_a_further_rank_as_the_same_worker(tmp_path: Path)
     config = tmp_path / "config.yaml"
     config.write_text("task: {_target_: task.Task}\nseed: 0\n")
     command = [sys.executable, "-m", "fcn_lab.worker", str(config)]
+    environment = {"PYTHONPATH": str(tmp_path), "FCN_LAB_ALLOW": "task.Task"}
     done = subprocess.run(
-        command, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(tmp_path)}
+        command,
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
     )
     assert done.stdout.split() == command

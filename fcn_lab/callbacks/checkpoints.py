@@ -1,5 +1,6 @@
 """The two checkpoints of a run, and the end of a run that no longer improves."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
-from fcn_lab.files import write_buffer
+from fcn_lab.digests import write_listed
 from fcn_lab.runfolder import RunFolder
 
 MONITOR = "val/mean_iou"
@@ -26,8 +27,9 @@ class WholeFile(TorchCheckpointIO):
         path: str | Path,
         storage_options: Any | None = None,  # noqa: ANN401
     ) -> None:
-        with write_buffer(Path(path)) as buffer:
-            torch.save(checkpoint, buffer)
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_listed(Path(path), buffer.getbuffer())
 
 
 class BestAndLast(Checkpoint):

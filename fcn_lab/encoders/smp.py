@@ -1,5 +1,7 @@
 """Any encoder of segmentation-models-pytorch behind our contract."""
 
+import re
+
 import segmentation_models_pytorch as smp
 import torch.nn.functional as F
 from torch import Tensor
@@ -33,6 +35,7 @@ class SmpEncoder(Encoder):
         self, name: str = "resnet34", weights: str = "none", head_width: Width = 512
     ) -> None:
         super().__init__()
+        require_library_name(name, "encoder.name")
         word = "imagenet" if check_word(weights, or_file=True) else None
         try:
             self.encoder = fetched(
@@ -65,6 +68,19 @@ class SmpEncoder(Encoder):
         for feature in self.encoder(x)[1:]:
             maps.append(feature if feature.shape[1] else F.avg_pool2d(maps[-1], 2))
         return Features(maps[1:], maps[:-1], self.fc7(maps[-1]))
+
+
+def require_library_name(name: str, key: str) -> None:
+    """Refuses what timm would take for a place: a folder of this machine, a page of a hub.
+
+    Raises:
+        UserError: it is no plain name.
+    """
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise UserError(
+            f"{key}={name}: expected the name of an encoder, as resnet34 or tu-resnet18; "
+            "weights of your own are read by encoder.weights=FILE"
+        )
 
 
 def preprocessing(name: str, word: str | None) -> Normalize:

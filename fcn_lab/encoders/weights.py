@@ -1,6 +1,5 @@
 """Pretrained weights: fetched or read, whole or not at all."""
 
-import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -8,6 +7,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from fcn_lab.digests import require_sound
 from fcn_lab.errors import UserError
 
 M = TypeVar("M", bound=nn.Module)
@@ -112,9 +112,12 @@ def read_state(path: Path, key: str = "weights") -> dict[str, Tensor]:
     Raises:
         UserError: there is no such file, or something else in it.
     """
+    if path.suffix == ".ckpt" and path.is_file():
+        require_sound(path)
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    # an unpickler raises whatever the bytes lead it to
+    except Exception as error:
         reason = str(error).strip().partition("\n")[0][:200]
         raise UserError(f"{key}={path}: expected a state dict of torch.save ({reason})") from error
     for inside in ("state_dict", "model_state_dict"):

@@ -4,7 +4,6 @@ How a job ended is read from the file it leaves, and from squeue where it left n
 (sacct), which many clusters have switched off, is never asked.
 """
 
-import pickle
 import shlex
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from fcn_lab.attempts import LIFETIME, TAKEN, Taken, begin, last
 from fcn_lab.engines import slurmjob
 from fcn_lab.engines.base import Ended
 from fcn_lab.errors import UserError
+from fcn_lab.outcomes import finished
 from fcn_lab.supervisor import GRACE_SECONDS, Job
 from fcn_lab.values import Count, Positive, Whole, checked
 
@@ -62,12 +62,12 @@ class Submitted:
     def code(self) -> int | None:
         """The exit status; None while there is none."""
         if self.result.exists():
-            kind, value = pickle.loads(self.result.read_bytes())
+            kind, value = slurmjob.read_result(self.result)
             return int(value) if kind == "success" else self._lost(value.strip().splitlines()[-1])
         if self.gone is None:
             return None
         since = time.monotonic() - self.gone
-        if (self.job.folder / "metrics.json").exists():
+        if finished(self.job.folder):
             return 0
         if since < GONE_SECONDS and not self.unwanted:
             return None

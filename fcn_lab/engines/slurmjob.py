@@ -5,11 +5,13 @@ to the worker too, at a preemption, `scontrol requeue` or scancel. SIGINT is `Sl
 """
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import Any, NoReturn
 
 from fcn_lab.attempts import TAKEN, last
 from fcn_lab.supervisor import Job, Supervisor
@@ -50,6 +52,24 @@ def run(job: Job) -> int:
         if requeued.returncode != 0:
             return code
     sys.exit(f"exit status {code}; job {number} is Slurm's again")
+
+
+class _Plain(pickle.Unpickler):
+    """Takes numbers and texts: a sweep's folder from a stranger may hold pickles that run code."""
+
+    def find_class(self, module: str, name: str) -> NoReturn:
+        raise pickle.UnpicklingError(f"it names {module}.{name}")
+
+
+def read_result(path: Path) -> tuple[str, Any]:
+    """What submitit's file says of a job: "success" and its exit status, or "error" and a text."""
+    try:
+        with path.open("rb") as file:
+            kind, value = _Plain(file).load()
+        return str(kind), value
+    # an unpickler raises whatever the bytes lead it to
+    except Exception as error:
+        return "error", f"{path} cannot be read: {error}"
 
 
 def _hide_slurm() -> None:

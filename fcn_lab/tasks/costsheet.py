@@ -1,6 +1,5 @@
 """The cost sheet: models × operators × encoders, each by part; a table, a CSV and a figure."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -11,7 +10,9 @@ from torch import nn
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import markdown_row, plotly_text
 from fcn_lab.files import write_table, write_text
+from fcn_lab.outcomes import read_metrics
 from fcn_lab.parts import Bill
+from fcn_lab.records import Damaged
 from fcn_lab.report.runs import find_runs
 
 GROUPS = ("model", "upsample", "encoder")
@@ -152,7 +153,11 @@ def scores(runs: Sequence[Path], cells: Sequence[Words]) -> Iterator[Scored]:
     for run in runs:
         found = []
         for path in sorted(run.rglob("metrics.json")):
-            metrics = json.loads(path.read_text())
+            try:
+                metrics = read_metrics(path.parent)
+            except Damaged as error:
+                print(f"left out: {error}", flush=True)
+                continue
             words = tuple(str(metrics.get(group)) for group in GROUPS)
             split = metrics.get("test") or metrics.get("val")
             if words in cells and split:

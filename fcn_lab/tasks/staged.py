@@ -107,7 +107,7 @@ class Staged(Train):
             say(line)
         for number, stride in enumerate(self._strides[:-1]):
             place = RunFolder(folder / "stages" / f"fcn{stride}s")
-            if not place.metrics.exists():
+            if not place.finished:
                 net = coarser(self.net, stride)
                 stage = self._stage(number, net, start, Earlier(folder, seconds))
                 replace(stage, resume=place.last.exists()).run(place.path)

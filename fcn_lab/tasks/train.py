@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-import yaml
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
@@ -136,7 +135,7 @@ class Train:
         return choice
 
     def _open(self, folder: RunFolder, choice: Choice | None) -> None:
-        if folder.metrics.exists():
+        if folder.finished:
             raise UserError(f"{folder.path}: this run is finished, its scores are in metrics.json")
         if folder.last.exists() and not self.resume:
             go_on = command(f"resume={folder.path}")
@@ -144,6 +143,7 @@ class Train:
                 f"{folder.path} holds a run already. hydra.run.dir= chooses another folder. "
                 f"To go on with it:\n{go_on}"
             )
+        folder.require_sound()
         make_folder(folder.last.parent)
         for place in (folder.path, folder.last.parent, folder.panels):
             clear_drafts(place, 0)  # of an attempt that was killed
@@ -241,8 +241,7 @@ class Train:
         return Pictures(folder, *shown, omissions=omissions)
 
     def _loggers(self, folder: RunFolder) -> AbstractContextManager[list[RunLogger]]:
-        frozen = RunFolder(self._root(folder.path)).config
-        config = yaml.safe_load(frozen.read_text()) if frozen.exists() else {}
+        config = RunFolder(self._root(folder.path)).read_config()
         run = RunInfo(
             folder.path, folder.run_id, self.words, config, self.data.classes, self.data.palette
         )

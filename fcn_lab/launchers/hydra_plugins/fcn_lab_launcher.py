@@ -80,7 +80,10 @@ class CellLauncher(Launcher):
         from fcn_lab.freezing import freeze_sweep
         from fcn_lab.studies import closing, opening
         from fcn_lab.sweeps import Policy, Sweep
+        from fcn_lab.trust import allow, shipped
         from fcn_lab.values import require
+
+        allow(shipped())  # the frozen sources that its cells run have no conf/
 
         setup_globals()
         before = HydraConfig.instance().cfg
@@ -127,9 +130,8 @@ class CellLauncher(Launcher):
         return SweepFolder(Path(hydra.sweep.dir), asked=asked, engine=engine, study=study[""] or {})
 
     def _compose(self, overrides: list[str], number: int) -> "Composed":
-        from fcn_lab.config import resolve
         from fcn_lab.freezing import Composed
-        from fcn_lab.inheritance import inherit, with_recorded_words
+        from fcn_lab.inheritance import settle, with_recorded_words
 
         conf = [
             Path(s.path) for s in self.config.hydra.runtime.config_sources if s.schema == "file"
@@ -148,7 +150,7 @@ class CellLauncher(Launcher):
         task = copy.deepcopy(config)
         with read_write(task), open_dict(task):
             del task["hydra"]
-        return Composed(config.name, resolve(inherit(task, whole, conf)))
+        return Composed(config.name, settle(task, whole, conf))
 
     def name_of(self, overrides: Sequence[str]) -> str:
         """What distinguishes a cell, as a file name: the overrides that not all cells share.

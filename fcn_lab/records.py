@@ -1,0 +1,216 @@
+"""Reads the files of a run's folder, whoever wrote them and whatever became of them since.
+
+A reader gives what its file is to hold or names the file in a ``Damaged``. None follows a link,
+waits at a pipe, or takes in more than the limit of its kind of file.
+"""
+
+import csv
+import io
+import json
+import math
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+from zipfile import ZipFile
+
+import yaml
+
+from fcn_lab.errors import UserError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MEGABYTE = 2**20
+# of a file by its ending; a run's own are thousands of times smaller
+LIMITS = {".yaml": MEGABYTE, ".json": 64 * MEGABYTE, ".csv": 256 * MEGABYTE}
+UNPACKED = 4096 * MEGABYTE  # of the arrays in an .npz
+DEEPEST = 50  # nodes of a YAML file inside each other
+LARGEST = 2.0**63  # of a number
+
+
+class Damaged(UserError):
+    """A file that does not hold what it is to hold, by its path, the reason and what to do."""
+
+    def __init__(self, path: Path, reason: object, advice: str = "") -> None:
+        self.path, self.reason = path, " ".join(str(reason).split())[:200]
+        super().__init__(f"{path} is damaged: {self.reason}" + (f".\n{advice}" if advice else ""))
+
+
+def require_plain(path: Path) -> os.stat_result:
+    """What the file system says of a file that is one.
+
+    Raises:
+        Damaged: it is a link, a folder, a pipe, or not there.
+    """
+    try:
+        found = path.lstat()
+    except OSError as error:
+        raise Damaged(path, error.strerror) from error
+    if stat.S_ISLNK(found.st_mode):
+        raise Damaged(path, "it is a link, which is not followed; put the file itself in its place")
+    if not stat.S_ISREG(found.st_mode):
+        raise Damaged(path, "it is no file")
+    return found
+
+
+def require_no_way_out(folder: Path) -> None:
+    """Refuses to write where a link would lead the writing out of `folder`.
+
+    Raises:
+        UserError: with the link.
+    """
+    inside = folder.resolve()
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(place, name)
+            if path.is_symlink() and not path.resolve().is_relative_to(inside):
+                raise UserError(
+                    f"{path} is a link that leads out of {folder}, where a run would write.\n"
+                    f"rm {path}, or put a copy of what it leads to in its place"
+                )
+
+
+def read_text(path: Path) -> str:
+    """UTF-8, within the limit of the file's ending.
+
+    Raises:
+        Damaged: as `require_plain`, for a larger file and for other bytes.
+    """
+    limit, size = LIMITS[path.suffix], require_plain(path).st_size
+    if size > limit:
+        raise Damaged(path, f"{size:,} bytes, at most {limit:,} are read")
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise Damaged(path, error.strerror) from error
+    except UnicodeDecodeError as error:
+        raise Damaged(path, f"no UTF-8 at byte {error.start}") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """An object of JSON whose numbers are finite and below 2⁶³.
+
+    Raises:
+        Damaged: it holds something else.
+    """
+
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is no number")
+
+    text = read_text(path)
+    try:
+        found = json.loads(text, parse_constant=refuse)
+        _require_moderate(found)
+    except (ValueError, RecursionError) as error:
+        raise Damaged(path, error) from error
+    if not isinstance(found, dict):
+        raise Damaged(path, "it holds no object, {…}")
+    return found
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file under its header; every cell is a number or empty.
+
+    Raises:
+        Damaged: it holds something else.
+    """
+    text = read_text(path)
+    try:
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        rows: list[dict[str, Any]] = list(reader)
+    except csv.Error as error:
+        raise Damaged(path, error) from error
+    if not reader.fieldnames:
+        raise Damaged(path, "it is empty")
+    for number, row in enumerate(rows, 2):
+        if None in row or None in row.values():
+            raise Damaged(path, f"line {number} has not the columns of the first")
+        for column, cell in row.items():
+            if not _is_number(cell or "0"):
+                raise Damaged(path, f"line {number}: {column} is {cell[:40]!r}, no number")
+    return rows
+
+
+def read_yaml(path: Path, load: Callable[[str], Any]) -> dict[str, Any]:
+    """A mapping of YAML as a run writes it: no aliases, no interpolation, not too deep.
+
+    Args:
+        path: the file.
+        load: builds it from the text, by a safe loader.
+
+    Raises:
+        Damaged: it holds something else.
+    """
+    text = read_text(path)
+    try:
+        _require_plain_yaml(text)
+        found: Any = load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise Damaged(path, error) from error
+    if not isinstance(found, dict):
+        raise Damaged(path, "it holds no mapping of keys")
+    return found
+
+
+def load_plain(text: str) -> object:
+    """YAML by the safe loader, the one written in C where it is there."""
+    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def _require_plain_yaml(text: str) -> None:
+    """Looks at the text before anything is built of it: a short one may stand for gigabytes.
+
+    Raises:
+        ValueError: it is not as a run writes it.
+    """
+    depth = 0
+    for event in yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"it holds an alias, *{event.anchor}, and no run writes one")
+        if isinstance(event, yaml.ScalarEvent) and "${" in event.value:
+            raise ValueError(f"it holds {event.value[:60]}, and a recorded config is resolved")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError(f"more than {DEEPEST} nodes inside each other")
+
+
+def read_arrays(path: Path) -> "dict[str, NDArray[Any]]":
+    """The arrays of an .npz by name; none holds objects.
+
+    Raises:
+        Damaged: it holds something else, or more than 4 GiB unpacked.
+    """
+    import numpy as np  # which readers of text can do without
+
+    require_plain(path)
+    try:
+        with ZipFile(path) as packed:
+            size = sum(member.file_size for member in packed.infolist())
+        if size > UNPACKED:
+            raise ValueError(f"{size:,} bytes unpacked, at most {UNPACKED:,} are read")
+        with np.load(path, allow_pickle=False) as kept:
+            return {name: kept[name] for name in kept.files}
+    # zipfile, zlib and numpy's reader of headers raise whatever the bytes lead them to
+    except Exception as error:
+        raise Damaged(path, f"{type(error).__name__}: {error}") from error
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _require_moderate(node: object) -> None:
+    if isinstance(node, dict):
+        node = list(node.values())
+    if isinstance(node, list):
+        for item in node:
+            _require_moderate(item)
+    elif isinstance(node, int | float) and not (math.isfinite(node) and abs(node) < LARGEST):
+        raise ValueError("it holds a number beyond 2⁶³")
