@@ -27,7 +27,7 @@ from fcn_lab import torchrun
 from fcn_lab.arguments import rewrite_arguments
 from fcn_lab.claims import claim, depth_below, first_existing, hold, is_over, remove_empty, withdraw
 from fcn_lab.commands import STARTED, command, started
-from fcn_lab.config import conf_folder, freeze, recorded, references
+from fcn_lab.config import conf_folder, freeze, read_frozen, recorded, references
 from fcn_lab.errors import SweepFailed, UserError, find_refusal
 from fcn_lab.inheritance import settle
 from fcn_lab.mistakes import explain
@@ -149,7 +149,8 @@ def _resume_if_asked(typed: Sequence[str]) -> None:
         raise UserError(
             f"resume={folder} goes on with the run exactly as it was recorded; leave out {others}"
         )
-    require_allowed(OmegaConf.to_container(recorded(folder).task), str(folder))
+    recorded(folder)
+    require_allowed(read_frozen(folder / "config.yaml")["task"], str(folder))
     require_no_way_out(folder)
     if is_over(folder):
         scores = folder / "metrics.json"

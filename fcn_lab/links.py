@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fcn_lab.records import Damaged
+from fcn_lab.records import MOST_NODES, Damaged
 
-MOST_NODES = 200_000  # of a config with all its links followed
 Keys = tuple[str, ...]
 
 

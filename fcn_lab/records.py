@@ -11,6 +11,7 @@ import math
 import os
 import stat
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from zipfile import ZipFile
@@ -27,6 +28,7 @@ MEGABYTE = 2**20
 LIMITS = {".yaml": MEGABYTE, ".json": 64 * MEGABYTE, ".csv": 256 * MEGABYTE}
 UNPACKED = 4096 * MEGABYTE  # of the arrays in an .npz
 DEEPEST = 50  # nodes of a YAML file inside each other
+MOST_NODES = 200_000  # of one, with all its aliases written out
 LARGEST = 2.0**63  # of a number
 
 
@@ -134,7 +136,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def read_yaml(path: Path, load: Callable[[str], Any]) -> dict[str, Any]:
-    """A mapping of YAML as a run writes it: no aliases, no interpolation, not too deep.
+    """A mapping of YAML as a run writes it: no interpolation, not too deep, no bomb.
 
     Args:
         path: the file.
@@ -165,16 +167,35 @@ def _require_plain_yaml(text: str) -> None:
     Raises:
         ValueError: it is not as a run writes it.
     """
-    depth = 0
+    inside = [_Node(None)]
+    known: dict[str, int] = {}
     for event in yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-        if isinstance(event, yaml.AliasEvent):
-            raise ValueError(f"it holds an alias, *{event.anchor}, and no run writes one")
         if isinstance(event, yaml.ScalarEvent) and "${" in event.value:
             raise ValueError(f"it holds {event.value[:60]}, and a recorded config is resolved")
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
+        if isinstance(event, yaml.CollectionStartEvent):
+            inside.append(_Node(event.anchor))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            node = inside.pop()
+            known[node.anchor or ""] = node.size
+            inside[-1].size += node.size
+        elif isinstance(event, yaml.AliasEvent):
+            # not known where the node is still open: it would hold itself
+            inside[-1].size += known.get(event.anchor or "", MOST_NODES)
+        elif isinstance(event, yaml.ScalarEvent):
+            known[event.anchor or ""] = 1
+            inside[-1].size += 1
+        if len(inside) > DEEPEST:
             raise ValueError(f"more than {DEEPEST} nodes inside each other")
+        if inside[-1].size >= MOST_NODES:
+            raise ValueError("it stands for more nodes than any run has")
+
+
+@dataclass
+class _Node:
+    """A list or mapping that is being read: how many nodes it stands for, aliases written out."""
+
+    anchor: str | None
+    size: int = 1
 
 
 def read_arrays(path: Path) -> "dict[str, NDArray[Any]]":

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fcn_lab.digests import require_sound
 from fcn_lab.files import write_buffer, write_json, write_text
-from fcn_lab.outcomes import read_history, read_metrics
+from fcn_lab.outcomes import finished, read_history, read_metrics
 from fcn_lab.provenance import Source
-from fcn_lab.records import Damaged, read_json
+from fcn_lab.records import Damaged, load_plain, read_json, read_yaml
 
 PACKAGES = (
     "torch",
@@ -91,6 +92,28 @@ class RunFolder:
     def write_metrics(self, metrics: Mapping[str, object]) -> None:
         """Writes metrics.json in one piece."""
         write_json(self.metrics, metrics)
+
+    @property
+    def finished(self) -> bool:
+        """Whether metrics.json is there and says what it is to say."""
+        return finished(self.path)
+
+    def require_sound(self) -> None:
+        """Looks at the checkpoint that a resume starts from, where there is one.
+
+        Raises:
+            Damaged: it is not what was written; the message names the one to fall back to.
+        """
+        if self.last.exists():
+            require_sound(self.last)
+
+    def read_config(self) -> dict[str, Any]:
+        """The content of config.yaml; empty where there is none.
+
+        Raises:
+            Damaged: it is not as a run writes it.
+        """
+        return read_yaml(self.config, load_plain) if os.path.lexists(self.config) else {}
 
     def read_metrics(self) -> dict[str, Any]:
         """The content of metrics.json.

@@ -63,7 +63,9 @@ class CellLauncher(Launcher):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         from fcn_lab.composing import Composer
+        from fcn_lab.trust import allow, shipped
 
+        allow(shipped())  # the frozen sources that its cells run have no conf/
         self.composer = Composer(hydra_context.config_loader, config)
         self.config = config
 
@@ -80,10 +82,7 @@ class CellLauncher(Launcher):
         from fcn_lab.freezing import freeze_sweep
         from fcn_lab.studies import closing, opening
         from fcn_lab.sweeps import Policy, Sweep
-        from fcn_lab.trust import allow, shipped
         from fcn_lab.values import require
-
-        allow(shipped())  # the frozen sources that its cells run have no conf/
 
         setup_globals()
         before = HydraConfig.instance().cfg
