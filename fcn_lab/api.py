@@ -17,8 +17,9 @@ from torch import nn
 from fcn_lab.checks import build
 from fcn_lab.config import conf_folder, need_published, recorded, references, without_start
 from fcn_lab.errors import UserError
-from fcn_lab.mistakes import explain
+from fcn_lab.mistakes import did_you_mean, explain
 from fcn_lab.trust import require_allowed
+from fcn_lab.values import Width, arguments, checked
 
 if TYPE_CHECKING:
     from fcn_lab.predictor import Predictor
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
 _ONE_AT_A_TIME = Lock()  # Hydra's parser and registries are shared by all threads
 
 
+@checked
 def create_model(
     model: str = "fcn16s",
     upsample: str = "transposed",
     encoder: str = "tiny",
-    num_classes: int = 11,
+    num_classes: Width = 11,
     **overrides: object,
 ) -> nn.Module:
     """The network of these words: float RGB 0…1 (N,3,H,W) → scores (N,K,H,W) for any H, W ≥ 1.
@@ -43,6 +45,7 @@ def create_model(
     Raises:
         UserError: a word, key or value that there is not.
     """
+    _require_names(overrides)
     words = {"model": model, "upsample": upsample, "encoder": encoder}
     chosen = [f"{group}={word}" for group, word in words.items()]
     return _composed(chosen, {"data.classes": num_classes, **overrides})
@@ -67,6 +70,7 @@ def recorded_network(folder: Path) -> nn.Module:
     return _network(config["model"], {})
 
 
+@checked
 def load_run(
     folder: str | Path,
     dense: Callable[[nn.Module], nn.Module] | None = None,
@@ -112,7 +116,7 @@ def _composed(
             config = compose(overrides)
             config.choices = config.hydra.runtime.choices  # capacity= looks its widths up by them
             for key, value in values.items():
-                OmegaConf.update(config, key, value)
+                OmegaConf.update(config, key, _as_list(value))
             node = OmegaConf.to_container(config.model, resolve=True)
             links = references(config)
     except (HydraException, OmegaConfBaseException) as error:
@@ -121,6 +125,24 @@ def _composed(
     if not trusted:
         require_allowed(node, "the network")
     return _network(node, links)
+
+
+def _require_names(overrides: Mapping[str, object]) -> None:
+    own = [name for name in arguments(create_model)[0]]
+    keys = [str(key) for key in OmegaConf.load(conf_folder() / "config.yaml")]
+    for name in overrides:
+        if name.isidentifier() and name not in keys:
+            raise UserError(
+                f"create_model has no argument {name}.{did_you_mean(name, own)}\n"
+                f"It takes {', '.join(own)}, and keys as in **{{'upsample.refine': 'conv'}}"
+            )
+
+
+def _as_list(value: Any) -> Any:
+    """Tuples and arrays, which OmegaConf does not take, as lists."""
+    if isinstance(value, tuple):
+        return list(value)
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _network(node: Any, links: Mapping[str, str]) -> nn.Module:

@@ -102,7 +102,7 @@ def _check_arguments(node: Mapping[str, Any], key: str, links: Mapping[str, str]
         elif not others:
             raise UserError(
                 f"{place}: {node['_target_']} has no such argument.{did_you_mean(name, takes)}\n"
-                f"It takes {', '.join(takes)}"
+                f"It takes {', '.join(takes) or 'none'}"
             )
 
 

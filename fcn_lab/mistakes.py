@@ -46,7 +46,7 @@ def explain(error: BaseException) -> str:
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if "Cannot merge DictConfig with ListConfig" in f"{error}{cause}":
         key = getattr(cause, "full_key", None) or str(error).partition(":")[0]
-        return f"{key}: one file has a list where one has a mapping; expected the same in both"
+        return f"{key}: a list and a mapping cannot be merged; expected the kind that is there"
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
         return _unknown_key(cause)
     if unmatched := re.search(r"'matched\.(\w+)\.(\w+)\.\w+\.\d'", str(cause)):

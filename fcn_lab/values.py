@@ -94,7 +94,8 @@ def checked(call: C) -> C:
             inner = value if name == rest else {name: value}
             for key, item in inner.items():
                 if not fits(hint := hints.get(key, Any), item):
-                    place = f"{call.__name__}({key}={shown(item)})"
+                    made = type(given[0]).__name__ if isinstance(call, type) else call.__name__
+                    place = f"{made}({key}={shown(item)})"
                     raise UserError(f"{place}: expected {describe(hint)}")
         return function(*given, **named)
 
@@ -113,8 +114,12 @@ def arguments(call: Callable[..., Any]) -> tuple[Mapping[str, Any], bool]:
     Those of ``**options: Unpack[…]`` stand among them. Of built-ins, and where annotations are for
     type checkers only, nothing is known, and all is taken.
     """
+    function = inspect.unwrap(call.__init__ if isinstance(call, type) else call)  # type: ignore[misc]
     try:
-        hints = type_hints(call.__init__ if isinstance(call, type) else call, include_extras=True)  # type: ignore[misc]
+        given = dict(getattr(function, "__annotations__", {}))
+        given.pop("return", None)
+        told = types.SimpleNamespace(__annotations__=given)
+        hints = type_hints(told, getattr(function, "__globals__", {}), include_extras=True)
         parameters = inspect.signature(call).parameters.values()
     except (NameError, TypeError, ValueError):
         return {}, True
@@ -147,10 +152,8 @@ def fits(annotation: Any, value: Any) -> bool:
     if origin in _MAPPINGS:
         return isinstance(value, Mapping) and all(fits(parts[1], v) for v in value.values())
     if value is None or isinstance(value, bool | int | float | str | list | tuple | dict):
-        return isinstance(annotation, type) and isinstance(value, annotation)
-    if isinstance(annotation, type) and not getattr(annotation, "_is_protocol", False):
-        return isinstance(value, annotation)
-    return True
+        return _is_class(annotation) and isinstance(value, annotation)
+    return isinstance(value, annotation) if _is_class(annotation) else True
 
 
 def require(annotation: Any, value: Any, place: str) -> None:
@@ -212,6 +215,10 @@ def shown(value: Any) -> str:
         text = text.replace("NaN", "nan").replace("Infinity", "inf")
     text = " ".join(text.split())
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
+
+
+def _is_class(annotation: Any) -> bool:
+    return isinstance(annotation, type) and not getattr(annotation, "_is_protocol", False)
 
 
 def _fits_plain(annotation: Any, value: Any) -> bool:

@@ -32,7 +32,12 @@ def test_further_keys_reach_the_network() -> None:
     [
         ({"model": "fcn9s"}, "model=fcn9s: there is no such word.*fcn8s"),
         ({"upsample": "nearst"}, "Did you mean nearest"),
-        ({"num_classes": "many"}, "data.classes=many: expected an integer"),
+        ({"num_classes": "many"}, "num_classes=many.: expected an integer from 1"),
+        ({"classes": 3}, "no argument classes. Did you mean num_classes"),
+        ({"n_classes": 3}, "Did you mean num_classes"),
+        ({"model": 3}, r"create_model\(model=3\): expected a word"),
+        ({"encoder.widths": (4, 4)}, r"encoder.widths=\[4, 4\]: expected a list of 5"),
+        ({"encoder.dropout": float("nan")}, "encoder.dropout=nan: expected a number from 0 to 1"),
         ({"encoder.head_widht": 8}, "Did you mean encoder.head_width"),
         ({"encoder.head_width": "wide"}, "encoder.head_width=wide: expected an integer"),
     ],
@@ -48,6 +53,12 @@ def test_load_run_names_a_folder_that_holds_no_run(tmp_path: Path) -> None:
         load_run(tmp_path)
     with pytest.raises(UserError, match="no such folder"):
         load_run(tmp_path / "nowhere")
+    for wrong in (3, None, ["runs"]):
+        with pytest.raises(UserError, match=r"load_run\(folder=.*\): expected a word or a path"):
+            load_run(wrong)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"load_run\(dense=3\): expected a function"):
+        load_run(tmp_path, dense=3)  # type: ignore[arg-type]
+    assert issubclass(UserError, ValueError)
 
 
 @pytest.fixture

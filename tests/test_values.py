@@ -97,3 +97,10 @@ def test_arguments_are_known_by_name_with_those_that_are_spread() -> None:
     assert arguments(Part) == ({"count": Count, "net": nn.Module | None, "rate": Share}, False)
     assert arguments(build) == ({"count": Count}, True)
     assert arguments(dict) == ({}, True)
+
+
+def test_what_only_type_checkers_know_of_the_result_hides_no_argument() -> None:
+    def load(folder: str) -> "Nowhere":  # type: ignore[name-defined]  # noqa: F821
+        return folder
+
+    assert arguments(load) == ({"folder": str}, False)

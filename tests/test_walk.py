@@ -19,7 +19,7 @@ from torch import Tensor, nn
 import fakes
 import tiny
 import walking
-from fcn_lab.checks import build, check
+from fcn_lab.checks import build, check, locate
 from fcn_lab.config import Plain, require_plain
 from fcn_lab.datamodule import CamVidDataModule
 from fcn_lab.errors import UserError
@@ -29,6 +29,7 @@ from fcn_lab.optim import Optim
 from fcn_lab.runfolder import RunFolder
 from fcn_lab.surgery.freeze import Freeze
 from fcn_lab.trainer import Training
+from fcn_lab.values import arguments
 from walking import Key
 
 ENGINES = sorted((walking.CONF / "hydra" / "launcher").glob("*.yaml"))
@@ -218,3 +219,15 @@ def test_the_options_of_engines_and_of_the_demo_are_judged() -> None:
                 node = {"_target_": target, name: walking.value(text)}
                 counts[outcome(f"{name}={text}", check, node, "", {})] += 1
     print(dict(counts))
+
+
+def test_every_target_of_the_words_says_what_it_takes() -> None:
+    targets = {
+        key.default
+        for group, word in walking.words()
+        for key in walking.keys(OmegaConf.load(walking.CONF / group / f"{word}.yaml"))
+        if key.name.endswith("_target_")
+    }
+    unknown = {name for name in targets if arguments(locate(name, "")) == ({}, True)}
+    assert unknown == {"fcn_lab.losses.Dice"}  # whose own is nn.Module's
+    assert len(targets) > 50

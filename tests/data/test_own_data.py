@@ -218,4 +218,4 @@ def test_a_list_over_a_files_mapping_is_named(type_line: TypeLine) -> None:
     write("defaults: [mine]\nnames: [a, b]\n", "other")
     ended = type_line("--config-dir", "my_conf", "data=other")
     assert ended.status == 2
-    assert "data/other': one file has a list where one has a mapping" in ended.err
+    assert "data/other': a list and a mapping cannot be merged" in ended.err
