@@ -52,10 +52,10 @@ def check_count(device: str, count: int) -> None:
     most = max(2, count_cores()) if device == "cpu" else 1
     present = torch.cuda.device_count() if device == "cuda" else most
     if count > present:
-        each = " CPU cores, of which each process needs one" if device == "cpu" else ""
+        there = "is 1" if present == 1 else f"are {present}"
+        reason = f"there {there} here" if device != "cpu" else "each needs a CPU core"
         raise UserError(
-            f"trainer.devices={count}: there are {present}{each} here, "
-            f"type trainer.devices={present}"
+            f"trainer.devices={count}: {reason}, type trainer.devices={present} or fewer"
         )
 
 

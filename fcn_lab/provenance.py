@@ -1,11 +1,14 @@
 """Which version of the sources is running: git's answer, or what a frozen copy remembers of it."""
 
 import json
+import os
 import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 SOURCE = "source.json"  # beside a frozen copy of the package
+# set by git's hooks, and by shells they start: the repository that those are about
+_OF_ANOTHER = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Source:
         remembered = package.parent / SOURCE
         if remembered.is_file():
             return cls(**json.loads(remembered.read_text()))
+        if not git(package, "ls-files", "__init__.py"):
+            return cls(None, False, "")  # installed inside somebody else's repository, or in none
         commit = git(package, "rev-parse", "HEAD").strip() or None
         return cls(
             commit, bool(git(package, "status", "--porcelain")), git(package, "diff", "HEAD")
@@ -39,16 +44,18 @@ class Source:
 
 
 def git(folder: Path, *command: str) -> str:
-    """Git's answer about the tree, empty where that is no repository or git is absent."""
+    """Git's answer about the tree, empty where that is no repository or git cannot be run."""
+    environment = {key: value for key, value in os.environ.items() if key not in _OF_ANOTHER}
     try:
         done = subprocess.run(
             ["git", *command],
             cwd=folder,
+            env=environment,
             capture_output=True,
             text=True,
             errors="replace",
             check=False,
         )
-    except FileNotFoundError:
+    except OSError:
         return ""
     return done.stdout if done.returncode == 0 else ""

@@ -43,6 +43,7 @@ QUIET_WARNINGS = (
     r".*isinstance\(treespec, LeafSpec\).*",  # Lightning 2.6 against torch 2.15's pytree
     r".*srun.*",  # Lightning's hint wherever Slurm's client is installed
     r".*sync_dist=True.*",  # what is logged has been gathered from all ranks already
+    r".*GPU available but not used.*",  # trainer.accelerator=cpu was typed
     r".*does not have many workers.*",  # the data lie in memory: workers would cost, not help
 )
 QUIET_LOGGERS = (
