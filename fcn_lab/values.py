@@ -11,25 +11,12 @@ import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, wraps
 from pathlib import Path
-from typing import (
-    TYPE_CHECKING,
-    Annotated,
-    Any,
-    Literal,
-    TypeVar,
-    Union,
-    Unpack,
-    get_args,
-    get_origin,
-)
+from typing import Annotated, Any, Literal, TypeVar, Union, Unpack, get_args, get_origin
 from typing import get_type_hints as type_hints
 
 from annotated_types import Ge, Gt, Le, Len, Lt
 
 from fcn_lab.errors import UserError
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
 
 Count = Annotated[int, Ge(1)]
 Whole = Annotated[int, Ge(0)]
@@ -243,7 +230,7 @@ def _as_plain(value: Any) -> Any:
 
 
 @cache
-def _adapter(annotation: Any) -> "TypeAdapter[Any]":
+def _adapter(annotation: Any) -> Any:
     from pydantic import ConfigDict, TypeAdapter
 
     return TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False))
