@@ -64,10 +64,9 @@ def recorded_network(folder: Path) -> nn.Module:
     """The network of a run as it was built, before it learned anything.
 
     Raises:
-        UserError: the folder holds no run.
+        UserError: the folder holds no run, or its network is made of code that nobody has allowed.
     """
-    config: Any = OmegaConf.to_container(without_start(recorded(folder)), resolve=True)
-    return _network(config["model"], {})
+    return _recorded(folder)[0]
 
 
 @checked
@@ -89,15 +88,20 @@ def load_run(
     """
     from fcn_lab.predictor import load_predictor
 
+    net, flip = _recorded(Path(folder), allow)
+    return load_predictor(net, Path(folder), flip, dense)
+
+
+def _recorded(folder: Path, allow: Sequence[str] = ()) -> tuple[nn.Module, bool]:
+    """The network of a run, and whether its scores are the average over mirrored images."""
     try:
-        config: Any = OmegaConf.to_container(without_start(recorded(Path(folder))), resolve=True)
+        config: Any = OmegaConf.to_container(without_start(recorded(folder)), resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(f"{folder}: {explain(error)}") from error
-    if not {"model", "flip"} <= config.keys():
+    if "model" not in config:
         raise UserError(f"{folder} holds no training run: its config.yaml names no network")
     require_allowed(config["model"], str(folder), allow)
-    net = _network(config["model"], {})
-    return load_predictor(net, Path(folder), config["flip"], dense)
+    return _network(config["model"], {}), bool(config.get("flip"))
 
 
 def compose(overrides: list[str]) -> DictConfig:

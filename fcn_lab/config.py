@@ -11,10 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, get_type_hints
 
+import yaml
 from omegaconf import Container, DictConfig, OmegaConf
+from omegaconf._utils import get_yaml_loader
 from omegaconf.errors import OmegaConfBaseException
 
 from fcn_lab.errors import UserError
+from fcn_lab.escaping import omegaconf_node
 from fcn_lab.files import make_folder, write_text
 from fcn_lab.links import require_sound
 from fcn_lab.records import Damaged, read_yaml
@@ -164,17 +167,20 @@ def recorded(folder: Path) -> DictConfig:
         raise UserError(f"{folder}: there is no such folder; the folder of a run was expected")
     if not os.path.lexists(path):
         raise UserError(f"{folder} is not a run's folder: it has no config.yaml")
-    found = read_frozen(path)
+    found = _read(path)
     if "links" not in found:
         raise UserError(
             f"{path} was not written by a run: it lacks the key `links`.\n"
             "--config-dir=FOLDER takes words of your own"
         )
     links = found.pop("links")
-    if not isinstance(found.get("choices"), dict):
+    if not isinstance(found.get("choices", {}), dict):
         raise Damaged(path, "its key `choices` holds no words")
     require_sound(path, found, links)
-    config = OmegaConf.create(found)
+    try:
+        config: DictConfig = OmegaConf.create(omegaconf_node(found))
+    except OmegaConfBaseException as error:
+        raise Damaged(path, error) from error
     for target, source in links.items():
         OmegaConf.update(config, target, f"${{{source}}}", merge=False)
     return config
@@ -186,13 +192,15 @@ def read_frozen(path: Path) -> dict[str, Any]:
     Raises:
         Damaged: it is not as a run writes it.
     """
-    try:
-        found = read_yaml(path, lambda text: OmegaConf.to_container(OmegaConf.create(text)))
-    except OmegaConfBaseException as error:
-        raise Damaged(path, error) from error
+    found = _read(path)
     if not isinstance(found.get("task"), dict) or not isinstance(found.get("seed"), int):
         raise Damaged(path, "it lacks the keys `task` and `seed` of a run")
     return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    # its loader tells numbers from texts as the writer did; a text with `${` is only a text
+    return read_yaml(path, lambda text: yaml.load(text, get_yaml_loader()))
 
 
 def without_start(config: DictConfig) -> DictConfig:

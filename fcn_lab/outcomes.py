@@ -23,7 +23,8 @@ def read_metrics(folder: Path) -> dict[str, Any]:
         raise Damaged(path, "it holds no scores of a split")
     if not all(_is_share(split["mean_iou"]) for split in splits):
         raise Damaged(path, "a mean_iou of it is not from 0 to 1")
-    if not all(map(_holds_numbers, [*splits, found.get("seconds")])):
+    costs = [found.get(name) for name in ("seconds", "params", "macs")]
+    if not all(map(_holds_numbers, [*splits, *costs])):
         raise Damaged(path, "a score of it, or its time, is no number")
     return found
 

@@ -155,12 +155,16 @@ def best(run: Path, key: str = "run") -> dict[str, Any]:
 
 def _is_of_a_run(checkpoint: object) -> bool:
     match checkpoint:
-        case {"state_dict": dict() as state, "classes": list() as names, "palette": list() as rgb}:
+        case {"state_dict": dict() as state, "classes": list() | tuple() as names, "palette": rgb}:
             texts = all(isinstance(text, str) for text in (*state, *names))
             tensors = all(isinstance(tensor, Tensor) for tensor in state.values())
-            colours = all(isinstance(c, list | tuple) and len(c) == 3 for c in rgb)
+            colours = isinstance(rgb, list | tuple) and all(map(_is_colour, rgb))
             return texts and tensors and colours and len(rgb) == len(names)
     return False
+
+
+def _is_colour(value: object) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 3
 
 
 def load_state(net: nn.Module, state: Mapping[str, Tensor], run: Path) -> nn.Module:

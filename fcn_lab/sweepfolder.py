@@ -178,7 +178,8 @@ class SweepFolder:
             cells = [_cell(path, cell) for cell in known.pop("cells")]
             read = cls(path, cells, **known)
             words = isinstance(read.engine, str) and isinstance(read.code, str)
-            if not words or not isinstance(read.study, dict) or not isinstance(read.asked, list):
+            lists = isinstance(read.study, dict) and isinstance(read.asked, list | tuple)
+            if not words or not lists:
                 raise TypeError("a word of it is of another kind")
         except (TypeError, KeyError, AttributeError) as error:
             raise Damaged(file, f"it describes no sweep ({error})") from error

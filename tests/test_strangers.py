@@ -181,8 +181,6 @@ def test_a_record_cannot_allow_anything_by_itself(run: str, type_line: TypeLine)
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda c: c.update(name="${oc.env:SECRET}"), "resolved"),
-        (lambda c: c["task"].update(seed="${oc.decode:${oc.env:SECRET}}"), "resolved"),
         (lambda c: c["links"].update(name="oc.env:SECRET"), "names no key"),
         (lambda c: c.update(oc={"env:A": 1}) or c["links"].update(name="oc.env:A"), "no key"),
         (lambda c: c["links"].update(name="nothing.there"), "nowhere"),
@@ -202,6 +200,17 @@ def test_a_recorded_config_reads_nothing_of_this_machine(
     ended = type_line("again=there")
     assert (ended.status, ended.command) == (2, ())
     assert told in ended.err
+
+
+@pytest.mark.parametrize("text", ["${oc.env:SECRET}", "${seed}", "\\${seed}", "${b:${c}}"])
+def test_what_looks_like_a_reference_in_a_recorded_config_is_a_text(
+    text: str, run: str, type_line: TypeLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET", "hush")
+    path = plant(run, lambda c: (c.update(group=text), c["data"].update(root=text)))
+    assert recorded(path).group == recorded(path).data.root == text
+    config = type_line("--config-path", "there", "--config-name", "config").config
+    assert config["data"]["root"] == text
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,8 @@ from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.demo.views import Scene
 from fcn_lab.errors import UserError
 from fcn_lab.predictor import Predictor
-from fcn_lab.report.damage import find_sound
 from fcn_lab.report.frames import Keeper
-from fcn_lab.report.runs import Run
+from fcn_lab.report.runs import Run, find_runs
 from fcn_lab.report.study import arm_name, varied
 from fcn_lab.runfolder import RunFolder
 
@@ -44,7 +43,7 @@ class Networks:
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        sound, self.damaged = find_sound(folders)
+        sound, self.damaged = find_runs(folders)
         self.runs = named([run for run in sound if RunFolder(run.folder).best.exists()])
         if not self.runs:
             where = ", ".join(map(str, folders))

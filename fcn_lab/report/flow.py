@@ -9,7 +9,6 @@ Of the finished runs in a folder that noted the norms of their gradient, by arm:
   least of the runs' best scores, which all of them reached.
 """
 
-import csv
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from statistics import fmean, median
 
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import markdown_row
+from fcn_lab.records import read_rows
 from fcn_lab.report.runs import Run, find_runs
 from fcn_lab.report.study import arm_name, varied
 
@@ -45,10 +45,7 @@ def steps_to(run: Run, score: float) -> int | None:
 def gradients(run: Run) -> list[dict[str, str]]:
     """The rows of gradients.csv; none where the run noted none."""
     path = run.folder / "gradients.csv"
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    return read_rows(path) if path.is_file() else []
 
 
 def report(folder: Path, score: float | None = None) -> list[str]:
@@ -57,7 +54,10 @@ def report(folder: Path, score: float | None = None) -> list[str]:
     Raises:
         UserError: no run there noted the norms of its gradient.
     """
-    runs = [run for run in find_runs([folder]) if gradients(run)]
+    sound, damaged = find_runs([folder])
+    for one in damaged:
+        print(one, file=sys.stderr)
+    runs = [run for run in sound if gradients(run)]
     if not runs:
         raise UserError(f"{folder}: no run there has a gradients.csv; trainer.gradients_every=10")
     best = [max((s for _, s in scores(run)), default=0.0) for run in runs]

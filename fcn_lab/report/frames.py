@@ -6,6 +6,7 @@ the PNGs hold class numbers under the classes' colours, 255 is void.
 
 import io
 import zipfile
+import zlib
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,10 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fcn_lab.records import require_plain
 from fcn_lab.report.comparison import Arm
 from fcn_lab.report.runs import Run
 from fcn_lab.report.study import Study
 
+# what reading a damaged file raises, or one that does not hold the frames
+UNSOUND = (
+    *(OSError, LookupError, ValueError, SyntaxError, NotImplementedError, zipfile.BadZipFile),
+    *(zlib.error, Image.DecompressionBombError),
+)
 SHOWN = 8
 LARGEST = 200_000_000  # bytes of a kept picture
 APART = 10  # frames between two that are shown of one drive: neighbours are nearly the same
@@ -36,7 +43,8 @@ class Keeper:
     @classmethod
     def of(cls, run: Run) -> "Keeper":
         """Of all ranks."""
-        opened = [zipfile.ZipFile(path) for path in sorted(run.folder.glob("predictions*.zip"))]
+        paths = sorted(run.folder.glob("predictions*.zip"))
+        opened = [zipfile.ZipFile(path) for path in paths if require_plain(path)]
         return cls({name: file for file in opened for name in file.namelist()})
 
     def read(self, name: str) -> bytes:
@@ -72,20 +80,31 @@ def telling(study: Study, shown: int = SHOWN) -> list[int]:
 def gallery(study: Study) -> dict[str, Any] | None:
     """What the page shows of these frames; None where no run kept its predictions.
 
-    Of each arm its first seed is shown; an arm that kept nothing is left out.
+    Of each arm its first seed is shown; an arm that kept nothing is left out, and one whose file is
+    damaged is named under ``damaged``.
     """
-    keepers = {arm.name: Keeper.of(arm.runs[0]) for arm in study.arms}
-    keepers = {name: keeper for name, keeper in keepers.items() if keeper.files}
-    if not keepers:
+    chosen, shown, damaged = telling(study), dict[str, list[dict[str, Any]]](), []
+    given: list[dict[str, Any]] = []
+    colours: list[tuple[str, str]] = []
+    for arm in study.arms:
+        each = accuracy(arm)
+        try:
+            keeper = Keeper.of(arm.runs[0])
+            if keeper.files:
+                names = [study.first.names[index] for index in chosen]
+                found = [_shown(keeper, n, each[i]) for n, i in zip(names, chosen, strict=True)]
+                given = given or [{"name": name, **_given(keeper, name)} for name in names]
+                colours = colours or legend(study, keeper)
+                shown[arm.name] = found
+        except UNSOUND as error:
+            damaged.append(f"{arm.runs[0].folder}: predictions.zip is damaged ({error})")
+    if not shown and not damaged:
         return None
-    each = {arm.name: accuracy(arm) for arm in study.arms}
-    any_of_them = next(iter(keepers.values()))
-    frames = []
-    for index in telling(study):
-        name = study.first.names[index]
-        shown = {arm: _shown(keeper, name, each[arm][index]) for arm, keeper in keepers.items()}
-        frames.append({"name": name, "arms": shown, **_given(any_of_them, name)})
-    return {"frames": frames, "legend": legend(study, any_of_them)}
+    frames = [
+        {**frame, "arms": {arm: found[number] for arm, found in shown.items()}}
+        for number, frame in enumerate(given)
+    ]
+    return {"frames": frames, "legend": colours, "damaged": damaged}
 
 
 def legend(study: Study, keeper: Keeper) -> list[tuple[str, str]]:

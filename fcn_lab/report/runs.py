@@ -3,8 +3,7 @@
 Legend: N frames of the scored split, K classes.
 """
 
-import csv
-import json
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from fcn_lab.errors import UserError
+from fcn_lab.outcomes import read_history, read_metrics
+from fcn_lab.records import Damaged, load_plain, read_arrays, read_yaml
 from fcn_lab.sweepfolder import SweepFolder
 
 FIELDS = ("classes", "size", "void rule", "split")  # of a protocol id, joined by dashes
 INSIDE = {"code", "stages"}  # of a sweep its sources, of a staged run the stages before the last
+MOST_PIXELS = 2**40  # of a pair of classes in a frame
 _IGNORED = ("seed", "data.root")
 
 
@@ -43,14 +44,30 @@ class Run:
         """What lies there.
 
         Raises:
-            UserError: the folder holds no confusion matrices.
+            Damaged: a file of it that the report needs does not hold what it is to hold.
         """
-        if not (folder / "confusions.npz").is_file():
-            raise UserError(f"{folder}: metrics.json without confusions.npz; score the run again")
-        metrics = json.loads((folder / "metrics.json").read_text())
-        config = folder / "config.yaml"
-        loaded = yaml.load(config.read_text(), _Loader) if config.is_file() else {}
-        return cls(folder, metrics, loaded)
+        metrics, config = read_metrics(folder), folder / "config.yaml"
+        words = [metrics.get(word) for word in ("model", "upsample", "encoder")]
+        if not isinstance(metrics.get("seed"), int) or not all(isinstance(w, str) for w in words):
+            raise Damaged(folder / "metrics.json", "it names no model, upsample, encoder and seed")
+        loaded = read_yaml(config, load_plain) if os.path.lexists(config) else {}
+        run = cls(folder, metrics, loaded)
+        run._require_matrices()
+        run.history  # noqa: B018  (read now, while a damaged run can still be left out)
+        return run
+
+    def _require_matrices(self) -> None:
+        kept, path = self._confusions, self.folder / "confusions.npz"
+        for name, kind in {"names": "U", "classes": "U", "split": "U", "matrices": "iu"}.items():
+            if name not in kept or kept[name].dtype.kind not in kind:
+                raise Damaged(path, f"it holds no {name}")
+        frames, classes = len(self.names), len(self.classes)
+        if not frames or self.matrices.shape != (frames, classes, classes):
+            raise Damaged(path, "it holds no matrix for each frame")
+        if kept.get("drives", kept["names"]).shape != (frames,):
+            raise Damaged(path, "it holds no drive for each frame")
+        if self.matrices.min() < 0 or self.matrices.max() > MOST_PIXELS:
+            raise Damaged(path, "a matrix of it counts no pixels")
 
     @property
     def protocol(self) -> str:
@@ -66,8 +83,8 @@ class Run:
         """What metrics.json says under these keys, None where it says nothing."""
         found: Any = self.metrics
         for key in keys:
-            found = (found or {}).get(str(key))
-        return None if found is None else float(found)
+            found = found.get(str(key)) if isinstance(found, Mapping) else None
+        return float(found) if isinstance(found, int | float) else None
 
     @property
     def split(self) -> str:
@@ -109,29 +126,24 @@ class Run:
     @cached_property
     def history(self) -> list[dict[str, str]]:
         """One row an epoch; none where the run was only scored."""
-        path = self.folder / "history.csv"
-        if not path.is_file():
-            return []
-        with path.open(newline="") as file:
-            return list(csv.DictReader(file))
+        return read_history(self.folder)
 
     @cached_property
     def _confusions(self) -> dict[str, Any]:
-        with np.load(self.folder / "confusions.npz") as kept:
-            return {name: kept[name] for name in kept.files}
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """The one written in C where it is there."""
+        return read_arrays(self.folder / "confusions.npz")
 
 
 @dataclass(frozen=True)
 class Missing:
-    """A cell of a sweep without scores: its name, how far it is, and why."""
+    """A run or a cell of a sweep without scores: its name, how far it is, why, and where."""
 
     name: str
     status: str
     reason: str
+    folder: Path | None = None
+
+    def __str__(self) -> str:
+        return f"left out: {self.name}: {self.reason}"
 
 
 def drive_of(name: str) -> str:
@@ -145,15 +157,28 @@ def as_folders(given: str | Sequence[str]) -> list[Path]:
     return [Path(given)] if isinstance(given, str) else [Path(one) for one in given]
 
 
-def find_runs(folders: Iterable[Path]) -> list[Run]:
+def find_runs(folders: Iterable[Path]) -> tuple[list[Run], list[Missing]]:
     """Every finished run in these folders: a run's own, or one that holds runs at any depth.
 
+    Returns:
+        Those that can be read, and what is wrong with the others.
+
     Raises:
-        UserError: a folder is not there or holds none, or the runs cannot stand in one table.
+        UserError: a folder is not there or holds none, none can be read, or the runs cannot stand
+            in one table.
     """
-    runs = [Run.read(folder) for folder in run_folders(folders)]
-    refuse_mixed(runs)
-    return runs
+    sound: list[Run] = []
+    damaged: list[Missing] = []
+    for folder in run_folders(folders):
+        try:
+            sound.append(Run.read(folder))
+        except Damaged as error:
+            reason = f"{error.path.name}: {error.reason}"
+            damaged.append(Missing(str(folder), "damaged", reason, folder.resolve()))
+    if not sound:
+        raise UserError(f"{damaged[0].name}: {damaged[0].reason}\nNo run there can be read")
+    refuse_mixed(sound)
+    return sound, damaged
 
 
 def run_folders(folders: Iterable[Path]) -> list[Path]:
@@ -207,8 +232,15 @@ def differing(first: Run, second: Run) -> str:
 
 def missing_cells(folders: Iterable[Path]) -> list[Missing]:
     """The cells of sweeps in these folders that have no scores."""
-    sweeps = [SweepFolder.read(record.parent) for f in folders for record in f.rglob("sweep.json")]
-    cells = [(cell, cell.progress()) for sweep in sweeps for cell in sweep.cells]
-    return [
-        Missing(cell.name, now.status, now.reason) for cell, now in cells if now.status != "done"
-    ]
+    missing: list[Missing] = []
+    for record in (record for folder in folders for record in folder.rglob("sweep.json")):
+        try:
+            cells = SweepFolder.read(record.parent).cells
+        except Damaged as error:
+            missing.append(Missing(str(record.parent), "damaged", f"sweep.json: {error.reason}"))
+            continue
+        for cell in cells:
+            now, place = cell.progress(), cell.folder.resolve()
+            if now.status != "done":
+                missing.append(Missing(cell.name, now.status, now.reason, place))
+    return missing

@@ -47,7 +47,7 @@ class Study:
         Raises:
             UserError: there are none, they cannot be compared, or a seed of an arm is there twice.
         """
-        runs = find_runs(folders)
+        runs, damaged = find_runs(folders)
         factors = varied(runs)
         groups: dict[str, list[Run]] = defaultdict(list)
         for run in runs:
@@ -61,7 +61,9 @@ class Study:
             name: {factor: members[0].factors.get(factor, "–") for factor in factors}
             for name, members in groups.items()
         }
-        missing = tuple(missing_cells(folders))
+        told = {one.folder for one in damaged}
+        cells = [cell for cell in missing_cells(folders) if cell.folder not in told]
+        missing = (*damaged, *cells)
         return cls(tuple(runs), missing, compare(arms, cut), factors, values)
 
     @property

@@ -174,8 +174,13 @@ def _frames(study: Study) -> Markup:
             "None of these runs kept its predictions (predictions.zip). Runs scored by this "
             "version do: task=evaluate run=RUN_DIR scores an older one again."
         )
+    left_out = Markup().join(
+        Markup('<p class="note">left out: {}</p>').format(line) for line in shown.pop("damaged")
+    )
+    if not shown["frames"]:
+        return left_out
     template = TEMPLATES.get_template("gallery.html")
-    return Markup(template.render(gallery=_json(shown), **shown))
+    return left_out + Markup(template.render(gallery=_json(shown), **shown))
 
 
 def _json(content: object) -> Markup:

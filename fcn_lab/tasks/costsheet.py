@@ -134,7 +134,10 @@ def find_networks(runs: Sequence[Path]) -> tuple[dict[Words, Path], list[Scored]
     """
     networks: dict[Words, Path] = {}
     scored: list[Scored] = []
-    for run in find_runs(runs):
+    sound, damaged = find_runs(runs)
+    for one in damaged:
+        print(one, flush=True)
+    for run in sound:
         model, upsample, encoder, *others = run.factors.items()
         named = " ".join([encoder[1], *(f"{key}={value}" for key, value in others)])
         words = (model[1], upsample[1], named)

@@ -177,7 +177,7 @@ def test_runs_of_which_none_can_be_read_are_named(tmp_path: Path) -> None:
     folder = nets.write_runs(tmp_path)
     for path in folder.rglob("metrics.json"):
         path.write_text("")
-    with pytest.raises(UserError, match=r"metrics\.json cannot be read .*\nNo run there"):
+    with pytest.raises(UserError, match=r"metrics\.json: .*\nNo run there"):
         Networks([folder])
 
 

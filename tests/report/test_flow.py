@@ -47,7 +47,7 @@ def test_the_table_has_an_arm_a_row_and_a_seed_an_entry_and_stages_of_runs_are_l
     write(tmp_path / "with1", 1, [0.3, 0.6], 4.0)
     write(tmp_path / "without", 0, [0.3, 0.5], 0.5)
     write(tmp_path / "with0" / "stages" / "fcn32s", 0, [0.9], 2.0)
-    assert len(find_runs([tmp_path])) == 3
+    assert len(find_runs([tmp_path])[0]) == 3
     head, _, first, second = report(tmp_path)
     assert "steps to 50.0 mIoU" in head
     assert first == "| skips=True | stem 3 (2…4); head 1 (1…1) | 10, 20 |"
