@@ -9,14 +9,12 @@ import time
 from functools import cache
 from pathlib import Path
 
-import psutil
-
 
 def born(pid: int) -> float | None:
     """When the process started; 0 where there is none, or only its remains; None if not shown."""
     try:
         return _ticks(pid) if sys.platform == "linux" else _seconds(pid)
-    except (FileNotFoundError, ProcessLookupError, psutil.NoSuchProcess):
+    except (FileNotFoundError, ProcessLookupError):
         return None if _exists(pid) else 0.0
 
 
@@ -28,8 +26,13 @@ def _ticks(pid: int) -> float:
 
 
 def _seconds(pid: int) -> float:
-    process = psutil.Process(pid)
-    return 0.0 if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    import psutil  # of which Linux has no need, and ``--help`` the less
+
+    try:
+        process = psutil.Process(pid)
+        return 0.0 if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.NoSuchProcess as error:
+        raise ProcessLookupError from error
 
 
 def _exists(pid: int) -> bool:
@@ -53,6 +56,8 @@ def machine() -> str:
         asked = ["sysctl", "-n", "kern.bootsessionuuid"]
         started = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
     else:
+        import psutil
+
         started = f"{socket.gethostname()} {psutil.boot_time():.0f}"
     inside = os.readlink(view) if view.is_symlink() else ""
     return f"{started} {inside}".strip()
