@@ -57,7 +57,7 @@ def read_history(folder: Path) -> list[dict[str, str]]:
     path = folder / "history.csv"
     if not os.path.lexists(path):
         return []
-    rows = read_rows(path)
+    rows = read_rows(path, ("epoch", "step", "seconds"))
     for number, row in enumerate(rows, 2):
         counts = all(row.get(name, "0").isdecimal() for name in ("epoch", "step"))
         seconds, score = float(row.get("seconds") or 0), float(row.get("val/mean_iou") or 0)

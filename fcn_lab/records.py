@@ -10,7 +10,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -112,8 +112,12 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
+def read_rows(path: Path, columns: Collection[str] = ()) -> list[dict[str, str]]:
     """The rows of a CSV file under its header; every cell is a number or empty.
+
+    Args:
+        path: the file.
+        columns: of which it has one at least, where some are named.
 
     Raises:
         Damaged: it holds something else.
@@ -126,6 +130,8 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         raise Damaged(path, error) from error
     if not reader.fieldnames:
         raise Damaged(path, "it is empty")
+    if columns and not set(columns).intersection(reader.fieldnames):
+        raise Damaged(path, f"its columns are other ones: {','.join(reader.fieldnames)}")
     for number, row in enumerate(rows, 2):
         if None in row or None in row.values():
             raise Damaged(path, f"line {number} has not the columns of the first")

@@ -2,10 +2,13 @@
 
 import csv
 import io
+import os
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from fcn_lab.files import append_text, write_text
+from fcn_lab.records import Damaged, read_rows
 
 
 class Rows:
@@ -25,15 +28,21 @@ class Rows:
             self.keep(lambda row: True)
 
     def keep(self, known: Callable[[Mapping[str, str]], bool]) -> None:
-        """Drops the rows that the checkpoint a run goes on from does not know."""
-        rows: list[dict[str, str]] = []
-        if self.path.exists():
-            with self.path.open(newline="") as file:
-                rows = list(csv.DictReader(file))
+        """Drops the rows that the checkpoint a run goes on from does not know.
+
+        Raises:
+            Damaged: the file is no such table; it stays as it is.
+        """
         table = io.StringIO()
         writer = csv.DictWriter(table, self.columns)
         writer.writeheader()
-        writer.writerows(row for row in rows if known(row))
+        try:
+            rows = read_rows(self.path) if os.path.lexists(self.path) else []
+            writer.writerows(row for row in rows if known(row))
+        except (ValueError, LookupError) as error:
+            aside = shlex.join(["mv", str(self.path), f"{self.path}.damaged"])
+            reason = error.reason if isinstance(error, Damaged) else error
+            raise Damaged(self.path, reason, f"{aside} lets the run go on with new rows") from error
         write_text(self.path, table.getvalue())
 
     def append(self, row: Mapping[str, object]) -> None:

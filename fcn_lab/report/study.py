@@ -169,7 +169,7 @@ def _shown(factor: str, value: str) -> str:
 def _in_order(values: tuple[str, ...]) -> tuple[str, ...]:
     """FCNs from coarse to fine, other values as they come."""
     strides = [value.removeprefix("fcn").removesuffix("s") for value in values]
-    if all(stride.isdigit() for stride in strides):
+    if all(stride.isdecimal() and len(stride) < 5 for stride in strides):
         return tuple(sorted(values, key=lambda v: -int(v.removeprefix("fcn").removesuffix("s"))))
     return values
 
