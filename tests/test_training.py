@@ -61,6 +61,7 @@ def test_a_run_leaves_the_promised_files_and_no_others(done: RunFolder) -> None:
     files = {"env.json", "history.csv", "metrics.json", "confusions.npz", "confusions_val.npz"}
     files |= {"predictions.zip"}
     assert found - {"git.diff"} == files | panels | {
+        "checkpoints/SHA256SUMS",
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
     }
