@@ -21,10 +21,10 @@ import psutil
 from bench_sweep import SHARE_OF_BASIC, START_TO_IMPORT
 from publish import replace, row
 
-from fcn_lab.attempts import HEARTBEAT, begin
-from fcn_lab.engines.ray import Ray
 from fcn_lab.files import write_text
-from fcn_lab.supervisor import Job
+from fcn_lab.runs.attempts import HEARTBEAT, begin
+from fcn_lab.sweeps.engines.ray import Ray
+from fcn_lab.worker.supervisor import Job
 
 ROOT = Path(__file__).parent.parent
 PLANNING = Path(__file__).parent / "planning"

@@ -36,7 +36,7 @@ CELL = (
 IMPORT = [sys.executable, "-c", "import torch, lightning"]
 LEAVE = """
 import os
-from fcn_lab.losses import CrossEntropy
+from fcn_lab.training.losses import CrossEntropy
 
 class Leave(CrossEntropy):
     def forward(self, *given):

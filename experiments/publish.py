@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fcn_lab.escaping import csv_cell, markdown_row
-from fcn_lab.report.flow import report
+from fcn_lab.report.gradient_flow import report
 
 EXPERIMENTS = Path(__file__).parent
 KEPT = ("metrics.json", "history.csv")  # config.yaml names a folder of its machine

@@ -14,15 +14,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
-from fcn_lab.checks import build
-from fcn_lab.config import conf_folder, need_published, recorded, references, without_start
+from fcn_lab.config.build import build
+from fcn_lab.config.explain import did_you_mean, explain
+from fcn_lab.config.frozen import conf_folder, need_published, recorded, references, without_start
+from fcn_lab.config.trust import require_allowed
 from fcn_lab.errors import UserError
-from fcn_lab.mistakes import did_you_mean, explain
-from fcn_lab.trust import require_allowed
 from fcn_lab.values import Width, arguments, checked
 
 if TYPE_CHECKING:
-    from fcn_lab.predictor import Predictor
+    from fcn_lab.inference.predictor import Predictor
 
 _ONE_AT_A_TIME = Lock()  # Hydra's parser and registries are shared by all threads
 
@@ -86,7 +86,7 @@ def load_run(
         UserError: the folder holds no run with a trained network, `dense` is not for it, or the
             network is made of code that nobody has allowed.
     """
-    from fcn_lab.predictor import load_predictor
+    from fcn_lab.inference.predictor import load_predictor
 
     net, flip = _recorded(Path(folder), allow)
     return load_predictor(net, Path(folder), flip, dense)

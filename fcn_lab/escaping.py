@@ -1,7 +1,7 @@
 """Text of unknown origin inside another format: one function a format, by that format's own rules.
 
 Names of files, classes, cells and settings may hold anything. HTML has no function here: the
-templates of ``fcn_lab/page.py`` escape by themselves.
+templates of ``fcn_lab/rendering/html.py`` escape by themselves.
 """
 
 import json

@@ -9,8 +9,8 @@ from typing import NoReturn
 import pytest
 import yaml
 
-from commandline import STUB, Ended, TypeLine
-from fcn_lab import cli
+from fcn_lab.cli import main as cli
+from support.commandline import STUB, Ended, TypeLine
 
 WORD = {"_target_": "stub.Task", "kind": "work", "seed": "${seed}", "count": 1}
 

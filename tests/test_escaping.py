@@ -18,7 +18,7 @@ from fcn_lab.escaping import (
     script_json,
     terminal_text,
 )
-from fcn_lab.page import figure
+from fcn_lab.rendering.html import figure
 
 WORDS = (
     *(

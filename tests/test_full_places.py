@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcn_lab import cli, worker
+from fcn_lab.cli import main as cli
+from fcn_lab.worker import __main__ as worker
 
 pytestmark = pytest.mark.slow
 CLONE = Path(__file__).resolve().parents[1]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from commandline import METRICS, TypeLine
-from fcn_lab.sweepfolder import Progress
+from fcn_lab.runs.sweep import Progress
+from support.commandline import METRICS, TypeLine
+from support.places import ROOT
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(?:bash|sh|console)?\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 LINES = [
@@ -38,9 +38,9 @@ def test_a_command_composes(
 ) -> None:
     done = Progress("done")
     monkeypatch.setattr(
-        "fcn_lab.sweeps.Sweep.run", lambda self: {cell.name: done for cell in self.cells}
+        "fcn_lab.sweeps.loop.Sweep.run", lambda self: {cell.name: done for cell in self.cells}
     )
-    monkeypatch.setattr("fcn_lab.freezing._preflight", lambda *cells: None)
+    monkeypatch.setattr("fcn_lab.sweeps.freeze._preflight", lambda *cells: None)
     type_line("hydra.run.dir=RUN_DIR")
     if "resume=" not in line:
         Path("RUN_DIR/metrics.json").write_text(METRICS)

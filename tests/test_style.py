@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from support.places import ROOT
+
 FILES = sorted((ROOT / "fcn_lab").rglob("*.py"))
 MODEL_FILES = [
     file

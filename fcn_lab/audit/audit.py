@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from fcn_lab.audit.copying import copied, lookalikes
 from fcn_lab.audit.facts import DataFacts, FrameFacts, SplitFacts, gather
 from fcn_lab.audit.interpolation import looks_interpolated
-from fcn_lab.audit.places import Stretch, stretches
+from fcn_lab.audit.positions import Stretch, stretches
 from fcn_lab.audit.weights import class_weights
 from fcn_lab.data.classes import VOID
 from fcn_lab.data.frames import Source
-from fcn_lab.metrics import SplitScores
+from fcn_lab.metrics.confusion import SplitScores
 
 
 @dataclass(frozen=True)

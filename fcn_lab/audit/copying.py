@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fcn_lab.audit.facts import DataFacts, SplitFacts
 from fcn_lab.data.classes import VOID
 from fcn_lab.data.frames import Pixels
-from fcn_lab.metrics import SplitScores, confusion_matrices, scores
+from fcn_lab.metrics.confusion import SplitScores, confusion_matrices, scores
 
 RULES = {
     "previous": "the label of the frame before it in its own split and drive",

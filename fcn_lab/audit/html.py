@@ -9,9 +9,9 @@ from PIL import Image
 
 from fcn_lab.audit.audit import Audit
 from fcn_lab.audit.findings import Finding, Level
-from fcn_lab.audit.sheets import sheets
+from fcn_lab.audit.tables import sheets
 from fcn_lab.data.frames import Pixels
-from fcn_lab.page import SYMBOLS, TEMPLATES, Section, figure, render, table
+from fcn_lab.rendering.html import SYMBOLS, TEMPLATES, Section, figure, render, table
 
 PAIRS = 4
 LEGEND = {"orientation": "h", "yanchor": "bottom", "y": 1.02}

@@ -2,7 +2,7 @@
 
 import wandb_workspaces.reports.v2.interface as wr
 
-from fcn_lab.dashboard.subject import TABLES, Subject
+from fcn_lab.dashboard.selection import TABLES, Subject
 
 Panel = (
     wr.BarPlot

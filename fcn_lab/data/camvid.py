@@ -7,9 +7,9 @@ from fcn_lab.data.download import SEGNET_RELEASE, fetch_segnet_release
 from fcn_lab.data.layouts import recognise
 from fcn_lab.data.layouts.layout import Layout
 from fcn_lab.data.layouts.splits import drive_of
-from fcn_lab.data.packedsource import CACHE, PackedSource
-from fcn_lab.data.releases import nothing_found, usual_place
-from fcn_lab.data.unreadable import LIMIT
+from fcn_lab.data.locations import nothing_found, usual_place
+from fcn_lab.data.packs.source import CACHE, PackedSource
+from fcn_lab.data.pictures.unreadable import LIMIT
 from fcn_lab.values import Classes, Positive, Size, checked
 
 

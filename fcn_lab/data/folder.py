@@ -7,17 +7,17 @@ from pathlib import Path
 
 from PIL import Image
 
+from fcn_lab.data.class_table import ClassTable, read_names
 from fcn_lab.data.classes import Colour, is_void, kept, spread
-from fcn_lab.data.classtable import ClassTable, read_names
-from fcn_lab.data.colourlabels import ColourLabels
-from fcn_lab.data.dividing import Parts, by_lists, by_shares, read_blocks
-from fcn_lab.data.labels import IndexLabels, LabelCodec
+from fcn_lab.data.colour_labels import ColourLabels
+from fcn_lab.data.files.patterns import Pattern
+from fcn_lab.data.label_codecs import IndexLabels, LabelCodec
 from fcn_lab.data.layouts.layout import PICTURES, Layout, Pair
-from fcn_lab.data.maskvalues import GREY
-from fcn_lab.data.packedsource import CACHE, PackedSource
-from fcn_lab.data.patterns import Pattern
-from fcn_lab.data.reading import open_first_mask
-from fcn_lab.data.unreadable import LIMIT, Limit
+from fcn_lab.data.mask_values import GREY
+from fcn_lab.data.packs.decode import open_first_mask
+from fcn_lab.data.packs.source import CACHE, PackedSource
+from fcn_lab.data.pictures.unreadable import LIMIT, Limit
+from fcn_lab.data.splitting import Parts, by_lists, by_shares, read_blocks
 from fcn_lab.errors import UserError
 from fcn_lab.values import Positive
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from fcn_lab.data.classes import Colour
-from fcn_lab.data.draws import seed_of
+from fcn_lab.data.seeds import seed_of
 from fcn_lab.errors import UserError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import Sampler
 
-from fcn_lab.data.draws import seed_of
+from fcn_lab.data.seeds import seed_of
 
 
 class TrainSampler(Sampler[tuple[int, int]]):

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from fcn_lab.data.classes import VOID
 from fcn_lab.data.frames import Frames, Pixels
-from fcn_lab.data.labels import LabelView, resize_image, resize_label
+from fcn_lab.data.label_codecs import LabelView, resize_image, resize_label
 from fcn_lab.data.layouts.layout import Pair
-from fcn_lab.data.pack import Recipe
-from fcn_lab.data.reading import open_pair
+from fcn_lab.data.packs.decode import open_pair
+from fcn_lab.data.packs.pack import Recipe
 from fcn_lab.errors import UserError
 
 

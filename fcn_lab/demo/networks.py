@@ -17,11 +17,11 @@ from fcn_lab.api import load_run
 from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.demo.views import Scene
 from fcn_lab.errors import UserError
-from fcn_lab.predictor import Predictor
+from fcn_lab.inference.predictor import Predictor
 from fcn_lab.report.frames import Keeper
 from fcn_lab.report.runs import Run, find_runs
 from fcn_lab.report.study import arm_name, varied
-from fcn_lab.runfolder import RunFolder
+from fcn_lab.runs.run import RunFolder
 
 AT_ONCE = 4  # networks side by side
 KEPT = 8  # networks in memory

@@ -9,10 +9,10 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
-from fcn_lab import page
 from fcn_lab.demo.views import Scene, View, agreement, blend, glow
-from fcn_lab.page import TEMPLATES
-from fcn_lab.panels import WRONG, Colour, Picture, Pixels, errors
+from fcn_lab.rendering import html as page
+from fcn_lab.rendering.html import TEMPLATES
+from fcn_lab.rendering.pictures import WRONG, Colour, Picture, Pixels, errors
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.special import entr
 
-from fcn_lab.data.reading import read_picture
-from fcn_lab.data.unreadable import Limit, Unreadable
+from fcn_lab.data.packs.decode import read_picture
+from fcn_lab.data.pictures.unreadable import Limit, Unreadable
 from fcn_lab.errors import UserError
-from fcn_lab.metrics import VOID
-from fcn_lab.panels import Colour, Pixels, colourise
+from fcn_lab.metrics.confusion import VOID
+from fcn_lab.rendering.pictures import Colour, Pixels, colourise
 
 Floats = NDArray[np.float32]
 

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from fcn_lab.encoders.base import Encoder, Features, Normalize
-from fcn_lab.encoders.published import CaffeVGG16
+from fcn_lab.encoders.caffe_vgg import CaffeVGG16
 from fcn_lab.encoders.tiny import TinyEncoder
 from fcn_lab.encoders.vgg import VGG16Encoder
 

@@ -8,7 +8,7 @@ import torchvision
 from torch import Tensor, nn
 
 from fcn_lab.encoders.base import LEVELS, Encoder, Features, Normalize
-from fcn_lab.encoders.classifier import transplant
+from fcn_lab.encoders.fully_connected import transplant
 from fcn_lab.encoders.weights import PRETRAINED, load_torchvision, read_weights
 from fcn_lab.values import Share, Width, checked
 
@@ -20,7 +20,7 @@ class VGG16Encoder(Encoder):
     Simonyan, Zisserman 2015; Long, Shelhamer, Darrell 2015, section 4.
 
     fc6 is a 7×7 convolution with padding 3 and fc7 a 1×1, each followed by ReLU and dropout. With
-    pretrained weights both are the classifier's own layers (``fcn_lab.encoders.classifier``).
+    pretrained weights both are the classifier's own layers (``fcn_lab.encoders.fully_connected``).
 
     Args:
         builder: ``torchvision.models.vgg16`` or ``vgg16_bn``.

@@ -7,8 +7,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from fcn_lab.digests import require_sound
 from fcn_lab.errors import UserError
+from fcn_lab.runs.digests import require_sound
 
 M = TypeVar("M", bound=nn.Module)
 PRETRAINED = "imagenet"

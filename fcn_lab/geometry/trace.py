@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.module_tracker import ModuleTracker
 
 from fcn_lab.geometry.algebra import Layer, Shift, Transposed, Whole, Window
-from fcn_lab.geometry.places import Place
+from fcn_lab.geometry.graph import Place
 
 AXES = (-2, -1)  # rows, columns
 Places = tuple[Place, Place]

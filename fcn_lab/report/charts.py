@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fcn_lab.page import COLOURS, SYMBOLS
+from fcn_lab.rendering.html import COLOURS, SYMBOLS
 from fcn_lab.report.intervals import Estimate
 from fcn_lab.report.study import WIDTHS, Study, title
 

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fcn_lab.records import require_plain
 from fcn_lab.report.comparison import Arm
 from fcn_lab.report.runs import Run
 from fcn_lab.report.study import Study
+from fcn_lab.runs.records import require_plain
 
 # what reading a damaged file raises, or one that does not hold the frames
 UNSOUND = (

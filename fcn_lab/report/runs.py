@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcn_lab.errors import UserError
-from fcn_lab.outcomes import read_history, read_metrics
-from fcn_lab.records import Damaged, load_plain, read_arrays, read_yaml
-from fcn_lab.sweepfolder import SweepFolder
+from fcn_lab.runs.outcomes import read_history, read_metrics
+from fcn_lab.runs.records import Damaged, load_plain, read_arrays, read_yaml
+from fcn_lab.runs.sweep import SweepFolder
 
 FIELDS = ("classes", "size", "void rule", "split")  # of a protocol id, joined by dashes
 INSIDE = {"code", "stages"}  # of a sweep its sources, of a staged run the stages before the last

@@ -19,7 +19,13 @@ from fcn_lab.report.runs import Missing, Run, find_runs, missing_cells
 from fcn_lab.report.variance import Effect, Share, projections, share_out
 
 TITLES = {"model": "skips", "upsample": "operators", "encoder": "encoders"}
-WIDTHS = (1, 2, 4, 8, 16)  # pixels on each side of a boundary, as fcn_lab/edges.py measures them
+WIDTHS = (
+    1,
+    2,
+    4,
+    8,
+    16,
+)  # pixels on each side of a boundary, as fcn_lab/metrics/boundaries.py measures them
 
 
 @dataclass(frozen=True)

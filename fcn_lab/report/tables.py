@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from fcn_lab import page
 from fcn_lab.escaping import csv_row, markdown_row
+from fcn_lab.rendering import html as page
 from fcn_lab.report.comparison import Arm, Gap
 from fcn_lab.report.intervals import Estimate
 from fcn_lab.report.study import WIDTHS, Study

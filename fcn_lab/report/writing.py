@@ -6,10 +6,10 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from fcn_lab import page
 from fcn_lab.escaping import markdown_text, script_json
 from fcn_lab.files import make_folder, write_texts
-from fcn_lab.page import TEMPLATES, Section, figure, paragraphs
+from fcn_lab.rendering import html as page
+from fcn_lab.rendering.html import TEMPLATES, Section, figure, paragraphs
 from fcn_lab.report import charts, heatmaps, tables
 from fcn_lab.report.answer import answer, method, question
 from fcn_lab.report.frames import gallery

@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
-from fcn_lab.capacity import Fit, Widths, dearest, fit, spread
-from fcn_lab.cost import Cost, cost
+from fcn_lab.cost.macs import Cost, cost
+from fcn_lab.cost.matching import Fit, Widths, dearest, fit, spread
+from fcn_lab.cost.sheet import Grid, Words
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_json, write_text
-from fcn_lab.tasks.costsheet import Grid, Words
-from fcn_lab.tasks.scoring import readable, say
+from fcn_lab.training.scoring import readable, say
 from fcn_lab.values import Positive, Size, Width
 
 

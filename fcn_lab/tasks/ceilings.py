@@ -22,12 +22,12 @@ from rich.table import Table
 from torch import Tensor
 
 from fcn_lab.data.frames import Frames
-from fcn_lab.datamodule import CamVidDataModule
 from fcn_lab.files import write_json, write_table
 from fcn_lab.geometry import crop_to, pad_to_multiple
-from fcn_lab.metrics import SplitScores, confusion_matrices, scores
+from fcn_lab.metrics.confusion import SplitScores, confusion_matrices, scores
 from fcn_lab.tasks.predict import bar
-from fcn_lab.tasks.scoring import percent, say
+from fcn_lab.training.datamodule import CamVidDataModule
+from fcn_lab.training.scoring import percent, say
 from fcn_lab.upsampling import Bilinear
 from fcn_lab.values import Count
 

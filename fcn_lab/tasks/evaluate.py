@@ -7,25 +7,25 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from fcn_lab.callbacks.clock import Clock
-from fcn_lab.callbacks.pictures import Pictures
-from fcn_lab.callbacks.predictions import Predictions
-from fcn_lab.callbacks.progress import progress
-from fcn_lab.callbacks.stop import StopOnSignal
-from fcn_lab.cost import cost
-from fcn_lab.datamodule import CamVidDataModule
+from fcn_lab.cost.comparison import compared
+from fcn_lab.cost.macs import cost
 from fcn_lab.errors import Omissions
-from fcn_lab.losses import CrossEntropy
-from fcn_lab.module import SegmentationModule
-from fcn_lab.optim import Constant, Optim
-from fcn_lab.predictor import load_weights
-from fcn_lab.ranks import is_first_rank
-from fcn_lab.runfolder import RunFolder
+from fcn_lab.inference.predictor import load_weights
+from fcn_lab.inference.sliding_windows import SlidingWindows
+from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StopRequest
-from fcn_lab.tasks.comparing import compared
-from fcn_lab.tasks.scoring import conclude, image_size, say, score
-from fcn_lab.tiling import SlidingWindows
-from fcn_lab.trainer import Training
+from fcn_lab.training.callbacks.clock import Clock
+from fcn_lab.training.callbacks.pictures import Pictures
+from fcn_lab.training.callbacks.predictions import Predictions
+from fcn_lab.training.callbacks.progress import progress
+from fcn_lab.training.callbacks.stop import StopOnSignal
+from fcn_lab.training.datamodule import CamVidDataModule
+from fcn_lab.training.losses import CrossEntropy
+from fcn_lab.training.module import SegmentationModule
+from fcn_lab.training.optim import Constant, Optim
+from fcn_lab.training.ranks import is_first_rank
+from fcn_lab.training.scoring import conclude, image_size, say, score
+from fcn_lab.training.settings import Training
 
 NOT_TRAINED = Optim(torch.optim.SGD, lr=1.0, schedule=Constant())
 

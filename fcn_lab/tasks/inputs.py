@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from PIL import Image
 
-from fcn_lab.data.patterns import Pattern
+from fcn_lab.data.files.patterns import Pattern
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import terminal_text
 

@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 from rich.progress import Progress
 
-from fcn_lab.data.unreadable import Limit
-from fcn_lab.panels import Pixels, colourise
-from fcn_lab.predictor import Predictor
-from fcn_lab.tasks.footage import Unreadable, Video, VideoFile, read
+from fcn_lab.data.pictures.unreadable import Limit
+from fcn_lab.inference.media import Unreadable, Video, VideoFile, read
+from fcn_lab.inference.predictor import Predictor
+from fcn_lab.rendering.pictures import Pixels, colourise
 from fcn_lab.tasks.inputs import Given
 from fcn_lab.tasks.naming import with_ending
 from fcn_lab.tasks.results import Results, shown

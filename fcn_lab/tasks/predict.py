@@ -7,16 +7,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
-from fcn_lab.data.unreadable import LIMIT, Limit
+from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.errors import UserError
-from fcn_lab.predictor import load_predictor
-from fcn_lab.tasks.footage import Unreadable
+from fcn_lab.inference.media import Unreadable
+from fcn_lab.inference.predictor import load_predictor
+from fcn_lab.inference.sliding_windows import SlidingWindows
 from fcn_lab.tasks.inputs import Found, find
 from fcn_lab.tasks.labelling import Labeller
 from fcn_lab.tasks.naming import result_names, results_of
 from fcn_lab.tasks.results import Results, shown
-from fcn_lab.tasks.scoring import say
-from fcn_lab.tiling import SlidingWindows
+from fcn_lab.training.scoring import say
 from fcn_lab.values import Positive
 
 

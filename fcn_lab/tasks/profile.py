@@ -13,13 +13,13 @@ from annotated_types import Ge, Le
 from rich.table import Table
 from torch import nn
 
-from fcn_lab.bill import bill
-from fcn_lab.cost import cost
+from fcn_lab.cost.dense_vs_patches import dense_vs_patches
+from fcn_lab.cost.macs import cost
+from fcn_lab.cost.measure import bill
+from fcn_lab.cost.sheet import Grid, Scored, Words, find_networks, scores, write
 from fcn_lab.files import write_json
 from fcn_lab.report.runs import as_folders
-from fcn_lab.surgery import dense_vs_patches
-from fcn_lab.tasks.costsheet import Grid, Scored, Words, find_networks, scores, write
-from fcn_lab.tasks.scoring import readable, say
+from fcn_lab.training.scoring import readable, say
 from fcn_lab.values import Count, Size
 
 

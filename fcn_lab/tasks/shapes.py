@@ -9,11 +9,11 @@ from rich.table import Table
 from rich.text import Text
 from torch import nn
 
-from fcn_lab.context import PLACED
 from fcn_lab.files import write_json
-from fcn_lab.geometry.places import Place
+from fcn_lab.geometry.graph import Place
 from fcn_lab.geometry.trace import Row, trace
-from fcn_lab.tasks.scoring import say
+from fcn_lab.networks.receptive_field import PLACED
+from fcn_lab.training.scoring import say
 from fcn_lab.values import Size
 
 UNKNOWN = "–"

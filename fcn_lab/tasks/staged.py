@@ -2,7 +2,7 @@
 
 Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", 2015, section
 4.2. The new score layers begin at zero, so that each stage begins with the scores of the one before
-(``fcn_lab.surgery.warm`` says for which operators its output is the same too).
+(``fcn_lab.networks.weights.warm_start`` says for which operators its output is the same too).
 
     RUN_DIR/stages/fcn32s    the first stage, a run of its own
     RUN_DIR/stages/fcn16s    the second
@@ -16,14 +16,14 @@ from typing import NamedTuple
 
 from torch import nn
 
-from fcn_lab.callbacks.clock import Clock
 from fcn_lab.encoders.base import STRIDE
 from fcn_lab.errors import UserError
-from fcn_lab.fcn import FCN, coarser
-from fcn_lab.ranks import is_first_rank
-from fcn_lab.runfolder import RunFolder
-from fcn_lab.tasks.scoring import say
+from fcn_lab.networks.fcn import FCN, coarser
+from fcn_lab.runs.run import RunFolder
 from fcn_lab.tasks.train import Train
+from fcn_lab.training.callbacks.clock import Clock
+from fcn_lab.training.ranks import is_first_rank
+from fcn_lab.training.scoring import say
 from fcn_lab.values import Positive
 
 FAR = 1_000_003  # between the seeds of two stages, so that no stage repeats another's draws

@@ -9,35 +9,35 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
-from fcn_lab.callbacks.checkpoints import BestAndLast
-from fcn_lab.callbacks.clock import Clock
-from fcn_lab.callbacks.frozen import Frozen
-from fcn_lab.callbacks.gradients import GradientNorms
-from fcn_lab.callbacks.history import History
-from fcn_lab.callbacks.pictures import Pictures
-from fcn_lab.callbacks.predictions import Predictions
-from fcn_lab.callbacks.progress import progress
-from fcn_lab.callbacks.stop import StopOnSignal
-from fcn_lab.callbacks.vitals import VitalSigns
 from fcn_lab.commands import command
-from fcn_lab.cost import cost
+from fcn_lab.cost.macs import cost
 from fcn_lab.data.balance import pixel_counts
-from fcn_lab.datamodule import CamVidDataModule
 from fcn_lab.errors import NotWritten, Omissions, UserError
 from fcn_lab.files import clear_drafts, make_folder
-from fcn_lab.loggers.base import Factory, RunInfo, RunLogger, open_loggers
-from fcn_lab.losses import Loss
-from fcn_lab.module import SegmentationModule
-from fcn_lab.optim import Optim
-from fcn_lab.precision import Choice
-from fcn_lab.predictor import load_weights
-from fcn_lab.ranks import is_first_rank
-from fcn_lab.runfolder import RunFolder
+from fcn_lab.inference.predictor import load_weights
+from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import Stopped, StopRequest
-from fcn_lab.surgery.freeze import Freeze, Nothing, account
-from fcn_lab.tasks.scoring import Scored, conclude, image_size, say, score
-from fcn_lab.tasks.start import gaps, require_spread, scored_splits, terms, warm
-from fcn_lab.trainer import Training
+from fcn_lab.training.callbacks.checkpoints import BestAndLast
+from fcn_lab.training.callbacks.clock import Clock
+from fcn_lab.training.callbacks.diagnosis import VitalSigns
+from fcn_lab.training.callbacks.gradients import GradientNorms
+from fcn_lab.training.callbacks.history import History
+from fcn_lab.training.callbacks.keep_frozen import Frozen
+from fcn_lab.training.callbacks.pictures import Pictures
+from fcn_lab.training.callbacks.predictions import Predictions
+from fcn_lab.training.callbacks.progress import progress
+from fcn_lab.training.callbacks.stop import StopOnSignal
+from fcn_lab.training.datamodule import CamVidDataModule
+from fcn_lab.training.freeze import Freeze, Nothing, account
+from fcn_lab.training.loggers.base import Factory, RunInfo, RunLogger, open_loggers
+from fcn_lab.training.losses import Loss
+from fcn_lab.training.module import SegmentationModule
+from fcn_lab.training.opening import gaps, require_spread, scored_splits, terms, warm
+from fcn_lab.training.optim import Optim
+from fcn_lab.training.precision import Choice
+from fcn_lab.training.ranks import is_first_rank
+from fcn_lab.training.scoring import Scored, conclude, image_size, say, score
+from fcn_lab.training.settings import Training
 
 
 @dataclass

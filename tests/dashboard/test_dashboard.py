@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,21 +12,22 @@ import wandb
 import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 import yaml
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
-import fakeruns
-from commandline import TypeLine
-from fcn_lab.api import compose
-from fcn_lab.config import conf_folder, words
-from fcn_lab.dashboard import board, sweepfile
-from fcn_lab.dashboard.making import Dashboard, results
-from fcn_lab.dashboard.subject import TABLES, Subject, config_key
-from fcn_lab.errors import UserError
-from fcn_lab.loggers.online import Wandb
-from fcn_lab.report.study import Study
-from offline import Read, offline_runs
 from test_loggers import CONFIG, nobodys_home  # noqa: F401  (a fixture for all tests here)
-from tiny import make_train
+
+from fcn_lab.api import compose
+from fcn_lab.config.frozen import conf_folder, words
+from fcn_lab.dashboard import wandb_sweep as sweepfile
+from fcn_lab.dashboard import workspace as board
+from fcn_lab.dashboard.selection import TABLES, Subject, config_key
+from fcn_lab.dashboard.task import Dashboard, results
+from fcn_lab.errors import UserError
+from fcn_lab.report.study import Study
+from fcn_lab.training.loggers.wandb_run import Wandb
+from support import fakeruns
+from support.commandline import TypeLine
+from support.offline import Read, offline_runs
+from support.places import ROOT
+from support.tiny import make_train
 
 SUBJECT = Subject(
     ("first", "second"),
@@ -35,7 +35,7 @@ SUBJECT = Subject(
     ("Ground", "Square"),
     {"skips": "words.model", "operators": "words.upsample", "optim.lr": "optim.lr"},
 )
-EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+EXPERIMENTS = ROOT / "experiments"
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,7 @@ def test_with_a_key_both_are_saved(
         saved.append(self)
         return SimpleNamespace(url=f"https://server/{len(saved)}")
 
-    monkeypatch.setattr("fcn_lab.dashboard.making.log_results", lambda *args: "team")
+    monkeypatch.setattr("fcn_lab.dashboard.task.log_results", lambda *args: "team")
     monkeypatch.setattr(ws.Workspace, "save", save)
     monkeypatch.setattr(wr.Report, "save", save)
     Dashboard(str(grid), str(tmp_path / "board"), "mine").run()
@@ -191,7 +191,7 @@ def test_a_server_that_refuses_leaves_the_files(
     def refuse(self: object) -> None:
         raise wandb.errors.CommError("not allowed")
 
-    monkeypatch.setattr("fcn_lab.dashboard.making.log_results", lambda *args: "team")
+    monkeypatch.setattr("fcn_lab.dashboard.task.log_results", lambda *args: "team")
     monkeypatch.setattr(ws.Workspace, "save", refuse)
     with pytest.raises(UserError, match="did not take the dashboard of mine: not allowed"):
         Dashboard(str(grid), str(tmp_path / "board"), "mine").run()

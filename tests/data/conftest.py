@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from fcn_lab.data.releases import usual_place
+from fcn_lab.data.locations import usual_place
 
 
 @pytest.fixture(autouse=True)

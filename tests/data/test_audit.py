@@ -12,8 +12,6 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-import fakes
-import pictures
 from fcn_lab.audit.audit import Audit
 from fcn_lab.audit.findings import Level, findings
 from fcn_lab.audit.weights import class_weights
@@ -21,9 +19,10 @@ from fcn_lab.data.balance import pixel_counts
 from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.classes import CAMVID11, CAMVID32, VOID
 from fcn_lab.data.synthetic import Synthetic
-from fcn_lab.datamodule import CamVidDataModule
 from fcn_lab.errors import UserError
 from fcn_lab.tasks.audit import Audit as AuditTask
+from fcn_lab.training.datamodule import CamVidDataModule
+from support import fakes, pictures
 
 Pixels = NDArray[np.uint8]
 SIZE = (48, 64)

@@ -1,5 +1,4 @@
 import pickle
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,9 @@ from fcn_lab.data.augment import UNCHANGED, Augmentation
 from fcn_lab.data.classes import VOID
 from fcn_lab.data.frames import FrameDataset, Frames, Pixels
 from fcn_lab.data.sampling import TrainSampler
+from support.places import CONF
 
-CONF = Path(__file__).parents[2] / "conf" / "augment"
+CONF = CONF / "augment"
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 256, (48, 64, 3), np.uint8)
 LABEL = np.kron(RNG.choice(np.array([0, 10], np.uint8), (6, 8)), np.ones((8, 8), np.uint8))

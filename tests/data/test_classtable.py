@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import fakes
+from fcn_lab.data.class_table import read_names
 from fcn_lab.data.classes import BLACK, VOID, kept, spread
-from fcn_lab.data.classtable import read_names
 from fcn_lab.data.folder import Folder
 from fcn_lab.data.frames import Pixels
 from fcn_lab.errors import UserError
+from support import fakes
 
 FRAMES = tuple("abcdef")
 # what a class table says → value on disk → class id, written by hand

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import fakes
 from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.layouts.splits import drive_of
 from fcn_lab.errors import UserError
+from support import fakes
 
 DRIVES = {"0001TP", "0006R0", "0016E5", "Seq05VD"}
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import fakes
 from fcn_lab.audit.audit import Audit
 from fcn_lab.data.classes import VOID
-from fcn_lab.data.dividing import by_shares
 from fcn_lab.data.folder import SHARES, Folder
 from fcn_lab.data.layouts.layout import Pair
+from fcn_lab.data.splitting import by_shares
 from fcn_lab.errors import UserError
+from support import fakes
 
 NAMES = ["road", "car", "void", "person"]
 COLOURS = {"road": [128, 64, 128], "car": [0, 0, 142], "void": [0, 0, 0], "person": [220, 20, 60]}

@@ -3,11 +3,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from fakes import COLOURS
 from fcn_lab.data.classes import CAMVID11, CAMVID32, VOID
-from fcn_lab.data.colourlabels import ColourLabels
-from fcn_lab.data.labels import IndexLabels, resize_image, resize_label
+from fcn_lab.data.colour_labels import ColourLabels
+from fcn_lab.data.label_codecs import IndexLabels, resize_image, resize_label
 from fcn_lab.errors import UserError
+from support.fakes import COLOURS
 
 RNG = np.random.default_rng(3)
 

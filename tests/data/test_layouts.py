@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import fakes
-from fakes import NAMES, SIZE, SPLITS
 from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.classes import CAMVID32, VOID
 from fcn_lab.errors import UserError
+from support import fakes
+from support.fakes import NAMES, SIZE, SPLITS
 
 LAYOUTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "SegNet release": (fakes.segnet, "segnet_part_split"),

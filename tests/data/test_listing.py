@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import fakes
 from fcn_lab.data.camvid import CamVid
+from fcn_lab.data.files.listing import FrameIndex
+from fcn_lab.data.files.text_files import read_lines, read_table
 from fcn_lab.data.folder import Folder
 from fcn_lab.data.layouts.layout import Pair
-from fcn_lab.data.listing import FrameIndex
-from fcn_lab.data.textfiles import read_lines, read_table
 from fcn_lab.errors import UserError
+from support import fakes
 
 ODD = "é à #1 (copy), it's [v2]"
 FILES = ("A/rgb/000.png", "A/rgb/001.png", "B/rgb/000.png", f"B/rgb/{ODD}.JPG")

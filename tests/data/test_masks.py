@@ -12,15 +12,15 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-import fakes
-from fcn_lab.data import binary
+from fcn_lab.data import binary_masks as binary
 from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.classes import VOID
 from fcn_lab.data.folder import Folder
-from fcn_lab.data.labels import IndexLabels
-from fcn_lab.data.reading import open_mask
+from fcn_lab.data.label_codecs import IndexLabels
+from fcn_lab.data.packs.decode import open_mask
 from fcn_lab.errors import UserError
-from pictures import encoded, png, tiff
+from support import fakes
+from support.pictures import encoded, png, tiff
 
 Pixels = NDArray[np.uint8]
 IDS = np.random.default_rng(5).integers(0, 2, fakes.SIZE, np.uint8)

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import yaml
 
-import fakes
-from commandline import TypeLine
-from fcn_lab import worker
-from fcn_lab.data.classtable import read_names
-from fcn_lab.data.patterns import Pattern
+from fcn_lab.data.class_table import read_names
+from fcn_lab.data.files.patterns import Pattern
+from fcn_lab.worker import __main__ as worker
+from support import fakes
+from support.commandline import TypeLine
+from support.places import ROOT
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 OWN = [block for block in BLOCKS if "defaults: [folder]" in block]
 SMALL = (

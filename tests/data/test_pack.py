@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import fakes
-from fcn_lab.data import pack
 from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.classes import VOID
-from fcn_lab.data.packfolder import FORMAT, open_pack
-from fcn_lab.data.reading import open_mask
-from fcn_lab.data.sealed import seal, unseal
+from fcn_lab.data.packs import pack
+from fcn_lab.data.packs.decode import open_mask
+from fcn_lab.data.packs.folder import FORMAT, open_pack
+from fcn_lab.data.packs.sealed import seal, unseal
 from fcn_lab.errors import UserError
+from support import fakes
 
 FIRST, SECOND = fakes.SPLITS["train"][:2]
 
@@ -41,7 +41,7 @@ def no_reading(*_: object) -> None:
 def test_a_second_start_reads_no_picture(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = labels_of(root)
     monkeypatch.setattr(pack, "read_pair", no_reading)
-    monkeypatch.setattr("fcn_lab.data.ledger.open_regular", no_reading)
+    monkeypatch.setattr("fcn_lab.data.packs.checksums.open_regular", no_reading)
     assert labels_of(root) == before
 
 
@@ -279,7 +279,7 @@ def test_an_array_is_read_for_its_digest_once_a_process(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = labels_of(root)
-    monkeypatch.setattr("fcn_lab.data.packfolder.digest", no_reading)
+    monkeypatch.setattr("fcn_lab.data.packs.folder.digest", no_reading)
     assert labels_of(root) == before
 
 

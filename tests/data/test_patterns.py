@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import fakes
+from fcn_lab.data.files.patterns import Pattern
 from fcn_lab.data.folder import Folder, paired
-from fcn_lab.data.patterns import Pattern
 from fcn_lab.errors import UserError
+from support import fakes
 
 
 def touch(root: Path, *files: str) -> None:

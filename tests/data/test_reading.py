@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-import pictures
 from fcn_lab.data.classes import kept
-from fcn_lab.data.labels import IndexLabels
+from fcn_lab.data.label_codecs import IndexLabels
 from fcn_lab.data.layouts.layout import Pair
-from fcn_lab.data.opening import upright_size
-from fcn_lab.data.pack import Recipe, packed
-from fcn_lab.data.reading import open_pair, read_picture
+from fcn_lab.data.packs.decode import open_pair, read_picture
+from fcn_lab.data.packs.pack import Recipe, packed
+from fcn_lab.data.pictures.opening import upright_size
+from fcn_lab.data.pictures.unreadable import Limit, Unreadable
 from fcn_lab.data.survey import survey_pair
-from fcn_lab.data.unreadable import Limit, Unreadable
 from fcn_lab.demo.views import open_picture
 from fcn_lab.errors import UserError
-from fcn_lab.predictor import Predictor
-from fcn_lab.tasks import footage
-from pictures import GREY, RGB, SIZE, Case, encoded, exif, stored
+from fcn_lab.inference import media as footage
+from fcn_lab.inference.predictor import Predictor
+from support import pictures
+from support.pictures import GREY, RGB, SIZE, Case, encoded, exif, stored
 
 CASES = list(pictures.sound())
 CODEC = IndexLabels(("a", "b"), ((0, 0, 0), (1, 1, 1)))

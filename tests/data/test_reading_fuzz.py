@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from test_masks import SAME
 
-import pictures
 from fcn_lab.audit.audit import Audit
 from fcn_lab.data.classes import kept
 from fcn_lab.data.folder import Folder
-from fcn_lab.data.labels import IndexLabels
+from fcn_lab.data.label_codecs import IndexLabels
 from fcn_lab.data.layouts.layout import Pair
-from fcn_lab.data.pack import Recipe, packed
-from fcn_lab.data.reading import open_mask, read_picture
+from fcn_lab.data.packs.decode import open_mask, read_picture
+from fcn_lab.data.packs.pack import Recipe, packed
+from fcn_lab.data.pictures.unreadable import Limit
 from fcn_lab.data.survey import survey_pair
-from fcn_lab.data.unreadable import Limit
 from fcn_lab.demo.views import open_picture
 from fcn_lab.errors import UserError
-from fcn_lab.tasks import footage
-from pictures import Case, encoded, exif
+from fcn_lab.inference import media as footage
+from support import pictures
+from support.pictures import Case, encoded, exif
 
 COUNT = 1700
 FRAMES = 200

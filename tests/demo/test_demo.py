@@ -2,7 +2,6 @@
 
 import importlib.util
 import socket
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +10,14 @@ import pytest
 from PIL import Image
 from scipy.stats import entropy as shannon
 
-sys.path.insert(0, str(Path(__file__).parent))
-import nets
-from commandline import TypeLine
 from fcn_lab.demo import tiles
 from fcn_lab.demo.networks import Networks, named
-from fcn_lab.demo.serving import Demo
+from fcn_lab.demo.task import Demo
 from fcn_lab.demo.views import agreement, blend, entropy, look, open_picture, shrunk
 from fcn_lab.errors import UserError
-from fcn_lab.panels import colourise
+from fcn_lab.rendering.pictures import colourise
+from support import nets
+from support.commandline import TypeLine
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 256, (5, 7, 3), np.uint8)
@@ -156,7 +154,7 @@ DAMAGE = {
 def test_a_damaged_run_is_left_out_or_named_and_the_others_are_shown(
     file: str, tmp_path: Path
 ) -> None:
-    from fcn_lab.demo.panel import Panel, left_out
+    from fcn_lab.demo.page import Panel, left_out
 
     folder = nets.write_runs(tmp_path)
     spoilt = folder / "model=fcn8s,upsample=nearest,seed=0"

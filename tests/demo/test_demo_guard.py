@@ -20,16 +20,16 @@ from typing import Any
 
 import pytest
 
+from support.places import ROOT
+
 if importlib.util.find_spec("gradio") is None:
     pytest.skip("gradio is not installed", allow_module_level=True)
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parent))
-import nets
 from fcn_lab.demo.guard import CALL, FILE, LONGEST_CALL, PLAIN, POSTS, UPLOAD, Guard
 from fcn_lab.demo.uploads import Uploads, temporary_folder
+from support import nets
 
-ROOT = Path(__file__).parents[2]
 SIZE = (47, 31)  # of the pictures that are sent or to be stolen: the page shows it
 
 

@@ -11,17 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from support.places import ROOT
+
 pytest.importorskip("playwright")
 pytest.importorskip("gradio")
 from playwright.sync_api import Page, expect, sync_playwright
-
-sys.path.insert(0, str(Path(__file__).parent))
 from test_demo import bad_files
 
-import nets
+from support import nets
 
 CHROMIUM = shutil.which("chromium")
-ROOT = Path(__file__).parents[2]
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium: .ci/browser installs Debian's"),

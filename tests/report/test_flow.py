@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fcn_lab.errors import UserError
-from fcn_lab.report.flow import main, report, scores, shares, steps_to
+from fcn_lab.report.gradient_flow import main, report, scores, shares, steps_to
 from fcn_lab.report.runs import Run, find_runs
 
 

@@ -11,7 +11,7 @@ from arch.bootstrap import CircularBlockBootstrap, MovingBlockBootstrap
 from PIL import Image
 from scipy import stats
 
-from fcn_lab.metrics import confusion_matrices, scores
+from fcn_lab.metrics.confusion import confusion_matrices, scores
 from fcn_lab.report.intervals import (
     Blocks,
     Estimate,

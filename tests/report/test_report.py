@@ -14,8 +14,6 @@ import pytest
 import yaml
 from PIL import Image
 
-import fakeruns
-from commandline import TypeLine
 from fcn_lab.data.frames import Frames
 from fcn_lab.errors import UserError
 from fcn_lab.report import charts, heatmaps, tables
@@ -24,6 +22,8 @@ from fcn_lab.report.frames import APART, accuracy, errors, gallery, telling
 from fcn_lab.report.runs import drive_of, find_runs
 from fcn_lab.report.study import Study
 from fcn_lab.report.writing import html, markdown, write
+from support import fakeruns
+from support.commandline import TypeLine
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import pytest
 pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page, sync_playwright
 
-import fakeruns
 from fcn_lab.report.study import Study
 from fcn_lab.report.writing import write
+from support import fakeruns
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [

@@ -5,12 +5,12 @@ Its ``701_StillsRaw_full/``, ``LabeledApproved_full/<frame>_L.png``, ``label_col
 
 from pathlib import Path
 
+from fcn_lab.data.class_table import refuse_bad_names, refuse_bad_values
 from fcn_lab.data.classes import CAMVID32, Colour
-from fcn_lab.data.classtable import refuse_bad_names, refuse_bad_values
-from fcn_lab.data.colourlabels import ColourLabels
+from fcn_lab.data.colour_labels import ColourLabels
+from fcn_lab.data.files.text_files import read_lines
 from fcn_lab.data.layouts.layout import Layout, pair_up
 from fcn_lab.data.layouts.splits import by_name, ordered, segnet_title
-from fcn_lab.data.textfiles import read_lines
 from fcn_lab.errors import UserError
 
 

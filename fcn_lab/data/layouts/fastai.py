@@ -6,13 +6,13 @@ It has ``images/``, ``labels/<frame>_P.png`` of ids, ``codes.txt``, ``valid.txt`
 from collections.abc import Sequence
 from pathlib import Path
 
+from fcn_lab.data.class_table import refuse_bad_names
 from fcn_lab.data.classes import CAMVID11, CAMVID32, Colour, spread
-from fcn_lab.data.classtable import refuse_bad_names
-from fcn_lab.data.labels import IndexLabels
+from fcn_lab.data.files.listing import FrameIndex
+from fcn_lab.data.files.text_files import read_lines
+from fcn_lab.data.label_codecs import IndexLabels
 from fcn_lab.data.layouts.layout import Layout, Pair, pair_up
 from fcn_lab.data.layouts.splits import by_name, ordered, segnet_title
-from fcn_lab.data.listing import FrameIndex
-from fcn_lab.data.textfiles import read_lines
 from fcn_lab.errors import UserError
 
 _KNOWN: dict[str, Colour] = {**CAMVID32, **CAMVID11}

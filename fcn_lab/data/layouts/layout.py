@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fcn_lab.data.labels import LabelCodec
+from fcn_lab.data.label_codecs import LabelCodec
 from fcn_lab.errors import UserError
 
 SPLITS = ("train", "val", "test")

@@ -6,10 +6,10 @@ It has ``train/ trainannot/ val/ valannot/ test/ testannot/``, index PNGs of 11 
 from pathlib import Path
 
 from fcn_lab.data.classes import CAMVID11
-from fcn_lab.data.labels import IndexLabels
+from fcn_lab.data.files.listing import FrameIndex
+from fcn_lab.data.label_codecs import IndexLabels
 from fcn_lab.data.layouts.layout import SPLITS, Layout, Pair, pair_up
 from fcn_lab.data.layouts.splits import segnet_title
-from fcn_lab.data.listing import FrameIndex
 
 
 def look(root: Path) -> Layout | None:

@@ -1,1 +1,0 @@
-"""What happens around the training loop, one callback a file."""

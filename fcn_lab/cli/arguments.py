@@ -1,0 +1,118 @@
+"""The command line as typed → as Hydra wants it."""
+
+import re
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import NoReturn
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from fcn_lab.cli.paths import path_of, quote, spell_paths
+from fcn_lab.config.frozen import conf_folder
+from fcn_lab.config.inheritance import with_recorded_words
+from fcn_lab.config.mappings import replace_mappings
+from fcn_lab.config.trust import allow, named_in, read_names
+from fcn_lab.errors import UserError
+from fcn_lab.sweeps.recorded_command import recorded_command
+from fcn_lab.worker.torchrun import refuse_sweeps
+
+_OF_THE_SWEEP = ("sweep.", "hydra.", "hydra/")
+
+
+def rewrite_arguments() -> list[str]:
+    """Puts flags before overrides, as argparse wants, and spells out what words stand for.
+
+    A recorded run's folder becomes ``again=``; a sweep gets a folder named after its command, so
+    that the same command takes it up; and its folder alone stands for the command it was made by.
+
+    Returns:
+        The overrides as they were typed.
+
+    Raises:
+        UserError: the arguments cannot be read.
+    """
+    parser = get_args_parser()
+    parser.error = _reject  # type: ignore[method-assign]
+    arguments = parser.parse_intermixed_args(sys.argv[1:])
+    if arguments.experimental_rerun:
+        raise UserError("--experimental-rerun: again=RUN_DIR runs a recorded run again")
+    typed: list[str] = arguments.overrides
+    flags = list(sys.argv[1:])
+    for override in typed:
+        flags.remove(override)
+    overrides = [spell_paths(override, arguments.multirun) for override in typed]
+    if arguments.config_path:
+        for name in ("--config-path", "-cp", "--config-name", "-cn"):
+            flags = _without_option(flags, name)
+        overrides.append(f"again={quote(str(_recorded_file(arguments)))}")
+    folders = [conf_folder(), *([Path(arguments.config_dir)] if arguments.config_dir else [])]
+    if arguments.multirun:
+        refuse_sweeps()
+        overrides = _with_sweep_folder(typed, overrides, folders)
+    if path_of("resume", typed) is None:
+        overrides = with_recorded_words(overrides, folders)
+    else:
+        _allow_own(typed, folders[1:])
+    sys.argv[1:] = [*flags, *replace_mappings(overrides)]
+    return typed
+
+
+def _recorded_file(arguments: Namespace) -> Path:
+    """A run's folder, or a recorded file of another name.
+
+    It is never read as Hydra's own: what such a file says of ``hydra`` would run before it is
+    looked at.
+    """
+    folder = Path(arguments.config_path)
+    if arguments.cfg or arguments.info:
+        raise UserError(
+            f"--config-path={folder}: --cfg and --info show what words compose to.\n"
+            "Leave out --config-path; a recorded config.yaml shows itself"
+        )
+    name = arguments.config_name or "config"
+    return folder if name == "config" or not folder.is_dir() else folder / f"{name}.yaml"
+
+
+def _allow_own(typed: Sequence[str], folders: Sequence[Path]) -> None:
+    """What a resume may build besides the lab's: there is no composing to find it out."""
+    for override in typed:
+        if override.startswith("allow="):
+            allow(read_names(OverridesParser.create().parse_override(override).value()))
+    for folder in folders:
+        allow(named_in(folder))
+
+
+def _with_sweep_folder(
+    typed: Sequence[str], overrides: list[str], folders: Sequence[Path]
+) -> list[str]:
+    folder = path_of("sweep.dir", typed) or path_of("hydra.sweep.dir", typed)
+    asked = sorted(o for o in typed if not o.lstrip("+~").startswith(_OF_THE_SWEEP))
+    if folder is None:
+        kind = path_of("experiment", typed) or "-".join(
+            key for key, _, value in (o.partition("=") for o in asked) if "," in value
+        )
+        stem = re.sub(r"[^\w.-]+", "-", kind)[:60] or "sweep"
+        name = f"{stem}-{sha256(repr(asked).encode()).hexdigest()[:8]}"
+        return [*overrides, f"hydra.sweep.dir=multirun/{name}"]
+    record = Path(folder) / "sweep.json"
+    if not asked and record.is_file():
+        overrides = [*recorded_command(record, folders), *overrides]
+    return [
+        o.replace("sweep.dir=", "hydra.sweep.dir=", 1) if o.startswith("sweep.dir=") else o
+        for o in overrides
+    ]
+
+
+def _without_option(arguments: Sequence[str], name: str) -> list[str]:
+    kept = [argument for argument in arguments if not argument.startswith(f"{name}=")]
+    if name in kept:
+        del kept[kept.index(name) : kept.index(name) + 2]
+    return kept
+
+
+def _reject(message: str) -> NoReturn:
+    raise UserError(f"{message}\n`python run.py --help` shows what can be said")

@@ -1,0 +1,53 @@
+"""Composes the cells of a sweep, thousands of them too."""
+
+import copy
+from collections.abc import Sequence
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf, read_write
+
+from fcn_lab.config.mappings import WHOLE
+
+
+class Composer:
+    """Cells that differ in plain keys alone share what their words compose to.
+
+    Hydra would read and merge every file again for each of them, and apply the plain keys to the
+    result as is done here: most of the time that a large sweep takes to be composed.
+
+    Args:
+        loader: Hydra's.
+        config: the command's own configuration.
+    """
+
+    def __init__(self, loader: ConfigLoader, config: DictConfig) -> None:
+        assert isinstance(loader, ConfigLoaderImpl)  # Hydra has no other
+        self._loader, self._config, self._groups = loader, config, loader.repository
+        self._composed: dict[tuple[str, ...], DictConfig] = {}
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """The configuration of one cell.
+
+        Raises:
+            HydraException: an override that does not fit.
+        """
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        words = tuple(str(override.input_line) for override in parsed if self._is_word(override))
+        if words not in self._composed:
+            self._composed[words] = self._loader.load_sweep_config(self._config, list(words))
+        config = copy.deepcopy(self._composed[words])
+        values = [override for override in parsed if not self._is_word(override)]
+        for key in {override.key_or_group for override in values} & set(WHOLE):
+            OmegaConf.update(config, key, None, merge=False)  # the file's would be merged in
+        ConfigLoaderImpl._apply_overrides_to_config(values, config)
+        with read_write(config.hydra):
+            config.hydra.overrides.task = list(overrides)
+        return config
+
+    def _is_word(self, override: Override) -> bool:
+        """As Hydra tells them apart."""
+        is_group = self._groups.group_exists(override.key_or_group)
+        return is_group and not isinstance(override.value(), dict)

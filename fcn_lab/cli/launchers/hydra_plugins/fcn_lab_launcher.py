@@ -1,0 +1,165 @@
+"""The launcher behind ``python run.py -m``, one for every engine of ``hydra/launcher=``.
+
+Hydra finds launchers only in the namespace package ``hydra_plugins``, and imports this file at
+every start: it stays light.
+"""
+
+import copy
+import re
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+if TYPE_CHECKING:
+    from fcn_lab.runs.sweep import Cell, SweepFolder
+    from fcn_lab.sweeps.freeze import Composed
+
+_OF_A_SEARCH = ("hydra/sweeper=", "hydra.sweeper.")
+LONGEST_NAME = 120  # a file name holds 255 bytes, and suffixes will come
+
+
+class CellReturn(JobReturn):
+    """A cell's outcome for Hydra's sweepers, without the line that JobReturn prints."""
+
+    @property
+    def return_value(self) -> Any:
+        if self.status == JobStatus.FAILED:
+            raise self._return_value
+        return self._return_value
+
+    @return_value.setter
+    def return_value(self, value: Any) -> None:
+        self._return_value = value
+
+
+class CellLauncher(Launcher):
+    """Freezes all cells, then hands them to a Sweep.
+
+    Args:
+        engine: dotted name of the engine's class.
+        options: its arguments.
+
+    Attributes:
+        unpromising: asked about every running cell; one for which it says yes is pruned.
+        of_every_cell: overrides that a sweeper adds, and that are no part of a cell's name.
+        planned: cells in all, where they come in batches; the whole is not told at each one's end.
+    """
+
+    def __init__(self, engine: str, **options: Any) -> None:
+        self.engine, self.options = engine, options
+        self.unpromising: Callable[[Cell], bool] = lambda cell: False
+        self.of_every_cell: Sequence[str] = ()
+        self.planned: int | None = None
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        from fcn_lab.cli.compose import Composer
+        from fcn_lab.config.trust import allow, shipped
+
+        allow(shipped())  # the frozen sources that its cells run have no conf/
+        self.composer = Composer(hydra_context.config_loader, config)
+        self.config = config
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Runs a batch; a cell's return value is its Progress.
+
+        Raises:
+            UserError: a cell cannot run; none has started.
+        """
+        from fcn_lab.config.build import build
+        from fcn_lab.errors import SweepFailed
+        from fcn_lab.sweeps.freeze import freeze_sweep
+        from fcn_lab.sweeps.loop import Policy, Sweep
+        from fcn_lab.sweeps.studies import closing, opening
+        from fcn_lab.values import require
+
+        setup_globals()
+        before = HydraConfig.instance().cfg
+        try:
+            composed = [
+                self._compose(list(overrides), number)
+                for number, overrides in enumerate(job_overrides, initial_job_idx)
+            ]
+        finally:
+            HydraConfig.instance().cfg = before
+        engine = build({"_target_": self.engine, **self.options}, "hydra.launcher", {})
+        settings = OmegaConf.to_container(self.config.sweep, resolve=True)
+        assert isinstance(settings, dict)
+        accept_changes = settings.pop("accept_changes")
+        del settings["dir"]
+        require(bool, accept_changes, "sweep.accept_changes")
+        policy: Policy = build({"_target_": "fcn_lab.sweeps.loop.Policy", **settings}, "sweep", {})
+        record = self._record()
+        cells = freeze_sweep(record.path, composed, record, engine.here, accept_changes)
+        whole = self.planned is None
+        for line in opening(record, cells, self.planned) if initial_job_idx == 0 else ():
+            print(line, flush=True)
+        progress = Sweep(record, cells, engine, policy, self.unpromising, whole).run()
+        for line in closing(record) if whole else ():
+            print(line, flush=True)
+        results = []
+        for cell, overrides in zip(cells, job_overrides, strict=True):
+            result = CellReturn(overrides=overrides, status=JobStatus.COMPLETED)
+            result.return_value = progress[cell.name]
+            if progress[cell.name].status not in ("done", "pruned"):
+                result.status = JobStatus.FAILED
+                result.return_value = SweepFailed(cell.name)
+            results.append(result)
+        return results
+
+    def _record(self) -> "SweepFolder":
+        from fcn_lab.runs.sweep import SweepFolder
+
+        hydra = self.config.hydra
+        engine = hydra.runtime.choices["hydra/launcher"]
+        search = [o for o in hydra.overrides.hydra if o.startswith(_OF_A_SEARCH)]
+        asked = [*search, *hydra.overrides.task]
+        study: Any = OmegaConf.to_container(OmegaConf.create({"": self.config.study}))
+        return SweepFolder(Path(hydra.sweep.dir), asked=asked, engine=engine, study=study[""] or {})
+
+    def _compose(self, overrides: list[str], number: int) -> "Composed":
+        from fcn_lab.config.inheritance import settle, with_recorded_words
+        from fcn_lab.sweeps.freeze import Composed
+
+        conf = [
+            Path(s.path) for s in self.config.hydra.runtime.config_sources if s.schema == "file"
+        ]
+        whole = [*overrides, *self.of_every_cell]
+        config = self.composer.compose(with_recorded_words(whole, conf))
+        folder = Path(self.config.hydra.sweep.dir)
+        with open_dict(config):
+            config.hydra.job.id = str(number)
+            config.hydra.job.num = number
+            HydraConfig.instance().set_config(config)  # which config.name refers to
+            unseeded = [o for o in overrides if not o.startswith("seed=")]
+            config.arm = self.name_of(unseeded) or config.name
+            config.name = self.name_of(overrides) or config.name
+            config.group = config.group or folder.resolve().name
+        task = copy.deepcopy(config)
+        with read_write(task), open_dict(task):
+            del task["hydra"]
+        return Composed(config.name, settle(task, whole, conf))
+
+    def name_of(self, overrides: Sequence[str]) -> str:
+        """What distinguishes a cell, as a file name: the overrides that not all cells share.
+
+        It has at most LONGEST_NAME characters and a hash, and none where all is shared.
+        """
+        task = OverridesParser.create().parse_overrides(list(self.config.hydra.overrides.task))
+        shared = {o.get_key_element() for o in task if not o.is_sweep_override()}
+        own = [o for o in overrides if o.partition("=")[0] not in shared]
+        name = re.sub(r"[^\w.=,+-]+", "-", ",".join(own)).strip("-.")
+        if len(name) <= LONGEST_NAME:
+            return name
+        return f"{name[:LONGEST_NAME]}-{sha256(name.encode()).hexdigest()[:8]}"

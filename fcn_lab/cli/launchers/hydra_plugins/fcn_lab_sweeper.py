@@ -1,0 +1,101 @@
+"""The sweeper behind ``hydra/sweeper=optuna``: axes in Hydra's words, drawn by Optuna.
+
+Hydra imports this file at every start: it stays light.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from fcn_lab.runs.sweep import Cell
+
+
+class OptunaSweeper(Sweeper):
+    """Hands batches of cells to the launcher until a study has its trials.
+
+    Args:
+        sampler: node of an optuna.samplers class.
+        pruner: node of an optuna.pruners class.
+        n_trials: how many in all; the same command with more goes on.
+        n_jobs: how many are drawn at a time; with hydra/launcher=local, as many as it has slots.
+        params: axes by key, as an experiment declares them; those of the command line count more.
+    """
+
+    def __init__(
+        self,
+        sampler: Mapping[str, Any],
+        pruner: Mapping[str, Any],
+        n_trials: int = 20,
+        n_jobs: int = 1,
+        params: Mapping[str, str] | None = None,
+    ) -> None:
+        self.sampler, self.pruner = sampler, pruner
+        self.n_trials, self.n_jobs = n_trials, n_jobs
+        self.params = params or {}
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        self.config, self.loader = config, hydra_context.config_loader
+        launcher: Any = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+        # what was never looked at cannot have been selected on
+        launcher.of_every_cell = ["data.split=val"]
+        launcher.planned = self.n_trials
+        self.cells = launcher
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Runs the search and says what it found.
+
+        Raises:
+            UserError: there is no Optuna, no axis, or another search in the folder.
+            SweepFailed: no trial came through.
+        """
+        from fcn_lab.config.build import check
+        from fcn_lab.errors import UserError
+
+        try:
+            from fcn_lab.sweeps.search import Search, command
+            from fcn_lab.sweeps.search_space import Space
+            from fcn_lab.sweeps.status import Status
+        except ImportError as error:
+            raise UserError(
+                f"hydra/sweeper=optuna: {error}.\nType pip install 'fcn-lab[tune]'"
+            ) from error
+
+        given: dict[str, Any] = {"n_trials": self.n_trials, "n_jobs": self.n_jobs}
+        given |= {"sampler": self.sampler, "pruner": self.pruner}
+        check({"_target_": "fcn_lab.sweeps.search.Search", **given}, "hydra.sweeper", {})
+        declared = [f"{key}={axis}" for key, axis in self.params.items()]
+        parser = OverridesParser.create(config_loader=self.loader)
+        assert self.config is not None
+        folder = Path(self.config.hydra.sweep.dir)
+        best = Search(
+            folder,
+            Space.of(parser.parse_overrides([*declared, *arguments])),
+            self.sampler,
+            self.pruner,
+            self.n_trials,
+            self.n_jobs,
+            self.cells.name_of,
+            self._launch,
+            self.config.sweep.on_failure == "stop",
+        ).run(self.config.data.split)
+        Status(str(folder)).run()
+        assert best.value is not None
+        print(f"best val mIoU {100 * best.value:.2f}: {best.user_attrs['cell']}")
+        print(f"train it and score {self.config.data.split}: {command(folder)}")
+
+    def _launch(
+        self, batch: Sequence[Sequence[str]], first: int, unpromising: "Callable[[Cell], bool]"
+    ) -> None:
+        self.cells.unpromising = unpromising
+        self.cells.launch(batch, initial_job_idx=first)

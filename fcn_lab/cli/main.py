@@ -1,0 +1,186 @@
+"""The command line: words are composed into one config, it is frozen, and a fresh worker runs it.
+
+Nothing heavy is imported here, so that ``--help`` and a misspelt word answer at once. The worker
+knows nothing of Hydra's command line: Lightning's DDP can start it again by its own arguments, and
+a sweep starts it once a cell.
+"""
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+import hydra
+from hydra.conf import HydraConf
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from fcn_lab.cli.arguments import rewrite_arguments
+from fcn_lab.cli.paths import path_of
+from fcn_lab.commands import STARTED, command, started
+from fcn_lab.config.explain import explain
+from fcn_lab.config.frozen import conf_folder, freeze, read_frozen, recorded, references
+from fcn_lab.config.inheritance import settle
+from fcn_lab.config.trust import allow, read_names, require_allowed
+from fcn_lab.errors import SweepFailed, UserError, find_refusal
+from fcn_lab.runs.records import require_no_way_out
+from fcn_lab.worker import torchrun
+from fcn_lab.worker.claims import (
+    claim,
+    depth_below,
+    first_existing,
+    hold,
+    is_over,
+    remove_empty,
+    withdraw,
+)
+from fcn_lab.worker.shell import check_shell, mend_streams, speak_utf8
+from fcn_lab.worker.supervisor import TRACEBACK, worker_command, worker_environment
+
+# the words that Hydra keeps for its own launcher and sweeper; the others are files of conf/hydra
+BASIC = {
+    "hydra/launcher": {
+        "_target_": "hydra_plugins.fcn_lab_launcher.CellLauncher",
+        "engine": "fcn_lab.sweeps.engines.local.Basic",
+    },
+    "hydra/sweeper": {
+        "_target_": "hydra_plugins.fcn_lab_grid.GridSweeper",
+        "max_batch_size": None,
+        "params": None,
+    },
+}
+# the tasks that leave no run and need no worker: what each reads, and what that is
+ONLY_LOOK = {
+    "status": ("sweep.dir", "FOLDER, the folder of a sweep"),
+    "report": ("runs", "FOLDER, or runs=[A,B]: folders that hold runs"),
+    "demo": ("runs", "FOLDER, or runs=[A,B]: folders that hold runs"),
+    "dashboard": ("runs", "FOLDER, or runs=[A,B]: folders that hold runs"),
+}
+MISTAKES = (UserError, HydraException, OmegaConfBaseException, ValueError, YAMLError)
+
+
+def main() -> None:
+    """Runs one command line; a user's mistake ends it with one or two lines and status 2."""
+    speak_utf8()
+    mend_streams()
+    try:
+        check_shell()
+    except UserError as error:
+        _end(str(error))
+    traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["FCN_LAB_COMMAND"] = shlex.join(sys.argv)  # env.json records it
+    os.environ[STARTED] = started()
+    os.environ[TRACEBACK] = "1" if traceback_wanted else ""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors instead of printing them
+    if torchrun.is_follower():
+        _become_worker(*torchrun.announced())
+    try:
+        typed = rewrite_arguments()
+        _resume_if_asked(typed)
+        Plugins.instance()  # registers Hydra's own `basic`, before that word becomes ours
+        for group, node in BASIC.items():
+            ConfigStore.instance().store(group=group, name="basic", node=node, provider="fcn_lab")
+        start = partial(_start, first_existing(Path(path_of("hydra.run.dir", typed) or "runs")))
+        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(
+            start
+        )()
+    except SweepFailed:
+        sys.exit(1)
+    except MISTAKES as error:
+        if traceback_wanted:
+            raise
+        _refuse(explain(error))
+    except OSError as error:
+        refusal = find_refusal(error)
+        if traceback_wanted or refusal is None:
+            raise
+        _refuse(refusal)
+
+
+def _start(existing: Path, config: DictConfig) -> None:
+    settings = HydraConfig.get()
+    folder = Path(os.path.relpath(settings.runtime.output_dir))
+    made = depth_below(folder, existing)
+    attempt = None
+    try:
+        if config.choices.task in ONLY_LOOK:
+            remove_empty(folder, made)
+            return _look(config)
+        resolved = _settled(config, settings)
+        attempt = claim(folder)
+        path = freeze(resolved, folder)
+    except MISTAKES as error:
+        if attempt is not None:
+            withdraw(attempt, made)
+        remove_empty(folder, made)
+        _refuse(explain(error))
+    _become_worker(str(path), f"--fresh={made}")
+
+
+def _settled(config: DictConfig, settings: HydraConf) -> DictConfig:
+    if config.study is not None and config.again is None and config.run is None:
+        word = f"experiment={config.choices.experiment}"
+        go_on = command("-m", word)
+        raise UserError(f"{word} is a study, and a study is a sweep:\n{go_on}")
+    sources = settings.runtime.config_sources
+    conf = [Path(source.path) for source in sources if source.schema == "file"]
+    return settle(config, settings.overrides.task, conf)
+
+
+def _look(config: DictConfig) -> None:
+    from fcn_lab.config.build import build
+
+    allow(read_names(config.allow))
+    key, what = ONLY_LOOK[config.choices.task]
+    if OmegaConf.select(config, key) is None:
+        raise UserError(f"task={config.choices.task} needs {key}={what}")
+    task = OmegaConf.to_container(config, resolve=True)["task"]  # type: ignore[index, call-overload]
+    build(task, "task", references(config)).run()
+
+
+def _resume_if_asked(typed: Sequence[str]) -> None:
+    asked = path_of("resume", typed)
+    if asked is None:
+        return
+    folder = Path(asked)
+    more = [o for o in typed if not o.startswith(("resume=", "allow="))]
+    if more or {"-m", "--multirun"} & set(sys.argv):
+        others = shlex.join(more) or "-m"
+        raise UserError(
+            f"resume={folder} goes on with the run exactly as it was recorded; leave out {others}"
+        )
+    recorded(folder)
+    require_allowed(read_frozen(folder / "config.yaml")["task"], str(folder))
+    require_no_way_out(folder)
+    if is_over(folder):
+        scores = folder / "metrics.json"
+        print(f"{folder} is done" + (f": its scores are in {scores}" if scores.exists() else ""))
+        sys.exit(0)
+    hold(folder)
+    _become_worker(str(folder / "config.yaml"), "--resume")
+
+
+def _become_worker(config: str, *flags: str) -> NoReturn:
+    if not torchrun.is_follower():
+        torchrun.announce([config, *flags])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(sys.executable, [*worker_command(Path(config)), *flags], worker_environment())
+
+
+def _refuse(reason: str) -> NoReturn:
+    torchrun.announce([])
+    _end(reason)
+
+
+def _end(reason: str) -> NoReturn:
+    print(f"fcn-lab: {reason}", file=sys.stderr)
+    sys.exit(2)

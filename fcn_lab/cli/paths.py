@@ -1,0 +1,114 @@
+"""Paths on the command line mean themselves, whatever characters their names have.
+
+A shell has taken its own quotes off already. So the text behind ``run=`` and its like is the path
+itself, where Hydra's grammar would take ``=``, commas, brackets, spaces, quotes or ``$`` for its
+own. Of a path that does not exist, these are read as Hydra does:
+
+- ``null``, and one pair of quotes around the whole;
+- ``[A,B]``, for the keys that take several paths;
+- ``A,B`` in a sweep, one cell each;
+- ``${now:%Y}`` and ``${key}`` in the folder of a run or of a sweep.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from hydra.core.override_parser.types import Quote, QuotedString
+
+from fcn_lab.config.frozen import conf_folder
+from fcn_lab.escaping import omegaconf_text
+
+FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "sweep.dir")
+SINGLE = (
+    *("run", "again", "resume", "init_from", "output", "weights", "encoder.weights"),
+    *("data.root", "data.blocks"),
+)
+SEVERAL = ("runs", "input", "data.images", "data.masks")
+_PLAIN = re.compile(r"[A-Za-z_/][\w./-]*|\.{1,2}(/[\w./-]*)?")  # Hydra reads these as they are
+_WORDS = ("true", "false", "inf", "nan")
+_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
+_SWEPT = re.compile(r"(?:choice|range|interval|glob|sort|shuffle|extend_list|tag)\(.*\)")
+
+
+def spell_paths(override: str, swept: bool) -> str:
+    """The override as Hydra's grammar wants it, where it is of a path; else as it is.
+
+    Args:
+        override: KEY=VALUE, as it was typed.
+        swept: the command is a sweep's.
+    """
+    key, equals, value = override.partition("=")
+    bare = key.lstrip("+")
+    if not equals or bare not in (*FOLDERS, *SINGLE, *SEVERAL) or value.lower() in ("", "null"):
+        return override
+    if not exists(value):
+        inside = value[1:-1]
+        if bare in SEVERAL and inside.strip() and value == f"[{inside}]":
+            return f"{key}=[{','.join(map(_spell, split_paths(inside)))}]"
+        if bare in SEVERAL and value in ("[]", f"{{{inside}}}"):
+            return override
+        if swept and bare not in FOLDERS:
+            parts = [value] if _SWEPT.fullmatch(value) else map(_spell, split_paths(value))
+            return f"{key}={','.join(parts)}"
+        if bare in FOLDERS and _names_keys(value):
+            return f"{key}={QuotedString(_meant(value), Quote.single).with_quotes()}"
+    return f"{key}={_spell(value)}"
+
+
+def path_of(key: str, overrides: Sequence[str]) -> str | None:
+    """The path behind the last ``key=``, as typed; None where there is none, or it is null."""
+    given = [o.partition("=")[2] for o in overrides if o.lstrip("+").partition("=")[0] == key]
+    return _meant(given[-1]) if given and given[-1].lower() not in ("", "null") else None
+
+
+def split_paths(text: str) -> list[str]:
+    """The parts between commas, where one that exists, or stands in quotes, keeps its own."""
+    parts = text.split(",")
+    for end in range(len(parts), 1, -1):
+        part = ",".join(parts[:end]).strip()
+        if _QUOTED.fullmatch(part) or exists(part):
+            break
+    else:
+        part, end = parts[0].strip(), 1
+    return [part, *split_paths(",".join(parts[end:]))] if parts[end:] else [part]
+
+
+def exists(path: str) -> bool:
+    """Whether there is such a file or folder; of what cannot be a name there is none."""
+    try:
+        return path != "" and Path(path).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def quote(text: str) -> str:
+    """A value of Hydra's grammar that is this very text, ``${`` included."""
+    return QuotedString(omegaconf_text(text), Quote.single).with_quotes()
+
+
+def _spell(path: str) -> str:
+    plain = _PLAIN.fullmatch(path) and path.lower() not in _WORDS
+    return path if plain else quote(_meant(path))
+
+
+def _meant(path: str) -> str:
+    """Without the quotes that Hydra would take off."""
+    if exists(path) or not _QUOTED.fullmatch(path):
+        return path
+    return re.sub(rf"\\({path[0]})", r"\1", path[1:-1])
+
+
+def _names_keys(path: str) -> bool:
+    """Whether what stands in ``${}`` is a resolver or a key, and not in the name of a folder."""
+    if any("${" in str(above) and exists(str(above)) for above in Path(path).parents):
+        return False
+    found = re.findall(r"\$\{([\w.]+)(:?)", path)
+    return bool(found) and all(colon or name.partition(".")[0] in _keys() for name, colon in found)
+
+
+@cache
+def _keys() -> frozenset[str]:
+    text = (conf_folder() / "config.yaml").read_text(encoding="utf-8")
+    return frozenset(re.findall(r"^(\w+):", text, re.MULTILINE))

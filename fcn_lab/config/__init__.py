@@ -1,0 +1,1 @@
+"""From composed words to one frozen file, and to objects."""

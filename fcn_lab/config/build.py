@@ -1,0 +1,127 @@
+"""A configuration node's arguments against its target's signature, and only then its construction.
+
+It is ours, and neither hydra-zen's nor pydantic's, because its messages name the key that a user
+sets: a frozen config is full of copies, and ``links`` leads from each (copy → original) back to it.
+Nodes are plain dicts and lists.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, Literal
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+
+from fcn_lab import values
+from fcn_lab.config.explain import did_you_mean
+from fcn_lab.config.frozen import conf_folder, words
+from fcn_lab.errors import UserError
+from fcn_lab.escaping import omegaconf_node
+
+_HYDRAS: dict[str, Any] = {
+    "_target_": str,
+    "_partial_": bool,
+    "_recursive_": bool,
+    "_convert_": Literal["none", "partial", "object", "all"],
+    "_args_": list[Any],
+}
+
+
+def check(node: Any, key: str, links: Mapping[str, str]) -> None:
+    """Walks `node`, which stands at `key` of the config.
+
+    Raises:
+        UserError: an unknown argument, or a value of another type than the signature says.
+    """
+    if isinstance(node, list):
+        for index, item in enumerate(node):
+            check(item, f"{key}.{index}", links)
+    elif isinstance(node, dict):
+        if "_target_" in node:
+            _check_arguments(node, key, links)
+        for name, value in node.items():
+            check(value, f"{key}.{name}", links)
+
+
+def build(node: Any, key: str, links: Mapping[str, str]) -> Any:
+    """Checks `node`, then constructs what it describes.
+
+    Raises:
+        UserError: what `check` refuses, and whatever a constructor raises, under the key it is for.
+    """
+    check(node, key, links)
+    try:
+        # twice, since Hydra resolves the whole first, and then each node
+        return instantiate({key: omegaconf_node(omegaconf_node(node))}, _convert_="all")[key]
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, UserError):
+            raise UserError(str(cause)) from error
+        place = users_key(str(error).rpartition("full_key: ")[2].strip(), links)
+        kind = "" if isinstance(cause, ValueError) else f"{type(cause).__name__}: "
+        reason = "\n".join(str(cause).strip().splitlines()[:2])
+        raise UserError(f"{place}: {kind}{reason}") from error
+
+
+def locate(target: str, key: str) -> Callable[..., Any]:
+    """The class or function of that dotted name.
+
+    Raises:
+        UserError: there is none.
+    """
+    module, _, name = target.rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{key}._target_={target}: cannot be imported ({error})") from error
+    if not callable(found):
+        raise UserError(f"{key}._target_={target}: is no class or function")
+    return found  # type: ignore[no-any-return]
+
+
+def users_key(key: str, links: Mapping[str, str]) -> str:
+    """The key that a user sets, of a copy: ``task.net.encoder`` → ``encoder``."""
+    while True:
+        copies = [copy for copy in links if key == copy or key.startswith(f"{copy}.")]
+        if not copies:
+            return key
+        copy = max(copies, key=len)
+        key = links[copy] + key[len(copy) :]
+
+
+def _check_arguments(node: Mapping[str, Any], key: str, links: Mapping[str, str]) -> None:
+    require_fit(str, node["_target_"], f"{users_key(key, links)}._target_")
+    target = locate(node["_target_"], users_key(key, links))
+    takes, others = values.arguments(target)
+    for name, value in node.items():
+        place = users_key(f"{key}.{name}", links)
+        if name in _HYDRAS:
+            require_fit(_HYDRAS[name], value, place)
+        elif name in takes:
+            require_fit(takes[name], value, place)
+        elif not others:
+            raise UserError(
+                f"{place}: {node['_target_']} has no such argument.{did_you_mean(name, takes)}\n"
+                f"It takes {', '.join(takes) or 'none'}"
+            )
+
+
+def require_fit(annotation: Any, value: Any, place: str) -> None:
+    """Refuses what the annotation does not admit.
+
+    Raises:
+        UserError: under the user's key, with what was expected.
+    """
+    if values.fits(annotation, value) or (values.is_plain(annotation) and _holds_nodes(value)):
+        return
+    group = place.rpartition(".")[2]
+    if not values.is_plain(annotation) and (known := words([conf_folder()]).get(group)):
+        expected = f"a part of its own; {group}= chooses it: {', '.join(sorted(known))}"
+        raise UserError(f"{place}={values.shown(value)}: expected {expected}")
+    values.require(annotation, value, place)
+
+
+def _holds_nodes(value: Any) -> bool:
+    if isinstance(value, dict):
+        return values.is_node(value) or any(map(_holds_nodes, value.values()))
+    return isinstance(value, list) and any(map(_holds_nodes, value))

@@ -1,0 +1,225 @@
+"""From a composed config to one frozen file, and back from a recorded run.
+
+RUN_DIR/config.yaml is fully resolved, so that a worker reads it without Hydra. One key is added,
+``links``: which keys were plain references to which others. With the links put back, an override of
+``data.root`` reaches every node that was composed from it.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypedDict, get_type_hints
+
+import yaml
+from omegaconf import Container, DictConfig, OmegaConf
+from omegaconf._utils import get_yaml_loader
+from omegaconf.errors import OmegaConfBaseException
+
+from fcn_lab.config.links import require_sound
+from fcn_lab.errors import UserError
+from fcn_lab.escaping import omegaconf_node
+from fcn_lab.files import make_folder, write_text
+from fcn_lab.runs.records import Damaged, read_yaml
+from fcn_lab.values import Seed, require
+
+Keys = tuple[str | int, ...]
+_LINK = re.compile(r"\$\{(\.*)([\w.]+)\}")
+_OPERANDS = {"run": "RUN_DIR", "input": "FILE_OR_FOLDER", "output": "FOLDER"}
+
+
+class Plain(TypedDict, total=False):
+    """The keys that stand in no group, and what they take."""
+
+    seed: Seed
+    flip: bool
+    init_from: str | None
+    resume: str | None
+    run: str | None
+    again: str | None
+    allow: str | Sequence[str]
+    input: str | Sequence[str] | None
+    output: str | None
+    format: str
+    weights: str | None
+    dense_vs_patches: bool
+    scores: bool
+    overwrite: bool
+    runs: str | Sequence[str] | None
+    models: str | Sequence[str] | None
+    upsamples: str | Sequence[str] | None
+    encoders: str | Sequence[str] | None
+    refines: Sequence[str]
+    study: Mapping[str, Any] | None
+    choices: Mapping[str, Any]
+    words: Mapping[str, str]
+    name: str
+    group: str | None
+    arm: str | None
+
+
+def require_plain(config: Mapping[Any, Any]) -> None:
+    """Refuses values that the keys outside the groups do not take.
+
+    Raises:
+        UserError: with the key and what it expects.
+    """
+    for key, annotation in get_type_hints(Plain, include_extras=True).items():
+        if key in config:
+            require(annotation, config[key], key)
+
+
+def conf_folder() -> Path:
+    """The folder of the words: inside an installed package, beside it in a clone."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def words(folders: Sequence[Path]) -> dict[str, set[str]]:
+    """Every group of these conf folders with its words, Hydra's own groups left out."""
+    found: dict[str, set[str]] = {}
+    for file in (file for folder in folders for file in folder.glob("*/*.yaml")):
+        found.setdefault(file.parent.name, set()).add(file.stem)
+    return found
+
+
+def resolve(config: DictConfig) -> DictConfig:
+    """What a run's config.yaml will hold.
+
+    Raises:
+        UserError: the task lacks a key it reads.
+    """
+    links = references(config)
+    read_by_task = {source for target, source in links.items() if target.startswith("task.")}
+    for key, value in _OPERANDS.items():
+        if key in read_by_task and config[key] is None:
+            raise UserError(f"task={config.choices.task} needs {key}={value}")
+    need_published(config, links)
+    resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(resolved, dict)
+    # a cell is the same in whatever sweep it runs, and no record says what it may call
+    for key in ("sweep", "study", "allow"):
+        resolved.pop(key, None)
+    require_plain(resolved)
+    choices = {group: word for group, word in resolved["choices"].items() if "/" not in group}
+    return OmegaConf.create({**resolved, "choices": choices, "links": links})
+
+
+def need_published(config: DictConfig, links: Mapping[str, str]) -> None:
+    """Refuses published weights for a network that would not read them.
+
+    Raises:
+        UserError: `weights` is a file and no key refers to it.
+    """
+    if config.get("weights") is not None and "weights" not in links.values():
+        raise UserError(
+            f"weights={config.weights}: model={config.choices.model} reads no published weights; "
+            "fcn32s_caffe, fcn16s_caffe, fcn8s_caffe and fcn8s_atonce_caffe do"
+        )
+
+
+def count_classes(names: object) -> int:
+    """How many of these classes are scored: all but void.
+
+    Raises:
+        UserError: they are no classes, or more than a label can hold.
+    """
+    # brings numpy, which the other words can do without
+    from fcn_lab.data.class_table import read_names
+    from fcn_lab.data.classes import is_void
+
+    if not names:
+        raise UserError(
+            "data=folder needs data.images=, data.masks= and data.names=, such as\n"
+            "data.root=my_data 'data.images=photos/*.jpg' 'data.masks=masks/*.png' "
+            "'data.names=[road,car]'"
+        )
+    plain = OmegaConf.to_container(names) if isinstance(names, Container) else names
+    return sum(not is_void(name) for name in dict.fromkeys(read_names(plain).names))
+
+
+OmegaConf.register_new_resolver("count_classes", count_classes, replace=True)
+
+
+def freeze(resolved: DictConfig, folder: Path) -> Path:
+    """Writes FOLDER/config.yaml, whole or not at all."""
+    path = folder / "config.yaml"
+    make_folder(folder)
+    write_text(path, OmegaConf.to_yaml(resolved))
+    return path
+
+
+def references(config: DictConfig) -> dict[str, str]:
+    """Which keys are nothing but a reference, and to which key."""
+    raw = OmegaConf.to_container(config, resolve=False)
+    return {".".join(map(str, target)): source for target, source in _links(raw, ())}
+
+
+def recorded(folder: Path) -> DictConfig:
+    """The config of a run, or one in a file, as it was composed: links are links again.
+
+    Raises:
+        UserError: there is no such folder, no run in it, or the file is not as a run writes it.
+    """
+    path = folder if folder.suffix == ".yaml" else folder / "config.yaml"
+    if not folder.exists():
+        raise UserError(f"{folder}: there is no such folder; the folder of a run was expected")
+    if not os.path.lexists(path):
+        raise UserError(f"{folder} is not a run's folder: it has no config.yaml")
+    found = _read(path)
+    if "links" not in found:
+        raise UserError(
+            f"{path} was not written by a run: it lacks the key `links`.\n"
+            "--config-dir=FOLDER takes words of your own"
+        )
+    links = found.pop("links")
+    if not isinstance(found.get("choices", {}), dict):
+        raise Damaged(path, "its key `choices` holds no words")
+    require_sound(path, found, links)
+    try:
+        config: DictConfig = OmegaConf.create(omegaconf_node(found))
+    except OmegaConfBaseException as error:
+        raise Damaged(path, error) from error
+    for target, source in links.items():
+        OmegaConf.update(config, target, f"${{{source}}}", merge=False)
+    return config
+
+
+def read_frozen(path: Path) -> dict[str, Any]:
+    """A config as a worker runs it, in plain mappings and lists.
+
+    Raises:
+        Damaged: it is not as a run writes it.
+    """
+    found = _read(path)
+    if not isinstance(found.get("task"), dict) or not isinstance(found.get("seed"), int):
+        raise Damaged(path, "it lacks the keys `task` and `seed` of a run")
+    return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    # its loader tells numbers from texts as the writer did; a text with `${` is only a text
+    return read_yaml(path, lambda text: yaml.load(text, get_yaml_loader()))
+
+
+def without_start(config: DictConfig) -> DictConfig:
+    """A recorded config whose network gets the weights of its run: none it began with are read."""
+    config.weights = None
+    weights = OmegaConf.select(config, "encoder.weights")
+    if weights not in (None, "none", "imagenet"):  # ImageNet's come with a preprocessing
+        config.encoder.weights = "none"
+    return config
+
+
+def _links(node: Any, path: Keys) -> Iterator[tuple[Keys, str]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from _links(value, (*path, key))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _links(value, (*path, index))
+    elif isinstance(node, str) and (match := _LINK.fullmatch(node)):
+        dots, source = match.groups()
+        base = path[: -len(dots)] if dots else ()
+        yield path, ".".join(map(str, (*base, source)))

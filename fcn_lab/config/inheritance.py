@@ -1,0 +1,141 @@
+"""What a command that reads a run (`run=`, `again=`) takes from it, and what from its own words."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from fcn_lab.commands import command
+from fcn_lab.config.frozen import recorded, resolve, without_start, words
+from fcn_lab.config.trust import allow, read_names, require_allowed, targets
+from fcn_lab.errors import UserError
+from fcn_lab.runs.outcomes import read_metrics
+from fcn_lab.runs.records import Damaged
+from fcn_lab.values import require
+
+# belongs to the command; everything else of `run=` is the recorded run's
+_OF_THE_COMMAND = (
+    *("task", "choices.task", "resume", "run", "again", "input", "output", "format", "scores"),
+    *("name", "group", "allow", "dense", "choices.dense", "dense_vs_patches", "overwrite"),
+    "weights",  # those a run has trained take their place
+    *("models", "upsamples", "encoders", "runs", "refines"),
+)
+_OF_A_REPETITION = ("again", "name", "group", "allow")
+
+
+def with_recorded_words(overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:
+    """The overrides behind the words of the run they read, so that plain keys find their nodes.
+
+    A recorded word that `folders` no longer have is left out: its nodes are recorded.
+    """
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    values = {
+        override.key_or_group: override.value()
+        for override in parsed
+        if not override.is_sweep_override()
+    }
+    folder = values.get("again") or values.get("run")
+    if not isinstance(folder, str):
+        return list(overrides)
+    folder = OmegaConf.create([folder])[0]  # its `${` were escaped
+    given = {override.key_or_group for override in parsed}
+    skip = given if values.get("again") else given.union(_OF_THE_COMMAND)
+    known = words(folders)
+    before = [
+        f"{group}={word if isinstance(word, str) else _bracketed(word)}"
+        for group, word in recorded(Path(folder)).choices.items()
+        if word is not None and group not in skip and set(_list(word)) <= known.get(group, set())
+    ]
+    return [*before, *overrides]
+
+
+def settle(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
+    """What a command's config.yaml will hold: of the run it reads nothing that may not be built.
+
+    Raises:
+        UserError: as `inherit` and `resolve`, and for a recorded target that nobody has allowed.
+    """
+    allow(read_names(config.allow))
+    inherited = inherit(config, overrides, folders)
+    folder = config.again or config.run
+    if folder is not None:
+        allow(targets(OmegaConf.to_container(config)))  # all that is there the user has named
+    resolved = resolve(inherited)
+    task = OmegaConf.to_container(resolved.task)
+    if folder is None:
+        allow(targets(task))
+    require_allowed(task, str(folder))
+    return resolved
+
+
+def inherit(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
+    """What a command runs: `config`, or the run it reads (`run=`, `again=`) under its overrides.
+
+    A word given on the command line replaces its whole group, a plain key itself; a word that is
+    the recorded one changes nothing.
+
+    Raises:
+        UserError: the run does not exist or has not finished, or `experiment=` is given on top.
+    """
+    for key in ("again", "run"):
+        require(str | None, config[key], key)
+    folder = config.again or config.run
+    if folder is None:
+        return config
+    result = recorded(Path(folder))
+    if config.again is None:
+        _require_finished(Path(folder))
+    before = dict(result.choices)
+    if config.again is None:
+        without_start(result)
+        # bf16 and float16 suit the machine that trained; what this one does is the task's to say
+        if OmegaConf.select(result, "trainer.precision") not in (None, "32-true"):
+            result.trainer.precision = "auto"
+    for key in _OF_A_REPETITION if config.again else _OF_THE_COMMAND:
+        _take(result, config, key)
+    known = words(folders)
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key = override.key_or_group
+        word: Any = override.value()
+        if key not in known:
+            _take(result, config, key)
+        elif _list(word) != _list(before.get(key)):
+            if key == "experiment":
+                raise UserError(f"experiment={word} cannot be laid over the recorded run {folder}")
+            for part in (key, f"choices.{key}", "words"):
+                _take(result, config, part)
+    return result
+
+
+def _require_finished(folder: Path) -> None:
+    try:
+        read_metrics(folder)
+    except Damaged as error:
+        reason = "has not finished: it has no metrics.json"
+        if os.path.lexists(error.path):
+            reason = f"has no scores, since {error}"
+        go_on = command(f"resume={folder}")
+        raise UserError(f"run={folder} {reason}. To go on:\n{go_on}") from error
+
+
+def _take(result: DictConfig, config: DictConfig, key: str) -> None:
+    parent, _, name = key.rpartition(".")
+    node = OmegaConf.select(config, parent) if parent else config
+    with open_dict(result):
+        if not isinstance(node, DictConfig) or name not in node:
+            target = OmegaConf.select(result, parent) if parent else result
+            target.pop(name, None)
+            return
+        value = node._get_node(name)
+        OmegaConf.update(result, key, value, merge=False, force_add=True)
+
+
+def _list(word: Iterable[str] | None) -> list[str]:
+    return [word] if isinstance(word, str) else [str(item) for item in word or ()]
+
+
+def _bracketed(words: Sequence[str]) -> str:
+    return f"[{','.join(words)}]"

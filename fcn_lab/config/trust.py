@@ -1,0 +1,110 @@
+"""What a recorded config may build: it may come from a stranger.
+
+A name is allowed where a word of conf/ builds it, or one of the user's own words under
+``--config-dir``, or where the user says so: ``allow=[my_package.MyLoss]`` on the command line,
+``allow=`` of ``load_run``. Those beside conf/ stand in the environment, so that every worker of the
+command knows them. Nothing is imported to find out.
+"""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from fcn_lab.config.frozen import conf_folder
+from fcn_lab.errors import UserError
+from fcn_lab.runs.records import Damaged, load_plain, read_text
+
+ALLOWED = "FCN_LAB_ALLOW"
+# Hydra's own targets that hand out what their argument names
+_FINDERS = ("hydra.utils.get_method", "hydra.utils.get_class", "hydra.utils.get_object")
+
+
+def allow(names: Iterable[str]) -> None:
+    """Lets this process, and those it starts, build these too."""
+    os.environ[ALLOWED] = ",".join(sorted({*_of_environment(), *names}))
+
+
+def read_names(value: object) -> list[str]:
+    """What ``allow=`` says.
+
+    Raises:
+        UserError: it is neither a dotted name nor a list of some.
+    """
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"allow={value}: expected dotted names, as allow=[my_package.MyLoss]")
+    return [str(name) for name in names]
+
+
+def allowed() -> frozenset[str]:
+    """All names that may be built here."""
+    return shipped() | _of_environment()
+
+
+@cache
+def shipped() -> frozenset[str]:
+    """What the words of conf/ build."""
+    return named_in(conf_folder())
+
+
+def named_in(folder: Path) -> frozenset[str]:
+    """What the words of a conf folder build, those of the lab's groups; no file beside them."""
+    groups = {word.parent.name for word in conf_folder().glob("*/*.yaml")}
+    files = (file for group in groups for file in (folder / group).rglob("*.yaml"))
+    return frozenset(name for file in files for name in _named_in_file(file))
+
+
+def require_allowed(node: object, place: str, also: Collection[str] = ()) -> None:
+    """Refuses to build of `node` what nobody has allowed.
+
+    Args:
+        node: of a recorded config.
+        place: what the user knows the record by.
+        also: further names that may be built.
+
+    Raises:
+        UserError: with the names, and the word that allows them.
+    """
+    known = allowed().union(also)
+    unknown = sorted({name for name in targets(node) if name not in known})
+    if unknown:
+        listed = ",".join(unknown)
+        raise UserError(
+            f"{place} would run {', '.join(unknown)}, which is no part of the lab.\n"
+            f"If you trust that code, allow='[{listed}]' lets it (in Python: "
+            f"load_run(…, allow={unknown}))"
+        )
+
+
+def find_own_modules(node: object) -> None:
+    """Lets Python look for modules where the user stands, too, if a target of `node` needs that."""
+    packages = {name.partition(".")[0] for name in targets(node)}
+    if any(importlib.util.find_spec(package) is None for package in packages):
+        sys.path.append(os.getcwd())
+
+
+def targets(node: object) -> Iterator[str]:
+    """The dotted names of all that building `node` would call or look up."""
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield str(node["_target_"])
+            if node["_target_"] in _FINDERS:
+                yield str(node.get("path"))
+        node = list(node.values())
+    if isinstance(node, list | tuple):
+        for item in node:
+            yield from targets(item)
+
+
+def _named_in_file(file: Path) -> Iterator[str]:
+    try:
+        yield from targets(load_plain(read_text(file)))
+    except (Damaged, ValueError):
+        return
+
+
+def _of_environment() -> frozenset[str]:
+    return frozenset(filter(None, os.environ.get(ALLOWED, "").split(",")))

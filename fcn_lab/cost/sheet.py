@@ -1,0 +1,191 @@
+"""The cost sheet: models × operators × encoders, each by part; a table, a CSV and a figure."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+
+from torch import nn
+
+from fcn_lab.cost.parts import Bill
+from fcn_lab.errors import UserError
+from fcn_lab.escaping import markdown_row, plotly_text
+from fcn_lab.files import write_table, write_text
+from fcn_lab.report.runs import find_runs
+from fcn_lab.runs.outcomes import read_metrics
+from fcn_lab.runs.records import Damaged
+
+GROUPS = ("model", "upsample", "encoder")
+OF_A_NETWORK = (*GROUPS, "data", "experiment", "capacity")
+COLUMNS = {
+    "params": ("params M", 1e6),
+    "macs": ("GMAC", 1e9),
+    "activations": ("written MB", 1e6),
+    "kept": ("kept MB", 1e6),
+    "switches": ("switches MB", 1e6),
+    "forward": ("forward ms", 1e-3),
+    "backward": ("backward ms", 1e-3),
+    "peak": ("peak MB", 1e6),
+}
+Words = tuple[str, ...]
+Scored = tuple[Words, float]  # mIoU
+Bills = Mapping[Words, Mapping[str, Bill]]
+
+
+@dataclass
+class Grid:
+    """The networks of every combination of words, with what else was typed.
+
+    Args:
+        models: words of ``model=``; null is the one chosen, as for the other two.
+        upsamples: words of ``upsample=``.
+        encoders: words of ``encoder=``.
+        typed: the overrides of the command line.
+        network: builds the network of a list of overrides.
+    """
+
+    models: Sequence[str] | None
+    upsamples: Sequence[str] | None
+    encoders: Sequence[str] | None
+    typed: Sequence[str]
+    network: Callable[[Sequence[str]], nn.Module]
+
+    @property
+    def asked(self) -> bool:
+        """Whether there is more than the one network of the words."""
+        return any((self.models, self.upsamples, self.encoders))
+
+    def cells(self, words: Mapping[str, str]) -> list[Words]:
+        """Model, upsample and encoder of each cell."""
+        given = (self.models, self.upsamples, self.encoders)
+        chosen = [words[group] for group in GROUPS]
+        return list(
+            product(*(several or [one] for several, one in zip(given, chosen, strict=True)))
+        )
+
+    def build(self, cell: Words, *more: str) -> nn.Module:
+        """The network of a cell, with what was typed and further overrides.
+
+        Raises:
+            UserError: a recorded run is to be read, or a word does not exist.
+        """
+        if any(override.startswith(("run=", "again=")) for override in self.typed):
+            raise UserError("models=, upsamples= and encoders= make networks anew: leave out run=")
+        lists = dict(zip(GROUPS, (self.models, self.upsamples, self.encoders), strict=True))
+        words = [f"{g}={w}" for g, w in zip(GROUPS, cell, strict=True) if lists[g]]
+        typed = []
+        for override in self.typed:
+            key = override.lstrip("+~").partition("=")[0]
+            if key.partition(".")[0] in OF_A_NETWORK and not lists.get(key):
+                typed.append(override)
+        return self.network([*words, *typed, *more])
+
+
+def write(bills: Bills, scored: Sequence[Scored], folder: Path) -> str:
+    """costs.csv by part, costs.md by cell, and costs.html where runs have been scored.
+
+    Returns:
+        The Markdown table.
+    """
+    rows = [
+        [*cell, part, *asdict(own).values()]
+        for cell, parts in bills.items()
+        for part, own in parts.items()
+    ]
+    write_table(folder / "costs.csv", [[*GROUPS, "part", *asdict(Bill())], *rows])
+    table = markdown(bills)
+    write_text(folder / "costs.md", table + "\n")
+    if scored:
+        draw(bills, scored, folder / "costs.html")
+    return table
+
+
+def markdown(bills: Bills) -> str:
+    """A row a cell: the total, and in brackets what the upsampling has of it."""
+    titles = [title for title, _ in COLUMNS.values()]
+    lines = [f"| cell | {' | '.join(titles)} |", "| --- |" + " ---: |" * len(titles)]
+    for cell, parts in bills.items():
+        shown = []
+        for name, (_, unit) in COLUMNS.items():
+            whole, own = (getattr(parts[part], name) / unit for part in ("total", "upsampling"))
+            shown.append(f"{whole:.3g} ({own:.2g})" if own else f"{whole:.3g}")
+        lines.append(markdown_row([" ".join(cell), *shown]))
+    return "\n".join([*lines, "", "In brackets: the upsampling's part. " + switches_line(bills)])
+
+
+def switches_line(bills: Bills) -> str:
+    """What storing switches saves: 2 bits a 2×2 window against four float32 of its map."""
+    most = max((parts["total"] for parts in bills.values()), key=lambda bill: bill.switches)
+    if not most.switches:
+        return "No operator here reads switches."
+    return (
+        f"Switches at 2 bits a 2×2 window take at most {most.switches / 1e6:.3g} MB; the float32 "
+        f"maps they stand for, 4 · 32 bits a window, {most.maps / 1e6:.3g} MB."
+    )
+
+
+def find_networks(runs: Sequence[Path]) -> tuple[dict[Words, Path], list[Scored]]:
+    """A run of each network that is in these folders, and words and mIoU of every run there.
+
+    What else was varied stands behind the word of the encoder.
+
+    Raises:
+        UserError: there are no runs, or they cannot stand in one table.
+    """
+    networks: dict[Words, Path] = {}
+    scored: list[Scored] = []
+    sound, damaged = find_runs(runs)
+    for one in damaged:
+        print(one, flush=True)
+    for run in sound:
+        model, upsample, encoder, *others = run.factors.items()
+        named = " ".join([encoder[1], *(f"{key}={value}" for key, value in others)])
+        words = (model[1], upsample[1], named)
+        networks.setdefault(words, run.folder)
+        if (value := run.number(run.split, "mean_iou")) is not None:
+            scored.append((words, value))
+    return networks, scored
+
+
+def scores(runs: Sequence[Path], cells: Sequence[Words]) -> Iterator[Scored]:
+    """Words and mIoU of every finished run of these cells in these folders, at any depth.
+
+    Raises:
+        UserError: there is none in a folder.
+    """
+    for run in runs:
+        found = []
+        for path in sorted(run.rglob("metrics.json")):
+            try:
+                metrics = read_metrics(path.parent)
+            except Damaged as error:
+                print(f"left out: {error}", flush=True)
+                continue
+            words = tuple(str(metrics.get(group)) for group in GROUPS)
+            split = metrics.get("test") or metrics.get("val")
+            if words in cells and split:
+                found.append((words, split["mean_iou"]))
+        if not found:
+            raise UserError(f"runs={run}: there is no finished run of one of these cells in it")
+        yield from found
+
+
+def draw(bills: Bills, scored: Sequence[Scored], path: Path) -> None:
+    """Time of a forward and a backward pass against mIoU, a point a run."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for upsample in dict.fromkeys(words[1] for words, _ in scored):
+        own = [(words, value) for words, value in scored if words[1] == upsample]
+        totals = [bills[words]["total"] for words, _ in own]
+        figure.add_scatter(
+            x=[1e3 * (total.forward + total.backward) for total in totals],
+            y=[100 * value for _, value in own],
+            text=[plotly_text(" ".join(words)) for words, _ in own],
+            mode="markers",
+            name=plotly_text(upsample),
+        )
+    figure.update_layout(
+        xaxis_title="forward + backward, ms an image", yaxis_title="mIoU in %", template="none"
+    )
+    write_text(path, figure.to_html(include_plotlyjs=True))

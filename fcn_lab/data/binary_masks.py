@@ -1,0 +1,60 @@
+"""Masks of one object that say 255 for it: the commonest ones, and 255 is void elsewhere.
+
+Which of the two 255 is, no single mask tells: one with 0 and 255 may be of a set that has ids 0 and
+1 and void. So all masks of the data set are looked at, as far as needed: where one holds another
+number than 0 and 255 it is void. The answer is kept beside the packs until a mask changes.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from fcn_lab.data.classes import VOID
+from fcn_lab.data.label_codecs import IndexLabels, LabelCodec
+from fcn_lab.data.mask_values import read_values
+from fcn_lab.data.packs.decode import open_mask
+from fcn_lab.data.packs.sealed import seal, unseal
+from fcn_lab.data.pictures.unreadable import Limit
+from fcn_lab.errors import UserError
+from fcn_lab.files import make_folder, write_text
+
+
+def settle_white(codec: LabelCodec, masks: Sequence[Path], cache: Path, limit: Limit) -> LabelCodec:
+    """The codec that reads these masks: where they hold 0 and 255 alone, 255 is the one object."""
+    place = codec.foreground() if isinstance(codec, IndexLabels) else None
+    if place is None or not isinstance(codec, IndexLabels):
+        return codec
+    record = cache / "sources" / f"white-{_state(masks)}.json"
+    try:
+        is_object = bool(unseal(record.read_text()))
+    except (OSError, ValueError):
+        is_object = _is_object(masks, limit)
+        with suppress(UserError):  # it is found out again, then
+            make_folder(record.parent)
+            write_text(record, seal(is_object))
+    return codec.with_white(place) if is_object else codec
+
+
+def _is_object(masks: Sequence[Path], limit: Limit) -> bool:
+    met: set[int] = set()
+    for mask in masks:
+        with suppress(UserError):  # who reads the frame names the file
+            picture = open_mask(mask, limit)
+            if picture.mode != "1":  # white is then 1, whatever it is in the others
+                met.update(np.unique(read_values(picture)).tolist())
+        if not met <= {0, VOID}:
+            return False
+    return VOID in met
+
+
+def _state(masks: Sequence[Path]) -> str:
+    states = []
+    for mask in masks:
+        with suppress(OSError):
+            state = mask.stat()
+            states.append((str(mask.absolute()), state.st_size, state.st_mtime_ns))
+    return hashlib.sha256(json.dumps(states).encode()).hexdigest()[:24]

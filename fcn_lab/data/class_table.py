@@ -1,0 +1,149 @@
+"""What the pixels of masks mean: the classes that a user lists, or a class file does.
+
+==========================================  ==================================================
+``[road, car]``                             ids 0 and 1
+``{0: road, 7: car}``                       ids 0 and 7
+``{road: 7, car: [26, 27]}``                ids: one number, or a list of any length but three
+``{road: [128, 64, 128]}``                  a colour: three numbers are always red, green, blue
+``{road: [[128, 64, 128], [81, 0, 81]]}``   several colours
+``{road: {ids: [7, 8, 9]}}``                ids, whatever their number
+``{road: {ids: 7, colour: [128, 64, 128]}}``  the same, and what the class is drawn in
+==========================================  ==================================================
+
+255 is void unless a class is given it by its number.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fcn_lab.data.class_entries import Entry, read_entry, read_ids, read_ignored, read_name
+from fcn_lab.data.classes import VOID, Colour, is_void
+from fcn_lab.errors import UserError
+
+Names = Sequence[object] | Mapping[object, object]
+_EXAMPLE = "data.names=[road,car] or 'data.names={road: [128,64,128], car: [0,0,142]}'"
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """Every id or colour of masks, with the class that it stands for.
+
+    Attributes:
+        names: the class of each, in order of the classes; void for those that are not scored
+        ids: the ids, or none where colours mean the classes
+        colours: the colours, or none where ids do
+        drawn: class → the colour to draw it in, where that is known
+        is_listed: whether the ids follow from the order of a list, and nobody said them
+    """
+
+    names: tuple[str, ...]
+    ids: tuple[int, ...] = ()
+    colours: tuple[Colour, ...] = ()
+    drawn: Mapping[str, Colour] = field(default_factory=dict)
+    is_listed: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every class has one colour, or one id and these are 0, 1, 2 … in order."""
+        once = len(set(self.names)) == len(self.names)
+        return once and self.ids in ((), tuple(range(len(self.names))))
+
+
+def read_names(names: object, ignore: object = None) -> ClassTable:
+    """The table that ``data.names`` and ``data.ignore`` make.
+
+    Raises:
+        UserError: names that are no text or occur twice, ids or colours that are none or mean two
+            classes, or too many classes
+    """
+    if isinstance(names, Mapping) and names:
+        entries = _of_mapping(names)
+    elif isinstance(names, Sequence) and names and not isinstance(names, str):
+        listed = [read_name(name, names) for name in names]
+        entries = [Entry(name, ids=(place,)) for place, name in enumerate(listed)]
+    else:
+        shown = "data.names" if names is None else f"data.names={names}"
+        raise UserError(f"{shown}: expected the classes, such as\n{_EXAMPLE}")
+    refuse_bad_names([entry.name for entry in entries], "data.names")
+    _refuse_mixture(entries)
+    entries.append(read_ignored(ignore, coloured=bool(entries[0].colours)))
+    table = ClassTable(
+        tuple(entry.name for entry in entries for _ in (*entry.ids, *entry.colours)),
+        tuple(number for entry in entries for number in entry.ids),
+        tuple(colour for entry in entries for colour in entry.colours),
+        {entry.name: entry.drawn for entry in entries if entry.drawn is not None},
+        is_listed=not isinstance(names, Mapping) and not ignore,
+    )
+    if isinstance(names, Sequence) and not all(map(is_void, table.names[VOID : len(names)])):
+        raise UserError(
+            f"data.names gives id {VOID} to {table.names[VOID]}, but in a list {VOID} is void"
+        )
+    refuse_bad_values(table.names, table.ids or table.colours, "data.names")
+    return table
+
+
+def refuse_bad_names(names: Sequence[str], origin: str) -> None:
+    """Refuses what is no list of classes; `origin` says whose it is.
+
+    Raises:
+        UserError: a name that occurs twice, more classes than a byte holds, or none to score
+    """
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise UserError(
+            f"{origin} has the class {twice[0]} {names.count(twice[0])} times; expected every "
+            "class once.\nA class may have several ids or colours: "
+            f"data.names={{{twice[0]}: [7, 8]}}"
+        )
+    scored = sum(not is_void(name) for name in names)
+    if not scored:
+        raise UserError(f"{origin} has no class to score; expected one besides void")
+    if scored > VOID:
+        raise UserError(
+            f"{origin} has {scored} classes; expected {VOID} at most, since a label is a byte "
+            f"and its {VOID} is void"
+        )
+
+
+def refuse_bad_values(names: Sequence[str], values: Sequence[int | Colour], origin: str) -> None:
+    """Refuses ids or colours that cannot be told apart, `names` being their classes.
+
+    Raises:
+        UserError: one of two classes, or more than a byte holds
+    """
+    owner: dict[int | Colour, str] = {}
+    for name, value in zip(names, values, strict=True):
+        if value in owner:
+            shown = list(value) if isinstance(value, tuple) else value
+            raise UserError(
+                f"{origin} gives {shown} to {owner[value]} and to {name}; expected it once"
+            )
+        owner[value] = name
+    if not all(map(is_void, names[VOID:])) or (len(names) > VOID and isinstance(values[0], tuple)):
+        kind = "colours" if isinstance(values[0], tuple) else "ids"
+        raise UserError(f"{origin} has {len(names)} {kind}; expected {VOID} at most")
+
+
+def _of_mapping(names: Mapping[object, object]) -> list[Entry]:
+    numbered = [key for key in names if isinstance(names[key], str) and str(key).isdecimal()]
+    if not numbered:
+        return [read_entry(read_name(key, names), value) for key, value in names.items()]
+    if len(numbered) < len(names):
+        other = next(key for key in names if key not in numbered)
+        raise UserError(
+            f"data.names: {numbered[0]}: {names[numbered[0]]} beside {other}: {names[other]}; "
+            "expected id: class or class: ids for all"
+        )
+    ids = sorted((int(str(key)), read_name(name, names.values())) for key, name in names.items())
+    return [Entry(name, read_ids(number, f"data.names.{number}")) for number, name in ids]
+
+
+def _refuse_mixture(entries: Sequence[Entry]) -> None:
+    colours = [entry for entry in entries if entry.colours]
+    ids = [entry for entry in entries if not entry.colours]
+    if colours and ids:
+        raise UserError(
+            f"data.names gives {colours[0].name} a colour and {ids[0].name} ids; expected one kind"
+            f" for all.\nThree numbers are a colour: write {{ids: {list(colours[0].colours[0])}}} "
+            "for three ids"
+        )

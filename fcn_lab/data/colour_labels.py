@@ -1,0 +1,84 @@
+"""From the colours of a label file to ids; signature and legend are those of ``labels``."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image
+
+from fcn_lab.data.classes import VOID, Colour
+from fcn_lab.data.label_codecs import LabelView
+from fcn_lab.errors import UserError
+
+# a grey is the colour of three equal parts
+_MODES = ("RGB", "RGBA", "P", "PA", "1", "L", "LA")
+
+
+class ColourLabels:
+    """Three channels; one 24-bit look-up table holds the id of every possible colour.
+
+    Raises:
+        UserError: two classes share a colour, or a colour is none
+    """
+
+    def __init__(self, names: Sequence[str], colours: Sequence[Colour]) -> None:
+        self.names = tuple(names)
+        self.colours = tuple(colours)
+        _refuse_bad_colours(self.names, self.colours)
+        self._table = np.full(1 << 24, VOID, np.uint8)
+        self._table[[_code(colour) for colour in colours]] = np.arange(len(colours), dtype=np.uint8)
+
+    def key(self) -> str:
+        """The colours and their ids."""
+        return repr(("colour", self.names, self.colours))
+
+    def describe(self) -> str:
+        """Nothing: colours are always said."""
+        return ""
+
+    def decode(self, picture: Image) -> tuple[NDArray[np.uint8], Counter[str]]:
+        """Ids by colour; a colour of no class becomes VOID and is counted.
+
+        Raises:
+            UserError: the file holds no colours
+        """
+        seen = self.survey(picture)
+        return seen.ids, seen.strange
+
+    def survey(self, picture: Image) -> LabelView:
+        """The same with the colours themselves.
+
+        Raises:
+            UserError: the file holds no colours
+        """
+        if picture.mode not in _MODES:
+            raise UserError(f"has mode {picture.mode}; expected RGB colours of the class file.")
+        pixels = np.asarray(picture.convert("RGB"))
+        packed = pixels.astype(np.uint32)
+        codes = packed[..., 0] << 16 | packed[..., 1] << 8 | packed[..., 2]
+        ids = self._table[codes]
+        wrong = ids == VOID
+        values, counts = np.unique(codes[wrong], return_counts=True)
+        strange = {
+            _name(int(value)): int(count) for value, count in zip(values, counts, strict=True)
+        }
+        return LabelView(pixels, ids, wrong, Counter(strange))
+
+
+def _refuse_bad_colours(names: tuple[str, ...], colours: tuple[Colour, ...]) -> None:
+    for name, colour in zip(names, colours, strict=True):
+        if colours.count(colour) > 1 or not all(0 <= part <= 255 for part in colour):
+            raise UserError(
+                f"The class file gives {name} the colour {colour}; expected r g b from 0 to 255, "
+                "and no colour twice."
+            )
+
+
+def _code(colour: Colour) -> int:
+    red, green, blue = colour
+    return red << 16 | green << 8 | blue
+
+
+def _name(code: int) -> str:
+    return f"({code >> 16},{code >> 8 & 255},{code & 255})"

@@ -1,0 +1,1 @@
+"""Files and lists on disk."""

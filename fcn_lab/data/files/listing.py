@@ -1,0 +1,178 @@
+"""Frames by the paths and names that a list may call them.
+
+A line names one frame: by its picture's or mask's path relative to the list, relative to the root
+of the data, or absolute; by a name or trailing part of a path that no other frame has; or by
+picture and mask beside each other. Suffixes may be left out. What is meant is never guessed: what
+fits two frames is refused, so that a list of n lines is a list of n frames.
+"""
+
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from fcn_lab.data.files.text_files import Line, read_all_lines
+from fcn_lab.data.layouts.layout import Pair
+from fcn_lab.errors import UserError
+
+_GAP = re.compile(r"[\s,;]+")
+_SHOWN = 4
+
+
+class FrameIndex:
+    """Finds the frames that texts name.
+
+    Args:
+        pairs: the frames there are
+        root: what paths may start from, besides the folder of the list
+        foreign: paths are of another machine, and only their last part means anything
+    """
+
+    def __init__(self, pairs: Sequence[Pair], root: Path, foreign: bool = False) -> None:
+        self._pairs, self._root, self._foreign = pairs, root, foreign
+        self._pictures, self._masks = _Files(), _Files()
+        for place, pair in enumerate(pairs):
+            self._pictures.add(os.path.abspath(pair.image), place)
+            self._pictures.add_name(pair.name, place)
+            self._masks.add(os.path.abspath(pair.label), place)
+
+    def listed(self, file: Path) -> tuple[Pair, ...]:
+        """The frames of a list, one a line, in its order.
+
+        Raises:
+            UserError: the list cannot be read, is empty, or has a line that names no frame, several
+                or one that an earlier line names
+        """
+        chosen: dict[Pair, int] = {}
+        for line in read_all_lines(file):
+            if line.is_comment:
+                self._refuse_frame(line, file)
+                continue
+            pair = self.find(line.text, file, line.number)
+            if pair is None:
+                raise self._missing(line, file)
+            if pair in chosen:
+                raise UserError(
+                    f"{file}, line {line.number}: {line.text} is the frame of line {chosen[pair]} "
+                    "already; expected every frame once"
+                )
+            chosen[pair] = line.number
+        if not chosen:
+            raise UserError(f"{file} names no frame; expected one a line")
+        return tuple(chosen)
+
+    def find(self, text: str, file: Path, number: int) -> Pair | None:
+        """The frame that a line of a file names, or None where it names none.
+
+        Raises:
+            UserError: it may be one of several
+        """
+        found = self._meant(text, file.parent)
+        if len(found) > 1:
+            raise UserError(
+                f"{file}, line {number}: {text} may be {self._shown(found)}.\n"
+                f"Expected one frame; write its path from {self._root} or from the list"
+            )
+        return self._pairs[found.pop()] if found else None
+
+    def _missing(self, line: Line, file: Path) -> UserError:
+        name = PurePosixPath(line.text.replace("\\", "/")).name
+        alike = self._pictures.ending(name) or self._pictures.ending(PurePosixPath(name).stem)
+        hint = f" There is {self._shown(alike)}." if alike else ""
+        expected = f"a path from {self._root} or from the list, or a name that one frame has"
+        if self._foreign:
+            expected = f"the name of a picture in {self._root}"
+        return UserError(
+            f"{file}, line {line.number} names {line.text}, and there is no such picture.{hint}\n"
+            f"Expected {expected}. Restore the picture, or take out its line"
+        )
+
+    def _meant(self, text: str, folder: Path) -> set[int]:
+        """All frames that the line could mean."""
+        columns: set[int] = set()
+        for gap in _GAP.finditer(text):
+            picture = self._named(text[: gap.start()], folder)
+            mask = self._named(text[gap.end() :], folder)
+            if picture and mask:
+                columns |= picture & mask or picture | mask
+        if self._foreign and columns:
+            return columns
+        return self._named(text, folder) or columns
+
+    def _named(self, text: str, folder: Path) -> set[int]:
+        forms = dict.fromkeys((text, text.replace("\\", "/"), text.strip("\"'").replace("\\", "/")))
+        for form in filter(None, forms):
+            if self._foreign:
+                found = self._ending(PurePosixPath(form).name)
+            else:
+                bases = {os.path.abspath(folder), os.path.abspath(self._root)}
+                paths = {os.path.normpath(os.path.join(base, form)) for base in bases}
+                found = self._at(paths) or self._ending(os.path.normpath(form))
+            if found:
+                return found
+        return set()
+
+    def _at(self, paths: set[str]) -> set[int]:
+        return self._pictures.at(paths) or self._masks.at(paths)
+
+    def _ending(self, text: str) -> set[int]:
+        return self._pictures.ending(text) or self._masks.ending(text)
+
+    def _refuse_frame(self, line: Line, file: Path) -> None:
+        """A comment that is a frame's name would be lost in silence."""
+        if self._named(line.text, file.parent):
+            raise UserError(
+                f"{file}, line {line.number}: {line.text} is a frame, but a line that begins with "
+                f"# is a comment.\nWrite ./{line.text} for the frame"
+            )
+
+    def _shown(self, places: set[int]) -> str:
+        files = [os.path.relpath(self._pairs[place].image, self._root) for place in sorted(places)]
+        more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+        return " or ".join(files[:_SHOWN]) + more
+
+
+class _Files:
+    """Frames by the last part of their files' paths, whole or without its suffix."""
+
+    def __init__(self) -> None:
+        self._whole: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        self._bare: dict[str, list[tuple[str, int]]] = defaultdict(list)
+
+    def add(self, path: str, place: int) -> None:
+        """An absolute path."""
+        path = _form(path)
+        self._whole[os.path.basename(path)].append((path, place))
+        self.add_name(os.path.splitext(path)[0], place)
+
+    def add_name(self, path: str, place: int) -> None:
+        """A path without suffix, or a name."""
+        path = _form(path)
+        self._bare[os.path.basename(path)].append((f"/{path.lstrip('/')}", place))
+
+    def at(self, paths: Iterable[str]) -> set[int]:
+        """Frames whose file lies at one of these absolute paths."""
+        return self._search([_form(path) for path in paths], str.__eq__)
+
+    def ending(self, text: str) -> set[int]:
+        """Frames whose file's path ends in these parts."""
+        return self._search([f"/{_form(text)}"], str.endswith)
+
+    def _search(self, texts: Sequence[str], fits: Callable[[str, str], bool]) -> set[int]:
+        for files in (self._whole, self._bare):
+            found = {
+                place
+                for text in texts
+                for path, place in files.get(os.path.basename(text), ())
+                if fits(path, text)
+            }
+            if found:
+                return found
+        return set()
+
+
+def _form(text: str) -> str:
+    """Accents in one way: macOS writes a letter and its accent apart."""
+    return unicodedata.normalize("NFC", text)

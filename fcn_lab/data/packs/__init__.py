@@ -1,0 +1,1 @@
+"""Decoded frames, packed once into arrays on disk."""

@@ -1,0 +1,89 @@
+"""What the source files held when they were packed.
+
+A ledger keeps size, modification time and SHA-256 of every source file of one split. Files whose
+size and time are as recorded are taken to be unchanged, so that a warm start reads no picture; all
+others are hashed again. A file whose content differs is named and refused: a score must not
+silently come from other data than the last one.
+"""
+
+import hashlib
+import logging
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from fcn_lab.data.packs.folder import ADVICE
+from fcn_lab.data.packs.sealed import seal, unseal
+from fcn_lab.data.pictures.unreadable import open_regular
+from fcn_lab.errors import UserError
+from fcn_lab.files import make_folder, write_text
+
+_log = logging.getLogger(__name__)
+Entry = tuple[int, int, str]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The recorded content of some files, kept in one JSON file."""
+
+    path: Path
+
+    def digests(self, files: Sequence[Path]) -> dict[str, Entry]:
+        """Size, time and hash of every file, in the order given.
+
+        Raises:
+            UserError: a file is not what it was, or files have come or gone
+        """
+        known = self._known()
+        now = {str(file): _entry(file, known.get(str(file))) for file in files}
+        if known:
+            self._refuse_changes(known, now)
+        return now
+
+    def save(self, entries: dict[str, Entry]) -> None:
+        """Record the content; readers see the old or the new ledger, never half of one."""
+        if entries == self._known():
+            return
+        make_folder(self.path.parent, ADVICE)
+        write_text(self.path, seal(entries), ADVICE)
+
+    def _known(self) -> dict[str, Entry]:
+        try:
+            loaded = unseal(self.path.read_text())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError):
+            _log.warning("%s is damaged: what the files held before is not known", self.path)
+            return {}
+        return {
+            name: (int(size), int(time), str(digest))
+            for name, (size, time, digest) in loaded.items()
+        }
+
+    def _refuse_changes(self, known: dict[str, Entry], now: dict[str, Entry]) -> None:
+        changed = [name for name in now if name in known and known[name][2] != now[name][2]]
+        reasons = (
+            ("has changed", changed),
+            ("is new", sorted(set(now) - set(known))),
+            ("is gone", sorted(set(known) - set(now))),
+        )
+        for reason, names in reasons:
+            if names:
+                more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+                raise UserError(
+                    f"{names[0]} {reason} since this set was packed{more}.\n"
+                    f"Restore it, or accept the data as it is now: rm {self.path}"
+                )
+
+
+def _entry(file: Path, known: Entry | None) -> Entry:
+    with suppress(OSError):  # it is named below
+        state = file.stat()
+        if known and known[:2] == (state.st_size, state.st_mtime_ns):
+            return known
+    with open_regular(file) as content:
+        state = os.fstat(content.fileno())
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+        return state.st_size, state.st_mtime_ns, digest

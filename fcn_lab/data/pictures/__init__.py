@@ -1,0 +1,1 @@
+"""Picture files of every kind, decoded in one way."""

@@ -1,0 +1,134 @@
+"""Frames divided into splits, by lists or by shares, and the blocks they come in.
+
+A block is a drive, a patient, a field: pictures of one are so alike that training on some and
+scoring others says little of new ones. Where blocks are known none is divided.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from pathlib import Path
+
+from fcn_lab.data.files.listing import FrameIndex
+from fcn_lab.data.files.text_files import read_table
+from fcn_lab.data.layouts.layout import SPLITS, Pair
+from fcn_lab.errors import UserError
+
+Parts = dict[str, tuple[Pair, ...]]
+
+
+def by_shares(
+    pairs: Sequence[Pair], shares: Mapping[str, float], block_of: Callable[[str], str]
+) -> Parts:
+    """Whole blocks, the largest first, each to the split that lacks most frames.
+
+    Without blocks the frames are cut in order of name, so that only neighbours at the two cuts can
+    be alike. No split stays empty where there are as many blocks, or frames, as splits.
+
+    Raises:
+        UserError: shares that are no shares, or fewer blocks or frames than splits.
+    """
+    if not shares or not set(shares) <= set(SPLITS) or not _is_whole(shares):
+        shown = ", ".join(f"{split}: {share:g}" for split, share in shares.items())
+        raise UserError(
+            f"data.splits={{{shown}}}: expected shares of train, val and test that sum to 1,\n"
+            "such as {train: 0.7, val: 0.15, test: 0.15}, or a text file of names for each"
+        )
+    shares = {split: shares[split] for split in SPLITS if split in shares}
+    blocks: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        blocks.setdefault(block_of(pair.name), []).append(pair)
+    if set(blocks) == {""}:
+        units, parts = f"{len(pairs)} frames", _cut(pairs, shares)
+    else:
+        units, parts = f"{len(blocks)} blocks", _dealt(blocks, shares)
+    if empty := [split for split, part in parts.items() if not part]:
+        raise UserError(
+            f"data.splits leaves {' and '.join(empty)} without a frame: {units} are too few.\n"
+            "Leave splits out, as {train: 0.8, val: 0.2}, or name a text file for each split"
+        )
+    return {split: tuple(sorted(part, key=lambda pair: pair.name)) for split, part in parts.items()}
+
+
+def _cut(pairs: Sequence[Pair], shares: Mapping[str, float]) -> dict[str, list[Pair]]:
+    frames, splits = len(pairs), len(shares)
+    ends = [round(end * frames) for end in accumulate(shares.values())]
+    if frames >= splits:  # every split gets one
+        for place in range(splits):
+            least = ends[place - 1] + 1 if place else 1
+            ends[place] = min(max(ends[place], least), frames - (splits - 1 - place))
+    starts = [0, *ends]
+    return {
+        split: list(pairs[start:end])
+        for split, start, end in zip(shares, starts, ends, strict=False)
+    }
+
+
+def _dealt(blocks: Mapping[str, list[Pair]], shares: Mapping[str, float]) -> dict[str, list[Pair]]:
+    total = sum(map(len, blocks.values()))
+    parts: dict[str, list[Pair]] = {split: [] for split in shares}
+    for done, name in enumerate(sorted(blocks, key=lambda name: (-len(blocks[name]), name))):
+        empty = [split for split, part in parts.items() if not part]
+        # the last blocks go to splits that have none
+        open_to = empty if len(blocks) - done <= len(empty) else list(parts)
+        lacking = {split: shares[split] * total - len(parts[split]) for split in open_to}
+        parts[max(lacking, key=lambda split: lacking[split])] += blocks[name]
+    return parts
+
+
+def by_lists(pairs: Sequence[Pair], lists: Mapping[str, Path], root: Path) -> Parts:
+    """The frames that each text file names, one a line, as ``listing`` tells.
+
+    Raises:
+        UserError: an unknown split, or a list is missing or empty, or names what there is not, what
+            could be several frames, or what it or another has already.
+    """
+    if unknown := sorted(set(lists) - set(SPLITS)):
+        raise UserError(f"data.splits.{unknown[0]}: expected the splits {', '.join(SPLITS)}")
+    index = FrameIndex(pairs, root)
+    parts: Parts = {}
+    taken: dict[str, str] = {}
+    for split in (split for split in SPLITS if split in lists):
+        parts[split] = index.listed(lists[split])
+        for pair in parts[split]:
+            if taken.setdefault(pair.name, split) != split:
+                raise UserError(
+                    f"{lists[split]} names {pair.name}, which {taken[pair.name]} has already"
+                )
+    return parts
+
+
+def read_blocks(table: str, root: Path, pairs: Sequence[Pair]) -> dict[str, str]:
+    """Frame → block, from ``FILE.csv:COLUMN``; the file's first column names the frames.
+
+    Rows of frames that are not there mean nothing: a table may be of more than is used.
+
+    Raises:
+        UserError: no such file or column, or a frame that the table leaves out or has twice.
+    """
+    file, _, column = table.rpartition(":")
+    if not file:
+        raise UserError(f"data.blocks={table}: expected FILE.csv:COLUMN, such as frames.csv:drive")
+    columns, rows = read_table(root / file)
+    if columns[1:].count(column) != 1:
+        raise UserError(
+            f"data.blocks={table}: expected FILE.csv:COLUMN with a column of that file; "
+            f"{root / file} has {', '.join(columns[1:]) or 'none besides the names'}"
+        )
+    index = FrameIndex(pairs, root)
+    found: dict[str, str] = {}
+    for number, row in rows:
+        pair = index.find(row[columns[0]], root / file, number)
+        if pair is None:
+            continue
+        if pair.name in found:
+            raise UserError(f"{root / file}, line {number}: {pair.name} has a line already")
+        found[pair.name] = row[column]
+    if missing := [pair.name for pair in pairs if not found.get(pair.name)]:
+        raise UserError(f"{root / file} gives {missing[0]} no {column} ({len(missing)} such)")
+    return found
+
+
+def _is_whole(shares: Mapping[str, float]) -> bool:
+    """Whether the shares make a whole, and training has one of them."""
+    positive = all(share > 0 for share in shares.values())
+    return positive and abs(sum(shares.values()) - 1) < 1e-6 and "train" in shares

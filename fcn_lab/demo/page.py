@@ -1,0 +1,176 @@
+"""The page itself: gradio's parts, and what happens when they are used."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import gradio as gr
+from fastapi import FastAPI
+from markupsafe import Markup
+
+from fcn_lab.demo import tiles
+from fcn_lab.demo.networks import AT_ONCE, Networks
+from fcn_lab.demo.views import Scene, look, open_picture, shrunk
+from fcn_lab.errors import UserError
+from fcn_lab.rendering.html import TEMPLATES
+from fcn_lab.report.runs import Missing
+
+OPACITY = 0.6
+# the machine's own, as on our other pages
+FONTS = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "DejaVu Sans", "sans-serif"]
+THEME = gr.themes.Base(font=FONTS, font_mono=["ui-monospace", "DejaVu Sans Mono", "monospace"])
+CANNOT_LOAD = (UserError, OSError, RuntimeError, UnpicklingError, EOFError, LookupError, TypeError)
+TITLE = "The same picture through several networks"
+
+Answer = tuple[Scene, str, str]  # the scene, how it is shown, and what went wrong
+
+
+class Panel:
+    """What the page's controls do.
+
+    Args:
+        networks: those to choose from.
+        megabytes: most of a file.
+        megapixels: most of a picture.
+        forget: is called with a file once it has been read.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        megabytes: float,
+        megapixels: float,
+        forget: Callable[[Path], object] = lambda path: None,
+    ) -> None:
+        self.networks, self.scenes = networks, networks.scenes()
+        self.megabytes, self.megapixels, self.forget = megabytes, megapixels, forget
+
+    def opened(self, path: str | None, old: Scene, chosen: list[str], *opacity: float) -> Answer:
+        """A file was dropped; one that is no picture leaves the old scene."""
+        if path is None:
+            return self.asked(old, chosen, *opacity)
+        try:
+            image = open_picture(Path(path), self.megabytes, self.megapixels)
+        except UserError as error:
+            return self._answer(old, opacity, str(error))
+        finally:
+            self.forget(Path(path))
+        return self.asked(Scene(Path(path).name, image), chosen, *opacity)
+
+    def picked(self, event: gr.SelectData, chosen: list[str], *opacity: float) -> Answer:
+        """An example was clicked."""
+        known = event.index in range(len(self.scenes))  # a call may say anything
+        return self.asked(self.scenes[event.index if known else 0], chosen, *opacity)
+
+    def asked(self, scene: Scene, chosen: list[str], *opacity: float) -> Answer:
+        """Asks the networks chosen, each once a scene."""
+        image = shrunk(scene.image, self.networks.pixels) if scene.truth is None else scene.image
+        views, troubles = {}, []
+        for label in chosen[:AT_ONCE]:
+            try:
+                probabilities = self.networks.predictor(label).probabilities
+                views[label] = scene.views.get(label) or look(probabilities, image)
+            except CANNOT_LOAD as error:
+                troubles.append(f"{label}: {error}")
+        trouble = "\n".join(troubles if chosen else ["Choose a network."])
+        return self._answer(replace(scene, image=image, views=views), opacity, trouble)
+
+    def redrawn(self, scene: Scene, *opacity: float) -> str:
+        """How the scene looks under these opacities: one for all, and each class's share of it."""
+        if not scene.views:
+            return ""
+        networks = self.networks
+        shares = [opacity[0] * share for share in opacity[1:]]
+        palette = networks.predictor(next(iter(scene.views))).palette
+        recorded = {
+            label: run.number(run.split, "mean_iou") for label, run in networks.runs.items()
+        }
+        return tiles.render(scene, networks.classes, palette, shares, recorded)
+
+    def _answer(self, scene: Scene, opacity: Sequence[float], trouble: str) -> Answer:
+        shown = Markup('<p class="trouble" role="alert">{}</p>').format(trouble) if trouble else ""
+        return scene, self.redrawn(scene, *opacity), str(shown)
+
+
+def build(panel: Panel) -> gr.Blocks:
+    """The page."""
+    networks, scenes = panel.networks, panel.scenes
+    labels = list(networks.runs)
+    page = gr.Blocks(title=TITLE, analytics_enabled=False)
+    with page:
+        gr.Markdown(f"# {TITLE}\nNothing leaves the machine that serves this page.")
+        if networks.damaged:
+            gr.HTML(left_out(networks.damaged), padding=False)
+        with gr.Row():
+            file = gr.File(label="A picture of your own", type="filepath", height=150, scale=1)
+            gallery = gr.Gallery(
+                [scene.image for scene in scenes],
+                label="Examples",
+                columns=len(scenes),
+                height=150,
+                object_fit="cover",
+                allow_preview=False,
+                interactive=False,
+                buttons=[],
+                scale=2,
+            )
+        chosen = gr.Dropdown(
+            labels,
+            value=networks.first_choice(),
+            multiselect=True,
+            max_choices=AT_ONCE,
+            label=f"Networks, up to {AT_ONCE}",
+        )
+        opacity = [gr.Slider(0, 1, OPACITY, step=0.05, label="Opacity of the classes")]
+        with gr.Accordion("Opacity of each class", open=False), gr.Row(elem_id="classes"):
+            opacity += [
+                gr.Slider(0, 1, 1, step=0.05, label=name, elem_id=f"class-{label}", min_width=200)
+                for label, name in enumerate(networks.classes)
+            ]
+        trouble, shown = gr.HTML(padding=False), gr.HTML(elem_id="shown")
+        scene = gr.State(scenes[0])
+        answer, settings = [scene, shown, trouble], [chosen, *opacity]
+        _connect(page.load, panel.asked, [scene, *settings], answer)
+        _connect(file.change, panel.opened, [file, scene, *settings], answer)
+        _connect(gallery.select, panel.picked, settings, answer)
+        _connect(chosen.change, panel.asked, [scene, *settings], answer)
+        for slider in opacity:
+            _connect(slider.change, panel.redrawn, [scene, *opacity], [shown])
+    return page
+
+
+def left_out(damaged: Sequence[Missing]) -> str:
+    """The runs that cannot be read, for the page."""
+    line = Markup('<p class="trouble">left out: {}: {}</p>')
+    return "".join(line.format(one.name, one.reason) for one in damaged)
+
+
+def app(panel: Panel) -> FastAPI:
+    """The page as what a server serves."""
+    page = build(panel)
+    mounted: FastAPI = gr.mount_gradio_app(
+        FastAPI(openapi_url=None),
+        page,
+        path="/",
+        max_file_size=int(panel.megabytes * 1e6),
+        footer_links=[],
+        ssr_mode=False,
+        theme=THEME,
+        css=TEMPLATES.get_template("demo.css").render(),
+    )
+    # which gradio only notes where it serves by itself; without it, it checks no file's path
+    page.has_launched = True
+    return mounted
+
+
+def _connect(
+    happens: Callable[..., Any],
+    do: Callable[..., Any],
+    given: Sequence[gr.components.Component],
+    answer: Sequence[gr.components.Component],
+) -> None:
+    # one at a time: networks side by side would spoil each other's times
+    one = {"concurrency_limit": 1, "concurrency_id": "networks", "trigger_mode": "always_last"}
+    happens(do, list(given), list(answer), api_visibility="private", **one)

@@ -1,0 +1,116 @@
+"""task=demo: a page, served to this machine alone unless told otherwise."""
+
+import importlib.util
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+from annotated_types import Ge, Le
+
+from fcn_lab.demo.uploads import Uploads, temporary_folder
+from fcn_lab.errors import UserError
+from fcn_lab.report.runs import as_folders
+from fcn_lab.signals import Stopped
+from fcn_lab.values import Positive
+
+if TYPE_CHECKING:
+    from fcn_lab.demo.guard import Guard
+    from fcn_lab.demo.networks import Networks
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Lays the predictions of trained networks on any picture side by side.
+
+    Args:
+        runs: a folder or several: sweeps, runs, or folders that hold them.
+        port: to listen at; 0 takes a free one.
+        host: the address to listen at.
+        megabytes: most of a file.
+        megapixels: most of a picture.
+        total_megabytes: most of all files that were sent and are not opened yet.
+        hosts: names under which a browser may ask for the page, besides loopback's, `host` and the
+            address itself.
+
+    Raises:
+        UserError: where gradio is not installed.
+    """
+
+    runs: str | Sequence[str]
+    port: Annotated[int, Ge(0), Le(2**16 - 1)] = 7860
+    host: str = "127.0.0.1"
+    megabytes: Positive = 20
+    megapixels: Positive = 40
+    total_megabytes: Positive = 200
+    hosts: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if importlib.util.find_spec("gradio") is None:
+            raise UserError("task=demo: gradio is not installed, pip install 'fcn-lab[demo]'")
+
+    def run(self) -> None:
+        """Serves the page until Ctrl-C; pictures given to it are gone afterwards.
+
+        Raises:
+            UserError: there are no networks, or nothing can listen there.
+        """
+        from fcn_lab.demo.networks import Networks
+
+        networks = Networks(as_folders(self.runs))
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _stop)
+        with temporary_folder() as uploads, self._listen() as listening:
+            self._serve(networks, listening, uploads)
+
+    def _listen(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        try:
+            return socket.create_server((self.host, self.port), family=family)
+        except (OSError, UnicodeError) as error:
+            raise UserError(
+                f"demo.host={self.host} demo.port={self.port}: cannot listen there ({error})\n"
+                "demo.port=0 takes a free port"
+            ) from error
+
+    def page(self, networks: "Networks", folder: Path) -> "Guard":
+        """The page as an ASGI application that answers what a browser asks it for, and no more.
+
+        Args:
+            networks: those to choose from.
+            folder: where the files that it receives and offers are kept, an empty one.
+        """
+        os.environ.update(GRADIO_TEMP_DIR=str(folder), GRADIO_ANALYTICS_ENABLED="False")
+        from fcn_lab.demo.guard import Guard
+        from fcn_lab.demo.page import Panel, app
+
+        uploads = Uploads(folder, self.total_megabytes)
+        page = app(Panel(networks, self.megabytes, self.megapixels, uploads.forget))
+        uploads.offer()
+        return Guard(page, uploads, self.host, self.hosts)
+
+    def _serve(self, networks: "Networks", listening: socket.socket, folder: Path) -> None:
+        import uvicorn
+
+        page = self.page(networks, folder)
+        # a browser keeps its connection open; without a limit Ctrl-C would wait for it
+        settings = uvicorn.Config(page, log_level="critical", timeout_graceful_shutdown=1)
+        host, port = listening.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        print(
+            f"{len(networks.runs)} networks at http://{shown}:{port} (Ctrl-C ends it)", flush=True
+        )
+        if not ip_address(host).is_loopback:
+            print("whoever reaches this machine can use the page", flush=True)
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(settings).run(sockets=[listening])
+
+
+def _stop(signum: int, frame: FrameType | None) -> NoReturn:
+    raise Stopped(signum)  # the uploads are removed on the way out

@@ -1,1 +1,0 @@
-"""Engines of sweeps: who runs which cell where. Each is a word of hydra/launcher=."""

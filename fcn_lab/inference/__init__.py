@@ -1,0 +1,1 @@
+"""Trained networks on pictures of any size."""

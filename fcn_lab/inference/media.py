@@ -1,0 +1,115 @@
+"""Pictures and videos as frames: uint8 RGB (H,W,3)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fcn_lab.data.packs.decode import read_picture
+from fcn_lab.data.pictures import unreadable
+from fcn_lab.data.pictures.unreadable import LIMIT, Limit
+from fcn_lab.rendering.pictures import Pixels
+
+MISSING = 0.1  # of a video's frames, from which on it counts as broken off
+
+
+class Unreadable(Exception):
+    """A file is no sound picture or video; the text says why, without its name."""
+
+
+def read(path: Path, limit: Limit = LIMIT) -> Pixels:
+    """A picture, as training reads it too.
+
+    Raises:
+        Unreadable: it is none that is read.
+    """
+    try:
+        return read_picture(path, limit)
+    except unreadable.Unreadable as error:
+        raise Unreadable(f"not a readable picture: it {error.says}. {error.remedy}") from error
+
+
+@dataclass
+class Video:
+    """A video that OpenCV reads.
+
+    Args:
+        path: its file.
+
+    Raises:
+        Unreadable: OpenCV cannot open it.
+    """
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        if not self.path.is_file():  # a pipe would be waited for
+            raise Unreadable("not a readable video: it is no file")
+        self._capture = cv2.VideoCapture(str(self.path))
+        if not self._capture.isOpened():
+            raise Unreadable("not a readable video (OpenCV finds none in it)")
+        self.length = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        self.rate = self._capture.get(cv2.CAP_PROP_FPS) or 25.0
+
+    def __iter__(self) -> Iterator[Pixels]:
+        """Its frames.
+
+        Raises:
+            Unreadable: it ends long before its own end, or has no frame at all; behind the others.
+        """
+        count = 0
+        try:
+            while True:
+                there, frame = self._capture.read()
+                if not there:
+                    break
+                count += 1
+                yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
+        finally:
+            self._capture.release()
+        if not count or count < (1 - MISSING) * self.length:
+            raise Unreadable(f"the video breaks off after {count} of {self.length} frames")
+
+
+class VideoFile:
+    """A video that is being written, in MPEG-4.
+
+    Args:
+        path: its file.
+        rate: frames a second.
+    """
+
+    def __init__(self, path: Path, rate: float) -> None:
+        self.path, self.rate = path, rate
+        self._writer: cv2.VideoWriter | None = None
+        self._count = 0
+
+    def add(self, frame: Pixels) -> None:
+        """Appends a frame; the first one decides the size.
+
+        Raises:
+            Unreadable: OpenCV cannot write a video of that size.
+        """
+        if self._writer is None:
+            code = cv2.VideoWriter.fourcc(*"mp4v")
+            self._writer = cv2.VideoWriter(str(self.path), code, self.rate, frame.shape[1::-1])
+            if not self._writer.isOpened():
+                height, width = frame.shape[:2]
+                raise Unreadable(f"OpenCV cannot write a video of {width}×{height} pixels")
+        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        self._count += 1
+
+    def close(self) -> None:
+        """Ends the file.
+
+        Raises:
+            OSError: not all frames are in it; OpenCV does not say when a disk is full.
+        """
+        if self._writer is None:
+            return
+        self._writer.release()
+        kept = int(cv2.VideoCapture(str(self.path)).get(cv2.CAP_PROP_FRAME_COUNT))
+        if kept != self._count:
+            raise OSError(f"{kept} of {self._count} frames were written")

@@ -1,0 +1,187 @@
+"""A trained network as a function from pictures to labels."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fcn_lab.data.packs.decode import read_picture
+from fcn_lab.data.pictures.unreadable import LIMIT, Limit
+from fcn_lab.errors import UserError
+from fcn_lab.inference.sliding_windows import scored
+from fcn_lab.runs.digests import advise, require_sound
+from fcn_lab.runs.records import Damaged
+from fcn_lab.runs.run import RunFolder
+
+Pixels = NDArray[np.uint8]
+ROWS = 32  # whose probabilities are held at a time, beside two strips of scores
+
+
+class Predictor:
+    """Labels pictures; the network brings its own preprocessing.
+
+    Args:
+        net: float RGB 0…1 (N,3,H,W) → scores (N,K,H,W).
+        classes: K names.
+        palette: K colours.
+        flip: average the class probabilities of picture and mirrored picture.
+        device: where to compute; None takes a GPU where there is one.
+
+    Attributes:
+        megapixels: the most pixels of a file, in millions.
+    """
+
+    megapixels: float = LIMIT.megapixels
+
+    def __init__(
+        self,
+        net: nn.Module,
+        classes: Sequence[str],
+        palette: Sequence[tuple[int, int, int]],
+        flip: bool = False,
+        device: str | torch.device | None = None,
+    ) -> None:
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.net = net.to(self.device).eval()
+        self.classes, self.palette, self.flip = tuple(classes), tuple(palette), flip
+
+    @torch.inference_mode()
+    def __call__(self, image: Pixels | str | Path) -> Pixels:
+        """uint8 RGB (H,W,3), or a file, which is read as in training → labels (H,W), uint8.
+
+        Raises:
+            UserError: for an array of another shape or type, or a file that is no picture.
+        """
+        return np.concatenate(list(map(labels, self._scores(image))))
+
+    @torch.inference_mode()
+    def probabilities(self, image: Pixels | str | Path) -> NDArray[np.float32]:
+        """uint8 RGB (H,W,3), or a file → the probability of every class (K,H,W), float32.
+
+        Raises:
+            UserError: for an array of another shape or type, or a file that is no picture.
+        """
+        result = torch.cat(list(self._scores(image)), -2)[0]
+        shares = result / 2 if self.flip else result.softmax(0)
+        return shares.float().cpu().numpy()
+
+    def _scores(self, given: Pixels | str | Path) -> Iterator[Tensor]:
+        """(1,K,h,W), from top to bottom; with `flip` the sum of two probabilities."""
+        limit = Limit(self.megapixels, "predictor.megapixels")
+        image = read_picture(Path(given), limit) if isinstance(given, str | Path) else given
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise UserError(
+                f"a picture of shape {image.shape} and type {image.dtype}: expected uint8 (H, W, 3)"
+            )
+        batch = torch.from_numpy(np.array(image, order="C")).to(self.device).permute(2, 0, 1)[None]
+        plain = scored(self.net, batch)
+        if not self.flip:
+            return plain
+        # not zip, which keeps its last strips while the next are scored
+        return chain.from_iterable(map(both, plain, scored(self.net, batch.flip(3))))
+
+
+def both(plain: Tensor, mirrored: Tensor) -> Iterator[Tensor]:
+    """The sums of the probabilities of picture and mirrored picture, (1,K,≤32,W), downwards."""
+    for one, other in zip(*(torch.split(x, ROWS, 2) for x in (plain, mirrored)), strict=True):
+        yield one.softmax(1).add_(other.softmax(1).flip(3))
+
+
+def labels(scores: Tensor) -> Pixels:
+    """(1,K,h,W) → (h,W), uint8."""
+    return scores.max(1).indices[0].to(torch.uint8).cpu().numpy()
+
+
+def load_predictor(
+    net: nn.Module,
+    run: Path,
+    flip: bool = False,
+    dense: Callable[[nn.Module], nn.Module] | None = None,
+) -> Predictor:
+    """The best network of a run with the classes and colours it was trained for; no data needed.
+
+    Args:
+        net: of the run's configuration.
+        run: the folder of a training run.
+        flip: see `Predictor`.
+        dense: makes of the network the one that scores, as do the words of `dense=`.
+
+    Raises:
+        UserError: where the run has no weights, or they belong to another network, or `dense` is
+            not for it.
+    """
+    checkpoint = best(run)
+    fitted = load_state(net, checkpoint["state_dict"], run)
+    scoring = fitted if dense is None else dense(fitted)
+    return Predictor(scoring, checkpoint["classes"], checkpoint["palette"], flip)
+
+
+def load_weights(net: nn.Module, run: Path) -> nn.Module:
+    """Puts the best weights of a run into a network of the same configuration.
+
+    Raises:
+        UserError: where the run has none, or they belong to another network.
+    """
+    return load_state(net, best(run)["state_dict"], run)
+
+
+def best(run: Path, key: str = "run") -> dict[str, Any]:
+    """The checkpoint of a run's best epoch; `key` is what the user named the run by.
+
+    Raises:
+        UserError: where there is none, or it is damaged, with the one to fall back to.
+    """
+    path = RunFolder(run).best
+    if not path.exists():
+        raise UserError(
+            f"{key}={run}: there is no {path.relative_to(run)}; "
+            "expected the folder of a training run"
+        )
+    require_sound(path)
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    # an unpickler raises whatever the bytes lead it to
+    except Exception as error:
+        raise Damaged(path, f"{type(error).__name__}: {error}", advise(path)) from error
+    if not _is_of_a_run(checkpoint):
+        raise Damaged(path, "it holds no network with its classes and colours", advise(path))
+    return checkpoint
+
+
+def _is_of_a_run(checkpoint: object) -> bool:
+    match checkpoint:
+        case {"state_dict": dict() as state, "classes": list() | tuple() as names, "palette": rgb}:
+            texts = all(isinstance(text, str) for text in (*state, *names))
+            tensors = all(isinstance(tensor, Tensor) for tensor in state.values())
+            colours = isinstance(rgb, list | tuple) and all(map(_is_colour, rgb))
+            return texts and tensors and colours and len(rgb) == len(names)
+    return False
+
+
+def _is_colour(value: object) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 3
+
+
+def load_state(net: nn.Module, state: Mapping[str, Tensor], run: Path) -> nn.Module:
+    """The network with the module's state in it.
+
+    Raises:
+        UserError: where the state belongs to another network.
+    """
+    try:
+        net.load_state_dict(of_network(state))
+    except RuntimeError as error:
+        raise UserError(
+            f"run={run}: its weights do not fit this network; drop model=, upsample= and encoder="
+        ) from error
+    return net
+
+
+def of_network(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The network's part of the module's state, by the network's names."""
+    return {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}

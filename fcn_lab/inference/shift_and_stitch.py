@@ -1,0 +1,176 @@
+"""A score of its own for every pixel: shift-and-stitch, and à trous, which computes the same.
+
+A network of stride f scores every f-th pixel. Shifted by each of the f² offsets it scores them all,
+
+    dense[f·i + a, f·j + b] = net(image moved up by a and left by b)[i, j],
+
+and so does the network whose strides are taken out and whose later kernels are dilated by what was
+taken out before them: their taps then read what they read before. Without padding the two agree to
+rounding; with padding they do where no tap reads beyond a border, because zeros lie around other
+maps. Long, Shelhamer, Darrell 2015, section 3.2; the à trous algorithm: Holschneider et al. 1989.
+"""
+
+import copy
+from collections.abc import Callable, Iterable
+from itertools import product
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fcn_lab.encoders import VGG16Encoder
+from fcn_lab.encoders.base import STRIDE
+from fcn_lab.errors import UserError
+from fcn_lab.geometry.algebra import look
+from fcn_lab.geometry.alignment import windows
+from fcn_lab.geometry.trace import trace
+from fcn_lab.networks.fcn import FCN
+from fcn_lab.values import Count, checked
+
+POINTWISE = (nn.ReLU, nn.Dropout, nn.Dropout2d, nn.BatchNorm2d, nn.Identity)
+
+
+def shift_and_stitch(
+    score: Callable[[Tensor], Tensor], image: Tensor, stride: int, batch_size: int = 16
+) -> Tensor:
+    """Interlaces the scores of all shifts: (N, C, H, W) -> (N, K, h·f, w·f).
+
+    Behind the last pixel, shifted images go on with zeros.
+
+    Args:
+        score: (N, C, H, W) -> (N, K, h, w), one score every f pixels.
+        image: N images.
+        stride: f.
+        batch_size: shifted images at a time, which bounds the memory.
+    """
+    n, _, height, width = image.shape
+    wide = F.pad(image, (0, stride - 1, 0, stride - 1))
+    shifts = list(product(range(stride), range(stride)))
+    at_a_time, dense = max(1, batch_size // n), None
+    for start in range(0, len(shifts), at_a_time):
+        some = shifts[start : start + at_a_time]
+        shifted = torch.cat([wide[..., a : a + height, b : b + width] for a, b in some])
+        scores = score(shifted)  # (shifts·N, K, h, w)
+        if dense is None:
+            k, h, w = scores.shape[1:]
+            dense = scores.new_empty(n, k, h, stride, w, stride)
+        for (a, b), part in zip(some, scores.split(n), strict=True):  # type: ignore[no-untyped-call]
+            dense[:, :, :, a, :, b] = part
+    assert dense is not None
+    return dense.flatten(4, 5).flatten(2, 3)
+
+
+def atrous(layers: Iterable[nn.Module]) -> nn.Sequential:
+    """A chain of layers without its strides, with the same weights: (N, C, H, W) -> every score.
+
+    Raises:
+        UserError: for a layer that is no convolution, max pooling or pointwise.
+    """
+    rate, dense = 1, []
+    for layer in layers:
+        bare = copy.copy(layer)
+        if isinstance(bare, nn.Conv2d):
+            bare.dilation = (bare.dilation[0] * rate, bare.dilation[1] * rate)
+            bare.padding = (int(bare.padding[0]) * rate, int(bare.padding[1]) * rate)
+            rate, bare.stride = rate * bare.stride[0], (1, 1)
+        elif isinstance(bare, nn.MaxPool2d):
+            assert isinstance(bare.stride, int)
+            assert isinstance(bare.dilation, int)
+            bare.dilation, bare.ceil_mode = bare.dilation * rate, False
+            rate, bare.stride = rate * bare.stride, 1
+        elif not isinstance(bare, POINTWISE):
+            raise UserError(f"dense=atrous knows no {type(layer).__name__}; try shift_and_stitch")
+        dense.append(bare)
+    return nn.Sequential(*dense)
+
+
+@checked
+class ShiftAndStitch(nn.Module):
+    """An FCN whose last climb is replaced by f² passes over shifted images.
+
+    Each pixel gets the score that looks nearest to it, by the algebra of ``fcn_lab.geometry``.
+
+    Args:
+        net: an FCN, whose stride f is that of its finest scores.
+        batch_size: shifted images at a time.
+
+    Raises:
+        UserError: for another network.
+    """
+
+    def __init__(self, net: nn.Module, batch_size: Count = 16) -> None:
+        super().__init__()
+        self.net, self.batch_size = require_fcn(net, "shift_and_stitch"), batch_size
+        self.stride = self.net.upscore.factor
+        *_, last = trace(Coarse(self.net), STRIDE, STRIDE)
+        assert last.places is not None
+        self.first = round(last.places[0].looks[0].shift)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W), for any H, W ≥ 1."""
+        height, width = x.shape[-2:]
+        before, cut = max(self.first, 0), max(-self.first, 0)
+        image = F.pad(self.net.encoder.normalize(x), (before, 0, before, 0))
+        dense = shift_and_stitch(Coarse(self.net), image, self.stride, self.batch_size)
+        return dense[..., cut : cut + height, cut : cut + width]
+
+
+@checked
+class Atrous(nn.Module):
+    """An FCN without skips whose strides are taken out and whose kernels are dilated instead.
+
+    Args:
+        net: an FCN-32s over a VGG-16.
+
+    Raises:
+        UserError: for another network.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = require_fcn(net, "atrous")
+        if self.net.skips or not isinstance(self.net.encoder, VGG16Encoder):
+            raise UserError(
+                "dense=atrous needs a network without skips over a chain of layers, such as "
+                "model=fcn32s encoder=vgg16; dense=shift_and_stitch takes every FCN"
+            )
+        layers = [*self.net.encoder.chain(), self.net.score_fr]
+        self.chain, self.first = atrous(layers), round(look(windows(layers)).shift)
+        self.lost = self._lost()
+
+    def _lost(self) -> int:
+        size = start = 1 << 12
+        for layer in self.chain:
+            for window in windows([layer]):
+                size = window.size(size)
+        return start - size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W), for any H, W ≥ 1."""
+        behind = self.lost - self.first
+        image = F.pad(self.net.encoder.normalize(x), (self.first, behind, self.first, behind))
+        scores: Tensor = self.chain(image)
+        return scores
+
+
+class Coarse(nn.Module):
+    """An FCN up to its last climb: normalised (N, 3, H, W) -> scores (N, K, /f)."""
+
+    def __init__(self, net: FCN) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores that have not been upsampled."""
+        return self.net.coarse(x)[0]
+
+
+def require_fcn(net: nn.Module, word: str) -> FCN:
+    """The network itself.
+
+    Raises:
+        UserError: it is no FCN.
+    """
+    if not isinstance(net, FCN):
+        raise UserError(f"dense={word} needs an FCN, the run's network is a {type(net).__name__}")
+    return net

@@ -1,0 +1,237 @@
+"""How well edges are drawn, image by image: boundary F1, IoU in a trimap, the checkerboard index.
+
+Legend: N batch, M images of a split, H W rows and columns, K classes, B band widths. A pixel is
+boundary where one of its four neighbours has another class; void neither is nor makes a boundary,
+and the image's border makes none.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchmetrics import Metric
+
+from fcn_lab.metrics.checkerboard import checkerboard_index
+from fcn_lab.metrics.confusion import VOID, scores
+
+TOLERANCE = 0.0075  # of the image's diagonal, as in SegNet's paper
+WIDTHS = (1, 2, 4, 8, 16)  # of the trimap, pixels on each side of a boundary
+
+
+class EdgeSummary(TypedDict):
+    """A split's figures about edges, in 0…1; `trimap_iou` by band width in pixels.
+
+    None where no image has what they measure: a boundary, two cells a side.
+    """
+
+    boundary_f1: float | None
+    trimap_iou: dict[str, float | None]
+    checkerboard_index: float | None
+
+
+class EdgeRows(NamedTuple):
+    """What is known of each of M images.
+
+    Attributes:
+        boundary: int64 (M,K,4): boundary pixels predicted, of these near one of their class in the
+            truth, boundary pixels of the truth, of these near one of their class predicted.
+        trimap: int64 (M,B,K,K): the confusion matrix within each width of the truth's boundaries.
+        checkerboard_index: float (M,).
+    """
+
+    boundary: Tensor
+    trimap: Tensor
+    checkerboard_index: Tensor
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What is kept of them, and the widths."""
+        kept = {name: rows.numpy() for name, rows in self._asdict().items()}
+        return {**kept, "widths": np.array(WIDTHS)}
+
+    def summary(self, classes: Sequence[str]) -> EdgeSummary:
+        """Boundary F1 and checkerboard index as means over images, IoU from summed matrices."""
+        bands = zip(WIDTHS, self.trimap.sum(0), strict=True)
+        return EdgeSummary(
+            boundary_f1=finite_mean(boundary_f1(self.boundary)),
+            trimap_iou={
+                str(width): scores(band, classes)["mean_iou"] if band.any() else None
+                for width, band in bands
+            },
+            checkerboard_index=finite_mean(self.checkerboard_index),
+        )
+
+
+def boundaries(labels: Tensor) -> Tensor:
+    """(N,H,W) labels → bool (N,H,W)."""
+    found = torch.zeros_like(labels, dtype=torch.bool)
+    for axis in (1, 2):
+        steps = labels.shape[axis] - 1
+        here, there = labels.narrow(axis, 0, steps), labels.narrow(axis, 1, steps)
+        differ = (here != there) & (here != VOID) & (there != VOID)
+        found.narrow(axis, 0, steps).logical_or_(differ)
+        found.narrow(axis, 1, steps).logical_or_(differ)
+    return found
+
+
+def boundary_counts(
+    prediction: Tensor, target: Tensor, num_classes: int, tolerance: float = TOLERANCE
+) -> Tensor:
+    """The counts behind the boundary F1 of each class, see `EdgeRows.boundary`.
+
+    Two boundary pixels are near where their Euclidean distance is at most a share of the image's
+    diagonal, 0.75 % as in SegNet's paper (Badrinarayanan, Kendall, Cipolla 2017, after Csurka et
+    al. 2013).
+
+    Args:
+        prediction: labels 0…K−1, (N,H,W), any integer type.
+        target: labels 0…K−1 or ``VOID``, (N,H,W).
+        num_classes: K, at most 63: each is a bit.
+        tolerance: the share of the diagonal.
+
+    Returns:
+        int64 (N,K,4).
+    """
+    truth = target.long()
+    guess = torch.where(truth == VOID, VOID, prediction.long())
+    radius = tolerance * math.hypot(*truth.shape[1:])
+    of_truth, of_guess = (
+        torch.where(boundaries(labels), labels, num_classes) for labels in (truth, guess)
+    )
+    counts = [
+        *_counts_near(of_guess, of_truth, num_classes, radius),
+        *_counts_near(of_truth, of_guess, num_classes, radius),
+    ]
+    return torch.stack(counts, 2)
+
+
+def boundary_f1(counts: Tensor) -> Tensor:
+    """(M,K,4) counts → (M,): per image the mean over classes of 2PR / (P + R).
+
+    P is the share of predicted boundary pixels that lie near the truth's, R that of the truth's
+    near a predicted one. A class with no boundary in either drops out, one with a boundary in one
+    of them counts 0, and an image with no boundary at all is nan.
+    """
+    predicted, right, true, found = counts.double().unbind(2)
+    precision, recall = right / predicted.clamp(min=1), found / true.clamp(min=1)
+    f1 = 2 * precision * recall / (precision + recall).clamp(min=1e-12)
+    return f1.where(predicted + true > 0, math.nan).nanmean(1)
+
+
+def trimap_matrices(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:
+    """Confusion matrices of the bands along the truth's boundaries.
+
+    A band of width w holds, on each side, the boundary pixel itself and those less than w away
+    (Kohli, Ladický, Torr 2009; Krähenbühl and Koltun 2011).
+
+    Returns:
+        int64 (N,B,K,K), rows truth, one for each of `WIDTHS`.
+    """
+    n, cells, truth = len(target), num_classes**2, target.long()
+    squares = torch.tensor([width**2 for width in WIDTHS], device=truth.device)
+    distance = _squared_distance(boundaries(truth), max(WIDTHS))
+    ring = torch.bucketize(distance, squares, right=True)  # (N,H,W), B beyond the widest
+    cell = (ring * cells + truth * num_classes + prediction.long()).where(
+        truth != VOID, len(WIDTHS) * cells
+    )
+    size = (len(WIDTHS) + 1) * cells
+    cell = cell.flatten(1) + torch.arange(n, device=truth.device)[:, None] * size
+    rings = torch.bincount(cell.flatten(), minlength=n * size).view(n, -1, num_classes, num_classes)
+    return rings[:, :-1].cumsum(1)
+
+
+def finite_mean(values: Tensor) -> float | None:
+    """The mean of what is not nan; None of nothing."""
+    known = values[values.isfinite()].double()
+    return float(known.mean()) if len(known) else None
+
+
+class ImageEdges(Metric):
+    """`EdgeRows` of a split, gathered from all ranks, each image written by exactly one.
+
+    Args:
+        num_classes: K.
+        period: the stride of the network's last climb.
+    """
+
+    boundary: Tensor
+    trimap: Tensor
+    checkerboard_index: Tensor
+    full_state_update = False
+
+    def __init__(self, num_classes: int, period: int) -> None:
+        super().__init__()
+        self.num_classes, self.period = num_classes, period
+        self.expect(0)
+
+    def expect(self, images: int) -> None:
+        """Empties the rows and makes room for M = `images`."""
+        k = self.num_classes
+        for name, empty in {
+            "boundary": torch.zeros(images, k, 4, dtype=torch.int64),
+            "trimap": torch.zeros(images, len(WIDTHS), k, k, dtype=torch.int64),
+            "checkerboard_index": torch.zeros(images),
+        }.items():
+            self.add_state(name, empty.to(self.device), dist_reduce_fx="sum")
+        self.reset()
+
+    def update(self, scores: Tensor, prediction: Tensor, target: Tensor, index: Tensor) -> None:
+        """Writes N rows: scores (N,K,H,W), prediction and target (N,H,W), index (N,)."""
+        self.boundary[index] = boundary_counts(prediction, target, self.num_classes)
+        self.trimap[index] = trimap_matrices(prediction, target, self.num_classes)
+        self.checkerboard_index[index] = checkerboard_index(scores, self.period)
+
+    def compute(self) -> EdgeRows:
+        """On the CPU."""
+        return EdgeRows(self.boundary.cpu(), self.trimap.cpu(), self.checkerboard_index.cpu())
+
+
+def _counts_near(
+    ours: Tensor, theirs: Tensor, num_classes: int, radius: float
+) -> tuple[Tensor, Tensor]:
+    """Per class: our boundary pixels, and those with one of their class among theirs within radius.
+
+    Both hold a boundary pixel's class and elsewhere K, (N,H,W). Each class is a bit, so that one
+    map is spread over the disk for all classes at once.
+    """
+    near = _spread(torch.ones_like(theirs) << theirs, radius)
+    hit = (near >> ours) & 1
+    n, size = len(ours), 2 * (num_classes + 1)
+    cell = (hit * (num_classes + 1) + ours).flatten(1)
+    cell = cell + torch.arange(n, device=ours.device)[:, None] * size
+    counts = torch.bincount(cell.flatten(), minlength=n * size).view(n, 2, -1)[:, :, :num_classes]
+    return counts.sum(1), counts[:, 1]
+
+
+def _spread(marks: Tensor, radius: float) -> Tensor:
+    """Every pixel's bits over the disk of that radius, (N,H,W)."""
+    reach, row, result = int(radius), marks.clone(), torch.zeros_like(marks)
+    half = 0
+    for down in range(min(reach, marks.shape[1] - 1), -1, -1):
+        while half + 1 <= math.sqrt(radius**2 - down**2) and half + 1 < marks.shape[2]:
+            half += 1  # the rows nearer to the disk's centre are longer
+            row[:, :, half:] |= marks[:, :, :-half]
+            row[:, :, :-half] |= marks[:, :, half:]
+        result[:, down:] |= row[:, : row.shape[1] - down]
+        result[:, : row.shape[1] - down] |= row[:, down:]
+    return result
+
+
+def _squared_distance(marked: Tensor, reach: int) -> Tensor:
+    """To the nearest marked pixel, (N,H,W); where that is `reach` or more away, at least reach²."""
+    far = torch.tensor(2 * reach**2, dtype=torch.int16, device=marked.device)
+    distance = torch.where(marked, torch.zeros_like(far), far)
+    for axis in (1, 2):
+        before = distance.clone()
+        for step in range(1, min(reach, marked.shape[axis])):
+            size = marked.shape[axis] - step
+            for source, place in ((0, step), (step, 0)):
+                moved, target = (
+                    before.narrow(axis, source, size),
+                    distance.narrow(axis, place, size),
+                )
+                torch.minimum(target, moved + step**2, out=target)
+    return distance

@@ -1,0 +1,1 @@
+"""The networks: encoders and upsampling operators put together."""

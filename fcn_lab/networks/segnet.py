@@ -1,0 +1,108 @@
+"""SegNet: decoders that mirror the encoder and unpool with its own switches, channel by channel."""
+
+from collections.abc import Sequence
+from typing import Annotated, cast
+
+import torch.nn.functional as F
+from annotated_types import Ge, Le, Len
+from torch import Tensor, nn
+
+from fcn_lab.encoders.base import LEVELS, STRIDE, Encoder, Normalize, conv_bn_relu
+from fcn_lab.geometry import crop_to, pad_to_multiple
+from fcn_lab.networks.fcn import UpsamplingFactory
+from fcn_lab.upsampling import Upsampling
+from fcn_lab.values import Depth, Width, checked
+
+
+@checked
+class SegNet(nn.Module):
+    """Badrinarayanan, Kendall, Cipolla, "SegNet", PAMI 2017, over any encoder and any operator.
+
+    No scores are fused and no map is handed over: the decoder knows of the finer levels by the
+    switches alone. With max-unpooling they are per channel where a pool has as many channels as its
+    map, as in the paper; the two small exceptions are level 1 of ``tiny``, whose pool is a strided
+    convolution, and ``smp``. With ``encoder=vgg16_bn upsample=max_unpool upsample.refine=none`` it
+    is the paper's net, 13 convolutions down and 13 up.
+
+    Args:
+        encoder: where pool5 and the switches come from; its head is not used.
+        upsample: builds an operator from (channels, factor).
+        num_classes: K.
+        depths: convolutions of the decoders of level 1, …, 5; the last of level 1 gives the scores.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        upsample: UpsamplingFactory,
+        num_classes: Width,
+        depths: Annotated[Sequence[Depth], Len(LEVELS, LEVELS)] = (2, 2, 3, 3, 3),
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        widths = encoder.channels
+        self.climb = nn.ModuleList(upsample(width, 2) for width in widths)
+        self.decode = nn.ModuleList(
+            nn.Sequential(*(conv_bn_relu(width, width) for _ in range(depth - 1)))
+            for width, depth in zip(widths, depths, strict=True)
+        )
+        self.narrow = nn.ModuleList(
+            conv_bn_relu(widths[i], widths[i - 1]) for i in range(1, LEVELS)
+        )
+        self.score = nn.Conv2d(widths[0], num_classes, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W), for any H, W ≥ 1."""
+        features = self.encoder(pad_to_multiple(self.encoder.normalize(x), STRIDE))
+        y = features.pools[-1]  # (N, C, /32)
+        last = [self.score, *self.narrow]
+        for i in reversed(range(LEVELS)):
+            climb = cast(Upsampling, self.climb[i])
+            switches = features.switches(i + 1, y.shape[1]) if climb.uses_switches else None
+            y = last[i](self.decode[i](climb(y, switches)))  # (N, widths[i − 1] or K, /2^i)
+        return crop_to(y, x)
+
+
+@checked
+class SegNetBasic(nn.Module):
+    """SegNet-Basic: four encoders and four decoders of one 7×7 convolution each.
+
+    Badrinarayanan, Kendall, Cipolla 2017, section 3.1: 64 maps everywhere, batch norm and no bias,
+    ReLU in the encoders alone; a pixel of the deepest map sees 106×106 pixels of the image. With
+    ``upsample=max_unpool upsample.refine=none`` it is the paper's, with ``bilinear`` its
+    "Bilinear-Interpolation" with learned decoders.
+
+    Args:
+        upsample: builds an operator from (channels, factor).
+        num_classes: K.
+        width: channels of every map.
+        levels: encoders, and decoders.
+    """
+
+    def __init__(
+        self,
+        upsample: UpsamplingFactory,
+        num_classes: Width,
+        width: Annotated[int, Ge(1), Le(2**11)] = 64,
+        levels: Annotated[int, Ge(1), Le(6)] = 4,
+    ) -> None:
+        super().__init__()
+        self.normalize = Normalize()
+        self.encoder = nn.ModuleList(
+            conv_bn_relu(3 if level == 0 else width, width, kernel=7) for level in range(levels)
+        )
+        self.climb = nn.ModuleList(upsample(width, 2) for _ in range(levels))
+        self.decode = nn.ModuleList(conv_bn_relu(width, width, kernel=7)[:2] for _ in range(levels))
+        self.score = nn.Conv2d(width, num_classes, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W), for any H, W ≥ 1."""
+        y = pad_to_multiple(self.normalize(x), 2 ** len(self.encoder))
+        switches: list[Tensor] = []
+        for encode in self.encoder:
+            y, indices = F.max_pool2d(encode(y), 2, return_indices=True)
+            switches.append(indices)  # (N, C, h, w), a position a channel
+        for climb, decode in zip(self.climb, self.decode, strict=True):
+            indices = switches.pop()
+            y = decode(climb(y, indices if cast(Upsampling, climb).uses_switches else None))
+        return crop_to(self.score(y), x)

@@ -1,0 +1,1 @@
+"""Weights of other networks into ours, and back out of them."""

@@ -1,0 +1,132 @@
+"""Pictures of predictions: image | truth | prediction | errors, with the legend of the classes.
+
+Legend: H W rows and columns, K classes; label maps are uint8 with 0…K−1 or void.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from fcn_lab.metrics.confusion import VOID
+
+Pixels = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+VOID_COLOUR: Colour = (0, 0, 0)
+WRONG: Colour = (255, 45, 45)
+PAPER: Colour = (255, 255, 255)
+INK: Colour = (25, 25, 25)
+LEAST_WIDTH = 360  # smaller pictures are enlarged by a whole factor
+GAP, MARGIN, SWATCH = 8, 10, 14
+FONT = ImageFont.load_default(size=15)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One scored image: image (H,W,3), truth and prediction (H,W)."""
+
+    name: str
+    image: Pixels
+    truth: Pixels
+    prediction: Pixels
+
+
+def colourise(labels: Pixels, palette: Sequence[Colour]) -> Pixels:
+    """(H,W) labels → (H,W,3) colours."""
+    table = np.zeros((256, 3), np.uint8)
+    table[: len(palette)] = palette
+    table[VOID] = VOID_COLOUR
+    return table[labels]
+
+
+def errors(picture: Picture) -> Pixels:
+    """(H,W,3): wrong pixels in red over the image faded to grey, void in black."""
+    grey = picture.image.mean(2, keepdims=True) * 0.35 + 255 * 0.6
+    shown = np.broadcast_to(grey, picture.image.shape).astype(np.uint8)
+    shown[(picture.prediction != picture.truth)] = WRONG
+    shown[picture.truth == VOID] = VOID_COLOUR
+    return shown
+
+
+def wrong_share(picture: Picture) -> float:
+    """Wrong pixels among those that are not void."""
+    seen = picture.truth != VOID
+    return float((picture.prediction != picture.truth)[seen].mean()) if seen.any() else 0.0
+
+
+def panel(picture: Picture, classes: Sequence[str], palette: Sequence[Colour]) -> Image.Image:
+    """The four pictures beside each other with titles, the legend below.
+
+    Args:
+        picture: what to show.
+        classes: K names.
+        palette: K colours.
+    """
+    parts = {
+        picture.name: picture.image,
+        "truth": colourise(picture.truth, palette),
+        "prediction": colourise(picture.prediction, palette),
+        f"errors {wrong_share(picture):.1%}": errors(picture),
+    }
+    height, width = picture.truth.shape
+    factor = max(1, -(-LEAST_WIDTH // width))
+    height, width = height * factor, width * factor
+    title = SWATCH + GAP
+    total = 2 * MARGIN + 4 * width + 3 * GAP
+    legend = key(classes, palette, total - 2 * MARGIN)
+    canvas = Image.new("RGB", (total, 2 * MARGIN + title + height + GAP + legend.height), PAPER)
+    draw = ImageDraw.Draw(canvas)
+    for column, (text, pixels) in enumerate(parts.items()):
+        left = MARGIN + column * (width + GAP)
+        draw.text((left, MARGIN - 4), text, INK, FONT)
+        part = Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST)
+        canvas.paste(part, (left, MARGIN + title))
+    canvas.paste(legend, (MARGIN, MARGIN + title + height + GAP))
+    return canvas
+
+
+def key(classes: Sequence[str], palette: Sequence[Colour], width: int) -> Image.Image:
+    """Colour and name of every class, of void and of an error, in lines of at most `width`."""
+    entries = [*zip(classes, palette, strict=True), ("void", VOID_COLOUR), ("wrong", WRONG)]
+    column = max(round(FONT.getlength(name)) for name, _ in entries) + SWATCH + 3 * GAP
+    columns = max(1, width // column)
+    line = SWATCH + GAP
+    canvas = Image.new("RGB", (width, line * -(-len(entries) // columns)), PAPER)
+    draw = ImageDraw.Draw(canvas)
+    for place, (name, colour) in enumerate(entries):
+        left, top = place % columns * column, place // columns * line
+        draw.rectangle((left, top, left + SWATCH, top + SWATCH), colour, INK)
+        draw.text((left + SWATCH + GAP, top - 2), name, INK, FONT)
+    return canvas
+
+
+def heat(matrix: NDArray[np.int64], classes: Sequence[str]) -> Image.Image:
+    """The confusion matrix: rows truth, columns prediction, in per cent of the row's truth."""
+    share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    side = 46
+    left = round(max(FONT.getlength(name) for name in classes)) + 2 * MARGIN
+    canvas = Image.new(
+        "RGB", (left + side * len(classes) + MARGIN, left + side * len(classes) + MARGIN), PAPER
+    )
+    draw = ImageDraw.Draw(canvas)
+    for row, name in enumerate(classes):
+        draw.text((MARGIN, left + row * side + side // 3), name, INK, FONT)
+        upright = Image.new("RGB", (left - MARGIN, side), PAPER)
+        ImageDraw.Draw(upright).text((0, side // 3), name, INK, FONT)
+        canvas.paste(upright.rotate(90, expand=True), (left + row * side, MARGIN))
+        for column, value in enumerate(share[row]):
+            tint = tuple(round(255 - (255 - c) * float(value) ** 0.5) for c in (23, 93, 140))
+            corner = (left + column * side, left + row * side)
+            draw.rectangle((*corner, corner[0] + side - 2, corner[1] + side - 2), tint)
+            ink = PAPER if value > 0.3 else INK
+            draw.text(
+                (corner[0] + side // 2 - 1, corner[1] + side // 2),
+                f"{100 * value:.0f}",
+                ink,
+                FONT,
+                anchor="mm",
+            )
+    return canvas

@@ -1,0 +1,209 @@
+"""Who holds a run's folder: its attempts, numbered, of which the highest counts.
+
+An attempt is a file ``attempts/N.json`` that is created exclusively: of any number of processes, on
+any machines over a shared file system, one gets the number. On its own machine an attempt lives
+while its process does; elsewhere, while its file is touched every few seconds. The attempt of a
+dead process is not removed, so nothing can be removed by mistake: whoever takes the run up creates
+the next number, and a process that wakes up behind a higher number ends itself.
+
+Clocks that are set do not matter: on its own machine a process is known by its number and by the
+ticks from the boot to its start, and a process elsewhere is watched for a while before its run is
+taken from it. What a clock says of the last touch only decides whether that is worth the wait.
+"""
+
+import os
+import socket
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import UnionType
+
+from fcn_lab.errors import NotWritten, guard_writing
+from fcn_lab.files import make_folder, write_json
+from fcn_lab.runs.outcomes import finished
+from fcn_lab.runs.processes import age, born, machine, touched
+from fcn_lab.runs.records import Damaged, read_json
+
+HEARTBEAT = 10.0
+LIFETIME = 60.0
+WATCH = 3 * HEARTBEAT  # how long a silent process elsewhere is listened to
+LOOK = 0.5
+# of an attempt's file
+_KINDS: dict[str, type | UnionType] = {
+    **dict.fromkeys(("host", "machine", "reason"), str),
+    **dict.fromkeys(("born", "began", "clock", "seconds"), int | float),
+    **{"pid": int, "status": str | None},
+}
+TAKEN = 75  # exit status of a worker whose cell another one runs: EX_TEMPFAIL of sysexits.h
+
+
+class Taken(Exception):
+    """Another process runs this, or has done it."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One process that ran, or runs, what a folder is for.
+
+    Args:
+        path: its file.
+        host: name of the machine, for people.
+        machine: this boot of it, and this view of its processes.
+        pid: the process.
+        born: when that process started, in ticks since the boot, or in seconds where a system
+            keeps no ticks: numbers of processes are used again.
+        began: when the attempt began, in seconds since 1970.
+        clock: the same by a clock that nobody sets, which starts at the boot.
+        status: how it ended: done, failed, stopped or pruned; None while it runs, or when its
+            supervisor was killed with it.
+        reason: one line on a failure.
+        seconds: how long it took.
+    """
+
+    path: Path
+    host: str
+    machine: str
+    pid: int
+    born: float
+    began: float
+    clock: float = 0.0
+    status: str | None = None
+    reason: str = ""
+    seconds: float = 0.0
+
+    @property
+    def number(self) -> int:
+        """Its place among the folder's attempts, from 1."""
+        return int(self.path.stem)
+
+    @property
+    def holder(self) -> str:
+        """The process, for people."""
+        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(self.began))
+        return f"process {self.pid} on {self.host}, since {since}"
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this very process made it, perhaps before it became another program."""
+        here = self.machine == machine() and self.pid == os.getpid()
+        return here and self.status is None and self.born == born(self.pid)
+
+    def alive(self) -> bool:
+        """Whether its process may still be at work, as far as one look can tell."""
+        if self.status is not None:
+            return False
+        if self.machine == machine() and (now := born(self.pid)) is not None:
+            return now == self.born
+        return -LOOK <= age(self.path) < LIFETIME
+
+    def holds(self) -> bool:
+        """Whether its process is at work; of a silent one elsewhere this takes WATCH seconds."""
+        if self.alive() or self.status is not None:
+            return self.status is None
+        elsewhere = self.machine != machine() or born(self.pid) is None
+        return elsewhere and self._beats()
+
+    def end(self, status: str, reason: str = "") -> None:
+        """Writes down how it ended; once the scores are there it is done, whatever came after."""
+        if finished(self.path.parent.parent):
+            status, reason = "done", ""
+        here = self.machine == machine() and self.clock
+        spent = time.monotonic() - self.clock if here else time.time() - self.began
+        _write(replace(self, status=status, reason=reason, seconds=round(max(spent, 0.0), 1)))
+
+    def _beats(self) -> bool:
+        print(
+            f"{self.path.parent.parent} was held by {self.holder}; "
+            f"listening {WATCH:.0f} s whether it still is",
+            file=sys.stderr,
+            flush=True,
+        )
+        with suppress(FileNotFoundError):  # it was withdrawn meanwhile
+            before, until = touched(self.path), time.monotonic() + WATCH
+            while time.monotonic() < until:
+                time.sleep(LOOK)
+                if touched(self.path) != before:
+                    return True
+        return False
+
+
+def attempts(folder: Path) -> list[Attempt]:
+    """Those of `folder`, in their order."""
+    files = [file for file in (folder / "attempts").glob("*.json") if file.stem.isdecimal()]
+    return [_read(file) for file in sorted(files, key=lambda file: int(file.stem))]
+
+
+def last(folder: Path) -> Attempt | None:
+    """The attempt that counts, if there was any."""
+    return next(reversed(attempts(folder)), None)
+
+
+def begin(folder: Path) -> Attempt:
+    """Makes this process the one that holds the folder; again, where it does already.
+
+    Raises:
+        Taken: another one does, or the run is done.
+    """
+    before = last(folder)
+    if before is not None and before.is_mine:
+        return before
+    if before is not None and before.holds():
+        raise Taken(f"{folder} is at work: {before.holder}")
+    if finished(folder):  # looked for behind `holds`: the dead write no more
+        raise Taken(f"{folder} is done")
+    number = before.number + 1 if before else 1
+    path = folder / "attempts" / f"{number}.json"
+    make_folder(path.parent)
+    process, since = os.getpid(), born(os.getpid()) or 0.0
+    attempt = Attempt(
+        path, socket.gethostname(), machine(), process, since, time.time(), time.monotonic()
+    )
+    with guard_writing(path):
+        try:
+            path.open("x").close()
+        except (FileExistsError, FileNotFoundError) as error:
+            rival = last(folder)
+            holder = rival.holder if rival is not None and rival.pid else "another process"
+            raise Taken(f"{folder} is at work: {holder}") from error
+    try:
+        _write(attempt)
+    except NotWritten:
+        with suppress(OSError):
+            path.unlink()
+        raise
+    return attempt
+
+
+def keep_alive(attempt: Attempt) -> None:
+    """Touches the attempt from a thread until the process ends, or until it is overtaken."""
+
+    def beat() -> None:
+        successor = attempt.path.with_stem(str(attempt.number + 1))
+        while True:
+            time.sleep(HEARTBEAT)
+            if successor.exists():
+                os._exit(TAKEN)  # another process owns the folder: not one more byte into it
+            with suppress(OSError):  # a server that is away for a moment
+                os.utime(attempt.path)
+
+    threading.Thread(target=beat, name="heartbeat", daemon=True).start()
+
+
+def _read(path: Path) -> Attempt:
+    try:
+        found = read_json(path)
+        known = {name: found[name] for name in _KINDS.keys() & found.keys()}
+        if all(isinstance(value, _KINDS[name]) for name, value in known.items()):
+            return Attempt(path, **known)
+    except (Damaged, TypeError):
+        pass
+    # not yet written, or never, or damaged: its age decides
+    return Attempt(path, "another machine", "", 0, 0.0, path.lstat().st_mtime)
+
+
+def _write(attempt: Attempt) -> None:
+    known = {key: value for key, value in asdict(attempt).items() if key != "path"}
+    write_json(attempt.path, known, indent=None)

@@ -1,0 +1,85 @@
+"""What a run's checkpoints held when they were written, so that damage is told before it is used.
+
+checkpoints/SHA256SUMS has a line ``DIGEST  NAME`` for each, as sha256sum writes and checks it. The
+digest of a new checkpoint is added before the checkpoint gets its name, and those of the old ones
+are struck out after that: whenever a kill comes, what bears the name is in the list.
+"""
+
+import hashlib
+import re
+import shlex
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from fcn_lab.files import write_bytes, write_text
+from fcn_lab.runs.records import Damaged
+
+LIST = "SHA256SUMS"
+_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+Entry = tuple[str, str]
+
+
+def write_listed(path: Path, content: bytes | memoryview) -> None:
+    """Writes a checkpoint whole or not at all, and its line of the list."""
+    known, new = _listed(path.parent), (hashlib.sha256(content).hexdigest(), path.name)
+    _write(path.parent, [*known, new])
+    write_bytes(path, content)
+    _write(path.parent, [*(entry for entry in known if entry[1] != path.name), new])
+
+
+def require_sound(path: Path) -> None:
+    """Compares a checkpoint with its digest; one that was never listed with the sums inside it.
+
+    Raises:
+        Damaged: it is another file than was written, with the one to fall back to.
+    """
+    reason = _find_damage(path)
+    if reason:
+        raise Damaged(path, reason, advise(path))
+
+
+def advise(path: Path) -> str:
+    """What to type where this checkpoint is lost."""
+    others = [p for p in sorted(path.parent.glob("*.ckpt")) if p != path and not _find_damage(p)]
+    if not others:
+        return f"No other checkpoint of it is whole: again={path.parent.parent} trains it again"
+    copy = shlex.join(["cp", str(others[0]), str(path)])
+    return f"{others[0].name} is whole; to go on from that one type {copy}, and the same once more"
+
+
+def _find_damage(path: Path) -> str:
+    try:
+        known = _listed(path.parent)
+        if path.name in {name for _, name in known}:
+            # by any name: what was copied from the other one is whole, too
+            sound = _digest(path) in {digest for digest, _ in known}
+            return "" if sound else f"it is not what {LIST} beside it says was written"
+        if not zipfile.is_zipfile(path):
+            return "it is no file of torch.save"
+        with zipfile.ZipFile(path) as packed:
+            torn = packed.testzip()
+        return f"{torn} inside it does not fit its sum" if torn else ""
+    # zipfile and zlib raise whatever the bytes lead them to
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def _listed(folder: Path) -> list[Entry]:
+    """The lines that are whole; a list that is gone or torn costs the check and nothing else."""
+    try:
+        lines = (folder / LIST).read_bytes().decode("ascii", "replace").splitlines()
+    except OSError:
+        return []
+    matched = (_LINE.fullmatch(line) for line in lines)
+    return [(match[1], match[2]) for match in matched if match]
+
+
+def _write(folder: Path, entries: Sequence[Entry]) -> None:
+    lines = (f"{digest}  {name}\n" for digest, name in dict.fromkeys(entries))
+    write_text(folder / LIST, "".join(lines))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

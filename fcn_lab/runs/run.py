@@ -1,0 +1,225 @@
+"""A run's folder: what lies where, and how it gets there whole."""
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fcn_lab.files import write_buffer, write_json, write_text
+from fcn_lab.runs.digests import require_sound
+from fcn_lab.runs.outcomes import finished, read_history, read_metrics
+from fcn_lab.runs.provenance import Source
+from fcn_lab.runs.records import Damaged, load_plain, read_json, read_yaml
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "hydra-core",
+    "omegaconf",
+    "torchmetrics",
+    "segmentation-models-pytorch",
+    "albumentations",
+    "wandb",
+    "numpy",
+)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def env(self) -> Path:
+        """Versions, git state, device and command line."""
+        return self.path / "env.json"
+
+    @property
+    def history(self) -> Path:
+        """One row an epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def gradients(self) -> Path:
+        """The norms of the gradient, where a run notes them."""
+        return self.path / "gradients.csv"
+
+    @property
+    def metrics(self) -> Path:
+        """The final scores; the run is done exactly when it exists."""
+        return self.path / "metrics.json"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint that scored best on val."""
+        return self.path / "checkpoints" / "best.ckpt"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint that a resume starts from."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def panels(self) -> Path:
+        """Pictures."""
+        return self.path / "panels"
+
+    def predictions(self, rank: int = 0) -> Path:
+        """Pictures, truth and predictions of the scored split, one file a rank."""
+        return self.path / (f"predictions.{rank}.zip" if rank else "predictions.zip")
+
+    def confusions(self, split: str) -> Path:
+        """The matrices of test or another final split, and those of val beside them."""
+        return self.path / ("confusions_val.npz" if split == "val" else "confusions.npz")
+
+    def write_metrics(self, metrics: Mapping[str, object]) -> None:
+        """Writes metrics.json in one piece."""
+        write_json(self.metrics, metrics)
+
+    @property
+    def finished(self) -> bool:
+        """Whether metrics.json is there and says what it is to say."""
+        return finished(self.path)
+
+    def require_sound(self) -> None:
+        """Looks at the checkpoint that a resume starts from, where there is one.
+
+        Raises:
+            Damaged: it is not what was written; the message names the one to fall back to.
+        """
+        if self.last.exists():
+            require_sound(self.last)
+
+    def read_config(self) -> dict[str, Any]:
+        """The content of config.yaml; empty where there is none.
+
+        Raises:
+            Damaged: it is not as a run writes it.
+        """
+        return read_yaml(self.config, load_plain) if os.path.lexists(self.config) else {}
+
+    def read_metrics(self) -> dict[str, Any]:
+        """The content of metrics.json.
+
+        Raises:
+            Damaged: it is not what a finished run leaves.
+        """
+        return read_metrics(self.path)
+
+    def read_history(self) -> list[dict[str, str]]:
+        """The rows of history.csv.
+
+        Raises:
+            Damaged: it is no table of epochs.
+        """
+        return read_history(self.path)
+
+    def write_confusions(
+        self,
+        split: str,
+        names: Sequence[str],
+        matrices: NDArray[np.int64],
+        classes: Sequence[str],
+        drives: Sequence[str] = (),
+        alone: bool = False,
+        **rows: Any,  # noqa: ANN401  (numpy's own type for them)
+    ) -> None:
+        """One matrix an image, (M,K,K) with rows truth, beside the M image names.
+
+        Args:
+            split: which one.
+            names: of the M images.
+            matrices: theirs.
+            classes: K names.
+            drives: the recordings that the images are from; "" where that is not known.
+            alone: whether it is the run's only scored split, whose matrices confusions.npz holds.
+            rows: further arrays whose first axis is M.
+        """
+        with write_buffer(self.confusions("test" if alone else split)) as file:
+            np.savez_compressed(
+                file,
+                names=np.array(names),
+                drives=np.array(drives or [""] * len(names)),
+                matrices=matrices,
+                classes=np.array(classes),
+                split=split,
+                **rows,
+            )
+
+    @property
+    def run_id(self) -> str:
+        """The same for every resume of a run and for no other run: of its place and config."""
+        if (known := self._read_env()) is not None:
+            return str(known["run_id"])
+        config = self.config.read_bytes() if self.config.exists() else b""
+        return hashlib.sha256(os.fsencode(self.path.resolve()) + config).hexdigest()[:12]
+
+    @property
+    def precision(self) -> str | None:
+        """What the run began to compute in; None where it is not known."""
+        known = (self._read_env() or {}).get("precision")
+        return known if isinstance(known, str) else None
+
+    def write_env(self, device: str, precision: str) -> None:
+        """Writes env.json; a resume adds itself to the list `resumed` and leaves the rest."""
+        source = Source.of(Path(__file__).parents[1])
+        now, diff = environment(device, precision, source), source.diff
+        first = self._read_env()
+        if first is None:
+            self._put_damaged_env_aside()
+            write_json(self.env, {"run_id": self.run_id, **now})
+            if diff:
+                write_text(self.path / "git.diff", diff)
+            return
+        first["resumed"] = [*first.get("resumed", ()), now]
+        write_json(self.env, first)
+        if diff:
+            write_text(self.path / f"git.{len(first['resumed'])}.diff", diff)
+
+    def _read_env(self) -> dict[str, Any] | None:
+        """The content of env.json; None where there is none, or it names no run."""
+        try:
+            known = read_json(self.env)
+        except Damaged:
+            return None
+        return known if "run_id" in known and isinstance(known.get("resumed", []), list) else None
+
+    def _put_damaged_env_aside(self) -> None:
+        if os.path.lexists(self.env):
+            aside = self.env.with_name("env.damaged.json")
+            self.env.replace(aside)
+            print(
+                f"{self.env} is damaged: it is now {aside.name}, and a new one begins", flush=True
+            )
+
+
+def environment(device: str, precision: str, source: Source) -> dict[str, object]:
+    """What a run's numbers may depend on besides its configuration."""
+    return {
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": device,
+        "precision": precision,
+        "threads": torch.get_num_threads(),
+        "git_commit": source.commit,
+        "git_dirty": source.dirty,
+        "command": os.environ.get("FCN_LAB_COMMAND") or shlex.join(sys.argv),
+    }

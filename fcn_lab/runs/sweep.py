@@ -1,0 +1,220 @@
+"""What a sweep's folder says: its cells, how far each is, and the scores of those that are done.
+
+All of it is read from files, so that the runner, a second runner and ``task=status`` on another
+machine see the same.
+
+::
+
+    sweep.json   what was asked, the frozen sources, the cells in their order
+    code/        the sources that the cells run, one folder a version
+    results.csv  one row a cell
+    CELL/        a run's folder; beside it log.txt and attempts/N.json
+"""
+
+import csv
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fcn_lab.errors import UserError
+from fcn_lab.escaping import csv_cell
+from fcn_lab.files import write_json, write_text
+from fcn_lab.runs.attempts import last
+from fcn_lab.runs.outcomes import read_history, read_metrics
+from fcn_lab.runs.records import Damaged, read_json
+
+SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou")
+COLUMNS = (
+    *("cell", "status", "model", "upsample", "encoder", "seed", "params", "macs", "seconds"),
+    *(f"{split}_{score}" for split in ("val", "test") for score in SCORES),
+    *("reason", "folder"),
+)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a cell is.
+
+    Args:
+        status: waiting, running, done, failed, stopped or pruned.
+        reason: one line on what went wrong, or where it runs.
+        seconds: spent on training, or by its last attempt where that is not known.
+        epochs: complete.
+        best: the best val mean IU so far, 0…1.
+        scores: the content of metrics.json once it is there.
+    """
+
+    status: str
+    reason: str = ""
+    seconds: float = 0.0
+    epochs: int = 0
+    best: float | None = None
+    scores: Mapping[str, Any] = field(default_factory=dict)
+
+    def score(self, split: str, name: str) -> float | None:
+        """A final score, 0…1."""
+        value = (self.scores.get(split) or {}).get(name)
+        return None if value is None else float(value)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One frozen cell.
+
+    Args:
+        name: the overrides that are its own.
+        folder: its run.
+        words: model, upsample, encoder and seed.
+        devices: processes it trains with.
+        on_cpu: it was told not to use a GPU.
+        epochs: how many it trains for.
+    """
+
+    name: str
+    folder: Path
+    words: Mapping[str, Any]
+    devices: int = 1
+    on_cpu: bool = False
+    epochs: int | None = None
+
+    @property
+    def log(self) -> Path:
+        """What its worker printed."""
+        return self.folder / "log.txt"
+
+    def progress(self) -> Progress:
+        """Read from its folder now; a damaged file is named and counts as not there."""
+        try:
+            scores = read_metrics(self.folder)
+        except Damaged as error:
+            return self._unfinished(str(error) if os.path.lexists(error.path) else "")
+        return Progress("done", "", scores.get("seconds") or 0.0, self.epochs or 0, scores=scores)
+
+    def _unfinished(self, damage: str) -> Progress:
+        try:
+            rows = _whole(read_history(self.folder))
+        except Damaged as error:
+            rows, damage = [], damage or str(error)
+        trained = float(rows[-1]["seconds"]) if rows else 0.0
+        best = max(_curve(rows).values(), default=None)
+        attempt = last(self.folder)
+        if attempt is None:
+            return Progress("waiting", damage)
+        if attempt.alive():
+            where = f"{attempt.host}, process {attempt.pid}"
+            return Progress("running", where, trained, len(rows), best)
+        status, reason = attempt.status or "stopped", attempt.reason
+        if attempt.status is None:
+            reason = "interrupted"
+        elif status == "done":  # and yet there are no scores
+            status, reason = "failed", "" if damage else "it ended without metrics.json"
+        told = "; ".join(filter(None, (reason, damage)))
+        return Progress(status, told, trained or attempt.seconds, len(rows), best)
+
+    def curve(self) -> dict[int, float]:
+        """The val mean IU after so many epochs, of those that were scored."""
+        try:
+            return _curve(_whole(read_history(self.folder)))
+        except Damaged:
+            return {}
+
+    def row(self, progress: Progress) -> dict[str, Any]:
+        """The cell's line of results.csv."""
+        final = {f"{s}_{n}": progress.score(s, n) for s in ("val", "test") for n in SCORES}
+        return {
+            "cell": self.name,
+            "status": progress.status,
+            **self.words,
+            "params": progress.scores.get("params"),
+            "macs": progress.scores.get("macs"),
+            "seconds": round(progress.seconds, 1),
+            **final,
+            "reason": progress.reason if progress.status in ("failed", "stopped") else "",
+            "folder": self.folder,
+        }
+
+
+@dataclass
+class SweepFolder:
+    """The record of a sweep.
+
+    Args:
+        path: the folder.
+        cells: in the order in which they were asked for.
+        asked: the overrides of the command line.
+        engine: the word of hydra/launcher=.
+        code: the version of the sources, a folder of code/.
+        study: the question and more, where the sweep is an experiment of conf/.
+    """
+
+    path: Path
+    cells: Sequence[Cell] = ()
+    asked: Sequence[str] = ()
+    engine: str = "basic"
+    code: str = ""
+    study: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def results(self) -> Path:
+        """One row a cell."""
+        return self.path / "results.csv"
+
+    @classmethod
+    def read(cls, path: Path) -> "SweepFolder":
+        """What lies there.
+
+        Raises:
+            UserError: no sweep does.
+        """
+        file = path / "sweep.json"
+        if not file.is_file():
+            what = "holds no sweep: it has no sweep.json" if path.is_dir() else "does not exist"
+            raise UserError(f"{path} {what}; sweep.dir= names the folder of a sweep")
+        known = read_json(file)
+        try:
+            cells = [_cell(path, cell) for cell in known.pop("cells")]
+            read = cls(path, cells, **known)
+            words = isinstance(read.engine, str) and isinstance(read.code, str)
+            lists = isinstance(read.study, dict) and isinstance(read.asked, list | tuple)
+            if not words or not lists:
+                raise TypeError("a word of it is of another kind")
+        except (TypeError, KeyError, AttributeError) as error:
+            raise Damaged(file, f"it describes no sweep ({error})") from error
+        return read
+
+    def write(self) -> None:
+        """Writes sweep.json in one piece."""
+        cells = [{**vars(cell), "folder": cell.folder.name} for cell in self.cells]
+        known = {**vars(self), "cells": cells}
+        del known["path"]
+        write_json(self.path / "sweep.json", known, indent=1)
+
+    def write_results(self, progress: Mapping[str, Progress]) -> None:
+        """Writes results.csv in one piece, from the progress of each cell by name."""
+        table = io.StringIO()
+        writer = csv.DictWriter(table, COLUMNS, restval="", extrasaction="ignore")
+        writer.writeheader()
+        rows = (cell.row(progress[cell.name]) for cell in self.cells)
+        writer.writerows({key: csv_cell(value) for key, value in row.items()} for row in rows)
+        write_text(self.results, table.getvalue())
+
+
+def _cell(sweep: Path, known: Mapping[str, Any]) -> Cell:
+    """A cell of sweep.json, which lies in the sweep's own folder."""
+    cell = Cell(**{**known, "folder": sweep / Path(known["folder"]).name})
+    counts = isinstance(cell.devices, int) and isinstance(cell.epochs, int | None)
+    if not isinstance(cell.name, str) or not isinstance(cell.words, dict) or not counts:
+        raise TypeError("a cell")
+    return cell
+
+
+def _whole(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    return [row for row in rows if row.get("seconds")]
+
+
+def _curve(rows: Sequence[Mapping[str, str]]) -> dict[int, float]:
+    scored = ((epochs, row.get("val/mean_iou")) for epochs, row in enumerate(rows, 1))
+    return {epochs: float(score) for epochs, score in scored if score}

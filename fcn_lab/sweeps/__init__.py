@@ -1,0 +1,1 @@
+"""Many cells, frozen, run and taken up again."""

@@ -1,0 +1,155 @@
+"""This machine: ``basic``, one cell after the other, and ``local``, as many as it has slots."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import takewhile
+from threading import Condition
+from typing import Annotated
+
+import psutil
+from annotated_types import Ge, Le
+
+from fcn_lab.sweeps.engines.base import Ended
+from fcn_lab.training.machine import count_cores
+from fcn_lab.values import checked
+from fcn_lab.worker.supervisor import Job, Supervisor
+
+# a number, or the name of a GPU or of a part of one; CUDA stops at the first that is neither
+_GPU = re.compile(r"\d+|(GPU|MIG)-[\w/-]+")
+GIGABYTES_A_CELL = 2  # of main memory: torch, the data's pages and a small network
+AtOnce = Annotated[int, Ge(1), Le(1000)]
+
+
+class Threads:
+    """An engine of threads, each of which waits for one worker process.
+
+    Args:
+        at_once: how many workers run at a time.
+    """
+
+    here = True
+
+    def __init__(self, at_once: int) -> None:
+        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="cell")
+        self._jobs: dict[Future[int], tuple[Job, Supervisor]] = {}
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Queues them in this order."""
+        for job in jobs:
+            supervisor = Supervisor(job)
+            self._jobs[self._pool.submit(self._run, supervisor)] = (job, supervisor)
+
+    def ended(self, patience: float) -> list[Ended]:
+        if not self._jobs:  # the sweep waits for cells of another runner
+            time.sleep(patience)
+        done, _ = wait(self._jobs, patience, FIRST_COMPLETED)
+        return [(self._jobs.pop(future)[0], future.result()) for future in done]
+
+    def stop(self, jobs: Sequence[Job] | None = None) -> None:
+        for job, supervisor in list(self._jobs.values()):
+            if jobs is None or job in jobs:
+                supervisor.stop(signal.SIGTERM)
+
+    def close(self) -> None:
+        self.stop()
+        self._pool.shutdown(cancel_futures=True)
+
+    def lease(self, job: Job) -> AbstractContextManager[Mapping[str, str]]:
+        """Waits until the job may run; gives the environment that confines it to its share."""
+        return nullcontext({})
+
+    def _run(self, supervisor: Supervisor) -> int:
+        with self.lease(supervisor.job) as environment:
+            supervisor.environment = environment
+            return supervisor.run()
+
+
+class Basic(Threads):
+    """One cell after the other, with the whole machine to itself."""
+
+    def __init__(self) -> None:
+        super().__init__(at_once=1)
+
+
+@checked
+class Local(Threads):
+    """As many cells at once as this machine has slots; each sees its own devices only.
+
+    Args:
+        cells_per_gpu: cells that share one GPU.
+        slots: cells at once on the CPU, which divide its threads; None for one a core, or fewer
+            where memory is short.
+    """
+
+    def __init__(self, cells_per_gpu: AtOnce = 1, slots: AtOnce | None = None) -> None:
+        room = int(psutil.virtual_memory().available / 2**30 / GIGABYTES_A_CELL)
+        cpus = slots or max(1, min(count_cores(), room))
+        self.gpus = Shares(visible_gpus(), cells_per_gpu)
+        self.cpus = Shares([str(number) for number in range(cpus)], 1)
+        self.threads = max(1, count_cores() // (len(self.gpus) or cpus))
+        super().__init__(at_once=len(self.gpus) + cpus)
+
+    @contextmanager
+    def lease(self, job: Job) -> Iterator[Mapping[str, str]]:
+        """GPUs where there are any and the cell may use them, else shares of the CPU."""
+        on_gpu = len(self.gpus) > 0 and not job.on_cpu
+        shares = self.gpus if on_gpu else self.cpus
+        threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(self.threads))}
+        with shares.lease(job.devices) as names:
+            yield {**threads, "CUDA_VISIBLE_DEVICES": ",".join(names)} if on_gpu else threads
+
+
+class Shares:
+    """Devices that can each be held `each` times at once.
+
+    Args:
+        names: the devices.
+        each: shares of one device.
+    """
+
+    def __init__(self, names: Sequence[str], each: int) -> None:
+        self._free = Counter({name: each for name in names})
+        self._total = len(names) * each
+        self._changed = Condition()
+
+    def __len__(self) -> int:
+        return self._total
+
+    @contextmanager
+    def lease(self, count: int) -> Iterator[list[str]]:
+        """A share of each of `count` devices, the emptiest first; of all where there are fewer."""
+        count = min(count, len(self._free))
+        with self._changed:
+            self._changed.wait_for(lambda: sum(free > 0 for free in self._free.values()) >= count)
+            names = [name for name, _ in self._free.most_common(count)]
+            self._free.subtract(names)
+        try:
+            yield names
+        finally:
+            with self._changed:
+                self._free.update(names)
+                self._changed.notify_all()
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs this process may use, as CUDA_VISIBLE_DEVICES names them; torch is not asked."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return list(takewhile(_GPU.fullmatch, (name.strip() for name in given.split(","))))
+    if shutil.which("nvidia-smi") is None:
+        return []
+    listed = subprocess.run(
+        ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return listed.stdout.split() if listed.returncode == 0 else []

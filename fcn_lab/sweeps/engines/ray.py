@@ -1,0 +1,225 @@
+"""Ray: a cluster joined by its address, or one started on this machine for the sweep.
+
+Ray leases the devices and spreads the cells over its nodes; a Ray task is one Supervisor, so that
+the cell's process is a fresh one there too. Nodes see the sweep's folder (and with it the frozen
+code) under the same path, and have fcn_lab installed. https://docs.ray.io/en/latest/ray-core/
+"""
+
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from fcn_lab.errors import UserError
+from fcn_lab.runs.attempts import Taken, begin, last
+from fcn_lab.signals import SIGNALS
+from fcn_lab.sweeps.engines.base import Ended
+from fcn_lab.training.machine import count_cores
+from fcn_lab.values import NotNegative, Positive, checked
+from fcn_lab.worker.supervisor import GRACE_SECONDS, Job, Supervisor
+
+if TYPE_CHECKING:
+    from ray import ObjectRef
+
+CONNECT_SECONDS = 5.0
+STOPPED = 128 + signal.SIGTERM
+# what of the runner's environment holds on every node; CUDA_VISIBLE_DEVICES and PATH do not
+PASSED_ON = ("FCN_LAB_", "WANDB_", "PYTHONPATH", "OMP_NUM_THREADS")
+# set before Ray is imported; whoever sets them otherwise is heard
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # or Ray would report to its makers
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # or it warns of a future default
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # a dead worker would be a paragraph; we record the reason
+}
+OBJECTS = 80 * 2**20  # bytes of shared memory, about Ray's least: what travels is an exit status
+
+
+def run(job: Job, environment: Mapping[str, str]) -> int:
+    """The Ray task: supervises the job's worker, which sees the leased devices only."""
+    import ray
+
+    os.environ.update(environment)  # the process serves this runner alone
+    gpus = ray.get_runtime_context().get_accelerator_ids()["GPU"]
+    supervisor = Supervisor(job, {"CUDA_VISIBLE_DEVICES": ",".join(gpus)})
+    with _signals_stop(supervisor):
+        return supervisor.run()
+
+
+@contextmanager
+def _signals_stop(supervisor: Supervisor) -> Iterator[None]:
+    """ray.cancel is a SIGINT, and Ray's own end a SIGTERM: either leaves the worker its grace."""
+    stop = lambda signum, frame: supervisor.stop(signal.SIGTERM)  # noqa: E731
+    before = {number: signal.signal(number, stop) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@checked
+class Ray:
+    """An engine of Ray tasks.
+
+    Args:
+        address: HOST:PORT of a cluster's head, from one of its nodes; "auto" for the one that runs
+            here; None to start Ray on this machine.
+        gpus_per_cell: GPUs leased to a cell, fractions allowed; None for as many as it trains on,
+            where the cluster has any. A cell told to use the CPU gets none.
+        cpus_per_cell: CPUs leased to a cell; None for one a device it trains on.
+
+    Raises:
+        UserError: Ray is not installed, the cluster does not answer, an option is out of range.
+    """
+
+    task = staticmethod(run)
+
+    def __init__(
+        self,
+        address: str | None = None,
+        gpus_per_cell: NotNegative | None = None,
+        cpus_per_cell: Positive | None = None,
+    ) -> None:
+        gpus = gpus_per_cell or 0
+        if gpus > 1 and gpus % 1:
+            raise UserError(
+                f"hydra.launcher.gpus_per_cell={gpus:g}: expected a part of one GPU, "
+                "or a whole number of them"
+            )
+        self.here = address is None
+        self._gpus, self._cpus = gpus_per_cell, cpus_per_cell
+        self._tasks: dict[ObjectRef[int], Job] = {}
+        self._lost: dict[Job, str] = {}
+        _connect(address)
+        import ray
+
+        self._ray = ray
+        self._nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        self._run = ray.remote(max_retries=0, scheduling_strategy="SPREAD")(self.task)
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Queues them with Ray, which starts each where its lease is free.
+
+        Raises:
+            UserError: no node is large enough.
+        """
+        for job in jobs:
+            self._require_a_node(job)
+        here = {k: v for k, v in os.environ.items() if k.startswith(PASSED_ON)}
+        for job in jobs:
+            lease = self.lease(job)
+            threads = {"OMP_NUM_THREADS": str(max(1, int(lease["CPU"] // job.devices)))}
+            task = self._run.options(num_cpus=lease["CPU"], num_gpus=lease["GPU"])
+            self._tasks[task.remote(job, {**threads, **here})] = job
+
+    def ended(self, patience: float) -> list[Ended]:
+        from ray.exceptions import RayError, TaskCancelledError
+
+        ended: list[Ended] = []
+        for task in self._ready(patience):
+            job = self._tasks.pop(task)
+            try:
+                ended.append((job, self._ray.get(task)))
+            except TaskCancelledError:
+                ended.append((job, STOPPED))
+            except RayError as error:
+                self._lost[job] = f"Ray lost it: {_line(error)}"
+        for job in [job for job in self._lost if not _at_work(job)]:
+            _record(job, self._lost.pop(job))
+            ended.append((job, 1))
+        return ended
+
+    def stop(self, jobs: Sequence[Job] | None = None) -> None:
+        for task, job in self._tasks.items():
+            if jobs is None or job in jobs:
+                self._ray.cancel(task)
+
+    def close(self) -> None:
+        self.stop()
+        until = time.monotonic() + 2 * GRACE_SECONDS
+        while self._tasks and time.monotonic() < until:
+            self.ended(1.0)
+        self._ray.shutdown()
+
+    def lease(self, job: Job) -> dict[str, float]:
+        """CPUs and GPUs that the job needs, all on one node."""
+        most = {name: max(node.get(name, 0) for node in self._nodes) for name in ("CPU", "GPU")}
+        gpus = self._gpus if self._gpus is not None else min(most["GPU"], 1) * job.devices
+        cpus = self._cpus or min(most["CPU"], job.devices)
+        return {"CPU": cpus, "GPU": 0 if job.on_cpu else gpus}
+
+    def _require_a_node(self, job: Job) -> None:
+        lease = self.lease(job)
+        if any(all(node.get(k, 0) >= v for k, v in lease.items()) for node in self._nodes):
+            return
+        sizes = sorted({f"{n.get('GPU', 0):g} and {n.get('CPU', 0):g}" for n in self._nodes})
+        raise UserError(
+            f"{job.folder.name} asks for {lease['GPU']:g} GPUs and {lease['CPU']:g} CPUs on one "
+            f"node; those of the Ray cluster have {', '.join(sizes)}.\n"
+            "trainer.devices=, hydra.launcher.gpus_per_cell= and hydra.launcher.cpus_per_cell= "
+            "say how many."
+        )
+
+    def _ready(self, patience: float) -> list["ObjectRef[int]"]:
+        tasks = list(self._tasks)
+        if not tasks:
+            time.sleep(patience)
+        elif self._ray.wait(tasks, timeout=patience)[0]:
+            return self._ray.wait(tasks, num_returns=len(tasks), timeout=0)[0]
+        return []
+
+
+def _connect(address: str | None) -> None:
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "hydra/launcher=ray needs Ray, which is not installed: pip install 'fcn-lab[ray]'"
+        ) from error
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    join = partial(ray.init, log_to_driver=False, configure_logging=False)
+    if address is None:
+        join("local", num_cpus=count_cores(), include_dashboard=False, object_store_memory=OBJECTS)
+        return
+    try:
+        host, _, port = address.rpartition(":")
+        if host:  # Ray itself would try for a minute
+            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+        join(address)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"hydra.launcher.address={address} leads to no Ray cluster: {_line(error)}.\n"
+            "Expected the HOST:PORT that `ray start --head` printed, from a machine of the "
+            "cluster, or auto for the one this machine is part of."
+        ) from error
+
+
+def _line(error: Exception) -> str:
+    """The first sentence; of an error inside a task its cause's."""
+    cause = getattr(error, "cause", None) or error
+    return (str(cause).splitlines() or [type(cause).__name__])[0].partition(". ")[0].rstrip(".")
+
+
+def _at_work(job: Job) -> bool:
+    """Whether a worker outlives the Ray process that started it: it needs seconds to end.
+
+    Of a machine that is gone, or out of reach, this cannot be seen: its heartbeat runs out.
+    """
+    attempt = last(job.folder)
+    return attempt is not None and attempt.alive()
+
+
+def _record(job: Job, reason: str) -> None:
+    """Writes down the end of a job whose Supervisor could not."""
+    attempt = last(job.folder)
+    with suppress(Taken):
+        if attempt is None or attempt.status is not None:
+            attempt = begin(job.folder)
+        attempt.end("failed", reason)

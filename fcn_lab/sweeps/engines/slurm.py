@@ -1,0 +1,247 @@
+"""``slurm``: each cell a job of a Slurm cluster. Slurm places, queues, preempts and requeues.
+
+How a job ended is read from the file it leaves, and from squeue where it left none: accounting
+(sacct), which many clusters have switched off, is never asked.
+"""
+
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from fcn_lab.errors import UserError
+from fcn_lab.runs.attempts import LIFETIME, TAKEN, Taken, begin, last
+from fcn_lab.runs.outcomes import finished
+from fcn_lab.sweeps.engines import slurm_job as slurmjob
+from fcn_lab.sweeps.engines.base import Ended
+from fcn_lab.values import Count, Positive, Whole, checked
+from fcn_lab.worker.supervisor import GRACE_SECONDS, Job
+
+LOOK_SECONDS = 2.0  # between two calls of squeue
+GONE_SECONDS = 10.0  # a file that was written on another machine may take as long to show here
+WARNING_SECONDS = 120  # Slurm's warning ahead of the time limit; it may come up to a minute early
+FORGOTTEN = "no longer known to Slurm, as one cancelled while it waits"
+# of squeue's states those behind which there is nothing more
+OVER = {
+    *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY"),
+    *("PREEMPTED", "TIMEOUT", FORGOTTEN),
+}
+# of squeue's reasons for waiting those that no waiting changes
+NEVER_STARTS = {
+    *("BadConstraints", "PartitionConfig", "PartitionNodeLimit", "PartitionTimeLimit"),
+    "launch failed requeued held",
+}
+
+
+@dataclass
+class Submitted:
+    """A job that is with Slurm.
+
+    Args:
+        job: ours.
+        result: the file that its end leaves.
+        unwanted: it was asked to stop.
+        gone: since when Slurm has been through with it, in seconds of time.monotonic().
+        state: how Slurm named that.
+    """
+
+    job: Job
+    result: Path
+    unwanted: bool = False
+    gone: float | None = None
+    state: str = ""
+
+    def code(self) -> int | None:
+        """The exit status; None while there is none."""
+        if self.result.exists():
+            kind, value = slurmjob.read_result(self.result)
+            return int(value) if kind == "success" else self._lost(value.strip().splitlines()[-1])
+        if self.gone is None:
+            return None
+        since = time.monotonic() - self.gone
+        if finished(self.job.folder):
+            return 0
+        if since < GONE_SECONDS and not self.unwanted:
+            return None
+        attempt = last(self.job.folder)
+        if attempt is not None and attempt.alive():  # its dead worker's, or another runner's
+            return None if since < LIFETIME else TAKEN
+        return 1 if self.unwanted else self._lost(f"Slurm job {self.number}: {self.state}")
+
+    @property
+    def number(self) -> str:
+        """Slurm's, with its place in the array."""
+        return self.result.name.removesuffix("_0_result.pkl")
+
+    def _lost(self, reason: str) -> int:
+        with suppress(Taken):
+            attempt = last(self.job.folder) or begin(self.job.folder)
+            if attempt.status in (None, "stopped"):
+                attempt.end("failed", reason)
+        return 1
+
+
+@checked
+class Slurm:
+    """Jobs of one task each, in arrays of those that ask for the same.
+
+    Args:
+        partition: None for the cluster's default, as for what follows.
+        minutes: a job's time limit. A cell that needs longer is requeued and goes on.
+        at_once: how many jobs of an array may run at a time.
+        gpus: of one cell; by default its devices, unless it was told to use the CPU.
+        cpus: of one cell; by default its devices.
+        gigabytes: of main memory for one cell.
+        setup: lines of shell that come before the cell, as in "module load cuda".
+        extra: further options of sbatch, by their long names.
+
+    Raises:
+        UserError: there is no Slurm here.
+    """
+
+    here = False
+
+    def __init__(
+        self,
+        partition: str | None = None,
+        minutes: Count | None = None,
+        at_once: Count | None = None,
+        gpus: Whole | None = None,
+        cpus: Count | None = None,
+        gigabytes: Positive | None = None,
+        setup: Sequence[str] = (),
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        if find_spec("submitit") is None:
+            raise UserError("hydra/launcher=slurm needs submitit: pip install 'fcn-lab[slurm]'")
+        if shutil.which("sbatch") is None:
+            raise UserError(
+                "hydra/launcher=slurm: there is no sbatch on the PATH.\n"
+                "Type this where jobs are submitted, or take hydra/launcher=local"
+            )
+        self.partition, self.minutes, self.at_once = partition, minutes, at_once
+        self.gpus, self.cpus, self.gigabytes = gpus, cpus, gigabytes
+        self.setup, self.extra = setup, extra or {}
+        self._submitted: dict[str, Submitted] = {}
+        self._looked = 0.0
+
+    def request(self, job: Job) -> dict[str, Any]:
+        """What the job asks Slurm for, in submitit's words; None leaves it to the cluster."""
+        warning = min(WARNING_SECONDS, 20 * self.minutes) if self.minutes else WARNING_SECONDS
+        code = shlex.quote(str(job.code))
+        gpus = (0 if job.on_cpu else job.devices) if self.gpus is None else self.gpus
+        return {
+            "job_name": job.folder.parent.name,
+            "partition": self.partition,
+            "time": self.minutes,
+            "gpus_per_node": gpus or None,
+            "cpus_per_task": self.cpus or job.devices,
+            "mem": None if self.gigabytes is None else f"{round(self.gigabytes * 1024)}M",
+            "setup": [*self.setup, f"export PYTHONPATH={code}${{PYTHONPATH:+:$PYTHONPATH}}"],
+            "wckey": None,
+            "use_srun": False,
+            "stderr_to_stdout": True,
+            "additional_parameters": {
+                "ntasks": 1,
+                "requeue": True,
+                "signal": f"{slurmjob.ALONE}{slurmjob.WARNING.name[3:]}@{warning}",
+                **self.extra,
+            },
+        }
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Hands them to sbatch.
+
+        Raises:
+            UserError: with the words of sbatch, where it refuses.
+        """
+        alike: dict[tuple[int, bool], list[Job]] = {}
+        for job in jobs:
+            alike.setdefault((job.devices, job.on_cpu), []).append(job)
+        for group in alike.values():
+            self._submit(group)
+
+    def _submit(self, jobs: Sequence[Job]) -> None:
+        from submitit import SlurmExecutor
+        from submitit.core.utils import FailedJobError
+
+        # exec: signals for the script reach Python. -P: the frozen sources, not those that lie here
+        python = f"exec {shlex.quote(sys.executable)} -P"
+        executor = SlurmExecutor(jobs[0].folder.parent / "slurm", python=python)
+        executor.update_parameters(
+            **self.request(jobs[0]), array_parallelism=self.at_once or len(jobs)
+        )
+        try:
+            with redirect_stderr(StringIO()):
+                tasks = executor.map_array(slurmjob.run, jobs)
+        except FailedJobError as error:
+            words = str(error).strip().splitlines() or ["sbatch failed"]
+            raise UserError(
+                f"{words[0]}\nsinfo shows what there is; hydra.launcher.partition=, .minutes=, "
+                ".gpus=, .cpus=, .gigabytes= and .extra= change what is asked for"
+            ) from error
+        for job, task in zip(jobs, tasks, strict=True):
+            self._submitted[task.job_id] = Submitted(job, task.paths.result_pickle)
+
+    def ended(self, patience: float) -> list[Ended]:
+        until = time.monotonic() + patience
+        while not (found := self._found()) and time.monotonic() < until:
+            time.sleep(0.2)
+        return found
+
+    def _found(self) -> list[Ended]:
+        if self._submitted and time.monotonic() > self._looked + LOOK_SECONDS:
+            self._look()
+            self._looked = time.monotonic()
+        codes = {number: cell.code() for number, cell in self._submitted.items()}
+        return [
+            (self._submitted.pop(number).job, code)
+            for number, code in codes.items()
+            if code is not None
+        ]
+
+    def _look(self) -> None:
+        """Asks Slurm about the jobs; where it does not answer, nothing is known to have changed."""
+        asked = ["squeue", "--me", "--array", "--states=all", "--noheader", "--format=%i|%T|%r"]
+        answer = subprocess.run(asked, capture_output=True, text=True, check=False)
+        if answer.returncode != 0:
+            return
+        states = dict(line.split("|", 1) for line in answer.stdout.split("\n") if line)
+        for number, cell in self._submitted.items():
+            state, _, reason = states.get(number, FORGOTTEN).partition("|")
+            if stuck := state == "PENDING" and reason in NEVER_STARTS:
+                self._cancel([number])
+            if not stuck and state not in OVER:
+                cell.gone = None
+            elif cell.gone is None:
+                cell.gone, cell.state = time.monotonic(), reason if stuck else state
+        self._stop_unwanted()
+
+    def stop(self, jobs: Sequence[Job] | None = None) -> None:
+        for cell in self._submitted.values():
+            cell.unwanted |= jobs is None or cell.job in jobs
+        self._stop_unwanted()
+
+    def _stop_unwanted(self) -> None:
+        numbers = [number for number, cell in self._submitted.items() if cell.unwanted]
+        self._cancel(numbers, "--state=PENDING")
+        self._cancel(numbers, "--batch", f"--signal={slurmjob.STOP.name[3:]}")
+
+    def _cancel(self, numbers: Sequence[str], *how: str) -> None:
+        if numbers:
+            subprocess.run(["scancel", "--quiet", *how, *numbers], capture_output=True, check=False)
+
+    def close(self) -> None:
+        self.stop()
+        until = time.monotonic() + GRACE_SECONDS
+        while self._submitted and time.monotonic() < until:
+            self.ended(1.0)
+        self._cancel(list(self._submitted))

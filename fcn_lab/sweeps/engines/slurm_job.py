@@ -1,0 +1,95 @@
+"""What runs inside a Slurm job: the Supervisor of one worker, which gives way when Slurm says so.
+
+Slurm speaks in signals. SIGUSR2 comes to this process alone, ahead of the time limit. SIGTERM comes
+to the worker too, at a preemption, `scontrol requeue` or scancel. SIGINT is `Slurm.stop`.
+"""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from fcn_lab.runs.attempts import TAKEN, last
+from fcn_lab.worker.supervisor import Job, Supervisor
+
+ALONE = "B:"  # of sbatch's --signal: the script's own process, which is replaced by ours
+WARNING, STOP = signal.SIGUSR2, signal.SIGINT
+
+
+def run(job: Job) -> int:
+    """The worker's exit status; where the job goes back into Slurm's queue, there is none.
+
+    Raises:
+        SystemExit: Slurm has the job now.
+    """
+    number = os.environ["SLURM_JOB_ID"]
+    threads = int(os.environ.get("SLURM_CPUS_PER_TASK", "1")) // job.devices or 1
+    environment = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
+    _hide_slurm()
+    supervisor = Supervisor(job, environment)
+    heard: list[int] = []
+
+    def hear(signum: int, frame: FrameType | None) -> None:
+        heard.append(signum)
+        if signum != signal.SIGTERM:  # a second one would kill the worker at once
+            supervisor.stop(signal.SIGTERM)
+
+    for signum in (WARNING, STOP, signal.SIGTERM):
+        signal.signal(signum, hear)
+    before = _saved(job.folder)
+    code = supervisor.run()
+    if code in (0, TAKEN) or not heard or STOP in heard:
+        return code
+    if heard[0] == WARNING and _saved(job.folder) == before:
+        _record_lack_of_time(job.folder)
+        return code
+    if _state(number) == "RUNNING":
+        requeued = subprocess.run(["scontrol", "requeue", number], check=False)
+        if requeued.returncode != 0:
+            return code
+    sys.exit(f"exit status {code}; job {number} is Slurm's again")
+
+
+class _Plain(pickle.Unpickler):
+    """Takes numbers and texts: a sweep's folder from a stranger may hold pickles that run code."""
+
+    def find_class(self, module: str, name: str) -> NoReturn:
+        raise pickle.UnpicklingError(f"it names {module}.{name}")
+
+
+def read_result(path: Path) -> tuple[str, Any]:
+    """What submitit's file says of a job: "success" and its exit status, or "error" and a text."""
+    try:
+        with path.open("rb") as file:
+            kind, value = _Plain(file).load()
+        return str(kind), value
+    # an unpickler raises whatever the bytes lead it to
+    except Exception as error:
+        return "error", f"{path} cannot be read: {error}"
+
+
+def _hide_slurm() -> None:
+    """Lightning counts Slurm's tasks as its ranks; the cell starts its ranks by itself."""
+    for name in [name for name in os.environ if name.startswith(("SLURM_", "SUBMITIT_"))]:
+        del os.environ[name]
+
+
+def _saved(folder: Path) -> int:
+    """When the last checkpoint was written."""
+    path = folder / "checkpoints" / "last.ckpt"
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def _record_lack_of_time(folder: Path) -> None:
+    attempt = last(folder)
+    if attempt is not None:
+        attempt.end("failed", "Slurm's time limit came before the first checkpoint")
+
+
+def _state(number: str) -> str:
+    asked = ["squeue", "--noheader", "--format=%T", f"--jobs={number}"]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()

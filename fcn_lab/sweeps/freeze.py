@@ -1,0 +1,179 @@
+"""From composed cells to a sweep's folder in which every one is checked and frozen."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from fcn_lab.config.frozen import freeze, read_frozen
+from fcn_lab.errors import UserError
+from fcn_lab.runs.attempts import last
+from fcn_lab.runs.records import require_no_way_out
+from fcn_lab.runs.sweep import Cell, SweepFolder
+from fcn_lab.sweeps import snapshot
+from fcn_lab.sweeps.studies import estimates
+from fcn_lab.worker.claims import (
+    clear,
+    depth_below,
+    first_existing,
+    has_begun,
+    remove_empty,
+    require_own,
+)
+from fcn_lab.worker.supervisor import worker_environment
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A cell before it is frozen: its name and its whole configuration."""
+
+    name: str
+    config: DictConfig
+
+
+def freeze_sweep(
+    path: Path, composed: Sequence[Composed], record: SweepFolder, here: bool, accept_changes: bool
+) -> list[Cell]:
+    """Freezes what is new in the folder, and leaves what has begun as it was.
+
+    A sweep of which no cell has begun is nobody's yet: what was frozen of it is frozen anew.
+
+    Args:
+        path: the sweep's folder.
+        composed: all cells asked for.
+        record: what to write down of the sweep; its cells are filled in.
+        here: the cells will run on this machine.
+        accept_changes: sources and settings may differ from those the folder was frozen with.
+
+    Returns:
+        The cells asked for.
+
+    Raises:
+        UserError: a cell cannot run, or differs from what was frozen.
+    """
+    resolved = {cell.name: cell.config for cell in composed}
+    cells = {name: _cell(name, path / name, config) for name, config in resolved.items()}
+    before = SweepFolder.read(path) if (path / "sweep.json").is_file() else None
+    _require_own(path, before is None, cells.values())
+    if before is not None:
+        require_no_way_out(path)
+    left = [cell for cell in cells.values() if cell.progress().status not in ("done", "pruned")]
+    fresh = [cell for cell in left if not _has_begun(cell)]
+    if before is not None and left and not accept_changes and any(map(_has_begun, before.cells)):
+        snapshot.require_unchanged(path, before.code)
+        _require_equal(left, resolved)
+    codes, made = snapshot.versions(path), depth_below(path, first_existing(path))
+    written = [cell for cell in fresh if not (cell.folder / "config.yaml").exists()]
+    try:
+        for cell in fresh:
+            clear(cell.folder)
+            freeze(resolved[cell.name], cell.folder)
+        record.code = snapshot.take(path) if left or before is None else before.code
+        estimate = estimates(path) if record.study and before is None and here else None
+        _preflight(left, path / "code" / record.code, here, estimate)
+    except BaseException:
+        for cell in written:
+            (cell.folder / "config.yaml").unlink(missing_ok=True)
+            remove_empty(cell.folder, 1)
+        for code in snapshot.versions(path) - codes:
+            shutil.rmtree(path / "code" / code, ignore_errors=True)
+        remove_empty(path / "code", 1 + made)
+        raise
+    known = {cell.name: cell for cell in before.cells} if before is not None else {}
+    record.cells = list({**known, **cells}.values())
+    record.write()
+    return list(cells.values())
+
+
+def _has_begun(cell: Cell) -> bool:
+    """Whether there is something to lose; a cell at work is about to have it."""
+    attempt = last(cell.folder)
+    return has_begun(cell.folder) or (attempt is not None and attempt.alive())
+
+
+def _require_own(path: Path, new: bool, cells: Iterable[Cell]) -> None:
+    if new and (path / "results.csv").exists():
+        raise UserError(
+            f"{path} holds results.csv and no sweep.json: no sweep has written it, and this one "
+            "would.\nsweep.dir= chooses another folder."
+        )
+    for cell in cells:
+        require_own(cell.folder, "sweep.dir= chooses another folder.")
+
+
+def _cell(name: str, folder: Path, config: DictConfig) -> Cell:
+    trainer = config.get("trainer") or {}
+    words = {**OmegaConf.to_container(config.words), "seed": config.seed}  # type: ignore[dict-item]
+    return Cell(
+        name,
+        folder,
+        words,
+        trainer.get("devices", 1),
+        trainer.get("accelerator") == "cpu",
+        trainer.get("max_epochs"),
+    )
+
+
+def _require_equal(cells: Sequence[Cell], resolved: Mapping[str, DictConfig]) -> None:
+    for cell in cells:
+        path = cell.folder / "config.yaml"
+        if not path.exists():
+            continue
+        asked: Any = OmegaConf.to_container(resolved[cell.name])
+        frozen, asked = _flat(read_frozen(path)), _flat(asked)
+        for key in sorted(frozen.keys() | asked.keys()):
+            if frozen.get(key) != asked.get(key):
+                raise UserError(
+                    f"{cell.name} was frozen with {key}={frozen.get(key)}, "
+                    f"this command says {key}={asked.get(key)}.\n"
+                    "sweep.dir= chooses another folder; "
+                    "sweep.accept_changes=true freezes anew the cells that have not begun."
+                )
+
+
+def _flat(node: dict[str, Any]) -> dict[str, Any]:
+    """Every value by its dotted key; copies only where the user sets the original."""
+    links = node.pop("links")
+    return {key: value for key, value in _leaves(node, "") if not _is_copy(key, links)}
+
+
+def _leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if not isinstance(node, dict):
+        yield key, node
+        return
+    for name, value in node.items():
+        yield from _leaves(value, f"{key}.{name}" if key else str(name))
+
+
+def _is_copy(key: str, links: Mapping[str, str]) -> bool:
+    parts = key.split(".")
+    return any(".".join(parts[:length]) in links for length in range(1, len(parts) + 1))
+
+
+def _preflight(cells: Sequence[Cell], code: Path, here: bool, estimate: Path | None) -> None:
+    if not cells:
+        return
+    flags = [] if here else ["--elsewhere"]
+    flags += [f"--estimate={estimate}"] if estimate is not None else []
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "fcn_lab.worker.preflight",
+            *flags,
+            *(str(cell.folder) for cell in cells),
+        ],
+        env=worker_environment(code),
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 2:
+        raise UserError(done.stderr.strip())
+    if done.returncode != 0:
+        raise RuntimeError(f"the check of the cells broke:\n{done.stderr}")

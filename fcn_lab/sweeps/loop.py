@@ -1,0 +1,157 @@
+"""A sweep's loop: hands cells to an engine, and sees to it that each gets done once."""
+
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Literal
+
+from fcn_lab.runs.attempts import TAKEN, last
+from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
+from fcn_lab.signals import SIGNALS, Stopped
+from fcn_lab.sweeps.engines.base import Engine
+from fcn_lab.sweeps.status import Watch
+from fcn_lab.values import Positive, Whole, checked
+from fcn_lab.worker.supervisor import Job
+
+TICK_SECONDS = 1.0
+FINAL = ("done", "pruned")
+MISTAKE = 2  # a worker's exit status; trying again would not help
+
+
+@checked
+@dataclass(frozen=True)
+class Policy:
+    """What a sweep does about cells that do not get done.
+
+    Args:
+        retries: how often a failed cell is tried again, each time from its last checkpoint.
+        on_failure: "stop" ends the sweep at the first cell that failed for good.
+        timeout: minutes that one attempt may take; None for as long as it wants.
+    """
+
+    retries: Whole = 0
+    on_failure: Literal["continue", "stop"] = "continue"
+    timeout: Positive | None = None
+
+
+@dataclass
+class Sweep:
+    """Runs the cells of a folder that are not done.
+
+    A cell that another runner has is waited for, and taken up where that runner dies.
+
+    Args:
+        record: the folder.
+        cells: those to run, of the folder's.
+        engine: what runs them.
+        policy: what happens to those that fail.
+        unpromising: asked now and then about every running cell; a cell for which it says yes is
+            stopped and marked as pruned.
+        conclude: print the table of all cells at the end.
+    """
+
+    record: SweepFolder
+    cells: Sequence[Cell]
+    engine: Engine
+    policy: Policy = field(default_factory=Policy)
+    unpromising: Callable[[Cell], bool] = field(default=lambda cell: False)
+    conclude: bool = True
+    stopped_by: int | None = field(default=None, init=False)
+
+    def run(self) -> dict[str, Progress]:
+        """The progress of every cell by name, once no more can be done.
+
+        Raises:
+            Stopped: by Ctrl-C or SIGTERM, after the workers have ended.
+            UserError: the engine refuses.
+        """
+        self._jobs = {self._job(cell): cell for cell in self.cells}
+        self._tries: Counter[Job] = Counter()
+        self._elsewhere: set[Job] = set()
+        self._pruned: set[Job] = set()
+        self._ending = False
+        with self._signals_are_noted(), Watch(self.record, self.conclude) as watch:
+            try:
+                running = self._submit(self._jobs)
+                while running or self._elsewhere:
+                    for job, code in self.engine.ended(TICK_SECONDS):
+                        running += self._settle(job, code) - 1
+                    if self.stopped_by is not None:
+                        self._end()
+                    running += self._look_elsewhere()
+                    self._prune()
+                    watch.update()
+            finally:
+                self.engine.close()
+        if self.stopped_by is not None:
+            raise Stopped(self.stopped_by)
+        return watch.progress
+
+    def _job(self, cell: Cell) -> Job:
+        code = self.record.path / "code" / self.record.code
+        folder, here = cell.folder.resolve(), Path.cwd()
+        return Job(folder, code.resolve(), here, cell.devices, cell.on_cpu, self.policy.timeout)
+
+    def _submit(self, jobs: Iterable[Job]) -> int:
+        waiting = [job for job in jobs if not self._final(job)]
+        self.engine.submit(waiting)
+        self._tries.update(waiting)
+        return len(waiting)
+
+    def _final(self, job: Job) -> bool:
+        """Whether there is nothing more to do; what a killed runner could not note is noted now."""
+        status = self._jobs[job].progress().status
+        if status == "done" and (attempt := last(job.folder)) and attempt.status is None:
+            attempt.end("done")
+        return status in FINAL
+
+    def _settle(self, job: Job, code: int) -> int:
+        """Draws the consequence of a job's end; gives the number of jobs submitted anew."""
+        if code == TAKEN:
+            self._tries[job] -= 1
+            self._elsewhere.add(job)
+        elif job in self._pruned and (attempt := last(job.folder)) is not None:
+            attempt.end("pruned")
+        elif code != 0 and not self._ending and not self._final(job):
+            if code != MISTAKE and self._tries[job] <= self.policy.retries:
+                return self._submit([job])
+            if self.policy.on_failure == "stop":
+                self._end()
+        return 0
+
+    def _end(self) -> None:
+        if not self._ending:
+            self._ending = True
+            self._elsewhere.clear()
+            self.engine.stop()
+
+    def _look_elsewhere(self) -> int:
+        """Cells whose other runner is done with them, or dead, are ours again."""
+        free = [job for job in self._elsewhere if self._jobs[job].progress().status != "running"]
+        self._elsewhere.difference_update(free)
+        return self._submit(free)
+
+    def _prune(self) -> None:
+        for job, cell in self._jobs.items():
+            if job not in self._pruned and self.unpromising(cell):
+                self._pruned.add(job)
+                self.engine.stop([job])
+
+    @contextmanager
+    def _signals_are_noted(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        self.stopped_by = signum
+        signal.signal(
+            signum, signal.SIG_DFL
+        )  # the second one ends us; workers follow by themselves

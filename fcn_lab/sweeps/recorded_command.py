@@ -1,0 +1,72 @@
+"""The command that sweep.json keeps, which its folder alone stands for: words and plain values.
+
+Of a command line a user may build anything; of a recorded one nothing that a word does not name,
+since the folder may come from a stranger.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override
+from hydra.errors import OverrideParseException
+
+from fcn_lab.config.frozen import words
+from fcn_lab.errors import UserError
+from fcn_lab.runs.records import Damaged, read_json
+
+_OF_A_SEARCH = tuple(f"hydra.sweeper.{n}" for n in ("n_trials", "n_jobs", "sampler.", "pruner."))
+_SWEEPERS = ("basic", "optuna")
+
+
+def recorded_command(record: Path, folders: Sequence[Path]) -> list[str]:
+    """The overrides of the sweep whose sweep.json this is.
+
+    Args:
+        record: sweep.json.
+        folders: where words come from.
+
+    Raises:
+        UserError: the file is damaged, or an override asks for more than words and values.
+    """
+    asked = read_json(record).get("asked")
+    if not isinstance(asked, list) or not all(isinstance(line, str) for line in asked):
+        raise Damaged(record, "it names no command, `asked`")
+    try:
+        parsed = OverridesParser.create().parse_overrides(asked)
+    except OverrideParseException as error:
+        raise Damaged(record, error) from error
+    known = words(folders)
+    for override in parsed:
+        if not _is_plain(override, known):
+            raise UserError(
+                f"{record}: its command says {override.input_line}, which no file may say.\n"
+                f"Type the whole command, with sweep.dir={record.parent}"
+            )
+    return asked
+
+
+def _is_plain(override: Override, known: Mapping[str, Collection[str]]) -> bool:
+    key, line = override.key_or_group, str(override.input_line)
+    parts = key.replace("/", ".").split(".")
+    if override.package or "${" in line or "_target_" in line or key == "allow":
+        return False
+    if parts[-1] == "path" or any(part.startswith("_") for part in parts):
+        return False  # names what is built, or how
+    if key == "hydra/sweeper":
+        return override.value() in _SWEEPERS
+    if parts[0] == "hydra":
+        return key.startswith(_OF_A_SEARCH)
+    return key not in known or set(_chosen(override)) <= {*known[key], "null"}
+
+
+def _chosen(override: Override) -> list[str]:
+    """The words of a group; `glob` finds none but the group's own."""
+    value: Any = override.value()
+    if value is None or isinstance(value, Glob):
+        return []
+    if override.is_discrete_sweep():
+        lists = [word.strip("[]").split(",") for word in override.sweep_string_iterator()]
+        return [word for words in lists for word in words]
+    return [str(item) for item in value] if isinstance(value, list) else [str(value)]

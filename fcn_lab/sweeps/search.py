@@ -1,0 +1,166 @@
+"""A search for the best settings: every trial of an Optuna study is a cell of a sweep.
+
+The study is a file beside the cells, SWEEP/study.log, to which lines are only ever appended: a
+runner that is killed leaves its trials open in it, and the next one takes them up, each with its
+values and in its cell's folder. A trial is judged by val's mean IU and by nothing else.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from textwrap import indent
+from typing import Any
+
+from omegaconf import OmegaConf
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from fcn_lab.commands import command as typed
+from fcn_lab.config.build import build
+from fcn_lab.config.frozen import recorded, resolve
+from fcn_lab.errors import SweepFailed, guard_writing
+from fcn_lab.files import write_text
+from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
+from fcn_lab.sweeps.search_space import Space
+from fcn_lab.sweeps.study_log import open_study
+from fcn_lab.values import Count
+
+STATES = {"done": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+Launch = Callable[[Sequence[Sequence[str]], int, Callable[[Cell], bool]], None]
+
+
+@dataclass
+class Search:
+    """Runs the trials of a folder's study until there are enough.
+
+    Args:
+        folder: the sweep's.
+        space: what is searched.
+        sampler: node of an optuna.samplers class; its seed is that of the first trial, and moves on
+            with the trials, so that a study taken up goes on as it would have.
+        pruner: node of an optuna.pruners class; its steps are epochs.
+        n_trials: how many in all, those included that failed or were pruned.
+        n_jobs: how many are drawn at a time, to run together.
+        name_of: the name of the cell that these overrides make.
+        launch: runs cells, given by their overrides, the number of the first, and what prunes.
+        stop: end at the first trial that fails.
+
+    Raises:
+        UserError: the folder holds a study of something else.
+    """
+
+    folder: Path
+    space: Space
+    sampler: Mapping[str, Any]
+    pruner: Mapping[str, Any]
+    n_trials: Count
+    n_jobs: Count
+    name_of: Callable[[Sequence[str]], str]
+    launch: Launch
+    stop: bool = False
+    _reported: dict[int, int] = field(default_factory=dict, init=False)  # epochs, by trial
+
+    def __post_init__(self) -> None:
+        pruner = build(self.pruner, "hydra.sweeper.pruner", {})
+        with guard_writing(self.folder / "study.log"):
+            self.study = open_study(self.folder, self.space, pruner)
+
+    def run(self, split: str) -> FrozenTrial:
+        """The best trial; its configuration lies in best.yaml, kept up to date on the way.
+
+        Args:
+            split: what that configuration will be scored on.
+
+        Raises:
+            SweepFailed: no trial came through, or one failed and that is to end the search.
+        """
+        with guard_writing(self.folder / "study.log"):
+            while batch := self._next_batch():
+                failed = self._run(batch)
+                if self._done():
+                    write_best(self.folder, self.study.best_trial, split)
+                if failed and self.stop:
+                    raise SweepFailed(", ".join(failed))
+        if not self._done():
+            raise SweepFailed("no trial came through")
+        return self.study.best_trial
+
+    def _done(self) -> bool:
+        return bool(self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]))
+
+    def _next_batch(self) -> list[Trial]:
+        """Trials that a dead runner left open, then new ones."""
+        known = self.study.get_trials(deepcopy=False)
+        left = [trial for trial in known if trial.state == TrialState.RUNNING][: self.n_jobs]
+        self._reported = {trial.number: trial.last_step or 0 for trial in left}
+        # Optuna has no public way to hold a trial that another process began
+        batch = [Trial(self.study, trial._trial_id) for trial in left]
+        for number in range(len(known), self.n_trials)[: self.n_jobs - len(left)]:
+            node = {**self.sampler, "seed": (self.sampler.get("seed") or 0) + number}
+            self.study.sampler = build(node, "hydra.sweeper.sampler", {})
+            batch.append(self.study.ask())
+            self.space.overrides(batch[-1])  # drawn now: the next one is to differ from it
+        return batch
+
+    def _run(self, batch: Sequence[Trial]) -> list[str]:
+        """Runs the cells of a batch, one for trials that agree; gives those that failed."""
+        cells: dict[str, list[Trial]] = {}
+        commands: dict[str, list[str]] = {}
+        for trial in batch:
+            overrides = self.space.overrides(trial)
+            name = self.name_of(overrides)
+            trial.set_user_attr("cell", name)
+            cells.setdefault(name, []).append(trial)
+            commands[name] = overrides
+        prune = partial(self._unpromising, cells)
+        self.launch(list(commands.values()), batch[0].number, prune)
+        known = {cell.name: cell for cell in SweepFolder.read(self.folder).cells}
+        after = {name: known[name].progress() for name in cells}
+        for name, progress in after.items():
+            if progress.status not in STATES:  # the next command takes it up
+                raise SweepFailed(name)
+            for trial in cells[name]:
+                self._tell(trial, progress)
+        return [name for name, progress in after.items() if progress.status == "failed"]
+
+    def _tell(self, trial: Trial, progress: Progress) -> None:
+        state, value = STATES[progress.status], None
+        if state == TrialState.COMPLETE:
+            value = progress.score("val", "mean_iou")
+            state = TrialState.FAIL if value is None else state
+        self.study.tell(trial, value, state, skip_if_finished=True)
+
+    def _unpromising(self, cells: Mapping[str, Sequence[Trial]], cell: Cell) -> bool:
+        """Reports the cell's new epochs, and asks the pruner whether to go on.
+
+        A cell that has trained to its end keeps its score.
+        """
+        curve = cell.curve()
+        trials = cells[cell.name]
+        fresh = [epochs for epochs in curve if epochs > self._reported.get(trials[0].number, 0)]
+        if not fresh or max(fresh) == cell.epochs:
+            return False
+        for trial in trials:
+            for epochs in fresh:
+                trial.report(curve[epochs], epochs)
+            self._reported[trial.number] = max(fresh)
+        return trials[0].should_prune()
+
+
+def write_best(folder: Path, best: FrozenTrial, split: str) -> Path:
+    """SWEEP/best.yaml: the configuration of the best cell, to be trained and scored on `split`."""
+    cell, path = best.user_attrs["cell"], folder / "best.yaml"
+    config = recorded(folder / cell)
+    config.data.split = split
+    head = (
+        f"val mean IU {best.value:.4f}, the best of {folder.name}: {cell}\n"
+        f"Trains it and scores {split}: {command(folder)}\n"
+    )
+    write_text(path, indent(head, "# ") + OmegaConf.to_yaml(resolve(config)))
+    return path
+
+
+def command(folder: Path) -> str:
+    """What runs the best configuration."""
+    plain = f"./{folder}" if str(folder).startswith("-") else str(folder)  # and no option
+    return typed("--config-path", plain, "--config-name", "best")

@@ -1,0 +1,94 @@
+"""The frozen sources of a sweep: a copy that its cells run, whatever happens to the originals."""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from fcn_lab.errors import UserError
+from fcn_lab.files import publish_folder, write_json
+from fcn_lab.runs.provenance import SOURCE, Source
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def version() -> str:
+    """A hash of every source file's name and content, which stands for the sources."""
+    return hashlib.sha256(repr(sorted(_contents(PACKAGE).items())).encode()).hexdigest()[:12]
+
+
+def versions(sweep: Path) -> set[str]:
+    """Those that a sweep has copies of."""
+    return {place.name for place in (sweep / "code").glob("*")}
+
+
+def take(sweep: Path) -> str:
+    """Copies the sources into SWEEP/code/VERSION, unless they are there; gives the version.
+
+    Raises:
+        UserError: what is there under that name are other sources.
+    """
+    now = version()
+    place = sweep / "code" / now
+    if os.path.lexists(place):
+        _require_own(place)
+    else:
+        with publish_folder(place) as half:
+            # compiled files come along and stay valid, since copies keep their sources' times
+            shutil.copytree(PACKAGE, half / PACKAGE.name, ignore=shutil.ignore_patterns("conf"))
+            write_json(half / SOURCE, Source.of(PACKAGE).as_dict())
+    return now
+
+
+def require_unchanged(sweep: Path, frozen: str) -> None:
+    """Compares the sources with those the sweep runs.
+
+    Raises:
+        UserError: they differ, and in which files.
+    """
+    if frozen == version():
+        return
+    before, after = _contents(sweep / "code" / frozen / PACKAGE.name), _contents(PACKAGE)
+    changed = sorted({name for name, _ in before.items() ^ after.items()})
+    shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+    raise UserError(
+        f"the code changed since {sweep} was frozen: {shown}.\n"
+        "sweep.accept_changes=true runs the remaining cells with the code as it is now."
+    )
+
+
+def _require_own(place: Path) -> None:
+    """A folder from a stranger may hold any code under the name of ours.
+
+    Raises:
+        UserError: a file is none of ours.
+    """
+    copy = place / PACKAGE.name
+    for path in [place, *place.rglob("*")]:
+        ours = PACKAGE / path.relative_to(copy) if path.is_relative_to(copy) else None
+        if path.is_dir() and not path.is_symlink():
+            continue
+        if ours is None and path == place / SOURCE and not path.is_symlink():
+            continue
+        if path.suffix == ".pyc" and not (ours and _equal(path, ours)):
+            path.unlink()  # what a module was compiled to; it is compiled again
+        elif ours is None or path.is_symlink() or not _equal(path, ours):
+            raise UserError(
+                f"{path} is none of the lab's files, and the cells would run it.\n"
+                f"rm -r {place} lets them have the lab's own again"
+            )
+    if _contents(copy) != _contents(PACKAGE):
+        raise UserError(f"{place} lacks files of the lab.\nrm -r {place} lets it be copied again")
+
+
+def _equal(one: Path, other: Path) -> bool:
+    return other.is_file() and one.read_bytes() == other.read_bytes()
+
+
+def _contents(package: Path) -> dict[str, str]:
+    """A hash of each source file's content, by its name."""
+    return {
+        str(file.relative_to(package)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in package.rglob("*")
+        if file.is_file() and not {"__pycache__", "conf"} & {*file.relative_to(package).parts}
+    }

@@ -1,0 +1,217 @@
+"""How a sweep looks while it runs: a live table in a terminal, lines elsewhere, ``task=status``."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Column, Table
+from rich.text import Text
+
+from fcn_lab.errors import NotWritten
+from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
+
+FINAL = ("done", "pruned")
+ROWS = 20  # of a live table; the rest are counted
+STATUSES = ("done", "running", "waiting", "stopped", "failed", "pruned")
+COLOURS = {"done": "green", "running": "cyan", "failed": "red", "stopped": "yellow"}
+
+
+class Watch:
+    """A context around a sweep's loop that shows it and keeps results.csv.
+
+    Args:
+        record: the sweep.
+        conclude: print the table of all cells at the end.
+    """
+
+    def __init__(self, record: SweepFolder, conclude: bool = True) -> None:
+        self.record, self.conclude = record, conclude
+        self.progress: dict[str, Progress] = {}
+        self._console = Console()
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._next = 0.0
+        self._unwritten: NotWritten | None = None
+
+    def __enter__(self) -> "Watch":
+        if self._console.is_terminal:
+            self._live.start()
+        self.update()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._next = 0.0
+        self.update()
+        self._live.stop()
+        if error is None and self.conclude:
+            self._console.print(table(self.record, self.progress))
+            for line in troubles(self.record, self.progress):
+                self._console.print(line)
+        if error is None and self._unwritten is not None:
+            raise self._unwritten
+
+    def update(self) -> None:
+        """Reads where the cells are, tells what changed, writes results.csv where that matters.
+
+        Of thousands of cells not at every call: it takes at most a tenth of the time.
+        """
+        began = time.monotonic()
+        if began < self._next:
+            return
+        self._show()
+        self._next = began + 10 * (time.monotonic() - began)
+
+    def _show(self) -> None:
+        before, self.progress = self.progress, read(self.record, self.progress)
+        changed = [
+            cell
+            for cell in self.record.cells
+            if cell.name in before and before[cell.name].status != self.progress[cell.name].status
+        ]
+        if changed or not before or self._unwritten:
+            self._write()
+        if self._console.is_terminal:
+            summary = headline(self.record, self.progress)
+            shown = table(self.record, self.progress, ROWS)
+            self._live.update(Group(shown, summary), refresh=True)
+        else:
+            for cell in changed:
+                self._tell(cell, self.progress[cell.name])
+
+    def _write(self) -> None:
+        """Cells go on while results.csv cannot be written; each change tries again."""
+        try:
+            self.record.write_results(self.progress)
+            self._unwritten = None
+        except NotWritten as error:
+            if self._unwritten is None:
+                print(f"{error}\nThe cells go on.", file=sys.stderr, flush=True)
+            self._unwritten = error
+
+    def _tell(self, cell: Cell, now: Progress) -> None:
+        ended = sum(progress.status in FINAL for progress in self.progress.values())
+        scores = f", {scored}" if (scored := _scores(now)) else ""
+        after = f" after {now.seconds:.0f} s" if now.status in FINAL else ""
+        reason = f": {now.reason}" if now.status in ("failed", "stopped") and now.reason else ""
+        line = f"[{ended}/{len(self.progress)}] {cell.name}: {now.status}{after}{scores}{reason}"
+        print(line, flush=True)
+
+
+@dataclass(frozen=True)
+class Status:
+    """task=status: where a sweep is, seen from another terminal or machine.
+
+    Args:
+        folder: the sweep's.
+    """
+
+    folder: str
+
+    def run(self) -> None:
+        """Prints the table.
+
+        Raises:
+            UserError: the folder holds no sweep.
+        """
+        record = SweepFolder.read(Path(self.folder))
+        progress = read(record, {})
+        console = Console()
+        console.print(table(record, progress), headline(record, progress))
+        for line in troubles(record, progress):
+            console.print(line)
+
+
+def read(record: SweepFolder, before: Mapping[str, Progress]) -> dict[str, Progress]:
+    """Every cell's progress now; a cell that is done stays so and is not read again."""
+    known = {name: p for name, p in before.items() if p.status in FINAL}
+    return {cell.name: known.get(cell.name) or cell.progress() for cell in record.cells}
+
+
+def table(record: SweepFolder, progress: Mapping[str, Progress], rows: int | None = None) -> Table:
+    """The cells with their scores; at most `rows` of them, those at work first.
+
+    The val score of a cell that is not done is its best so far.
+    """
+    cells = list(record.cells)
+    if rows is not None and len(cells) > rows:
+        order = ("running", "failed", "stopped", "done", "pruned", "waiting")
+        cells = sorted(cells, key=lambda cell: order.index(progress[cell.name].status))[:rows]
+        cells.sort(key=record.cells.index)
+    numbers = ("epoch", "s", "val", "test", "test G")
+    shown = Table(
+        Column("cell", overflow="fold", min_width=24),
+        "status",
+        *(Column(name, justify="right") for name in numbers),
+        title=Text(f"{record.path}: mIoU and G in %", "table.title"),
+    )
+    for cell in cells:
+        now = progress[cell.name]
+        val = now.score("val", "mean_iou")
+        shown.add_row(
+            Text(cell.name),
+            Text(now.status, COLOURS.get(now.status, "")),
+            f"{now.epochs}/{cell.epochs}" if cell.epochs else "",
+            f"{now.seconds:.0f}" if now.seconds else "",
+            _percent(now.best if val is None else val),
+            *(_percent(now.score("test", name)) for name in ("mean_iou", "pixel_accuracy")),
+        )
+    return shown
+
+
+def headline(record: SweepFolder, progress: Mapping[str, Progress]) -> RenderableType:
+    """How many cells are where, the best so far, and the time the rest will take."""
+    counts = Counter(now.status for now in progress.values())
+    parts = [f"{counts[status]} {status}" for status in STATUSES if counts[status]]
+    done = {name: now.score("val", "mean_iou") for name, now in progress.items()}
+    best = max(((value, name) for name, value in done.items() if value is not None), default=None)
+    if best is not None:
+        parts.append(f"best val mIoU {_percent(best[0])} ({best[1]})")
+    if (left := remaining(record, progress)) is not None:
+        parts.append(f"about {timedelta(seconds=round(left))} to go")
+    return Text(" · ".join(parts))
+
+
+def remaining(record: SweepFolder, progress: Mapping[str, Progress]) -> float | None:
+    """Seconds until the last cell ends, from what cells took that have; None before any has.
+
+    Every cell not done is taken to need the mean of those that are, a running one its part of it,
+    and as many are taken to run at once as do now.
+    """
+    took = [now.seconds for now in progress.values() if now.status == "done" and now.seconds]
+    running = [cell for cell in record.cells if progress[cell.name].status == "running"]
+    if not took or not running:
+        return None
+    waiting = sum(now.status in ("waiting", "stopped") for now in progress.values())
+    part = sum(1 - progress[c.name].epochs / c.epochs if c.epochs else 0.5 for c in running)
+    return sum(took) / len(took) * (waiting + part) / len(running)
+
+
+def troubles(record: SweepFolder, progress: Mapping[str, Progress]) -> Iterator[Text]:
+    """The cells that did not get done and why, one line each."""
+    for cell in record.cells:
+        now = progress[cell.name]
+        if now.status in ("failed", "stopped") or (now.status == "waiting" and now.reason):
+            why = f": {now.reason}" if now.reason else ""
+            yield Text(f"{cell.name} {now.status}{why}  ({cell.log})")
+
+
+def _scores(now: Progress) -> str:
+    named = ((split, now.score(split, "mean_iou")) for split in ("val", "test"))
+    return ", ".join(
+        f"{split} mIoU {_percent(value)}" for split, value in named if value is not None
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.2f}"

@@ -1,0 +1,68 @@
+"""A study is an experiment that is a sweep: what it asks, what it will take, where it ends."""
+
+import shlex
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from fcn_lab.commands import command
+from fcn_lab.runs.records import Damaged, read_json
+from fcn_lab.runs.sweep import Cell, SweepFolder
+
+
+def estimates(folder: Path) -> Path:
+    """The seconds expected of cells, by name; written by the check of the cells."""
+    return folder / "estimate.json"
+
+
+def opening(record: SweepFolder, cells: Sequence[Cell], planned: int | None = None) -> list[str]:
+    """What is told before the first cell starts.
+
+    Args:
+        record: the sweep.
+        cells: those asked for now.
+        planned: how many there will be in all, where the others are not known yet.
+    """
+    if not record.study:
+        return []
+    return [f"{planned or len(cells)} cells: {record.study['question']}", price(record, planned)]
+
+
+def price(record: SweepFolder, planned: int | None = None) -> str:
+    """What the cells that are left will take one after the other, and how that is known.
+
+    Cells of which nothing is known are taken for the mean of the others. Where cells are done, what
+    they took corrects what was expected of the others.
+    """
+    progress = {cell.name: cell.progress() for cell in record.cells}
+    done = {name: now.seconds for name, now in progress.items() if now.status == "done"}
+    left = [name for name, now in progress.items() if now.status not in ("done", "pruned")]
+    unknown = max(0, (planned or 0) - len(progress))
+    expected = _expected(record.path)
+    if not expected and not done:
+        return "Time: not known, since none of these cells can be timed on this machine."
+    known = expected or done
+    mean = sum(known.values()) / len(known)
+    seconds = sum(expected.get(name, mean) for name in left) + unknown * mean
+    how = "by a few steps of the smallest and the largest network, timed on this machine just now"
+    if done:
+        seconds *= sum(done.values()) / sum(expected.get(name, mean) for name in done)
+        how = f"by the {len(done)} that are done"
+    return f"Time: about {timedelta(seconds=round(seconds))} one after the other, {how}."
+
+
+def _expected(sweep: Path) -> dict[str, float]:
+    """What `estimates` holds; a damaged file is as good as none, since it is only told."""
+    try:
+        known = read_json(estimates(sweep))
+    except Damaged:
+        return {}
+    return {name: value for name, value in known.items() if isinstance(value, int | float)}
+
+
+def closing(record: SweepFolder) -> list[str]:
+    """What is told after the last cell."""
+    if not record.study:
+        return []
+    words = shlex.split(record.study["report"])
+    return [f"The report: {command(*words, f'runs={record.path}')}"]

@@ -1,0 +1,1 @@
+"""What Lightning trains, on which data, with what settings."""

@@ -1,0 +1,82 @@
+"""The two checkpoints of a run, and the end of a run that no longer improves."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import Checkpoint
+
+from fcn_lab.runs.digests import write_listed
+from fcn_lab.runs.run import RunFolder
+
+MONITOR = "val/mean_iou"
+
+
+class WholeFile(TorchCheckpointIO):
+    """Writes a checkpoint whole or not at all; a kill or a full disk leaves the old one.
+
+    Lightning's own writes to the folder of temporary files first, which may be full or elsewhere.
+    """
+
+    def save_checkpoint(
+        self,
+        checkpoint: dict[str, Any],
+        path: str | Path,
+        storage_options: Any | None = None,  # noqa: ANN401
+    ) -> None:
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_listed(Path(path), buffer.getbuffer())
+
+
+class BestAndLast(Checkpoint):
+    """Writes last.ckpt after every epoch, best.ckpt after a validation better than all before.
+
+    Lightning's ModelCheckpoint and EarlyStopping need three instances for this, number files they
+    find, forget the best score of a folder that was moved, and train one epoch more when a run is
+    resumed that had stopped early.
+
+    Args:
+        folder: the run's.
+        patience: stop after so many validations in a row without a better score; None never does.
+    """
+
+    def __init__(self, folder: RunFolder, patience: int | None = None) -> None:
+        self.folder, self.patience = folder, patience
+        self.best, self.waited = float("-inf"), 0
+        self._validated = False
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._judge(trainer)  # a resumed run may have stopped early already
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._validated = True
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        better = False
+        if self._validated:
+            score = float(trainer.callback_metrics[MONITOR])
+            better = score > self.best
+            self.best, self.waited = max(score, self.best), 0 if better else self.waited + 1
+            self._validated = False
+        self._judge(trainer)
+        if better:
+            self.save(trainer, self.folder.best)
+        self.save(trainer, self.folder.last)
+
+    def _judge(self, trainer: L.Trainer) -> None:
+        if self.patience is not None and self.waited >= self.patience:
+            trainer.should_stop = True
+
+    def save(self, trainer: L.Trainer, path: Path) -> None:
+        """Writes a checkpoint; all ranks take part, and wait until it is in place."""
+        trainer.save_checkpoint(path)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "waited": self.waited}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best, self.waited = state_dict["best"], state_dict["waited"]

@@ -1,0 +1,55 @@
+"""Time spent over all resumes, and the speed of the running epoch."""
+
+import time
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+
+from fcn_lab.training.module import Batch
+
+
+class Clock(Callback):
+    """Counts seconds from its making on, on top of earlier ones or those a checkpoint brings."""
+
+    def __init__(self, earlier: float = 0.0) -> None:
+        self._earlier = earlier
+        self._start = time.monotonic()
+        self._epoch_start, self._images = self._start, 0
+
+    @property
+    def seconds(self) -> float:
+        """Wall time, resumes included."""
+        return self._earlier + time.monotonic() - self._start
+
+    @property
+    def images_per_second(self) -> float:
+        """Of training, over all ranks and the epoch so far, validation not counted."""
+        return self._images / max(self._batch_end - self._epoch_start, 1e-9)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._begin()
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._epoch_start = self._batch_end = time.monotonic()
+        self._images = 0
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: object,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        self._images += len(batch["image"]) * trainer.world_size
+        self._batch_end = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._earlier = state_dict["seconds"]

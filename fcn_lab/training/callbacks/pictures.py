@@ -1,0 +1,108 @@
+"""Panels of some images of a split, written and shown after every scoring of it."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import lightning as L
+import numpy as np
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.types import STEP_OUTPUT
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from fcn_lab.errors import Omissions
+from fcn_lab.files import make_folder, write_buffer
+from fcn_lab.rendering.pictures import Picture, panel
+from fcn_lab.runs.run import RunFolder
+from fcn_lab.training.loggers.base import RunLogger
+from fcn_lab.training.module import Batch
+
+
+class Pictures(Callback):
+    """Writes panels/<split>_<name>.png and hands the pictures to the loggers.
+
+    Args:
+        folder: the run's.
+        classes: K names.
+        palette: K colours.
+        test_split: what the test loader serves.
+        count: panels a split, taken evenly from what the first rank scores.
+        omissions: takes note where panels cannot be written; None makes that an error.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        classes: Sequence[str],
+        palette: Sequence[tuple[int, int, int]],
+        test_split: str = "test",
+        count: int = 4,
+        omissions: Omissions | None = None,
+    ) -> None:
+        self.folder, self.classes, self.palette = folder, classes, palette
+        self.test_split, self.count = test_split, count
+        self._note = omissions.note if omissions else nullcontext
+        self._pictures: list[Picture] = []
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._collect(trainer.val_dataloaders, outputs, batch, batch_idx)
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._collect(trainer.test_dataloaders, outputs, batch, batch_idx)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._show(trainer, "val")
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._show(trainer, self.test_split)
+
+    def _collect(
+        self, loader: "DataLoader[Batch] | None", outputs: STEP_OUTPUT, batch: Batch, batch_idx: int
+    ) -> None:
+        assert loader is not None
+        assert isinstance(outputs, Tensor)  # the prediction, (N,H,W)
+        if batch_idx not in evenly(len(loader), self.count):
+            return
+        image, truth, guess = (
+            t[0].cpu().numpy().astype(np.uint8) for t in (batch["image"], batch["label"], outputs)
+        )
+        name = loader.dataset.frames.names[int(batch["index"][0])]  # type: ignore[attr-defined]
+        self._pictures.append(Picture(name, image.transpose(1, 2, 0), truth, guess))
+
+    def _show(self, trainer: L.Trainer, split: str) -> None:
+        pictures, self._pictures = self._pictures, []
+        if not trainer.is_global_zero:
+            return
+        with self._note():
+            make_folder(self.folder.panels)
+            for picture in pictures:
+                with write_buffer(self.folder.panels / f"{split}_{picture.name}.png") as file:
+                    panel(picture, self.classes, self.palette).save(file, "PNG")
+        for logger in trainer.loggers:
+            if isinstance(logger, RunLogger):
+                logger.show(split, pictures, trainer.global_step)
+
+
+def evenly(length: int, count: int) -> set[int]:
+    """At most `count` of 0…length−1, spread evenly."""
+    return (
+        {(2 * i + 1) * length // (2 * count) for i in range(count)}
+        if length > count
+        else set(range(length))
+    )

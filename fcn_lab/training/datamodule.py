@@ -1,0 +1,249 @@
+"""Loaders over one data source. N H W: batch, rows, columns."""
+
+from collections.abc import Mapping
+from typing import Any, TypedDict, Unpack
+
+import lightning as L
+import torch
+from torch.utils.data import DataLoader
+
+from fcn_lab.data.augment import UNCHANGED
+from fcn_lab.data.camvid import CamVid
+from fcn_lab.data.classes import Colour
+from fcn_lab.data.folder import Folder
+from fcn_lab.data.frames import Augment, FrameDataset, Sample, Source, require_split
+from fcn_lab.data.layouts.layout import SPLITS
+from fcn_lab.data.packs.source import CACHE
+from fcn_lab.data.pictures.unreadable import LIMIT
+from fcn_lab.data.sampling import EvalSampler, TrainSampler
+from fcn_lab.data.seeds import seed_of
+from fcn_lab.data.synthetic import Synthetic
+from fcn_lab.errors import UserError
+from fcn_lab.training.workers import explain_loader, settle_loader
+from fcn_lab.values import Classes, Count, Positive, Seed, Size, Whole, checked
+
+
+@checked
+class CamVidDataModule(L.LightningDataModule):
+    """Batches ``{"image": (N,3,H,W) uint8, "label": (N,H,W) uint8, "index": (N,)}`` of one source.
+
+    Training batches are shuffled by (seed, epoch), sharded over ranks, augmented, whole. Evaluation
+    goes image by image, so that a score depends on neither batch nor rank. The trainer must not put
+    its own samplers in (``use_distributed_sampler=False``). A run that resumes inside an epoch goes
+    on behind the batches that were done.
+
+    Args:
+        source: where the frames come from
+        augment: applied to training frames only
+        batch_size: per rank
+        num_workers: None for what suits the machine: none beside a CPU that trains
+        split: what ``test_dataloader`` serves; seed: of order and augmentation
+
+    Raises:
+        UserError: there is never such a split, or train is less than one batch over all ranks
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        augment: Augment = UNCHANGED,
+        batch_size: Count = 8,
+        num_workers: Whole | None = None,
+        split: str = "test",
+        seed: Seed = 0,
+    ) -> None:
+        super().__init__()
+        require_split(split, SPLITS)  # whether these data have it is asked where it is read
+        self.source = source
+        self.split = split
+        self._augment = augment
+        self._batch_size = batch_size
+        self._num_workers = num_workers
+        self._seed = seed
+        self._resumed = (0, 0)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """K class names."""
+        return self.source.classes
+
+    @property
+    def palette(self) -> tuple[Colour, ...]:
+        """K colours for pictures."""
+        return self.source.palette
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return len(self.source.classes)
+
+    @property
+    def protocol(self) -> str:
+        """What every number of this data must carry."""
+        return self.source.protocol
+
+    def describe(self) -> str:
+        """What stands at the head of every run on these data."""
+        return "\n".join([self.source.describe(), *explain_loader(self._num_workers)])
+
+    def anew(self, seed: int) -> "CamVidDataModule":
+        """The same data for another training, in an order and augmented by draws of their own."""
+        return CamVidDataModule(
+            self.source, self._augment, self._batch_size, self._num_workers, self.split, seed
+        )
+
+    @property
+    def seed(self) -> int:
+        """Of order and augmentation."""
+        return self._seed
+
+    @property
+    def batch_size(self) -> int:
+        """Images a training batch has on each rank."""
+        return self._batch_size
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Shuffled, augmented, whole batches of this rank."""
+        frames = self.source.frames("train")
+        rank, world = self._place()
+        if len(frames) < self._batch_size * world:
+            raise UserError(
+                f"data.batch_size={self._batch_size} on {world} device(s) is more than the "
+                f"{len(frames)} training frames.\n"
+                f"Type data.batch_size={max(1, len(frames) // world)} or less."
+            )
+        sampler = TrainSampler(len(frames), self._batch_size, self._seed, rank, world)
+        sampler.resume(*self._resumed)
+        dataset = FrameDataset(frames, self._augment, self._seed)
+        return self._loader(dataset, sampler, self._batch_size)
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        """The val split, image by image."""
+        return self._eval_loader("val")
+
+    def test_dataloader(self) -> DataLoader[Sample]:
+        """The split chosen with ``split``, image by image."""
+        return self._eval_loader(self.split)
+
+    def predict_dataloader(self) -> DataLoader[Sample]:
+        """The split chosen with ``split``, image by image."""
+        return self._eval_loader(self.split)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Training batches done in all epochs, and how epochs are cut into batches."""
+        if self.trainer is None:
+            return {}
+        # The total, because the count within the epoch stands at its end until the next one begins.
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress.state_dict()
+        return {
+            "batches": int(progress["total"]["processed"]),
+            "per_epoch": int(self.trainer.num_training_batches),
+            "cut": self._cut(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on behind the batches that were done.
+
+        Raises:
+            UserError: the run stands inside an epoch that was cut into other batches
+        """
+        if not state_dict or state_dict["per_epoch"] == 0:
+            return
+        epoch, batches = divmod(state_dict["batches"], state_dict["per_epoch"])
+        if batches and state_dict["cut"] != self._cut():
+            (size, world), (now_size, now_world) = state_dict["cut"], self._cut()
+            raise UserError(
+                f"The run stopped inside epoch {epoch}, in batches of {size} on {world} device(s); "
+                f"it cannot go on in batches of {now_size} on {now_world}.\n"
+                f"Type data.batch_size={size} trainer.devices={world}."
+            )
+        self._resumed = (epoch, batches)
+
+    def _eval_loader(self, split: str) -> DataLoader[Sample]:
+        frames = self.source.frames(split)
+        sampler = EvalSampler(len(frames), *self._place())
+        return self._loader(FrameDataset(frames, UNCHANGED, self._seed), sampler, batch_size=1)
+
+    def _loader(
+        self, dataset: FrameDataset, sampler: TrainSampler | EvalSampler, batch_size: int
+    ) -> DataLoader[Sample]:
+        on_gpu, ranks = False, 1
+        if self.trainer is not None:
+            on_gpu = self.trainer.strategy.root_device.type == "cuda"
+            ranks = self.trainer.num_devices
+        return DataLoader(
+            dataset,
+            batch_size=batch_size,
+            sampler=sampler,
+            **settle_loader(self._num_workers, on_gpu, ranks),
+            # Without its own a loader draws from the global generator, and dropout would feel it.
+            generator=torch.Generator().manual_seed(seed_of(self._seed)),
+        )
+
+    def _place(self) -> tuple[int, int]:
+        """Rank and number of ranks."""
+        trainer = self.trainer
+        return (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
+
+    def _cut(self) -> list[int]:
+        return [self._batch_size, self._place()[1]]
+
+
+class Loading(TypedDict, total=False):
+    """Arguments of CamVidDataModule after its source."""
+
+    augment: Augment
+    batch_size: Count
+    num_workers: Whole | None
+    split: str
+    seed: Seed
+
+
+def camvid(
+    root: str | None = None,
+    size: Size | None = None,
+    classes: Classes = 11,
+    download: bool = False,
+    cache: str = CACHE,
+    split_by: str | None = None,
+    held_out: str | None = None,
+    megapixels: Positive = LIMIT.megapixels,
+    **loading: Unpack[Loading],
+) -> CamVidDataModule:
+    """``data=camvid``: arguments of CamVid, then those of CamVidDataModule."""
+    given = (root, size, classes, download, cache, split_by, held_out, megapixels)
+    return CamVidDataModule(CamVid(*given), **loading)
+
+
+def folder(
+    root: str | None = None,
+    images: str | None = None,
+    masks: str | None = None,
+    names: object = None,
+    classes: Classes | None = None,
+    splits: Mapping[str, float | str] | None = None,
+    blocks: str | None = None,
+    size: Size | None = None,
+    split_by: str | None = None,
+    held_out: str | None = None,
+    cache: str = CACHE,
+    ignore: object = None,
+    megapixels: Positive = LIMIT.megapixels,
+    **loading: Unpack[Loading],
+) -> CamVidDataModule:
+    """``data=folder``: of Folder (``classes`` follows from ``names``), then of CamVidDataModule."""
+    given = (images, masks, names, splits, blocks, size, split_by, held_out, cache)
+    return CamVidDataModule(Folder(root, *given, ignore, classes, megapixels), **loading)
+
+
+def synthetic(
+    size: Size = (96, 128),
+    classes: Classes = 11,
+    train: Count = 160,
+    val: Count = 40,
+    test: Count = 60,
+    scenes: Seed = 0,
+    **loading: Unpack[Loading],
+) -> CamVidDataModule:
+    """``data=synthetic``: arguments of Synthetic, then those of CamVidDataModule."""
+    return CamVidDataModule(Synthetic(size, classes, train, val, test, scenes), **loading)

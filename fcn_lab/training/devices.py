@@ -1,0 +1,83 @@
+"""What this machine has of what a training asks for."""
+
+import importlib.util
+import os
+import shlex
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+import torch
+
+from fcn_lab.errors import UserError
+from fcn_lab.training.machine import count_cores
+
+# by device: the variable that names the compiler torch.compile calls, and those it takes without
+COMPILERS = {
+    "cpu": ("CXX", ("clang++" if sys.platform == "darwin" else "g++",)),
+    "cuda": ("CC", ("gcc", "clang")),
+}
+
+
+def find_device(accelerator: str) -> str:
+    """The "cuda", "mps" or "cpu" that "auto", "gpu", "mps" or "cpu" means here.
+
+    "auto" leaves an Apple GPU alone: the lab has not been tried on one, and several operators of
+    torch are missing there.
+
+    Raises:
+        UserError: it is not here.
+    """
+    if accelerator in ("auto", "gpu") and torch.cuda.is_available():
+        return "cuda"
+    if accelerator == "mps" and torch.backends.mps.is_available():
+        return "mps"
+    if accelerator in ("auto", "cpu"):
+        return "cpu"
+    kind = "GPU that torch could use" if accelerator == "gpu" else "Apple GPU"
+    raise UserError(
+        f"trainer.accelerator={accelerator}: there is no {kind} here, "
+        "type trainer.accelerator=cpu or auto"
+    )
+
+
+def check_count(device: str, count: int) -> None:
+    """Refuses more processes than there are devices for them.
+
+    Raises:
+        UserError: with how many there are.
+    """
+    # two tell whether a net trains on several, wherever that is tried
+    most = max(2, count_cores()) if device == "cpu" else 1
+    present = torch.cuda.device_count() if device == "cuda" else most
+    if count > present:
+        there = "is 1" if present == 1 else f"are {present}"
+        reason = f"there {there} here" if device != "cpu" else "each needs a CPU core"
+        raise UserError(
+            f"trainer.devices={count}: {reason}, type trainer.devices={present} or fewer"
+        )
+
+
+def check_compiler(device: str) -> None:
+    """Refuses to compile where torch.compile would end in a compiler's words, minutes later.
+
+    Raises:
+        UserError: with what is not installed.
+    """
+    if device not in COMPILERS:
+        return
+    variable, names = COMPILERS[device]
+    given = shlex.split(os.environ.get(variable, ""))[:1] or names
+    missing = []
+    if not any(map(shutil.which, given)):
+        missing.append(f"{given[0]}, a compiler")
+    if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
+        missing.append("Python.h, of the package python3-dev")
+    if device == "cuda" and importlib.util.find_spec("triton") is None:
+        missing.append("the package triton")
+    if missing:
+        raise UserError(
+            f"trainer.compile=true: there is no {', no '.join(missing)}; "
+            "install it, or type trainer.compile=false"
+        )

@@ -1,0 +1,175 @@
+"""The W&B logger: online or offline, decided before it starts."""
+
+import netrc
+import os
+import socket
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
+
+import numpy as np
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.loggers import WandbLogger
+from numpy.typing import NDArray
+
+from fcn_lab.metrics.confusion import VOID
+from fcn_lab.rendering.pictures import Picture, heat
+from fcn_lab.training.loggers.base import RunInfo, RunLogger
+from fcn_lab.training.ranks import is_first_rank
+
+if TYPE_CHECKING:
+    import wandb
+
+PROBE_SECONDS = 3.0
+INIT_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Wandb:
+    """W&B, online where a key and its server are at hand, else offline; it asks for nothing.
+
+    Args:
+        project: W&B's project.
+        entity: W&B's team; None is the key's own.
+        group: the sweep's name.
+        name: the run's; None takes its folder's.
+    """
+
+    project: str = "fcn_lab"
+    entity: str | None = None
+    group: str | None = None
+    name: str | None = None
+
+    def __call__(self, run: RunInfo) -> RunLogger:
+        """The logger of one run; on other ranks than the first it is dumb."""
+        return WandbRun(run, self.start(run) if is_first_rank() else None)
+
+    def start(self, run: RunInfo) -> "wandb.Run":
+        """The W&B run, a new one or the one that a resumed run left."""
+        started = begin(
+            run.folder,
+            project=self.project,
+            entity=self.entity,
+            group=self.group,
+            name=self.name or run.folder.name,
+            id=run.id,
+            job_type=run.words["model"],
+            tags=[run.words["model"], run.words["upsample"]],
+            config=dict(run.config),
+        )
+        started.define_metric("trainer/global_step")
+        started.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+        return started
+
+
+def begin(folder: Path, **settings: Any) -> "wandb.Run":  # noqa: ANN401
+    """Starts, or goes on with, a W&B run that lies in `folder`; offline where the server refuses.
+
+    Args:
+        folder: of the run.
+        settings: what `wandb.init` takes besides.
+    """
+    # W&B caches in the home directory by default, and a run leaves nothing outside its folder
+    for name in ("CACHE", "DATA"):
+        os.environ.setdefault(f"WANDB_{name}_DIR", str(folder / "wandb" / name.lower()))
+    import wandb
+
+    quiet = wandb.Settings(init_timeout=INIT_SECONDS, console="off", silent=True)
+    # absolute: the service that writes has a working directory of its own
+    settings |= {"dir": folder.resolve(), "resume": "allow", "settings": quiet}
+    chosen: Any = mode()
+    try:
+        return wandb.init(mode=chosen, **settings)
+    except wandb.errors.CommError:
+        if chosen == "offline":
+            raise
+        return wandb.init(mode="offline", **settings)
+
+
+def mode() -> str:
+    """WANDB_MODE if set; else online with a key and a server that answers, offline without."""
+    if given := os.environ.get("WANDB_MODE"):
+        return given
+    import wandb
+
+    server = urlparse(wandb.setup().settings.base_url)
+    if not (os.environ.get("WANDB_API_KEY") or has_login(server.hostname or "")):
+        return "offline"
+    return "online" if answers(server.hostname or "", server.port or 443) else "offline"
+
+
+def has_login(host: str) -> bool:
+    """Whether ~/.netrc, where `wandb login` writes, knows the host."""
+    try:
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
+    except (FileNotFoundError, netrc.NetrcParseError):
+        return False
+
+
+def answers(host: str, port: int) -> bool:
+    """Whether a connection succeeds in time; looking a name up has no time-out, hence a thread."""
+    found = threading.Event()
+
+    def connect() -> None:
+        try:
+            socket.create_connection((host, port), PROBE_SECONDS).close()
+        except OSError:
+            return
+        found.set()
+
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(PROBE_SECONDS)
+    return found.is_set()
+
+
+class WandbRun(RunLogger, WandbLogger):
+    """A W&B run that shows predictions with masks, confusion matrices and the final scores."""
+
+    def __init__(self, run: RunInfo, experiment: "wandb.Run | None") -> None:
+        super().__init__(save_dir=str(run.folder), experiment=experiment)
+        self.run = run
+        self.labels = {**dict(enumerate(run.classes)), VOID: "void"}
+
+    @rank_zero_only
+    def show(self, split: str, pictures: Sequence[Picture], step: int) -> None:
+        """Images under the masks of truth and prediction."""
+        import wandb
+
+        shown = [
+            wandb.Image(
+                p.image,
+                caption=p.name,
+                file_type="jpg",  # a tenth of the disk that PNG takes, every epoch
+                masks={
+                    "prediction": {"mask_data": p.prediction, "class_labels": self.labels},
+                    "truth": {"mask_data": p.truth, "class_labels": self.labels},
+                },
+            )
+            for p in pictures
+        ]
+        self.experiment.log({f"{split}/predictions": shown, "trainer/global_step": step})
+
+    @rank_zero_only
+    def conclude(
+        self, scores: Mapping[str, float], matrices: Mapping[str, NDArray[np.int64]]
+    ) -> None:
+        """Tables and pictures of the matrices; the scores go into the summary."""
+        import wandb
+
+        for split, matrix in matrices.items():
+            rows = [
+                [name, *map(int, row)] for name, row in zip(self.run.classes, matrix, strict=True)
+            ]
+            table = wandb.Table(columns=["truth", *self.run.classes], data=rows)
+            picture = wandb.Image(heat(matrix, self.run.classes))
+            self.experiment.log({f"{split}/confusion": picture, f"{split}/confusion_table": table})
+        self.experiment.summary.update(dict(scores))
+
+    @rank_zero_only
+    def close(self, status: int) -> None:
+        """Ends the W&B run, so that the next in this process does not write into it."""
+        self.experiment.finish(exit_code=status)

@@ -1,0 +1,179 @@
+"""Losses: modules called as ``loss(scores, target)``.
+
+``scores`` are (N, K, H, W), ``target`` int64 (N, H, W) with 0…K−1 or ``VOID``; void pixels add
+nothing, and a batch of void alone gives 0. ``calibrate(counts, shown)`` is called once before
+training with, for each class, its pixels in the training set and the pixels of the images that show
+it: losses that weight classes learn the weights there.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from annotated_types import Ge, Le
+from torch import Tensor, nn
+
+from fcn_lab.errors import UserError
+from fcn_lab.metrics.confusion import VOID
+from fcn_lab.values import NotNegative, checked
+
+Balance = Callable[[Tensor, Tensor], Tensor]
+
+
+class Loss(nn.Module):
+    """Base of the losses; see the top of this file."""
+
+    def calibrate(self, counts: Tensor, shown: Tensor) -> None:
+        """Learns from the training set's class counts; most losses have nothing to learn."""
+
+
+@checked
+class CrossEntropy(Loss):
+    """− Σ w_y log softmax(scores)_y over the pixels, summed or divided by Σ w_y.
+
+    Args:
+        reduction: "mean", or "sum" as in the FCN paper's published solvers.
+        balance: class weights from (counts, shown), e.g. ``MedianFrequency``; None weights all
+            classes alike.
+
+    Raises:
+        UserError: for another reduction.
+    """
+
+    weight: Tensor | None
+
+    def __init__(self, reduction: str = "mean", balance: Balance | None = None) -> None:
+        super().__init__()
+        if reduction not in REDUCTIONS:
+            raise UserError(f"loss.reduction={reduction}: expected one of {', '.join(REDUCTIONS)}")
+        self.reduction, self.reduce = reduction, REDUCTIONS[reduction]
+        self.balance = balance
+        self.register_buffer("weight", None)
+
+    def calibrate(self, counts: Tensor, shown: Tensor) -> None:
+        """Sets the class weights."""
+        if self.balance is not None:
+            self.weight = self.balance(counts, shown).float().to(counts.device)
+
+    def forward(self, scores: Tensor, target: Tensor) -> Tensor:
+        """Scalar."""
+        # torch's own sum over pixels adds in no fixed order on a GPU
+        each = F.cross_entropy(scores, target, self.weight, ignore_index=VOID, reduction="none")
+        return self.reduce(each.sum(), target, self.weight)
+
+
+def by_weight(total: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+    """The sum divided by the weights of the pixels it ran over."""
+    seen = target[target != VOID]
+    mass = (
+        weight[seen].sum()
+        if weight is not None
+        else torch.tensor(seen.numel(), device=total.device)
+    )
+    return total / mass.clamp(min=torch.finfo(torch.float32).tiny) if seen.numel() else total
+
+
+def as_it_is(total: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+    """The sum."""
+    return total
+
+
+REDUCTIONS = {"mean": by_weight, "sum": as_it_is}
+
+
+class Regional(Loss):
+    """A loss of segmentation-models-pytorch under our void rule.
+
+    Args:
+        loss: built with ``mode="multiclass"`` and, where it takes one, ``ignore_index=255``.
+    """
+
+    def __init__(self, loss: nn.Module) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, scores: Tensor, target: Tensor) -> Tensor:
+        """Scalar."""
+        if not (target != VOID).any():
+            return scores.sum() * 0
+        value: Tensor = self.loss(scores, target)
+        return value
+
+
+class Dice(Loss):
+    """1 − mean over the K classes of 2|P∩T| / (|P| + |T|), 0 for those the batch does not show.
+
+    Milletari, Navab, Ahmadi, "V-Net", 2016. Equal to segmentation-models-pytorch's, at a third of
+    its time: truth is looked up and never spread over K planes.
+    """
+
+    def forward(self, scores: Tensor, target: Tensor) -> Tensor:
+        """Scalar."""
+        num_classes, seen = scores.shape[1], target != VOID
+        truth = target.where(seen, 0)
+        p = scores.float().softmax(1) * seen.unsqueeze(1)  # (N, K, H, W)
+        hit = p.gather(1, truth.unsqueeze(1)).flatten()
+        both = p.new_zeros(num_classes).index_add(0, truth.flatten(), hit)
+        shown = torch.bincount(target[seen], minlength=num_classes)
+        dice = 2 * both / (p.sum((0, 2, 3)) + shown).clamp(min=1e-7)
+        return ((1 - dice) * (shown > 0)).mean()
+
+
+@checked
+class Focal(Regional):
+    """− (1 − p_t)^γ log p_t of each class against the rest, p by a sigmoid.
+
+    Lin, Goyal, Girshick, He, Dollár, "Focal Loss for Dense Object Detection", 2017.
+
+    Args:
+        gamma: γ.
+    """
+
+    def __init__(self, gamma: Annotated[float, Ge(0), Le(100)] = 2.0) -> None:
+        from segmentation_models_pytorch import losses as smp
+
+        super().__init__(smp.FocalLoss("multiclass", gamma=gamma, ignore_index=VOID))
+
+
+@checked
+class Lovasz(Regional):
+    """The Lovász extension of 1 − IoU (Berman, Triki, Blaschko, "Lovász-Softmax", 2018)."""
+
+    def __init__(self, per_image: bool = False) -> None:
+        from segmentation_models_pytorch import losses as smp
+
+        super().__init__(smp.LovaszLoss("multiclass", per_image=per_image, ignore_index=VOID))
+
+
+@checked
+class WeightedSum(Loss):
+    """Σ w_i L_i.
+
+    Args:
+        losses: the L_i.
+        weights: the w_i, as many.
+
+    Raises:
+        UserError: where their numbers differ.
+    """
+
+    def __init__(self, losses: Sequence[Loss], weights: Sequence[NotNegative]) -> None:
+        super().__init__()
+        if len(losses) != len(weights):
+            raise UserError(
+                f"loss: {len(losses)} losses and {len(weights)} weights: expected as many"
+            )
+        self.losses, self.weights = nn.ModuleList(losses), tuple(weights)
+
+    def calibrate(self, counts: Tensor, shown: Tensor) -> None:
+        """Hands the counts on."""
+        for loss in self.losses:
+            loss.calibrate(counts, shown)  # type: ignore[operator]
+
+    def forward(self, scores: Tensor, target: Tensor) -> Tensor:
+        """Scalar."""
+        parts = [
+            w * loss(scores, target) for w, loss in zip(self.weights, self.losses, strict=True)
+        ]
+        return torch.stack(parts).sum()

@@ -1,0 +1,207 @@
+"""The LightningModule around any network: one step for every split.
+
+Legend: N C H W batches, K classes, M images of a split. Batches are dicts of uint8 ``image``
+(N,3,H,W), uint8 ``label`` (N,H,W) with 0…K−1 or void, and ``index`` (N,), the images' places in
+their split.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence, Sized
+from typing import Any, cast
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, Metric
+
+from fcn_lab.errors import UserError
+from fcn_lab.metrics.boundaries import EdgeRows, ImageEdges
+from fcn_lab.metrics.confusion import confusion_matrices, scores
+from fcn_lab.training.optim import Configured, Optim
+
+Batch = dict[str, Tensor]
+
+
+class ImageScores(Metric):
+    """Per image a K×K confusion matrix and a loss, gathered from all ranks.
+
+    Every image is written by exactly one rank into its own row, so the sums over ranks are exact
+    and the same on any number of them.
+    """
+
+    matrices: Tensor
+    losses: Tensor
+    full_state_update = False
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.expect(0)
+
+    def expect(self, images: int) -> None:
+        """Empties the rows and makes room for M = `images`."""
+        matrices = torch.zeros(images, self.num_classes, self.num_classes, dtype=torch.int64)
+        self.add_state("matrices", matrices.to(self.device), dist_reduce_fx="sum")
+        losses = torch.zeros(images, dtype=torch.float32)
+        self.add_state("losses", losses.to(self.device), dist_reduce_fx="sum")
+        self.reset()
+
+    def update(self, prediction: Tensor, target: Tensor, losses: Tensor, index: Tensor) -> None:
+        """Writes N rows: prediction and target (N,H,W), losses and index (N,)."""
+        self.matrices[index] = confusion_matrices(prediction, target, self.num_classes)
+        self.losses[index] = losses.float()
+
+    def compute(self) -> tuple[Tensor, Tensor]:
+        """Matrices (M,K,K) and losses (M,)."""
+        return self.matrices.clone(), self.losses.clone()
+
+
+class SegmentationModule(L.LightningModule):
+    """Trains and scores a network that maps float RGB 0…1 (N,3,H,W) to scores (N,K,H,W).
+
+    Args:
+        net: the network.
+        loss: called with scores (N,K,H,W) and int64 target (N,H,W).
+        optim: optimiser and schedule.
+        classes: the K names.
+        seed: with the step and the rank it decides every random draw of a training step.
+        flip: average the class probabilities of image and mirror image when scoring.
+        memory_format: of the batches.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        loss: nn.Module,
+        optim: Optim,
+        classes: Sequence[str],
+        seed: int = 0,
+        flip: bool = False,
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> None:
+        super().__init__()
+        self.net, self.loss, self.optim = net, loss, optim
+        self.classes, self.seed, self.flip, self.memory_format = (
+            tuple(classes),
+            seed,
+            flip,
+            memory_format,
+        )
+        self.train_loss = MeanMetric(nan_strategy="disable")
+        self.val_scores = ImageScores(len(classes))
+        self.test_scores = cast("ImageScores", self.val_scores.clone())
+        self.matrices: dict[str, Tensor] = {}
+        self.image_edges: ImageEdges | None = None  # set for the final scoring, see measure_edges
+        self.edges: dict[str, EdgeRows] = {}
+
+    def forward(self, image: Tensor) -> Tensor:
+        """uint8 (N,3,H,W) → scores (N,K,H,W)."""
+        result: Tensor = self.net(image.contiguous(memory_format=self.memory_format).float() / 255)
+        return result
+
+    def predict(self, image: Tensor, result: Tensor) -> Tensor:
+        """Labels (N,H,W) from the images and their scores."""
+        if self.flip:
+            mirrored = self(image.flip(3)).flip(3)
+            result = result.softmax(1) + mirrored.softmax(1)
+        return result.max(1).indices  # five times faster than argmax on CPU
+
+    def measure_edges(self) -> None:
+        """Scorings from now on look at edges too; while training nobody would read it."""
+        stride = getattr(self.net, "stride", 2)  # the nets that are no FCN climb by 2 last
+        self.image_edges = ImageEdges(len(self.classes), stride).to(self.device)
+
+    def _step(self, batch: Batch, rows: ImageScores | None) -> Tensor:
+        """The loss while training, without `rows`; else the prediction, its scores in `rows`."""
+        image, target = batch["image"], batch["label"].long()
+        result = self(image)  # (N,K,H,W)
+        if rows is None:
+            loss: Tensor = self.loss(result, target)
+            return loss
+        # image by image, so that the losses depend neither on the batch size nor on the ranks
+        losses = torch.stack(
+            [self.loss(r[None], t[None]) for r, t in zip(result, target, strict=True)]
+        )
+        prediction = self.predict(image, result)
+        rows.update(prediction, target, losses, batch["index"])
+        if self.image_edges is not None:
+            self.image_edges.update(result, prediction, target, batch["index"])
+        return prediction
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss = self._step(batch, None)
+        self.train_loss.update(loss.detach())
+        self.log("train/loss", self.train_loss, on_step=False, on_epoch=True, logger=False)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        return self._step(batch, self.val_scores)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        return self._step(batch, self.test_scores)
+
+    def on_train_epoch_start(self) -> None:
+        self.train_loss.reset()  # not at the epoch's end, where checkpoints would keep the old one
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Makes dropout a function of (seed, step, rank): a resume needs no generator's state."""
+        text = f"{self.seed} {self.global_step} {self.trainer.global_rank}"
+        torch.manual_seed(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest()))
+
+    def on_train_epoch_end(self) -> None:
+        """Refuses to go on with a loss that is not a number.
+
+        Raises:
+            UserError: where it is not.
+        """
+        if not math.isfinite(loss := float(self.trainer.callback_metrics["train/loss"])):
+            raise UserError(
+                f"the training loss is {loss} in epoch {self.current_epoch}: "
+                "expected a finite number.\n"
+                f"Lower optim.lr ({self.optim.lr}) or set trainer.gradient_clip_val=1.0"
+            )
+
+    def on_validation_epoch_start(self) -> None:
+        self._expect(self.val_scores, self.trainer.val_dataloaders)
+
+    def on_test_epoch_start(self) -> None:
+        self._expect(self.test_scores, self.trainer.test_dataloaders)
+
+    def on_validation_epoch_end(self) -> None:
+        self._finish("val", self.val_scores)
+
+    def on_test_epoch_end(self) -> None:
+        self._finish("test", self.test_scores)
+
+    def _expect(self, rows: ImageScores, loader: Any) -> None:  # noqa: ANN401  (Lightning's type)
+        images = len(cast("Sized", loader.dataset))
+        rows.expect(images)
+        if self.image_edges is not None:
+            self.image_edges.expect(images)
+
+    def _finish(self, split: str, rows: ImageScores) -> None:
+        matrices, losses = rows.compute()
+        self.matrices[split] = matrices.cpu()
+        if self.image_edges is not None:
+            self.edges[split] = self.image_edges.compute()
+        result = scores(matrices.sum(0).cpu(), self.classes)
+        per_class = result.pop("iou")  # type: ignore[misc]
+        values = {"loss": float(losses.cpu().double().mean()), **result}
+        values |= {f"iou/{name}": math.nan if v is None else v for name, v in per_class.items()}
+        self.log_dict(
+            {f"{split}/{k}": float(cast("float", v)) for k, v in values.items()}, logger=False
+        )
+
+    def configure_optimizers(self) -> Configured:
+        return self.optim.configure(self.net, int(self.trainer.estimated_stepping_batches))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["epoch_loss"] = {k: v for k, v in self.train_loss.metric_state.items()}
+        data = cast("Any", self.trainer).datamodule  # a predictor needs no data
+        checkpoint["classes"] = list(self.classes)
+        checkpoint["palette"] = [tuple(map(int, colour)) for colour in data.palette]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        for name, value in checkpoint["epoch_loss"].items():
+            setattr(self.train_loss, name, value.to(self.device))

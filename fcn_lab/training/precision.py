@@ -1,0 +1,128 @@
+"""The precision of the arithmetic: what suits a device, and what it costs where it does not.
+
+A device computes a precision natively, or software does in its place, many times slower. "auto" is
+bf16-mixed where that is native and 32-true elsewhere.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+from fcn_lab.cost.measure import now
+
+AUTO = "auto"
+FULL = "32-true"
+BF16 = "bf16-mixed"
+HALVES = {BF16: torch.bfloat16, "16-mixed": torch.float16}
+PRECISIONS = (AUTO, FULL, *HALVES)
+
+
+def choose(device: str) -> str:
+    """What "auto" stands for on "cuda", "cpu" or "mps"."""
+    return BF16 if is_native(BF16, device) else FULL
+
+
+def is_native(precision: str, device: str) -> bool:
+    """Whether the device itself computes it."""
+    if precision == FULL:
+        return True
+    if device == "cuda":
+        return precision != BF16 or torch.cuda.is_bf16_supported(including_emulation=False)
+    return device == "cpu" and precision == BF16 and cpu_has_bf16()
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the kernels of oneDNN, which convolves on a CPU, are made of bf16 instructions."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    # oneDNN also says yes to AVX-512 without bf16, where it converts and computes in float32
+    converts = torch.cpu._is_avx512_supported() and not torch.cpu._is_avx512_bf16_supported()
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and not converts
+
+
+@cache
+def slowdown(precision: str, device: str, memory_format: torch.memory_format) -> float:
+    """How many steps of a convolution in float32 take as long as one in this precision, measured.
+
+    The convolution is a small one: where it is a hundred times slower, this is a few seconds.
+
+    Args:
+        precision: one of `HALVES`.
+        device: "cuda", "cpu" or "mps".
+        memory_format: of weights and images in this precision.
+    """
+    with torch.random.fork_rng(devices=[]):
+        conv, image = nn.Conv2d(64, 64, 3, padding=1).to(device), torch.rand(2, 64, 48, 48)
+    full = seconds_a_step(conv, image.to(device))
+    conv.to(memory_format=memory_format)
+    with torch.autocast(device, HALVES[precision]):
+        return seconds_a_step(conv, image.to(device, memory_format=memory_format)) / full
+
+
+def seconds_a_step(net: nn.Module, image: Tensor) -> float:
+    """Forward and backward, on the image's device: the fastest of three, as others work there."""
+    times = []
+    for _ in range(3):
+        start = now((image,))
+        net(image).sum().backward()
+        times.append(now((image,)) - start)
+    return min(times)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a run came to its precision.
+
+    Args:
+        asked: what the configuration says.
+        used: what is computed in, never "auto".
+        device: "cuda", "cpu" or "mps".
+        began: what the run that is gone on with, or scored again, was computed in; None for a new
+            one, and where the user asked for something else.
+    """
+
+    asked: str
+    used: str
+    device: str
+    began: str | None = None
+
+    def describe(self, memory_format: torch.memory_format) -> list[str]:
+        """One line; a second one where the device is slow at what was asked for.
+
+        Args:
+            memory_format: of weights and images.
+        """
+        best, note = choose(self.device), ""
+        if self.began not in (None, self.used):
+            note = f"; the run began in {self.began}, which this {self.device} emulates"
+        elif self.asked == AUTO and self.used != best:
+            note = f", as the run began; by itself this {self.device} would take {best}"
+        elif self.asked == AUTO:
+            has = "computes" if best == BF16 else "has no"
+            note = f" (auto: this {self.device} {has} bfloat16{' itself' * (best == BF16)})"
+        lines = [f"precision: {self.used}{note}"]
+        if not is_native(self.used, self.device):
+            times = slowdown(self.used, self.device, memory_format)
+            lines.append(
+                f"trainer.precision={self.used} is emulated on this {self.device}: a step of a "
+                f"convolution takes {times:.1f} times as long as in {FULL}; "
+                "trainer.precision=auto takes what is native"
+            )
+        return lines
+
+
+def settle(asked: str, device: str, began: str | None = None, keep: bool = False) -> Choice:
+    """Comes to one of the precisions.
+
+    Args:
+        asked: what the configuration says.
+        device: "cuda", "cpu" or "mps".
+        began: see `Choice`.
+        keep: take what the run began with also where the device emulates it.
+    """
+    if asked != AUTO:
+        return Choice(asked, asked, device)
+    stays = began is not None and (keep or is_native(began, device))
+    return Choice(asked, began if stays and began is not None else choose(device), device, began)

@@ -1,0 +1,218 @@
+"""The trainer: what `trainer=` words choose, checked before anything is built with it."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import lightning as L
+import torch
+from annotated_types import Ge, Gt, Le, Lt
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar, WeightAveraging
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins.precision.amp import MixedPrecision
+from lightning.pytorch.plugins.precision.precision import Precision
+from torch import nn
+
+from fcn_lab.errors import UserError
+from fcn_lab.runs.run import RunFolder
+from fcn_lab.training.callbacks.averaging import warmed_average
+from fcn_lab.training.callbacks.checkpoints import WholeFile
+from fcn_lab.training.callbacks.world_size import WorldSize
+from fcn_lab.training.devices import check_compiler, check_count, find_device
+from fcn_lab.training.precision import HALVES, PRECISIONS, Choice, settle
+from fcn_lab.training.ranks import is_torchruns, processes_started
+from fcn_lab.upsampling import Upsampling
+from fcn_lab.values import Count, Positive, checked
+
+Several = Annotated[int, Ge(1), Le(1024)]
+ACCELERATORS = ("auto", "cpu", "gpu", "mps")
+# those that start each rank as a process of its own
+STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")
+
+
+@checked
+@dataclass(frozen=True)
+class Training:
+    """How long, on what and how exactly to train.
+
+    Args:
+        max_epochs: passes over the training set.
+        accelerator: "auto" takes an NVIDIA or AMD GPU where there is one.
+        devices: processes on a CPU, GPUs elsewhere.
+        strategy: "auto" is one process for one device and "ddp" for several.
+        num_nodes: machines.
+        precision: of the arithmetic; "auto" is bf16-mixed where the device computes it natively.
+        gradient_clip_val: largest norm of the gradient.
+        channels_last: memory format of weights and images; None is true in bf16 and float16, whose
+            kernels want it, and false in float32, which a CPU computes faster without.
+        compile: torch.compile the network.
+        ema_decay: average the weights with it, and score and keep the average.
+        patience: stop after so many validations without a better mean IU.
+        val_every: epochs from validation to validation.
+        gradients_every: steps from one note of the gradient's norms to the next; None notes none.
+        deterministic: on a GPU, torch's deterministic kernels where there are any, and a line on
+            operators that have none; a CPU repeats itself anyway.
+
+    Raises:
+        UserError: for a value outside its range.
+    """
+
+    max_epochs: Count = 60
+    accelerator: str = "auto"
+    devices: Several = 1
+    strategy: str = "auto"
+    num_nodes: Several = 1
+    precision: str = "32-true"
+    gradient_clip_val: Positive | None = None
+    channels_last: bool | None = None
+    compile: bool = False
+    ema_decay: Annotated[float, Gt(0), Lt(1)] | None = None
+    patience: Count | None = None
+    val_every: Count = 1
+    gradients_every: Count | None = None
+    deterministic: bool = True
+
+    def __post_init__(self) -> None:
+        one_of("accelerator", self.accelerator, ACCELERATORS)
+        one_of("strategy", self.strategy, STRATEGIES)
+        one_of("precision", self.precision, PRECISIONS)
+        if self.val_every > self.max_epochs:
+            raise UserError(
+                f"trainer.val_every={self.val_every}: expected at most "
+                f"trainer.max_epochs={self.max_epochs}, "
+                "else no epoch is ever scored"
+            )
+
+    def check_devices(self) -> None:
+        """Compares what was asked for with what this machine has and what started this process.
+
+        Raises:
+            UserError: a device, or what it takes to compile for it, is not here; torchrun or srun
+                started another number of processes.
+        """
+        if (found := processes_started()) not in (1, self.devices * self.num_nodes):
+            raise UserError(
+                f"{found} processes were started, but trainer.devices={self.devices} x "
+                f"trainer.num_nodes={self.num_nodes}.\n"
+                "Start as many as these say, with trainer.strategy=ddp"
+            )
+        check_count(self.device, self.devices)
+        if self.device == "mps" and self.strategy != "auto":
+            raise UserError(
+                f"trainer.strategy={self.strategy}: expected auto, since there is one Apple GPU"
+            )
+        if self.compile:
+            check_compiler(self.device)
+
+    @property
+    def device(self) -> str:
+        """Where it computes: "cuda", "mps" or "cpu"."""
+        return find_device(self.accelerator)
+
+    @property
+    def device_name(self) -> str:
+        """The device and how many of it, for people."""
+        name = torch.cuda.get_device_name() if self.device == "cuda" else self.device
+        return f"{self.devices * self.num_nodes} x {name}"
+
+    def settle(self, began: str | None = None, keep: bool = False) -> "tuple[Training, Choice]":
+        """The same in a precision that is not "auto", and how that came; see `precision.settle`."""
+        choice = settle(self.precision, self.device, began, keep)
+        return replace(self, precision=choice.used), choice
+
+    @property
+    def used_precision(self) -> str:
+        """What is computed in; never "auto"."""
+        return settle(self.precision, self.device).used
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """Of weights and images."""
+        last = self.used_precision in HALVES if self.channels_last is None else self.channels_last
+        return torch.channels_last if last else torch.contiguous_format
+
+    def prepare(self, net: nn.Module) -> nn.Module:
+        """The network in this memory format and, on demand, compiled; its state keeps its names."""
+        net = net.to(memory_format=self.memory_format)
+        if self.compile:
+            net.compile()
+        return net
+
+    def doubts(self, net: nn.Module) -> list[str]:
+        """A line for each kind of operator that keeps ``deterministic`` from holding here."""
+        if not self.deterministic or self.device == "cpu":
+            return []
+        found = {type(m) for m in net.modules() if isinstance(m, Upsampling)}
+        return [
+            f"trainer.deterministic=true: the backward of {kind.__name__} adds in no fixed order "
+            f"on a GPU; upsample={kind.instead} repeats itself"
+            for kind in sorted(found, key=lambda kind: kind.__name__)
+            if not kind.deterministic
+        ]
+
+    def averaging(self) -> list[Callback]:
+        """The averaging of the weights and of batch norm's statistics, if any."""
+        if self.ema_decay is None:
+            return []
+        return [WeightAveraging(use_buffers=True, multi_avg_fn=warmed_average(self.ema_decay))]
+
+    def _arithmetic(self) -> Precision:
+        """A plugin, because by its word Lightning takes bf16-mixed for 16-mixed on a CPU."""
+        precision = self.used_precision
+        if precision not in HALVES:
+            return Precision()
+        return MixedPrecision(precision, self.device)  # type: ignore[arg-type]
+
+    def trainer(
+        self, folder: RunFolder, loggers: Sequence[Logger] = (), callbacks: Sequence[Callback] = ()
+    ) -> L.Trainer:
+        """A trainer that writes nothing on its own: the callbacks do."""
+        # Lightning looks for the place in the epoch at the loader; the data module keeps it
+        warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
+        # every rank computes the scores from the gathered matrices
+        warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
+        return L.Trainer(
+            max_epochs=self.max_epochs,
+            accelerator="cuda" if self.device == "cuda" else self.device,
+            devices=self.devices,
+            strategy=self.strategy,
+            num_nodes=self.num_nodes,
+            gradient_clip_val=self.gradient_clip_val,
+            check_val_every_n_epoch=self.val_every,
+            deterministic="warn" if self.deterministic and self.device == "cuda" else False,
+            default_root_dir=folder.path,
+            logger=list(loggers) or False,
+            callbacks=[WorldSize(self.devices * self.num_nodes), *callbacks],
+            plugins=[WholeFile(), self._arithmetic(), launcher()],
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+            use_distributed_sampler=False,  # the data module's own samplers neither pad nor repeat
+            enable_model_summary=False,
+            enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
+            enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
+        )
+
+
+def one_of(name: str, value: str, options: Sequence[str]) -> None:
+    """Refuses a value that is not an option.
+
+    Raises:
+        UserError: with the options.
+    """
+    if value not in options:
+        raise UserError(f"trainer.{name}={value}: expected one of {', '.join(options)}")
+
+
+def launcher() -> ClusterEnvironment:
+    """What started the ranks: torchrun, srun, or Lightning itself.
+
+    Lightning would ask the environment, and take an allocation of Slurm's for as many processes.
+    """
+    if is_torchruns():
+        return TorchElasticEnvironment()
+    return SLURMEnvironment() if processes_started() > 1 else LightningEnvironment()

@@ -1,0 +1,181 @@
+"""``python -m fcn_lab.worker RUN_DIR/config.yaml [--fresh=N | --resume | --cell]``: runs it.
+
+Exit status: 0 done, 1 failed (traceback in RUN_DIR/error.txt), 2 a user's mistake, 75 another
+worker runs this cell or has done it, 130 and 143 stopped by SIGINT and SIGTERM. Under
+``trainer.strategy=ddp`` Lightning starts the further ranks with this very command.
+
+It holds RUN_DIR while it runs. ``--fresh`` is how the command line starts it: if it refuses before
+its first step it leaves the folder as it was, and removes the N folders that were made for it.
+``--cell`` is how sweeps start it: it goes on where an earlier attempt was, ends when the process
+that started it does, and leaves it to that to write down how it ended.
+"""
+
+import inspect
+import logging
+import os
+import random
+import signal
+import sys
+import threading
+import time
+import traceback
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from fcn_lab.config.build import build, locate
+from fcn_lab.config.frozen import read_frozen, require_plain
+from fcn_lab.config.trust import find_own_modules, require_allowed
+from fcn_lab.errors import NotWritten, UserError, find_refusal
+from fcn_lab.files import write_text
+from fcn_lab.runs.attempts import TAKEN, Attempt, Taken, begin, keep_alive
+from fcn_lab.runs.records import require_no_way_out
+from fcn_lab.signals import Stopped
+from fcn_lab.training.ranks import is_first_rank
+from fcn_lab.worker.claims import withdraw
+from fcn_lab.worker.shell import mend_streams
+from fcn_lab.worker.supervisor import GRACE_SECONDS, TRACEBACK
+
+# of each the reason: what a user can neither change nor act upon
+QUIET_WARNINGS = (
+    r".*isinstance\(treespec, LeafSpec\).*",  # Lightning 2.6 against torch 2.15's pytree
+    r".*srun.*",  # Lightning's hint wherever Slurm's client is installed
+    r".*sync_dist=True.*",  # what is logged has been gathered from all ranks already
+    r".*GPU available but not used.*",  # trainer.accelerator=cpu was typed
+    r".*does not have many workers.*",  # the data lie in memory: workers would cost, not help
+)
+QUIET_LOGGERS = (
+    "lightning.pytorch",  # device lines, and tips to install Lightning's other products
+    "lightning.fabric",  # the same, a second time
+)
+FRESH = "--fresh="
+MISTAKE = 2  # exit status
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the task of the config named first and gives the exit status."""
+    path, flags = Path(arguments[0]), arguments[1:]
+    signal.signal(signal.SIGTERM, _stop)
+    logging.raiseExceptions = False  # libraries' own logs, on a disk that is full
+    threading.excepthook = _tell_of_thread
+    attempt = None
+    try:
+        if is_first_rank():
+            attempt = begin(path.parent)
+            keep_alive(attempt)
+    except Taken as other:
+        print(other)
+        return TAKEN
+    code, reason = _outcome(path, flags)
+    if attempt is not None and "--cell" not in flags:
+        _conclude(attempt, code, reason, flags)
+    return code
+
+
+def _outcome(path: Path, flags: list[str]) -> tuple[int, str]:
+    """The exit status, and the line that tells of a failure."""
+    resume = "--resume" in flags
+    try:
+        if "--cell" in flags:
+            _follow_parent()
+            resume = (path.parent / "checkpoints" / "last.ckpt").exists()
+        if resume:
+            require_no_way_out(path.parent)
+        run(path, resume)
+    except UserError as error:
+        if os.environ.get(TRACEBACK):
+            traceback.print_exc()
+        print(f"fcn-lab: {error}", file=sys.stderr)
+        return MISTAKE, str(error)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT, ""
+    except Stopped as stopped:
+        return 128 + stopped.signum, ""
+    except Exception as error:
+        if (refusal := find_refusal(error, path.parent)) is not None:
+            print(f"fcn-lab: {refusal}", file=sys.stderr)
+            return MISTAKE, refusal
+        traceback.print_exc()
+        _keep_traceback(path.parent)
+        return 1, f"{type(error).__name__}: {error}"
+    return 0, ""
+
+
+def _conclude(attempt: Attempt, code: int, reason: str, flags: list[str]) -> None:
+    made = [int(flag.removeprefix(FRESH)) for flag in flags if flag.startswith(FRESH)]
+    stopped = code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
+    with suppress(NotWritten):  # a full disk has been told of, and ends attempts by itself
+        attempt.end("done" if code == 0 else "stopped" if stopped else "failed", reason)
+    if code == MISTAKE and made:
+        withdraw(attempt, *made)
+
+
+def run(path: Path, resume: bool = False) -> None:
+    """Checks, seeds, builds and runs the task of one frozen config.
+
+    Raises:
+        UserError: a value that a constructor does not take, or what the task itself refuses.
+    """
+    for message in QUIET_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+    config = read_frozen(path)
+    task, links = config["task"], config.get("links", {})
+    require_allowed(task, str(path))
+    find_own_modules(task)
+    # whatever else was stopped begins anew
+    if resume and "resume" in inspect.signature(locate(task["_target_"], "task")).parameters:
+        task["resume"] = True
+    require_plain(config)  # a file may have been edited by hand
+    _seed(config["seed"])
+    built = build(task, "task", links)
+    for name in QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(
+            logging.WARNING
+        )  # here, because Lightning sets it when it is imported
+    built.run(path.parent)
+
+
+def _seed(seed: int) -> None:
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def _follow_parent() -> None:
+    """Ends this process where it can be resumed once its parent has died, say by kill -9."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE_SECONDS)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def _keep_traceback(folder: Path) -> None:
+    if is_first_rank():
+        with suppress(UserError):  # it stands in the terminal, too
+            write_text(folder / "error.txt", traceback.format_exc())
+
+
+def _tell_of_thread(failed: threading.ExceptHookArgs) -> None:
+    """Leaves full disks to the main thread, which meets them too and names the place."""
+    if failed.exc_value is None or find_refusal(failed.exc_value) is None:
+        threading.__excepthook__(failed)
+
+
+def _stop(signum: int, frame: FrameType | None) -> NoReturn:
+    raise Stopped(signum)
+
+
+if __name__ == "__main__":
+    mend_streams()
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,158 @@
+"""Whether a folder is free for a new run, and how what never began makes room for the next.
+
+A training exists from its first step on, which leaves history.csv; anything else from its end on.
+Until then its folder is nobody's: the next command takes it over, and a command that was refused
+leaves it as it was. Files of the user's own stay; one that a run would write over keeps it out.
+"""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from fcn_lab.commands import command
+from fcn_lab.errors import UserError
+from fcn_lab.runs.attempts import Attempt, Taken, begin, last
+from fcn_lab.runs.outcomes import finished
+
+# what is there before a first step, and what a scoring leaves that was killed
+LEFTOVERS = (
+    *(".part-*", "config.yaml", "env.json", "git.diff", "git.*.diff"),
+    *("error.txt", "checkpoints", "wandb", "csv", "tensorboard"),
+    *("panels", "predictions.zip", "predictions.*.zip", "confusions.npz", "confusions_val.npz"),
+)
+RESULTS = (
+    *("history.csv", "gradients.csv", "metrics.json", "stages", "audit.html", "audit.json"),
+    *("capacity", "capacity.json", "ceilings.csv", "ceilings.json", "costs.*", "profile.json"),
+    *("export.json", "network.onnx", "network.pt", "network.pt2", "shapes.json"),
+)
+STEPS = ("history.csv", "checkpoints/*.ckpt", "stages/*/history.csv", "stages/*/metrics.json")
+ELSEWHERE = "hydra.run.dir= chooses another folder."
+
+
+def claim(folder: Path) -> Attempt:
+    """Makes this process the holder of a folder for a new run, and clears what never began.
+
+    Raises:
+        UserError: it is held, or holds a run, or files that the new one would write over.
+    """
+    require_free(folder)
+    attempt = hold(folder)
+    clear(folder)
+    return attempt
+
+
+def hold(folder: Path) -> Attempt:
+    """Makes this process the holder of a run.
+
+    Raises:
+        UserError: another one is, which it names.
+    """
+    try:
+        return begin(folder)
+    except Taken as other:
+        raise UserError(f"{other}.\nWait for its end, or choose another folder") from other
+
+
+def require_free(folder: Path) -> None:
+    """Compares what a folder holds with what a new run would write; looks only.
+
+    Raises:
+        UserError: it is a sweep's, holds a run, or files of others that a run would write over.
+    """
+    for sweep in (folder, folder.parent):
+        if (sweep / "sweep.json").is_file() and (sweep == folder or _holds_config(folder)):
+            go_on = command("-m", f"sweep.dir={sweep}")
+            raise UserError(f"{folder} is of a sweep. {ELSEWHERE} To go on with that:\n{go_on}")
+    require_own(folder, ELSEWHERE)
+    if is_over(folder):
+        raise UserError(f"{folder} holds a run that is finished.\n{ELSEWHERE}")
+    if has_begun(folder):
+        go_on = command(f"resume={folder}")
+        raise UserError(f"{folder} holds a run already. {ELSEWHERE} To go on with it:\n{go_on}")
+
+
+def require_own(folder: Path, advice: str) -> None:
+    """Sees to it that what a run would write over was written by one.
+
+    Raises:
+        UserError: it was not; ends with `advice`.
+    """
+    if last(folder) is None and not _holds_config(folder):
+        for found in _found(folder, (*LEFTOVERS, *RESULTS)):
+            raise UserError(f"{found} is of no run, and one would write over it.\n{advice}")
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether a training has made a step there, or a run of another kind has come to its end."""
+    return any(_found(folder, STEPS)) or is_over(folder)
+
+
+def is_over(folder: Path) -> bool:
+    """Whether the folder's run is finished, of whatever kind it is."""
+    if (folder / "metrics.json").exists():
+        return finished(folder)
+    if any(_found(folder, STEPS)):
+        return False
+    attempt = last(folder)
+    if attempt is None:  # recorded before every run had attempts
+        return _holds_config(folder) and any(_found(folder, RESULTS))
+    return attempt.status == "done"
+
+
+def withdraw(attempt: Attempt, made: int) -> None:
+    """Leaves the folder of a refused command as it was; where there are results, they stay.
+
+    Args:
+        attempt: the command's.
+        made: how many folders of the path did not exist before it.
+    """
+    folder = attempt.path.parent.parent
+    if has_begun(folder) or any(_found(folder, RESULTS)):
+        return
+    clear(folder)
+    for path in (*attempt.path.parent.glob(".part-*"), *attempt.path.parent.glob("*.json")):
+        if path != attempt.path:
+            path.unlink(missing_ok=True)
+    attempt.path.unlink(missing_ok=True)  # the last, since it is what keeps others out
+    remove_empty(attempt.path.parent, made + 1)
+
+
+def clear(folder: Path) -> None:
+    """Removes what precedes a first step."""
+    for path in list(_found(folder, LEFTOVERS)):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def remove_empty(folder: Path, count: int) -> None:
+    """Removes this folder and those above it, `count` in all, as far as they are empty."""
+    with suppress(OSError):
+        for place in [folder, *folder.parents][:count]:
+            place.rmdir()
+
+
+def first_existing(folder: Path) -> Path:
+    """What is there of a path: the folder itself, or the next above it; absolute."""
+    return next(place for place in (folder, *folder.absolute().parents) if place.exists()).resolve()
+
+
+def depth_below(folder: Path, above: Path) -> int:
+    """How many folders lie on the way; none where `above` is not above."""
+    folder = folder.resolve()
+    return len(folder.relative_to(above).parts) if folder.is_relative_to(above) else 0
+
+
+def is_recorded(path: Path) -> bool:
+    """Whether this is the config.yaml of a run, and not of something else."""
+    return path.is_file() and "\nlinks:" in path.read_text(encoding="utf-8", errors="replace")
+
+
+def _holds_config(folder: Path) -> bool:
+    return is_recorded(folder / "config.yaml")
+
+
+def _found(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
+    return (path for pattern in patterns for path in folder.glob(pattern))

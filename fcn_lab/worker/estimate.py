@@ -1,0 +1,48 @@
+"""What the cells of a study will take, from two of them that are timed for a few steps.
+
+Between the network with the fewest operations and that with the most, the time of a frame is taken
+to grow evenly with its operations; what a process takes to start comes on top.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import psutil
+
+if TYPE_CHECKING:
+    from fcn_lab.tasks.train import Train
+    from fcn_lab.worker.workload import Pace, Workload
+
+
+def estimate(trainings: "Sequence[tuple[Train, Callable[[], Train]]]", start: float) -> list[float]:
+    """Seconds of each training.
+
+    Args:
+        trainings: each on the meta device, with what makes it anew, with memory.
+        start: seconds that a process takes before its first step.
+    """
+    from fcn_lab.worker.workload import pace, workload
+
+    works = [workload(training) for training, _ in trainings]
+    order = sorted(range(len(works)), key=lambda number: works[number].macs)
+    ends = {works[n].macs: pace(trainings[n][1]()) for n in (order[0], order[-1])}
+    return [round(start + between(ends, work).seconds(work), 1) for work in works]
+
+
+def between(ends: "Mapping[int, Pace]", work: "Workload") -> "Pace":
+    """The pace at the work's operations, between those timed at one or two counts of them."""
+    from fcn_lab.worker.workload import Pace
+
+    low, high = min(ends), max(ends)
+    part = (work.macs - low) / (high - low) if high > low else 0.0
+    fast, slow = ends[low], ends[high]
+    return Pace(
+        fast.training + part * (slow.training - fast.training),
+        fast.scoring + part * (slow.scoring - fast.scoring),
+    )
+
+
+def since_start() -> float:
+    """Seconds since this process was started."""
+    return time.time() - psutil.Process().create_time()

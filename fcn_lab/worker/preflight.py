@@ -1,0 +1,86 @@
+"""``python -m fcn_lab.worker.preflight [--elsewhere] [--estimate=FILE] FOLDER ...``: builds, runs nothing.
+
+Cells that differ only in what building does not depend on (seed, names) are built once. The first
+mistake of each kind is printed with the cell it is in; the exit status is then 2. With
+``--elsewhere`` the devices of this machine are not asked about: the cells run on others. With
+``--estimate`` a few steps are timed, and what each cell will take is written to the file.
+"""
+
+import json
+import sys
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fcn_lab.config.build import build, check
+from fcn_lab.config.frozen import read_frozen
+from fcn_lab.config.trust import find_own_modules, require_allowed
+from fcn_lab.errors import UserError
+from fcn_lab.files import write_json
+from fcn_lab.worker.estimate import estimate, since_start
+
+_OF_ONE_CELL = ("seed", "name", "group", "arm", "links")
+_ESTIMATE = "--estimate="
+
+
+@dataclass
+class Kind:
+    """Cells that are built alike."""
+
+    config: dict[str, Any]
+    cells: list[str] = field(default_factory=list)
+
+    def build(self) -> Any:  # noqa: ANN401 - whatever the target makes
+        """Their task."""
+        return build(self.config["task"], "task", self.config.get("links", {}))
+
+
+def main(arguments: list[str]) -> int:
+    """Builds the task of each folder's config and lets it look at its data."""
+    elsewhere = "--elsewhere" in arguments
+    files = [a.removeprefix(_ESTIMATE) for a in arguments if a.startswith(_ESTIMATE)]
+    mistakes: dict[str, str] = {}
+    tasks: list[tuple[Kind, Any]] = []
+    for kind in _kinds(Path(a) for a in arguments if not a.startswith("--")):
+        try:
+            require_allowed(kind.config["task"], kind.cells[0])
+            find_own_modules(kind.config["task"])
+            check(kind.config["task"], "task", kind.config.get("links", {}))
+            with _no_memory():
+                task = kind.build()
+            if hasattr(task, "preflight"):
+                task.preflight(elsewhere)
+            tasks.append((kind, task))
+        except UserError as error:
+            mistakes.setdefault(str(error), kind.cells[0])
+    for mistake, name in mistakes.items():
+        print(f"{name}: {mistake}", file=sys.stderr)
+    for file in files if not mistakes else ():
+        start = since_start()
+        seconds = estimate([(task, kind.build) for kind, task in tasks], start)
+        known = {n: s for (kind, _), s in zip(tasks, seconds, strict=True) for n in kind.cells}
+        write_json(Path(file), known)
+    return 2 if mistakes else 0
+
+
+def _kinds(folders: Iterable[Path]) -> Iterable[Kind]:
+    kinds: dict[str, Kind] = {}
+    for folder in folders:
+        config = read_frozen(folder / "config.yaml")
+        seed = config["seed"]
+        kept = {key: value for key, value in config.items() if key not in _OF_ONE_CELL}
+        key = json.dumps(kept, sort_keys=True).replace(f'"seed": {seed}', '"seed": 0')
+        kinds.setdefault(key, Kind(config)).cells.append(folder.name)
+    return kinds.values()
+
+
+def _no_memory() -> AbstractContextManager[object]:
+    """On the meta device parameters have shapes and no values, whatever the network's size."""
+    torch = sys.modules.get("torch")  # there is no need to import it for tasks that do not
+    return torch.device("meta") if torch is not None else nullcontext()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

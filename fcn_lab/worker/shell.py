@@ -1,0 +1,85 @@
+"""What a shell hands to a process, looked at before anything else reads it.
+
+Libraries read the environment while they are imported, and a mistake in it ends there in their
+words, in a wait without end, or in silence.
+"""
+
+import io
+import locale
+import os
+import sys
+from typing import Any, TextIO
+
+from fcn_lab.errors import UserError
+from fcn_lab.training.ranks import check_ranks
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+MOST_THREADS = 1024
+
+
+def check_shell() -> None:
+    """Refuses what something further on would stumble over.
+
+    Raises:
+        UserError: with the variable and what was expected of it, or the folder that is gone.
+    """
+    check_ranks()
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UserError(
+            f"the folder that this was typed in is gone, or closed ({error.strerror}).\n"
+            "Type: cd FOLDER, to one that exists"
+        ) from error
+    for name in THREADS:
+        given = os.environ.get(name) or "1"
+        numbers = [n.strip() for n in given.split(",")]  # one a level of nested threads
+        if not all(n.isdecimal() and 0 < int(n) <= MOST_THREADS for n in numbers):
+            raise UserError(
+                f"{name}={given} in the environment: expected a number of threads, "
+                f"1 to {MOST_THREADS}.\nType: unset {name}"
+            )
+
+
+def speak_utf8() -> None:
+    """Starts this very process anew where texts and names would be read in another encoding."""
+    encoding = locale.getpreferredencoding(False).lower().replace("-", "")
+    if not sys.flags.utf8_mode and encoding != "utf8":
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
+def mend_streams() -> None:
+    """Gives the three streams a place each, and lets no print fail.
+
+    The next file that is opened would take the place of a closed one. And a reader that has gone, a
+    full disk behind ``> log`` or a letter that the terminal lacks are no reason to end a training.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number is free
+    if sys.stdout is sys.__stdout__:  # else somebody listens
+        sys.stdout = _lasting(1, sys.stdout)
+    if sys.stderr is sys.__stderr__:
+        sys.stderr = _lasting(2, sys.stderr)
+
+
+class _Lasting(io.FileIO):
+    """Takes what it is given, and drops what the other end does not take."""
+
+    def write(self, data: Any, /) -> int:  # noqa: ANN401 - whatever holds bytes
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
+def _lasting(number: int, before: TextIO | None) -> TextIO:
+    raw = _Lasting(number, "w", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding=before.encoding if before is not None else "utf-8",
+        errors="backslashreplace",
+        line_buffering=number == 2 or raw.isatty(),
+    )

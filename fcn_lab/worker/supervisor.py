@@ -1,0 +1,164 @@
+"""One worker process from its start to the record of its end, the same under every engine."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fcn_lab.errors import guard_writing
+from fcn_lab.runs.attempts import TAKEN, Attempt, Taken, begin, last
+from fcn_lab.training.machine import bound_cores, count_cores
+from fcn_lab.training.ranks import without_stray_ranks
+
+GRACE_SECONDS = 20.0
+POLL_SECONDS = 0.1
+TRACEBACK = "FCN_LAB_TRACEBACK"  # set where a user wants one for a mistake, too
+# glibc hands every large tensor back to the system at once and faults its pages in again at the
+# next step: measured, 15 % of a training step on a CPU. Other C libraries ignore these words.
+KEEP_PAGES = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A cell as engines see it.
+
+    Args:
+        folder: the cell's, with its frozen config.yaml; absolute.
+        code: what PYTHONPATH begins with, the frozen sources; absolute.
+        cwd: where the worker stands; absolute.
+        devices: how many a cell trains on.
+        on_cpu: the cell was told not to use a GPU.
+        minutes: how long the cell may take; None for as long as it wants.
+    """
+
+    folder: Path
+    code: Path
+    cwd: Path
+    devices: int = 1
+    on_cpu: bool = False
+    minutes: float | None = None
+
+    @property
+    def log(self) -> Path:
+        """What the worker prints, of all attempts."""
+        return self.folder / "log.txt"
+
+
+def worker_command(config: Path) -> list[str]:
+    """What starts the worker on one frozen config."""
+    return [sys.executable, "-m", "fcn_lab.worker", str(config)]
+
+
+def worker_environment(code: Path | None = None) -> dict[str, str]:
+    """This environment with `code`, or else the package now running, first on the worker's path."""
+    environment = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
+    package = str(code or Path(__file__).resolve().parents[2])
+    paths = [package, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    own = {
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
+        # else `python -m` puts the folder it stands in first: a clone there is not what a sweep has
+        # frozen, and a run folder there may be a stranger's
+        "PYTHONSAFEPATH": "1",
+        "PYTHONUTF8": "1",  # whatever the locale: names and texts are read as they were written
+    }
+    # torch starts a thread a core, also those whose time a container does not get
+    share = {"OMP_NUM_THREADS": str(count_cores())} if count_cores() < bound_cores() else {}
+    return {**KEEP_PAGES, **share, **without_stray_ranks(environment), **own}
+
+
+@dataclass
+class Supervisor:
+    """Runs the worker of `job` once, with `environment` on top of this process's.
+
+    The worker leads a process group of its own: Ctrl-C in a terminal reaches it through us alone,
+    and what it started (ranks, loaders) ends with it.
+    """
+
+    job: Job
+    environment: Mapping[str, str] = field(default_factory=dict)
+    asked: int | None = field(default=None, init=False)
+    _why: str = field(default="", init=False)
+
+    def stop(self, signum: int, why: str = "") -> None:
+        """Asks the worker to end where it can be resumed; after a grace it is killed."""
+        if self.asked is None:
+            self._why, self.asked = why, signum
+
+    def run(self) -> int:
+        """The worker's exit status, negative for a signal; TAKEN where another one has the cell."""
+        if self.asked is not None:
+            return 128 + self.asked
+        job = self.job
+        with guard_writing(job.log):
+            log = job.log.open("ab")
+        with log:
+            start = log.tell()
+            process = subprocess.Popen(
+                [*worker_command(job.folder / "config.yaml"), "--cell"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**worker_environment(job.code), **self.environment},
+                cwd=job.cwd,
+                process_group=0,
+            )
+        try:
+            code = self._wait(process)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        self._record(process.pid, code, start)
+        return code
+
+    def _wait(self, process: "subprocess.Popen[bytes]") -> int:
+        limit = float("inf") if self.job.minutes is None else self.job.minutes * 60
+        ends, kill_at = time.monotonic() + limit, float("inf")
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(POLL_SECONDS)
+            now = time.monotonic()
+            if now > ends:
+                self.stop(signal.SIGTERM, f"timed out after {self.job.minutes:g} min")
+            if self.asked is not None and kill_at == float("inf"):
+                process.send_signal(self.asked)
+                kill_at = time.monotonic() + GRACE_SECONDS  # from here: we may have been held up
+            elif now > kill_at:
+                os.killpg(process.pid, signal.SIGKILL)
+
+    def _record(self, pid: int, code: int, start: int) -> None:
+        attempt = None if code == TAKEN else self._attempt(pid)
+        if attempt is None:
+            return
+        if code == 0:
+            attempt.end("done")
+        elif self._why:
+            attempt.end("failed", self._why)
+        elif self.asked is not None or code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
+            attempt.end("stopped")
+        elif code < 0:
+            hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+            attempt.end("failed", f"killed by {signal.Signals(-code).name}{hint}")
+        else:
+            attempt.end("failed", self._last_line(start))
+
+    def _attempt(self, pid: int) -> Attempt | None:
+        """The worker's; ours in its place where it died before it had one."""
+        attempt = last(self.job.folder)
+        if attempt is not None and attempt.pid == pid:
+            return attempt
+        try:
+            return begin(self.job.folder)
+        except Taken:
+            return None
+
+    def _last_line(self, start: int) -> str:
+        with self.job.log.open("rb") as log:
+            log.seek(start)
+            lines = [line.strip() for line in log.read().decode(errors="replace").splitlines()]
+        refusals = [line for line in lines if line.startswith("fcn-lab: ")]  # of two lines or one
+        return next(filter(None, reversed(refusals or lines)), "it printed nothing")

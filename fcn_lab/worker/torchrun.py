@@ -1,0 +1,57 @@
+"""``torchrun … run.py WORDS``: the first rank composes the words, all run its config.
+
+The ranks meet in the store that torchrun itself keeps for them.
+"""
+
+import os
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from fcn_lab.errors import UserError
+from fcn_lab.training.ranks import is_torchruns
+
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import TCPStore
+
+_KEY = "fcn_lab/worker"
+_PATIENCE = timedelta(minutes=5)
+
+
+def is_follower() -> bool:
+    """Whether another rank composes."""
+    return is_torchruns() and os.environ["RANK"] != "0"
+
+
+def announce(arguments: list[str]) -> None:
+    """Tells the other ranks what the worker is started with; nothing where the words were wrong."""
+    if is_torchruns():
+        _store().set(_KEY, "\n".join(arguments))
+
+
+def announced() -> list[str]:
+    """Waits for the first rank's word; ends this process where there is nothing to run."""
+    arguments = _store().get(_KEY).decode()
+    if not arguments:
+        sys.exit(2)
+    return arguments.split("\n")
+
+
+def refuse_sweeps() -> None:
+    """A sweep under torchrun would run once a rank.
+
+    Raises:
+        UserError: this process is one of torchrun's.
+    """
+    if is_torchruns():
+        raise UserError(
+            "torchrun starts the ranks of one run; a sweep starts those of its cells by itself.\n"
+            "Leave out torchrun, and say trainer.devices=2 trainer.strategy=ddp"
+        )
+
+
+def _store() -> "TCPStore":
+    from torch._C._distributed_c10d import TCPStore
+
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    return TCPStore(host, port, is_master=False, timeout=_PATIENCE)

@@ -1,0 +1,115 @@
+"""What a training will cost, before it is begun: operations counted, a few steps timed."""
+
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from fcn_lab.cost.macs import cost
+from fcn_lab.runs.run import RunFolder
+from fcn_lab.tasks.train import Train
+from fcn_lab.training.module import Batch
+from fcn_lab.training.opening import scored_splits
+from fcn_lab.training.scoring import image_size
+
+BATCHES = 6  # timed at most, after a first one that is not
+ENOUGH_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Of one training.
+
+    Args:
+        macs: multiply-accumulates of one frame's forward pass.
+        trained: frames trained on, those of all epochs together.
+        scored: frames scored on the way and at the end.
+    """
+
+    macs: int
+    trained: float
+    scored: float
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds a frame, with reading and augmenting it."""
+
+    training: float
+    scoring: float
+
+    def seconds(self, work: Workload) -> float:
+        """What the work takes at this pace."""
+        return work.trained * self.training + work.scored * self.scoring
+
+
+def workload(task: Train) -> Workload:
+    """Counted; nothing is computed."""
+    splits = scored_splits(task.data)
+    frames = {name: task.data.source.frames(name) for name in ("train", *splits)}
+    training = task.training
+    validations = training.max_epochs // training.val_every
+    final = sum(len(frames[name]) for name in splits)
+    processes = training.devices * training.num_nodes
+    return Workload(
+        cost(task.net, *image_size(frames["val"])).macs,
+        len(frames["train"]) * training.max_epochs / processes,
+        (len(frames["val"]) * validations + final) / processes,
+    )
+
+
+def pace(task: Train) -> Pace:
+    """Timed over a few steps of the training itself, on one device and not compiled."""
+    # further ranks would be started, and compiling takes longer than all that is timed here
+    single = replace(task.training, devices=1, num_nodes=1, strategy="auto", compile=False)
+    watch, module = Stopwatch(), replace(task, training=single).module()
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = single.trainer(RunFolder(Path(folder)), [], [watch])
+        trainer.limit_train_batches, trainer.limit_val_batches = BATCHES + 1, 0
+        trainer.fit_loop.max_epochs = 1
+        trainer.fit(module, task.data)
+        training = watch.seconds()
+        scorer = single.trainer(RunFolder(Path(folder)), [], [watch])
+        scorer.limit_val_batches = BATCHES + 1
+        scorer.validate(module, task.data, verbose=False)
+    return Pace(training, watch.seconds())
+
+
+class Stopwatch(Callback):
+    """Notes when batches end, and ends a training that has been timed for long enough."""
+
+    def __init__(self) -> None:
+        self._marks: list[tuple[float, int]] = []  # when, and how many frames were through
+
+    def seconds(self) -> float:
+        """Of a frame, without the first batch if there were others; then forgets them all."""
+        marks, self._marks = self._marks, []
+        kept = marks[1:] if len(marks) > 2 else marks
+        return (kept[-1][0] - kept[0][0]) / (kept[-1][1] - kept[0][1])
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._mark(0)
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._mark(0)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: object, batch: Batch, *_: int
+    ) -> None:
+        self._mark(len(batch["image"]))
+        trainer.should_stop = self._marks[-1][0] - self._marks[0][0] > ENOUGH_SECONDS
+
+    def on_validation_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: object, batch: Batch, *_: int
+    ) -> None:
+        self._mark(len(batch["image"]))
+
+    def _mark(self, frames: int) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        before = self._marks[-1][1] if self._marks else 0
+        self._marks.append((time.perf_counter(), before + frames))

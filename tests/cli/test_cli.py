@@ -1,0 +1,237 @@
+"""Words in, one frozen config out, and every mistake in a line or two."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from support.commandline import METRICS, TypeLine
+from support.places import RUN
+
+
+def test_help_lists_every_group_within_two_seconds_and_without_torch() -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-X", "importtime", str(RUN), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # of the processor: on a busy machine the clock tells more about the others
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
+    for group in ("model: ", "upsample: ", "encoder: ", "data: ", "task: ", "trainer: "):
+        assert group in done.stdout
+    assert not {"torch", "lightning", "wandb", "numpy"} & {
+        line.rpartition("|")[2].strip() for line in done.stderr.splitlines()
+    }
+
+
+def test_a_line_without_words_trains_the_default_network_on_camvid(type_line: TypeLine) -> None:
+    ended = type_line()
+    assert ended.command[1:3] == ["-m", "fcn_lab.worker"]
+    assert ended.config["words"] == {"model": "fcn16s", "upsample": "transposed", "encoder": "tiny"}
+    assert ended.config["choices"]["data"] == "camvid"
+    assert ended.config["choices"]["task"] == "train"
+
+
+def test_the_frozen_config_is_resolved_and_the_run_folder_holds_nothing_else(
+    type_line: TypeLine,
+) -> None:
+    ended = type_line("model=fcn8s", "upsample=max_unpool", "hydra.run.dir=here")
+    assert ended.folder == Path("here")
+    assert "${" not in (ended.folder / "config.yaml").read_text()
+    assert {path.name for path in ended.folder.iterdir()} == {"config.yaml", "attempts"}
+    assert "hydra" not in ended.config
+
+
+@pytest.mark.parametrize(
+    ("word", "keys"),
+    [
+        ("logger=wandb", ["wandb"]),
+        ("logger=csv", ["csv"]),
+        ("logger=none", []),
+        ("logger=[wandb,csv]", ["wandb", "csv"]),
+        ("logger=[csv,tensorboard]", ["csv", "tensorboard"]),
+    ],
+)
+def test_loggers_combine(type_line: TypeLine, word: str, keys: list[str]) -> None:
+    assert list(type_line(word).config["task"]["loggers"]) == keys
+
+
+def test_a_key_reaches_every_copy_of_its_node(type_line: TypeLine) -> None:
+    config = type_line("encoder.dropout=0.3", "seed=7").config
+    assert config["task"]["net"]["encoder"]["dropout"] == 0.3
+    assert config["task"]["seed"] == config["task"]["data"]["seed"] == 7
+
+
+def test_a_network_with_its_own_parts_says_so_in_its_words(type_line: TypeLine) -> None:
+    words = type_line("model=smp", "model.encoder_name=resnet34").config["words"]
+    assert words["encoder"] == "resnet34"
+
+
+def test_flags_may_stand_between_overrides(type_line: TypeLine, stub: str) -> None:
+    ended = type_line("task=stub", stub, "seed=4")
+    assert ended.config["seed"] == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["model=fcn9s"], ["model=fcn9s", "Did you mean fcn", "fcn32s", "unet"]),
+        (["upsample=billinear"], ["upsample=billinear", "Did you mean bilinear?"]),
+        (["-m", "model=fcn8s,fcn9s"], ["model=fcn9s", "fcn8s"]),
+        (["seed=1", "-m", "upsample=nearest,neerest"], ["upsample=neerest", "nearest"]),
+        (["trainer.max_epoch=3"], ["trainer.max_epoch", "Did you mean trainer.max_epochs?"]),
+        (["max_epochs=3"], ["max_epochs", "Did you mean trainer.max_epochs?"]),
+        (["modle=fcn8s"], ["modle", "Did you mean model?"]),
+        (["model=fcn8s,fcn16s"], ["model=fcn8s,fcn16s", "-m"]),
+        (["data.size=[360"], ["data.size=[360", "cannot be read"]),
+        (["fcn8s"], ["fcn8s", "key=value"]),
+        (["--modle"], ["--modle", "--help"]),
+        (["experiment=nothing"], ["experiment=nothing", "no such word"]),
+        (["hydra/launcher=slots", "-m", "seed=1,2"], ["hydra/launcher=slots", "basic"]),
+        (["seed=???"], ["seed"]),
+        (["capacity=matched", "upsample=carafe"], ["upsample=carafe", "task=capacity"]),
+        (["task=evaluate"], ["task=evaluate", "run=RUN_DIR"]),
+        (["task=evaluate", "run=nowhere"], ["nowhere", "no such folder"]),
+        (["resume=nowhere"], ["nowhere", "no such folder"]),
+        (["resume=nowhere", "seed=3"], ["resume=nowhere", "seed=3"]),
+        (["--config-path", "nowhere"], ["nowhere"]),
+    ],
+)
+def test_a_mistake_ends_in_two_lines_that_name_it(
+    type_line: TypeLine, arguments: list[str], expected: list[str]
+) -> None:
+    ended = type_line(*arguments)
+    assert ended.status == 2
+    assert not ended.command
+    assert len(ended.err.strip().splitlines()) <= 2
+    for part in expected:
+        assert part in ended.err
+    assert not list(Path.cwd().glob("runs/*/*"))
+    assert not list(Path.cwd().glob("multirun/*/*/config.yaml"))
+
+
+def test_a_user_who_asks_for_tracebacks_gets_them(
+    type_line: TypeLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(Exception, match="fcn9s"):
+        type_line("model=fcn9s")
+
+
+def test_a_folder_that_holds_a_run_is_not_written_over(type_line: TypeLine) -> None:
+    type_line("hydra.run.dir=here")
+    Path("here/history.csv").touch()  # as the first step leaves it
+    before = Path("here/config.yaml").read_text()
+    ended = type_line("hydra.run.dir=here", "seed=5")
+    assert ended.status == 2
+    assert "resume=here" in ended.err
+    assert Path("here/config.yaml").read_text() == before
+
+
+def test_resume_goes_on_in_the_run_itself_and_leaves_no_other_folder(type_line: TypeLine) -> None:
+    type_line("hydra.run.dir=here")
+    ended = type_line("resume=here")
+    assert ended.command[3:] == ["here/config.yaml", "--resume"]
+    assert [path.name for path in Path.cwd().iterdir()] == ["here"]
+
+
+def test_resuming_a_finished_run_says_that_it_is_done(type_line: TypeLine) -> None:
+    type_line("hydra.run.dir=here")
+    Path("here/metrics.json").write_text(METRICS)
+    ended = type_line("resume=here")
+    assert (ended.status, list(ended.command)) == (0, [])
+    assert "here is done" in ended.out
+
+
+def test_a_task_that_reads_a_run_refuses_an_unfinished_one_and_leaves_no_folder(
+    type_line: TypeLine,
+) -> None:
+    type_line("hydra.run.dir=here")
+    ended = type_line("task=evaluate", "run=here", "hydra.run.dir=there")
+    assert ended.status == 2
+    assert "resume=here" in ended.err
+    assert not Path("there").exists()
+
+
+def worker(kind: str, *more: str, stub: str) -> "subprocess.Popen[str]":
+    line = [sys.executable, str(RUN), stub, "task=stub", f"task.kind={kind}", "hydra.run.dir=here"]
+    return subprocess.Popen(
+        [*line, *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a shell starts its background jobs, these tests perhaps among them, deaf to Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def test_the_worker_runs_the_frozen_config_in_the_very_process_that_was_started(
+    stub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    process = worker("work", stub=stub)
+    _, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    facts = json.loads(Path("here/facts.json").read_text())
+    assert facts["pid"] == process.pid
+    assert facts["argv"][1:] == ["here/config.yaml", "--fresh=1"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "status", "expected"),
+    [
+        ("refuse", [], 2, "fcn-lab: this is not for me\n"),
+        ("3", [], 2, "fcn-lab: task.kind=3: expected a word\n"),
+        ("work", ["task.count=-1"], 2, "fcn-lab: task: count=-1: expected 0 or more\n"),
+        ("fail", [], 1, "RuntimeError: went wrong"),
+    ],
+)
+def test_the_workers_exit_status_tells_a_mistake_from_a_failure(
+    kind: str,
+    more: list[str],
+    status: int,
+    expected: str,
+    stub: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    process = worker(kind, *more, stub=stub)
+    _, err = process.communicate()
+    assert process.returncode == status
+    assert expected in err
+    assert ("Traceback" in err) == (status == 1)
+    assert not Path("here/metrics.json").exists()
+    assert Path("here/config.yaml").exists() == Path("here/error.txt").exists() == (status == 1)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_worker_with_the_status_a_shell_expects(
+    signum: signal.Signals, stub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    process = worker("sleep", stub=stub)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "asleep\n"
+    os.kill(process.pid, signum)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 128 + signum
+    assert "Traceback" not in err
+
+
+def test_a_folder_of_ones_own_without_classes_is_told_what_it_needs(type_line: TypeLine) -> None:
+    ended = type_line("data=folder")
+    assert ended.status == 2
+    assert ended.err.startswith("fcn-lab: data=folder needs data.images=")
+
+
+def test_the_network_has_as_many_scores_as_classes_are_named(type_line: TypeLine) -> None:
+    ended = type_line("data=folder", "data.names=[road,car,void]", "hydra.run.dir=RUN_DIR")
+    assert ended.status == 0, ended.err
+    frozen = yaml.safe_load(Path("RUN_DIR/config.yaml").read_text())
+    assert frozen["model"]["num_classes"] == frozen["data"]["classes"] == 2

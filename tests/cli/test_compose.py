@@ -1,0 +1,73 @@
+"""Cells composed together are what Hydra composes one by one."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from fcn_lab.cli.compose import Composer
+from fcn_lab.config.frozen import conf_folder
+
+CELLS = [
+    ["model=fcn8s", "seed=1"],
+    ["model=fcn8s", "seed=2", "optim.lr=0.5"],
+    ["seed=3", "model=fcn8s"],
+    ["model=unet", "data=synthetic", "data.size=[32,48]"],
+    ["model=fcn8s", "+trainer.enable_model_summary=true", "~flip"],
+    ["model=fcn8s", "optim=sgd", "logger=[csv]", "name=own"],
+    ["model=fcn8s", "seed=1"],
+]
+
+
+@pytest.fixture
+def asked() -> Iterator[tuple[ConfigLoader, DictConfig]]:
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        yield loader, compose("config", return_hydra_config=True)
+
+
+def plain(config: DictConfig) -> Any:  # noqa: ANN401
+    found = OmegaConf.to_container(config)
+    assert isinstance(found, dict)
+    del found["hydra"]["job"]["override_dirname"]  # of the overrides, and nothing here reads it
+    return found
+
+
+def test_every_cell_is_what_hydra_composes(asked: tuple[ConfigLoader, DictConfig]) -> None:
+    loader, config = asked
+    composer = Composer(loader, config)
+    for overrides in CELLS:
+        found, expected = composer.compose(overrides), loader.load_sweep_config(config, overrides)
+        assert plain(found) == plain(expected)
+        assert OmegaConf.is_struct(found) == OmegaConf.is_struct(expected)
+
+
+def test_cells_of_the_same_words_are_read_from_the_files_once(
+    asked: tuple[ConfigLoader, DictConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader, config = asked
+    composer, read = Composer(loader, config), []
+    load = loader.load_sweep_config
+    monkeypatch.setattr(
+        loader, "load_sweep_config", lambda *given: read.append(given) or load(*given)
+    )
+    for overrides in CELLS:
+        composer.compose(overrides)
+    assert len(read) == 3
+
+
+@pytest.mark.parametrize("wrong", ["model=fcn9s", "sede=1", "trainer.epochs=3"])
+def test_a_wrong_word_or_key_is_refused_as_by_hydra(
+    wrong: str, asked: tuple[ConfigLoader, DictConfig]
+) -> None:
+    loader, config = asked
+    with pytest.raises(HydraException) as expected:
+        loader.load_sweep_config(config, [wrong])
+    with pytest.raises(HydraException) as found:
+        Composer(loader, config).compose([wrong])
+    assert str(found.value) == str(expected.value)

@@ -1,0 +1,180 @@
+"""A frozen config thaws into what was composed; who reads a run changes only what he names."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+from fcn_lab.config.build import check, users_key
+from fcn_lab.config.frozen import freeze, recorded, resolve, without_start
+from fcn_lab.errors import UserError
+from support.commandline import METRICS, TypeLine
+
+
+def content(folder: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((Path(folder) / "config.yaml").read_text())
+    return loaded
+
+
+def without(config: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in keys}
+
+
+def test_freezing_and_reading_back_gives_the_references_again(tmp_path: Path) -> None:
+    config = OmegaConf.create(
+        {
+            "a": {"x": 1, "y": "${.x}", "deep": {"z": "${..x}", "list": ["${b}", {"k": "${a.y}"}]}},
+            "b": {"text": "x is ${a.x}"},
+            "choices": {"model": "m", "hydra/launcher": "basic"},
+            "task": "${a}",
+            "seed": 0,
+            "run": None,
+            "input": None,
+            "output": None,
+        }
+    )
+    freeze(resolve(config), tmp_path)
+    frozen = content(str(tmp_path))
+    assert without(frozen, "links", "choices") == without(
+        OmegaConf.to_container(config, resolve=True),
+        "choices",  # type: ignore[arg-type]
+    )
+    assert frozen["choices"] == {"model": "m"}
+    again = recorded(tmp_path)
+    again.a.x = 2
+    assert again.task.deep.list[1].k == again.a.y == again.task.deep.z == 2
+
+
+def test_a_freeze_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    broken = OmegaConf.create(
+        {"task": {"net": "${model}"}, "choices": {}} | dict.fromkeys(OPERANDS)
+    )
+    with pytest.raises(Exception, match="model"):
+        freeze(resolve(broken), tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+OPERANDS = ("run", "input", "output")
+
+
+def test_the_recorded_config_runs_again_in_a_new_folder(type_line: TypeLine) -> None:
+    type_line("model=unet", "data=synthetic", "encoder.dropout=0.25", "hydra.run.dir=first")
+    ended = type_line("--config-path", "first", "--config-name", "config")
+    assert ended.status == 0
+    assert ended.folder != Path("first")
+    assert ended.config | {"again": None} == content("first")
+
+
+def test_a_config_that_was_edited_by_hand_is_run_as_edited(type_line: TypeLine) -> None:
+    type_line("hydra.run.dir=first")
+    text = Path("first/config.yaml").read_text()
+    Path("first/config.yaml").write_text(text.replace("dropout: 0.1", "dropout: 0.4"))
+    config = type_line("--config-path=first", "--config-name=config").config
+    assert config["task"]["net"]["encoder"]["dropout"] == config["encoder"]["dropout"] == 0.4
+
+
+def test_a_rerun_takes_words_and_keys_over_the_recorded_ones(type_line: TypeLine) -> None:
+    type_line("model=unet", "data=synthetic", "encoder.dropout=0.25", "hydra.run.dir=first")
+    ended = type_line("-cp", "first", "-cn", "config", "upsample=nearest", "data.batch_size=2")
+    config = ended.config
+    assert config["words"] == {"model": "unet", "upsample": "nearest", "encoder": "tiny"}
+    assert config["task"]["net"]["upsample"]["_target_"].endswith("Nearest")
+    assert config["task"]["data"]["batch_size"] == 2
+    assert config["encoder"]["dropout"] == 0.25
+    assert "nearest" in config["name"]
+
+
+def test_the_folder_of_a_rerun_is_meant_from_where_the_user_stands(
+    type_line: TypeLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    type_line("seed=6", "hydra.run.dir=runs/first")
+    monkeypatch.chdir(tmp_path / "runs")
+    assert type_line("--config-path", "first", "--config-name", "config").config["seed"] == 6
+
+
+def test_evaluation_inherits_the_run_and_takes_only_what_it_is_given(type_line: TypeLine) -> None:
+    type_line("model=fcn8s", "data=synthetic", "encoder.dropout=0.25", "hydra.run.dir=first")
+    Path("first/metrics.json").write_text(METRICS)
+    config = type_line("task=evaluate", "run=first", "data.split=val").config
+    before = content("first")
+    assert config["task"]["_target_"].endswith("Evaluate")
+    assert config["task"]["run"] == "first"
+    assert config["data"] == before["data"] | {"split": "val"}
+    assert config["task"]["data"] == config["data"]
+    for key in ("model", "encoder", "upsample", "trainer", "words", "seed"):
+        assert config[key] == before[key]
+
+
+def test_a_word_given_to_an_evaluation_replaces_its_whole_group(type_line: TypeLine) -> None:
+    type_line("data=camvid", "data.root=somewhere", "hydra.run.dir=first")
+    Path("first/metrics.json").write_text(METRICS)
+    config = type_line("task=evaluate", "run=first", "data=synthetic", "data.split=val").config
+    assert config["data"]["_target_"].endswith("synthetic")
+    assert config["data"]["split"] == "val"
+    assert "root" not in config["data"]
+
+
+def test_a_plain_key_reaches_a_node_of_another_word_than_the_default(type_line: TypeLine) -> None:
+    type_line("encoder=smp", "encoder.name=resnet18", "hydra.run.dir=first")
+    Path("first/metrics.json").write_text(METRICS)
+    config = type_line("task=evaluate", "run=first", "encoder.head_width=64").config
+    assert config["encoder"]["name"] == "resnet18"
+    assert config["task"]["net"]["encoder"]["head_width"] == 64
+
+
+def test_an_evaluation_can_itself_be_run_again(type_line: TypeLine) -> None:
+    type_line("model=fcn8s", "hydra.run.dir=first")
+    Path("first/metrics.json").write_text(METRICS)
+    type_line("task=evaluate", "run=first", "data.split=val", "hydra.run.dir=second")
+    config = type_line("--config-path", "second", "--config-name", "config").config
+    assert config | {"again": None} == content("second")
+
+
+class Target:
+    def __init__(
+        self, count: int, ratio: float = 0.5, sizes: tuple[int, int] = (1, 1), part: object = None
+    ) -> None: ...
+
+
+NODE = {"_target_": f"{__name__}.Target", "count": 1}
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        ({"count": "abc"}, "net.count=abc: expected an integer"),
+        ({"count": 1.5}, "net.count=1.5: expected an integer"),
+        ({"count": True}, "net.count=true: expected an integer"),
+        ({"ratio": "half"}, "net.ratio=half: expected a number"),
+        ({"sizes": [1]}, r"net.sizes=\[1\]: expected \[an integer, an integer\]"),
+        ({"cuont": 2}, "net.cuont: .*Did you mean count"),
+        ({"part": {"_target_": "nothing.here"}}, "net.part._target_=nothing.here: cannot be"),
+    ],
+)
+def test_an_argument_that_the_signature_does_not_take_is_named_by_the_users_key(
+    node: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        check({"task": NODE | node}, "all", {"all.task": "net"})
+
+
+@pytest.mark.parametrize(
+    "node", [{"ratio": 1}, {"sizes": [2, 3]}, {"part": NODE}, {"part": [NODE, 3]}, {"count": 0}]
+)
+def test_an_argument_that_the_signature_takes_passes(node: dict[str, Any]) -> None:
+    check(NODE | node, "net", {})
+
+
+def test_a_copy_of_a_copy_is_named_by_the_original() -> None:
+    links = {"task.net": "model", "model.encoder": "encoder"}
+    assert users_key("task.net.encoder.width", links) == "encoder.width"
+    assert users_key("task.network", links) == "task.network"
+
+
+def test_a_trained_network_asks_for_no_file_it_began_with_but_for_its_preprocessing() -> None:
+    for before, after in (("gone.pt", "none"), ("imagenet", "imagenet"), ("none", "none")):
+        config = OmegaConf.create({"weights": "gone.pt", "encoder": {"weights": before}})
+        assert without_start(config) == {"weights": None, "encoder": {"weights": after}}
+    assert without_start(OmegaConf.create({"encoder": {}})) == {"weights": None, "encoder": {}}

@@ -1,0 +1,143 @@
+"""The cost sheet: counts against closed forms and SegNet's argument, and the files it leaves."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fcn_lab.api import create_model, network
+from fcn_lab.cost.macs import cost
+from fcn_lab.cost.measure import bill
+from fcn_lab.cost.parts import PARTS
+from fcn_lab.cost.sheet import Grid
+from fcn_lab.errors import UserError
+from fcn_lab.networks.segnet import SegNetBasic
+from fcn_lab.tasks.profile import Profile
+from fcn_lab.upsampling import MaxUnpool, Upsampling
+from support import fakeruns
+
+WORDS = {"model": "fcn8s", "upsample": "bilinear", "encoder": "tiny"}
+
+
+def macs_by_formula(net: nn.Module, height: int, width: int) -> int:
+    """Every convolution by hand: k² · C_in/groups for each value on its larger side."""
+    total = 0
+
+    def add(conv: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> None:
+        nonlocal total
+        assert isinstance(conv, nn.Conv2d | nn.ConvTranspose2d)
+        transposed = isinstance(conv, nn.ConvTranspose2d)
+        values = given[0].numel() if transposed else out.numel()
+        seen = (conv.out_channels if transposed else conv.in_channels) // conv.groups
+        total += values * seen * conv.kernel_size[0] * conv.kernel_size[1]
+
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            layer.register_forward_hook(add)
+    with torch.no_grad():
+        net.eval()(torch.rand(1, 3, height, width))
+    return total
+
+
+@pytest.mark.parametrize("upsample", ["transposed", "nearest", "up_conv", "pixel_shuffle"])
+@pytest.mark.parametrize("model", ["fcn32s", "fcn2s", "segnet", "unet"])
+def test_operations_agree_with_the_formula_of_each_layer_and_with_torchs_counter(
+    model: str, upsample: str
+) -> None:
+    net = create_model(model, upsample)
+    parts = bill(net, 64, 96, repeats=0)
+    assert parts["total"].macs == cost(net, 64, 96).macs
+    assert parts["total"].macs == pytest.approx(macs_by_formula(net, 64, 96), rel=0.01)
+    assert sum(parts[part].macs for part in PARTS) == parts["total"].macs
+
+
+def test_parameters_are_shared_out_whole() -> None:
+    net = create_model("fcn8s", "transposed", **{"upsample.refine": "conv"})
+    parts = bill(net, 32, 32, repeats=0)
+    own = [p.numel() for m in net.modules() if isinstance(m, Upsampling) for p in m.parameters()]
+    assert parts["upsampling"].params == sum(own)
+    backbone = sum(p.numel() for n, p in net.encoder.named_parameters() if "head" not in n)
+    assert parts["encoder"].params == backbone
+    assert parts["total"].params == sum(p.numel() for p in net.parameters())
+
+
+def test_bytes_written_and_kept_are_those_of_the_maps() -> None:
+    """A convolution keeps its input, here the image; a sigmoid its output; a sum nothing."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sigmoid(), nn.Conv2d(4, 2, 1))
+    total = bill(net, 8, 16, repeats=0)["total"]
+    pixel = 8 * 16 * 4
+    assert total.activations == (4 + 4 + 2) * pixel
+    assert total.kept == 4 * pixel
+
+
+def test_switches_instead_of_maps_save_what_segnet_says() -> None:
+    """64 maps of 180×240 in float32 are 11 MB; the switches of their 2×2 windows 0.17 MB."""
+    with torch.device("meta"):
+        one, two = (
+            bill(SegNetBasic(MaxUnpool, 11, levels=levels), 360, 480, repeats=0)["total"]
+            for levels in (1, 2)
+        )
+    maps, switches = two.maps - one.maps, two.switches - one.switches
+    assert maps == 64 * 180 * 240 * 4
+    assert switches == 64 * 90 * 120 * 2 // 8
+    assert (round(maps / 1e6), round(switches / 1e6, 2)) == (11, 0.17)
+
+
+def test_a_pass_holds_at_least_what_it_keeps_and_takes_time_in_every_part() -> None:
+    parts = bill(create_model("fcn8s", "max_unpool"), 48, 64, repeats=1)
+    total = parts["total"]
+    assert total.peak >= total.kept > 0
+    assert total.forward == pytest.approx(sum(parts[part].forward for part in PARTS))
+    assert min(total.forward, total.backward) > 0
+
+
+def sheet(folder: Path, *typed: str, runs: list[Path] | None = None) -> None:
+    grid = Grid(["fcn32s", "fcn8s"], ["bilinear", "max_unpool"], None, typed, network)
+    Profile(create_model(), [32, 48], WORDS, grid=grid, runs=[str(run) for run in runs or ()]).run(
+        folder
+    )
+
+
+def test_the_sheet_has_a_row_a_cell_and_a_figure_where_there_are_runs(tmp_path: Path) -> None:
+    run = tmp_path / "sweep" / "cell"
+    run.mkdir(parents=True)
+    (run / "metrics.json").write_text(
+        json.dumps({"protocol": "stub", **WORDS, "test": {"mean_iou": 0.5}})
+    )
+    sheet(tmp_path, "upsample.refine=conv", "task=profile", "seed=3", runs=[tmp_path / "sweep"])
+    with (tmp_path / "costs.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4 * (len(PARTS) + 1)
+    refined = [row for row in rows if row["upsample"] == "bilinear" and row["part"] == "upsampling"]
+    assert all(int(row["params"]) > 0 for row in refined), "what was typed reaches every cell"
+    table = (tmp_path / "costs.md").read_text()
+    assert table.count("\n| fcn") == 4
+    assert "fcn8s bilinear tiny" in (tmp_path / "costs.html").read_text()
+
+
+def test_a_folder_of_runs_alone_gives_the_sheet_of_their_networks_as_they_were_recorded(
+    tmp_path: Path,
+) -> None:
+    runs = fakeruns.write_grid(tmp_path / "a=b, c", ["fcn8s"], ["bilinear", "nearest"], (0, 1))
+    asked: list[Path] = []
+
+    def build(run: Path) -> nn.Module:
+        asked.append(run)
+        return create_model("fcn8s", run.name.split("upsample=")[1].partition(",")[0])
+
+    Profile(create_model(), [32, 48], WORDS, runs=str(runs), recorded=build).run(tmp_path)
+    assert len(asked) == 2  # and not once a seed
+    table = (tmp_path / "costs.md").read_text()
+    assert table.count("\n| fcn8s ") == 2
+    drawn = (tmp_path / "costs.html").read_text()
+    assert drawn.count('"fcn8s bilinear tiny"') == drawn.count('"fcn8s nearest tiny"') == 2
+
+
+def test_folders_without_finished_runs_and_recorded_runs_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"runs=.*no finished run"):
+        sheet(tmp_path, runs=[tmp_path])
+    with pytest.raises(UserError, match="leave out run="):
+        sheet(tmp_path, "run=somewhere")

@@ -1,0 +1,186 @@
+"""A file that is not what it was ends nothing but what needs it, and is named."""
+
+import json
+import os
+import random
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fcn_lab.config.frozen import recorded
+from fcn_lab.errors import UserError
+from fcn_lab.report.runs import Run, find_runs
+from fcn_lab.report.study import Study
+from fcn_lab.report.writing import write
+from fcn_lab.runs.attempts import begin
+from fcn_lab.runs.outcomes import finished, read_history, read_metrics
+from fcn_lab.runs.records import Damaged, read_arrays
+from fcn_lab.runs.run import RunFolder
+from fcn_lab.runs.sweep import Cell, SweepFolder
+from fcn_lab.runs.table import Rows
+from fcn_lab.sweeps.status import Status
+from support import damage, fakeruns
+from support.commandline import TypeLine
+
+SEED = 10
+CELLS = ("model=fcn8s,seed=0", "model=fcn16s,seed=0", "model=fcn32s,seed=0")
+FILES = ("metrics.json", "config.yaml", "history.csv", "confusions.npz", "predictions.zip")
+READERS: dict[str, Callable[[Path], object]] = {
+    "metrics.json": lambda path: read_metrics(path.parent),
+    "config.yaml": recorded,
+    "history.csv": lambda path: read_history(path.parent),
+    "confusions.npz": read_arrays,
+}
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep of three cells that are done."""
+    sweep = tmp_path_factory.mktemp("sound") / "all"
+    frames, source = fakeruns.street(12)
+    for name in CELLS:
+        model = re.findall(r"fcn\w+", name)[0]
+        (sweep / name).parent.mkdir(exist_ok=True)
+        folder = sweep / name
+        attempt = begin(folder)
+        folder.rename(kept := sweep / "kept")
+        fakeruns.write_run(folder, frames, source, model)
+        (kept / "attempts").rename(folder / "attempts")
+        kept.rmdir()
+        attempt.end("done")
+        text = (folder / "config.yaml").read_text()
+        more = "task: {_target_: fcn_lab.tasks.train.Train}\nchoices: {}\nlinks: {}\n"
+        (folder / "config.yaml").write_text(text + more)
+        (folder / "env.json").write_text('{"run_id": "0123", "precision": "32-true"}\n')
+    cells = [Cell(name, sweep / name, {"seed": 0}, epochs=3) for name in CELLS]
+    study = {"question": "Which?", "report": "task=report"}
+    SweepFolder(sweep, cells, asked=["seed=0"], code="1", study=study).write()
+    (sweep / "estimate.json").write_text(json.dumps(dict.fromkeys(CELLS, 60.0)))
+    return sweep
+
+
+@pytest.fixture
+def sweep(sound: Path, tmp_path: Path) -> Path:
+    """A copy to spoil."""
+    return Path(shutil.copytree(sound, tmp_path / "all"))
+
+
+def reported(sweep: Path) -> str:
+    """What the pages of a report say."""
+    written = write(Study.read([sweep]), sweep.parent / "report")
+    return "".join(path.read_text() for path in written)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_report_leaves_a_damaged_run_out_and_says_so(name: str, sweep: Path) -> None:
+    (sweep / CELLS[0] / name).write_bytes(b"{ half")
+    text = reported(sweep)
+    assert name in text
+    assert CELLS[0] in text
+    left = 3 if name == "predictions.zip" else 2
+    assert len(find_runs([sweep])[0]) == left
+
+
+def test_a_report_of_nothing_but_damage_names_the_first(sweep: Path) -> None:
+    for name in CELLS:
+        (sweep / name / "metrics.json").write_text("")
+    with pytest.raises(UserError, match=r"metrics\.json.*\nNo run there can be read"):
+        Study.read([sweep])
+
+
+def test_a_report_goes_on_without_a_sweeps_own_record(sweep: Path) -> None:
+    (sweep / "sweep.json").write_text("[]")
+    assert "sweep.json: it holds no object" in reported(sweep)
+
+
+@pytest.mark.parametrize("content", ["", '{"protocol": "p", "te', "{}", "[]", '{"protocol": "p"}'])
+def test_a_cell_with_half_its_scores_is_not_done_and_is_run_again(
+    content: str, sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = sweep / CELLS[0]
+    (folder / "metrics.json").write_text(content)
+    assert not finished(folder)
+    progress = SweepFolder.read(sweep).cells[0].progress()
+    assert progress.status == "failed"
+    assert "metrics.json is damaged" in progress.reason
+    Status(str(sweep)).run()
+    told = capsys.readouterr().out
+    assert "2 done" in told
+    assert "metrics.json is damaged" in told.replace("\n", " ")
+    assert begin(folder).number == 2  # nobody is kept from it
+
+
+def test_a_run_whose_scores_are_damaged_is_gone_on_with(type_line: TypeLine) -> None:
+    type_line("data=synthetic", "logger=none", "hydra.run.dir=here")
+    shutil.rmtree("here/attempts")
+    Path("here/history.csv").write_text("epoch,seconds\n0,1.0\n")
+    Path("here/metrics.json").write_text("")
+    ended = type_line("task=evaluate", "run=here")
+    assert ended.status == 2
+    assert "here/metrics.json is damaged" in ended.err
+    assert "resume=here" in ended.err
+    assert type_line("resume=here").command[-1] == "--resume"
+
+
+def test_a_damaged_environment_is_put_aside_and_a_resume_goes_on(
+    sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = RunFolder(sweep / CELLS[0])
+    run.env.write_text('{"run_id": "01')
+    assert run.precision is None
+    run.write_env("cpu", "32-true")
+    assert "env.json is damaged" in capsys.readouterr().out
+    assert (run.path / "env.damaged.json").read_text() == '{"run_id": "01'
+    assert json.loads(run.env.read_text())["run_id"] == run.run_id
+
+
+def test_a_damaged_history_keeps_a_resume_from_cutting_it(sweep: Path) -> None:
+    rows = Rows(RunFolder(sweep / CELLS[0]).history, ("epoch", "seconds"))
+    rows.path.write_text("epoch,seconds\n0,1.0\n1,\x00\n")
+    with pytest.raises(Damaged, match=r"history\.csv is damaged: line 3"):
+        rows.keep(lambda row: True)
+    assert "\x00" in rows.path.read_text()
+
+
+def refusal_of(read: Callable[[], object]) -> str:
+    """What a user is told; nothing where it works."""
+    try:
+        read()
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def cases(name: str, count: int) -> Iterator[random.Random]:
+    for number in range(count):
+        yield random.Random(f"{SEED} {name} {number}")
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_reader_gives_what_a_file_is_to_hold_or_names_it(name: str, sweep: Path) -> None:
+    path, counts = sweep / CELLS[0] / name, Counter[str]()
+    whole = path.read_bytes()
+    for rng in cases(name, 120):
+        damage.spoil(path, rng)
+        told = refusal_of(lambda: READERS[name](path))
+        assert not told or name in told
+        assert len(told.splitlines()) <= 2
+        counts["named" if told else "read"] += 1
+        for one in path.parent.glob(f"{name}*"):
+            damage.remove(one)
+        path.write_bytes(whole)
+    assert counts["named"] > 40
+    assert READERS[name](path) is not None
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(sweep: Path) -> None:
+    path = sweep / CELLS[0] / "metrics.json"
+    path.unlink()
+    os.mkfifo(path)
+    assert not finished(path.parent)
+    with pytest.raises(Damaged, match="it is no file"):
+        Run.read(path.parent)

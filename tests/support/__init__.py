@@ -1,0 +1,1 @@
+"""What tests share: tiny data, pretended runs and networks, command lines."""

@@ -1,0 +1,146 @@
+"""What a sweep shows while it runs, and what another terminal sees of it."""
+
+import csv
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from fcn_lab.runs.attempts import begin
+from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
+from fcn_lab.sweeps.status import Watch, headline, read, remaining, table
+from support.commandline import TypeLine
+
+
+def make(folder: Path, names: str, epochs: int | None = 10) -> SweepFolder:
+    cells = [Cell(name, folder / name, {"seed": n}, epochs=epochs) for n, name in enumerate(names)]
+    for cell in cells:
+        cell.folder.mkdir(parents=True)
+    record = SweepFolder(folder, cells, code="1")
+    record.write()
+    return record
+
+
+def finish(cell: Cell, val: float, seconds: float = 10.0) -> None:
+    scores = {"mean_iou": val, "pixel_accuracy": 0.9}
+    metrics = {"protocol": "stub", "seconds": seconds, "val": scores, "test": scores}
+    (cell.folder / "metrics.json").write_text(json.dumps(metrics))
+
+
+def shown(record: SweepFolder, rows: int | None = None) -> str:
+    console = Console(width=120)
+    progress = read(record, {})
+    with console.capture() as capture:
+        console.print(table(record, progress, rows), headline(record, progress))
+    return capture.get()
+
+
+def test_every_state_of_a_cell_is_read_from_its_folder(tmp_path: Path) -> None:
+    record = make(tmp_path, "abcdefg")
+    a, b, c, d, e, f, _ = record.cells
+    finish(a, 0.5)
+    begin(b.folder)
+    begin(c.folder).end("failed", "RuntimeError: why")
+    begin(d.folder).end("stopped")
+    begin(e.folder).end("pruned")
+    begin(f.folder).end("done")  # and yet there is no metrics.json
+    states = [now.status for now in read(record, {}).values()]
+    assert states == ["done", "running", "failed", "stopped", "pruned", "failed", "waiting"]
+    reasons = [now.reason for now in read(record, {}).values()]
+    assert reasons[2] == "RuntimeError: why"
+    assert str(os.getpid()) in reasons[1]
+
+
+def test_scores_of_a_finished_cell_count_whatever_its_last_attempt_says(tmp_path: Path) -> None:
+    (cell,) = make(tmp_path, "a").cells
+    attempt = begin(cell.folder)
+    finish(cell, 0.5)
+    attempt.end("failed", "killed by SIGKILL")  # while it said goodbye
+    assert cell.progress().status == "done"
+
+
+@pytest.mark.parametrize(("done", "running", "waiting"), [(1, 1, 3), (2, 2, 5), (3, 1, 0)])
+def test_the_time_left_is_what_finished_cells_say(done: int, running: int, waiting: int) -> None:
+    names = [f"{n}" for n in range(done + running + waiting)]
+    record = SweepFolder(Path(), [Cell(name, Path(name), {}, epochs=10) for name in names])
+    states: Mapping[str, Progress] = dict(
+        zip(
+            names,
+            [
+                *(Progress("done", seconds=40.0) for _ in range(done)),
+                *(Progress("running", epochs=5) for _ in range(running)),
+                *(Progress("waiting") for _ in range(waiting)),
+            ],
+            strict=True,
+        )
+    )
+    # half of each running cell, and the waiting ones in turns of as many
+    assert remaining(record, states) == pytest.approx(40.0 * (0.5 + waiting / running))
+
+
+def test_no_time_is_guessed_before_a_cell_has_ended(tmp_path: Path) -> None:
+    record = make(tmp_path, "ab")
+    begin(record.cells[0].folder)
+    assert remaining(record, read(record, {})) is None
+    assert "to go" not in shown(record)
+
+
+def test_the_table_names_the_best_and_counts_all(tmp_path: Path) -> None:
+    record = make(tmp_path, "abc")
+    finish(record.cells[0], 0.25)
+    finish(record.cells[1], 0.5)
+    text = shown(record)
+    assert "2 done · 1 waiting · best val mIoU 50.00 (b)" in text
+
+
+def test_a_table_cut_short_keeps_those_at_work(tmp_path: Path) -> None:
+    record = make(tmp_path, "abcdefgh")
+    for cell in record.cells[:5]:
+        finish(cell, 0.5)
+    begin(record.cells[7].folder)
+    rows = [line.split()[1] for line in shown(record, rows=2).splitlines() if "│" in line]
+    assert rows == ["a", "h"]
+
+
+def test_results_grow_as_cells_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = make(tmp_path, "ab")
+
+    def states() -> list[str]:
+        with record.results.open(newline="") as file:
+            return [row["status"] for row in csv.DictReader(file)]
+
+    with Watch(record) as watch:
+        assert states() == ["waiting", "waiting"]
+        finish(record.cells[0], 0.5)
+        deadline = time.monotonic() + 20
+        while states() != ["done", "waiting"]:  # it looks now and then
+            assert time.monotonic() < deadline
+            watch.update()
+    assert "[1/2] a: done after 10 s, val mIoU 50.00, test mIoU 50.00" in capsys.readouterr().out
+
+
+def test_another_terminal_sees_the_same(tmp_path: Path, type_line: TypeLine) -> None:
+    record = make(tmp_path / "all", "ab")
+    finish(record.cells[0], 0.5)
+    begin(record.cells[1].folder).end("failed", "MemoryError: no room")
+    ended = type_line("task=status", "sweep.dir=all")
+    assert (ended.status, ended.err, ended.command) == (0, "", ())
+    assert "1 done · 1 failed · best val mIoU 50.00 (a)" in ended.out
+    assert "b failed: MemoryError: no room" in ended.out
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [((), "needs sweep.dir=FOLDER"), (("sweep.dir=nowhere",), "nowhere does not exist")],
+)
+def test_a_status_of_nothing_is_refused(
+    words: tuple[str, ...], expected: str, type_line: TypeLine
+) -> None:
+    ended = type_line("task=status", *words)
+    assert ended.status == 2
+    assert expected in ended.err

@@ -1,0 +1,198 @@
+"""A study is a file: it composes into its cells, whose arms differ in its axes and nothing else."""
+
+import json
+from collections.abc import Iterator, Mapping
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
+from fcn_lab.sweeps.loop import Sweep
+from fcn_lab.sweeps.studies import closing, estimates, opening, price
+from fcn_lab.worker.estimate import between
+from fcn_lab.worker.workload import Pace, Workload, pace, workload
+from support.commandline import METRICS, TypeLine
+from support.places import CONF
+from support.tiny import make_train
+
+FILES = {file.stem: file for file in sorted((CONF / "experiment").glob("*.yaml"))}
+STUDIES = [name for name, file in FILES.items() if "study" in yaml.safe_load(file.read_text())]
+GRIDS = [name for name in STUDIES if name != "tune"]
+
+
+def axes(study: str) -> dict[str, list[str]]:
+    params = yaml.safe_load(FILES[study].read_text())["hydra"]["sweeper"]["params"]
+    every = {"upsample": sorted(stem("upsample") - {"bilinear_deterministic"})}  # of glob(*)
+    return {
+        key: every[key] if "glob" in str(values) else str(values).split(",")
+        for key, values in params.items()
+    }
+
+
+def stem(group: str, pattern: str = "*") -> set[str]:
+    return {file.stem for file in (CONF / group).glob(f"{pattern}.yaml")}
+
+
+def leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from leaves(value, f"{key}.{name}" if key else name)
+    else:
+        yield key, node
+
+
+def chosen(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config without copies of other keys, and without what names the cell."""
+    names = ("task", "links", "words", "choices", "name", "arm")
+    copies = tuple(f"{copy}." for copy in config["links"])
+    found = leaves({key: value for key, value in config.items() if key not in names})
+    own = {k: v for k, v in found if k not in config["links"] and not k.startswith(copies)}
+    return {**own, "task": config["choices"]["task"]}
+
+
+def stand_still(sweep: Sweep) -> dict[str, Progress]:
+    return {cell.name: Progress("done") for cell in sweep.cells}
+
+
+@pytest.fixture(autouse=True)
+def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fcn_lab.sweeps.loop.Sweep.run", stand_still)
+    monkeypatch.setattr("fcn_lab.sweeps.freeze._preflight", lambda *cells: None)
+
+
+def test_the_studies_asked_for_are_there() -> None:
+    asked = {"skips", "operators", "grid", "pretraining", "augmentation", "tune"}
+    asked |= {"staged", "gradient_flow"}
+    assert asked <= set(STUDIES)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_the_head_of_a_study_is_its_entry_in_the_notebook(study: str) -> None:
+    head = [line for line in FILES[study].read_text().splitlines() if line.startswith("#")]
+    for entry in ("Question", "Command", "Time", "Expected"):
+        assert any(line.startswith(f"# {entry}:") for line in head), entry
+    assert any(f"python run.py -m experiment={study}" in line for line in head)
+
+
+@pytest.mark.parametrize("study", GRIDS)
+def test_a_study_composes_into_all_its_cells_which_differ_in_its_axes_alone(
+    study: str, type_line: TypeLine
+) -> None:
+    varied = axes(study)
+    # the same in less time: the last three values of an axis, and one seed
+    fewer = {key: values[-3:] for key, values in varied.items()} | {"seed": ["0"]}
+    words = [f"{key}={','.join(values)}" for key, values in fewer.items()]
+    ended = type_line("-m", f"experiment={study}", *words, "sweep.dir=all")
+    assert ended.status == 0, ended.err
+    configs = [yaml.safe_load(p.read_text()) for p in sorted(Path("all").glob("*/config.yaml"))]
+    assert len(configs) == prod(map(len, fewer.values()))
+    settings = [chosen(config) for config in configs]
+    different = {
+        key
+        for key in set().union(*settings)
+        if len({json.dumps(setting.get(key, "absent")) for setting in settings}) > 1
+    }
+    assert different
+    if "matched" in configs[0]:  # capacity=matched: widths differ so that the arms' sizes do not
+        different -= {"encoder.widths", "encoder.head_width"}
+    for key in different:
+        assert any(key == axis or key.startswith(f"{axis}.") for axis in varied), key
+    record = SweepFolder.read(Path("all"))
+    assert record.study["question"].endswith("?")
+    assert f"{len(configs)} cells: {record.study['question']}" in ended.out
+    assert "Time:" in ended.out
+    assert "The report: python run.py task=report runs=all" in ended.out
+
+
+def test_every_seed_of_a_study_is_a_cell_that_differs_in_its_seed_alone(
+    type_line: TypeLine,
+) -> None:
+    assert type_line("-m", "experiment=skips", "model=fcn8s", "sweep.dir=all").status == 0
+    configs = [yaml.safe_load(p.read_text()) for p in sorted(Path("all").glob("*/config.yaml"))]
+    assert [str(config["seed"]) for config in configs] == axes("skips")["seed"]
+    assert [chosen(c) | {"seed": 0} for c in configs] == [chosen(configs[0])] * len(configs)
+
+
+def test_axes_are_the_words_there_are() -> None:
+    strides = {word for word in stem("model", "fcn*") if not word.endswith("_caffe")}
+    assert set(axes("skips")["model"]) == strides
+    assert set(axes("augmentation")["augment"]) == stem("augment")
+    five = {"transposed", "bilinear", "nearest", "max_unpool", "bed_of_nails"}
+    assert set(axes("operators")["upsample"]) == five
+    assert set(axes("grid")["upsample"]) > five
+    assert set(axes("grid")["model"]) == {"fcn32s", "fcn16s", "fcn8s"}  # the paper's
+
+
+def test_a_study_without_m_says_what_to_type(type_line: TypeLine) -> None:
+    ended = type_line("experiment=skips", "data=synthetic")
+    assert ended.status == 2
+    assert "python run.py -m experiment=skips" in ended.err
+
+
+def test_a_cell_of_a_study_runs_again_by_itself(type_line: TypeLine) -> None:
+    type_line("-m", "experiment=skips", "model=fcn8s", "seed=4,5", "sweep.dir=all")
+    ended = type_line("--config-path", "all/seed=4", "--config-name", "config")
+    assert ended.status == 0, ended.err
+    assert ended.config["seed"] == 4
+
+
+def test_work_and_time_grow_with_the_epochs() -> None:
+    short = workload(make_train({"max_epochs": 2}))
+    long = workload(make_train({"max_epochs": 6}))
+    assert long.trained == 3 * short.trained
+    assert long.macs == short.macs
+    assert Pace(2.0, 1.0).seconds(Workload(1, 30, 4)) == 64
+
+
+def test_work_counts_the_frames_that_are_trained_on_and_scored() -> None:
+    task = make_train({"max_epochs": 6, "val_every": 3})
+    sizes = {split: len(task.data.source.frames(split)) for split in ("train", "val", "test")}
+    work = workload(task)
+    assert work.trained == 6 * sizes["train"]
+    assert work.scored == 2 * sizes["val"] + sizes["val"] + sizes["test"]
+
+
+def test_a_pace_is_measured_and_leaves_nothing(tmp_path: Path) -> None:
+    measured = pace(make_train())
+    assert measured.training > 0
+    assert measured.scoring > 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_between_two_networks_the_pace_goes_with_the_operations() -> None:
+    ends = {10: Pace(1.0, 0.5), 30: Pace(3.0, 1.0)}
+    assert between(ends, Workload(10, 1, 1)) == ends[10]
+    assert between(ends, Workload(30, 1, 1)) == ends[30]
+    assert between(ends, Workload(20, 1, 1)) == Pace(2.0, 0.75)
+    assert between({10: ends[10]}, Workload(10, 1, 1)) == ends[10]
+
+
+def record(folder: Path, cells: int, seconds: float) -> SweepFolder:
+    made = [Cell(str(number), folder / str(number), {}) for number in range(cells)]
+    for cell in made:
+        cell.folder.mkdir(parents=True)
+    estimates(folder).write_text(json.dumps({cell.name: seconds for cell in made}))
+    study = {"question": "Why?", "report": "task=report"}
+    return SweepFolder(folder, made, study=study)
+
+
+def test_the_estimate_grows_with_the_cells(tmp_path: Path) -> None:
+    assert "about 0:01:00 " in price(record(tmp_path / "a", 3, 20.0))
+    assert "about 0:02:00 " in price(record(tmp_path / "b", 6, 20.0))
+    assert "about 0:10:00 " in price(record(tmp_path / "c", 1, 20.0), planned=30)
+
+
+def test_cells_that_are_done_correct_the_estimate_of_the_others(tmp_path: Path) -> None:
+    study = record(tmp_path / "a", 4, 20.0)
+    (study.cells[0].folder / "metrics.json").write_text(
+        METRICS.replace("{", '{"seconds": 40.0, ', 1)
+    )
+    assert "about 0:02:00 " in price(study)
+    assert "the 1 that are done" in price(study)
+
+
+def test_a_sweep_that_is_no_study_asks_and_reports_nothing(tmp_path: Path) -> None:
+    assert opening(SweepFolder(tmp_path), []) == closing(SweepFolder(tmp_path)) == []

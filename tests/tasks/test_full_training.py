@@ -1,0 +1,112 @@
+"""A training whose folder takes no more: what was computed is kept, and a resume completes it."""
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fcn_lab import errors, files
+from fcn_lab.errors import NotWritten
+from fcn_lab.runs.run import RunFolder
+from fcn_lab.training.callbacks import predictions
+from support.tiny import make_train, weights
+
+# of the files that scoring leaves, how their names end
+LATE = ("test_test0.png", "confusions.npz", "predictions.zip", "metrics.json")
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where scores go that their run's folder does not take."""
+    place = tmp_path / "elsewhere"
+    place.mkdir()
+    monkeypatch.setattr(files, "usual_folders", lambda: iter([place]))
+    return place
+
+
+def fail_for(monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    """Makes the disk full for files whose names end so."""
+    replace = Path.replace
+
+    def refuse(self: Path, target: Path) -> Path:
+        if str(target).endswith(ending):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+
+
+def drafts(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.name.startswith(".part-"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    make_train().run(folder)
+    return RunFolder(folder)
+
+
+@pytest.mark.parametrize("ending", LATE)
+def test_scores_are_kept_and_a_resume_completes_the_run(
+    ending: str,
+    whole: RunFolder,
+    elsewhere: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    expected = whole.read_metrics()
+    with monkeypatch.context() as patch:
+        fail_for(patch, ending)
+        with pytest.raises(NotWritten) as caught:
+            make_train().run(run.path)
+    first, second = str(caught.value).split("\n")
+    assert ending in first
+    assert f"resume={run.path}" in second
+    assert "mean IU" in capsys.readouterr().out
+    (kept,) = [path for path in (*run.path.glob("scores-*"), *elsewhere.iterdir())]
+    assert str(kept) in first
+    assert json.loads(kept.read_text())["test"] == expected["test"]
+    assert not run.metrics.exists()
+    assert not list(drafts(tmp_path))
+    make_train(resume=True).run(run.path)
+    assert run.read_metrics()["test"] == expected["test"]
+    assert run.predictions().is_file()
+    assert not list(run.path.glob("scores-*"))
+
+
+@pytest.mark.parametrize("ending", ["history.csv", "best.ckpt", "last.ckpt", "val_val0.png"])
+def test_a_training_that_cannot_go_on_leaves_whole_files(
+    ending: str, whole: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    with monkeypatch.context() as patch:
+        fail_for(patch, ending)
+        with pytest.raises(NotWritten, match=f"{ending} cannot be written: no space is left"):
+            make_train().run(run.path)
+    assert not list(drafts(tmp_path))
+    make_train(resume=run.last.exists()).run(run.path)
+    assert run.read_metrics()["test"] == whole.read_metrics()["test"]
+    ours, theirs = weights(run.last), weights(whole.last)
+    assert all((ours[name] == theirs[name]).all() for name in theirs)
+
+
+def test_an_archive_takes_nothing_more_once_it_cannot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    omissions = errors.Omissions()
+    archive = predictions.Archive(tmp_path / "kept.zip", omissions)
+    archive.add("one", b"1")
+    with monkeypatch.context() as patch:
+        patch.setattr("zipfile.ZipFile.writestr", lambda *_: (_ for _ in ()).throw(
+            OSError(errno.ENOSPC, "full")))  # fmt: skip
+        archive.add("two", b"2")
+    archive.add("three", b"3")
+    archive.publish()
+    assert len(omissions.errors) == 1
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,250 @@
+"""task=evaluate, predict and profile over a trained run."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+
+from fcn_lab.errors import UserError
+from fcn_lab.inference.predictor import Predictor, load_weights
+from fcn_lab.runs.run import RunFolder
+from fcn_lab.tasks.evaluate import Evaluate
+from fcn_lab.tasks.predict import Predict
+from fcn_lab.tasks.profile import Profile
+from support.tiny import WORDS, Net, Sided, Squares, make_train
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    make_train({"max_epochs": 1}).run(folder)
+    return folder
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    frames = Squares().frames("test")
+    for name, image in zip(frames.names, frames.images, strict=True):
+        Image.fromarray(image).save(folder / f"{name}.png")
+    return folder
+
+
+def predict(run: Path, given: Path | str, output: Path) -> None:
+    Predict(run, Net(), str(given), str(output)).run(output)
+
+
+def size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
+def test_evaluating_repeats_the_scores_of_training(run: Path, tmp_path: Path) -> None:
+    task = make_train()
+    Evaluate(run, Net(), task.data, task.training, WORDS, seed=1).run(tmp_path)
+    ours, theirs = RunFolder(tmp_path).read_metrics(), RunFolder(run).read_metrics()
+    assert ours.pop("seconds") > 0
+    assert ours == {k: v for k, v in theirs.items() if k not in ("seconds", "val")}
+    assert RunFolder(tmp_path).confusions("test").exists()
+    assert list((tmp_path / "panels").iterdir())
+
+
+@pytest.mark.parametrize("split", ["val", "train"])
+def test_evaluating_scores_the_split_that_is_asked_for(
+    run: Path, split: str, tmp_path: Path
+) -> None:
+    task = make_train()
+    task.data.split = split
+    Evaluate(run, Net(), task.data, task.training, WORDS).run(tmp_path)
+    assert 0 < RunFolder(tmp_path).read_metrics()[split]["mean_iou"] <= 1
+    kept = np.load(RunFolder(tmp_path).confusions(split))
+    assert tuple(kept["names"]) == Squares().frames(split).names
+    assert kept["drives"].tolist() == [""] * len(kept["names"])
+
+
+def test_a_run_without_weights_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"best\.ckpt"):
+        load_weights(Net(), tmp_path)
+
+
+def test_another_network_than_the_runs_is_refused(run: Path) -> None:
+    with pytest.raises(UserError, match="do not fit"):
+        load_weights(nn.Linear(1, 1), run)
+
+
+def test_predictions_are_index_pictures_of_the_predictors_labels(
+    run: Path, images: Path, tmp_path: Path
+) -> None:
+    predict(run, images, tmp_path / "out")
+    predictor = Predictor(load_weights(Net(), run), Squares().classes, Squares().palette)
+    for path in images.iterdir():
+        with Image.open(tmp_path / "out" / path.name) as labels, Image.open(path) as image:
+            assert labels.mode == "P"
+            expected = predictor(np.asarray(image))
+            assert np.array_equal(np.asarray(labels), expected)
+            shown = np.asarray(labels.convert("RGB"))[0, 0]
+            assert tuple(shown) == Squares().palette[expected[0, 0]]
+        assert size(tmp_path / "out" / f"{path.stem}_overlay.png") == (32, 24)
+
+
+def test_a_file_or_a_pattern_is_taken_too(run: Path, images: Path, tmp_path: Path) -> None:
+    predict(run, images / "test1.png", tmp_path / "one")
+    assert len(list((tmp_path / "one").iterdir())) == 2
+    predict(run, str(images / "*[23].png"), tmp_path / "two")
+    assert len(list((tmp_path / "two").iterdir())) == 4
+
+
+def test_bad_files_are_named_and_the_rest_is_finished(
+    run: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (images / "a_empty.png").touch()
+    whole = (images / "test0.png").read_bytes()
+    (images / "b_cut.png").write_bytes(whole[: len(whole) // 2])
+    Image.fromarray(np.full((4, 4), np.nan, np.float32)).save(images / "c_deep.tiff")
+    (images / "notes.txt").write_text("no picture")
+    with pytest.raises(UserError, match=r"3 of 8 .*a_empty.*b_cut.*c_deep"):
+        predict(run, images, tmp_path / "out")
+    assert len(list((tmp_path / "out").iterdir())) == 2 * 5
+    assert capsys.readouterr().out.count("not a readable picture") == 3
+
+
+def test_pictures_of_one_name_do_not_overwrite_each_other(
+    run: Path, images: Path, tmp_path: Path
+) -> None:
+    Image.fromarray(Squares().frames("test").images[0]).save(images / "test0.bmp")
+    predict(run, images, tmp_path / "out")
+    found = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"test0.png.png", "test0.bmp.png"} <= found
+    assert len(found) == 2 * 6
+
+
+def test_a_picture_is_turned_upright(run: Path, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held sideways
+    Image.new("RGB", (8, 4)).save(tmp_path / "turned.jpg", exif=exif)
+    predict(run, tmp_path / "turned.jpg", tmp_path / "out")
+    assert size(tmp_path / "out" / "turned.png") == (4, 8)
+
+
+def film(path: Path, frames: int = 6) -> list[NDArray[np.uint8]]:
+    """Writes a video; gives its frames as OpenCV reads them back."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (32, 24))
+    for image in np.resize(Squares().frames("test").images, (frames, 24, 32, 3)):
+        writer.write(image[..., ::-1])
+    writer.release()
+    capture = cv2.VideoCapture(str(path))
+    return [capture.read()[1][..., ::-1].copy() for _ in range(frames)]
+
+
+def test_a_video_becomes_labels_frame_by_frame_and_a_video(
+    run: Path, images: Path, tmp_path: Path
+) -> None:
+    frames = film(images / "drive.avi")
+    predict(run, images, tmp_path / "out")
+    predictor = Predictor(load_weights(Net(), run), Squares().classes, Squares().palette)
+    labelled = sorted((tmp_path / "out" / "drive").iterdir())
+    assert len(labelled) == len(frames)
+    for path, frame in zip(labelled, frames, strict=True):
+        with Image.open(path) as labels:
+            assert np.array_equal(np.asarray(labels), predictor(frame))
+    shown = cv2.VideoCapture(str(tmp_path / "out" / "drive_overlay.mp4"))
+    assert shown.get(cv2.CAP_PROP_FRAME_COUNT) == len(frames)
+    assert shown.get(cv2.CAP_PROP_FPS) == 10
+    assert (tmp_path / "out" / "test0.png").exists()
+
+
+def test_a_video_that_is_none_or_breaks_off_is_named(
+    run: Path, images: Path, tmp_path: Path
+) -> None:
+    film(images / "cut.avi", 20)
+    whole = (images / "cut.avi").read_bytes()
+    (images / "cut.avi").write_bytes(whole[: len(whole) // 2])
+    (images / "none.mp4").write_text("no video")
+    with pytest.raises(UserError, match=r"2 of 7 .*cut\.avi.*none\.mp4"):
+        predict(run, images, tmp_path / "out")
+    assert (tmp_path / "out" / "test4.png").exists()
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_scores_are_probabilities_whose_largest_is_the_label(
+    run: Path, images: Path, tmp_path: Path, flip: bool
+) -> None:
+    Predict(run, Net(), str(images), str(tmp_path / "out"), flip, scores=True).run(tmp_path)
+    predict_plainly = Predictor(
+        load_weights(Net(), run), Squares().classes, Squares().palette, flip
+    )
+    for path in images.iterdir():
+        kept = np.load(tmp_path / "out" / f"{path.stem}.npz")
+        assert kept["scores"].dtype == np.float16
+        assert tuple(kept["classes"]) == Squares().classes
+        assert kept["scores"].sum(0, dtype=np.float32) == pytest.approx(1, abs=2e-3)
+        with Image.open(path) as image, Image.open(tmp_path / "out" / path.name) as labels:
+            assert np.array_equal(np.asarray(labels), predict_plainly(np.asarray(image)))
+            chosen = np.take_along_axis(kept["scores"], np.asarray(labels)[None], 0)[0]
+            assert np.array_equal(chosen, kept["scores"].max(0))
+
+
+def test_several_inputs_are_labelled_once_each(run: Path, images: Path, tmp_path: Path) -> None:
+    both = [str(images / "test1.png"), str(images / "test[12].png")]
+    Predict(run, Net(), both, str(tmp_path / "out")).run(tmp_path)
+    assert {path.name for path in (tmp_path / "out").glob("test?.png")} == {
+        "test1.png",
+        "test2.png",
+    }
+
+
+def test_results_are_not_written_over_what_they_are_made_of(run: Path, images: Path) -> None:
+    before = (images / "test0.png").read_bytes()
+    with pytest.raises(UserError, match="would overwrite"):
+        predict(run, images, images)
+    assert (images / "test0.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("given", ["nowhere", "nowhere/*.png", "."])
+def test_an_input_without_pictures_is_refused(
+    run: Path, given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="no picture found"):
+        predict(run, given, tmp_path / "out")
+
+
+def test_a_predictor_takes_any_size_and_refuses_other_arrays(run: Path) -> None:
+    predictor = Predictor(load_weights(Net(), run), Squares().classes, Squares().palette, flip=True)
+    labels = predictor(np.zeros((1, 5, 3), np.uint8))
+    assert labels.shape == (1, 5)
+    assert labels.dtype == np.uint8
+    for wrong in (
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 3)),
+        np.zeros((1, 4, 4, 3), np.uint8),
+    ):
+        with pytest.raises(UserError, match="expected uint8"):
+            predictor(wrong)  # type: ignore[arg-type]
+
+
+def test_a_predictors_flip_averages_probabilities_of_picture_and_mirrored_picture() -> None:
+    picture = np.zeros((4, 6, 3), np.uint8)
+    plain, flipped = (Predictor(Sided(), "abc", (), flip, "cpu") for flip in (False, True))
+    assert [set(part.ravel().tolist()) for part in np.split(plain(picture), 2, 1)] == [{0}, {2}]
+    assert (flipped(picture) == 2).all()
+
+
+def test_a_profile_counts_and_times(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Profile(Net(), [24, 32], WORDS).run(tmp_path)
+    facts = json.loads((tmp_path / "profile.json").read_text())
+    assert facts["params"] == sum(p.numel() for p in Net().parameters())
+    assert facts["macs"] == 24 * 32 * (3 * 8 * 9 + 8 * 3)
+    assert facts["seconds_per_image"] > 0
+    assert "fcn8s" in capsys.readouterr().out
+
+
+def test_a_profile_of_a_wrong_size_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"data\.size"):
+        Profile(Net(), [24], WORDS).run(tmp_path)

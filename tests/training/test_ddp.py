@@ -1,0 +1,99 @@
+"""Scores on several ranks: the same to the last bit, in one folder."""
+
+import multiprocessing
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from torch import Tensor
+
+from fcn_lab.data.sampling import EvalSampler
+from fcn_lab.runs.run import RunFolder
+from fcn_lab.tasks.evaluate import Evaluate
+from fcn_lab.training.module import SegmentationModule
+from fcn_lab.training.optim import Constant, Optim
+from support.tiny import SIZES, Squares, make_train
+
+WORLDS = (1, 2, 3)
+
+
+def score_share(rank: int, world: int, folder: Path) -> None:
+    """One rank's part of the test split, and what all ranks make of it."""
+    dist.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=world)
+    try:
+        task = make_train()
+        optim = Optim(torch.optim.SGD, lr=1.0, schedule=Constant())
+        module = SegmentationModule(task.net, task.loss, optim, Squares().classes).eval()
+        module.test_scores.expect(SIZES["test"])
+        frames = Squares().frames("test")
+        for index in EvalSampler(SIZES["test"], rank, world):
+            image = torch.from_numpy(frames.images[index]).permute(2, 0, 1)[None]
+            label = torch.from_numpy(frames.labels[index])[None]
+            with torch.no_grad():
+                module.test_step(
+                    {"image": image, "label": label, "index": torch.tensor([index])}, 0
+                )
+        torch.save(module.test_scores.compute(), folder / f"{rank}.pt")
+    finally:
+        dist.destroy_process_group()
+
+
+def train_share(rank: int, world: int, folder: Path) -> None:
+    """One rank of a run, as Lightning finds itself in a process that it has started."""
+    os.environ |= {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": str(world)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": (folder / "port").read_text()}
+    rank_zero_only.rank = rank  # type: ignore[attr-defined]
+    make_train({"max_epochs": 2, "devices": world, "strategy": "ddp"}).run(folder)
+
+
+def start(share: Callable[[int, int, Path], None], world: int, folder: Path) -> None:
+    """Runs it in forked processes, which need not import everything again."""
+    fork = multiprocessing.get_context("fork")
+    ranks = [fork.Process(target=share, args=(rank, world, folder)) for rank in range(world)]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join(60)
+        assert process.exitcode == 0
+
+
+def scored(world: int, folder: Path) -> Iterator[tuple[Tensor, Tensor]]:
+    """What each rank ends with."""
+    folder.mkdir()
+    start(score_share, world, folder)
+    for rank in range(world):
+        matrices, losses = torch.load(folder / f"{rank}.pt", weights_only=True)
+        yield matrices, losses
+
+
+def test_scores_are_the_same_to_the_last_bit_on_any_number_of_ranks(tmp_path: Path) -> None:
+    assert all(SIZES["test"] % world for world in WORLDS[1:])
+    ends = [end for world in WORLDS for end in scored(world, tmp_path / str(world))]
+    assert len(ends) == sum(WORLDS)
+    first_matrices, first_losses = ends[0]
+    assert first_matrices.sum() > 0
+    for matrices, losses in ends[1:]:
+        assert torch.equal(matrices, first_matrices)
+        assert torch.equal(losses, first_losses)
+
+
+def test_two_ranks_leave_one_run_whose_scores_one_rank_repeats(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        (folder / "port").write_text(str(free.getsockname()[1]))
+    start(train_share, 2, folder)
+    metrics = RunFolder(folder).read_metrics()
+    assert [row["epoch"] for row in RunFolder(folder).read_history()] == ["0", "1"]
+    task = make_train()
+    for split in ("val", "test"):
+        task.data.split = split
+        again = RunFolder(tmp_path / split)
+        again.path.mkdir()
+        Evaluate(folder, task.net, task.data, task.training, task.words).run(again.path)
+        assert again.read_metrics()[split] == metrics[split]

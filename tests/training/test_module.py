@@ -1,0 +1,126 @@
+"""The LightningModule: scores of images, flips, formats, randomness."""
+
+import lightning as L
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fcn_lab.errors import UserError
+from fcn_lab.metrics.confusion import VOID, confusion_matrices
+from fcn_lab.training.datamodule import CamVidDataModule
+from fcn_lab.training.losses import CrossEntropy
+from fcn_lab.training.module import ImageScores, SegmentationModule
+from support.tiny import Net, Sided, Squares, make_train
+
+K = 3
+
+
+def make(net: nn.Module | None = None, **fields: object) -> SegmentationModule:
+    torch.manual_seed(0)
+    parts = {"optim": make_train().optim, "classes": "abc", **fields}
+    return SegmentationModule(net or Net(), CrossEntropy(), **parts).eval()  # type: ignore[arg-type]
+
+
+def batch(n: int = 2) -> dict[str, Tensor]:
+    rng = torch.Generator().manual_seed(1)
+    image = torch.randint(256, (n, 3, 9, 11), generator=rng, dtype=torch.uint8)
+    label = torch.randint(K, (n, 9, 11), generator=rng, dtype=torch.uint8)
+    label[:, 0] = VOID
+    return {"image": image, "label": label, "index": torch.arange(n)}
+
+
+def test_every_image_has_its_own_row_in_whatever_batches_they_come() -> None:
+    rng = torch.Generator().manual_seed(2)
+    guess, truth = torch.randint(K, (2, 5, 4, 6), generator=rng)
+    losses = torch.rand(5, generator=rng)
+    rows = ImageScores(K)
+    rows.expect(5)
+    for part in (torch.tensor([3]), torch.tensor([0, 4]), torch.tensor([2, 1])):
+        rows.update(guess[part], truth[part], losses[part], part)
+    matrices, found = rows.compute()
+    assert torch.equal(matrices, confusion_matrices(guess, truth, K))
+    assert torch.equal(found, losses)
+
+
+def test_scoring_again_starts_from_nothing() -> None:
+    rows = ImageScores(K)
+    for _ in range(2):
+        rows.expect(1)
+        rows.update(
+            torch.zeros(1, 2, 2), torch.zeros(1, 2, 2), torch.ones(1), torch.zeros(1).long()
+        )
+    assert rows.compute()[0].sum() == 4
+
+
+def test_images_enter_the_network_between_0_and_1() -> None:
+    seen: list[Tensor] = []
+
+    class Spy(Net):
+        def forward(self, image: Tensor) -> Tensor:
+            seen.append(image)
+            return super().forward(image)
+
+    module, data = make(Spy()), batch()
+    module(data["image"])
+    assert seen[0].dtype == torch.float32
+    assert torch.equal((seen[0] * 255).round().to(torch.uint8), data["image"])
+
+
+def test_a_flipped_score_averages_the_probabilities_of_image_and_mirror_image() -> None:
+    module, data = make(flip=True), batch()
+    here = module(data["image"]).softmax(1)
+    there = module(data["image"].flip(3)).softmax(1).flip(3)
+    expected = ((here + there) / 2).argmax(1)
+    assert torch.equal(module.predict(data["image"], module(data["image"])), expected)
+
+
+def test_a_flipped_score_averages_probabilities_and_not_scores() -> None:
+    image = torch.zeros(1, 3, 4, 6, dtype=torch.uint8)
+    module = make(Sided(), flip=True)
+    assert (module.predict(image, module(image)) == 2).all()
+
+
+def test_a_flipped_score_of_a_mirror_image_is_the_mirrored_score() -> None:
+    module, image = make(flip=True), batch()["image"]
+    mirrored = module.predict(image.flip(3), module(image.flip(3)))
+    assert torch.equal(mirrored.flip(2), module.predict(image, module(image)))
+
+
+def test_the_memory_format_changes_no_prediction() -> None:
+    module, image = make(), batch()["image"]
+    last = make(Net().to(memory_format=torch.channels_last), memory_format=torch.channels_last)
+    last.load_state_dict(module.state_dict())
+    assert torch.allclose(last(image), module(image), atol=1e-6)
+
+
+@pytest.mark.parametrize("change", ["seed", "step", "rank", None])
+def test_dropout_is_a_function_of_seed_step_and_rank(
+    change: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draw(seed: int, step: int, rank: int) -> Tensor:
+        module = make(seed=seed)
+        monkeypatch.setattr(SegmentationModule, "global_step", step)
+        monkeypatch.setattr(SegmentationModule, "trainer", type("T", (), {"global_rank": rank}))
+        torch.rand(3)  # whatever was drawn before does not matter
+        module.on_train_batch_start(batch(), 0)
+        return torch.rand(8)
+
+    place = {"seed": 1, "step": 2, "rank": 3}
+    changed = {**place, change: 7} if change else place
+    assert torch.equal(draw(**place), draw(**changed)) == (change is None)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_advice() -> None:
+    class Broken(CrossEntropy):
+        def forward(self, scores: Tensor, target: Tensor) -> Tensor:
+            return super().forward(scores, target) * float("nan")
+
+    data = CamVidDataModule(Squares(), batch_size=3)
+    module = SegmentationModule(Net(), Broken(), make_train().optim, data.classes)
+    trainer = L.Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )  # fmt: skip
+    with pytest.raises(UserError, match=r"optim\.lr"):
+        trainer.fit(module, data)

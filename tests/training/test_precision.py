@@ -1,0 +1,246 @@
+"""The precision: chosen for the device, recorded, kept by a resume, and paid for with open eyes."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from test_resume import STEPS, SignalAt, end_of, same
+from torch import nn
+
+from fcn_lab.api import compose
+from fcn_lab.config.frozen import conf_folder
+from fcn_lab.runs.run import RunFolder
+from fcn_lab.signals import Stopped
+from fcn_lab.tasks.evaluate import Evaluate
+from fcn_lab.tasks.train import Train
+from fcn_lab.training import precision
+from fcn_lab.training.precision import BF16, FULL, HALVES, PRECISIONS, choose, is_native, slowdown
+from fcn_lab.training.settings import Training
+from support.tiny import Net, make_train
+
+RECIPES = sorted(
+    file.stem
+    for file in (conf_folder() / "experiment").glob("*.yaml")
+    if file.stem not in ("tune",)  # its sweeper is composed with the whole command line only
+)
+Machine = Callable[[bool], None]
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    """`machine(True)` stands for a CPU with bf16 of its own, `machine(False)` for one without."""
+    monkeypatch.setattr(precision, "seconds_a_step", seconds_of_a_conv)
+
+    def pretend(has_bf16: bool) -> None:
+        monkeypatch.setattr(precision, "cpu_has_bf16", lambda: has_bf16)
+
+    slowdown.cache_clear()
+    yield pretend
+    slowdown.cache_clear()
+
+
+def seconds_of_a_conv(net: nn.Module, image: torch.Tensor) -> float:
+    """Of a machine that takes 37 times as long for what is not float32."""
+    return 1.0 if net(image).dtype == torch.float32 else 37.0
+
+
+def env(folder: Path) -> dict[str, object]:
+    content: dict[str, object] = json.loads((folder / "env.json").read_text())
+    return content
+
+
+def stopped(task: Train, folder: Path) -> None:
+    """Begins the run and ends it inside its second epoch."""
+    task.loss = SignalAt(STEPS + 7)
+    with pytest.raises(Stopped):
+        task.run(folder)
+
+
+@pytest.mark.parametrize(("capability", "expected"), [(7, FULL), (8, BF16), (9, BF16)])
+def test_a_gpu_takes_bf16_from_ampere_on(
+    capability: int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda device: SimpleNamespace(major=capability)
+    )
+    assert choose("cuda") == expected
+    assert Training(precision="auto").used_precision == expected
+    assert is_native("16-mixed", "cuda")
+
+
+@pytest.mark.parametrize(
+    ("onednn", "avx512", "avx512_bf16", "expected"),
+    [
+        (False, False, False, FULL),  # AVX2 alone
+        (True, True, True, BF16),
+        (True, True, False, FULL),  # oneDNN says yes and converts
+        (True, False, False, BF16),  # no x86 at all
+    ],
+)
+def test_a_cpu_takes_bf16_where_its_instructions_do(
+    onednn: bool,
+    avx512: bool,
+    avx512_bf16: bool,
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: onednn)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_supported", lambda: avx512)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
+    assert choose("cpu") == expected
+    assert Training(accelerator="cpu", precision="auto").used_precision == expected
+
+
+def test_a_torch_without_onednn_and_an_apple_gpu_take_float32(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert choose("cpu") == choose("mps") == FULL
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_leaves_the_precision_to_the_machine(recipe: str) -> None:
+    trainer = compose([f"experiment={recipe}"]).trainer
+    assert (trainer.precision, trainer.channels_last) == ("auto", None)
+
+
+@pytest.mark.parametrize("used", [name for name in PRECISIONS if name != "auto"])
+def test_halves_lie_channels_last_unless_told_otherwise(used: str) -> None:
+    plain = Training(accelerator="cpu", precision=used)
+    assert (plain.memory_format == torch.channels_last) == (used in HALVES)
+    for told in (True, False):
+        training = Training(accelerator="cpu", precision=used, channels_last=told)
+        assert (training.memory_format == torch.channels_last) == told
+
+
+@pytest.mark.parametrize("has_bf16", [True, False])
+def test_auto_is_printed_and_recorded(
+    has_bf16: bool, machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine(has_bf16)
+    make_train({"precision": "auto", "max_epochs": 1}).run(tmp_path)
+    expected = BF16 if has_bf16 else FULL
+    assert env(tmp_path)["precision"] == expected
+    out = capsys.readouterr().out
+    assert out.count(f"precision: {expected} (auto: ") == 1
+    assert "times as long" not in out
+
+
+class Typed(Net):
+    """Notes the type that its first convolution computes in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[torch.dtype] = set()
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        if not image.is_meta:  # where its cost is counted
+            self.found.add(self.body[0](image).dtype)
+        return super().forward(image)
+
+
+@pytest.mark.parametrize("used", [FULL, *HALVES])
+def test_a_precision_computes_in_its_own_type(used: str, tmp_path: Path) -> None:
+    net = Typed()
+    make_train({"precision": used, "max_epochs": 1}, net=net).run(tmp_path)
+    assert net.found == {HALVES.get(used, torch.float32)}
+    assert env(tmp_path)["precision"] == used
+
+
+@pytest.mark.parametrize("typed", list(HALVES))
+def test_what_is_emulated_warns_once_with_the_measured_ratio(
+    typed: str, machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine(False)
+    make_train({"precision": typed, "max_epochs": 1}).run(tmp_path)
+    out = capsys.readouterr().out
+    assert out.count("37.0 times as long as in 32-true") == out.count("trainer.precision=auto") == 1
+    assert f"trainer.precision={typed} is emulated on this cpu" in out
+
+
+def test_what_is_native_does_not_warn(
+    machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine(True)
+    make_train({"precision": BF16, "max_epochs": 1}).run(tmp_path)
+    out = capsys.readouterr().out
+    assert f"precision: {BF16}\n" in out
+    assert "times as long" not in out
+
+
+def test_the_ratio_is_that_of_the_fastest_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    slowdown.cache_clear()
+    ends = iter([0, 4, 4, 6, 6, 9, 9, 19, 19, 27, 27, 39])  # steps of 4, 2, 3, then of 10, 8, 12
+    monkeypatch.setattr(precision, "now", lambda given: float(next(ends)))
+    state = torch.get_rng_state()
+    assert slowdown(BF16, "cpu", torch.channels_last) == 4
+    assert torch.equal(state, torch.get_rng_state())
+    slowdown.cache_clear()
+
+
+@pytest.mark.parametrize("began_with_bf16", [True, False])
+def test_a_resume_keeps_what_the_run_began_with_and_says_where_the_machine_differs(
+    began_with_bf16: bool, machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    used, other = (BF16, FULL) if began_with_bf16 else (FULL, BF16)
+    make_train({"precision": used}).run(tmp_path / "unstopped")
+    machine(began_with_bf16)
+    stopped(make_train({"precision": "auto"}), tmp_path / "run")
+    capsys.readouterr()
+    machine(not began_with_bf16)
+    make_train({"precision": "auto"}, resume=True).run(tmp_path / "run")
+    out = capsys.readouterr().out
+    assert f"precision: {used}, as the run began; by itself this cpu would take {other}\n" in out
+    assert ("times as long" in out) == began_with_bf16
+    assert same(end_of(tmp_path / "run"), end_of(tmp_path / "unstopped"))
+    recorded = env(tmp_path / "run")
+    assert recorded["precision"] == used
+    assert [now["precision"] for now in recorded["resumed"]] == [used]  # type: ignore[attr-defined]
+
+
+def test_a_run_that_never_began_leaves_no_precision(machine: Machine, tmp_path: Path) -> None:
+    machine(True)
+    task = make_train({"precision": "auto"}, loss=SignalAt(1))
+    with pytest.raises(Stopped):
+        task.run(tmp_path)
+    assert env(tmp_path)["precision"] == BF16
+    for kept in (tmp_path / "checkpoints").glob("*"):
+        kept.unlink()
+    machine(False)
+    make_train({"precision": "auto", "max_epochs": 1}).run(tmp_path)
+    assert env(tmp_path)["precision"] == FULL
+    assert "resumed" not in env(tmp_path)
+
+
+def evaluated(run: Path, folder: Path, asked: str) -> dict[str, object]:
+    """What the test split scores on this machine."""
+    task = make_train({"precision": asked})
+    folder.mkdir()
+    Evaluate(run, task.net, task.data, task.training, task.words).run(folder)
+    scores: dict[str, object] = RunFolder(folder).read_metrics()["test"]
+    return scores
+
+
+def test_an_evaluation_computes_as_the_run_did_where_that_is_native(
+    machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for used, has_bf16 in ((FULL, True), (BF16, True), (BF16, False)):
+        machine(True)
+        run = tmp_path / f"{used} {has_bf16}"
+        make_train({"precision": used, "max_epochs": 1}).run(run)
+        machine(has_bf16)
+        capsys.readouterr()
+        scores = evaluated(run, tmp_path / f"again {run.name}", "auto")
+        expected = used if has_bf16 else FULL
+        assert env(tmp_path / f"again {run.name}")["precision"] == expected
+        out = capsys.readouterr().out
+        assert "times as long" not in out
+        if has_bf16:
+            assert scores == RunFolder(run).read_metrics()["test"]
+        else:
+            assert f"precision: {FULL}; the run began in {BF16}, which this cpu emulates" in out

@@ -1,0 +1,167 @@
+"""A run that was stopped anywhere and resumed ends like the run that was never stopped."""
+
+import csv
+import dataclasses
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from fcn_lab.errors import UserError
+from fcn_lab.runs.run import RunFolder
+from fcn_lab.signals import Stopped
+from fcn_lab.tasks.train import Train
+from fcn_lab.training.losses import CrossEntropy
+from support.tiny import make_train, weights
+
+PLAIN: dict[str, Any] = {}
+AVERAGED = {"ema_decay": 0.7, "val_every": 2, "max_epochs": 4, "gradient_clip_val": 0.5}
+TIMES = ("seconds", "images_per_second")
+STEPS, VAL_IMAGES = 4, 5
+
+
+class SignalAt(CrossEntropy):
+    """Sends this process a signal while the loss is computed for the `call`-th time, from 1."""
+
+    def __init__(self, call: int, signum: int = signal.SIGTERM) -> None:
+        super().__init__()
+        self.left, self.signum = call, signum
+
+    def forward(self, scores: Tensor, target: Tensor) -> Tensor:
+        """The cross-entropy."""
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), self.signum)
+        return super().forward(scores, target)
+
+
+def end_of(folder: Path) -> dict[str, Any]:
+    """All that a run leaves, without times."""
+    run = RunFolder(folder)
+    last = torch.load(run.last, weights_only=True)
+    metrics = {k: v for k, v in run.read_metrics().items() if k not in TIMES}
+    rows = [{k: v for k, v in row.items() if k not in TIMES} for row in run.read_history()]
+    state = {
+        k: last.get(k)
+        for k in ("state_dict", "current_model_state", "optimizer_states", "lr_schedulers")
+    }
+    return {"last": state, "best": weights(run.best), "metrics": metrics, "rows": rows}
+
+
+def same(left: Any, right: Any) -> bool:  # noqa: ANN401  (anything that a run leaves)
+    """Equal to the last bit."""
+    if isinstance(left, Tensor):
+        return torch.equal(left, right)
+    if isinstance(left, Mapping):
+        return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
+    if isinstance(left, list | tuple):
+        return len(left) == len(right) and all(same(a, b) for a, b in zip(left, right, strict=True))
+    return bool(left == right)
+
+
+@pytest.fixture(scope="module")
+def unstopped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The ends of the runs that were never stopped."""
+    ends = {}
+    for name, training in {"plain": PLAIN, "averaged": AVERAGED}.items():
+        folder = tmp_path_factory.mktemp(name)
+        make_train(training).run(folder)
+        ends[name] = end_of(folder)
+    return ends
+
+
+@pytest.mark.parametrize(
+    ("name", "training", "call"),
+    [
+        ("plain", PLAIN, 1),  # the first batch of all
+        ("plain", PLAIN, STEPS),  # the last batch of an epoch
+        ("plain", PLAIN, STEPS + 2),  # a validation
+        ("plain", PLAIN, STEPS + VAL_IMAGES + 2),  # inside the second epoch
+        ("plain", PLAIN, 3 * (STEPS + VAL_IMAGES) + 3),  # training done, while scoring
+        ("averaged", AVERAGED, 3),
+        ("averaged", AVERAGED, STEPS + 1),  # the second epoch's first batch: no validation between
+        ("averaged", AVERAGED, 2 * STEPS + 2),  # a validation, with the averaged weights swapped in
+        ("averaged", AVERAGED, 3 * STEPS + VAL_IMAGES + 2),
+    ],
+)
+def test_a_stopped_run_ends_like_one_never_stopped(
+    name: str,
+    training: dict[str, Any],
+    call: int,
+    unstopped: dict[str, dict[str, Any]],
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(Stopped) as stopped:
+        make_train(training, loss=SignalAt(call)).run(tmp_path)
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert not RunFolder(tmp_path).metrics.exists()
+    make_train(training, resume=True).run(tmp_path)
+    end = end_of(tmp_path)
+    for part, expected in unstopped[name].items():
+        assert same(end[part], expected), part
+
+
+def test_a_run_stopped_at_every_third_batch_ends_the_same(
+    unstopped: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    for _ in range(20):
+        try:
+            make_train(AVERAGED, loss=SignalAt(3, signal.SIGINT), resume=True).run(tmp_path)
+        except Stopped as stopped:
+            assert stopped.code == 128 + signal.SIGINT  # noqa: PT017
+        else:
+            break
+        if len(RunFolder(tmp_path).read_history()) == AVERAGED["max_epochs"]:
+            break
+    make_train(AVERAGED, resume=True).run(tmp_path)
+    assert same(end_of(tmp_path), unstopped["averaged"])
+
+
+def test_a_run_that_stopped_early_does_not_train_on_when_resumed(tmp_path: Path) -> None:
+    def make(loss: CrossEntropy, resume: bool) -> Train:
+        stuck = make_train({"max_epochs": 9, "patience": 1}, loss=loss, resume=resume)
+        body: Any = stuck.net.body
+        body[1].momentum = 0.0
+        return dataclasses.replace(stuck, optim=dataclasses.replace(stuck.optim, lr=1e-12))
+
+    with pytest.raises(Stopped):
+        make(SignalAt(2 * (STEPS + VAL_IMAGES) + 2), resume=False).run(tmp_path)
+    assert len(RunFolder(tmp_path).read_history()) == 2
+    make(CrossEntropy(), resume=True).run(tmp_path)
+    assert len(RunFolder(tmp_path).read_history()) == 2
+
+
+def test_rows_that_the_checkpoint_does_not_know_are_dropped(tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        make_train(loss=SignalAt(STEPS + VAL_IMAGES + 2)).run(tmp_path)
+    history = RunFolder(tmp_path).history
+    with history.open(newline="") as file:
+        rows = list(csv.reader(file))
+    with history.open("a", newline="") as file:
+        csv.writer(file).writerow(["1", *rows[1][1:]])  # as if killed between row and checkpoint
+    make_train(resume=True).run(tmp_path)
+    assert [row["epoch"] for row in RunFolder(tmp_path).read_history()] == ["0", "1", "2"]
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        make_train(loss=SignalAt(2)).run(tmp_path)
+    with pytest.raises(UserError, match="resume="):
+        make_train().run(tmp_path)
+
+
+def test_a_finished_run_is_not_resumed(tmp_path: Path) -> None:
+    make_train({"max_epochs": 1}).run(tmp_path)
+    with pytest.raises(UserError, match="finished"):
+        make_train({"max_epochs": 1}, resume=True).run(tmp_path)
+
+
+def test_a_checkpoint_holds_tensors_and_plain_values_only(tmp_path: Path) -> None:
+    make_train({**AVERAGED, "patience": 5}).run(tmp_path)
+    for path in (RunFolder(tmp_path).best, RunFolder(tmp_path).last):
+        assert torch.serialization.get_unsafe_globals_in_checkpoint(path) == []

@@ -1,0 +1,139 @@
+"""The same training in other terms: what is exact step by step, and what is about the same."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fcn_lab.training.losses import CrossEntropy
+from fcn_lab.training.opening import terms
+from fcn_lab.training.optim import Constant, Optim
+from fcn_lab.training.scoring import say
+from fcn_lab.training.sgd_equivalence import Descent
+from support.tiny import Net, make_train
+
+STEPS, SIDE, BATCH = 20, 16, 2
+PIXELS = SIDE * SIDE  # a power of two, and so is a batch of two: to scale by it loses no bit
+LIGHT = Descent(lr=0.1, momentum=0.9, weight_decay=1e-3, batch=20, pixels=1, summed=True)
+HEAVY = LIGHT.batched(1)
+
+
+def trajectory(terms: Descent) -> list[Tensor]:
+    """All weights after each of STEPS steps on images without void."""
+    torch.manual_seed(0)
+    net = Net().double().eval()
+    loss = CrossEntropy("sum" if terms.summed else "mean")
+    optim = Optim(sgd(terms.momentum), terms.lr, Constant(), terms.weight_decay, bias_rate=2.0)
+    optimizer = optim.configure(net, STEPS)["optimizer"]
+    found = []
+    for _ in range(STEPS):
+        image = torch.rand(terms.batch, 3, SIDE, SIDE, dtype=torch.float64)
+        optimizer.zero_grad()
+        loss(net(image), torch.randint(3, (terms.batch, SIDE, SIDE))).backward()
+        optimizer.step()
+        found.append(nn.utils.parameters_to_vector(net.parameters()).detach())
+    return found
+
+
+def sgd(momentum: float) -> Callable[..., torch.optim.Optimizer]:
+    return lambda p, **kw: torch.optim.SGD(p, momentum=momentum, **kw)
+
+
+def weight_after(terms: Descent, gradients: Sequence[float]) -> list[float]:
+    """A weight after each batch, of images whose gradients do not depend on it; no decay."""
+    weight = nn.Parameter(torch.zeros((), dtype=torch.float64))
+    optimizer = torch.optim.SGD([weight], terms.lr, terms.momentum)
+    found = []
+    for first in range(0, len(gradients), terms.batch):
+        weight.grad = torch.tensor(sum(gradients[first : first + terms.batch])).double()
+        optimizer.step()
+        found.append(weight.item())
+    return found
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9, 0.99])
+def test_a_summed_loss_at_the_rate_translated_takes_the_very_steps_of_the_mean(
+    momentum: float,
+) -> None:
+    mean = Descent(0.25, momentum, 2**-10, BATCH, PIXELS, summed=False)
+    steps = trajectory(mean)
+    assert torch.equal(torch.stack(trajectory(mean.reduced(True))), torch.stack(steps))
+    assert not torch.equal(steps[0], steps[-1])
+
+
+def test_without_its_decay_translated_a_summed_loss_goes_elsewhere() -> None:
+    mean = Descent(0.25, 0.9, 2**-10, BATCH, PIXELS, summed=False)
+    sums = mean.reduced(True)
+    other = Descent(sums.lr, 0.9, mean.weight_decay, BATCH, PIXELS, summed=True)
+    assert not torch.equal(trajectory(other)[-1], trajectory(mean)[-1])
+
+
+def test_translations_undo_each_other() -> None:
+    terms = Descent(1e-10, 0.99, 5e-4, 1, 172_800, summed=True)
+    for back in (terms.reduced(False).reduced(True), terms.batched(20).batched(1)):
+        assert vars(back) == pytest.approx(vars(terms))
+    assert vars(terms.batched(20).reduced(False)) == pytest.approx(
+        vars(terms.reduced(False).batched(20))
+    )
+
+
+def test_the_papers_heavy_momentum_is_the_twentieth_root_of_the_light_one() -> None:
+    assert HEAVY.momentum**20 == pytest.approx(LIGHT.momentum)
+    assert round(HEAVY.momentum, 2) == 0.99
+
+
+def test_velocities_fade_alike_and_coefficients_differ_by_the_floor() -> None:
+    gradients = [1.0] + [0.0] * (STEPS * LIGHT.batch - 1)
+    heavy, light = (weight_after(terms, gradients) for terms in (HEAVY, LIGHT))
+    speeds = [b - a for a, b in pairwise([0.0, *heavy])]
+    coarse = [b - a for a, b in pairwise([0.0, *light])]
+    for speeds_of, over in ((speeds, LIGHT.batch), (coarse, 1)):
+        later = speeds_of[over:]
+        assert later == pytest.approx([LIGHT.momentum * v for v in speeds_of[: len(later)]])
+    for age, speed in enumerate(speeds):
+        ratio = (speed / HEAVY.lr) / (coarse[age // LIGHT.batch] / LIGHT.lr)
+        assert LIGHT.momentum ** (1 - 1 / LIGHT.batch) <= ratio * (1 + 1e-9)
+        assert ratio <= 1 + 1e-9
+
+
+def test_every_image_has_the_same_whole_effect_in_the_end() -> None:
+    gradients = [*torch.linspace(-1, 3, 40).tolist(), *[0.0] * 8000]
+    heavy, light = (weight_after(terms, gradients)[-1] for terms in (HEAVY, LIGHT))
+    expected = -LIGHT.lr / (1 - LIGHT.momentum) * sum(gradients)
+    assert heavy == pytest.approx(expected)
+    assert light == pytest.approx(expected)
+
+
+def test_over_twenty_batches_of_even_gradients_the_two_part_by_less_than_a_batch() -> None:
+    gradients = [1.0] * (STEPS * LIGHT.batch)
+    heavy = weight_after(HEAVY, gradients)[LIGHT.batch - 1 :: LIGHT.batch]
+    light = weight_after(LIGHT, gradients)
+    batch = LIGHT.lr / (1 - LIGHT.momentum) * LIGHT.batch  # the whole effect of one batch
+    assert 0 < max(abs(a - b) for a, b in zip(heavy, light, strict=True)) < batch
+
+
+def test_biases_go_at_their_own_rate_without_decay_and_parts_at_theirs() -> None:
+    net = nn.ModuleDict({"encoder": nn.Conv2d(3, 4, 3), "score": nn.Conv2d(4, 2, 1)})
+    optim = Optim(torch.optim.SGD, 0.5, Constant(), 0.1, 2.0, {"encoder": 0.25, "score.weight": 3})
+    groups = optim.configure(net, STEPS)["optimizer"].param_groups
+    named = {id(p): name for name, p in net.named_parameters()}
+    found = {named[id(p)]: (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]}
+    assert found == {
+        "encoder.weight": (0.125, 0.1),
+        "encoder.bias": (0.25, 0),
+        "score.weight": (1.5, 0.1),
+        "score.bias": (1.0, 0),
+    }
+
+
+def test_the_translation_is_said_at_the_start(capsys: pytest.CaptureFixture[str]) -> None:
+    task = make_train({"max_epochs": 1}, loss=CrossEntropy("sum"))
+    for line in terms(task.loss, task.optim, task.data):
+        say(line)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "on the sum over 3 x" in said
+    assert "momentum 0.9" in said
+    assert "exactly" in said
+    assert "about: lr" in said

@@ -1,0 +1,284 @@
+"""The training task, whole: what it leaves, what repeats, what it refuses."""
+
+import io
+import itertools
+import json
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from fcn_lab.cost.macs import cost
+from fcn_lab.data.balance import MedianFrequency, pixel_counts
+from fcn_lab.errors import UserError
+from fcn_lab.metrics.boundaries import EdgeRows
+from fcn_lab.metrics.confusion import confusion_matrices, scores
+from fcn_lab.runs.run import RunFolder
+from fcn_lab.training.callbacks.pictures import evenly
+from fcn_lab.training.losses import CrossEntropy
+from fcn_lab.training.settings import Training
+from support.tiny import SIZES, WORDS, Net, Squares, make_train, weights
+
+SCORES = ["pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou", "iou"]
+EDGES = ["boundary_f1", "trimap_iou", "checkerboard_index"]
+KEYS = [
+    "protocol",
+    "model",
+    "upsample",
+    "encoder",
+    "seed",
+    "params",
+    "macs",
+    "seconds",
+    "val",
+    "test",
+]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    folder = tmp_path_factory.mktemp("done")
+    make_train().run(folder)
+    return RunFolder(folder)
+
+
+def test_a_run_leaves_the_promised_files_and_no_others(done: RunFolder) -> None:
+    found = {str(p.relative_to(done.path)) for p in done.path.rglob("*") if p.is_file()}
+    panels = {
+        f"panels/{split}_{split}{i}.png"
+        for split in ("val", "test")
+        for i in evenly(SIZES[split], 4)
+    }
+    files = {"env.json", "history.csv", "metrics.json", "confusions.npz", "confusions_val.npz"}
+    files |= {"predictions.zip"}
+    assert found - {"git.diff"} == files | panels | {
+        "checkpoints/SHA256SUMS",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+    }
+
+
+def test_the_metrics_have_the_promised_keys(done: RunFolder) -> None:
+    metrics = done.read_metrics()
+    assert list(metrics) == KEYS
+    assert {key: metrics[key] for key in WORDS} == WORDS
+    assert metrics["protocol"] == Squares().protocol
+    assert metrics["seed"] == 1
+    for split in ("val", "test"):
+        assert sorted(metrics[split]) == sorted(SCORES + EDGES)
+        assert list(metrics[split]["iou"]) == ["Ground", "Square", "Unseen"]
+        assert metrics[split]["iou"]["Unseen"] is None
+    assert metrics["test"]["mean_iou"] > 0.8
+
+
+def test_the_metrics_follow_from_the_confusion_matrices(done: RunFolder) -> None:
+    for split in ("val", "test"):
+        kept = np.load(done.confusions(split))
+        assert kept["matrices"].dtype == np.int64
+        assert tuple(kept["names"]) == Squares().frames(split).names
+        assert str(kept["split"]) == split
+        classes = [str(c) for c in kept["classes"]]
+        expected = scores(torch.from_numpy(kept["matrices"].sum(0)), classes)
+        rows = EdgeRows(*(torch.from_numpy(kept[name]) for name in EdgeRows._fields))
+        assert done.read_metrics()[split] == {**expected, **rows.summary(classes)}
+
+
+def test_the_kept_predictions_are_those_that_were_scored(done: RunFolder) -> None:
+    frames, matrices = Squares().frames("test"), np.load(done.confusions("test"))["matrices"]
+    with zipfile.ZipFile(done.predictions()) as kept:
+        for name, truth, matrix in zip(frames.names, frames.labels, matrices, strict=True):
+            shown, guess = (
+                np.asarray(Image.open(io.BytesIO(kept.read(name + ending))))
+                for ending in (".truth.png", ".png")
+            )
+            assert np.array_equal(shown, truth)
+            pair = (torch.from_numpy(labels.copy())[None] for labels in (guess, truth))
+            assert torch.equal(confusion_matrices(*pair, 3)[0], torch.from_numpy(matrix))
+            with Image.open(io.BytesIO(kept.read(f"{name}.jpg"))) as picture:
+                assert picture.size == truth.shape[::-1]
+
+
+def test_the_history_has_one_row_an_epoch_and_ends_with_the_best_score(done: RunFolder) -> None:
+    rows = done.read_history()
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    assert [row["step"] for row in rows] == ["4", "8", "12"]
+    best = max(float(row["val/mean_iou"]) for row in rows)
+    assert best == pytest.approx(done.read_metrics()["val"]["mean_iou"])
+
+
+def test_the_cost_is_that_of_the_network_at_the_size_of_the_data(done: RunFolder) -> None:
+    metrics, pixels = done.read_metrics(), 24 * 32
+    assert metrics["params"] == sum(p.numel() for p in Net().parameters())
+    assert metrics["macs"] == pixels * (3 * 8 * 9 + 8 * 3)
+
+
+def test_counting_the_cost_computes_nothing_and_leaves_the_network_as_it_was() -> None:
+    net = Net().train()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    assert cost(net, 720, 960).macs == 30**2 * cost(net, 24, 32).macs
+    assert net.training
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+
+
+def test_the_same_seed_twice_gives_the_same_weights(done: RunFolder, tmp_path: Path) -> None:
+    make_train().run(tmp_path)
+    ours, theirs = weights(RunFolder(tmp_path).last), weights(done.last)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_another_seed_gives_other_weights(done: RunFolder, tmp_path: Path) -> None:
+    make_train(seed=2).run(tmp_path)
+    ours, theirs = weights(RunFolder(tmp_path).last), weights(done.last)
+    assert any(not torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_an_averaged_run_scores_and_keeps_the_average(tmp_path: Path) -> None:
+    make_train({"ema_decay": 0.5, "max_epochs": 1}).run(tmp_path)
+    last = torch.load(RunFolder(tmp_path).last, weights_only=True)
+    average, current = last["state_dict"], last["current_model_state"]
+    assert any(not torch.equal(average[name], current[name]) for name in average)
+    best = weights(RunFolder(tmp_path).best)
+    assert all(torch.equal(average[name], best[name]) for name in average)
+    row, metrics = RunFolder(tmp_path).read_history()[0], RunFolder(tmp_path).read_metrics()
+    assert float(row["val/mean_iou"]) == pytest.approx(metrics["val"]["mean_iou"])
+
+
+class Worsening(CrossEntropy):
+    """Learns for one epoch and unlearns from then on."""
+
+    steps = 0
+
+    def forward(self, scores: Tensor, target: Tensor) -> Tensor:
+        self.steps += self.training
+        return super().forward(scores, target) * (1 if self.steps <= 4 else -30)
+
+
+def test_the_best_weights_are_scored_and_not_the_last(tmp_path: Path) -> None:
+    make_train({"max_epochs": 2}, loss=Worsening()).run(tmp_path)
+    best, last = (float(row["val/mean_iou"]) for row in RunFolder(tmp_path).read_history())
+    assert best > last
+    assert RunFolder(tmp_path).read_metrics()["val"]["mean_iou"] == pytest.approx(best)
+
+
+def test_epochs_without_validation_leave_their_columns_empty(tmp_path: Path) -> None:
+    make_train({"val_every": 2, "max_epochs": 3}).run(tmp_path)
+    found = [row["val/mean_iou"] != "" for row in RunFolder(tmp_path).read_history()]
+    assert found == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "training",
+    [{"precision": "bf16-mixed"}, {"channels_last": True}, {"gradient_clip_val": 1e-3}],
+    ids=lambda training: next(iter(training)),
+)
+def test_a_run_works_with(training: dict[str, Any], tmp_path: Path) -> None:
+    make_train({**training, "max_epochs": 1}).run(tmp_path)
+    assert RunFolder(tmp_path).read_metrics()["val"]["mean_iou"] > 0
+
+
+def test_class_weights_come_from_the_training_set(tmp_path: Path) -> None:
+    task = make_train({"max_epochs": 1}, loss=CrossEntropy(balance=MedianFrequency()))
+    task.run(tmp_path)
+    counts = (torch.from_numpy(c) for c in pixel_counts(Squares().frames("train"), 3))
+    assert isinstance(task.loss, CrossEntropy)
+    assert isinstance(task.loss.weight, Tensor)
+    assert torch.allclose(task.loss.weight, MedianFrequency()(*counts).float())
+
+
+def test_a_compiled_network_keeps_the_names_of_its_weights() -> None:
+    if shutil.which("g++") is None:
+        pytest.skip("no g++")
+    names = list(Net().state_dict())
+    assert list(Training(accelerator="cpu", compile=True).prepare(Net()).state_dict()) == names
+
+
+def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(UserError, match="install g"):
+        Training(accelerator="cpu", compile=True).check_devices()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("accelerator", "tpu", "auto, cpu, gpu, mps"),
+        ("strategy", "ddp_spawn", "auto, ddp"),
+        ("precision", "16", "bf16-mixed"),
+        ("max_epochs", 0, "1 or more"),
+        ("devices", 0, "1 or more"),
+        ("val_every", 99, "at most"),
+        ("patience", 0, "1 or more"),
+        ("gradient_clip_val", 0.0, "above 0"),
+        ("ema_decay", 1.0, "between 0 and 1"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_was_expected(
+    field: str, value: object, expected: str
+) -> None:
+    with pytest.raises(UserError, match=f"trainer.{field}={value}.*{expected}"):
+        Training(**{"accelerator": "cpu", field: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_here_is_refused() -> None:
+    with pytest.raises(UserError, match=r"trainer\.accelerator=cpu"):
+        Training(accelerator="gpu").check_devices()
+
+
+def test_more_gpus_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(UserError, match="there are 2 here"):
+        Training(devices=3).check_devices()
+
+
+def test_fewer_processes_than_asked_for_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"NTASKS": "1", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    training = Training(accelerator="cpu", max_epochs=1)
+    trainer = training.trainer(RunFolder(tmp_path))
+    trainer.callbacks[0].expected = 2  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match="1 processes were started"):
+        trainer.validate(make_train().module(), make_train().data, verbose=False)
+
+
+@pytest.mark.parametrize(("length", "count"), [*itertools.product((1, 4, 5, 101), (1, 4))])
+def test_pictures_are_taken_evenly(length: int, count: int) -> None:
+    places = sorted(evenly(length, count))
+    assert len(places) == min(length, count)
+    assert 0 <= places[0] <= places[-1] < length
+    gaps = [b - a for a, b in itertools.pairwise(places)]
+    assert max(gaps, default=1) - min(gaps, default=1) <= 1
+
+
+def test_a_second_signal_kills_at_once() -> None:
+    code = (
+        "import os, signal, sys, time; from fcn_lab.signals import StopRequest\n"
+        "with StopRequest() as request:\n"
+        "    os.kill(os.getpid(), signal.SIGINT); print(request.signum, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGINT); time.sleep(60)"
+    )
+    start = time.monotonic()
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (-2, "2\n")
+    assert time.monotonic() - start < 30
+
+
+def test_metrics_are_json_that_any_reader_takes(done: RunFolder) -> None:
+    def refuse(name: str) -> float:
+        raise AssertionError(name)
+
+    json.loads(done.metrics.read_text(), parse_constant=refuse)

@@ -1,0 +1,153 @@
+"""One worker from its start to the record of its end, however it ends."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fcn_lab.runs.attempts import TAKEN, Attempt, begin, last
+from fcn_lab.worker import supervisor
+from fcn_lab.worker.supervisor import Job, Supervisor
+from support.commandline import STUB
+from support.places import ROOT
+
+CODE = ROOT
+
+
+@pytest.fixture(autouse=True)
+def allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the command line lets its workers know."""
+    monkeypatch.setenv("FCN_LAB_ALLOW", "stub.Task,own.Task")
+
+
+def make(folder: Path, kind: str, minutes: float | None = None, target: str = "stub.Task") -> Job:
+    cell = folder / kind
+    cell.mkdir()
+    task = {"_target_": target, "kind": kind, "seed": 0}
+    (cell / "config.yaml").write_text(yaml.safe_dump({"seed": 0, "task": task}))
+    return Job(cell, CODE, folder, minutes=minutes)
+
+
+def record_of(job: Job) -> Attempt:
+    attempt = last(job.folder)
+    assert attempt is not None
+    return attempt
+
+
+def wait_until_asleep(job: Job) -> int:
+    deadline = time.monotonic() + 30
+    while not (job.log.exists() and "asleep" in job.log.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    pid: int = json.loads((job.folder / "facts.json").read_text())["pid"]
+    return pid
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "status", "reason"),
+    [
+        ("work", 0, "done", ""),
+        ("fail", 1, "failed", "RuntimeError: went wrong"),
+        ("memory", 1, "failed", "MemoryError: no room"),
+        ("refuse", 2, "failed", "fcn-lab: this is not for me"),
+        ("segfault", -signal.SIGSEGV, "failed", "killed by SIGSEGV"),
+    ],
+)
+def test_the_end_of_a_worker_is_written_down(
+    kind: str, code: int, status: str, reason: str, stub: str, tmp_path: Path
+) -> None:
+    job = make(tmp_path, kind)
+    assert Supervisor(job).run() == code
+    attempt = record_of(job)
+    assert (attempt.number, attempt.status, attempt.reason) == (1, status, reason)
+    assert not attempt.alive()
+    traced = (job.folder / "error.txt").exists()
+    assert traced == (code == 1)
+
+
+def test_a_worker_that_takes_too_long_is_ended(stub: str, tmp_path: Path) -> None:
+    job = make(tmp_path, "sleep", minutes=0.02)
+    # as the worker tells it, or, where that had not even started, as the system does
+    assert Supervisor(job).run() in (128 + signal.SIGTERM, -signal.SIGTERM)
+    assert record_of(job).status == "failed"
+    assert record_of(job).reason == "timed out after 0.02 min"
+
+
+def test_a_worker_killed_from_outside_has_failed(stub: str, tmp_path: Path) -> None:
+    job, codes = make(tmp_path, "sleep"), list[int]()
+    thread = threading.Thread(target=lambda: codes.append(Supervisor(job).run()))
+    thread.start()
+    os.kill(wait_until_asleep(job), signal.SIGKILL)
+    thread.join(20)
+    assert codes == [-signal.SIGKILL]
+    assert record_of(job).reason == "killed by SIGKILL (out of memory?)"
+
+
+def test_a_worker_that_is_asked_to_stop_counts_as_stopped(stub: str, tmp_path: Path) -> None:
+    job, codes = make(tmp_path, "sleep"), list[int]()
+    running = Supervisor(job)
+    thread = threading.Thread(target=lambda: codes.append(running.run()))
+    thread.start()
+    wait_until_asleep(job)
+    running.stop(signal.SIGTERM)
+    thread.join(20)
+    assert codes == [128 + signal.SIGTERM]
+    assert record_of(job).status == "stopped"
+
+
+def test_what_will_not_stop_is_killed_with_all_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubborn = """
+import signal, subprocess, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(subprocess.Popen(["sleep", "60"]).pid, "asleep", flush=True)
+time.sleep(60)
+"""
+    monkeypatch.setattr(supervisor, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(supervisor, "worker_command", lambda _: [sys.executable, "-c", stubborn])
+    job, codes = make(tmp_path, "work"), list[int]()
+    running = Supervisor(job)
+    thread = threading.Thread(target=lambda: codes.append(running.run()))
+    thread.start()
+    while not (job.log.exists() and job.log.read_text().endswith("asleep\n")):
+        time.sleep(0.02)
+    running.stop(signal.SIGTERM)
+    thread.join(20)
+    assert codes == [-signal.SIGKILL]
+    child = Path("/proc", job.log.read_text().split()[0], "stat")
+    deadline = time.monotonic() + 5
+    while child.exists() and child.read_text().split()[2] != "Z":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_cell_that_another_process_has_is_left_alone(stub: str, tmp_path: Path) -> None:
+    job = make(tmp_path, "work")
+    mine = begin(job.folder)
+    assert Supervisor(job).run() == TAKEN
+    assert record_of(job) == mine
+    assert not (job.folder / "facts.json").exists()
+
+
+def test_a_worker_asked_to_stop_before_it_starts_never_does(stub: str, tmp_path: Path) -> None:
+    job = make(tmp_path, "work")
+    stopped = Supervisor(job)
+    stopped.stop(signal.SIGTERM)
+    assert stopped.run() == 128 + signal.SIGTERM
+    assert last(job.folder) is None
+
+
+def test_a_worker_runs_the_frozen_sources_and_finds_modules_where_it_stands(tmp_path: Path) -> None:
+    decoy = tmp_path / "fcn_lab"
+    decoy.mkdir()
+    (decoy / "__init__.py").write_text("raise RuntimeError('not these sources')")
+    (tmp_path / "own.py").write_text(STUB)
+    job = make(tmp_path, "work", target="own.Task")
+    assert Supervisor(job).run() == 0
