@@ -14,7 +14,7 @@ from fcn_lab.audit.interpolation import looks_interpolated
 from fcn_lab.audit.positions import Stretch, stretches
 from fcn_lab.audit.weights import class_weights
 from fcn_lab.data.classes import VOID
-from fcn_lab.data.frames import Source
+from fcn_lab.data.source import Source
 from fcn_lab.metrics.confusion import SplitScores
 
 

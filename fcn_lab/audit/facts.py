@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcn_lab.data.classes import VOID, Colour
-from fcn_lab.data.frames import Pixels, Source
+from fcn_lab.data.frames import Pixels
+from fcn_lab.data.source import Source
 from fcn_lab.data.survey import Edges, Surveyed
 
 PREVIEW = (96, 128)

@@ -9,7 +9,7 @@ from torch import nn
 
 from fcn_lab.cost.macs import cost
 from fcn_lab.cost.memory import peak_bytes
-from fcn_lab.training.scoring import readable
+from fcn_lab.terminal import readable
 
 
 def compared(nets: Mapping[str, nn.Module], height: int, width: int) -> Table:

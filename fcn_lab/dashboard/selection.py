@@ -1,7 +1,7 @@
 """What a dashboard is about, in W&B's terms: which runs, which keys of them, and what was varied.
 
-The terms are those of fcn_lab/training/loggers/wandb_run.py: W&B's group is the sweep, a run is named as its
-arm, its config is the frozen one, and its keys are SPLIT/SCORE.
+The terms are those of fcn_lab/training/loggers/wandb_run.py: W&B's group is the sweep, a run is
+named as its arm, its config is the frozen one, and its keys are SPLIT/SCORE.
 """
 
 from collections.abc import Mapping

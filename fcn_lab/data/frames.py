@@ -1,23 +1,18 @@
-"""What a data source hands out, and the data set over it.
+"""The frames that a data source hands out, and the data set over them.
 
 M frames, H W rows and columns, K classes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from fcn_lab.data.classes import Colour
 from fcn_lab.data.seeds import seed_of
-from fcn_lab.errors import UserError
-
-if TYPE_CHECKING:
-    from fcn_lab.data.survey import Surveyed
 
 Pixels = NDArray[np.uint8]
 Augment = Callable[[Pixels, Pixels, int], tuple[Pixels, Pixels]]
@@ -41,36 +36,6 @@ class Frames:
 
     def __len__(self) -> int:
         return len(self.names)
-
-
-class Source(Protocol):
-    """Where frames come from; every ``data=`` word builds one.
-
-    Attributes:
-        splits: the splits it has; ``frames`` refuses others
-        protocol: ``classes-size-void rule-split``, what a number must carry to be compared
-    """
-
-    classes: tuple[str, ...]
-    palette: tuple[Colour, ...]
-    protocol: str
-    splits: tuple[str, ...]
-
-    def frames(self, split: str) -> Frames:
-        """One split, decoded.
-
-        Raises:
-            UserError: there is no such split, or its files are not sound
-        """
-        ...
-
-    def survey(self, split: str) -> "Iterator[Surveyed]":
-        """The frames of one split as they lie in their files, sound or not."""
-        ...
-
-    def describe(self) -> str:
-        """One or two lines: what was found, the counts, the split, the protocol id."""
-        ...
 
 
 class Sample(TypedDict):
@@ -105,16 +70,4 @@ class FrameDataset(Dataset[Sample]):
             image=torch.from_numpy(np.array(image.transpose(2, 0, 1))),  # H W 3 -> 3 H W
             label=torch.from_numpy(np.array(label)),
             index=index,
-        )
-
-
-def require_split(split: str, splits: tuple[str, ...]) -> None:
-    """Refuse a split that a source does not have.
-
-    Raises:
-        UserError: with the splits there are
-    """
-    if split not in splits:
-        raise UserError(
-            f"There is no split {split!r} here; expected data.split={'|'.join(splits)}."
         )

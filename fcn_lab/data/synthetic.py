@@ -6,10 +6,11 @@ import numpy as np
 from psutil import virtual_memory
 
 from fcn_lab.data.classes import CAMVID11
-from fcn_lab.data.frames import Frames, require_split
+from fcn_lab.data.frames import Frames
 from fcn_lab.data.layouts.layout import SPLITS
 from fcn_lab.data.scenes.scene import render
 from fcn_lab.data.seeds import seed_of
+from fcn_lab.data.source import require_split
 from fcn_lab.data.survey import Surveyed, survey_frames
 from fcn_lab.errors import UserError
 from fcn_lab.values import Classes, Count, Seed, Size, checked

@@ -1,4 +1,4 @@
-"""``python -m fcn_lab.report.gradient_flow FOLDER [SCORE]``: gradients by stage, and steps to a score.
+"""``python -m fcn_lab.report.gradient_flow FOLDER [SCORE]``: gradients by stage, steps to a score.
 
 Of the finished runs in a folder that noted the norms of their gradient, by arm:
 

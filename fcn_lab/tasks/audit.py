@@ -11,8 +11,8 @@ from fcn_lab.audit.findings import Finding, Level, findings
 from fcn_lab.audit.html import page
 from fcn_lab.audit.tables import Sheet, facts, sheets
 from fcn_lab.files import write_json, write_text
+from fcn_lab.terminal import say
 from fcn_lab.training.datamodule import CamVidDataModule
-from fcn_lab.training.scoring import say
 
 STYLES = {Level.WRONG: "bold red", Level.CAREFUL: "yellow", Level.KNOWN: "dim"}
 

@@ -15,7 +15,7 @@ from fcn_lab.cost.matching import Fit, Widths, dearest, fit, spread
 from fcn_lab.cost.sheet import Grid, Words
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_json, write_text
-from fcn_lab.training.scoring import readable, say
+from fcn_lab.terminal import readable, say
 from fcn_lab.values import Positive, Size, Width
 
 

@@ -26,8 +26,8 @@ from fcn_lab.files import write_json, write_table
 from fcn_lab.geometry import crop_to, pad_to_multiple
 from fcn_lab.metrics.confusion import SplitScores, confusion_matrices, scores
 from fcn_lab.tasks.predict import bar
+from fcn_lab.terminal import percent, say
 from fcn_lab.training.datamodule import CamVidDataModule
-from fcn_lab.training.scoring import percent, say
 from fcn_lab.upsampling import Bilinear
 from fcn_lab.values import Count
 

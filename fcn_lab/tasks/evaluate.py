@@ -14,6 +14,7 @@ from fcn_lab.inference.predictor import load_weights
 from fcn_lab.inference.sliding_windows import SlidingWindows
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StopRequest
+from fcn_lab.terminal import say
 from fcn_lab.training.callbacks.clock import Clock
 from fcn_lab.training.callbacks.pictures import Pictures
 from fcn_lab.training.callbacks.predictions import Predictions
@@ -24,7 +25,7 @@ from fcn_lab.training.losses import CrossEntropy
 from fcn_lab.training.module import SegmentationModule
 from fcn_lab.training.optim import Constant, Optim
 from fcn_lab.training.ranks import is_first_rank
-from fcn_lab.training.scoring import conclude, image_size, say, score
+from fcn_lab.training.scoring import conclude, image_size, score
 from fcn_lab.training.settings import Training
 
 NOT_TRAINED = Optim(torch.optim.SGD, lr=1.0, schedule=Constant())

@@ -17,7 +17,7 @@ from fcn_lab.files import make_folder, write_draft, write_json
 from fcn_lab.inference.export_formats import FORMATS, Scores
 from fcn_lab.inference.predictor import best, load_state
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.training.scoring import say
+from fcn_lab.terminal import say
 
 SIZES = ((1, 33, 47), (2, 64, 96), (3, 1, 70))  # N, H, W that a file is tried with
 ROUNDING = 1e-3  # of the largest score; other libraries add in another order

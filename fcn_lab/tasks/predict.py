@@ -16,7 +16,7 @@ from fcn_lab.tasks.inputs import Found, find
 from fcn_lab.tasks.labelling import Labeller
 from fcn_lab.tasks.naming import result_names, results_of
 from fcn_lab.tasks.results import Results, shown
-from fcn_lab.training.scoring import say
+from fcn_lab.terminal import say
 from fcn_lab.values import Positive
 
 

@@ -19,7 +19,7 @@ from fcn_lab.cost.measure import bill
 from fcn_lab.cost.sheet import Grid, Scored, Words, find_networks, scores, write
 from fcn_lab.files import write_json
 from fcn_lab.report.runs import as_folders
-from fcn_lab.training.scoring import readable, say
+from fcn_lab.terminal import readable, say
 from fcn_lab.values import Count, Size
 
 

@@ -13,7 +13,7 @@ from fcn_lab.files import write_json
 from fcn_lab.geometry.graph import Place
 from fcn_lab.geometry.trace import Row, trace
 from fcn_lab.networks.receptive_field import PLACED
-from fcn_lab.training.scoring import say
+from fcn_lab.terminal import say
 from fcn_lab.values import Size
 
 UNKNOWN = "–"

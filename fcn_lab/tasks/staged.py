@@ -21,9 +21,9 @@ from fcn_lab.errors import UserError
 from fcn_lab.networks.fcn import FCN, coarser
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.tasks.train import Train
+from fcn_lab.terminal import say
 from fcn_lab.training.callbacks.clock import Clock
 from fcn_lab.training.ranks import is_first_rank
-from fcn_lab.training.scoring import say
 from fcn_lab.values import Positive
 
 FAR = 1_000_003  # between the seeds of two stages, so that no stage repeats another's draws

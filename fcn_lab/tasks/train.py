@@ -17,6 +17,7 @@ from fcn_lab.files import clear_drafts, make_folder
 from fcn_lab.inference.predictor import load_weights
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import Stopped, StopRequest
+from fcn_lab.terminal import say
 from fcn_lab.training.callbacks.checkpoints import BestAndLast
 from fcn_lab.training.callbacks.clock import Clock
 from fcn_lab.training.callbacks.diagnosis import VitalSigns
@@ -36,7 +37,7 @@ from fcn_lab.training.opening import gaps, require_spread, scored_splits, terms,
 from fcn_lab.training.optim import Optim
 from fcn_lab.training.precision import Choice
 from fcn_lab.training.ranks import is_first_rank
-from fcn_lab.training.scoring import Scored, conclude, image_size, say, score
+from fcn_lab.training.scoring import Scored, conclude, image_size, score
 from fcn_lab.training.settings import Training
 
 

@@ -11,12 +11,13 @@ from fcn_lab.data.augment import UNCHANGED
 from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.classes import Colour
 from fcn_lab.data.folder import Folder
-from fcn_lab.data.frames import Augment, FrameDataset, Sample, Source, require_split
+from fcn_lab.data.frames import Augment, FrameDataset, Sample
 from fcn_lab.data.layouts.layout import SPLITS
 from fcn_lab.data.packs.source import CACHE
 from fcn_lab.data.pictures.unreadable import LIMIT
 from fcn_lab.data.sampling import EvalSampler, TrainSampler
 from fcn_lab.data.seeds import seed_of
+from fcn_lab.data.source import Source, require_split
 from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.errors import UserError
 from fcn_lab.training.workers import explain_loader, settle_loader

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import lightning as L
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console, RenderableType
 from rich.table import Table
 
 from fcn_lab.data.frames import Frames
@@ -16,6 +15,7 @@ from fcn_lab.files import write_anywhere
 from fcn_lab.metrics.boundaries import EdgeSummary
 from fcn_lab.metrics.confusion import SplitScores, scores
 from fcn_lab.runs.run import RunFolder
+from fcn_lab.terminal import percent, readable, say
 from fcn_lab.training.datamodule import CamVidDataModule
 from fcn_lab.training.module import SegmentationModule
 
@@ -155,21 +155,3 @@ def table(splits: Mapping[str, SplitResult]) -> Table:
     for title in overall(columns[0]):
         shown.add_row(title, *(percent(overall(column)[title][1]) for column in columns))
     return shown
-
-
-def readable(value: object) -> str:
-    """Large numbers in millions, fractions with four digits."""
-    if isinstance(value, int) and value >= 1_000_000:
-        return f"{value / 1e6:,.2f} M"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def percent(value: float | None) -> str:
-    """With one decimal; a class absent from truth and prediction is a dash."""
-    return "–" if value is None else f"{100 * value:.1f}"
-
-
-def say(content: RenderableType) -> None:
-    """Prints to the terminal; where there is none, a line stays a line."""
-    console = Console()
-    console.print(content, soft_wrap=isinstance(content, str), highlight=False, markup=False)

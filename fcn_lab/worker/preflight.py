@@ -1,4 +1,4 @@
-"""``python -m fcn_lab.worker.preflight [--elsewhere] [--estimate=FILE] FOLDER ...``: builds, runs nothing.
+"""``python -m fcn_lab.worker.preflight FOLDER ...``: builds what cells name, runs nothing.
 
 Cells that differ only in what building does not depend on (seed, names) are built once. The first
 mistake of each kind is printed with the cell it is in; the exit status is then 2. With

@@ -1,4 +1,4 @@
-"""The checkerboard index: the same for the same kind of map whatever its size, and 1 of a pattern."""
+"""The checkerboard index: the same for one kind of map whatever its size, and 1 of a pattern."""
 
 import numpy as np
 import pytest

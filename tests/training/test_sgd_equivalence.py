@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fcn_lab.terminal import say
 from fcn_lab.training.losses import CrossEntropy
 from fcn_lab.training.opening import terms
 from fcn_lab.training.optim import Constant, Optim
-from fcn_lab.training.scoring import say
 from fcn_lab.training.sgd_equivalence import Descent
 from support.tiny import Net, make_train
 

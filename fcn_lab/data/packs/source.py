@@ -7,12 +7,13 @@ from pathlib import Path
 
 from fcn_lab.data.binary_masks import settle_white
 from fcn_lab.data.classes import ClassSet
-from fcn_lab.data.frames import Frames, require_split
+from fcn_lab.data.frames import Frames
 from fcn_lab.data.layouts.held_out import by_drive
 from fcn_lab.data.layouts.layout import Layout
 from fcn_lab.data.packs.pack import Recipe, packed
 from fcn_lab.data.pictures.opening import upright_size
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit, Unreadable
+from fcn_lab.data.source import require_split
 from fcn_lab.data.survey import Surveyed, survey_pair
 from fcn_lab.errors import UserError
 from fcn_lab.values import Positive, Size, checked
