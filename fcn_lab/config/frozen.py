@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict, get_type_hints
+from typing import Any, TypedDict, cast, get_type_hints
 
 import yaml
 from omegaconf import Container, DictConfig, OmegaConf
@@ -17,6 +17,7 @@ from omegaconf._utils import get_yaml_loader
 from omegaconf.errors import OmegaConfBaseException
 
 from fcn_lab.config.links import require_sound
+from fcn_lab.config.moved import rename_targets
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import omegaconf_node
 from fcn_lab.files import make_folder, write_text
@@ -195,7 +196,7 @@ def read_frozen(path: Path) -> dict[str, Any]:
     found = _read(path)
     if not isinstance(found.get("task"), dict) or not isinstance(found.get("seed"), int):
         raise Damaged(path, "it lacks the keys `task` and `seed` of a run")
-    return found
+    return cast("dict[str, Any]", rename_targets(found))
 
 
 def _read(path: Path) -> dict[str, Any]:

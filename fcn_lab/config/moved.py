@@ -1,0 +1,56 @@
+"""Names that recorded configs know and that have moved since.
+
+A run's config.yaml names the classes it was built from. Where such a file is read, an old name
+becomes today's, so that every recorded run can be scored, resumed and reported.
+"""
+
+# module or name under fcn_lab, then → now; the longest that fits counts
+MOVED = {
+    "dashboard.making": "dashboard.task",
+    "datamodule": "training.datamodule",
+    "demo.serving": "demo.task",
+    "dense": "inference.shift_and_stitch",
+    "engines.local": "sweeps.engines.local",
+    "engines.ray": "sweeps.engines.ray",
+    "engines.slurm": "sweeps.engines.slurm",
+    "fcn": "networks.fcn",
+    "loggers.local": "training.loggers.files",
+    "loggers.online": "training.loggers.wandb_run",
+    "losses": "training.losses",
+    "optim": "training.optim",
+    "scales": "inference.multi_scale",
+    "segnet": "networks.segnet",
+    "surgery": "networks.weights.published",
+    "surgery.freeze": "training.freeze",
+    "tasks.costsheet": "cost.sheet",
+    "tasks.report": "report.task",
+    "tiling": "inference.sliding_windows",
+    "trainer": "training.settings",
+    "unet": "networks.unet",
+    "watching": "sweeps.status",
+    "zoo": "networks.smp",
+}
+_PACKAGE = "fcn_lab."
+
+
+def current_name(name: str) -> str:
+    """Returns today's dotted name of what a recorded config calls `name`."""
+    parts = name.removeprefix(_PACKAGE).split(".")
+    if name.startswith(_PACKAGE):
+        for end in range(len(parts), 0, -1):
+            if (now := MOVED.get(".".join(parts[:end]))) is not None:
+                return ".".join([_PACKAGE + now, *parts[end:]])
+    return name
+
+
+def rename_targets(node: object) -> object:
+    """Returns a copy of a recorded node in which every target has today's name."""
+    if isinstance(node, dict):
+        return {key: _rename(key, value) for key, value in node.items()}
+    return [rename_targets(item) for item in node] if isinstance(node, list) else node
+
+
+def _rename(key: object, value: object) -> object:
+    if key in ("_target_", "path", "engine") and isinstance(value, str):
+        return current_name(value)
+    return rename_targets(value)

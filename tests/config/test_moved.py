@@ -1,0 +1,74 @@
+"""Runs recorded before modules moved live on; recorded/ holds one, and the names of its time."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fcn_lab import load_run
+from fcn_lab.config.build import locate
+from fcn_lab.config.moved import MOVED, current_name, rename_targets
+from fcn_lab.data.synthetic import Synthetic
+from fcn_lab.metrics.confusion import confusion_matrices
+from support.places import RUN
+
+RECORDED = Path(__file__).parent / "recorded"
+NAMES = (RECORDED / "targets.txt").read_text().split()
+
+
+@pytest.fixture
+def recorded_run(tmp_path: Path) -> Path:
+    with zipfile.ZipFile(RECORDED / "run.zip") as archive:
+        archive.extractall(tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recorded_name_leads_to_what_it_named(name: str) -> None:
+    assert locate(current_name(name), "key").__name__ == name.rpartition(".")[2]
+
+
+def test_every_row_of_the_table_is_needed() -> None:
+    used = {old for old in MOVED for name in NAMES if name.startswith(f"fcn_lab.{old}.")}
+    assert used == set(MOVED)
+
+
+def test_only_targets_are_renamed() -> None:
+    node = {"_target_": "fcn_lab.fcn.FCN", "name": "fcn_lab.fcn.FCN", "parts": [{"a": 1}]}
+    assert rename_targets(node) == {**node, "_target_": "fcn_lab.networks.fcn.FCN"}
+
+
+def test_a_recorded_run_labels_pictures_as_it_did(recorded_run: Path) -> None:
+    predictor = load_run(recorded_run)
+    frames = Synthetic(size=(32, 64)).frames("test")
+    known = np.load(recorded_run / "confusions.npz")
+    assert list(known["names"]) == list(frames.names)
+    count = len(known["classes"])
+    for image, label, matrix in zip(frames.images, frames.labels, known["matrices"], strict=True):
+        found = torch.from_numpy(predictor(image))[None], torch.from_numpy(np.array(label))[None]
+        again = confusion_matrices(*found, count)[0].numpy()
+        # rounding differs between processors, and may turn a pixel where two classes tie
+        assert np.abs(again - matrix).sum() <= 0.01 * matrix.sum()
+
+
+@pytest.mark.slow
+def test_a_recorded_run_is_resumed_scored_again_and_reported(recorded_run: Path) -> None:
+    def run(*words: str) -> str:
+        ended = subprocess.run(
+            [sys.executable, str(RUN), *words],
+            capture_output=True,
+            text=True,
+            cwd=recorded_run.parent,
+        )
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    (recorded_run / "metrics.json").unlink()
+    run(f"resume={recorded_run}")
+    run("task=evaluate", f"run={recorded_run}", "data.split=val", "hydra.run.dir=again")
+    run("task=report", f"runs={recorded_run}", "output=pages")
+    assert (recorded_run.parent / "pages" / "report.html").is_file()
