@@ -17,6 +17,7 @@ from fcn_lab.escaping import csv_cell, markdown_row
 from fcn_lab.report.gradient_flow import report
 
 EXPERIMENTS = Path(__file__).parent
+FRONT_PAGE = EXPERIMENTS.parent / "README.md"
 KEPT = ("metrics.json", "history.csv")  # config.yaml names a folder of its machine
 SCORES = {"pixel_accuracy": "G", "mean_accuracy": "C", "mean_iou": "mIoU", "fw_iou": "fw IoU"}
 
@@ -33,7 +34,8 @@ def main() -> None:
         figures = flow(source) if any(source.glob("*/gradients.csv")) else grid(source)
     else:
         figures = table(source)
-    for page in (EXPERIMENTS.parent / "README.md", folder / "README.md"):
+        replace(FRONT_PAGE, f"{study} scores", overall(source))
+    for page in (FRONT_PAGE, folder / "README.md"):
         replace(page, study, figures)
 
 
@@ -54,21 +56,47 @@ def replace(page: Path, study: str, figures: str) -> None:
 
 
 def table(run: Path) -> str:
-    """The scores and the protocol of a run, as Markdown."""
-    metrics: dict[str, Any] = json.loads((run / "metrics.json").read_text())
-    splits = [split for split in ("val", "test") if split in metrics]
+    """The scores of a run, of its classes too, and its protocol, as Markdown."""
+    metrics = read(run)
     lines = [
-        row("split", *SCORES.values()),
-        row(*["---"] * (1 + len(SCORES))),
-        *(row(s, *(percent(metrics[s][name]) for name in SCORES)) for s in splits),
+        *scores(metrics),
         "",
         row("IoU", *metrics["test"]["iou"]),
         row(*["---"] * (1 + len(metrics["test"]["iou"]))),
-        *(row(s, *map(percent, metrics[s]["iou"].values())) for s in splits),
+        *(row(s, *map(percent, metrics[s]["iou"].values())) for s in scored_splits(metrics)),
         "",
         circumstances(run, metrics),
     ]
     return "\n".join(lines)
+
+
+def overall(run: Path) -> str:
+    """The scores of a run without those of its classes, and its protocol, as Markdown."""
+    metrics = read(run)
+    return "\n".join([*scores(metrics), "", circumstances(run, metrics)])
+
+
+def scores(metrics: dict[str, Any]) -> list[str]:
+    """A row of scores for each split."""
+    return [
+        row("split", *SCORES.values()),
+        row(*["---"] * (1 + len(SCORES))),
+        *(
+            row(split, *(percent(metrics[split][name]) for name in SCORES))
+            for split in scored_splits(metrics)
+        ),
+    ]
+
+
+def scored_splits(metrics: dict[str, Any]) -> list[str]:
+    """Those of val and test that the run was scored on."""
+    return [split for split in ("val", "test") if split in metrics]
+
+
+def read(run: Path) -> dict[str, Any]:
+    """The content of a run's metrics.json."""
+    metrics: dict[str, Any] = json.loads((run / "metrics.json").read_text())
+    return metrics
 
 
 def grid(sweep: Path) -> str:

@@ -1,4 +1,4 @@
-"""What the README tells a reader to type exists."""
+"""What the READMEs tell a reader to type exists."""
 
 import re
 import shlex
@@ -10,8 +10,14 @@ from fcn_lab.runs.sweep import Progress
 from support.commandline import METRICS, TypeLine
 from support.places import ROOT
 
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(?:bash|sh|console)?\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "fcn_lab").rglob("README.md"))]
+BLOCKS = [
+    block
+    for page in PAGES
+    for block in re.findall(
+        r"^```(?:bash|sh|console)?\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL
+    )
+]
 LINES = [
     re.split(r"\s+#\s", line.strip().removeprefix("$ "))[0]
     for block in BLOCKS
@@ -25,6 +31,17 @@ TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MUL
 def test_the_readme_names_the_two_commands() -> None:
     assert {"make demo", "make test"} <= set(MAKES)
     assert len(RUNS) >= 4
+
+
+def test_the_front_page_is_short_and_the_rest_lies_in_the_folders() -> None:
+    assert len(PAGES[0].read_text().splitlines()) <= 170
+    assert {page.parent.name for page in PAGES[1:]} >= {"data", "sweeps", "report", "inference"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
 
 
 @pytest.mark.parametrize("line", MAKES)

@@ -201,7 +201,8 @@ def read_frozen(path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     # its loader tells numbers from texts as the writer did; a text with `${` is only a text
-    return read_yaml(path, lambda text: yaml.load(text, get_yaml_loader()))
+    found = read_yaml(path, lambda text: yaml.load(text, get_yaml_loader()))
+    return cast("dict[str, Any]", rename_targets(found))
 
 
 def without_start(config: DictConfig) -> DictConfig:

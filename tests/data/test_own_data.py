@@ -18,8 +18,8 @@ from support import fakes
 from support.commandline import TypeLine
 from support.places import ROOT
 
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+PAGES = (ROOT / "README.md").read_text() + (ROOT / "fcn_lab" / "data" / "README.md").read_text()
+BLOCKS = re.findall(r"^```yaml\n(.*?)^```", PAGES, re.MULTILINE | re.DOTALL)
 OWN = [block for block in BLOCKS if "defaults: [folder]" in block]
 SMALL = (
     *("model=fcn32s", "upsample=bilinear", "encoder.widths=[4,4,8,8,8]", "encoder.head_width=8"),
@@ -77,8 +77,8 @@ def write(block: str, name: str = "mine") -> None:
 
 
 def test_the_readme_shows_ids_colours_and_cityscapes() -> None:
-    assert len(OWN) == 3
-    assert len(BLOCKS) == 4
+    assert len(OWN) == 4
+    assert len(BLOCKS) == 5
 
 
 @pytest.mark.parametrize("block", OWN)
@@ -95,8 +95,16 @@ def test_a_yaml_of_the_readme_is_a_data_set(block: str, run: Run) -> None:
         assert name in told
 
 
-def test_the_readmes_yaml_of_an_operator_is_a_word(run: Run) -> None:
+def test_the_readmes_yaml_of_an_operator_is_a_word(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (block,) = set(BLOCKS) - set(OWN)
+    codes = re.findall(r"^```python\n(.*?)^```", PAGES, re.MULTILINE | re.DOTALL)
+    (code,) = (code for code in codes if "class Copy" in code)
+    Path("my_operators.py").write_text(code)
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    # the command hands it to the process that it becomes
+    monkeypatch.setenv("FCN_LAB_ALLOW", "my_operators.Copy")
     Path("my_conf/upsample").mkdir(parents=True)
     Path("my_conf/upsample/mine.yaml").write_text(block)
     told = run(

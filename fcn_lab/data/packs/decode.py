@@ -1,7 +1,7 @@
 """Pictures and masks from their files, in the one way that the whole lab reads them.
 
-Training, audit, predict, demo and ``load_run`` all call ``read_picture``; README.md has the table
-of what becomes of which kind of file. H W: rows and columns as shown, not as stored.
+Training, audit, predict, demo and ``load_run`` all call ``read_picture``; data/README.md
+has the table of what becomes of which kind of file. H W: rows and columns as shown, not as stored.
 """
 
 from collections import Counter
