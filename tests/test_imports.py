@@ -13,7 +13,7 @@ PACKAGE = ROOT / "fcn_lab"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # a folder imports from folders of the rows above its own, and from itself
 ROWS = (
-    ("errors", "pixels", "escaping", "signals", "commands"),
+    ("errors", "escaping", "signals", "commands"),
     ("values", "files", "terminal"),
     ("runs",),
     ("upsampling", "encoders", "geometry", "data", "metrics"),

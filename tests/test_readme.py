@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,6 +26,13 @@ LINES = [
 ]
 RUNS = sorted({line for line in LINES if re.match(r"(\S*python\S* run\.py|fcn-lab)\s", line)})
 MAKES = sorted({line for line in LINES if line.startswith("make ")})
+# tasks that need a folder full of runs, or serve a page
+LOOKING = (
+    "report.task.Report",
+    "demo.task.Demo",
+    "dashboard.task.Dashboard",
+    "sweeps.status.Status",
+)
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
@@ -54,10 +62,14 @@ def test_a_command_composes(
     line: str, type_line: TypeLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = Progress("done")
+    best = SimpleNamespace(value=0.5, user_attrs={"cell": "cell"})
+    monkeypatch.setattr("fcn_lab.sweeps.search.Search.run", lambda self, split: best)
     monkeypatch.setattr(
         "fcn_lab.sweeps.loop.Sweep.run", lambda self: {cell.name: done for cell in self.cells}
     )
     monkeypatch.setattr("fcn_lab.sweeps.freeze._preflight", lambda *cells: None)
+    for task in LOOKING:
+        monkeypatch.setattr(f"fcn_lab.{task}.run", lambda self: None)
     type_line("hydra.run.dir=RUN_DIR")
     if "resume=" not in line:
         Path("RUN_DIR/metrics.json").write_text(METRICS)

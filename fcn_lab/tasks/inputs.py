@@ -86,7 +86,8 @@ def _parts(given: str) -> Iterator[tuple[Path, PurePath, Path]]:
         yield meant.parent.resolve(), PurePath(meant.name), meant
         return
     pattern = Pattern(meant, ("**", "*")) if os.path.isdir(given) else Pattern.of(given, Path())
-    files = list(pattern.files())
+    # a folder called like a picture is looked into, as others are
+    files = [file for file in pattern.files() if not file.is_dir()]
     if os.path.isdir(given):
         files = [path for path in files if path.suffix.lower() in _endings()]
     if not files:

@@ -20,9 +20,10 @@ from fcn_lab.cost.sheet import Grid, Scored, Words, find_networks, scores, write
 from fcn_lab.files import write_json
 from fcn_lab.report.runs import as_folders
 from fcn_lab.terminal import readable, say
-from fcn_lab.values import Count, Size
+from fcn_lab.values import Count, Size, checked
 
 
+@checked
 @dataclass
 class Profile:
     """Parameters, multiply-accumulates and the time of a forward pass for one image.

@@ -14,11 +14,12 @@ from fcn_lab.geometry.graph import Place
 from fcn_lab.geometry.trace import Row, trace
 from fcn_lab.networks.receptive_field import PLACED
 from fcn_lab.terminal import say
-from fcn_lab.values import Size
+from fcn_lab.values import Size, checked
 
 UNKNOWN = "–"
 
 
+@checked
 @dataclass
 class Shapes:
     """Size, stride and receptive field of every layer, and where its pixel (0,0) looks.

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from fcn_lab.commands import command
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
 from fcn_lab.sweeps.loop import Sweep
 from fcn_lab.sweeps.studies import closing, estimates, opening, price
@@ -104,7 +105,7 @@ def test_a_study_composes_into_all_its_cells_which_differ_in_its_axes_alone(
     assert record.study["question"].endswith("?")
     assert f"{len(configs)} cells: {record.study['question']}" in ended.out
     assert "Time:" in ended.out
-    assert "The report: python run.py task=report runs=all" in ended.out
+    assert f"The report: {command('task=report', 'runs=all')}" in ended.out
 
 
 def test_every_seed_of_a_study_is_a_cell_that_differs_in_its_seed_alone(

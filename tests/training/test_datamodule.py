@@ -190,7 +190,10 @@ def test_ranks_share_training_and_divide_evaluation_without_padding(world: int) 
     train, test = [], []
     for rank in range(world):
         module = data(batch_size=2)
-        module.trainer = SimpleNamespace(global_rank=rank, world_size=world)  # type: ignore[assignment]
+        place = SimpleNamespace(root_device=torch.device("cpu"))
+        module.trainer = SimpleNamespace(  # type: ignore[assignment]
+            global_rank=rank, world_size=world, num_devices=world, strategy=place
+        )
         train.append([i for batch in module.train_dataloader() for i in batch["index"].tolist()])
         test += [i for batch in module.test_dataloader() for i in batch["index"].tolist()]
     assert sorted(test) == list(range(7))

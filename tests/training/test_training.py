@@ -203,7 +203,7 @@ def test_a_compiled_network_keeps_the_names_of_its_weights() -> None:
 
 def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(UserError, match="install g"):
+    with pytest.raises(UserError, match=r"there is no g.*install it"):
         Training(accelerator="cpu", compile=True).check_devices()
 
 
@@ -213,10 +213,10 @@ def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch
         ("accelerator", "tpu", "auto, cpu, gpu, mps"),
         ("strategy", "ddp_spawn", "auto, ddp"),
         ("precision", "16", "bf16-mixed"),
-        ("max_epochs", 0, "1 or more"),
-        ("devices", 0, "1 or more"),
+        ("max_epochs", 0, "at least 1"),
+        ("devices", 0, "from 1 to"),
         ("val_every", 99, "at most"),
-        ("patience", 0, "1 or more"),
+        ("patience", 0, "at least 1"),
         ("gradient_clip_val", 0.0, "above 0"),
         ("ema_decay", 1.0, "between 0 and 1"),
     ],
@@ -224,7 +224,7 @@ def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch
 def test_a_wrong_value_is_named_with_what_was_expected(
     field: str, value: object, expected: str
 ) -> None:
-    with pytest.raises(UserError, match=f"trainer.{field}={value}.*{expected}"):
+    with pytest.raises(UserError, match=rf"\b{field}={value}.*{expected}"):
         Training(**{"accelerator": "cpu", field: value})  # type: ignore[arg-type]
 
 

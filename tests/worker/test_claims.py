@@ -28,7 +28,7 @@ from fcn_lab.worker.claims import (
 from support.commandline import TypeLine
 from support.places import RUN
 
-CONFIG = "seed: 0\nlinks: {}\n"
+CONFIG = "task: {_target_: stub.Task}\nseed: 0\nchoices: {}\nlinks: {}\n"
 
 
 def put(folder: Path, *names: str) -> None:
@@ -183,7 +183,9 @@ def test_a_run_killed_before_its_first_step_is_taken_over_or_started_by_a_resume
     assert (taken.returncode, taken.stderr) == (0, "")
     assert json.loads(Path("here/facts.json").read_text())["resume"] is False
     # what was recorded sleeps again
-    with subprocess.Popen([*line[:2], "resume=other"], stdout=subprocess.PIPE, text=True) as again:
+    with subprocess.Popen(
+        [*line[:2], "resume=other", "allow=[stub.Task]"], stdout=subprocess.PIPE, text=True
+    ) as again:
         assert again.stdout is not None
         assert again.stdout.readline() == "asleep\n"
         again.send_signal(signal.SIGTERM)
@@ -199,7 +201,9 @@ def test_of_two_resumes_at_once_one_runs_and_the_other_says_who_does(
     line = [sys.executable, str(RUN), stub, "task=stub", "task.kind=flaky", "hydra.run.dir=here"]
     assert subprocess.run(line, capture_output=True).returncode == 1
     pair = [
-        subprocess.Popen([*line[:2], "resume=here"], stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*line[:2], "resume=here", "allow=[stub.Task]"], stderr=subprocess.PIPE, text=True
+        )
         for _ in range(2)
     ]
     told = [process.communicate(timeout=60)[1] for process in pair]
@@ -226,7 +230,7 @@ def test_a_held_folder_is_refused_by_name_of_the_holder_and_stays_as_it_is(
         known = {**json.loads(mine.path.read_text()), "pid": sleeper.pid, "host": "far"}
         mine.path.write_text(json.dumps({**known, "born": born(sleeper.pid)}))
         before = tree(Path("here"))
-        for words in (["hydra.run.dir=here", "seed=3"], ["resume=here"]):
+        for words in (["hydra.run.dir=here", "seed=3"], ["resume=here", "allow=[stub.Task]"]):
             ended = type_line(*words)
             assert ended.status == 2
             assert f"here is at work: process {sleeper.pid} on far, since " in ended.err

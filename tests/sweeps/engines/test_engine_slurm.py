@@ -125,7 +125,7 @@ def test_without_slurm_the_user_is_told_where_to_type(
 
 @pytest.mark.parametrize("name", ["minutes", "at_once", "cpus", "gpus"])
 def test_a_number_out_of_range_is_named(name: str) -> None:
-    with pytest.raises(UserError, match=rf"hydra\.launcher\.{name}=-1: expected"):
+    with pytest.raises(UserError, match=rf"{name}=-1\): expected"):
         Slurm(**{name: -1})  # type: ignore[arg-type]
 
 
