@@ -12,7 +12,6 @@ import wandb
 import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 import yaml
-from test_loggers import CONFIG, nobodys_home  # noqa: F401  (a fixture for all tests here)
 
 from fcn_lab.api import compose
 from fcn_lab.config.frozen import conf_folder, words
@@ -24,6 +23,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.report.study import Study
 from fcn_lab.training.loggers.wandb_run import Wandb
 from support import fakeruns
+from support.accounts import CONFIG, nobodys_home  # noqa: F401  (a fixture for all tests here)
 from support.commandline import TypeLine
 from support.offline import Read, offline_runs
 from support.places import ROOT

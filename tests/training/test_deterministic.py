@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from test_upsampling import OPERATORS, random_switches
 from torch import nn
 
 from fcn_lab.metrics.confusion import VOID
 from fcn_lab.training.losses import CrossEntropy
 from fcn_lab.training.settings import Training
 from fcn_lab.upsampling import Bilinear, DySample, Nearest, Upsampling
+from support.operators import OPERATORS, random_switches
 from support.places import CONF
 
 CONF = CONF / "upsample"

@@ -1,7 +1,6 @@
 """Loggers: what an offline W&B run holds, where it lies, and how online or offline is decided."""
 
 import importlib.util
-import os
 import socket
 import threading
 import time
@@ -20,25 +19,12 @@ from fcn_lab.signals import Stopped
 from fcn_lab.training.loggers import wandb_run as online
 from fcn_lab.training.loggers.files import Csv, TensorBoard
 from fcn_lab.training.loggers.wandb_run import Wandb
+from support.accounts import CONFIG, nobodys_home  # noqa: F401  (a fixture for all tests here)
 from support.offline import offline_runs
 from support.places import CONF
-from support.tiny import WORDS, make_train
+from support.tiny import make_train
 
 CONF = CONF / "logger"
-CONFIG = {"seed": 1, "optim": {"lr": 0.1}, "words": WORDS}
-
-
-@pytest.fixture(autouse=True)
-def nobodys_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty home directory, and no account."""
-    home = tmp_path_factory.mktemp("home")
-    for name in [name for name in os.environ if name.startswith(("WANDB", "XDG", "NETRC"))]:
-        monkeypatch.delenv(name)
-    for name in ("CACHE", "DATA"):  # the logger sets them: undo it
-        monkeypatch.setenv(f"WANDB_{name}_DIR", "")
-        monkeypatch.delenv(f"WANDB_{name}_DIR")
-    monkeypatch.setenv("HOME", str(home))
-    return home
 
 
 @pytest.fixture
@@ -49,7 +35,10 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def test_an_offline_run_holds_what_was_promised(folder: Path, nobodys_home: Path) -> None:
+def test_an_offline_run_holds_what_was_promised(
+    folder: Path,
+    nobodys_home: Path,  # noqa: F811
+) -> None:
     make_train({"max_epochs": 2}, {"wandb": Wandb(group="sweep")}).run(folder)
     (read,) = offline_runs(folder)
     assert (read.run.project, read.run.run_group, read.run.job_type) == (
@@ -138,7 +127,9 @@ def test_with_a_key_a_run_is_online_where_the_server_answers(
         assert online.mode() == ("online" if answering else "offline")
 
 
-def test_a_login_counts_as_a_key(nobodys_home: Path) -> None:
+def test_a_login_counts_as_a_key(
+    nobodys_home: Path,  # noqa: F811
+) -> None:
     assert not online.has_login("api.wandb.ai")
     netrc = nobodys_home / ".netrc"
     netrc.write_text("machine api.wandb.ai login user password secret\n")
