@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +12,7 @@ from fcn_lab.metrics.confusion import VOID, confusion_matrices, scores
 from fcn_lab.networks.fcn import FCN
 from fcn_lab.upsampling import Bilinear
 
+pytestmark = pytest.mark.slow
 EPOCHS, BATCH, SEEDS = 10, 8, (0, 1)
 
 

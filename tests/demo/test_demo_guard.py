@@ -30,6 +30,8 @@ from fcn_lab.demo.guard import CALL, FILE, LONGEST_CALL, PLAIN, POSTS, UPLOAD, G
 from fcn_lab.demo.uploads import Uploads, temporary_folder
 from support import nets
 
+pytestmark = pytest.mark.slow
+
 SIZE = (47, 31)  # of the pictures that are sent or to be stolen: the page shows it
 
 

@@ -14,6 +14,8 @@ from fcn_lab.runs.run import RunFolder
 from fcn_lab.training.callbacks import predictions
 from support.tiny import make_train, weights
 
+pytestmark = pytest.mark.slow
+
 # of the files that scoring leaves, how their names end
 LATE = ("test_test0.png", "confusions.npz", "predictions.zip", "metrics.json")
 

@@ -91,6 +91,7 @@ def make_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., J
     """`make_job("a", count=5)`: a frozen cell of so many steps of a tenth of a second."""
     (tmp_path / "steps.py").write_text(STEPS)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("FCN_LAB_ALLOW", "steps.Steps")
 
     def make(name: str, count: int = 1, **known: int) -> Job:
         folder = tmp_path / "all" / name
