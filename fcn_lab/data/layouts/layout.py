@@ -77,12 +77,10 @@ def pair_up(images: Path, labels: Path, suffix: str = "") -> tuple[Pair, ...]:
 def _visible(folder: Path, suffixes: frozenset[str]) -> list[Path]:
     """All with these suffixes, in order; hidden ones are what systems leave beside them.
 
-    Folders are none of them; what else is no file is named by whoever reads it.
+    What is no file is named by whoever reads it.
     """
     return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in suffixes and path.name[0] != "." and not path.is_dir()
+        path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.name[0] != "."
     )
 
 
