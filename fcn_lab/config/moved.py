@@ -6,6 +6,7 @@ becomes today's, so that every recorded run can be scored, resumed and reported.
 
 # module or name under fcn_lab, then → now; the longest that fits counts
 MOVED = {
+    "data.augment.Unchanged": "data.augment.Augmentation",
     "dashboard.making": "dashboard.task",
     "datamodule": "training.datamodule",
     "demo.serving": "demo.task",

@@ -27,22 +27,10 @@ Zoom = Annotated[float, Ge(0.05), Le(20)]
 Exponent = Annotated[float, Ge(0.01), Le(100)]
 
 
-@dataclass(frozen=True)
-class Unchanged:
-    """No variation."""
-
-    def __call__(self, image: Pixels, label: Pixels, seed: int) -> tuple[Pixels, Pixels]:
-        """Both as they came."""
-        return image, label
-
-
-UNCHANGED = Unchanged()
-
-
 @checked
 @dataclass
 class Augmentation:
-    """Flip, scale and crop, then light and colour.
+    """Flip, scale and crop, then light and colour; as built without arguments, none of them.
 
     Attributes:
         scale: smallest and largest zoom; below 1 the frame is set at random into the mean colour,
@@ -63,7 +51,7 @@ class Augmentation:
 
     scale: tuple[Zoom, Zoom] = (1.0, 1.0)
     crop: tuple[Side, Side] | None = None
-    flip: Share = 0.5
+    flip: Share = 0.0
     gamma: tuple[Exponent, Exponent] = (1.0, 1.0)
     brightness: Share = 0.0
     contrast: Share = 0.0
@@ -76,14 +64,19 @@ class Augmentation:
     )
 
     def __post_init__(self) -> None:
-        for name, (smallest, largest) in (("scale", self.scale), ("gamma", self.gamma)):
+        for name in ("scale", "gamma"):
+            smallest, largest = getattr(self, name)
             if smallest > largest:
                 raise UserError(
                     f"augment.{name}=[{smallest},{largest}]: expected the smaller number first"
                 )
+            # a config gives lists
+            setattr(self, name, (smallest, largest))
 
     def __call__(self, image: Pixels, label: Pixels, seed: int) -> tuple[Pixels, Pixels]:
         """One variation of the frame, the same whenever the seed is."""
+        if self == UNCHANGED:
+            return image, label
         pipeline = self._pipelines.get(label.shape) or self._build(label.shape)
         # set_random_seed would start every transform on the same stream: scale and gamma would
         # move together.
@@ -150,3 +143,6 @@ class Augmentation:
             (self.blur > 0, A.GaussianBlur((3, 5), p=self.blur)),
         ]
         return [transform for on, transform in switched if on]
+
+
+UNCHANGED = Augmentation()

@@ -19,10 +19,10 @@ IMAGE = RNG.integers(0, 256, (48, 64, 3), np.uint8)
 LABEL = np.kron(RNG.choice(np.array([0, 10], np.uint8), (6, 8)), np.ones((8, 8), np.uint8))
 
 
-def word(name: str) -> Augmentation:
+def word(name: str, **others: tuple[int, int]) -> Augmentation:
     fields: dict[str, Any] = yaml.safe_load((CONF / f"{name}.yaml").read_text())
     assert fields.pop("_target_") == "fcn_lab.data.augment.Augmentation"
-    return Augmentation(**fields)
+    return Augmentation(**fields | others)
 
 
 def equal(left: tuple[Pixels, Pixels], right: tuple[Pixels, Pixels]) -> bool:
@@ -92,8 +92,14 @@ def test_colours_vary_by_every_knob() -> None:
 
 def test_none_changes_nothing() -> None:
     assert equal(UNCHANGED(IMAGE, LABEL, 5), (IMAGE, LABEL))
-    target = yaml.safe_load((CONF / "none.yaml").read_text())["_target_"]
-    assert target == "fcn_lab.data.augment.Unchanged"
+    assert word("none") == UNCHANGED
+
+
+def test_none_with_a_crop_cuts_it_out_of_the_frame_as_it_is() -> None:
+    image, label = word("none", crop=(8, 8))(IMAGE, LABEL, 5)
+    cuts = np.lib.stride_tricks.sliding_window_view(IMAGE, (8, 8, 3)).reshape(-1, 8, 8, 3)
+    assert label.shape == (8, 8)
+    assert (cuts == image).all((1, 2, 3)).any()
 
 
 def dataset(seed: int = 0) -> FrameDataset:
