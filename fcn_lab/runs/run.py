@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from fcn_lab.files import write_buffer, write_json, write_text
 from fcn_lab.runs.digests import require_sound
 from fcn_lab.runs.outcomes import finished, read_history, read_metrics
+from fcn_lab.runs.processor import describe_processor
 from fcn_lab.runs.provenance import Source
 from fcn_lab.runs.records import Damaged, load_plain, read_json, read_yaml
 
@@ -217,6 +218,7 @@ def environment(device: str, precision: str, source: Source) -> dict[str, object
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": device,
+        "processor": describe_processor(),
         "precision": precision,
         "threads": torch.get_num_threads(),
         "git_commit": source.commit,

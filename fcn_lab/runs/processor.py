@@ -1,0 +1,25 @@
+"""What the processor is, since times and the last bits of sums depend on it."""
+
+import platform
+from contextlib import suppress
+from pathlib import Path
+
+CPUINFO = Path("/proc/cpuinfo")
+# the instructions that decide how fast a network runs, and in which precision
+INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
+
+
+def describe_processor(cpuinfo: Path = CPUINFO) -> str:
+    """Returns the processor's name with its vector instructions, as "AMD EPYC (avx2)".
+
+    Args:
+        cpuinfo: Linux's description of the processors; elsewhere Python's answer stands for it.
+    """
+    text = ""
+    with suppress(OSError):
+        text = cpuinfo.read_text(errors="replace")
+    entries = dict(map(str.strip, line.split(":", 1)) for line in text.splitlines() if ":" in line)
+    name = entries.get("model name") or platform.processor() or platform.machine()
+    flags = (entries.get("flags") or entries.get("Features", "")).split()
+    known = [word for word in INSTRUCTIONS if word in flags]
+    return f"{name} ({' '.join(known)})" if known else name
