@@ -107,7 +107,7 @@ def main() -> None:
 
 def _start(existing: Path, config: DictConfig) -> None:
     settings = HydraConfig.get()
-    folder = Path(os.path.relpath(settings.runtime.output_dir))
+    folder = Path(os.path.relpath(settings.run.dir))
     made = depth_below(folder, existing)
     attempt = None
     try:

@@ -104,7 +104,9 @@ def resolve(config: DictConfig) -> DictConfig:
         resolved.pop(key, None)
     require_plain(resolved)
     choices = {group: word for group, word in resolved["choices"].items() if "/" not in group}
-    return OmegaConf.create({**resolved, "choices": choices, "links": links})
+    # a name may hold `${`, and nothing of what is resolved refers to anything any more
+    node = omegaconf_node({**resolved, "choices": choices, "links": links})
+    return cast("DictConfig", OmegaConf.create(node))
 
 
 def need_published(config: DictConfig, links: Mapping[str, str]) -> None:
@@ -147,7 +149,7 @@ def freeze(resolved: DictConfig, folder: Path) -> Path:
     """Writes FOLDER/config.yaml, whole or not at all."""
     path = folder / "config.yaml"
     make_folder(folder)
-    write_text(path, OmegaConf.to_yaml(resolved))
+    write_text(path, OmegaConf.to_yaml(resolved, resolve=True))
     return path
 
 

@@ -64,7 +64,7 @@ def settle(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path]
     if folder is not None:
         allow(targets(OmegaConf.to_container(config)))  # all that is there the user has named
     resolved = resolve(inherited)
-    task = OmegaConf.to_container(resolved.task)
+    task = OmegaConf.to_container(resolved.task, resolve=True)
     if folder is None:
         allow(targets(task))
     require_allowed(task, str(folder))

@@ -124,7 +124,7 @@ def _require_equal(cells: Sequence[Cell], resolved: Mapping[str, DictConfig]) ->
         path = cell.folder / "config.yaml"
         if not path.exists():
             continue
-        asked: Any = OmegaConf.to_container(resolved[cell.name])
+        asked: Any = OmegaConf.to_container(resolved[cell.name], resolve=True)
         frozen, asked = _flat(read_frozen(path)), _flat(asked)
         for key in sorted(frozen.keys() | asked.keys()):
             if frozen.get(key) != asked.get(key):

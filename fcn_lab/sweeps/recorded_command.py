@@ -4,6 +4,7 @@ Of a command line a user may build anything; of a recorded one nothing that a wo
 since the folder may come from a stranger.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from fcn_lab.runs.records import Damaged, read_json
 
 _OF_A_SEARCH = tuple(f"hydra.sweeper.{n}" for n in ("n_trials", "n_jobs", "sampler.", "pruner."))
 _SWEEPERS = ("basic", "optuna")
+# as it is typed for a name that holds one, a backslash before it is none
+_INTERPOLATION = re.compile(r"(?<!(?<!\\)\\)\$\{")
 
 
 def recorded_command(record: Path, folders: Sequence[Path]) -> list[str]:
@@ -50,7 +53,7 @@ def recorded_command(record: Path, folders: Sequence[Path]) -> list[str]:
 def _is_plain(override: Override, known: Mapping[str, Collection[str]]) -> bool:
     key, line = override.key_or_group, str(override.input_line)
     parts = key.replace("/", ".").split(".")
-    if override.package or "${" in line or "_target_" in line or key == "allow":
+    if override.package or _INTERPOLATION.search(line) or "_target_" in line or key == "allow":
         return False
     if parts[-1] == "path" or any(part.startswith("_") for part in parts):
         return False  # names what is built, or how

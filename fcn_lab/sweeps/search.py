@@ -94,11 +94,13 @@ class Search:
         left = [trial for trial in known if trial.state == TrialState.RUNNING][: self.n_jobs]
         self._reported = {trial.number: trial.last_step or 0 for trial in left}
         # Optuna has no public way to hold a trial that another process began
-        batch = [Trial(self.study, trial._trial_id) for trial in left]
-        for number in range(len(known), self.n_trials)[: self.n_jobs - len(left)]:
+        begun = {trial.number: partial(Trial, self.study, trial._trial_id) for trial in left}
+        new = range(len(known), self.n_trials)[: self.n_jobs - len(left)]
+        batch = []
+        for number in (*begun, *new):
             node = {**self.sampler, "seed": (self.sampler.get("seed") or 0) + number}
             self.study.sampler = build(node, "hydra.sweeper.sampler", {})
-            batch.append(self.study.ask())
+            batch.append(begun.get(number, self.study.ask)())
             self.space.overrides(batch[-1])  # drawn now: the next one is to differ from it
         return batch
 
@@ -156,7 +158,7 @@ def write_best(folder: Path, best: FrozenTrial, split: str) -> Path:
         f"val mean IU {best.value:.4f}, the best of {folder.name}: {cell}\n"
         f"Trains it and scores {split}: {command(folder)}\n"
     )
-    write_text(path, indent(head, "# ") + OmegaConf.to_yaml(resolve(config)))
+    write_text(path, indent(head, "# ") + OmegaConf.to_yaml(resolve(config), resolve=True))
     return path
 
 

@@ -1,6 +1,8 @@
 """The study of a search in its sweep's folder: ``study.log``, what Optuna knows of all trials."""
 
 import json
+import os
+import shlex
 from collections.abc import Collection
 from pathlib import Path
 
@@ -8,12 +10,19 @@ import optuna
 from optuna.pruners import BasePruner
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder
+from fcn_lab.runs.outcomes import read_metrics
+from fcn_lab.runs.records import Damaged, require_plain
 from fcn_lab.sweeps.search_space import Space
 from fcn_lab.worker.claims import has_begun
+
+_ANEW = (
+    "The cells keep what was computed. With this file out of the way the same command draws the "
+    "same trials, and runs none that is done:"
+)
 
 
 def open_study(folder: Path, space: Space, pruner: BasePruner | None = None) -> optuna.Study:
@@ -24,12 +33,12 @@ def open_study(folder: Path, space: Space, pruner: BasePruner | None = None) -> 
 
     Raises:
         UserError: it was begun with other axes.
+        Damaged: it is not what Optuna writes, or its scores are not those of the cells.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     make_folder(folder)
     path = folder / "study.log"
-    _mend(path)
-    study = _load(path, pruner)
+    study = _load_whole(path, pruner)
     axes = json.dumps(dict(sorted(space.text.items())))
     before = study.user_attrs.get("axes", axes)
     states = {trial.state for trial in study.get_trials(deepcopy=False)}
@@ -44,6 +53,36 @@ def open_study(folder: Path, space: Space, pruner: BasePruner | None = None) -> 
         )
     study.set_user_attr("axes", axes)
     return study
+
+
+def _load_whole(path: Path, pruner: BasePruner | None) -> optuna.Study:
+    """The study, after every line of it has been read once and its scores compared."""
+    try:
+        if os.path.lexists(path):
+            require_plain(path)
+            _mend(path)
+        study = _load(path, pruner)
+        for trial in study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
+            _require_true(trial, path.parent)
+    except OSError:
+        raise
+    # Optuna trusts what it reads: any error may follow from a line that is another
+    except Exception as error:
+        reason = error.reason if isinstance(error, Damaged) else f"{type(error).__name__}: {error}"
+        aside = shlex.join(["mv", str(path), str(path.with_suffix(".damaged"))])
+        raise Damaged(path, reason, f"{_ANEW}\n{aside}") from error
+    return study
+
+
+def _require_true(trial: FrozenTrial, folder: Path) -> None:
+    """Compares a trial's value with its cell's score, where that can be read."""
+    cell, value = trial.user_attrs["cell"], trial.value
+    try:
+        score = read_metrics(folder / cell)["val"]["mean_iou"]
+    except Damaged:
+        return
+    if score != value:
+        raise ValueError(f"val mean IoU of {cell} is {score} in its folder and here {value}")
 
 
 def _load(path: Path, pruner: BasePruner | None) -> optuna.Study:

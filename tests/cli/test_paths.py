@@ -186,7 +186,7 @@ def test_a_printed_command_starts_the_lab_as_it_was_started(
         assert commands.started() == ("fcn-lab" if path == "bin" else script)
 
 
-AWKWARD = "a=b, [c] 'd' \"e\" $f {g} #h %i ~j é"
+AWKWARD = "a=b, [c] 'd' \"e\" $f {g} #h %i ~j é ${k}"
 
 
 def test_a_run_goes_into_a_folder_of_any_name_and_is_resumed_and_repeated_by_it(

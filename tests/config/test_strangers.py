@@ -287,6 +287,7 @@ def test_a_primary_config_of_hydras_is_never_taken_from_a_folder(
         "model='../../theirs/evil'",
         "model=fcn8s,'../../theirs/evil'",
         "seed=${oc.env:SECRET}",
+        "data.root='\\\\${oc.env:SECRET}'",
         "loss@hydra.callbacks.x=dice",
     ],
 )

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +22,14 @@ from optuna.trial import TrialState
 
 from fcn_lab.errors import SweepFailed, UserError
 from fcn_lab.runs.attempts import begin
+from fcn_lab.runs.records import Damaged
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
 from fcn_lab.sweeps.loop import FINAL, Sweep
 from fcn_lab.sweeps.search import Search
 from fcn_lab.sweeps.search_space import Space
 from fcn_lab.sweeps.study_log import open_study
 from support.commandline import TypeLine
+from support.damage import KINDS
 
 AXES = ("lr=tag(log,interval(1e-4,1.0))", "loss=ce,dice", "width=range(8,33,8)", "data=synthetic")
 SAMPLER = {"_target_": "optuna.samplers.TPESampler", "seed": 3, "n_startup_trials": 4}
@@ -197,6 +200,51 @@ def test_a_study_with_half_a_last_line_goes_on(stage: Stage) -> None:
     stage.search(3).run("test")
     assert stage.params()[:2] == before
     assert len(stage.trials()) == 3
+
+
+def test_a_study_cut_anywhere_keeps_what_it_still_says_and_every_cell(stage: Stage) -> None:
+    stage.search(3).run("test")
+    path, params = stage.folder / "study.log", stage.params()
+    content, cells = path.read_bytes(), set(stage.folder.glob("*/metrics.json"))
+    for part in (0.1, 0.5, 0.9):
+        path.write_bytes(content[: int(part * len(content))])
+        kept = [trial.params for trial in stage.trials() if trial.state == TrialState.COMPLETE]
+        stage.search(3).run("test")
+        assert stage.params()[: len(kept)] == params[: len(kept)] == kept
+        assert len(stage.params()) == len(params)
+        assert cells <= set(stage.folder.glob("*/metrics.json"))
+
+
+def test_a_damaged_study_is_named_and_moved_away_it_is_drawn_again(stage: Stage) -> None:
+    stage.search(3).run("test")
+    path, params = stage.folder / "study.log", stage.params()
+    content, rng, told = path.read_bytes(), random.Random(0), list[Damaged]()
+    for kind in 3 * KINDS:
+        path.write_bytes(kind(content, rng))
+        try:
+            stage.trials()
+        except Damaged as error:
+            told.append(error)
+    assert len(told) >= len(KINDS)
+    assert {error.path for error in told} == {path}
+    assert {len(str(error).splitlines()) for error in told} == {3}
+    path.rename(path.with_suffix(".damaged"))  # as the message says
+    ran = len(stage.ran)
+    stage.search(3).run("test")
+    assert stage.params() == params
+    assert len(list(stage.folder.glob("*/metrics.json"))) == len(stage.ran) - ran == 3
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(Damaged, match="a link"):
+        stage.search(3)
+
+
+def test_a_study_whose_scores_are_not_those_of_its_cells_is_named(stage: Stage) -> None:
+    stage.search(2).run("test")
+    path = stage.folder / "study.log"
+    path.write_text(path.read_text().replace('"values":[0.', '"values":[0.0'))
+    with pytest.raises(Damaged, match=r"in its folder and here 0\.0"):
+        stage.search(2)
 
 
 def test_more_trials_go_on_where_fewer_ended(stage: Stage, tmp_path: Path) -> None:

@@ -123,13 +123,15 @@ class CellLauncher(Launcher):
 
         hydra = self.config.hydra
         engine = hydra.runtime.choices["hydra/launcher"]
-        search = [o for o in hydra.overrides.hydra if o.startswith(_OF_A_SEARCH)]
-        asked = [*search, *hydra.overrides.task]
+        typed: Any = OmegaConf.to_container(hydra.overrides)  # not resolved: as it was typed
+        search = [o for o in typed["hydra"] if o.startswith(_OF_A_SEARCH)]
+        asked = [*search, *typed["task"]]
         study: Any = OmegaConf.to_container(OmegaConf.create({"": self.config.study}))
         return SweepFolder(Path(hydra.sweep.dir), asked=asked, engine=engine, study=study[""] or {})
 
     def _compose(self, overrides: list[str], number: int) -> "Composed":
         from fcn_lab.config.inheritance import settle, with_recorded_words
+        from fcn_lab.escaping import omegaconf_text
         from fcn_lab.sweeps.freeze import Composed
 
         conf = [
@@ -145,7 +147,7 @@ class CellLauncher(Launcher):
             unseeded = [o for o in overrides if not o.startswith("seed=")]
             config.arm = self.name_of(unseeded) or config.name
             config.name = self.name_of(overrides) or config.name
-            config.group = config.group or folder.resolve().name
+            config.group = config.group or omegaconf_text(folder.resolve().name)
         task = copy.deepcopy(config)
         with read_write(task), open_dict(task):
             del task["hydra"]
