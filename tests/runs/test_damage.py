@@ -11,18 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from fcn_lab.config.frozen import recorded
+from fcn_lab.config.frozen import read_frozen, recorded
 from fcn_lab.errors import UserError
 from fcn_lab.report.runs import Run, find_runs
 from fcn_lab.report.study import Study
 from fcn_lab.report.writing import write
-from fcn_lab.runs.attempts import begin
+from fcn_lab.runs.attempts import attempts, begin
 from fcn_lab.runs.outcomes import finished, read_history, read_metrics
 from fcn_lab.runs.records import Damaged, read_arrays
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.runs.sweep import Cell, SweepFolder
 from fcn_lab.runs.table import Rows
 from fcn_lab.sweeps.status import Status
+from fcn_lab.sweeps.studies import price
 from support import damage, fakeruns
 from support.commandline import TypeLine
 
@@ -175,6 +176,59 @@ def test_a_reader_gives_what_a_file_is_to_hold_or_names_it(name: str, sweep: Pat
         path.write_bytes(whole)
     assert counts["named"] > 40
     assert READERS[name](path) is not None
+
+
+OF_A_SWEEP = ("sweep.json", "estimate.json")
+OF_A_CELL = (*FILES, "env.json", "attempts/1.json")
+DAMAGES = 20  # of each file
+
+
+def look(sweep: Path, name: str) -> str:
+    """All that reads a sweep; gives the pages of the report."""
+    cell = sweep / CELLS[0]
+    finished(cell)
+    attempts(cell)
+    run = RunFolder(cell)
+    assert isinstance(run.run_id, str)
+    assert isinstance(run.precision, str | None)
+    told = refusal_of(lambda: look_at_cells(sweep))
+    assert not told or (name == "sweep.json" and name in told)
+    for read in (read_frozen, recorded):
+        told = refusal_of(lambda read=read: read(cell / "config.yaml"))  # type: ignore[misc]
+        assert not told or name == "config.yaml"
+    return reported(sweep)
+
+
+def look_at_cells(sweep: Path) -> None:
+    """What a runner and task=status read."""
+    record = SweepFolder.read(sweep)
+    record.write_results({cell.name: cell.progress() for cell in record.cells})
+    price(record)
+    Status(str(sweep)).run()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*OF_A_CELL, *OF_A_SWEEP])
+def test_no_damage_to_any_file_ends_a_report_or_a_status(
+    name: str, sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = Counter[str]()
+    for number, rng in enumerate(cases(name, DAMAGES)):
+        sweep = Path(shutil.copytree(sound, tmp_path / f"{number}" / "all"))
+        path = sweep / name if name in OF_A_SWEEP else sweep / CELLS[0] / name
+        kind = damage.spoil(path, rng)
+        pages: list[str] = []
+        refused = refusal_of(lambda: pages.append(look(sweep, name)))  # noqa: B023
+        if refused:  # a file that is whole and says something else: no damage can be seen
+            assert name == "metrics.json"
+            assert "were scored by different protocols" in refused or "are both" in refused
+        elif len(find_runs([sweep])[0]) < len(CELLS):
+            assert path.name in pages[0]
+        told = "a refusal" if refused else "named" if path.name in pages[0] else "not seen"
+        counts[f"{kind}: {told}"] += 1
+        shutil.rmtree(sweep.parent)
+    capsys.readouterr()
+    print(f"{name}, seed {SEED}: {', '.join(f'{n} {what}' for what, n in sorted(counts.items()))}")
 
 
 def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(sweep: Path) -> None:
