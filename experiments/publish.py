@@ -1,175 +1,175 @@
-"""Writes results into the pages that quote them: python experiments/publish.py FOLDER STUDY.
+"""Publishes a study: python experiments/publish.py STUDY [FOLDER …].
 
-FOLDER is a finished run's or a sweep's. Keeps its numbers in experiments/STUDY/, and replaces what
-stands between ``<!-- figures STUDY -->`` and ``<!-- end -->`` in README.md and in the study's own.
+With folders of runs or sweeps, their finished runs are packed into experiments/STUDY/runs.zip. From
+that file alone everything else is written: results.csv, the figures, and in the study's README.md
+what stands between ``<!-- figures STUDY -->`` and ``<!-- end -->``, the same on every machine.
 """
 
 import csv
 import json
 import re
-import shutil
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fcn_lab.escaping import csv_cell, markdown_row
-from fcn_lab.report.gradient_flow import report
+import figures
+from packing import pack_runs, unpack_runs
+
+from fcn_lab.escaping import csv_cell
+from fcn_lab.report.gradient_flow import report as gradient_rows
+from fcn_lab.report.study import Study
+from fcn_lab.report.writing import write
 
 EXPERIMENTS = Path(__file__).parent
 FRONT_PAGE = EXPERIMENTS.parent / "README.md"
-KEPT = ("metrics.json", "history.csv")  # config.yaml names a folder of its machine
-SCORES = {"pixel_accuracy": "G", "mean_accuracy": "C", "mean_iou": "mIoU", "fw_iou": "fw IoU"}
+SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou", "boundary_f1")
+# of a report's Markdown, what a study's page shows
+SECTIONS = ("Scores", "Differences", "Classes")
 
 
 def main() -> None:
-    """Publishes one run or one sweep."""
-    source, study = Path(sys.argv[1]), sys.argv[2]
+    """Packs the runs of the folders named, where any are, and writes the study's files."""
+    study, *sources = sys.argv[1:]
     folder = EXPERIMENTS / study
-    for name in KEPT:
-        if (source / name).exists():
-            shutil.copy(source / name, folder / name)
-    if (source / "results.csv").exists():
-        keep(results(source), folder / "results.csv")
-        figures = flow(source) if any(source.glob("*/gradients.csv")) else grid(source)
-    else:
-        figures = table(source)
-        replace(FRONT_PAGE, f"{study} scores", overall(source))
-    for page in (FRONT_PAGE, folder / "README.md"):
-        replace(page, study, figures)
+    if sources:
+        folder.mkdir(exist_ok=True)
+        pack_runs([Path(source) for source in sources], folder / "runs.zip")
+    publish(folder)
 
 
-def keep(cells: Sequence[dict[str, str]], path: Path) -> None:
-    """Writes a sweep's rows without their folders, which are those of its machine."""
-    names = [name for name in cells[0] if name != "folder"]
-    with path.open("w", newline="") as file:
-        rows = csv.DictWriter(file, names, extrasaction="ignore", lineterminator="\n")
-        rows.writeheader()
-        rows.writerows({name: csv_cell(cell[name]) for name in names} for cell in cells)
+def publish(folder: Path) -> None:
+    """Writes a study's results.csv, figures and page from its runs.zip."""
+    with tempfile.TemporaryDirectory() as scratch:
+        runs = Path(scratch) / "runs"
+        study = unpack_runs(folder / "runs.zip", runs)
+        page = folder / "README.md"
+        if not page.exists():
+            title = study["question"] or folder.name
+            page.write_text(f"# {title}\n\n<!-- figures {folder.name} -->\n<!-- end -->\n")
+        found = Study.read([runs])
+        report = write_report(found, Path(scratch) / "report")
+        members = read_runs(found)
+        draw(report, members, folder)
+        write_results(members, folder / "results.csv")
+        replace_block(page, folder.name, compose_page(study, report, members, runs))
+        for front in (EXPERIMENTS / "README.md", FRONT_PAGE):
+            parts = report["Scores"], describe_circumstances(members)
+            replace_block(front, f"{folder.name} scores", parts)
 
 
-def replace(page: Path, study: str, figures: str) -> None:
-    """Puts the figures between the study's marks."""
-    block = f"<!-- figures {study} -->\n{figures}\n<!-- end -->"
-    marks = rf"<!-- figures {study} -->.*?<!-- end -->"
-    page.write_text(re.sub(marks, lambda _: block, page.read_text(), flags=re.DOTALL))
+def write_report(study: Study, folder: Path) -> dict[str, Any]:
+    """Returns the sections of a report on these runs, and under "arms" the rows of its table."""
+    write(study, folder)
+    parts = re.split(r"^## (.+)\n", (folder / "report.md").read_text(), flags=re.MULTILINE)
+    with (folder / "arms.csv").open() as file:
+        arms = list(csv.DictReader(file))
+    return {**dict(zip(parts[1::2], map(str.strip, parts[2::2]), strict=True)), "arms": arms}
 
 
-def table(run: Path) -> str:
-    """The scores of a run, of its classes too, and its protocol, as Markdown."""
-    metrics = read(run)
-    lines = [
-        *scores(metrics),
-        "",
-        row("IoU", *metrics["test"]["iou"]),
-        row(*["---"] * (1 + len(metrics["test"]["iou"]))),
-        *(row(s, *map(percent, metrics[s]["iou"].values())) for s in scored_splits(metrics)),
-        "",
-        circumstances(run, metrics),
-    ]
-    return "\n".join(lines)
-
-
-def overall(run: Path) -> str:
-    """The scores of a run without those of its classes, and its protocol, as Markdown."""
-    metrics = read(run)
-    return "\n".join([*scores(metrics), "", circumstances(run, metrics)])
-
-
-def scores(metrics: dict[str, Any]) -> list[str]:
-    """A row of scores for each split."""
+def read_runs(study: Study) -> list[dict[str, Any]]:
+    """Returns each run's metrics.json and env.json, with its arm and folder."""
     return [
-        row("split", *SCORES.values()),
-        row(*["---"] * (1 + len(SCORES))),
-        *(
-            row(split, *(percent(metrics[split][name]) for name in SCORES))
-            for split in scored_splits(metrics)
-        ),
+        {
+            "folder": run.folder,
+            "arm": arm.name,
+            "env": json.loads((run.folder / "env.json").read_text()),
+            **run.metrics,
+        }
+        for arm in study.arms
+        for run in arm.runs
     ]
 
 
-def scored_splits(metrics: dict[str, Any]) -> list[str]:
-    """Those of val and test that the run was scored on."""
-    return [split for split in ("val", "test") if split in metrics]
+def draw(report: Mapping[str, Any], members: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """Draws the arms' scores with their intervals, and their learning curves."""
+    figures.draw_forest(report["arms"], "Mean IoU of every arm", folder / "scores")
+    histories: dict[str, list[Path]] = defaultdict(list)
+    for run in members:
+        if (run["folder"] / "history.csv").exists():
+            histories[run["arm"]].append(run["folder"] / "history.csv")
+    curves = figures.read_curves(histories)
+    figures.draw_curves(curves, "Mean IoU on val while training", folder / "curves")
 
 
-def read(run: Path) -> dict[str, Any]:
-    """The content of a run's metrics.json."""
-    metrics: dict[str, Any] = json.loads((run / "metrics.json").read_text())
-    return metrics
+def compose_page(
+    study: Mapping[str, Any],
+    report: Mapping[str, Any],
+    members: Sequence[Mapping[str, Any]],
+    runs: Path,
+) -> Iterator[str]:
+    """Yields the parts of a study's page: commands, answer, figures, tables, circumstances."""
+    if study["commands"]:
+        yield "```bash\n" + "\n".join(study["commands"]) + "\n```"
+    yield f"**Answer.** {report['The answer']}"
+    yield figures.picture_tag("scores", "mean IoU of every arm with its interval")
+    for name in SECTIONS:
+        if name in report:
+            yield f"### {name}"
+            yield report[name]
+    if any(runs.glob("*/gradients.csv")):
+        yield "### Gradients"
+        yield "\n".join(gradient_rows(runs))
+    yield "### Learning curves"
+    yield figures.picture_tag("curves", "mean IoU on val over epochs")
+    yield "### How it was run"
+    yield describe_circumstances(members)
+    yield report["How the numbers were made"]
 
 
-def grid(sweep: Path) -> str:
-    """Test mean IoU and pixel accuracy of every model and operator of a sweep, as Markdown."""
-    cells = {(cell["model"], cell["upsample"]): cell for cell in results(sweep)}
-    models = list(dict.fromkeys(model for model, _ in cells))
-    operators = list(dict.fromkeys(operator for _, operator in cells))
-    return "\n".join(
-        [
-            row("mIoU (G)", *models),
-            row(*["---"] * (1 + len(models))),
-            *(row(op, *(score(cells[model, op]) for model in models)) for op in operators),
-            "",
-            extent(sweep, "test"),
-        ]
-    )
+def describe_circumstances(members: Sequence[Mapping[str, Any]]) -> str:
+    """Returns protocol, seeds, cost, processors, versions and commits in sentences."""
 
+    def every(*keys: str) -> str:
+        values = []
+        for run in members:
+            value: Any = run
+            for key in keys:
+                value = value.get(key) if isinstance(value, Mapping) else None
+            values.append(str(value))
+        return ", ".join(dict.fromkeys(values))
 
-def flow(sweep: Path) -> str:
-    """Gradients by stage and steps to a score, of every arm of a sweep, as Markdown."""
-    return "\n".join([*report(sweep), "", extent(sweep, "val")])
-
-
-def extent(sweep: Path, split: str) -> str:
-    """Protocol, split scored, seeds, cells and cost of a sweep in a sentence."""
-    cells = results(sweep)
-    metrics = json.loads(next(sweep.glob("*/metrics.json")).read_text())
-    seeds = ", ".join(sorted({cell["seed"] for cell in cells}, key=int))
-    minutes = sum(float(cell["seconds"]) for cell in cells) / 60
+    minutes = sum(run["seconds"] for run in members) / 60
+    commits = ", ".join(dict.fromkeys(str(run["env"]["git_commit"])[:10] for run in members))
     return (
-        f"`{metrics['protocol']}`, {split}, encoder {metrics['encoder']}, seed {seeds}; "
-        f"{len(cells)} cells in {minutes:.0f} minutes on two CPU cores."
+        f"`{every('protocol')}`; seeds {every('seed')}; {len(members)} runs in {minutes:.0f} "
+        f"minutes on {every('env', 'device')} with {every('env', 'threads')} threads "
+        f"({every('env', 'processor')}), {every('env', 'precision')}; "
+        f"torch {every('env', 'versions', 'torch')}; commit {commits}."
     )
 
 
-def results(sweep: Path) -> list[dict[str, str]]:
-    """A row a cell."""
-    with (sweep / "results.csv").open() as file:
-        return list(csv.DictReader(file))
+def write_results(members: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Writes a row a run: arm, seed, protocol, the scores of each split, of each class, cost."""
+    rows = [
+        {
+            "arm": run["arm"],
+            "seed": run["seed"],
+            "protocol": run["protocol"],
+            **{
+                f"{split}_{name}": run[split].get(name)
+                for split in ("val", "test")
+                for name in SCORES
+            },
+            **{f"test_iou_{name}": value for name, value in run["test"]["iou"].items()},
+            **{name: run[name] for name in ("params", "macs", "seconds")},
+        }
+        for run in members
+    ]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: csv_cell(value) for key, value in row.items()} for row in rows)
 
 
-def score(cell: dict[str, str]) -> str:
-    """Mean IoU and pixel accuracy of one cell; its status where it has none."""
-    if cell["status"] != "done":
-        return cell["status"]
-    return (
-        f"{percent(float(cell['test_mean_iou']))} ({percent(float(cell['test_pixel_accuracy']))})"
-    )
-
-
-def circumstances(run: Path, metrics: dict[str, Any]) -> str:
-    """Protocol, network, cost, device and commit in a sentence."""
-    env: dict[str, Any] = json.loads((run / "env.json").read_text())
-    with (run / "history.csv").open() as file:
-        epochs = sum(1 for _ in csv.DictReader(file))
-    return (
-        f"`{metrics['protocol']}`: {metrics['model']}, {metrics['upsample']}, "
-        f"encoder {metrics['encoder']}, seed {metrics['seed']}, "
-        f"{metrics['params'] / 1e6:.2f} M parameters, {metrics['macs'] / 1e9:.2f} GMAC a frame; "
-        f"{epochs} epochs and the scoring took {metrics['seconds'] / 60:.0f} minutes on "
-        f"{env['device']} with {env['threads']} threads (torch {env['versions']['torch']}, "
-        f"commit {str(env['git_commit'])[:10]})."
-    )
-
-
-def row(*cells: str) -> str:
-    """A line of a Markdown table."""
-    return markdown_row(cells)
-
-
-def percent(value: float | None) -> str:
-    """With one decimal; a class absent from truth and prediction is a dash."""
-    return "–" if value is None else f"{100 * value:.1f}"
+def replace_block(page: Path, name: str, parts: Iterable[str]) -> None:
+    """Puts the parts between the marks of that name, where the page has them."""
+    begin, end = f"<!-- figures {name} -->\n", "\n<!-- end -->"
+    text = begin + "\n\n".join(parts) + end
+    marks = f"{re.escape(begin)}.*?{re.escape(end.strip())}"
+    page.write_text(re.sub(marks, lambda _: text, page.read_text(), flags=re.DOTALL))
 
 
 if __name__ == "__main__":

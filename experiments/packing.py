@@ -1,0 +1,98 @@
+"""A study's finished runs in one small file: what its numbers are computed from, and no more."""
+
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from fcn_lab.report.runs import run_folders
+from fcn_lab.runs.sweep import SweepFolder
+
+COPIED = ("metrics.json", "history.csv", "gradients.csv")
+# of env.json; the rest is about one machine's folders
+CIRCUMSTANCES = (
+    "versions",
+    "python",
+    "device",
+    "processor",
+    "precision",
+    "threads",
+    "git_commit",
+    "git_dirty",
+)
+MATRICES = ("names", "drives", "classes", "split", "matrices", "boundary")
+
+
+def pack_runs(folders: Sequence[Path], path: Path) -> None:
+    """Writes the finished runs of these folders into one archive.
+
+    Left out are the weights, the pictures, the bands along edges (their scores stay in
+    metrics.json), and whatever names a folder of the machine that trained.
+    """
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        _put(archive, "study.json", json.dumps(_describe_study(folders), indent=1))
+        for run in sorted(run_folders(folders)):
+            # two sweeps may have cells of one name
+            inside = f"{run.parent.name},{run.name}"
+            for name in COPIED:
+                if (run / name).exists():
+                    _put(archive, f"{inside}/{name}", (run / name).read_bytes())
+            env = json.loads((run / "env.json").read_text())
+            kept = {key: env[key] for key in CIRCUMSTANCES if key in env}
+            _put(archive, f"{inside}/env.json", json.dumps(kept, indent=1))
+            _put(archive, f"{inside}/config.yaml", _recipe(run / "config.yaml"))
+            _put(archive, f"{inside}/confusions.npz", _matrices(run / "confusions.npz"))
+
+
+def unpack_runs(path: Path, folder: Path) -> dict[str, Any]:
+    """Writes the archive's runs into a folder, where a report finds them.
+
+    Returns:
+        The study's question and the commands it was run by.
+    """
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(folder)
+    study: dict[str, Any] = json.loads((folder / "study.json").read_text())
+    return study
+
+
+def _describe_study(folders: Sequence[Path]) -> dict[str, object]:
+    sweeps = [SweepFolder.read(folder) for folder in folders if (folder / "sweep.json").exists()]
+    asked = [" ".join(word for word in sweep.asked if "=multirun" not in word) for sweep in sweeps]
+    questions = [sweep.study["question"] for sweep in sweeps if sweep.study]
+    return {
+        "question": questions[0] if questions else None,
+        "commands": [f"python run.py -m {words}" for words in asked],
+    }
+
+
+def _recipe(path: Path) -> str:
+    config = yaml.safe_load(path.read_text())
+    for node in (config, config.get("task", {})):
+        if isinstance(node.get("data"), dict):
+            node["data"]["root"] = None
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+def _matrices(path: Path) -> bytes:
+    """The matrices without compression, which the archive around them does better."""
+    file = io.BytesIO()
+    with np.load(path) as found:
+        arrays = {name: found[name] for name in MATRICES if name in found}
+    for name in ("matrices", "boundary"):
+        if name in arrays and arrays[name].max() < 2**16:
+            arrays[name] = arrays[name].astype(np.uint16)
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def _put(archive: zipfile.ZipFile, name: str, content: str | bytes) -> None:
+    # a date of its own would make another file of the same runs
+    entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+    entry.compress_type = zipfile.ZIP_LZMA
+    archive.writestr(entry, content)

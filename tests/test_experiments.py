@@ -1,0 +1,114 @@
+"""The numbers of experiments/ are those of its packed runs, and packing loses none."""
+
+import csv
+import importlib
+import json
+import re
+import shutil
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from support.fakeruns import write_grid
+from support.places import ROOT
+
+EXPERIMENTS = ROOT / "experiments"
+PUBLISHED = sorted(path.parent.name for path in EXPERIMENTS.glob("*/runs.zip"))
+
+
+@pytest.fixture(scope="module")
+def publishing() -> Iterator[ModuleType]:
+    """experiments/publish.py, which is a script and finds its own modules beside it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(EXPERIMENTS))
+        yield importlib.import_module("publish")
+
+
+@pytest.fixture(scope="module")
+def study(publishing: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like experiments/, with a page of claims and one study, published from made runs."""
+    place = tmp_path_factory.mktemp("published")
+    sweep = write_grid(place / "sweep", models=["fcn32s", "fcn8s"], upsamples=["bilinear"])
+    for run in sweep.iterdir():
+        command = f"run.py data.root={place}"
+        env = {"git_commit": "0" * 40, "command": command, "processor": "made", "threads": 1}
+        (run / "env.json").write_text(json.dumps(env))
+        with (run / "config.yaml").open("a") as file:
+            file.write(f"data:\n  root: {place}\ntask:\n  data:\n    root: {place}\n")
+    home = place / "experiments"
+    home.mkdir()
+    marks = "<!-- figures made scores -->\n<!-- end -->\n"
+    for page in (home / "README.md", place / "README.md"):
+        page.write_text(f"before\n{marks}after\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(publishing, "EXPERIMENTS", home)
+        patch.setattr(publishing, "FRONT_PAGE", place / "README.md")
+        patch.setattr(sys, "argv", ["publish.py", "made", str(sweep)])
+        publishing.main()
+    return home / "made"
+
+
+def test_packed_runs_name_no_folder_of_their_machine(study: Path) -> None:
+    with zipfile.ZipFile(study / "runs.zip") as archive:
+        everything = b"".join(archive.read(name) for name in archive.namelist())
+    assert str(study.parents[1]).encode() not in everything
+
+
+def test_pages_get_the_table_between_their_marks(study: Path) -> None:
+    for page in (study.parent / "README.md", study.parents[1] / "README.md"):
+        before, table, after = re.split(r"<!-- .+ -->\n", page.read_text())
+        assert (before, after) == ("before\n", "after\n")
+        assert "| fcn8s | 1 |" in table
+    assert (study / "README.md").read_text().count("| fcn8s |") >= 2
+
+
+def test_the_same_runs_make_the_same_files(
+    study: Path, publishing: ModuleType, tmp_path: Path
+) -> None:
+    again = shutil.copytree(study, tmp_path / "again" / "made")
+    publishing.publish(again)
+    for path in study.iterdir():
+        assert path.read_bytes() == (again / path.name).read_bytes(), path.name
+
+
+def test_made_scores_are_those_of_their_matrices(study: Path) -> None:
+    require_scores_of_matrices(study)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_scores_are_those_of_their_matrices(name: str) -> None:
+    require_scores_of_matrices(EXPERIMENTS / name)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_pages_are_what_their_runs_say(
+    name: str, publishing: ModuleType, tmp_path: Path
+) -> None:
+    again = shutil.copytree(EXPERIMENTS / name, tmp_path / name)
+    publishing.publish(again)
+    for page in ("README.md", "results.csv"):
+        assert (again / page).read_text() == (EXPERIMENTS / name / page).read_text()
+    assert (again / "runs.zip").stat().st_size < 2e6
+
+
+def require_scores_of_matrices(folder: Path) -> None:
+    """Compares results.csv with the definition of its scores, written here anew."""
+    with (folder / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    found = []
+    with zipfile.ZipFile(folder / "runs.zip") as archive:
+        for name in archive.namelist():
+            if name.endswith("confusions.npz"):
+                with archive.open(name) as packed:
+                    matrix = np.load(packed)["matrices"].sum(0, dtype=np.int64)
+                hits, truth, said = matrix.diagonal(), matrix.sum(1), matrix.sum(0)
+                there = truth + said > 0
+                iou = hits[there] / (truth + said - hits)[there]
+                found.append((hits.sum() / truth.sum(), iou.mean()))
+    written = [(float(row["test_pixel_accuracy"]), float(row["test_mean_iou"])) for row in rows]
+    np.testing.assert_allclose(sorted(written), sorted(found), rtol=1e-6)
