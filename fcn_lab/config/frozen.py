@@ -208,12 +208,24 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def without_start(config: DictConfig) -> DictConfig:
-    """A recorded config whose network gets the weights of its run: none it began with are read."""
+    """A recorded config whose network gets the weights of its run, with their preprocessing.
+
+    None that it began with are read or fetched: they are in the run's checkpoints.
+    """
     config.weights = None
-    weights = OmegaConf.select(config, "encoder.weights")
-    if weights not in (None, "none", "imagenet"):  # ImageNet's come with a preprocessing
-        config.encoder.weights = "none"
+    for key in ("encoder.weights", "model.encoder_weights"):
+        if OmegaConf.select(config, key) is not None:
+            OmegaConf.update(config, key, "none")
     return config
+
+
+def forget_start(net: dict[str, Any]) -> None:
+    """As ``without_start``, for the network of a frozen config that goes on from a checkpoint."""
+    if net.get("weights") is not None:
+        net["weights"] = None
+    for part, key in ((net, "encoder_weights"), (net.get("encoder"), "weights")):
+        if isinstance(part, dict) and part.get(key) is not None:
+            part[key] = "none"
 
 
 def _links(node: Any, path: Keys) -> Iterator[tuple[Keys, str]]:

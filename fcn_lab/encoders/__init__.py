@@ -1,4 +1,4 @@
-"""The encoders: VGG-16, the tiny one, and every one of segmentation-models-pytorch."""
+"""The encoders: VGG-16, the tiny one, EfficientNet-Lite and all of segmentation-models-pytorch."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING

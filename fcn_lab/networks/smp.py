@@ -4,7 +4,12 @@ import segmentation_models_pytorch as smp
 from torch import Tensor, nn
 
 from fcn_lab.encoders.base import STRIDE
-from fcn_lab.encoders.smp import preprocessing, require_library_name
+from fcn_lab.encoders.smp import (
+    library_word,
+    preprocessing,
+    put_package,
+    require_library_name,
+)
 from fcn_lab.encoders.weights import check_word, fetched
 from fcn_lab.errors import UserError
 from fcn_lab.geometry import crop_to, pad_to_multiple
@@ -37,10 +42,11 @@ class SmpModel(nn.Module):
     ) -> None:
         super().__init__()
         require_library_name(encoder_name, "model.encoder_name")
-        word = "imagenet" if check_word(encoder_weights) else None
-        self.normalize = preprocessing(encoder_name, word)
+        wanted = check_word(encoder_weights)
+        word = library_word(encoder_name, wanted)
         self.multiple = max(STRIDE, SMALLEST.get(arch, STRIDE))
         try:
+            self.normalize = preprocessing(encoder_name, wanted)
             self.net = fetched(
                 lambda: smp.create_model(
                     arch,
@@ -55,6 +61,8 @@ class SmpModel(nn.Module):
             raise UserError(
                 f"model.arch={arch} model.encoder_name={encoder_name}: {error}"
             ) from error
+        if wanted and word is None:
+            put_package(self.net.encoder, encoder_name)
 
     def forward(self, x: Tensor) -> Tensor:
         """RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W), for any H, W ≥ 1."""

@@ -26,12 +26,13 @@ from types import FrameType
 from typing import NoReturn
 
 from fcn_lab.config.build import build, locate
-from fcn_lab.config.frozen import read_frozen, require_plain
+from fcn_lab.config.frozen import forget_start, read_frozen, require_plain
 from fcn_lab.config.trust import find_own_modules, require_allowed
 from fcn_lab.errors import NotWritten, UserError, find_refusal
 from fcn_lab.files import write_text
 from fcn_lab.runs.attempts import TAKEN, Attempt, Taken, begin, keep_alive
 from fcn_lab.runs.records import require_no_way_out
+from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import Stopped
 from fcn_lab.training.ranks import is_first_rank
 from fcn_lab.worker.claims import withdraw
@@ -127,6 +128,8 @@ def run(path: Path, resume: bool = False) -> None:
     # whatever else was stopped begins anew
     if resume and "resume" in inspect.signature(locate(task["_target_"], "task")).parameters:
         task["resume"] = True
+        if RunFolder(path.parent).last.exists():
+            forget_start(task["net"])
     require_plain(config)  # a file may have been edited by hand
     _seed(config["seed"])
     built = build(task, "task", links)

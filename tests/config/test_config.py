@@ -8,7 +8,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from fcn_lab.config.build import check, users_key
-from fcn_lab.config.frozen import freeze, recorded, resolve, without_start
+from fcn_lab.config.frozen import forget_start, freeze, recorded, resolve, without_start
 from fcn_lab.errors import UserError
 from support.commandline import METRICS, TypeLine
 
@@ -173,8 +173,21 @@ def test_a_copy_of_a_copy_is_named_by_the_original() -> None:
     assert users_key("task.network", links) == "task.network"
 
 
-def test_a_trained_network_asks_for_no_file_it_began_with_but_for_its_preprocessing() -> None:
-    for before, after in (("gone.pt", "none"), ("imagenet", "imagenet"), ("none", "none")):
-        config = OmegaConf.create({"weights": "gone.pt", "encoder": {"weights": before}})
-        assert without_start(config) == {"weights": None, "encoder": {"weights": after}}
+def test_a_trained_network_asks_for_no_weights_that_it_began_with() -> None:
+    for before in ("gone.pt", "imagenet", "none"):
+        config = OmegaConf.create(
+            {
+                "weights": "gone.pt",
+                "encoder": {"weights": before},
+                "model": {"encoder": "${encoder}", "encoder_weights": before},
+            }
+        )
+        forgotten = {"encoder": {"weights": "none"}, "encoder_weights": "none"}
+        assert without_start(config).model == forgotten
+        assert config.weights is None
+        net = {"weights": before, "encoder": {"weights": before}, "encoder_weights": before}
+        forget_start(net)
+        assert net == {"weights": None, **forgotten}
     assert without_start(OmegaConf.create({"encoder": {}})) == {"weights": None, "encoder": {}}
+    forget_start(net := {"encoder": {"width": 3}})
+    assert net == {"encoder": {"width": 3}}

@@ -3,10 +3,8 @@ import io
 import itertools
 import resource
 import stat
-import threading
 import zipfile
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.download import fetch_segnet_release
 from fcn_lab.data.layouts.splits import COUNTS
 from fcn_lab.errors import UserError
+from support.server import Server
 
 ROOT = Path("data/camvid")
 PART = Path("data/camvid.part")
@@ -51,50 +50,11 @@ def release() -> bytes:
     return archive_of(frame_names())
 
 
-class Server:
-    """Serves some bytes; every answer of ``cuts`` breaks off after so many."""
-
-    def __init__(self) -> None:
-        self.content = b""
-        self.cuts: list[int] = []
-        self.ranges = True
-        self.asked: list[str | None] = []
-        served = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                served.answer(self)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}/master.zip"
-
-    def answer(self, request: BaseHTTPRequestHandler) -> None:
-        asked = request.headers.get("Range")
-        self.asked.append(asked)
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and self.ranges else 0
-        if asked and self.ranges and start >= len(self.content):
-            request.send_error(416)
-            return
-        rest = self.content[start:]
-        request.send_response(206 if asked and self.ranges else 200)
-        request.send_header("Content-Length", str(len(rest)))
-        request.end_headers()
-        request.wfile.write(rest[: self.cuts.pop(0)] if self.cuts else rest)
-
-
 @pytest.fixture
 def server(release: bytes) -> Iterator[Server]:
-    server = Server()
-    server.content = release
-    thread = threading.Thread(target=server.http.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.http.shutdown()
-    thread.join()
-    server.http.server_close()
+    with Server().serving() as server:
+        server.content = release
+        yield server
 
 
 def assert_whole() -> None:

@@ -181,7 +181,11 @@ def test_vgg_reads_torchvisions_file(tmp_path: Path) -> None:
         for n, t in source.stages.state_dict(prefix="stages.").items()
     }
     torch.save({**names, "classifier.0.weight": torch.zeros(2)}, tmp_path / "vgg16.pth")
-    read = VGG16Encoder(weights=str(tmp_path / "vgg16.pth"), head_width=2)
+    told = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.1)}
+    read = VGG16Encoder(weights=str(tmp_path / "vgg16.pth"), head_width=2, **told)  # type: ignore[arg-type]
+    assert [b.flatten().tolist() for b in read.normalize.buffers()] == [
+        pytest.approx(numbers) for numbers in told.values()
+    ]
     for here, there in zip(read.stages.parameters(), source.stages.parameters(), strict=True):
         assert torch.equal(here, there)
 

