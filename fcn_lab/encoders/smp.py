@@ -24,6 +24,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.values import Width, checked
 
 TIMM = "tu-"  # what timm's names begin with in the library
+COLOURS = "RGB"
 
 
 @checked
@@ -170,9 +171,10 @@ def preprocessing(name: str, wanted: bool) -> Normalize:
     if not wanted:
         return Normalize()
     params = fetched(lambda: smp.encoders.get_preprocessing_params(name, PRETRAINED), name)
-    if params["input_space"] != "RGB":
+    if params["input_space"] != COLOURS:
         raise UserError(
-            f"the weights of {name} take {params['input_space']}, expected RGB; try another encoder"
+            f"the weights of {name} take {params['input_space']}, expected {COLOURS}; "
+            "try another encoder"
         )
     scale = max(params["input_range"])  # some weights want 0…255; our images are 0…1
     return Normalize(
