@@ -106,7 +106,7 @@ def find_refusal(error: BaseException, *places: Path) -> str | None:
             tight = next(
                 (place for place in known if _is_tight(place)), (*places, Path("a file"))[0]
             )
-            return explain_refusal(cause, Path(os.fsdecode(cause.filename or tight)))
+            return explain_refusal(cause, Path(_find_name(cause) or tight))
         cause = cause.__cause__ or cause.__context__
     return None
 
@@ -128,7 +128,15 @@ def _is_tight(place: Path) -> bool:
 
 
 def _is_about(error: OSError, path: Path) -> bool:
-    if error.filename is None:
+    name = _find_name(error)
+    if name is None:
         return True
-    named = Path(os.fsdecode(error.filename))
+    named = Path(name)
     return named.is_relative_to(path.parent) or path.is_relative_to(named)
+
+
+def _find_name(error: OSError) -> str | None:
+    # a copy or a rename names two files; what there is no room for is the second
+    second = error.filename2 if error.errno in _OF_WRITING else None
+    name = error.filename if second is None else second
+    return None if name is None else os.fsdecode(name)

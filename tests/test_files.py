@@ -66,6 +66,19 @@ def test_a_file_too_large_for_its_place_is_not_there_at_all(name: str, tmp_path:
     assert os.listdir(tmp_path) == []
 
 
+def test_a_copy_that_finds_no_room_names_where_it_was_to_lie(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(b"new" * 99)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50, limits[1]))
+    try:
+        with pytest.raises(OSError, match="large") as caught:
+            shutil.copyfile(source, target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(errors.find_refusal(caught.value)).startswith(f"{target} cannot be written: ")
+
+
 @pytest.mark.parametrize("number", errors._REFUSALS)
 def test_each_refusal_of_the_system_is_two_lines_that_name_the_place(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,7 +1,5 @@
 """Runs recorded before modules moved live on; recorded/ holds one, and the names of its time."""
 
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from fcn_lab.config.build import locate
 from fcn_lab.config.moved import MOVED, current_name, rename_targets
 from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.metrics.confusion import confusion_matrices
-from support.places import RUN
+from support.forked import type_line
 
 RECORDED = Path(__file__).parent / "recorded"
 NAMES = (RECORDED / "targets.txt").read_text().split()
@@ -59,15 +57,9 @@ def test_a_recorded_run_labels_pictures_as_it_did(recorded_run: Path) -> None:
 
 @pytest.mark.slow
 def test_a_recorded_run_is_resumed_scored_again_and_reported(recorded_run: Path) -> None:
-    def run(*words: str) -> str:
-        ended = subprocess.run(
-            [sys.executable, str(RUN), *words],
-            capture_output=True,
-            text=True,
-            cwd=recorded_run.parent,
-        )
-        assert ended.returncode == 0, ended.stderr
-        return ended.stdout
+    def run(*words: str) -> None:
+        ended = type_line(words, recorded_run.parent)
+        assert ended.status == 0, ended.err
 
     (recorded_run / "metrics.json").unlink()
     run(f"resume={recorded_run}")
