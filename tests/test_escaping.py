@@ -18,7 +18,7 @@ from fcn_lab.escaping import (
     script_json,
     terminal_text,
 )
-from fcn_lab.rendering.html import figure
+from fcn_lab.rendering.html import render_figure
 
 WORDS = (
     *(
@@ -72,7 +72,7 @@ def test_a_script_holds_the_same_value_and_no_sign_of_html(words: str) -> None:
 def test_a_charts_words_are_no_markup_and_its_template_stays(words: str) -> None:
     template = "%{y}<extra>%{fullData.name}</extra>"
     trace = {"name": words, "x": [words, 1], "text": [[words]], "hovertemplate": template}
-    found = re.search(r">({.*})</script>", figure({"data": [trace], "layout": {}}, "c"))
+    found = re.search(r">({.*})</script>", render_figure({"data": [trace], "layout": {}}, "c"))
     assert found
     made = json.loads(found[1])["data"][0]
     assert made["hovertemplate"] == template

@@ -1,4 +1,4 @@
-"""All that is measured of a data set, in one object that tables, pages and JSON are made of."""
+"""The measurements of a data set, from which the audit's tables, page and JSON are made."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from fcn_lab.audit.copying import copied, lookalikes
-from fcn_lab.audit.facts import DataFacts, FrameFacts, SplitFacts, gather
+from fcn_lab.audit.copying import find_lookalikes, score_copies
+from fcn_lab.audit.facts import DataFacts, FrameFacts, SplitFacts, gather_facts
 from fcn_lab.audit.interpolation import looks_interpolated
-from fcn_lab.audit.positions import Stretch, stretches
+from fcn_lab.audit.positions import DriveSpan, find_spans
 from fcn_lab.audit.weights import class_weights
 from fcn_lab.data.classes import VOID
 from fcn_lab.data.source import Source
@@ -20,7 +20,7 @@ from fcn_lab.metrics.confusion import SplitScores
 
 @dataclass(frozen=True)
 class Damage:
-    """What interpolation or strange values did to the labels of one split.
+    """The harm that interpolation or strange values did to the labels of one split.
 
     Attributes:
         interpolated: whether it was interpolation
@@ -36,7 +36,7 @@ class Damage:
 
 @dataclass(frozen=True)
 class Twins:
-    """Frames that are the same picture, pixel by pixel; `labels` of them differ."""
+    """Frames with equal pixels; `labels` is the number of different label maps among them."""
 
     names: tuple[str, ...]
     splits: tuple[str, ...]
@@ -45,34 +45,34 @@ class Twins:
 
 @dataclass(frozen=True)
 class Audit:
-    """A data set, measured."""
+    """The measurements of a data set, each computed when it is first read."""
 
     data: DataFacts
 
     @classmethod
-    def of(cls, source: Source) -> "Audit":
-        """Reads every frame once."""
-        return cls(gather(source))
+    def measure(cls, source: Source) -> "Audit":
+        """Reads every frame of a source once."""
+        return cls(gather_facts(source))
 
     @cached_property
-    def copies(self) -> dict[str, dict[str, SplitScores]]:
-        """Split → rule → scores of copied labels."""
-        return copied(self.data)
+    def copy_scores(self) -> dict[str, dict[str, SplitScores]]:
+        """Returns split → rule → scores of copied labels."""
+        return score_copies(self.data)
 
     @cached_property
-    def stretches(self) -> list[Stretch]:
-        """The drives of every split."""
-        return list(stretches(self.data))
+    def drive_spans(self) -> list[DriveSpan]:
+        """Returns the drives of every split, with their distance to training."""
+        return list(find_spans(self.data))
 
     @cached_property
     def damage(self) -> dict[str, Damage]:
-        """By split, where its labels look interpolated or hold values of no class."""
+        """Returns, by split, the harm to labels that look interpolated or hold strange values."""
         found = {name: self._damage(split) for name, split in self.data.splits.items()}
         return {name: damage for name, damage in found.items() if damage is not None}
 
     @cached_property
     def twins(self) -> list[Twins]:
-        """Every picture that occurs more than once."""
+        """Returns every picture that occurs more than once."""
         groups: dict[str, list[tuple[str, FrameFacts]]] = defaultdict(list)
         for name, split in self.data.splits.items():
             for frame in split.frames:
@@ -89,27 +89,27 @@ class Audit:
 
     @cached_property
     def weights(self) -> dict[str, NDArray[np.float64]]:
-        """Definition → (K,) class weights of the training set."""
+        """Returns definition → (K,) class weights of the training set."""
         train = self.data.splits.get("train")
         if train is None or not train.frames:
             return {}
         return class_weights(train.counts, train.labels[0].size)
 
     @cached_property
-    def closest(self) -> dict[str, list[tuple[int, int, float]]]:
-        """Split → its frame's and the training frame's place and difference, most alike first."""
+    def closest_frames(self) -> dict[str, list[tuple[int, int, float]]]:
+        """Returns split → (frame index, training frame index, difference), most alike first."""
         train = self.data.splits.get("train")
         if train is None or not train.frames:
             return {}
         found = {}
-        for name, split in self.data.others:
-            places, differences = lookalikes(split, train)
+        for name, split in self.data.scored_splits:
+            places, differences = find_lookalikes(split, train)
             order = np.argsort(differences, kind="stable")
             found[name] = [(int(i), int(places[i]), float(differences[i])) for i in order]
         return found
 
     def shares(self, split: SplitFacts) -> NDArray[np.float64]:
-        """(K,) pixels of every class among all that are not void."""
+        """Returns (K,) each class's share of the pixels that are not void."""
         total = split.counts.sum(0)
         return np.asarray(total / max(total.sum(), 1), np.float64)
 

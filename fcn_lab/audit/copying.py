@@ -1,4 +1,4 @@
-"""How far one gets without looking at the picture: scores of labels that were copied.
+"""Scores that are reached without looking at the picture: those of copied labels.
 
 A split that scores high here is no test of a network. A copied void counts as the first class,
 since a prediction has to name one.
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fcn_lab.audit.facts import DataFacts, SplitFacts
 from fcn_lab.data.classes import VOID
 from fcn_lab.data.frames import Pixels
-from fcn_lab.metrics.confusion import SplitScores, confusion_matrices, scores
+from fcn_lab.metrics.confusion import SplitScores, compute_scores, confusion_matrices
 
 RULES = {
     "previous": "the label of the frame before it in its own split and drive",
@@ -22,24 +22,25 @@ RULES = {
 }
 
 
-def copied(data: DataFacts) -> dict[str, dict[str, SplitScores]]:
-    """Split → rule → scores, for every split that is not trained on."""
+def score_copies(data: DataFacts) -> dict[str, dict[str, SplitScores]]:
+    """Returns split → rule → scores, for every split that is not trained on."""
     train = data.splits.get("train")
     prior = location_prior(train, len(data.classes)) if train and train.frames else None
     found: dict[str, dict[str, SplitScores]] = {}
-    for name, split in data.others:
-        guesses: dict[str, Iterable[Pixels]] = {"previous": split.labels[previous(split)]}
+    for name, split in data.scored_splits:
+        guesses: dict[str, Iterable[Pixels]] = {"previous": split.labels[find_previous(split)]}
         if prior is not None and train is not None:
-            guesses["lookalike"] = (train.labels[i] for i in lookalikes(split, train)[0])
+            guesses["lookalike"] = (train.labels[i] for i in find_lookalikes(split, train)[0])
             guesses["prior"] = (prior for _ in split.frames)
         found[name] = {
-            rule: _scored(guess, split.labels, data.classes) for rule, guess in guesses.items()
+            rule: _score_guesses(guess, split.labels, data.classes)
+            for rule, guess in guesses.items()
         }
     return found
 
 
-def previous(split: SplitFacts) -> NDArray[np.int64]:
-    """(M,) the place of the frame before each; a drive's first frame takes the second.
+def find_previous(split: SplitFacts) -> NDArray[np.int64]:
+    """Returns (M,) the index of the frame before each; a drive's first frame takes the second.
 
     A frame that is alone in its drive takes its neighbour in the split.
     """
@@ -51,14 +52,14 @@ def previous(split: SplitFacts) -> NDArray[np.int64]:
     return np.array(places, np.int64)
 
 
-def lookalikes(
+def find_lookalikes(
     split: SplitFacts, train: SplitFacts
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """(M,) the most similar training frame of each, and how much they differ.
+    """Returns (M,) the most similar training frame of each, and (M,) how much they differ.
 
     The difference is the root mean square over 12×16 small pixels, in grey levels 0…255.
     """
-    here, there = _small(split.previews), _small(train.previews)
+    here, there = _shrink_previews(split.previews), _shrink_previews(train.previews)
     squared = (here**2).sum(1)[:, None] + (there**2).sum(1)[None] - 2 * here @ there.T
     places = squared.argmin(1)
     nearest = np.maximum(squared[np.arange(len(here)), places], 0)
@@ -66,20 +67,22 @@ def lookalikes(
 
 
 def location_prior(train: SplitFacts, num_classes: int) -> Pixels:
-    """(h,w) the class that is seen most often at each place."""
+    """Returns (h,w) the most frequent class at each pixel."""
     seen = np.stack([(train.labels == k).sum(0) for k in range(num_classes)])
     return np.asarray(seen.argmax(0), np.uint8)
 
 
-def _small(previews: Pixels) -> NDArray[np.float64]:
+def _shrink_previews(previews: Pixels) -> NDArray[np.float64]:
     count, height, width, _ = previews.shape
     blocks = previews.reshape(count, height // 8, 8, width // 8, 8, 3).mean((2, 4))
     return np.asarray(blocks.reshape(count, -1), np.float64)
 
 
-def _scored(guesses: Iterable[Pixels], truths: Pixels, classes: tuple[str, ...]) -> SplitScores:
+def _score_guesses(
+    guesses: Iterable[Pixels], truths: Pixels, classes: tuple[str, ...]
+) -> SplitScores:
     total = torch.zeros(len(classes), len(classes), dtype=torch.int64)
     for guess, truth in zip(guesses, truths, strict=True):
         named = torch.from_numpy(np.where(guess == VOID, 0, guess))[None]
         total += confusion_matrices(named, torch.from_numpy(truth)[None], len(classes))[0]
-    return scores(total, classes)
+    return compute_scores(total, classes)

@@ -1,4 +1,4 @@
-"""One pass over every frame: what an audit knows.
+"""Reads every frame of a data set once and keeps what the audit needs.
 
 Legend: M frames of a split, K classes, h w rows and columns as a run sees them.
 """
@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"(\d+)\D*$")
 
 @dataclass(frozen=True)
 class FrameFacts:
-    """One frame.
+    """The measurements of one frame.
 
     Attributes:
         name: the frame's
@@ -49,19 +49,19 @@ class FrameFacts:
 
     @cached_property
     def number(self) -> int | None:
-        """The last number in the name: its place in the drive."""
+        """Returns the last number in the name, its position in the drive; None without one."""
         match = _NUMBER.search(self.name)
         return int(match[1]) if match else None
 
     @cached_property
     def sequence(self) -> str:
-        """The drive; where it is not known, the name without its number."""
+        """Returns the drive; where it is unknown, the name without its number."""
         return self.drive or _NUMBER.sub("", self.name)
 
 
 @dataclass(frozen=True)
 class SplitFacts:
-    """One split.
+    """The measurements of one split.
 
     Attributes:
         frames: those that could be read, in order of sequence and number
@@ -81,23 +81,23 @@ class SplitFacts:
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
-        """(M,K) pixels of every class in every frame."""
+        """Returns (M,K) pixels of every class in every frame."""
         rows = [frame.counts for frame in self.frames]
         return np.array(rows, np.int64).reshape(-1, self.num_classes)
 
     @cached_property
     def void_share(self) -> float:
-        """Pixels of no class among all."""
+        """Returns the share of pixels of no class, in 0…1."""
         return sum(frame.void for frame in self.frames) / max(self.labels.size, 1)
 
     @cached_property
     def strange(self) -> Counter[str]:
-        """Values that name no class, with their pixels, over all its label files."""
+        """Returns the values that name no class, with their pixel counts, over all label files."""
         return sum((frame.strange for frame in self.frames), Counter())
 
     @cached_property
     def drives(self) -> dict[str, list[FrameFacts]]:
-        """Its frames by sequence."""
+        """Returns the split's frames by sequence."""
         found: dict[str, list[FrameFacts]] = {}
         for frame in self.frames:
             found.setdefault(frame.sequence, []).append(frame)
@@ -106,7 +106,7 @@ class SplitFacts:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """A data set.
+    """The measurements of a data set.
 
     Attributes:
         describe: what the source says of itself
@@ -123,15 +123,15 @@ class DataFacts:
     splits: Mapping[str, SplitFacts]
 
     @property
-    def others(self) -> Iterator[tuple[str, SplitFacts]]:
-        """The splits that are not trained on and hold frames."""
+    def scored_splits(self) -> Iterator[tuple[str, SplitFacts]]:
+        """Yields name and facts of the splits that hold frames and are not trained on."""
         yield from (
             (name, split) for name, split in self.splits.items() if name != "train" and split.frames
         )
 
 
-def gather(source: Source) -> DataFacts:
-    """Reads every frame once."""
+def gather_facts(source: Source) -> DataFacts:
+    """Reads every frame of a source once."""
     count = len(source.classes)
     splits = {split: _gather(source.survey(split), count) for split in source.splits}
     return DataFacts(source.describe(), source.protocol, source.classes, source.palette, splits)

@@ -1,4 +1,4 @@
-"""audit.html: the findings first, then every table with the chart that belongs to it."""
+"""Writes audit.html: the findings first, then every table with its chart."""
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
@@ -9,16 +9,23 @@ from PIL import Image
 
 from fcn_lab.audit.audit import Audit
 from fcn_lab.audit.findings import Finding, Level
-from fcn_lab.audit.tables import sheets
+from fcn_lab.audit.tables import build_tables
 from fcn_lab.data.frames import Pixels
-from fcn_lab.rendering.html import SYMBOLS, TEMPLATES, Section, figure, render, table
+from fcn_lab.rendering.html import (
+    SYMBOLS,
+    TEMPLATES,
+    Section,
+    render_figure,
+    render_page,
+    render_table,
+)
 
-PAIRS = 4
+PAIRS_SHOWN = 4
 LEGEND = {"orientation": "h", "yanchor": "bottom", "y": 1.02}
 
 
-def page(audit: Audit, found: Sequence[Finding]) -> str:
-    """The whole page."""
+def render_audit(audit: Audit, found: Sequence[Finding]) -> str:
+    """Returns the page with the findings and all tables of an audit."""
     wrong, careful = (
         sum(finding.level is level for finding in found) for level in (Level.WRONG, Level.CAREFUL)
     )
@@ -27,18 +34,21 @@ def page(audit: Audit, found: Sequence[Finding]) -> str:
     )
     body = TEMPLATES.get_template("audit_findings.html").render(findings=found)
     sections = [Section("Findings", Markup(body))]
-    for sheet in sheets(audit):
-        extra = EXTRAS.get(sheet.title)
-        numbers = 2 if sheet.columns[1] == "split" else 1
+    for table in build_tables(audit):
+        extra = CHARTS.get(table.title)
+        numbers = 2 if table.columns[1] == "split" else 1
         body = Markup("").join(
-            [extra(audit) if extra else "", table(sheet.columns, sheet.rows, sheet.title, numbers)]
+            [
+                extra(audit) if extra else "",
+                render_table(table.columns, table.rows, table.title, numbers),
+            ]
         )
-        sections.append(Section(sheet.title, body, sheet.about))
-    return render("Data audit", sections, Markup(lead))
+        sections.append(Section(table.title, body, table.about))
+    return render_page("Data audit", sections, Markup(lead))
 
 
-def timeline(audit: Audit) -> Markup:
-    """Every frame at its number, a line a drive."""
+def draw_timeline(audit: Audit) -> Markup:
+    """Draws every frame at its number, one line for each drive."""
     traces = [
         {
             "type": "scatter",
@@ -57,16 +67,16 @@ def timeline(audit: Audit) -> Markup:
         "yaxis": {"type": "category"},
         "legend": LEGEND,
     }
-    lines = len({stretch.drive for stretch in audit.stretches})
-    return figure(
+    lines = len({span.drive for span in audit.drive_spans})
+    return render_figure(
         {"data": traces, "layout": layout},
         "Where each split's frames lie in their drives",
         height=150 + 45 * min(lines, 12),
     )
 
 
-def shares(audit: Audit) -> Markup:
-    """Every class's share of the pixels, a bar a split."""
+def draw_shares(audit: Audit) -> Markup:
+    """Draws every class's share of the pixels, one bar for each split."""
     traces = [
         {
             "type": "bar",
@@ -84,17 +94,17 @@ def shares(audit: Audit) -> Markup:
         "yaxis": {"type": "log", "title": {"text": "% of the pixels"}, "dtick": 1},
         "legend": LEGEND,
     }
-    return figure({"data": traces, "layout": layout}, "Share of every class, logarithmic")
+    return render_figure({"data": traces, "layout": layout}, "Share of every class, logarithmic")
 
 
-def pairs(audit: Audit) -> Markup:
-    """The pictures of each split that look most like a training picture, beside it."""
+def draw_pairs(audit: Audit) -> Markup:
+    """Shows the pictures of each split that look most like a training picture, beside it."""
     train = audit.data.splits.get("train")
     shown = []
-    for name, split in audit.data.others:
+    for name, split in audit.data.scored_splits:
         met: set[int] = set()
-        for here, there, difference in audit.closest.get(name, []):
-            if train is None or there in met or len(met) == PAIRS:
+        for here, there, difference in audit.closest_frames.get(name, []):
+            if train is None or there in met or len(met) == PAIRS_SHOWN:
                 continue
             met.add(there)
             sides = ((split, here, name), (train, there, "train"))
@@ -102,7 +112,7 @@ def pairs(audit: Audit) -> Markup:
                 {
                     "difference": difference,
                     "sides": [
-                        (part.frames[i].name, which, picture(part.previews[i]))
+                        (part.frames[i].name, which, embed_picture(part.previews[i]))
                         for part, i, which in sides
                     ],
                 }
@@ -110,15 +120,15 @@ def pairs(audit: Audit) -> Markup:
     return Markup(TEMPLATES.get_template("audit_pairs.html").render(pairs=shown))
 
 
-def picture(pixels: Pixels) -> str:
-    """As a JPEG inside the page."""
+def embed_picture(pixels: Pixels) -> str:
+    """Returns pixels (H,W,3) as a JPEG data URL."""
     file = BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=85)
     return f"data:image/jpeg;base64,{b64encode(file.getvalue()).decode()}"
 
 
-EXTRAS: Mapping[str, Callable[[Audit], Markup]] = {
-    "Drives": timeline,
-    "Classes": shares,
-    "Leakage": pairs,
+CHARTS: Mapping[str, Callable[[Audit], Markup]] = {
+    "Drives": draw_timeline,
+    "Classes": draw_shares,
+    "Leakage": draw_pairs,
 }

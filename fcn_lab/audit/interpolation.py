@@ -1,4 +1,4 @@
-"""Whether masks were resized as pictures are.
+"""Decides whether masks were resized as pictures are.
 
 Interpolating colours leaves colours of no class. Interpolating ids leaves ids that all exist, but
 between Building, 1, and Tree, 5, there is then a line of Pole, Road and Pavement, 2, 3 and 4. Sound
@@ -14,20 +14,22 @@ from numpy.typing import NDArray
 
 from fcn_lab.data.survey import Edges
 
-SHUFFLES = 300
-DEVIATIONS = 4.0  # above the shuffled mean; sound masks stay within 2, interpolated ones exceed 4
-MIXED = 0.5  # of the pixels of no class, those between their neighbours in value
+SHUFFLE_COUNT = 300
+# above the shuffled mean; sound masks stay within 2, interpolated ones exceed 4
+DEVIATION_LIMIT = 4.0
+# share of the pixels of no class whose value lies between their neighbours'
+MIXED_SHARE_LIMIT = 0.5
 
 
 def looks_interpolated(edges: Edges) -> bool:
-    """The verdict on the labels of one split."""
-    if edges.wrong and edges.mixed > MIXED * edges.wrong:
+    """Returns whether the labels of one split were resized with interpolation."""
+    if edges.wrong and edges.mixed > MIXED_SHARE_LIMIT * edges.wrong:
         return True
-    return bool(edges.triples) and deviations(edges.triples) > DEVIATIONS
+    return bool(edges.triples) and order_deviation(edges.triples) > DEVIATION_LIMIT
 
 
-def deviations(triples: Counter[tuple[int, int, int]]) -> float:
-    """By how many standard deviations ids stand in order more often than shuffled ones."""
+def order_deviation(triples: Counter[tuple[int, int, int]]) -> float:
+    """Returns how far ids stand in order beyond chance, in standard deviations of shuffled ids."""
     known, places = np.unique(np.array(list(triples)), return_inverse=True)
     before, here, after = places.reshape(-1, 3).T
     counts = np.array(list(triples.values()))
@@ -37,6 +39,6 @@ def deviations(triples: Counter[tuple[int, int, int]]) -> float:
         return float(counts[(low < rank[here]) & (rank[here] < high)].sum() / counts.sum())
 
     rng = np.random.default_rng(0)
-    shuffled = [in_order(rng.permutation(len(known))) for _ in range(SHUFFLES)]
+    shuffled = [in_order(rng.permutation(len(known))) for _ in range(SHUFFLE_COUNT)]
     spread = float(np.std(shuffled))
     return (in_order(np.arange(len(known))) - float(np.mean(shuffled))) / spread if spread else 0.0

@@ -1,4 +1,4 @@
-"""Where the frames of a split stand among those that are trained on."""
+"""The distance between the frames of a split and the training frames of the same drive."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from fcn_lab.audit.facts import DataFacts, FrameFacts
 
 
 @dataclass(frozen=True)
-class Stretch:
+class DriveSpan:
     """The frames of one drive in one split; numbers are those in the frames' names.
 
     Attributes:
@@ -40,33 +40,35 @@ class Stretch:
 
     @property
     def trained_on(self) -> bool:
-        """Whether training sees frames of the same drive."""
+        """Returns whether training sees frames of the same drive."""
         return self.nearest is not None
 
 
-def stretches(data: DataFacts) -> Iterator[Stretch]:
-    """Every drive of every split."""
+def find_spans(data: DataFacts) -> Iterator[DriveSpan]:
+    """Yields every drive of every split with its distance to training."""
     train = data.splits["train"].drives if "train" in data.splits else {}
     for name, split in data.splits.items():
         for drive, frames in split.drives.items():
             seen = _numbers(train.get(drive, [])) if name != "train" else []
-            yield _stretch(name, drive, _numbers(frames), len(frames), seen)
+            yield _measure_span(name, drive, _numbers(frames), len(frames), seen)
 
 
 def _numbers(frames: list[FrameFacts]) -> list[int]:
     return sorted(frame.number for frame in frames if frame.number is not None)
 
 
-def _stretch(split: str, drive: str, numbers: list[int], count: int, seen: list[int]) -> Stretch:
+def _measure_span(
+    split: str, drive: str, numbers: list[int], count: int, seen: list[int]
+) -> DriveSpan:
     if not numbers:
-        return Stretch(split, drive, count)
+        return DriveSpan(split, drive, count)
     steps = Counter(b - a for a, b in pairwise(numbers))
     step = steps.most_common(1)[0][0] if steps else None
     first, last = numbers[0], numbers[-1]
     if not seen:
-        return Stretch(split, drive, count, first, last, step)
+        return DriveSpan(split, drive, count, first, last, step)
     distances = np.abs(np.subtract.outer(numbers, seen)).min(1)
-    return Stretch(
+    return DriveSpan(
         split,
         drive,
         count,

@@ -12,8 +12,8 @@ Cell = str | int | None
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """A table.
+class AuditTable:
+    """A table that the terminal and the page show alike.
 
     Attributes:
         title: its heading
@@ -28,26 +28,34 @@ class Sheet:
     rows: Sequence[Sequence[Cell]]
 
 
-def sheets(audit: Audit) -> list[Sheet]:
-    """All of them; those that have nothing to say are left out."""
-    made = (splits, drives, leakage, classes, damage, strange, weights)
-    return [sheet for make in made if (sheet := make(audit)).rows]
+def build_tables(audit: Audit) -> list[AuditTable]:
+    """Returns the audit's tables that have rows."""
+    made = (
+        tabulate_splits,
+        tabulate_drives,
+        tabulate_leakage,
+        tabulate_classes,
+        tabulate_damage,
+        tabulate_strange_values,
+        tabulate_weights,
+    )
+    return [table for make in made if (table := make(audit)).rows]
 
 
-def splits(audit: Audit) -> Sheet:
-    """Frames, sizes and void."""
+def tabulate_splits(audit: Audit) -> AuditTable:
+    """Returns frames, stored sizes, drives and void share of each split."""
     rows = []
     for name, split in audit.data.splits.items():
         stored = Counter(frame.stored for frame in split.frames).most_common()
         shown = ", ".join(f"{height}x{width}" for (height, width), _ in stored)
-        void = percent(split.void_share) if split.frames else None
+        void = format_percent(split.void_share) if split.frames else None
         rows.append((name, len(split.frames), shown, len(split.drives), void, len(split.faults)))
     columns = ("split", "frames", "stored size", "drives", "void %", "unreadable")
-    return Sheet("Splits", "Void is the share of pixels of no class.", columns, rows)
+    return AuditTable("Splits", "Void is the share of pixels of no class.", columns, rows)
 
 
-def drives(audit: Audit) -> Sheet:
-    """Where the frames come from, and how far they are from training."""
+def tabulate_drives(audit: Audit) -> AuditTable:
+    """Returns the drives of each split and their distance to training frames."""
     about = (
         "Numbers are those in the frames' names; the distance is to the nearest training frame of "
         "the same drive, a dash where training has none."
@@ -55,42 +63,42 @@ def drives(audit: Audit) -> Sheet:
     columns = ("drive", "split", "frames", "numbers", "step", "nearest", "median distance")
     rows = [
         (
-            stretch.drive or "unnamed",
-            stretch.split,
-            stretch.count,
-            None if stretch.first is None else f"{stretch.first}…{stretch.last}",
-            stretch.step,
-            stretch.nearest,
-            None if stretch.median is None else f"{stretch.median:g}",
+            span.drive or "unnamed",
+            span.split,
+            span.count,
+            None if span.first is None else f"{span.first}…{span.last}",
+            span.step,
+            span.nearest,
+            None if span.median is None else f"{span.median:g}",
         )
-        for stretch in audit.stretches
+        for span in audit.drive_spans
     ]
-    return Sheet("Drives", about, columns, rows)
+    return AuditTable("Drives", about, columns, rows)
 
 
-def leakage(audit: Audit) -> Sheet:
-    """Scores of copied labels."""
+def tabulate_leakage(audit: Audit) -> AuditTable:
+    """Returns the scores of copied labels by rule and split."""
     about = "Scores of labels copied without a look at the picture. " + "; ".join(
         f"{rule}: {what}" for rule, what in RULES.items()
     )
-    scores = ("mean IU", "G")
-    columns = ("copied", *(f"{name} {score} %" for name in audit.copies for score in scores))
+    scores = ("mean IoU", "G")
+    columns = ("copied", *(f"{name} {score} %" for name in audit.copy_scores for score in scores))
     rows = [
         (
             rule,
             *(
-                percent(rules[rule][key]) if rule in rules else None
-                for rules in audit.copies.values()
+                format_percent(rules[rule][key]) if rule in rules else None
+                for rules in audit.copy_scores.values()
                 for key in ("mean_iou", "pixel_accuracy")
             ),
         )
         for rule in RULES
     ]
-    return Sheet("Leakage", f"{about}.", columns, rows if audit.copies else ())
+    return AuditTable("Leakage", f"{about}.", columns, rows if audit.copy_scores else ())
 
 
-def classes(audit: Audit) -> Sheet:
-    """How much there is of every class."""
+def tabulate_classes(audit: Audit) -> AuditTable:
+    """Returns each class's share of the pixels, and in brackets the images that show it."""
     about = "Share of the pixels that are not void, and in brackets the images that show the class."
     names = [name for name, split in audit.data.splits.items() if split.frames]
     found = [audit.data.splits[name] for name in names]
@@ -98,41 +106,44 @@ def classes(audit: Audit) -> Sheet:
         (
             title,
             *(
-                f"{percent(audit.shares(split)[k], 2)} ({int((split.counts[:, k] > 0).sum())})"
+                f"{format_percent(audit.shares(split)[k], 2)} "
+                f"({int((split.counts[:, k] > 0).sum())})"
                 for split in found
             ),
         )
         for k, title in enumerate(audit.data.classes)
     ]
     columns = ("class", *(f"{name} %" for name in names))
-    return Sheet("Classes", about, columns, rows if found else ())
+    return AuditTable("Classes", about, columns, rows if found else ())
 
 
-def damage(audit: Audit) -> Sheet:
-    """What interpolation or strange values took from each class."""
+def tabulate_damage(audit: Audit) -> AuditTable:
+    """Returns the share of each class's pixels that was lost to wrong values."""
     about = (
         "Spoilt pixels hold a value of no class, or one between their neighbours'; each is counted "
         "for the class of the nearest sound pixel, so that this is an estimate."
     )
     found = audit.damage
     names = [*audit.data.classes, "void"] if found else []
-    rows = [(name, *(percent(part.by_class[name]) for part in found.values())) for name in names]
-    return Sheet("Damage", about, ("class", *(f"{name} % lost" for name in found)), rows)
+    rows = [
+        (name, *(format_percent(part.by_class[name]) for part in found.values())) for name in names
+    ]
+    return AuditTable("Damage", about, ("class", *(f"{name} % lost" for name in found)), rows)
 
 
-def strange(audit: Audit) -> Sheet:
-    """The commonest values of no class."""
+def tabulate_strange_values(audit: Audit) -> AuditTable:
+    """Returns the most frequent values of no class, by split."""
     rows = [
         (value, name, count, sum(value in frame.strange for frame in split.frames))
         for name, split in audit.data.splits.items()
         for value, count in split.strange.most_common(8)
     ]
     about = "Ids or colours of the label files that the class list does not have; the commonest."
-    return Sheet("Values of no class", about, ("value", "split", "pixels", "frames"), rows)
+    return AuditTable("Values of no class", about, ("value", "split", "pixels", "frames"), rows)
 
 
-def weights(audit: Audit) -> Sheet:
-    """Class weights by each definition."""
+def tabulate_weights(audit: Audit) -> AuditTable:
+    """Returns the class weights by each definition."""
     found = audit.weights
     about = "From the training set. " + "; ".join(
         f"{title}: {formula}" for title, (formula, _) in DEFINITIONS.items()
@@ -141,16 +152,16 @@ def weights(audit: Audit) -> Sheet:
         (name, *(f"{weight[k]:.3f}" for weight in found.values()))
         for k, name in enumerate(audit.data.classes if found else ())
     ]
-    return Sheet("Class weights", f"{about}.", ("class", *found), rows)
+    return AuditTable("Class weights", f"{about}.", ("class", *found), rows)
 
 
-def percent(value: float, digits: int = 1) -> str:
-    """Of a share."""
+def format_percent(value: float, digits: int = 1) -> str:
+    """Returns a share in 0…1 as a percentage, without the sign."""
     return f"{100 * value:.{digits}f}"
 
 
-def facts(audit: Audit) -> dict[str, object]:
-    """What audit.json holds besides the findings: the numbers as they are."""
+def collect_numbers(audit: Audit) -> dict[str, object]:
+    """Returns the numbers that audit.json holds besides the findings."""
     names = audit.data.classes
     return {
         "splits": {
@@ -163,8 +174,8 @@ def facts(audit: Audit) -> dict[str, object]:
             }
             for name, split in audit.data.splits.items()
         },
-        "drives": [asdict(stretch) for stretch in audit.stretches],
-        "copies": audit.copies,
+        "drives": [asdict(span) for span in audit.drive_spans],
+        "copies": audit.copy_scores,
         "damage": {name: asdict(part) for name, part in audit.damage.items()},
         "twins": [asdict(twins) for twins in audit.twins],
         "weights": {

@@ -1,4 +1,4 @@
-"""Class weights by every definition that papers use, from the pixels of the training set.
+"""Computes class weights by the definitions of several papers, from the training set's pixels.
 
 f = pixels of a class / pixels of the images that show it, p = pixels of a class / all that are not
 void, n = pixels of a class. A class that is never seen has no weight: 0.
@@ -24,7 +24,7 @@ def _median_frequency(power: float) -> Definition:
     return weigh
 
 
-def _of_share(weight: Callable[[Weights], Weights]) -> Definition:
+def _weigh_by_share(weight: Callable[[Weights], Weights]) -> Definition:
     def weigh(counts: Weights, shown: Weights) -> Weights:
         result = np.zeros(len(counts))
         seen = counts > 0
@@ -49,9 +49,12 @@ DEFINITIONS: dict[str, tuple[str, Definition]] = {
         _median_frequency(1.0),
     ),
     "its square root": ("√(median(f) / f); loss=ce_sqrt_weighted", _median_frequency(0.5)),
-    "median share": ("median(p) / p, over all images", _of_share(lambda p: np.median(p) / p)),
-    "inverse share": ("1 / (K p)", _of_share(lambda p: 1 / (len(p) * p))),
-    "ENet": ("1 / ln(1.02 + p); Paszke et al. 2016", _of_share(lambda p: 1 / np.log(1.02 + p))),
+    "median share": ("median(p) / p, over all images", _weigh_by_share(lambda p: np.median(p) / p)),
+    "inverse share": ("1 / (K p)", _weigh_by_share(lambda p: 1 / (len(p) * p))),
+    "ENet": (
+        "1 / ln(1.02 + p); Paszke et al. 2016",
+        _weigh_by_share(lambda p: 1 / np.log(1.02 + p)),
+    ),
     "effective number": (
         "(1 − β) / (1 − βⁿ), β = 1 − 1 / Σ n, mean 1; Cui et al. 2019",
         _effective_number,
@@ -60,7 +63,7 @@ DEFINITIONS: dict[str, tuple[str, Definition]] = {
 
 
 def class_weights(counts: NDArray[np.int64], pixels: int) -> dict[str, Weights]:
-    """Title → (K,) weights.
+    """Returns definition title → (K,) weights.
 
     Args:
         counts: (M,K) pixels of every class in every image.

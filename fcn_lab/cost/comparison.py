@@ -7,32 +7,34 @@ import torch
 from rich.table import Table
 from torch import nn
 
-from fcn_lab.cost.macs import cost
-from fcn_lab.cost.memory import peak_bytes
+from fcn_lab.cost.macs import count_cost
+from fcn_lab.cost.memory import count_peak_bytes
 from fcn_lab.terminal import readable
 
 
-def compared(nets: Mapping[str, nn.Module], height: int, width: int) -> Table:
-    """Multiply-accumulates, time and memory of each network for one image, as a table.
+def compare_costs(nets: Mapping[str, nn.Module], height: int, width: int) -> Table:
+    """Returns a table of the MACs, seconds and memory of each network for one image.
 
     Args:
         nets: by name; left in evaluation mode.
         height: of the image.
         width: of the image.
     """
-    _seconds(next(iter(nets.values())).eval(), height, width)  # the first pass of all costs more
+    _time_pass(next(iter(nets.values())).eval(), height, width)  # the first pass of all costs more
     shown = Table("scores", "MACs", "seconds", "memory of the maps, MB")
     for name, net in nets.items():
         net.eval()
-        taken = peak_bytes(net, height, width) / 1e6
-        macs = cost(net, height, width).macs
-        shown.add_row(name, readable(macs), readable(_seconds(net, height, width)), f"{taken:.1f}")
+        taken = count_peak_bytes(net, height, width) / 1e6
+        macs = count_cost(net, height, width).macs
+        shown.add_row(
+            name, readable(macs), readable(_time_pass(net, height, width)), f"{taken:.1f}"
+        )
     return shown
 
 
 @torch.inference_mode()
-def _seconds(net: nn.Module, height: int, width: int) -> float:
-    """Of one pass, where the network lies."""
+def _time_pass(net: nn.Module, height: int, width: int) -> float:
+    """Returns the seconds of one pass on the network's device."""
     image = torch.rand(1, 3, height, width, device=next(net.parameters()).device)
     start = time.perf_counter()
     net(image).sum().item()  # waits for the device

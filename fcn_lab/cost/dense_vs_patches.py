@@ -9,36 +9,36 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import VGG
 
-from fcn_lab.cost.macs import cost
+from fcn_lab.cost.macs import count_cost
 from fcn_lab.encoders import VGG16Encoder
-from fcn_lab.encoders.fully_connected import as_convolution
+from fcn_lab.encoders.fully_connected import convert_to_convolution
 from fcn_lab.errors import UserError
-from fcn_lab.geometry.algebra import look
-from fcn_lab.geometry.alignment import windows
-from fcn_lab.geometry.graph import Place
+from fcn_lab.geometry.algebra import chain_affines
+from fcn_lab.geometry.alignment import find_layers
+from fcn_lab.geometry.graph import Map
 from fcn_lab.networks.fcn import FCN
 
-FIRST = 7  # the map that the classifier's first layer covers
+CLASSIFIER_MAP_SIZE = 7  # the map that the classifier's first layer covers
 
 
 def convolutionalise(classifier: VGG) -> nn.Sequential:
-    """Torchvision's VGG as a fully convolutional network with the same weights.
+    """Returns torchvision's VGG as a fully convolutional network with the same weights.
 
     (N, 3, 224, 224) -> (N, K, 1, 1), the classifier's own scores, and (N, 3, H, W) -> (N, K,
     ⌊H/32⌋ − 6, ⌊W/32⌋ − 6). Long, Shelhamer, Darrell 2015, section 3.1.
     """
     layers: list[nn.Module] = [*classifier.features]
-    size = FIRST
+    size = CLASSIFIER_MAP_SIZE
     for layer in classifier.classifier:
         if isinstance(layer, nn.Linear):
-            layer, size = as_convolution(layer, size), 1
+            layer, size = convert_to_convolution(layer, size), 1
         layers.append(layer)
     return nn.Sequential(*layers).train(classifier.training)
 
 
 @dataclass(frozen=True)
-class Compared:
-    """One dense pass against the same scores patch by patch.
+class DenseComparison:
+    """The cost of one dense pass beside that of the same scores patch by patch.
 
     Attributes:
         scores: how many, of `patch`² pixels each, `stride` apart.
@@ -58,11 +58,11 @@ class Compared:
 
     @property
     def ratio(self) -> float:
-        """How many times longer the patches take."""
+        """Returns how many times longer the patches take."""
         return self.patches_seconds / self.dense_seconds
 
-    def told(self) -> str:
-        """In two lines."""
+    def describe(self) -> str:
+        """Returns both costs and the largest difference in two lines of text."""
         return (
             f"{self.scores} scores of {self.patch}×{self.patch} patches, {self.stride} apart: one "
             f"dense pass {self.dense_seconds:.3g} s, patch by patch {self.patches_seconds:.3g} s: "
@@ -72,8 +72,8 @@ class Compared:
 
 
 @torch.inference_mode()
-def dense_vs_patches(net: nn.Module, grid: int, batch_size: int = 1) -> Compared:
-    """Scores a grid of patches one by one, and the image they overlap in, in one pass.
+def compare_dense_with_patches(net: nn.Module, grid: int, batch_size: int = 1) -> DenseComparison:
+    """Scores a grid of patches one by one, and in one pass the image that contains them.
 
     The network's own layers up to score_fr, without padding: a patch is as large as the receptive
     field of one score, and zeros at its border would be where the image goes on. Long, Shelhamer,
@@ -92,12 +92,12 @@ def dense_vs_patches(net: nn.Module, grid: int, batch_size: int = 1) -> Compared
             "dense_vs_patches=true needs an FCN over a chain of layers, such as model=fcn32s "
             "encoder=vgg16, and task.patches of 1 or more"
         )
-    chain = nn.Sequential(*map(_unpadded, [*net.encoder.chain(), net.score_fr])).eval()
-    layers = windows(chain)
-    place = Place(1)
+    chain = nn.Sequential(*map(_remove_padding, [*net.encoder.chain(), net.score_fr])).eval()
+    layers = find_layers(chain)
+    place = Map(1)
     for layer in layers:
-        place = Place(1, [(place, layer)])
-    patch, stride = place.field(), int(look(layers).scale)
+        place = Map(1, [(place, layer)])
+    patch, stride = place.receptive_field(), int(chain_affines(layers).scale)
     side = patch + stride * (grid - 1)
     image = torch.randn(1, 3, side, side, device=next(net.parameters()).device)
     starts = range(0, grid * stride, stride)
@@ -107,25 +107,25 @@ def dense_vs_patches(net: nn.Module, grid: int, batch_size: int = 1) -> Compared
         return torch.cat([chain(part) for part in torch.split(patches, batch_size)])
 
     chain(patches[:1]), chain(image)  # the first pass of a size costs more
-    dense, dense_seconds = _timed(lambda: chain(image))
-    single, patches_seconds = _timed(one_by_one)
+    dense, dense_seconds = _time_call(lambda: chain(image))
+    single, patches_seconds = _time_call(one_by_one)
     difference = (dense[0].flatten(1).T - single.flatten(1)).abs().max() / dense.abs().max()
-    return Compared(
+    return DenseComparison(
         grid**2, patch, stride, float(difference),
-        cost(chain, side, side).macs, grid**2 * cost(chain, patch, patch).macs,
+        count_cost(chain, side, side).macs, grid**2 * count_cost(chain, patch, patch).macs,
         dense_seconds, patches_seconds,
     )  # fmt: skip
 
 
-def _unpadded(layer: nn.Module) -> nn.Module:
-    """The same layer with the same weights, reading nothing beyond its input."""
+def _remove_padding(layer: nn.Module) -> nn.Module:
+    """Returns the same layer with the same weights, reading nothing beyond its input."""
     bare = copy.copy(layer)
     if isinstance(bare, nn.Conv2d):
         bare.padding = (0, 0)
     return bare
 
 
-def _timed(compute: Callable[[], Tensor]) -> tuple[Tensor, float]:
+def _time_call(compute: Callable[[], Tensor]) -> tuple[Tensor, float]:
     start = time.perf_counter()
     found = compute()
     if found.is_cuda:

@@ -19,15 +19,17 @@ STEPS = (4, 16)  # of the widths, for the differences: one channel is too few to
 
 @dataclass(frozen=True)
 class Fit:
-    """The widths of an arm, what they cost, and the larger relative distance to the target."""
+    """The widths of a network, their cost, and the larger relative distance to the target."""
 
     widths: Widths
     cost: Cost
     distance: float
 
 
-def fit(costs: Callable[[Widths], Cost], start: Widths, target: Cost, tolerance: float) -> Fit:
-    """The widths that come closest to a target cost.
+def fit_widths(
+    costs: Callable[[Widths], Cost], start: Widths, target: Cost, tolerance: float
+) -> Fit:
+    """Searches the widths whose cost comes closest to a target.
 
     Args:
         costs: parameters and operations of the arm at two widths.
@@ -35,44 +37,44 @@ def fit(costs: Callable[[Widths], Cost], start: Widths, target: Cost, tolerance:
         target: what to come close to.
         tolerance: a relative distance that is good enough.
     """
-    best = judged(start, costs(start), target)
+    best = build_fit(start, costs(start), target)
     if best.distance <= tolerance / 2:
         return best
-    first = np.array(vector(best.cost))
+    first = np.array(cost_vector(best.cost))
     moved = [(start[0] + STEPS[0], start[1]), (start[0], start[1] + STEPS[1])]
-    slopes = np.stack([np.array(vector(costs(w))) - first for w in moved], 1) / np.array(STEPS)
+    slopes = np.stack([np.array(cost_vector(costs(w))) - first for w in moved], 1) / np.array(STEPS)
     point, cost = start, best.cost
     for _ in range(ROUNDS):
-        gap = np.array(vector(target)) - np.array(vector(cost))
+        gap = np.array(cost_vector(target)) - np.array(cost_vector(cost))
         step = np.linalg.lstsq(slopes, gap, rcond=None)[0].round().astype(int)
         down, across = (max(1, int(w + d)) for w, d in zip(point, step, strict=True))
         if (down, across) == point:
             break
         point = (down, across)
         cost = costs(point)
-        best = min(best, judged(point, cost, target), key=lambda found: found.distance)
+        best = min(best, build_fit(point, cost, target), key=lambda found: found.distance)
         if best.distance <= tolerance / 2:
             break
     return best
 
 
-def judged(widths: Widths, cost: Cost, target: Cost) -> Fit:
-    """With its distance."""
-    pairs = zip(vector(cost), vector(target), strict=True)
+def build_fit(widths: Widths, cost: Cost, target: Cost) -> Fit:
+    """Returns the fit of these widths, with the larger of both costs' relative distances."""
+    pairs = zip(cost_vector(cost), cost_vector(target), strict=True)
     return Fit(widths, cost, max(abs(own - goal) / goal for own, goal in pairs))
 
 
-def vector(cost: Cost) -> tuple[float, float]:
-    """Parameters and operations."""
+def cost_vector(cost: Cost) -> tuple[float, float]:
+    """Returns the parameters and the MACs as floats."""
     return float(cost.params), float(cost.macs)
 
 
-def dearest(costs: Sequence[Cost]) -> Cost:
-    """The target that asks no arm to shrink: the most parameters and the most operations of any."""
+def pick_target(costs: Sequence[Cost]) -> Cost:
+    """Returns the most parameters and the most MACs of any network: none has to shrink."""
     return Cost(max(cost.params for cost in costs), max(cost.macs for cost in costs))
 
 
-def spread(costs: Sequence[Cost]) -> float:
-    """How far arms are apart: the largest over the smallest, less 1, in the worse of the two."""
-    numbers: list[tuple[float, ...]] = list(zip(*map(vector, costs), strict=True))
+def relative_gap(costs: Sequence[Cost]) -> float:
+    """Returns largest / smallest − 1 over networks, for parameters or MACs, whichever is more."""
+    numbers: list[tuple[float, ...]] = list(zip(*map(cost_vector, costs), strict=True))
     return max((max(column) / min(column) - 1 for column in numbers), default=0.0)

@@ -17,14 +17,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from fcn_lab.cost.parts import PARTS, Bill, part_names, watched
+from fcn_lab.cost.parts import PARTS, PartCost, name_parts, watch_parts
 from fcn_lab.upsampling import Upsampling
 
 BITS_A_SWITCH = 2  # four places in a 2×2 window
 
 
-def bill(net: nn.Module, height: int, width: int, repeats: int = 2) -> dict[str, Bill]:
-    """Every part and the total.
+def measure_parts(net: nn.Module, height: int, width: int, repeats: int = 2) -> dict[str, PartCost]:
+    """Returns the cost of every part of a network, and of the whole under "total".
 
     Args:
         net: float (N,3,H,W) → (N,K,H,W) on the device to measure on; left in its mode.
@@ -34,18 +34,18 @@ def bill(net: nn.Module, height: int, width: int, repeats: int = 2) -> dict[str,
     """
     training = net.training
     net.eval()
-    parts, peak = counted(net, height, width)
+    parts, peak = count_parts(net, height, width)
     if repeats:
         image = torch.rand(1, 3, height, width, device=next(net.parameters()).device)
-        measure(net, image, repeats, parts)
+        time_parts(net, image, repeats, parts)
     net.train(training)
-    total = sum(parts.values(), Bill())
+    total = sum(parts.values(), PartCost())
     total.peak = peak
     return {**parts, "total": total}
 
 
-class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Tells ``written`` of every storage that an operation makes; knows the most held at once."""
+class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Reports every new storage to ``written`` and records the most bytes alive at once."""
 
     def __init__(self, known: set[int], written: Callable[[int], None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -71,10 +71,13 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
 
-def counted(net: nn.Module, height: int, width: int) -> tuple[dict[str, Bill], int]:
-    """Everything that needs no clock, on the meta device; and the most bytes held at once."""
-    parts, stack = {part: Bill() for part in PARTS}, ["head"]
-    names = part_names(net)
+def count_parts(net: nn.Module, height: int, width: int) -> tuple[dict[str, PartCost], int]:
+    """Counts all that needs no clock, on the meta device.
+
+    Returns the cost of each part, and the most bytes alive at once.
+    """
+    parts, stack = {part: PartCost() for part in PARTS}, ["head"]
+    names = name_parts(net)
     for name, parameter in net.named_parameters():
         parts[names[name.rpartition(".")[0]]].params += parameter.numel()
     ghosts: dict[str, Tensor] = {name: x.to("meta") for name, x in net.named_buffers()}
@@ -104,19 +107,19 @@ def counted(net: nn.Module, height: int, width: int) -> tuple[dict[str, Bill], i
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         functional_call(net, ghosts, (image,))
-    share_out(counter, type(net).__name__, names, parts)
-    with Memory(known, write) as memory:
-        with watched(net, enter, stack), saved_tensors_hooks(keep, lambda tensor: tensor):
+    assign_macs(counter, type(net).__name__, names, parts)
+    with StorageTracker(known, write) as memory:
+        with watch_parts(net, enter, stack), saved_tensors_hooks(keep, lambda tensor: tensor):
             scores = functional_call(net, ghosts, (image,))
         stack.clear()
         scores.sum().backward()
     return parts, memory.peak
 
 
-def share_out(
-    counter: FlopCounterMode, root: str, names: dict[str, str], parts: dict[str, Bill]
+def assign_macs(
+    counter: FlopCounterMode, root: str, names: dict[str, str], parts: dict[str, PartCost]
 ) -> None:
-    """Gives every module's operations, less those of the modules in it, to its part."""
+    """Adds every module's MACs, without those of its submodules, to the part it belongs to."""
     counts = {
         name: sum(counter.get_flop_counts().get(f"{root}.{name}".rstrip("."), {}).values()) // 2
         for name in names
@@ -130,8 +133,8 @@ def share_out(
             parts[names[above]].macs -= macs
 
 
-def measure(net: nn.Module, image: Tensor, repeats: int, parts: dict[str, Bill]) -> None:
-    """The median seconds of each part, forward and backward.
+def time_parts(net: nn.Module, image: Tensor, repeats: int, parts: dict[str, PartCost]) -> None:
+    """Adds the median seconds of each part, forward and backward, to `parts`.
 
     Where the forward pass goes from one part to another, the module it enters is timed alone on
     what it was given, and its time taken off that of the part around it.
@@ -144,10 +147,10 @@ def measure(net: nn.Module, image: Tensor, repeats: int, parts: dict[str, Bill])
             calls.append((part, stack[-1], module, given))
         stack.append(part)
 
-    with watched(net, enter, stack):
+    with watch_parts(net, enter, stack):
         net(image)
     for part, around, module, given in calls:
-        forward, backward = seconds(module, given, repeats)
+        forward, backward = time_module(module, given, repeats)
         parts[part].forward += forward
         parts[part].backward += backward
         if around:
@@ -157,27 +160,27 @@ def measure(net: nn.Module, image: Tensor, repeats: int, parts: dict[str, Bill])
         one.forward, one.backward = max(one.forward, 0.0), max(one.backward, 0.0)
 
 
-def seconds(module: nn.Module, given: tuple[Any, ...], repeats: int) -> tuple[float, float]:
-    """Median seconds of a forward and of a backward pass, after one that does not count."""
+def time_module(module: nn.Module, given: tuple[Any, ...], repeats: int) -> tuple[float, float]:
+    """Returns median seconds of a forward and a backward pass, after one untimed pass."""
     forward, backward = [], []
     for _ in range(repeats + 1):
         inputs = [
             x.detach().requires_grad_(x.requires_grad) if isinstance(x, Tensor) else x
             for x in given
         ]
-        start = now(given)
+        start = synchronized_time(given)
         outputs = [y for y in tree_leaves(module(*inputs)) if y.requires_grad]
-        middle = now(given)
+        middle = synchronized_time(given)
         if outputs:
             torch.autograd.backward(outputs, [torch.ones_like(y) for y in outputs])
         forward.append(middle - start)
-        backward.append(now(given) - middle)
+        backward.append(synchronized_time(given) - middle)
         module.zero_grad()
     return statistics.median(forward[1:]), statistics.median(backward[1:])
 
 
-def now(given: tuple[Any, ...]) -> float:
-    """The clock, once the device has done what it was asked to."""
+def synchronized_time(given: tuple[Any, ...]) -> float:
+    """Returns the clock's seconds once the device has finished its work."""
     if any(isinstance(x, Tensor) and x.is_cuda for x in given):
         torch.cuda.synchronize()
     return time.perf_counter()

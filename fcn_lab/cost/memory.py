@@ -13,8 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-def peak_bytes(net: nn.Module, height: int, width: int) -> int:
-    """The most bytes of maps alive at a time while one image is scored.
+def count_peak_bytes(net: nn.Module, height: int, width: int) -> int:
+    """Returns the most bytes of feature maps alive at once while one image is scored.
 
     Counted on the meta device, so it is the same on every machine; parameters, and what a kernel
     takes for itself, are not in it.
@@ -27,14 +27,14 @@ def peak_bytes(net: nn.Module, height: int, width: int) -> int:
     state = {**dict(net.named_parameters()), **dict(net.named_buffers())}
     ghosts = {name: tensor.to("meta") for name, tensor in state.items()}
     dtype = next((p.dtype for p in net.parameters()), torch.float32)
-    watch = _Watch(list(ghosts.values()))
+    watch = _PeakTracker(list(ghosts.values()))
     with watch, torch.no_grad():
         image = torch.empty(1, 3, height, width, device="meta", dtype=dtype)
         functional_call(net, ghosts, (image,))
     return watch.peak
 
 
-class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _PeakTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, known: Sequence[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.users: Counter[int] = Counter(t.untyped_storage()._cdata for t in known)

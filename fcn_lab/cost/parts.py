@@ -18,8 +18,8 @@ PARTS = ("encoder", "head", "upsampling")
 
 
 @dataclass
-class Bill:
-    """Of one part of a network, for one image.
+class PartCost:
+    """The cost of one part of a network for one image.
 
     Args:
         params: parameters.
@@ -43,13 +43,13 @@ class Bill:
     backward: float = 0.0
     peak: int = 0
 
-    def __add__(self, other: "Bill") -> "Bill":
-        """Part by part."""
-        return Bill(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+    def __add__(self, other: "PartCost") -> "PartCost":
+        """Returns the sum, field by field."""
+        return PartCost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
-def part_names(net: nn.Module) -> dict[str, str]:
-    """The part that each module belongs to, by its name."""
+def name_parts(net: nn.Module) -> dict[str, str]:
+    """Returns the part that each module belongs to, by module name."""
     found: dict[str, str] = {}
     for name, module in net.named_modules():
         above, _, own = name.rpartition(".")
@@ -65,12 +65,15 @@ def part_names(net: nn.Module) -> dict[str, str]:
 
 
 @contextmanager
-def watched(
+def watch_parts(
     net: nn.Module, enter: Callable[[str, nn.Module, Any], None], stack: list[str]
 ) -> Iterator[None]:
-    """Calls ``enter(part, module, arguments)`` before every module's forward, and pops after it."""
+    """Calls ``enter(part, module, arguments)`` before every module's forward.
+
+    After the forward, pops the last entry of `stack`.
+    """
     handles: list[RemovableHandle] = []
-    for name, part in part_names(net).items():
+    for name, part in name_parts(net).items():
         module = net.get_submodule(name)
         handles += [
             module.register_forward_pre_hook(
@@ -84,5 +87,5 @@ def watched(
 
 
 def leave(stack: list[str]) -> None:
-    """Back to the part around."""
+    """Pops the part that the forward pass has left."""
     stack.pop()

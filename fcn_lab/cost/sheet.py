@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
-from fcn_lab.cost.parts import Bill
+from fcn_lab.cost.parts import PartCost
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import markdown_row, plotly_text
 from fcn_lab.files import write_table, write_text
@@ -16,7 +16,7 @@ from fcn_lab.runs.outcomes import read_metrics
 from fcn_lab.runs.records import Damaged
 
 GROUPS = ("model", "upsample", "encoder")
-OF_A_NETWORK = (*GROUPS, "data", "experiment", "capacity")
+NETWORK_KEYS = (*GROUPS, "data", "experiment", "capacity")
 COLUMNS = {
     "params": ("params M", 1e6),
     "macs": ("GMAC", 1e9),
@@ -28,13 +28,13 @@ COLUMNS = {
     "peak": ("peak MB", 1e6),
 }
 Words = tuple[str, ...]
-Scored = tuple[Words, float]  # mIoU
-Bills = Mapping[Words, Mapping[str, Bill]]
+RunScore = tuple[Words, float]  # its mean IoU
+CellCosts = Mapping[Words, Mapping[str, PartCost]]
 
 
 @dataclass
 class Grid:
-    """The networks of every combination of words, with what else was typed.
+    """The networks of all combinations of words, built with the other typed overrides.
 
     Args:
         models: words of ``model=``; null is the one chosen, as for the other two.
@@ -51,12 +51,12 @@ class Grid:
     network: Callable[[Sequence[str]], nn.Module]
 
     @property
-    def asked(self) -> bool:
-        """Whether there is more than the one network of the words."""
+    def has_lists(self) -> bool:
+        """Returns whether several models, operators or encoders were asked for."""
         return any((self.models, self.upsamples, self.encoders))
 
     def cells(self, words: Mapping[str, str]) -> list[Words]:
-        """Model, upsample and encoder of each cell."""
+        """Returns the (model, upsample, encoder) words of every network to build."""
         given = (self.models, self.upsamples, self.encoders)
         chosen = [words[group] for group in GROUPS]
         return list(
@@ -64,7 +64,7 @@ class Grid:
         )
 
     def build(self, cell: Words, *more: str) -> nn.Module:
-        """The network of a cell, with what was typed and further overrides.
+        """Builds the network of a cell from its words, what was typed, and further overrides.
 
         Raises:
             UserError: a recorded run is to be read, or a word does not exist.
@@ -76,13 +76,13 @@ class Grid:
         typed = []
         for override in self.typed:
             key = override.lstrip("+~").partition("=")[0]
-            if key.partition(".")[0] in OF_A_NETWORK and not lists.get(key):
+            if key.partition(".")[0] in NETWORK_KEYS and not lists.get(key):
                 typed.append(override)
         return self.network([*words, *typed, *more])
 
 
-def write(bills: Bills, scored: Sequence[Scored], folder: Path) -> str:
-    """costs.csv by part, costs.md by cell, and costs.html where runs have been scored.
+def write_sheet(bills: CellCosts, run_scores: Sequence[RunScore], folder: Path) -> str:
+    """Writes costs.csv by part, costs.md by network, and costs.html where scores are known.
 
     Returns:
         The Markdown table.
@@ -92,16 +92,16 @@ def write(bills: Bills, scored: Sequence[Scored], folder: Path) -> str:
         for cell, parts in bills.items()
         for part, own in parts.items()
     ]
-    write_table(folder / "costs.csv", [[*GROUPS, "part", *asdict(Bill())], *rows])
-    table = markdown(bills)
+    write_table(folder / "costs.csv", [[*GROUPS, "part", *asdict(PartCost())], *rows])
+    table = render_markdown(bills)
     write_text(folder / "costs.md", table + "\n")
-    if scored:
-        draw(bills, scored, folder / "costs.html")
+    if run_scores:
+        draw_costs(bills, run_scores, folder / "costs.html")
     return table
 
 
-def markdown(bills: Bills) -> str:
-    """A row a cell: the total, and in brackets what the upsampling has of it."""
+def render_markdown(bills: CellCosts) -> str:
+    """Returns a table of one row per network: the total, in brackets the upsampling's share."""
     titles = [title for title, _ in COLUMNS.values()]
     lines = [f"| cell | {' | '.join(titles)} |", "| --- |" + " ---: |" * len(titles)]
     for cell, parts in bills.items():
@@ -110,11 +110,13 @@ def markdown(bills: Bills) -> str:
             whole, own = (getattr(parts[part], name) / unit for part in ("total", "upsampling"))
             shown.append(f"{whole:.3g} ({own:.2g})" if own else f"{whole:.3g}")
         lines.append(markdown_row([" ".join(cell), *shown]))
-    return "\n".join([*lines, "", "In brackets: the upsampling's part. " + switches_line(bills)])
+    return "\n".join(
+        [*lines, "", "In brackets: the upsampling's part. " + describe_switches(bills)]
+    )
 
 
-def switches_line(bills: Bills) -> str:
-    """What storing switches saves: 2 bits a 2×2 window against four float32 of its map."""
+def describe_switches(bills: CellCosts) -> str:
+    """Returns a sentence on switches: 2 bits a 2×2 window against four float32 of its map."""
     most = max((parts["total"] for parts in bills.values()), key=lambda bill: bill.switches)
     if not most.switches:
         return "No operator here reads switches."
@@ -124,8 +126,10 @@ def switches_line(bills: Bills) -> str:
     )
 
 
-def find_networks(runs: Sequence[Path]) -> tuple[dict[Words, Path], list[Scored]]:
-    """A run of each network that is in these folders, and words and mIoU of every run there.
+def find_networks(runs: Sequence[Path]) -> tuple[dict[Words, Path], list[RunScore]]:
+    """Returns a run of each network in these folders, and the mean IoU of every run.
+
+    Other factors that vary between the runs stand after the encoder's word.
 
     What else was varied stands behind the word of the encoder.
 
@@ -133,7 +137,7 @@ def find_networks(runs: Sequence[Path]) -> tuple[dict[Words, Path], list[Scored]
         UserError: there are no runs, or they cannot stand in one table.
     """
     networks: dict[Words, Path] = {}
-    scored: list[Scored] = []
+    run_scores: list[RunScore] = []
     sound, damaged = find_runs(runs)
     for one in damaged:
         print(one, flush=True)
@@ -143,12 +147,12 @@ def find_networks(runs: Sequence[Path]) -> tuple[dict[Words, Path], list[Scored]
         words = (model[1], upsample[1], named)
         networks.setdefault(words, run.folder)
         if (value := run.number(run.split, "mean_iou")) is not None:
-            scored.append((words, value))
-    return networks, scored
+            run_scores.append((words, value))
+    return networks, run_scores
 
 
-def scores(runs: Sequence[Path], cells: Sequence[Words]) -> Iterator[Scored]:
-    """Words and mIoU of every finished run of these cells in these folders, at any depth.
+def read_scores(runs: Sequence[Path], cells: Sequence[Words]) -> Iterator[RunScore]:
+    """Yields words and mean IoU of every finished run of these cells, at any depth.
 
     Raises:
         UserError: there is none in a folder.
@@ -170,13 +174,13 @@ def scores(runs: Sequence[Path], cells: Sequence[Words]) -> Iterator[Scored]:
         yield from found
 
 
-def draw(bills: Bills, scored: Sequence[Scored], path: Path) -> None:
-    """Time of a forward and a backward pass against mIoU, a point a run."""
+def draw_costs(bills: CellCosts, run_scores: Sequence[RunScore], path: Path) -> None:
+    """Writes a chart of forward + backward time against mean IoU, one point for each run."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for upsample in dict.fromkeys(words[1] for words, _ in scored):
-        own = [(words, value) for words, value in scored if words[1] == upsample]
+    for upsample in dict.fromkeys(words[1] for words, _ in run_scores):
+        own = [(words, value) for words, value in run_scores if words[1] == upsample]
         totals = [bills[words]["total"] for words, _ in own]
         figure.add_scatter(
             x=[1e3 * (total.forward + total.backward) for total in totals],
@@ -186,6 +190,6 @@ def draw(bills: Bills, scored: Sequence[Scored], path: Path) -> None:
             name=plotly_text(upsample),
         )
     figure.update_layout(
-        xaxis_title="forward + backward, ms an image", yaxis_title="mIoU in %", template="none"
+        xaxis_title="forward + backward, ms an image", yaxis_title="mean IoU in %", template="none"
     )
     write_text(path, figure.to_html(include_plotlyjs=True))

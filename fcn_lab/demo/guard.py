@@ -1,4 +1,4 @@
-"""Who may ask the page for what; all else is refused before gradio sees it.
+"""Decides which requests reach the demo page; all others are refused before gradio sees them.
 
 Gradio trusts more than this page needs: mounted in another application it opens any file that a
 call names and fetches any address; it has routes of other uses; and no name of a host is wrong.
@@ -19,19 +19,19 @@ from fcn_lab.demo.uploads import Uploads
 
 API = "/gradio_api"
 # what the page in a browser asks for; the routes of gradio that are left out it never does
-PLAIN = re.compile(
+PAGE_PATHS = re.compile(
     r"/|/config|/theme\.css|/favicon\.ico|/manifest\.json|/(?:assets|static)/.+|"
     rf"{API}/(?:info|app_id|startup-events|upload_progress|queue/data|heartbeat/\w+)"
 )
 FILE, CALL, UPLOAD = f"{API}/file=", f"{API}/queue/join", f"{API}/upload"
-POSTS = frozenset({CALL, UPLOAD, f"{API}/cancel", f"{API}/reset"})
-LONGEST_CALL = 1_000_000  # bytes; a page's call has some hundred
+POST_PATHS = frozenset({CALL, UPLOAD, f"{API}/cancel", f"{API}/reset"})
+CALL_BYTES_LIMIT = 1_000_000  # bytes; a page's call has some hundred
 UPLOAD_SECONDS = 120
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\[\]:/@?#\s]+))(?::\d{1,5})?", re.IGNORECASE)
 
 
-class Refused(Exception):
-    """A request that is not answered: its status, and why."""
+class Refusal(Exception):
+    """A request that is not answered, with its HTTP status and the reason."""
 
     def __init__(self, status: HTTPStatus, reason: str) -> None:
         super().__init__(reason)
@@ -39,7 +39,7 @@ class Refused(Exception):
 
 
 class Guard:
-    """An ASGI application in front of the page's.
+    """An ASGI application in front of the page that refuses what a browser does not need.
 
     Args:
         page: the page.
@@ -57,63 +57,63 @@ class Guard:
         self.host, self.hosts = host.lower(), {name.lower() for name in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers a request, or has the page do so."""
+        """Answers a request with a refusal, or passes it to the page."""
         if scope["type"] == "lifespan":
             await self.page(scope, receive, send)
         elif scope["type"] == "http":
             try:
                 await self._answer(scope, receive, send)
-            except Refused as error:
+            except Refusal as error:
                 refusal = PlainTextResponse(f"{error}\n", error.status)
                 await refusal(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        self._judge_host(scope, headers)
+        self._check_host(scope, headers)
         method, path = scope["method"], scope["path"]
         if method == "POST" and path == UPLOAD:
             await self._take_upload(scope, receive, send, headers)
-        elif method == "POST" and path in POSTS:
-            await self.page(scope, await self._judged_call(receive), send)
-        elif method in ("GET", "HEAD") and (PLAIN.fullmatch(path) or self._is_file(path)):
+        elif method == "POST" and path in POST_PATHS:
+            await self.page(scope, await self._check_call(receive), send)
+        elif method in ("GET", "HEAD") and (PAGE_PATHS.fullmatch(path) or self._is_file(path)):
             await self.page(scope, receive, send)
         else:
-            raise Refused(HTTPStatus.NOT_FOUND, "The page has nothing there.")
+            raise Refusal(HTTPStatus.NOT_FOUND, "The page has nothing there.")
 
-    def _judge_host(self, scope: Scope, headers: Headers) -> None:
+    def _check_host(self, scope: Scope, headers: Headers) -> None:
         given = headers.getlist("host")
         arrived, _ = scope.get("server") or ("", None)
-        name = _name(given[0]) if len(given) == 1 else ""
+        name = _strip_port(given[0]) if len(given) == 1 else ""
         known = {*self.hosts, self.host, arrived, "localhost"} - {""}
         if name not in known and not _is_loopback(name):
-            raise Refused(
+            raise Refusal(
                 HTTPStatus.FORBIDDEN,
                 "The page is not known under this name; demo.hosts=[NAME] makes it known.",
             )
         for origin in headers.getlist("origin"):
             asking = re.sub("^https?://", "", origin)
-            if asking != given[0] and _name(asking) not in self.hosts:
-                raise Refused(HTTPStatus.FORBIDDEN, "Other pages may not use this one.")
+            if asking != given[0] and _strip_port(asking) not in self.hosts:
+                raise Refusal(HTTPStatus.FORBIDDEN, "Other pages may not use this one.")
 
     def _is_file(self, path: str) -> bool:
-        return path.startswith(FILE) and self.uploads.holds(path.removeprefix(FILE))
+        return path.startswith(FILE) and self.uploads.contains(path.removeprefix(FILE))
 
-    async def _judged_call(self, receive: Receive) -> Receive:
-        """The call again, once every file in it is one of ours."""
+    async def _check_call(self, receive: Receive) -> Receive:
+        """Returns the call to be read again, once every file in it is one of the uploads."""
         body = b""
         while True:
             message = await receive()
             body += message.get("body", b"")
-            if len(body) > LONGEST_CALL:
-                raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The call is too long.")
+            if len(body) > CALL_BYTES_LIMIT:
+                raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The call is too long.")
             if not message.get("more_body"):
                 break
         try:
-            named = list(_paths(json.loads(body)))
+            named = list(_find_paths(json.loads(body)))
         except (ValueError, RecursionError) as error:
-            raise Refused(HTTPStatus.BAD_REQUEST, "The call is no JSON.") from error
-        if not all(isinstance(path, str) and self.uploads.holds(path) for path in named):
-            raise Refused(HTTPStatus.FORBIDDEN, "The page has not received this file.")
+            raise Refusal(HTTPStatus.BAD_REQUEST, "The call is no JSON.") from error
+        if not all(isinstance(path, str) and self.uploads.contains(path) for path in named):
+            raise Refusal(HTTPStatus.FORBIDDEN, "The page has not received this file.")
         whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def again() -> Message:
@@ -126,9 +126,9 @@ class Guard:
     ) -> None:
         length = headers.get("content-length", "")
         if not length.isdecimal() or "transfer-encoding" in headers:
-            raise Refused(HTTPStatus.LENGTH_REQUIRED, "An upload says its length.")
+            raise Refusal(HTTPStatus.LENGTH_REQUIRED, "An upload says its length.")
         if not self.uploads.reserve(int(length)):
-            raise Refused(
+            raise Refusal(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 "There is no room for this file; demo.total_megabytes= makes more, or wait.",
             )
@@ -137,13 +137,13 @@ class Guard:
             async with asyncio.timeout(UPLOAD_SECONDS):
                 await self.page(scope, receive, send)
         except TimeoutError as error:
-            raise Refused(HTTPStatus.REQUEST_TIMEOUT, "The upload took too long.") from error
+            raise Refusal(HTTPStatus.REQUEST_TIMEOUT, "The upload took too long.") from error
         finally:
             self.uploads.release(int(length))
 
 
-def _name(host: str) -> str:
-    """Without the port; nothing where it is no host."""
+def _strip_port(host: str) -> str:
+    """Returns the host without its port; "" for an invalid host."""
     match = _HOST.fullmatch(host)
     return (match[1] or match[2]).lower() if match else ""
 
@@ -155,8 +155,8 @@ def _is_loopback(name: str) -> bool:
         return False
 
 
-def _paths(content: object) -> Iterator[object]:
-    """What stands under ``path`` anywhere in a call: gradio opens it as a file."""
+def _find_paths(content: object) -> Iterator[object]:
+    """Yields the values of every ``path`` key in a call, which gradio opens as files."""
     waiting = [content]
     while waiting:
         part = waiting.pop()

@@ -1,4 +1,4 @@
-"""Which trained networks a page offers, what it calls them, and the scenes it begins with."""
+"""The trained networks that a page offers, their labels, and the scenes it begins with."""
 
 import io
 import math
@@ -23,9 +23,9 @@ from fcn_lab.report.runs import Run, find_runs
 from fcn_lab.report.study import arm_name, varied
 from fcn_lab.runs.run import RunFolder
 
-AT_ONCE = 4  # networks side by side
-KEPT = 8  # networks in memory
-SCENES = 6
+SHOWN_NETWORKS_LIMIT = 4  # networks side by side
+LOADED_NETWORKS_LIMIT = 8  # networks in memory
+SCENE_COUNT = 6
 
 
 class Networks:
@@ -44,13 +44,13 @@ class Networks:
 
     def __init__(self, folders: Sequence[Path]) -> None:
         sound, self.damaged = find_runs(folders)
-        self.runs = named([run for run in sound if RunFolder(run.folder).best.exists()])
+        self.runs = label_runs([run for run in sound if RunFolder(run.folder).best.exists()])
         if not self.runs:
             where = ", ".join(map(str, folders))
             raise UserError(
                 f"runs={where}: no finished run there has kept its weights, checkpoints/best.ckpt"
             )
-        self.predictor = lru_cache(KEPT)(self._load)
+        self.predictor = lru_cache(LOADED_NETWORKS_LIMIT)(self._load)
 
     def _load(self, label: str) -> Predictor:
         predictor = load_run(self.runs[label].folder)
@@ -59,18 +59,24 @@ class Networks:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """K names."""
+        """Returns the K class names that all networks share."""
         return next(iter(self.runs.values())).classes
 
     @property
-    def pixels(self) -> float:
-        """Of the frames they were scored on: what they know objects' sizes from; ∞ of any size."""
+    def training_pixels(self) -> float:
+        """Returns the pixels of a training frame; infinity where frames have many sizes.
+
+        Networks know objects at the sizes that these frames show.
+        """
         protocol = next(iter(self.runs.values())).protocol
         found = re.search(r"-(\d+)x(\d+)-", protocol)
         return int(found[1]) * int(found[2]) if found else math.inf
 
-    def first_choice(self) -> list[str]:
-        """One of each model, by one operator; one of each operator where there is one model."""
+    def choose_defaults(self) -> list[str]:
+        """Returns one label per model with the most common operator.
+
+        Where there is one model, returns one label per operator.
+        """
         words = {label: run.factors for label, run in self.runs.items()}
         by, fixed = ("model", "upsample")
         if len({factors[by] for factors in words.values()}) == 1:
@@ -81,25 +87,25 @@ class Networks:
         for label, factors in words.items():
             if factors[fixed] == usual:
                 one.setdefault(factors[by], label)
-        return list(one.values())[:AT_ONCE]
+        return list(one.values())[:SHOWN_NETWORKS_LIMIT]
 
-    def scenes(self) -> list[Scene]:
-        """Some frames that a run has kept with their truth; drawn streets where none has."""
+    def load_scenes(self) -> list[Scene]:
+        """Returns frames that a run has kept with their truth, or else drawn streets."""
         for run in self.runs.values():
-            places = np.linspace(0, len(run.names) - 1, min(SCENES, len(run.names)))
+            places = np.linspace(0, len(run.names) - 1, min(SCENE_COUNT, len(run.names)))
             with suppress(OSError, KeyError, ValueError, zipfile.BadZipFile):  # damaged, or none
                 keeper = Keeper.of(run)
-                return [_kept(keeper, run.names[round(place)]) for place in places]
-        drawn = Synthetic((180, 240), test=SCENES).frames("test")
-        named = zip(drawn.names, drawn.images, strict=True)
-        return [Scene(name, image) for name, image in named]
+                return [_read_scene(keeper, run.names[round(place)]) for place in places]
+        drawn = Synthetic((180, 240), test=SCENE_COUNT).frames("test")
+        shown = zip(drawn.names, drawn.images, strict=True)
+        return [Scene(name, image) for name, image in shown]
 
 
-def named(runs: Sequence[Run]) -> dict[str, Run]:
-    """The runs, models from coarse to fine, by what tells them apart."""
+def label_runs(runs: Sequence[Run]) -> dict[str, Run]:
+    """Returns the runs by the words that tell them apart, models from coarse to fine."""
     factors = varied(runs)
     several_seeds = len({run.seed for run in runs}) > 1
-    ordered = sorted(runs, key=lambda run: _place(run, factors))
+    ordered = sorted(runs, key=lambda run: _sort_key(run, factors))
     found: dict[str, Run] = {}
     for run in ordered:
         label = arm_name(run, factors) + (f", seed {run.seed}" if several_seeds else "")
@@ -107,12 +113,12 @@ def named(runs: Sequence[Run]) -> dict[str, Run]:
     return found
 
 
-def _place(run: Run, factors: dict[str, tuple[str, ...]]) -> tuple[int, ...]:
+def _sort_key(run: Run, factors: dict[str, tuple[str, ...]]) -> tuple[int, ...]:
     places = [values.index(run.factors.get(name, "–")) for name, values in factors.items()]
     return (*places, run.seed)
 
 
-def _kept(keeper: Keeper, name: str) -> Scene:
+def _read_scene(keeper: Keeper, name: str) -> Scene:
     with Image.open(io.BytesIO(keeper.read(f"{name}.jpg"))) as image:
         picture = np.asarray(image.convert("RGB"))
     with Image.open(io.BytesIO(keeper.read(f"{name}.truth.png"))) as image:

@@ -1,4 +1,4 @@
-"""The page itself: gradio's parts, and what happens when they are used."""
+"""The page itself: gradio's components, and what happens when they are used."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,8 +11,8 @@ from fastapi import FastAPI
 from markupsafe import Markup
 
 from fcn_lab.demo import tiles
-from fcn_lab.demo.networks import AT_ONCE, Networks
-from fcn_lab.demo.views import Scene, look, open_picture, shrunk
+from fcn_lab.demo.networks import SHOWN_NETWORKS_LIMIT, Networks
+from fcn_lab.demo.views import Scene, ask_network, open_picture, shrink
 from fcn_lab.errors import UserError
 from fcn_lab.rendering.html import TEMPLATES
 from fcn_lab.report.runs import Missing
@@ -21,14 +21,14 @@ OPACITY = 0.6
 # the machine's own, as on our other pages
 FONTS = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "DejaVu Sans", "sans-serif"]
 THEME = gr.themes.Base(font=FONTS, font_mono=["ui-monospace", "DejaVu Sans Mono", "monospace"])
-CANNOT_LOAD = (UserError, OSError, RuntimeError, UnpicklingError, EOFError, LookupError, TypeError)
+LOAD_ERRORS = (UserError, OSError, RuntimeError, UnpicklingError, EOFError, LookupError, TypeError)
 TITLE = "The same picture through several networks"
 
 Answer = tuple[Scene, str, str]  # the scene, how it is shown, and what went wrong
 
 
 class Panel:
-    """What the page's controls do.
+    """The actions behind the page's controls.
 
     Args:
         networks: those to choose from.
@@ -44,41 +44,48 @@ class Panel:
         megapixels: float,
         forget: Callable[[Path], object] = lambda path: None,
     ) -> None:
-        self.networks, self.scenes = networks, networks.scenes()
+        self.networks, self.scenes = networks, networks.load_scenes()
         self.megabytes, self.megapixels, self.forget = megabytes, megapixels, forget
 
-    def opened(self, path: str | None, old: Scene, chosen: list[str], *opacity: float) -> Answer:
-        """A file was dropped; one that is no picture leaves the old scene."""
+    def open_file(self, path: str | None, old: Scene, chosen: list[str], *opacity: float) -> Answer:
+        """Shows a file that was dropped; one that is no picture leaves the old scene."""
         if path is None:
-            return self.asked(old, chosen, *opacity)
+            return self.ask_networks(old, chosen, *opacity)
         try:
             image = open_picture(Path(path), self.megabytes, self.megapixels)
         except UserError as error:
             return self._answer(old, opacity, str(error))
         finally:
             self.forget(Path(path))
-        return self.asked(Scene(Path(path).name, image), chosen, *opacity)
+        return self.ask_networks(Scene(Path(path).name, image), chosen, *opacity)
 
-    def picked(self, event: gr.SelectData, chosen: list[str], *opacity: float) -> Answer:
-        """An example was clicked."""
+    def pick_example(self, event: gr.SelectData, chosen: list[str], *opacity: float) -> Answer:
+        """Shows the example that was clicked."""
         known = event.index in range(len(self.scenes))  # a call may say anything
-        return self.asked(self.scenes[event.index if known else 0], chosen, *opacity)
+        return self.ask_networks(self.scenes[event.index if known else 0], chosen, *opacity)
 
-    def asked(self, scene: Scene, chosen: list[str], *opacity: float) -> Answer:
-        """Asks the networks chosen, each once a scene."""
-        image = shrunk(scene.image, self.networks.pixels) if scene.truth is None else scene.image
+    def ask_networks(self, scene: Scene, chosen: list[str], *opacity: float) -> Answer:
+        """Runs the chosen networks, each once per scene."""
+        image = (
+            shrink(scene.image, self.networks.training_pixels)
+            if scene.truth is None
+            else scene.image
+        )
         views, troubles = {}, []
-        for label in chosen[:AT_ONCE]:
+        for label in chosen[:SHOWN_NETWORKS_LIMIT]:
             try:
                 probabilities = self.networks.predictor(label).probabilities
-                views[label] = scene.views.get(label) or look(probabilities, image)
-            except CANNOT_LOAD as error:
+                views[label] = scene.views.get(label) or ask_network(probabilities, image)
+            except LOAD_ERRORS as error:
                 troubles.append(f"{label}: {error}")
         trouble = "\n".join(troubles if chosen else ["Choose a network."])
         return self._answer(replace(scene, image=image, views=views), opacity, trouble)
 
-    def redrawn(self, scene: Scene, *opacity: float) -> str:
-        """How the scene looks under these opacities: one for all, and each class's share of it."""
+    def redraw(self, scene: Scene, *opacity: float) -> str:
+        """Returns the scene's HTML.
+
+        The first opacity scales those of all classes, the others belong to one class each.
+        """
         if not scene.views:
             return ""
         networks = self.networks
@@ -91,18 +98,18 @@ class Panel:
 
     def _answer(self, scene: Scene, opacity: Sequence[float], trouble: str) -> Answer:
         shown = Markup('<p class="trouble" role="alert">{}</p>').format(trouble) if trouble else ""
-        return scene, self.redrawn(scene, *opacity), str(shown)
+        return scene, self.redraw(scene, *opacity), str(shown)
 
 
-def build(panel: Panel) -> gr.Blocks:
-    """The page."""
+def build_page(panel: Panel) -> gr.Blocks:
+    """Builds the page's components and connects them to the panel."""
     networks, scenes = panel.networks, panel.scenes
     labels = list(networks.runs)
     page = gr.Blocks(title=TITLE, analytics_enabled=False)
     with page:
         gr.Markdown(f"# {TITLE}\nNothing leaves the machine that serves this page.")
         if networks.damaged:
-            gr.HTML(left_out(networks.damaged), padding=False)
+            gr.HTML(list_damaged(networks.damaged), padding=False)
         with gr.Row():
             file = gr.File(label="A picture of your own", type="filepath", height=150, scale=1)
             gallery = gr.Gallery(
@@ -118,10 +125,10 @@ def build(panel: Panel) -> gr.Blocks:
             )
         chosen = gr.Dropdown(
             labels,
-            value=networks.first_choice(),
+            value=networks.choose_defaults(),
             multiselect=True,
-            max_choices=AT_ONCE,
-            label=f"Networks, up to {AT_ONCE}",
+            max_choices=SHOWN_NETWORKS_LIMIT,
+            label=f"Networks, up to {SHOWN_NETWORKS_LIMIT}",
         )
         opacity = [gr.Slider(0, 1, OPACITY, step=0.05, label="Opacity of the classes")]
         with gr.Accordion("Opacity of each class", open=False), gr.Row(elem_id="classes"):
@@ -132,24 +139,24 @@ def build(panel: Panel) -> gr.Blocks:
         trouble, shown = gr.HTML(padding=False), gr.HTML(elem_id="shown")
         scene = gr.State(scenes[0])
         answer, settings = [scene, shown, trouble], [chosen, *opacity]
-        _connect(page.load, panel.asked, [scene, *settings], answer)
-        _connect(file.change, panel.opened, [file, scene, *settings], answer)
-        _connect(gallery.select, panel.picked, settings, answer)
-        _connect(chosen.change, panel.asked, [scene, *settings], answer)
+        _connect(page.load, panel.ask_networks, [scene, *settings], answer)
+        _connect(file.change, panel.open_file, [file, scene, *settings], answer)
+        _connect(gallery.select, panel.pick_example, settings, answer)
+        _connect(chosen.change, panel.ask_networks, [scene, *settings], answer)
         for slider in opacity:
-            _connect(slider.change, panel.redrawn, [scene, *opacity], [shown])
+            _connect(slider.change, panel.redraw, [scene, *opacity], [shown])
     return page
 
 
-def left_out(damaged: Sequence[Missing]) -> str:
-    """The runs that cannot be read, for the page."""
+def list_damaged(damaged: Sequence[Missing]) -> str:
+    """Returns HTML lines about the runs that cannot be read."""
     line = Markup('<p class="trouble">left out: {}: {}</p>')
     return "".join(line.format(one.name, one.reason) for one in damaged)
 
 
-def app(panel: Panel) -> FastAPI:
-    """The page as what a server serves."""
-    page = build(panel)
+def mount_page(panel: Panel) -> FastAPI:
+    """Returns the page as an application that a server can run."""
+    page = build_page(panel)
     mounted: FastAPI = gr.mount_gradio_app(
         FastAPI(openapi_url=None),
         page,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 from annotated_types import Ge, Le
 
-from fcn_lab.demo.uploads import Uploads, temporary_folder
+from fcn_lab.demo.uploads import Uploads, make_temporary_folder
 from fcn_lab.errors import UserError
 from fcn_lab.report.runs import as_folders
 from fcn_lab.signals import Stopped
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Demo:
-    """Lays the predictions of trained networks on any picture side by side.
+    """Serves a page that shows the predictions of trained networks side by side.
 
     Args:
         runs: a folder or several: sweeps, runs, or folders that hold them.
@@ -56,7 +56,7 @@ class Demo:
             raise UserError("task=demo: gradio is not installed, pip install 'fcn-lab[demo]'")
 
     def run(self) -> None:
-        """Serves the page until Ctrl-C; pictures given to it are gone afterwards.
+        """Serves the page until Ctrl-C; pictures given to it are deleted afterwards.
 
         Raises:
             UserError: there are no networks, or nothing can listen there.
@@ -66,7 +66,7 @@ class Demo:
         networks = Networks(as_folders(self.runs))
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _stop)
-        with temporary_folder() as uploads, self._listen() as listening:
+        with make_temporary_folder() as uploads, self._listen() as listening:
             self._serve(networks, listening, uploads)
 
     def _listen(self) -> socket.socket:
@@ -80,7 +80,7 @@ class Demo:
             ) from error
 
     def page(self, networks: "Networks", folder: Path) -> "Guard":
-        """The page as an ASGI application that answers what a browser asks it for, and no more.
+        """Returns the page as an ASGI application that answers only what a browser asks for.
 
         Args:
             networks: those to choose from.
@@ -88,10 +88,10 @@ class Demo:
         """
         os.environ.update(GRADIO_TEMP_DIR=str(folder), GRADIO_ANALYTICS_ENABLED="False")
         from fcn_lab.demo.guard import Guard
-        from fcn_lab.demo.page import Panel, app
+        from fcn_lab.demo.page import Panel, mount_page
 
         uploads = Uploads(folder, self.total_megabytes)
-        page = app(Panel(networks, self.megabytes, self.megapixels, uploads.forget))
+        page = mount_page(Panel(networks, self.megabytes, self.megapixels, uploads.forget))
         uploads.offer()
         return Guard(page, uploads, self.host, self.hosts)
 

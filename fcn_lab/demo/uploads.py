@@ -1,4 +1,4 @@
-"""The files that a page has received or offers: the only ones it opens, and not too many."""
+"""The files that a page has received or offers: it opens no others and limits their size."""
 
 import fcntl
 import os
@@ -10,15 +10,18 @@ from pathlib import Path
 from stat import S_ISREG
 from tempfile import TemporaryDirectory, gettempdir
 
-KEPT_SECONDS = 600  # of a file that was sent and never opened
-PLACE = 4096  # bytes that a file takes on a disk besides its own
+UNREAD_SECONDS = 600  # of a file that was sent and never opened
+FILE_OVERHEAD_BYTES = 4096  # bytes that a file takes on a disk besides its own
 _PREFIX, _LOCK = "fcn-lab-demo-", "lock"
 _NEW_SECONDS = 60  # in which a page that starts locks its folder
 
 
 @contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """An empty folder of the page's own until it ends; those that killed pages left go, too."""
+def make_temporary_folder() -> Iterator[Path]:
+    """Yields a new empty folder and removes it at the end.
+
+    Folders that killed pages have left behind are removed too.
+    """
     for left in Path(gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
         with suppress(OSError), left.open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -32,7 +35,7 @@ def temporary_folder() -> Iterator[Path]:
 
 
 class Uploads:
-    """One folder, of which some files are offered and all others were received.
+    """A folder with files the page offers and files it has received.
 
     Args:
         folder: where files are kept, each in a folder of its own.
@@ -45,11 +48,11 @@ class Uploads:
         self._arriving = 0
 
     def offer(self) -> None:
-        """What lies here now belongs to the page: it is never removed and takes nobody's room."""
+        """Marks the files in the folder as the page's own: never removed, and outside the limit."""
         self._offered = {path for path, _ in self._files()}
 
-    def holds(self, name: str) -> bool:
-        """Whether that is one of the files here, reached by no link and no way around."""
+    def contains(self, name: str) -> bool:
+        """Returns whether a name is a file in this folder, with all links resolved."""
         try:
             path = Path(name).resolve(strict=True)
         except (OSError, RuntimeError, ValueError):  # not there, a circle of links, a zero byte
@@ -57,28 +60,28 @@ class Uploads:
         return path.is_relative_to(self.folder) and path.is_file()
 
     def reserve(self, length: int) -> bool:
-        """Takes room for so many bytes until `release`, or says that there is none."""
+        """Reserves room for so many bytes until `release`; returns False if there is none."""
         now = time.time()
         kept = 0
         for path, found in self._files():
             if path in self._offered:
                 continue
-            if now - found.st_mtime > KEPT_SECONDS:
+            if now - found.st_mtime > UNREAD_SECONDS:
                 _remove(path)
             else:
-                kept += found.st_size + PLACE
+                kept += found.st_size + FILE_OVERHEAD_BYTES
         if kept + self._arriving + length > self.most:
             return False
         self._arriving += length
         return True
 
     def release(self, length: int) -> None:
-        """Gives room back once the file is there, or has not come."""
+        """Returns the room once the file has arrived or failed to."""
         self._arriving -= length
 
     def forget(self, path: Path) -> None:
-        """Removes a file that was received and has been read."""
-        if self.holds(str(path)) and path.resolve() not in self._offered:
+        """Removes a received file that has been read."""
+        if self.contains(str(path)) and path.resolve() not in self._offered:
             _remove(path)
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
@@ -90,7 +93,7 @@ class Uploads:
 
 
 def _remove(path: Path) -> None:
-    """The file, and its folder where nothing else is in it."""
+    """Removes the file, and its folder if that is then empty."""
     path.unlink(missing_ok=True)
     with suppress(OSError):
         path.parent.rmdir()

@@ -1,4 +1,4 @@
-"""What a network says of a picture, as numbers and as pictures; nothing here knows the page.
+"""Runs networks on a picture and draws the results; independent of the page.
 
 Legend: H W rows and columns, K classes; label maps hold 0…K−1, or 255 for void.
 """
@@ -25,7 +25,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class View:
-    """What one network says of one picture.
+    """The result of one network on one picture.
 
     Attributes:
         labels: the most probable class, (H,W).
@@ -40,7 +40,7 @@ class View:
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture (H,W,3) and what has been said of it; its truth (H,W) where that is known."""
+    """A picture (H,W,3), its results, and its truth (H,W) where that is known."""
 
     name: str
     image: Pixels
@@ -48,8 +48,8 @@ class Scene:
     views: dict[str, View] = field(default_factory=dict)
 
 
-def look(probabilities: Callable[[Pixels], Floats], image: Pixels) -> View:
-    """Asks a network, by its function from (H,W,3) to probabilities (K,H,W)."""
+def ask_network(probabilities: Callable[[Pixels], Floats], image: Pixels) -> View:
+    """Runs a network, given as a function from (H,W,3) to probabilities (K,H,W)."""
     start = time.perf_counter()
     found = probabilities(image)
     seconds = time.perf_counter() - start
@@ -57,7 +57,7 @@ def look(probabilities: Callable[[Pixels], Floats], image: Pixels) -> View:
 
 
 def entropy(probabilities: Floats) -> Floats:
-    """Shannon's entropy of each pixel's classes, −Σ p log p / log K: 0 is certain, 1 all alike.
+    """Returns each pixel's entropy, −Σ p log p / log K: 0 is certain, 1 all classes alike.
 
     Args:
         probabilities: (K,H,W).
@@ -67,8 +67,8 @@ def entropy(probabilities: Floats) -> Floats:
     return shares
 
 
-def glow(values: Floats) -> Pixels:
-    """Values in 0…1, (H,W), as colours from black to light yellow, (H,W,3)."""
+def colour_values(values: Floats) -> Pixels:
+    """Maps values in 0…1, (H,W), to colours from black to light yellow, (H,W,3)."""
     levels = (values.clip(0, 1) * 255).round().astype(np.uint8)
     shown = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)
     return np.ascontiguousarray(shown[..., ::-1])
@@ -77,7 +77,7 @@ def glow(values: Floats) -> Pixels:
 def blend(
     image: Pixels, labels: Pixels, palette: Sequence[Colour], opacity: Sequence[float]
 ) -> Pixels:
-    """The picture under the colours of its classes; void stays as it is.
+    """Lays the colours of its classes over the picture; void pixels stay unchanged.
 
     Args:
         image: (H,W,3).
@@ -92,13 +92,13 @@ def blend(
 
 
 def agreement(labels: Pixels, others: Pixels) -> float | None:
-    """The share of pixels with the same class, void left out; None where all is void."""
+    """Returns the share of pixels with equal class, without void; None where all is void."""
     seen = (labels != VOID) & (others != VOID)
     return float((labels == others)[seen].mean()) if seen.any() else None
 
 
-def shrunk(image: Pixels, pixels: float) -> Pixels:
-    """The picture with at most so many pixels, its proportions kept; a smaller one as it is."""
+def shrink(image: Pixels, pixels: float) -> Pixels:
+    """Returns the picture with at most so many pixels, in its proportions, never enlarged."""
     height, width = image.shape[:2]
     factor = (pixels / (height * width)) ** 0.5
     if factor >= 1:
@@ -108,7 +108,7 @@ def shrunk(image: Pixels, pixels: float) -> Pixels:
 
 
 def open_picture(path: Path, megabytes: float, megapixels: float) -> Pixels:
-    """A file of somebody's as a picture (H,W,3), judged by its size before it is decoded.
+    """Opens an uploaded file as a picture (H,W,3), checking its size before decoding.
 
     Raises:
         UserError: it is too large, or no picture.

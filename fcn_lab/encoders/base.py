@@ -1,9 +1,9 @@
 """The contract of every encoder.
 
 An encoder takes RGB in 0…1, (N, 3, H, W) with H and W multiples of 32, already normalised by its
-own ``normalize``, and gives ``Features``: five pools as the FCN paper defines them (after the pool,
-before the next convolution), the maps those pools were taken of, and the head (the paper's fc7) on
-pool5.
+own ``normalize``. It returns ``Features``: five pools as the FCN paper defines them (after the
+pool, before the next convolution), the maps those pools were taken of, and the head (the paper's
+fc7) on pool5.
 
     level           1       2       3       4       5
     pools           /2      /4      /8      /16     /32     channels[0…4]
@@ -11,7 +11,7 @@ pool5.
     head                                            /32     head_channels
 
 Weights and the preprocessing that belongs to them are one object: ``normalize`` holds the mean and
-the spread the weights were trained with, and nothing else can be put in its place from outside.
+the standard deviation that the weights were trained with, and a user cannot replace it.
 """
 
 from typing import NamedTuple
@@ -26,14 +26,14 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Features(NamedTuple):
-    """What an encoder sees of one batch; index 0 is level 1."""
+    """The maps an encoder computes for one batch; index 0 is level 1."""
 
     pools: list[Tensor]
     maps: list[Tensor]
     head: Tensor
 
     def switches(self, level: int, channels: int = 1) -> Tensor:
-        """Where the pooling of a level (1…5) found its maxima, as ``max_pool2d`` gives indices.
+        """Returns where the pooling of a level (1…5) found its maxima, as ``max_pool2d`` indices.
 
         With one channel: in each 2×2 window the position of the largest channel mean, which serves
         any number of score channels. With the map's own number of channels: a position for each.
@@ -46,7 +46,7 @@ class Features(NamedTuple):
 
 
 class Normalize(nn.Module):
-    """(x − mean) / std by channel, for RGB in 0…1."""
+    """Computes (x − mean) / std by channel, for RGB in 0…1."""
 
     mean: Tensor
     std: Tensor
@@ -59,7 +59,7 @@ class Normalize(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, 3, H, W)."""
+        """Maps (N, 3, H, W) -> (N, 3, H, W)."""
         return (x - self.mean) / self.std
 
 
@@ -72,12 +72,12 @@ class Encoder(nn.Module):
     normalize: nn.Module
 
     def forward(self, x: Tensor) -> Features:
-        """Normalised images (N, 3, H, W), H and W multiples of 32 -> ``Features``."""
+        """Maps normalised images (N, 3, H, W), H and W multiples of 32, to ``Features``."""
         raise NotImplementedError
 
 
 def conv_bn_relu(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    """A "same" convolution without bias, batch norm, ReLU."""
+    """Returns a "same" convolution without bias, followed by batch norm and ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(outputs),

@@ -12,11 +12,11 @@ from fcn_lab.values import Share, Width, checked
 
 BGR_MEAN = (104.00699, 116.66877, 122.67892)
 Padding = Annotated[int, Ge(0), Le(1000)]
-Doubled = Annotated[int, Ge(1), Le(2**9)]  # stage by stage
+FirstWidth = Annotated[int, Ge(1), Le(2**9)]  # stage by stage
 
 
 class CaffeNormalize(nn.Module):
-    """RGB in 0…1 → BGR in 0…255 less the mean colour of ImageNet."""
+    """Maps RGB in 0…1 to BGR in 0…255 minus the mean colour of ImageNet."""
 
     mean: Tensor
 
@@ -25,7 +25,7 @@ class CaffeNormalize(nn.Module):
         self.register_buffer("mean", torch.tensor(BGR_MEAN).view(-1, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, 3, H, W)."""
+        """Maps (N, 3, H, W) -> (N, 3, H, W)."""
         return x.flip(1) * 255 - self.mean
 
 
@@ -49,7 +49,7 @@ class CaffeVGG16(VGG16Encoder):
         padding: Padding = 100,
         head_width: Width = 4096,
         dropout: Share = 0.5,
-        width: Doubled = 64,
+        width: FirstWidth = 64,
     ) -> None:
         def builder(weights: None) -> VGG:
             return vgg16_without_classifier(width)
@@ -64,7 +64,7 @@ class CaffeVGG16(VGG16Encoder):
 
 
 def vgg16_without_classifier(width: int) -> VGG:
-    """Torchvision's VGG-16 from a random start, its classifier without memory."""
+    """Returns torchvision's VGG-16 with random weights and an empty classifier."""
     widths = [stage if stage == "M" else int(stage) * width // 64 for stage in cfgs["D"]]
     with torch.device("meta"):
         net = VGG(nn.Sequential(), init_weights=False)

@@ -13,8 +13,11 @@ from torch import Tensor, nn
 from fcn_lab.errors import UserError
 
 
-def as_convolution(layer: nn.Linear, size: int) -> nn.Conv2d:
-    """A fully connected layer over a C×size×size map, as a convolution with its own weights."""
+def convert_to_convolution(layer: nn.Linear, size: int) -> nn.Conv2d:
+    """Returns a fully connected layer over a C×size×size map as a convolution.
+
+    The convolution shares the layer's weights.
+    """
     channels = layer.in_features // size**2
     conv = nn.Conv2d(channels, layer.out_features, size, device=layer.weight.device)
     with torch.no_grad():
@@ -23,10 +26,12 @@ def as_convolution(layer: nn.Linear, size: int) -> nn.Conv2d:
     return conv
 
 
-def transplant(classifier: nn.Sequential, fc6: nn.Sequential, fc7: nn.Sequential) -> None:
-    """The first two layers of VGG-16's classifier into fc6 and fc7.
+def transplant_classifier(
+    classifier: nn.Sequential, fc6: nn.Sequential, fc7: nn.Sequential
+) -> None:
+    """Copies the first two layers of VGG-16's classifier into fc6 and fc7.
 
-    Where these are narrower, evenly spaced channels are kept, and that is said aloud.
+    Where these are narrower, evenly spaced channels are kept, and a warning says so.
 
     Raises:
         UserError: where they are wider.
@@ -46,8 +51,8 @@ def transplant(classifier: nn.Sequential, fc6: nn.Sequential, fc7: nn.Sequential
             "spaced ones are kept", width, full, width,
         )  # fmt: skip
     kept = torch.arange(width) * full // width
-    _fill(six, as_convolution(first, six.kernel_size[0]), kept, slice(None))
-    _fill(seven, as_convolution(second, 1), kept, kept)
+    _fill(six, convert_to_convolution(first, six.kernel_size[0]), kept, slice(None))
+    _fill(seven, convert_to_convolution(second, 1), kept, kept)
 
 
 def _fill(into: nn.Conv2d, source: nn.Conv2d, outputs: Tensor, inputs: Tensor | slice) -> None:

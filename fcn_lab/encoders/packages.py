@@ -37,7 +37,7 @@ _STEM = {"conv_stem": "_conv_stem", "bn1": "_bn0"}
 
 
 def find_package(name: str) -> Path | None:
-    """The file of weights that an installed package has for this encoder of the library."""
+    """Returns the weights file of an installed package for this encoder, None without one."""
     spec = find_spec(PACKAGES[name]) if name in PACKAGES else None
     for folder in (spec and spec.submodule_search_locations) or ():
         for file in sorted(Path(folder, "models").glob("*.pth")):
@@ -45,8 +45,8 @@ def find_package(name: str) -> Path | None:
     return None
 
 
-def package_names(names: Iterable[str]) -> Mapping[str, str]:
-    """From the packages' names of tensors to timm's, for as many of these as the packages have.
+def map_package_names(names: Iterable[str]) -> Mapping[str, str]:
+    """Returns the packages' tensor names → timm's, for as many as the packages have.
 
     Args:
         names: timm's, in the network's order, whatever they are prefixed with.

@@ -20,7 +20,7 @@ Std = Annotated[Sequence[Annotated[float, Gt(0), Le(1)]], Len(3, 3)]
 def state_preprocessing(
     weights: str, mean: Sequence[float] | None, std: Sequence[float] | None
 ) -> Stated | None:
-    """The normalisation stated beside weights that do not bring their own.
+    """Returns the normalisation stated beside weights that do not bring their own.
 
     Raises:
         UserError: half of it is, or the weights have theirs.
@@ -40,7 +40,7 @@ def state_preprocessing(
 def require_preprocessing(
     encoder: Encoder, weights: str, held: Collection[str], stated: Stated | None
 ) -> None:
-    """Refuses a file whose pictures were normalised in a way that nobody knows.
+    """Refuses a file of weights whose preprocessing is not known.
 
     Args:
         encoder: with the file's tensors in it.
@@ -57,7 +57,7 @@ def require_preprocessing(
         raise UserError(
             f"encoder.weights={weights} does not say how the pictures it was trained on were "
             f"normalised.\nType encoder.mean=[…] encoder.std=[…], of RGB in 0…1: mostly "
-            f"{_as_typed(IMAGENET_MEAN, IMAGENET_STD)}, for EfficientNet-Lite 0.5 throughout"
+            f"{_format_typed(IMAGENET_MEAN, IMAGENET_STD)}, for EfficientNet-Lite 0.5 throughout"
         )
     if (
         "normalize.mean" in held
@@ -67,7 +67,7 @@ def require_preprocessing(
         mean, std = (b.flatten().tolist() for b in encoder.normalize.buffers())
         raise UserError(
             f"encoder.weights={weights} was trained with another preprocessing, which it brings: "
-            f"{_as_typed([round(m, 6) for m in mean], [round(s, 6) for s in std])}"
+            f"{_format_typed([round(m, 6) for m in mean], [round(s, 6) for s in std])}"
         )
 
 
@@ -78,6 +78,6 @@ def _equal(one: nn.Module, other: nn.Module) -> bool:
     )
 
 
-def _as_typed(mean: Sequence[float], std: Sequence[float]) -> str:
+def _format_typed(mean: Sequence[float], std: Sequence[float]) -> str:
     numbers = ("[" + ",".join(map(str, values)) + "]" for values in (mean, std))
     return "encoder.mean={} encoder.std={}".format(*numbers)

@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fcn_lab.encoders.base import LEVELS, Encoder, Features, Normalize, conv_bn_relu
-from fcn_lab.encoders.packages import find_package, package_names
+from fcn_lab.encoders.packages import find_package, map_package_names
 from fcn_lab.encoders.preprocessing import Mean, Std, require_preprocessing, state_preprocessing
 from fcn_lab.encoders.weights import (
     PRETRAINED,
     check_word,
-    fetched,
+    fetch_weights,
     put_weights,
     read_state,
     read_weights,
@@ -29,7 +29,7 @@ COLOURS = "RGB"
 
 @checked
 class SmpEncoder(Encoder):
-    """An encoder of segmentation-models-pytorch, max-pooling or not.
+    """Wraps any encoder of segmentation-models-pytorch, max-pooling or not.
 
     Its feature maps at strides 2…32 stand for the pools, and the map one level finer (the image
     itself at level 1) for what a pool was taken of: so networks that halve by strided convolutions
@@ -75,13 +75,13 @@ class SmpEncoder(Encoder):
         self.channels, self.map_channels = tuple(widths[1:]), tuple(widths[:-1])
         self.head_channels = head_width or widths[-1]
         self.fc7 = conv_bn_relu(widths[-1], head_width) if head_width else nn.Identity()
-        self.normalize = Normalize(*stated) if stated else preprocessing(name, wanted)
-        theirs = library_names(self.state_dict())
+        self.normalize = Normalize(*stated) if stated else load_normalization(name, wanted)
+        theirs = map_library_names(self.state_dict())
         held = read_weights(self, weights, theirs, optional=("normalize.", "fc7."))
         require_preprocessing(self, weights, held, stated)
 
     def forward(self, x: Tensor) -> Features:
-        """Normalised images (N, 3, H, W) -> pools, maps and fc7."""
+        """Maps normalised images (N, 3, H, W) to pools, maps and fc7."""
         maps = [x]
         for feature in self.encoder(x)[1:]:
             maps.append(feature if feature.shape[1] else F.avg_pool2d(maps[-1], 2))
@@ -89,14 +89,14 @@ class SmpEncoder(Encoder):
 
 
 def build_encoder(name: str, wanted: bool) -> nn.Module:
-    """The library's encoder, with ImageNet's weights where they are wanted.
+    """Returns the library's encoder, with ImageNet's weights where they are wanted.
 
     Raises:
         UserError: there is no such encoder, it has no such weights, or they cannot be fetched.
     """
-    word, options = library_word(name, wanted), cached_weights(name) if wanted else {}
+    word, options = choose_library_word(name, wanted), find_cached_weights(name) if wanted else {}
     try:
-        encoder: nn.Module = fetched(
+        encoder: nn.Module = fetch_weights(
             lambda: smp.encoders.get_encoder(name, depth=LEVELS, weights=word, **options), name
         )
     except (KeyError, ValueError, RuntimeError) as error:
@@ -109,15 +109,15 @@ def build_encoder(name: str, wanted: bool) -> nn.Module:
     return encoder
 
 
-def library_word(name: str, wanted: bool) -> str | bool | None:
-    """What the library is told of weights; nothing where an installed package has them."""
+def choose_library_word(name: str, wanted: bool) -> str | bool | None:
+    """Returns the library's word for the weights; None where an installed package has them."""
     if not wanted or find_package(name):
         return None
     return True if name.startswith(TIMM) else PRETRAINED
 
 
-def cached_weights(name: str) -> dict[str, object]:
-    """What tells timm of a file in the hub's cache, which it would ask the hub about first."""
+def find_cached_weights(name: str) -> dict[str, object]:
+    """Returns arguments that point timm at a file in the hub's cache, to save it a request."""
     if find_package(name) or not name.startswith(TIMM):
         return {}
     config = timm.models.get_pretrained_cfg(name.removeprefix(TIMM))
@@ -135,19 +135,19 @@ def put_package(encoder: nn.Module, name: str) -> None:
     file = find_package(name)
     assert file is not None
     state = read_state(file, "encoder.weights")
-    theirs = package_names(encoder.state_dict())
+    theirs = map_package_names(encoder.state_dict())
     put_weights(encoder, state, f"encoder.weights=imagenet: {file}", theirs)
 
 
-def library_names(ours: Mapping[str, Tensor]) -> dict[str, str]:
-    """From names in files of the library, of timm and of the packages to our encoder's."""
+def map_library_names(ours: Mapping[str, Tensor]) -> dict[str, str]:
+    """Returns tensor names in files of the library, timm and the packages → our encoder's."""
     prefixes = ("encoder.", "encoder.model.")
     theirs = {name.removeprefix(prefix): name for prefix in prefixes for name in ours}
-    return {**package_names(ours), **theirs}
+    return {**map_package_names(ours), **theirs}
 
 
 def require_library_name(name: str, key: str) -> None:
-    """Refuses what timm would take for a place: a folder of this machine, a page of a hub.
+    """Refuses a name that timm would take for a path or a hub page.
 
     Raises:
         UserError: it is no plain name.
@@ -159,8 +159,8 @@ def require_library_name(name: str, key: str) -> None:
         )
 
 
-def preprocessing(name: str, wanted: bool) -> Normalize:
-    """The mean and spread that belong to ImageNet's weights; the usual ones for a random start.
+def load_normalization(name: str, wanted: bool) -> Normalize:
+    """Returns the mean and deviation of the weights; ImageNet's own for random weights.
 
     EfficientNet-Lite was trained on (x − 127)/128 of bytes and is run on timm's (x − 127.5)/127.5:
     the two differ by at most 1/128, a grey level, at black, and agree at white.
@@ -170,7 +170,7 @@ def preprocessing(name: str, wanted: bool) -> Normalize:
     """
     if not wanted:
         return Normalize()
-    params = fetched(lambda: smp.encoders.get_preprocessing_params(name, PRETRAINED), name)
+    params = fetch_weights(lambda: smp.encoders.get_preprocessing_params(name, PRETRAINED), name)
     if params["input_space"] != COLOURS:
         raise UserError(
             f"the weights of {name} take {params['input_space']}, expected {COLOURS}; "

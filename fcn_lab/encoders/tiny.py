@@ -45,11 +45,9 @@ class TinyEncoder(Encoder):
         if check_word(weights, or_file=True):
             raise UserError("encoder.weights=imagenet: there are none of encoder=tiny")
         self.normalize = Normalize()
-        self.channels, self.map_channels, self.head_channels = (
-            tuple(widths),
-            (3, *widths[1:]),
-            head_width,
-        )
+        self.channels = tuple(widths)
+        self.map_channels = (3, *widths[1:])
+        self.head_channels = head_width
         self.stem = conv_bn_relu(3, widths[0], kernel=5, stride=2)
         self.stages = nn.ModuleList(
             nn.Sequential(
@@ -65,7 +63,7 @@ class TinyEncoder(Encoder):
         read_weights(self, weights)
 
     def forward(self, x: Tensor) -> Features:
-        """Normalised images (N, 3, H, W) -> pools, maps and head."""
+        """Maps normalised images (N, 3, H, W) to pools, maps and head."""
         maps, pools = [x], [self.stem(x)]
         for stage in self.stages:
             maps.append(stage(pools[-1]))
@@ -74,7 +72,7 @@ class TinyEncoder(Encoder):
 
 
 class Residual(nn.Module):
-    """Two 3×3 convolutions and a way around them, which alone is there at the start (He 2016)."""
+    """Two 3×3 convolutions added to a shortcut; at the start only the shortcut counts (He 2016)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -89,7 +87,7 @@ class Residual(nn.Module):
         nn.init.zeros_(self.norm2.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C_in, H, W) -> (N, C_out, H, W)."""
+        """Maps (N, C_in, H, W) -> (N, C_out, H, W)."""
         return F.relu(self.norm2(self.conv2(self.conv1(x))) + self.around(x))
 
 
@@ -104,7 +102,7 @@ class ContextHead(nn.Module):
         self.dropout = nn.Dropout2d(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C_in, /32) -> (N, C_out, /32)."""
+        """Maps (N, C_in, /32) -> (N, C_out, /32)."""
         out: Tensor = self.dropout(
             self.mix(self.local(x) + self.context(x.mean((2, 3), keepdim=True)))
         )

@@ -8,7 +8,7 @@ import torchvision
 from torch import Tensor, nn
 
 from fcn_lab.encoders.base import LEVELS, Encoder, Features, Normalize
-from fcn_lab.encoders.fully_connected import transplant
+from fcn_lab.encoders.fully_connected import transplant_classifier
 from fcn_lab.encoders.preprocessing import Mean, Std, require_preprocessing, state_preprocessing
 from fcn_lab.encoders.weights import PRETRAINED, load_torchvision, read_weights
 from fcn_lab.values import Share, Width, checked
@@ -16,7 +16,7 @@ from fcn_lab.values import Share, Width, checked
 
 @checked
 class VGG16Encoder(Encoder):
-    """torchvision's VGG-16 layers, cut behind each pool.
+    """Cuts torchvision's VGG-16 layers after each pool.
 
     Simonyan, Zisserman 2015; Long, Shelhamer, Darrell 2015, section 4.
 
@@ -62,16 +62,16 @@ class VGG16Encoder(Encoder):
         )
         self.head_channels = head_width
         self.pool = nn.MaxPool2d(2)
-        self.fc6 = classifier_layer(self.channels[-1], head_width, 7, dropout)
-        self.fc7 = classifier_layer(head_width, head_width, 1, dropout)
+        self.fc6 = build_classifier_layer(self.channels[-1], head_width, 7, dropout)
+        self.fc7 = build_classifier_layer(head_width, head_width, 1, dropout)
         if weights == PRETRAINED:
-            transplant(net.classifier, self.fc6, self.fc7)
-        theirs = {torchvisions_name(name): name for name in self.state_dict()}
+            transplant_classifier(net.classifier, self.fc6, self.fc7)
+        theirs = {torchvision_name(name): name for name in self.state_dict()}
         held = read_weights(self, weights, theirs, optional=("normalize.", "fc6.", "fc7."))
         require_preprocessing(self, weights, held, stated)
 
     def forward(self, x: Tensor) -> Features:
-        """Normalised images (N, 3, H, W) -> pools, maps and fc7."""
+        """Maps normalised images (N, 3, H, W) to pools, maps and fc7."""
         pools, maps = [], []
         for stage in self.stages:
             maps.append(stage(x))
@@ -80,20 +80,20 @@ class VGG16Encoder(Encoder):
         return Features(pools, maps, self.fc7(self.fc6(x)))
 
     def chain(self, level: int = LEVELS + 1) -> list[nn.Module]:
-        """The layers from the image to a pool (1…5) or, by default, to the head, in order."""
+        """Returns the layers from the image to a pool (1…5) or, by default, the head, in order."""
         layers: list[nn.Module] = []
         for stage in self.stages[:level]:
             layers += [*stage.children(), self.pool]
         return layers if level <= LEVELS else [*layers, *self.fc6, *self.fc7]
 
 
-def torchvisions_name(name: str) -> str:
-    """Where torchvision keeps a tensor: stages.2.10.weight is its features.10.weight."""
+def torchvision_name(name: str) -> str:
+    """Returns torchvision's name of a tensor: stages.2.10.weight is features.10.weight."""
     return re.sub(r"^stages\.\d+\.", "features.", name)
 
 
-def classifier_layer(inputs: int, outputs: int, kernel: int, dropout: float) -> nn.Sequential:
-    """A fully connected layer of the classifier as a "same" convolution, with ReLU and dropout."""
+def build_classifier_layer(inputs: int, outputs: int, kernel: int, dropout: float) -> nn.Sequential:
+    """Returns a classifier layer as a "same" convolution, with ReLU and dropout."""
     conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
     nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
     nn.init.zeros_(conv.bias)  # type: ignore[arg-type]

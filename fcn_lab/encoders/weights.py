@@ -17,7 +17,7 @@ WORDS = ("none", PRETRAINED)
 
 
 def check_word(weights: str, or_file: bool = False) -> bool:
-    """Whether ImageNet's weights are asked for.
+    """Returns whether ImageNet's weights are asked for.
 
     Raises:
         UserError: for what is neither "none" nor "imagenet" nor, where one is taken, a file.
@@ -34,7 +34,7 @@ def read_weights(
     theirs: Mapping[str, str] | None = None,
     optional: tuple[str, ...] = ("normalize.",),
 ) -> Collection[str]:
-    """Where `weights` is a file, puts what it holds into the encoder.
+    """Loads the encoder's weights from a file where `weights` names one.
 
     It may be a state dict of the encoder, of a whole network, or a checkpoint of a run.
 
@@ -64,7 +64,7 @@ def put_weights(
     theirs: Mapping[str, str] | None = None,
     optional: tuple[str, ...] = ("normalize.",),
 ) -> Collection[str]:
-    """Puts a state dict into the encoder, all that it must hold or nothing; as ``read_weights``.
+    """Copies a state dict into the encoder, all that it must hold or nothing.
 
     Args:
         source: where the state is from, in the user's words.
@@ -84,7 +84,7 @@ def put_weights(
         lists = {"missing": missing, "of another shape": unfit}
         raise UserError(
             f"{source} does not hold this encoder: "
-            + "; ".join(f"{why}: {first_few(names)}" for why, names in lists.items() if names)
+            + "; ".join(f"{why}: {shorten_names(names)}" for why, names in lists.items() if names)
         )
     held = ours.keys() & found.keys()
     with torch.no_grad():
@@ -93,14 +93,14 @@ def put_weights(
     return held
 
 
-def first_few(names: Sequence[str], few: int = 6) -> str:
-    """Names for a message of a line."""
+def shorten_names(names: Sequence[str], few: int = 6) -> str:
+    """Returns the first few names and how many more there are, for a one-line message."""
     rest = f" and {len(names) - few} more" if len(names) > few else ""
     return ", ".join(names[:few]) + rest
 
 
-def fetched(build: Callable[[], M], name: str) -> M:
-    """What ``build`` gives, where it takes weights from a cache or over the network.
+def fetch_weights(build: Callable[[], M], name: str) -> M:
+    """Returns the result of ``build``, which may download weights.
 
     Raises:
         UserError: where they are in no cache and cannot be fetched.
@@ -122,17 +122,17 @@ def fetched(build: Callable[[], M], name: str) -> M:
 
 
 def load_torchvision(builder: Callable[..., M], weights: str) -> M:
-    """One of torchvision's classifiers, with random or with its ImageNet weights.
+    """Returns a torchvision classifier with random or with its ImageNet weights.
 
     torch.hub writes to a temporary file, checks its hash and only then gives it its name, so that
     an interrupted fetch leaves nothing behind that a later one would trust.
     """
     pretrained = "IMAGENET1K_V1" if check_word(weights, or_file=True) else None
-    return fetched(lambda: builder(weights=pretrained), builder.__name__)
+    return fetch_weights(lambda: builder(weights=pretrained), builder.__name__)
 
 
 def read_state(path: Path, key: str = "weights") -> dict[str, Tensor]:
-    """The state dict in a file of ``torch.save``, bare or under the key of a checkpoint.
+    """Returns the state dict in a file of ``torch.save``, bare or inside a checkpoint.
 
     Args:
         path: the file.

@@ -1,7 +1,7 @@
 """The alignment algebra: size, stride, offset and receptive field of any chain of layers.
 
-Along one axis, position i of a layer's output stands over position ``look(i) = scale·i + shift`` of
-its input, the centre of what it reads. With reach r = dilation·(kernel − 1) + 1, stride s and
+Along one axis, position i of a layer's output stands over position ``affine(i) = scale·i + shift``
+of its input, the centre of what it reads. With reach r = dilation·(kernel − 1) + 1, stride s and
 padding p:
 
                             size of the output      scale    shift
@@ -10,7 +10,7 @@ padding p:
     o cut off at the start  n − o − …               1        o
 
 and layers chain as affine maps do. Two maps of equal scale are aligned by cutting off the
-difference of their shifts, in units of the scale: so come about the crops of the published nets.
+difference of their shifts, in units of the scale. This gives the crops of the published nets.
 
 Long, Shelhamer, Darrell, CVPR 2015, section 3; the maps with offsets: Shelhamer, Long, Darrell,
 PAMI 2017.
@@ -26,7 +26,7 @@ from fcn_lab.errors import UserError
 
 @dataclass(frozen=True)
 class Affine:
-    """i → scale·i + shift."""
+    """The affine map i → scale·i + shift."""
 
     scale: Fraction = Fraction(1)
     shift: Fraction = Fraction(0)
@@ -34,28 +34,28 @@ class Affine:
     def __call__(self, i: int) -> Fraction:
         return self.scale * i + self.shift
 
-    def of(self, inner: "Affine") -> "Affine":
-        """I → self(inner(i))."""
+    def compose(self, inner: "Affine") -> "Affine":
+        """Returns the map i → self(inner(i))."""
         return Affine(self.scale * inner.scale, self.scale * inner.shift + self.shift)
 
 
 class Layer(Protocol):
-    """What the algebra knows of a layer, along one axis."""
+    """A layer as the algebra needs it, along one axis."""
 
     @property
-    def look(self) -> Affine:
-        """Output position → the position of the input it stands over."""
+    def affine(self) -> Affine:
+        """Returns the map from an output position to the input position it stands over."""
 
     def size(self, n: int) -> int:
-        """Positions of the output, of n of the input."""
+        """Returns the number of output positions for n input positions."""
 
-    def reads(self, first: int, last: int) -> tuple[int, int]:
-        """The first and the last input position that these output positions read; may be none."""
+    def input_span(self, first: int, last: int) -> tuple[int, int]:
+        """Returns the first and last input position these outputs read; may be empty."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """A convolution or a pooling.
+    """A convolution or a pooling along one axis.
 
     Args:
         kernel: taps.
@@ -73,16 +73,16 @@ class Window:
 
     @property
     def reach(self) -> int:
-        """From the first tap to the last, both included."""
+        """Returns the positions covered by the kernel's taps, first and last included."""
         return self.dilation * (self.kernel - 1) + 1
 
     @property
-    def look(self) -> Affine:
-        """See the table at the top of this file."""
+    def affine(self) -> Affine:
+        """Returns scale s and shift (r − 1)/2 − p, as in the table at the top of this file."""
         return Affine(Fraction(self.stride), Fraction(self.reach - 1, 2) - self.padding)
 
     def size(self, n: int) -> int:
-        """See the table at the top of this file."""
+        """Returns ⌊(n + 2p − r)/s⌋ + 1, or with `ceil` the rounded-up count of Caffe."""
         room = n + 2 * self.padding - self.reach
         if not self.ceil:
             return room // self.stride + 1
@@ -90,15 +90,15 @@ class Window:
         # one that would begin in the padding behind the input is left out
         return windows - ((windows - 1) * self.stride >= n + self.padding)
 
-    def reads(self, first: int, last: int) -> tuple[int, int]:
-        """From the first tap of the first window to the last tap of the last."""
+    def input_span(self, first: int, last: int) -> tuple[int, int]:
+        """Returns the span from the first window's first tap to the last window's last tap."""
         start = first * self.stride - self.padding
         return start, last * self.stride - self.padding + self.reach - 1
 
 
 @dataclass(frozen=True)
-class Transposed:
-    """A transposed convolution: input position i stamps outputs s·i − p … s·i − p + r − 1.
+class TransposedWindow:
+    """A transposed convolution: input i writes to outputs s·i − p … s·i − p + r − 1.
 
     Args:
         kernel: taps.
@@ -116,21 +116,21 @@ class Transposed:
 
     @property
     def reach(self) -> int:
-        """From the first tap to the last, both included."""
+        """Returns the positions covered by the kernel's taps, first and last included."""
         return self.dilation * (self.kernel - 1) + 1
 
     @property
-    def look(self) -> Affine:
-        """See the table at the top of this file."""
+    def affine(self) -> Affine:
+        """Returns scale 1/s and shift (p − (r − 1)/2)/s, see the table at the file's top."""
         shift = (self.padding - Fraction(self.reach - 1, 2)) / self.stride
         return Affine(Fraction(1, self.stride), shift)
 
     def size(self, n: int) -> int:
-        """See the table at the top of this file."""
+        """Returns (n − 1)·s − 2p + r plus the output padding."""
         return (n - 1) * self.stride - 2 * self.padding + self.reach + self.output_padding
 
-    def reads(self, first: int, last: int) -> tuple[int, int]:
-        """All whose stamp falls on an output from first to last."""
+    def input_span(self, first: int, last: int) -> tuple[int, int]:
+        """Returns the span of inputs that write to an output from first to last."""
         start, end = first + self.padding, last + self.padding
         reading = [
             i
@@ -142,56 +142,56 @@ class Transposed:
 
 @dataclass(frozen=True)
 class Shift:
-    """Zeros added before and behind, or, where negative, positions cut off."""
+    """Zeros added before and after, or, where negative, positions cut off."""
 
     before: int
     behind: int
 
     @property
-    def look(self) -> Affine:
-        """One position of the output is one of the input."""
+    def affine(self) -> Affine:
+        """Returns a map of scale 1: each output position is one input position."""
         return Affine(shift=Fraction(-self.before))
 
     def size(self, n: int) -> int:
-        """N + before + behind."""
+        """Returns n + before + behind."""
         return n + self.before + self.behind
 
-    def reads(self, first: int, last: int) -> tuple[int, int]:
-        """The same positions, counted anew."""
+    def input_span(self, first: int, last: int) -> tuple[int, int]:
+        """Returns the same positions in the numbering of the input."""
         return first - self.before, last - self.before
 
 
 @dataclass(frozen=True)
-class Whole:
-    """A mean over a whole map, or one value spread over it: everything reads everything."""
+class WholeMap:
+    """A mean over a whole map, or one value repeated over it: every output reads every input."""
 
     inputs: int
     outputs: int
 
     @property
-    def look(self) -> Affine:
-        """Nowhere in particular."""
+    def affine(self) -> Affine:
+        """Returns a map of scale 0, since the output stands over no single position."""
         return Affine(Fraction(0))
 
     def size(self, n: int) -> int:
-        """Known beforehand."""
+        """Returns the fixed number of outputs, whatever n is."""
         return self.outputs
 
-    def reads(self, first: int, last: int) -> tuple[int, int]:
-        """All of them."""
+    def input_span(self, first: int, last: int) -> tuple[int, int]:
+        """Returns the span of all inputs."""
         return 0, self.inputs - 1
 
 
-def look(layers: Sequence[Layer]) -> Affine:
-    """Where the positions behind a chain of layers stand over the image."""
+def chain_affines(layers: Sequence[Layer]) -> Affine:
+    """Returns the map from positions after a chain of layers to image positions."""
     found = Affine()
     for layer in layers:
-        found = found.of(layer.look)
+        found = found.compose(layer.affine)
     return found
 
 
 def crop_offset(large: Affine, small: Affine) -> int:
-    """How much to cut off the start of one map so that it lies over another.
+    """Returns how many positions to cut off a map's start so that it lies over another.
 
     Args:
         large: where the map to be cut stands over the image.

@@ -9,44 +9,51 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from fcn_lab.geometry.algebra import Affine, Layer, Transposed, Window, crop_offset, look
+from fcn_lab.geometry.algebra import (
+    Affine,
+    Layer,
+    TransposedWindow,
+    Window,
+    chain_affines,
+    crop_offset,
+)
 from fcn_lab.geometry.sizes import crop_to, pad_to_multiple
 
 
 class Alignment(Protocol):
-    """What a network asks on its way."""
+    """The size changes that a network asks for on its way from image to scores."""
 
     def enter(self, image: Tensor) -> Tensor:
-        """The image as the encoder wants it."""
+        """Returns the image as the encoder expects it."""
 
     def skip(self, level: int, score: Tensor, upscore: Tensor) -> Tensor:
-        """The scores of pool `level` as they lie over the coarser ones that climbed to them."""
+        """Returns the scores of pool `level` cut to lie over the upsampled coarser scores."""
 
     def leave(self, score: Tensor, image: Tensor) -> Tensor:
-        """The scores that lie over the image."""
+        """Returns the scores that lie over the image."""
 
 
 class PadOnce:
-    """Zeros at the right and below, up to a multiple of m, and the same cut off at the end."""
+    """Pads zeros at the right and below up to a multiple of m, and cuts them off at the end."""
 
     def __init__(self, multiple: int) -> None:
         self.multiple = multiple
 
     def enter(self, image: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, ⌈H/m⌉·m, ⌈W/m⌉·m)."""
+        """Maps (N, C, H, W) -> (N, C, ⌈H/m⌉·m, ⌈W/m⌉·m)."""
         return pad_to_multiple(image, self.multiple)
 
     def skip(self, level: int, score: Tensor, upscore: Tensor) -> Tensor:
-        """Unchanged: every step is exact."""
+        """Returns `score` unchanged, because every step is exact."""
         return score
 
     def leave(self, score: Tensor, image: Tensor) -> Tensor:
-        """Cut to the image's height and width."""
+        """Returns the scores cut to the image's height and width."""
         return crop_to(score, image)
 
 
 class Crops:
-    """Maps are cut where they meet, as by Caffe's crop layers.
+    """Cuts maps where they meet, as Caffe's crop layers do.
 
     Args:
         pools: the layers from the image to each pool that is fused, by level.
@@ -57,29 +64,31 @@ class Crops:
     def __init__(
         self, pools: Mapping[int, Iterable[nn.Module]], head: Iterable[nn.Module], stride: int
     ) -> None:
-        climb = windows(head)
+        climb = find_layers(head)
         self.offsets: dict[int, int] = {}
         for level in sorted(pools, reverse=True):
-            climb.append(Transposed(4, 2))
-            self.offsets[level] = crop_offset(look(windows(pools[level])), look(climb))
-        climb.append(Transposed(2 * stride, stride))
-        self.last_offset = crop_offset(look(climb), Affine())
+            climb.append(TransposedWindow(4, 2))
+            self.offsets[level] = crop_offset(
+                chain_affines(find_layers(pools[level])), chain_affines(climb)
+            )
+        climb.append(TransposedWindow(2 * stride, stride))
+        self.last_offset = crop_offset(chain_affines(climb), Affine())
 
     def enter(self, image: Tensor) -> Tensor:
-        """Unchanged: the first convolution pads."""
+        """Returns the image unchanged, because the first convolution pads."""
         return image
 
     def skip(self, level: int, score: Tensor, upscore: Tensor) -> Tensor:
-        """Cut to the height and width of `upscore`."""
+        """Returns `score` cut to the height and width of `upscore`."""
         return crop_to(score, upscore, self.offsets[level])
 
     def leave(self, score: Tensor, image: Tensor) -> Tensor:
-        """Cut to the image's height and width."""
+        """Returns the scores cut to the image's height and width."""
         return crop_to(score, image, self.last_offset)
 
 
-def windows(modules: Iterable[nn.Module]) -> list[Layer]:
-    """The layers of the algebra among modules with square kernels; others move nothing."""
+def find_layers(modules: Iterable[nn.Module]) -> list[Layer]:
+    """Returns the algebra's layers among modules with square kernels; others keep positions."""
     found: list[Layer] = []
     for module in modules:
         if isinstance(module, nn.Conv2d):

@@ -13,8 +13,8 @@ _ORDER = count()
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
-    """One map: its size and the maps it was computed from.
+class Map:
+    """A feature map along one axis: its size and the maps it was computed from.
 
     Args:
         size: positions.
@@ -22,63 +22,65 @@ class Place:
     """
 
     size: int
-    parents: Sequence[tuple["Place", Layer]] = ()
+    parents: Sequence[tuple["Map", Layer]] = ()
     order: int = field(default_factory=lambda: next(_ORDER))
 
     @cached_property
-    def looks(self) -> tuple[Affine, ...]:
-        """Over which positions of the image it stands: several where maps meet that differ."""
+    def affines(self) -> tuple[Affine, ...]:
+        """Returns the image positions it stands over; several where maps that differ are joined."""
         if not self.parents:
             return (Affine(),)
-        found = [outer.of(layer.look) for place, layer in self.parents for outer in place.looks]
-        return tuple(dict.fromkeys(look for look in found if look.scale))
+        found = [
+            outer.compose(layer.affine) for node, layer in self.parents for outer in node.affines
+        ]
+        return tuple(dict.fromkeys(affine for affine in found if affine.scale))
 
     @cached_property
     def period(self) -> int:
-        """After how many positions the receptive field repeats, moved on."""
-        return lcm(*(_period(layer, place.period) for place, layer in self.parents))
+        """Returns the number of positions after which the receptive field repeats."""
+        return lcm(*(_period(layer, node.period) for node, layer in self.parents))
 
-    def field(self) -> int:
-        """The receptive field's widest extent, in pixels, far from the borders."""
-        spans = [self.reads(i, clip=False) for i in range(self.period)]
+    def receptive_field(self) -> int:
+        """Returns the receptive field's widest extent, in pixels, far from the borders."""
+        spans = [self.image_span(i, clip=False) for i in range(self.period)]
         return max(last - first + 1 for first, last in filter(None, spans))
 
-    def reads(self, position: int, clip: bool = True) -> Span | None:
-        """The first and the last position of the image that reach `position` of this map.
+    def image_span(self, position: int, clip: bool = True) -> Span | None:
+        """Returns the first and last image position that influence `position` of this map.
 
         Args:
             position: of this map.
             clip: leave out what no pixel stands behind; else padding goes on for ever.
         """
-        wanted: dict[Place, Span] = {self: (position, position)}
+        wanted: dict[Map, Span] = {self: (position, position)}
         image = None
-        for place in sorted(self._ancestry(), key=lambda place: -place.order):
-            if place not in wanted:
+        for node in sorted(self._ancestry(), key=lambda node: -node.order):
+            if node not in wanted:
                 continue
-            first, last = wanted[place]
+            first, last = wanted[node]
             if clip:
-                first, last = max(first, 0), min(last, place.size - 1)
+                first, last = max(first, 0), min(last, node.size - 1)
             if first > last:
                 continue
-            if not place.parents:
+            if not node.parents:
                 image = first, last
-            for parent, layer in place.parents:
-                span = layer.reads(first, last)
+            for parent, layer in node.parents:
+                span = layer.input_span(first, last)
                 known = wanted.get(parent, span)
                 wanted[parent] = min(span[0], known[0]), max(span[1], known[1])
         return image
 
-    def _ancestry(self) -> set["Place"]:
+    def _ancestry(self) -> set["Map"]:
         found, waiting = {self}, [self]
         while waiting:
-            parents = {place for place, _ in waiting.pop().parents} - found
+            parents = {node for node, _ in waiting.pop().parents} - found
             found |= parents
             waiting += parents
         return found
 
 
 def _period(layer: Layer, before: int) -> int:
-    scale = layer.look.scale
+    scale = layer.affine.scale
     if not scale:
         return 1
     return before * scale.denominator // gcd(before, scale.numerator)

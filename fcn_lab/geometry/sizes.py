@@ -5,12 +5,12 @@ from torch import Tensor
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
-    """Zeros to the right and below, up to the next multiple m: H -> ⌈H/m⌉·m, W -> ⌈W/m⌉·m."""
+    """Pads zeros to the right and below up to a multiple m: H -> ⌈H/m⌉·m, W -> ⌈W/m⌉·m."""
     height, width = x.shape[-2:]
     return F.pad(x, (0, -width % multiple, 0, -height % multiple))
 
 
 def crop_to(x: Tensor, reference: Tensor, offset: int = 0) -> Tensor:
-    """The part of x that has the reference's height and width, `offset` from its upper left."""
+    """Returns the part of x with the reference's height and width, `offset` from the upper left."""
     height, width = reference.shape[-2:]
     return x[..., offset : offset + height, offset : offset + width]

@@ -1,8 +1,8 @@
-"""Every layer of any network with its place, found by running it without numbers.
+"""Every layer of any network with its node, found by running it without numbers.
 
 On torch's meta device an operation has sizes and no values. Each one is seen as it passes; those
 that move or gather positions become layers of the algebra, all others keep the place of what they
-are given. A map that a layer not known here has rearranged has no place.
+are given. A map that a layer not known here has rearranged has no node.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,68 +16,68 @@ from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.module_tracker import ModuleTracker
 
-from fcn_lab.geometry.algebra import Layer, Shift, Transposed, Whole, Window
-from fcn_lab.geometry.graph import Place
+from fcn_lab.geometry.algebra import Layer, Shift, TransposedWindow, WholeMap, Window
+from fcn_lab.geometry.graph import Map
 
 AXES = (-2, -1)  # rows, columns
-Places = tuple[Place, Place]
+MapPair = tuple[Map, Map]
 Rule = Callable[[Sequence[Any], Tensor, Tensor, int], Layer | None]
 aten = torch.ops.aten
 
 
 @dataclass(frozen=True)
-class Row:
-    """One layer of a network: its module, its operation, and the shape and places of its output."""
+class TracedLayer:
+    """One layer of a network: its module, operation, and the shape and maps of its output."""
 
     name: str
     operation: str
     shape: Sequence[int]
-    places: Places | None
+    maps: MapPair | None
 
 
 def trace(
     net: nn.Module,
     height: int,
     width: int,
-    placed: Mapping[type[nn.Module], Callable[[int], Layer]] | None = None,
-) -> list[Row]:
-    """The layers of a network in the order they run.
+    layer_rules: Mapping[type[nn.Module], Callable[[int], Layer]] | None = None,
+) -> list[TracedLayer]:
+    """Returns the layers of a network in the order they run.
 
     Args:
         net: float (N,3,H,W) → one tensor.
         height: H.
         width: W.
-        placed: modules that are one layer each, however they compute it: from their factor.
+        layer_rules: modules that are one layer each, however they compute it: from their factor.
     """
     state = {**dict(net.named_parameters()), **dict(net.named_buffers())}
     ghosts = {name: tensor.to("meta") for name, tensor in state.items()}
     dtype = next((p.dtype for p in net.parameters()), torch.float32)
     image = torch.empty(1, 3, height, width, device="meta", dtype=dtype)
-    watch, training = _Watch(image, placed or {}), net.training
-    found = [module for module in net.modules() if type(module) in watch.placed]
-    hooks = [module.register_forward_hook(watch.module) for module in found]
+    tracer, training = _LayerTracer(image, layer_rules or {}), net.training
+    found = [module for module in net.modules() if type(module) in tracer.layer_rules]
+    hooks = [module.register_forward_hook(tracer.record_module) for module in found]
     net.eval()
     try:
-        with watch.modules, watch, torch.no_grad():
+        with tracer.modules, tracer, torch.no_grad():
             functional_call(net, ghosts, (image,))
     finally:
         net.train(training)
         for hook in hooks:
             hook.remove()
-    return watch.rows
+    return tracer.rows
 
 
-class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _LayerTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(
-        self, image: Tensor, placed: Mapping[type[nn.Module], Callable[[int], Layer]]
+        self, image: Tensor, layer_rules: Mapping[type[nn.Module], Callable[[int], Layer]]
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.placed = placed
+        self.layer_rules = layer_rules
         self.modules = ModuleTracker()
-        self.rows: list[Row] = []
+        self.rows: list[TracedLayer] = []
         # the tensors are kept, so that no other takes an id over
-        self.known: dict[int, tuple[Tensor, Places]] = {
-            id(image): (image, (Place(image.shape[-2]), Place(image.shape[-1])))
+        self.known: dict[int, tuple[Tensor, MapPair]] = {
+            id(image): (image, (Map(image.shape[-2]), Map(image.shape[-1])))
         }
 
     def __torch_dispatch__(
@@ -93,69 +93,69 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._follow(func.overloadpacket, args, out)
         return result
 
-    def module(self, module: nn.Module, args: Sequence[Any], out: Tensor) -> None:
-        """Puts one layer in the place of all that the module has done."""
-        places = self._places(args[0])
-        if places is not None:
+    def record_module(self, module: nn.Module, args: Sequence[Any], out: Tensor) -> None:
+        """Records one layer in place of all operations inside the module."""
+        maps = self._find_maps(args[0])
+        if maps is not None:
             factors = [out.shape[axis] // args[0].shape[axis] for axis in AXES]
-            layers = [self.placed[type(module)](factor) for factor in factors]
-            self._keep(type(module).__name__, out, _behind(places, layers, out))
+            layers = [self.layer_rules[type(module)](factor) for factor in factors]
+            self._record(type(module).__name__, out, _apply_layers(maps, layers, out))
 
     def _follow(self, packet: OpOverloadPacket, args: Sequence[Any], out: Tensor) -> None:
         given = args[0] if args and isinstance(args[0], (list, tuple)) else args
-        tensors = [(t, p) for t in given if isinstance(t, Tensor) and (p := self._places(t))]
+        tensors = [(t, p) for t in given if isinstance(t, Tensor) and (p := self._find_maps(t))]
         if not tensors:
             if packet is aten.convolution:  # of a map whose place was lost
-                self._keep("convolution", out, None)
+                self._record("convolution", out, None)
             return
         rule = RULES.get(packet)
         if rule is not None:
-            source, places = tensors[0]
+            source, maps = tensors[0]
             layers = [rule(args, source, out, axis) for axis in AXES]
             known = [layer for layer in layers if layer is not None]
-            after = _behind(places, known, out) if len(known) == len(AXES) else None
-            self._keep(_title(packet, layers), out, after)
+            after = _apply_layers(maps, known, out) if len(known) == len(AXES) else None
+            self._record(_describe_layer(packet, layers), out, after)
         elif out.dim() == 4 and all(t.dim() == 4 for t, _ in tensors):
-            met = _meeting(tensors, out)
+            met = _merge_maps(tensors, out)
             if met is not None:
-                looks = {place.looks for _, (place, _) in tensors if place.looks}
-                if len(looks) > 1:
-                    self._keep(packet.__name__, out, met)
+                affines = {node.affines for _, (node, _) in tensors if node.affines}
+                if len(affines) > 1:
+                    self._record(packet.__name__, out, met)
                 else:
                     self.known[id(out)] = out, met
 
-    def _places(self, tensor: Tensor) -> Places | None:
+    def _find_maps(self, tensor: Tensor) -> MapPair | None:
         return self.known[id(tensor)][1] if id(tensor) in self.known else None
 
-    def _keep(self, operation: str, out: Tensor, places: Places | None) -> None:
-        if places is not None:
-            self.known[id(out)] = out, places
+    def _record(self, operation: str, out: Tensor, maps: MapPair | None) -> None:
+        if maps is not None:
+            self.known[id(out)] = out, maps
         names = self.modules.parents - {"Global"}
         name = max(names, key=len, default="").partition(".")[2]
-        self.rows.append(Row(name, operation, tuple(out.shape), places))
+        self.rows.append(TracedLayer(name, operation, tuple(out.shape), maps))
 
 
-def _behind(places: Places, layers: Sequence[Layer], out: Tensor) -> Places:
+def _apply_layers(maps: MapPair, layers: Sequence[Layer], out: Tensor) -> MapPair:
     rows, columns = (
-        Place(out.shape[axis], [(place, layer)])
-        for axis, place, layer in zip(AXES, places, layers, strict=True)
+        Map(out.shape[axis], [(node, layer)])
+        for axis, node, layer in zip(AXES, maps, layers, strict=True)
     )
     return rows, columns
 
 
-def _meeting(tensors: Sequence[tuple[Tensor, Places]], out: Tensor) -> Places | None:
-    """Where maps are added or joined, a single value spread over the others."""
+def _merge_maps(tensors: Sequence[tuple[Tensor, MapPair]], out: Tensor) -> MapPair | None:
+    """Returns the maps of added or joined tensors; a single value is repeated over the others."""
     met = []
     for number, axis in enumerate(AXES):
         size = out.shape[axis]
         if any(t.shape[axis] not in (1, size) for t, _ in tensors):
             return None
-        parents: list[tuple[Place, Layer]] = [
-            (places[number], Shift(0, 0) if t.shape[axis] == size else Whole(1, size))
-            for t, places in tensors
+        parents: list[tuple[Map, Layer]] = [
+            (maps[number], Shift(0, 0) if t.shape[axis] == size else WholeMap(1, size))
+            for t, maps in tensors
         ]
         single = parents[0][0]
-        met.append(single if all(p is single for p, _ in parents) else Place(size, parents))
+        met.append(single if all(p is single for p, _ in parents) else Map(size, parents))
     return met[0], met[1]
 
 
@@ -163,28 +163,28 @@ def _convolution(args: Sequence[Any], source: Tensor, out: Tensor, axis: int) ->
     stride, padding, dilation, extra = (args[i][axis] for i in (3, 4, 5, 7))
     kernel = args[1].shape[axis]
     if args[6]:
-        return Transposed(kernel, stride, padding, dilation, extra)
+        return TransposedWindow(kernel, stride, padding, dilation, extra)
     return Window(kernel, stride, padding, dilation)
 
 
 def _max_pool(args: Sequence[Any], source: Tensor, out: Tensor, axis: int) -> Layer:
-    _, kernel, stride, padding, dilation, ceil = _filled(args, [], 0, 1, False)
-    size, step = _of(kernel, axis), _of(stride or kernel, axis)
-    return Window(size, step, _of(padding, axis), _of(dilation, axis), ceil)
+    _, kernel, stride, padding, dilation, ceil = _fill_defaults(args, [], 0, 1, False)
+    size, step = _pick_axis(kernel, axis), _pick_axis(stride or kernel, axis)
+    return Window(size, step, _pick_axis(padding, axis), _pick_axis(dilation, axis), ceil)
 
 
 def _avg_pool(args: Sequence[Any], source: Tensor, out: Tensor, axis: int) -> Layer:
-    _, kernel, stride, padding, ceil = _filled(args, [], 0, False)[:5]
-    size, step = _of(kernel, axis), _of(stride or kernel, axis)
-    return Window(size, step, _of(padding, axis), ceil=ceil)
+    _, kernel, stride, padding, ceil = _fill_defaults(args, [], 0, False)[:5]
+    size, step = _pick_axis(kernel, axis), _pick_axis(stride or kernel, axis)
+    return Window(size, step, _pick_axis(padding, axis), ceil=ceil)
 
 
-def _filled(args: Sequence[Any], *defaults: object) -> list[Any]:
-    """The arguments behind the map and its kernel completed by their defaults."""
+def _fill_defaults(args: Sequence[Any], *defaults: object) -> list[Any]:
+    """Returns the arguments after the map and its kernel, completed by their defaults."""
     return [*args, *defaults[len(args) - 2 :]]
 
 
-def _of(value: int | Sequence[int], axis: int) -> int:
+def _pick_axis(value: int | Sequence[int], axis: int) -> int:
     both = [value] if isinstance(value, int) else value
     return int(both[axis] if len(both) > 1 else both[0])
 
@@ -194,7 +194,7 @@ def _resize(overlap: int) -> Rule:
         factor, left = divmod(out.shape[axis], source.shape[axis])
         if left or (overlap > 1 and factor % 2):
             return None
-        return Transposed(overlap * factor, factor, (overlap - 1) * factor // 2)
+        return TransposedWindow(overlap * factor, factor, (overlap - 1) * factor // 2)
 
     return rule
 
@@ -218,18 +218,18 @@ def _mean(args: Sequence[Any], source: Tensor, out: Tensor, axis: int) -> Layer 
     if out.dim() != 4:
         return None
     inputs, outputs = source.shape[axis], out.shape[axis]
-    return Shift(0, 0) if inputs == outputs else Whole(inputs, outputs)
+    return Shift(0, 0) if inputs == outputs else WholeMap(inputs, outputs)
 
 
-def _title(packet: OpOverloadPacket, layers: Sequence[Layer | None]) -> str:
+def _describe_layer(packet: OpOverloadPacket, layers: Sequence[Layer | None]) -> str:
     layer = layers[0] if layers[0] != Shift(0, 0) else layers[1]
     name = packet.__name__.removesuffix("_with_indices")
     if isinstance(layer, Shift) and layer != Shift(0, 0):
         return f"{name} {layer.before:+d} {layer.behind:+d}"
-    if isinstance(layer, (Window, Transposed)):
+    if isinstance(layer, (Window, TransposedWindow)):
         details = f"{layer.kernel}×{layer.kernel} stride {layer.stride} padding {layer.padding}"
         dilated = f" dilation {layer.dilation}" if layer.dilation > 1 else ""
-        title = "transposed" if isinstance(layer, Transposed) and "conv" in name else name
+        title = "transposed" if isinstance(layer, TransposedWindow) and "conv" in name else name
         return f"{title} {details}{dilated}"
     return str(name)
 

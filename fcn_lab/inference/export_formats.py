@@ -28,13 +28,15 @@ if TYPE_CHECKING:
 
 Scores = Callable[[Tensor], Tensor]
 INPUT, OUTPUT = "image", "scores"
-LARGEST_ONNX = int(1.75 * 2**30)  # bytes; above it the weights would lie in a second file
+# larger networks would keep their weights in a second file
+LARGEST_ONNX_BYTES = int(1.75 * 2**30)
 METADATA = "fcn_lab.json"  # the extra file of torch's two formats
-EXAMPLE = (2, 3, 65, 97)  # neither 1 nor a multiple of any stride, which would look like a rule
+# no side is 1 or a multiple of a stride, which the exporter would take for a rule
+EXAMPLE_SHAPE = (2, 3, 65, 97)
 
 
 class Format(ABC):
-    """One kind of file."""
+    """Base of the file formats that hold a network without this package's code."""
 
     suffix: ClassVar[str]
 
@@ -47,11 +49,11 @@ class Format(ABC):
 
     @abstractmethod
     def read(self, path: Path) -> Scores:
-        """The file as a function, (N,3,H,W) → (N,K,H,W)."""
+        """Returns the file as a function, (N,3,H,W) → (N,K,H,W)."""
 
 
 class TorchExport(Format):
-    """``torch.export.save``: a graph of aten operators; ``torch.export.load`` needs torch alone.
+    """Uses ``torch.export.save``, a graph of aten operators; reading it needs torch alone.
 
     torch guards some operators against maps of one row or column, which they compute as well:
     ``.module(check_guards=False)`` takes images of 32 pixels and less, too.
@@ -60,39 +62,39 @@ class TorchExport(Format):
     suffix = ".pt2"
 
     def write(self, net: nn.Module, file: IO[bytes], facts: Mapping[str, object]) -> None:
-        """The facts lie in the extra file fcn_lab.json."""
+        """Writes the graph, with the facts in the extra file fcn_lab.json."""
         extra = {METADATA: json.dumps(facts, indent=2)}
-        torch.export.save(exported(net), file, extra_files=extra)
+        torch.export.save(export_graph(net), file, extra_files=extra)
 
     def read(self, path: Path) -> Scores:
-        """The graph, run by torch."""
+        """Returns the graph, run by torch."""
         found: Scores = torch.export.load(path).module(check_guards=False)
         return found
 
 
 class TorchScript(Format):
-    """``torch.jit.trace``: for C++ and older deployments; torch itself points to torch.export."""
+    """Uses ``torch.jit.trace``, for C++ and older deployments; torch recommends torch.export."""
 
     suffix = ".pt"
 
     def write(self, net: nn.Module, file: IO[bytes], facts: Mapping[str, object]) -> None:
-        """The facts lie in the extra file fcn_lab.json."""
-        with quiet(), torch.no_grad():
+        """Writes the script, with the facts in the extra file fcn_lab.json."""
+        with silence_export_warnings(), torch.no_grad():
             traced = torch.jit.trace(  # type: ignore[no-untyped-call]
-                net, torch.rand(EXAMPLE), check_trace=False
+                net, torch.rand(EXAMPLE_SHAPE), check_trace=False
             )
             extra = {METADATA: json.dumps(facts, indent=2)}
             torch.jit.save(traced, file, _extra_files=extra)
 
     def read(self, path: Path) -> Scores:
-        """The script, run by torch."""
-        with quiet():
+        """Returns the script, run by torch."""
+        with silence_export_warnings():
             found: Scores = torch.jit.load(path)  # type: ignore[no-untyped-call]
         return found
 
 
 class Onnx(Format):
-    """ONNX by torch's exporter over torch.export; read by onnxruntime on the CPU.
+    """Uses torch's ONNX exporter over torch.export; onnxruntime reads the file on the CPU.
 
     Raises:
         UserError: the packages are not installed.
@@ -108,18 +110,18 @@ class Onnx(Format):
                 )
 
     def write(self, net: nn.Module, file: IO[bytes], facts: Mapping[str, object]) -> None:
-        """The facts are metadata_props; lists and mappings among them are JSON.
+        """Writes the model, with the facts in metadata_props; lists and mappings become JSON.
 
         Raises:
             UserError: the network is larger than a file of this format may be.
         """
-        if sum(tensor.nbytes for tensor in net.state_dict().values()) > LARGEST_ONNX:
+        if sum(tensor.nbytes for tensor in net.state_dict().values()) > LARGEST_ONNX_BYTES:
             raise UserError(
                 "format=onnx holds networks of 1.75 GB and less; format=torch_export holds all"
             )
-        with quiet():
+        with silence_export_warnings():
             program = torch.onnx.export(
-                exported(net), (), input_names=[INPUT], output_names=[OUTPUT], verbose=False
+                export_graph(net), (), input_names=[INPUT], output_names=[OUTPUT], verbose=False
             )
         assert program is not None
         for key, value in facts.items():
@@ -129,7 +131,7 @@ class Onnx(Format):
         file.write(program.model_proto.SerializeToString())
 
     def read(self, path: Path) -> Scores:
-        """A session of onnxruntime."""
+        """Returns a function that runs the model in onnxruntime."""
         import onnxruntime  # type: ignore[import-untyped]
 
         providers = ["CPUExecutionProvider"]
@@ -144,18 +146,18 @@ FORMATS: Mapping[str, type[Format]] = {
 }
 
 
-def exported(net: nn.Module) -> torch.export.ExportedProgram:
-    """The graph of a network whose N, H and W are free, from 1 up."""
+def export_graph(net: nn.Module) -> torch.export.ExportedProgram:
+    """Returns the graph of a network with free N, H and W, each from 1 up."""
     free = torch.export.Dim.DYNAMIC(min=1)
     # else a network of stride 32 would be told apart at 32 pixels, where its coarsest map is 1×1
-    with quiet(), symbolic.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
+    with silence_export_warnings(), symbolic.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
         return torch.export.export(
-            net, (torch.rand(EXAMPLE),), dynamic_shapes=({0: free, 2: free, 3: free},)
+            net, (torch.rand(EXAMPLE_SHAPE),), dynamic_shapes=({0: free, 2: free, 3: free},)
         )
 
 
 def name_sides(graph: "onnx_ir.Graph") -> None:
-    """Calls the free sides of a graph's ends by their names; the exporter numbers them."""
+    """Names the free dimensions of a graph's input and output, which the exporter only numbers."""
     import onnx_ir
 
     for end in (graph.inputs[0], graph.outputs[0]):
@@ -164,8 +166,8 @@ def name_sides(graph: "onnx_ir.Graph") -> None:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Without the warnings that an export has nothing to learn from."""
+def silence_export_warnings() -> Iterator[None]:
+    """Hides the warnings that give no information about an export."""
     with warnings.catch_warnings():
         # TorchScript was asked for by name
         warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", FutureWarning)

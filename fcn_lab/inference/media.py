@@ -12,15 +12,15 @@ from fcn_lab.data.pictures import unreadable
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.rendering.pictures import Pixels
 
-MISSING = 0.1  # of a video's frames, from which on it counts as broken off
+MISSING_SHARE_LIMIT = 0.1  # of a video's frames, from which on it counts as broken off
 
 
 class Unreadable(Exception):
-    """A file is no sound picture or video; the text says why, without its name."""
+    """A file that is no sound picture or video; the text gives the reason without its name."""
 
 
-def read(path: Path, limit: Limit = LIMIT) -> Pixels:
-    """A picture, as training reads it too.
+def read_image(path: Path, limit: Limit = LIMIT) -> Pixels:
+    """Returns a picture (H,W,3), decoded as in training.
 
     Raises:
         Unreadable: it is none that is read.
@@ -33,7 +33,7 @@ def read(path: Path, limit: Limit = LIMIT) -> Pixels:
 
 @dataclass
 class Video:
-    """A video that OpenCV reads.
+    """A video that OpenCV can read; iterating over it yields its frames.
 
     Args:
         path: its file.
@@ -54,7 +54,7 @@ class Video:
         self.rate = self._capture.get(cv2.CAP_PROP_FPS) or 25.0
 
     def __iter__(self) -> Iterator[Pixels]:
-        """Its frames.
+        """Yields the frames in order, each (H,W,3).
 
         Raises:
             Unreadable: it ends long before its own end, or has no frame at all; behind the others.
@@ -69,7 +69,7 @@ class Video:
                 yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
         finally:
             self._capture.release()
-        if not count or count < (1 - MISSING) * self.length:
+        if not count or count < (1 - MISSING_SHARE_LIMIT) * self.length:
             raise Unreadable(f"the video breaks off after {count} of {self.length} frames")
 
 
@@ -87,7 +87,7 @@ class VideoFile:
         self._count = 0
 
     def add(self, frame: Pixels) -> None:
-        """Appends a frame; the first one decides the size.
+        """Appends a frame (H,W,3); the first one decides the size.
 
         Raises:
             Unreadable: OpenCV cannot write a video of that size.
@@ -102,7 +102,7 @@ class VideoFile:
         self._count += 1
 
     def close(self) -> None:
-        """Ends the file.
+        """Ends the file and checks that it holds every frame.
 
         Raises:
             OSError: not all frames are in it; OpenCV does not say when a disk is full.

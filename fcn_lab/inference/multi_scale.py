@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from fcn_lab.geometry import crop_to
 from fcn_lab.values import checked
 
-FINEST = 100  # denominator of a scale
-Scales = Annotated[Sequence[Annotated[float, Ge(1 / FINEST), Le(8)]], Len(1)]
+LARGEST_DENOMINATOR = 100  # denominator of a scale
+Scales = Annotated[Sequence[Annotated[float, Ge(1 / LARGEST_DENOMINATOR), Le(8)]], Len(1)]
 
 
 @checked
@@ -40,11 +40,13 @@ class MultiScale(nn.Module):
     def __init__(self, net: nn.Module, scales: Scales) -> None:
         super().__init__()
         self.net = net
-        self.scales = tuple(Fraction(scale).limit_denominator(FINEST) for scale in scales)
+        self.scales = tuple(
+            Fraction(scale).limit_denominator(LARGEST_DENOMINATOR) for scale in scales
+        )
         self.stride = getattr(net, "stride", 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W), the logarithms of probabilities."""
+        """Maps RGB in 0…1 (N, 3, H, W) to scores (N, K, H, W), the logarithms of probabilities."""
         if self.scales == (Fraction(1),):
             alone: Tensor = self.net(x)
             return alone
@@ -53,8 +55,8 @@ class MultiScale(nn.Module):
             shares += self._shares(x, scale)
         return (shares / len(self.scales)).clamp_min(torch.finfo(shares.dtype).tiny).log()
 
-    def context(self, pixels: int) -> int:
-        """How far around a pixel its score reads, where that of the network reads `pixels` far.
+    def receptive_radius(self, pixels: int) -> int:
+        """Returns the radius that a score reads, where the network's own is `pixels`.
 
         A resize reads as far as its wider pixel: c -> c/s + 2·max(1, 1/s).
         """
@@ -69,11 +71,11 @@ class MultiScale(nn.Module):
         height, width = x.shape[-2:]
         cell = scale.denominator
         wide = F.pad(x, (0, -width % cell, 0, -height % cell), mode="replicate")
-        shares = self.net(resized(wide, scale)).softmax(1)  # (N, K, sH, sW)
-        return crop_to(resized(shares, 1 / scale), x)
+        shares = self.net(resize_by(wide, scale)).softmax(1)  # (N, K, sH, sW)
+        return crop_to(resize_by(shares, 1 / scale), x)
 
 
-def resized(x: Tensor, scale: Fraction) -> Tensor:
-    """(N, C, H, W) -> (N, C, scale·H, scale·W), both whole; bilinear, averaged where it shrinks."""
+def resize_by(x: Tensor, scale: Fraction) -> Tensor:
+    """Maps (N, C, H, W) -> (N, C, scale·H, scale·W), both whole; bilinear, with antialiasing."""
     height, width = (int(size * scale) for size in x.shape[-2:])
     return F.interpolate(x, (height, width), mode="bilinear", antialias=True)

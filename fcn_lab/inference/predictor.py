@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from fcn_lab.data.packs.decode import read_picture
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.errors import UserError
-from fcn_lab.inference.sliding_windows import scored
+from fcn_lab.inference.sliding_windows import score_strips
 from fcn_lab.runs.digests import advise, require_sound
 from fcn_lab.runs.records import Damaged
 from fcn_lab.runs.run import RunFolder
 
 Pixels = NDArray[np.uint8]
-ROWS = 32  # whose probabilities are held at a time, beside two strips of scores
+FLIP_ROWS = 32  # whose probabilities are held at a time, beside two strips of scores
 
 
 class Predictor:
@@ -52,16 +52,16 @@ class Predictor:
 
     @torch.inference_mode()
     def __call__(self, image: Pixels | str | Path) -> Pixels:
-        """uint8 RGB (H,W,3), or a file, which is read as in training → labels (H,W), uint8.
+        """Maps uint8 RGB (H,W,3), or a file read as in training, to labels (H,W), uint8.
 
         Raises:
             UserError: for an array of another shape or type, or a file that is no picture.
         """
-        return np.concatenate(list(map(labels, self._scores(image))))
+        return np.concatenate(list(map(pick_labels, self._scores(image))))
 
     @torch.inference_mode()
     def probabilities(self, image: Pixels | str | Path) -> NDArray[np.float32]:
-        """uint8 RGB (H,W,3), or a file → the probability of every class (K,H,W), float32.
+        """Maps uint8 RGB (H,W,3), or a file, to class probabilities (K,H,W), float32.
 
         Raises:
             UserError: for an array of another shape or type, or a file that is no picture.
@@ -71,7 +71,7 @@ class Predictor:
         return shares.float().cpu().numpy()
 
     def _scores(self, given: Pixels | str | Path) -> Iterator[Tensor]:
-        """(1,K,h,W), from top to bottom; with `flip` the sum of two probabilities."""
+        """Yields (1,K,h,W) from top to bottom; with `flip` the sum of two probabilities."""
         limit = Limit(self.megapixels, "predictor.megapixels")
         image = read_picture(Path(given), limit) if isinstance(given, str | Path) else given
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
@@ -79,21 +79,21 @@ class Predictor:
                 f"a picture of shape {image.shape} and type {image.dtype}: expected uint8 (H, W, 3)"
             )
         batch = torch.from_numpy(np.array(image, order="C")).to(self.device).permute(2, 0, 1)[None]
-        plain = scored(self.net, batch)
+        plain = score_strips(self.net, batch)
         if not self.flip:
             return plain
         # not zip, which keeps its last strips while the next are scored
-        return chain.from_iterable(map(both, plain, scored(self.net, batch.flip(3))))
+        return chain.from_iterable(map(add_mirrored, plain, score_strips(self.net, batch.flip(3))))
 
 
-def both(plain: Tensor, mirrored: Tensor) -> Iterator[Tensor]:
-    """The sums of the probabilities of picture and mirrored picture, (1,K,≤32,W), downwards."""
-    for one, other in zip(*(torch.split(x, ROWS, 2) for x in (plain, mirrored)), strict=True):
+def add_mirrored(plain: Tensor, mirrored: Tensor) -> Iterator[Tensor]:
+    """Yields the summed probabilities of picture and mirrored picture, (1,K,≤32,W) each."""
+    for one, other in zip(*(torch.split(x, FLIP_ROWS, 2) for x in (plain, mirrored)), strict=True):
         yield one.softmax(1).add_(other.softmax(1).flip(3))
 
 
-def labels(scores: Tensor) -> Pixels:
-    """(1,K,h,W) → (h,W), uint8."""
+def pick_labels(scores: Tensor) -> Pixels:
+    """Maps scores (1,K,h,W) to the labels of the largest ones, (h,W), uint8."""
     return scores.max(1).indices[0].to(torch.uint8).cpu().numpy()
 
 
@@ -103,7 +103,7 @@ def load_predictor(
     flip: bool = False,
     dense: Callable[[nn.Module], nn.Module] | None = None,
 ) -> Predictor:
-    """The best network of a run with the classes and colours it was trained for; no data needed.
+    """Loads a run's best network with its recorded classes and colours; needs no data.
 
     Args:
         net: of the run's configuration.
@@ -115,23 +115,23 @@ def load_predictor(
         UserError: where the run has no weights, or they belong to another network, or `dense` is
             not for it.
     """
-    checkpoint = best(run)
+    checkpoint = load_best_checkpoint(run)
     fitted = load_state(net, checkpoint["state_dict"], run)
     scoring = fitted if dense is None else dense(fitted)
     return Predictor(scoring, checkpoint["classes"], checkpoint["palette"], flip)
 
 
 def load_weights(net: nn.Module, run: Path) -> nn.Module:
-    """Puts the best weights of a run into a network of the same configuration.
+    """Loads the best weights of a run into a network of the same configuration.
 
     Raises:
         UserError: where the run has none, or they belong to another network.
     """
-    return load_state(net, best(run)["state_dict"], run)
+    return load_state(net, load_best_checkpoint(run)["state_dict"], run)
 
 
-def best(run: Path, key: str = "run") -> dict[str, Any]:
-    """The checkpoint of a run's best epoch; `key` is what the user named the run by.
+def load_best_checkpoint(run: Path, key: str = "run") -> dict[str, Any]:
+    """Loads the checkpoint of a run's best epoch; `key` is the user's name for the run.
 
     Raises:
         UserError: where there is none, or it is damaged, with the one to fall back to.
@@ -148,12 +148,12 @@ def best(run: Path, key: str = "run") -> dict[str, Any]:
     # an unpickler raises whatever the bytes lead it to
     except Exception as error:
         raise Damaged(path, f"{type(error).__name__}: {error}", advise(path)) from error
-    if not _is_of_a_run(checkpoint):
+    if not _is_run_checkpoint(checkpoint):
         raise Damaged(path, "it holds no network with its classes and colours", advise(path))
     return checkpoint
 
 
-def _is_of_a_run(checkpoint: object) -> bool:
+def _is_run_checkpoint(checkpoint: object) -> bool:
     match checkpoint:
         case {"state_dict": dict() as state, "classes": list() | tuple() as names, "palette": rgb}:
             texts = all(isinstance(text, str) for text in (*state, *names))
@@ -168,13 +168,13 @@ def _is_colour(value: object) -> bool:
 
 
 def load_state(net: nn.Module, state: Mapping[str, Tensor], run: Path) -> nn.Module:
-    """The network with the module's state in it.
+    """Loads the state of a training module into the network.
 
     Raises:
         UserError: where the state belongs to another network.
     """
     try:
-        net.load_state_dict(of_network(state))
+        net.load_state_dict(select_network_state(state))
     except RuntimeError as error:
         raise UserError(
             f"run={run}: its weights do not fit this network; drop model=, upsample= and encoder="
@@ -182,6 +182,6 @@ def load_state(net: nn.Module, state: Mapping[str, Tensor], run: Path) -> nn.Mod
     return net
 
 
-def of_network(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The network's part of the module's state, by the network's names."""
+def select_network_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns the network's part of a training module's state, by the network's names."""
     return {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}

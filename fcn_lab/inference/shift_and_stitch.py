@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from fcn_lab.encoders import VGG16Encoder
 from fcn_lab.encoders.base import STRIDE
 from fcn_lab.errors import UserError
-from fcn_lab.geometry.algebra import look
-from fcn_lab.geometry.alignment import windows
+from fcn_lab.geometry.algebra import chain_affines
+from fcn_lab.geometry.alignment import find_layers
 from fcn_lab.geometry.trace import trace
 from fcn_lab.networks.fcn import FCN
 from fcn_lab.values import Count, checked
@@ -35,7 +35,7 @@ def shift_and_stitch(
 ) -> Tensor:
     """Interlaces the scores of all shifts: (N, C, H, W) -> (N, K, h·f, w·f).
 
-    Behind the last pixel, shifted images go on with zeros.
+    Beyond the last row and column, shifted images are padded with zeros.
 
     Args:
         score: (N, C, H, W) -> (N, K, h, w), one score every f pixels.
@@ -60,8 +60,8 @@ def shift_and_stitch(
     return dense.flatten(4, 5).flatten(2, 3)
 
 
-def atrous(layers: Iterable[nn.Module]) -> nn.Sequential:
-    """A chain of layers without its strides, with the same weights: (N, C, H, W) -> every score.
+def remove_strides(layers: Iterable[nn.Module]) -> nn.Sequential:
+    """Returns the layers without strides, dilated: (N, C, H, W) -> a score for every position.
 
     Raises:
         UserError: for a layer that is no convolution, max pooling or pointwise.
@@ -102,22 +102,22 @@ class ShiftAndStitch(nn.Module):
         super().__init__()
         self.net, self.batch_size = require_fcn(net, "shift_and_stitch"), batch_size
         self.stride = self.net.upscore.factor
-        *_, last = trace(Coarse(self.net), STRIDE, STRIDE)
-        assert last.places is not None
-        self.first = round(last.places[0].looks[0].shift)
+        *_, last = trace(CoarseScores(self.net), STRIDE, STRIDE)
+        assert last.maps is not None
+        self.first = round(last.maps[0].affines[0].shift)
 
     def forward(self, x: Tensor) -> Tensor:
-        """RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W), for any H, W ≥ 1."""
+        """Maps RGB in 0…1 (N, 3, H, W) to scores (N, K, H, W), for any H, W ≥ 1."""
         height, width = x.shape[-2:]
         before, cut = max(self.first, 0), max(-self.first, 0)
         image = F.pad(self.net.encoder.normalize(x), (before, 0, before, 0))
-        dense = shift_and_stitch(Coarse(self.net), image, self.stride, self.batch_size)
+        dense = shift_and_stitch(CoarseScores(self.net), image, self.stride, self.batch_size)
         return dense[..., cut : cut + height, cut : cut + width]
 
 
 @checked
 class Atrous(nn.Module):
-    """An FCN without skips whose strides are taken out and whose kernels are dilated instead.
+    """An FCN without skips, whose strides are removed and whose kernels are dilated instead.
 
     Args:
         net: an FCN-32s over a VGG-16.
@@ -135,25 +135,26 @@ class Atrous(nn.Module):
                 "model=fcn32s encoder=vgg16; dense=shift_and_stitch takes every FCN"
             )
         layers = [*self.net.encoder.chain(), self.net.score_fr]
-        self.chain, self.first = atrous(layers), round(look(windows(layers)).shift)
+        self.chain = remove_strides(layers)
+        self.first = round(chain_affines(find_layers(layers)).shift)
         self.lost = self._lost()
 
     def _lost(self) -> int:
         size = start = 1 << 12
         for layer in self.chain:
-            for window in windows([layer]):
+            for window in find_layers([layer]):
                 size = window.size(size)
         return start - size
 
     def forward(self, x: Tensor) -> Tensor:
-        """RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W), for any H, W ≥ 1."""
+        """Maps RGB in 0…1 (N, 3, H, W) to scores (N, K, H, W), for any H, W ≥ 1."""
         behind = self.lost - self.first
         image = F.pad(self.net.encoder.normalize(x), (self.first, behind, self.first, behind))
         scores: Tensor = self.chain(image)
         return scores
 
 
-class Coarse(nn.Module):
+class CoarseScores(nn.Module):
     """An FCN up to its last climb: normalised (N, 3, H, W) -> scores (N, K, /f)."""
 
     def __init__(self, net: FCN) -> None:
@@ -161,12 +162,12 @@ class Coarse(nn.Module):
         self.net = net
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scores that have not been upsampled."""
-        return self.net.coarse(x)[0]
+        """Returns the scores before the last climb."""
+        return self.net.coarse_scores(x)[0]
 
 
 def require_fcn(net: nn.Module, word: str) -> FCN:
-    """The network itself.
+    """Returns the network itself if it is an FCN.
 
     Raises:
         UserError: it is no FCN.

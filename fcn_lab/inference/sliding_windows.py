@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from fcn_lab.encoders.base import STRIDE
 from fcn_lab.errors import UserError
 from fcn_lab.inference.multi_scale import MultiScale, Scales
-from fcn_lab.networks.receptive_field import context
+from fcn_lab.networks.receptive_field import receptive_radius
 from fcn_lab.values import Count, Whole, checked
 
 Span = tuple[int, int]  # first pixel, and the first behind the last
@@ -36,7 +36,7 @@ Span = tuple[int, int]  # first pixel, and the first behind the last
 
 @checked
 class SlidingWindows(nn.Module):
-    """A network that sees the image window by window, a row of windows at a time.
+    """Scores an image window by window, one row of windows at a time.
 
     Args:
         net: RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W).
@@ -63,16 +63,16 @@ class SlidingWindows(nn.Module):
                 f"dense.size={size} dense.overlap={overlap}: expected multiples of {cell}, "
                 "so that windows begin on the network's grid at every scale"
             )
-        reach = context(net)
-        self.context = None if reach is None else self.net.context(reach)
-        self.exact = self.context is not None and 2 * self.context < overlap
+        reach = receptive_radius(net)
+        self.receptive_radius = None if reach is None else self.net.receptive_radius(reach)
+        self.exact = self.receptive_radius is not None and 2 * self.receptive_radius < overlap
 
     def forward(self, x: Tensor) -> Tensor:
-        """RGB (N, 3, H, W), 0…1 or uint8 -> scores (N, K, H, W), for any H, W ≥ 1."""
+        """Maps RGB (N, 3, H, W), 0…1 or uint8, to scores (N, K, H, W), for any H, W ≥ 1."""
         return torch.cat(list(self.strips(x)), -2)
 
     def strips(self, image: Tensor) -> Iterator[Tensor]:
-        """The scores from top to bottom, as soon as no further window reaches them.
+        """Yields the scores from top to bottom, as soon as no further window adds to them.
 
         At most the scores of w rows, of o more rows, and what one window takes are held at a time.
 
@@ -82,9 +82,11 @@ class SlidingWindows(nn.Module):
         Yields:
             Scores (N, K, h, W); their heights h add up to H.
         """
-        margin = self.context if self.exact and self.context is not None else 0
-        rows, columns = (spans(length, self.size, self.overlap) for length in image.shape[-2:])
-        down, across = (weights(axis, self.overlap, margin) for axis in (rows, columns))
+        margin = (self.receptive_radius or 0) if self.exact else 0
+        rows, columns = (
+            place_windows(length, self.size, self.overlap) for length in image.shape[-2:]
+        )
+        down, across = (blend_weights(axis, self.overlap, margin) for axis in (rows, columns))
         begins = [top for top, _ in rows[1:]] + [image.shape[-2]]
         rest: Tensor | None = None
         for (top, bottom), share, end in zip(rows, down, begins, strict=True):
@@ -98,18 +100,19 @@ class SlidingWindows(nn.Module):
             del strip  # before the next row is scored
 
     def describe(self) -> str:
-        """Where the scores are those of the whole image."""
+        """Returns a sentence on where the scores equal those of the whole image."""
         what = f"windows of {self.size} that overlap by {self.overlap} pixels: "
-        if self.context is None:
+        if self.receptive_radius is None:
             return what + (
                 "a score reads the whole image or what is not known, so scores differ from those "
                 "of the whole image"
             )
+        reach = f"a score reads {self.receptive_radius} pixels far"
         if self.exact:
-            return what + f"a score reads {self.context} pixels far, equal to the whole image"
+            return what + f"{reach}, equal to the whole image"
         return what + (
-            f"a score reads {self.context} pixels far, equal to the whole image that far from "
-            f"windows' borders; everywhere with an overlap of more than {2 * self.context}"
+            f"{reach}, equal to the whole image that far from windows' borders; "
+            f"everywhere with an overlap of more than {2 * self.receptive_radius}"
         )
 
     def _row(self, image: Tensor, columns: Sequence[Span], across: Sequence[Tensor]) -> Tensor:
@@ -124,15 +127,15 @@ class SlidingWindows(nn.Module):
         return strip
 
 
-def spans(length: int, size: int, overlap: int) -> list[Span]:
-    """The windows of one axis, from the first to the one that ends it."""
+def place_windows(length: int, size: int, overlap: int) -> list[Span]:
+    """Returns the windows along one axis; the last one ends with the image."""
     step = size - overlap
     count = 1 + max(0, -(-(length - size) // step))
     return [(k * step, min(k * step + size, length)) for k in range(count)]
 
 
-def weights(windows: Sequence[Span], overlap: int, margin: int) -> list[Tensor]:
-    """How much each window counts at each of its pixels, float64; at a pixel they sum to one.
+def blend_weights(windows: Sequence[Span], overlap: int, margin: int) -> list[Tensor]:
+    """Returns each window's weight at each of its pixels, float64; they sum to 1 at a pixel.
 
     Args:
         windows: of one axis, see `spans`.
@@ -157,8 +160,8 @@ def _rise(distance: Tensor, overlap: int, margin: int) -> Tensor:
     return ((distance - margin) / (overlap - 2 * margin)).clamp(0, 1).mul(pi / 2).sin().square()
 
 
-def scored(net: nn.Module, image: Tensor) -> Iterator[Tensor]:
-    """The scores of an image from top to bottom: in strips where the network has them.
+def score_strips(net: nn.Module, image: Tensor) -> Iterator[Tensor]:
+    """Yields the scores of an image from top to bottom, in strips where the network has them.
 
     Args:
         net: RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W).

@@ -16,14 +16,16 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from fcn_lab.metrics.checkerboard import checkerboard_index
-from fcn_lab.metrics.confusion import VOID, scores
+from fcn_lab.metrics.confusion import VOID, compute_scores
 
-TOLERANCE = 0.0075  # of the image's diagonal, as in SegNet's paper
+TOLERANCE_SHARE = 0.0075  # of the image's diagonal, as in SegNet's paper
 WIDTHS = (1, 2, 4, 8, 16)  # of the trimap, pixels on each side of a boundary
 
 
 class EdgeSummary(TypedDict):
-    """A split's figures about edges, in 0…1; `trimap_iou` by band width in pixels.
+    """The edge scores of a split, in 0…1; `trimap_iou` by band width in pixels.
+
+    A value is None where no image has what it measures: a boundary, or two cells a side.
 
     None where no image has what they measure: a boundary, two cells a side.
     """
@@ -34,7 +36,7 @@ class EdgeSummary(TypedDict):
 
 
 class EdgeRows(NamedTuple):
-    """What is known of each of M images.
+    """The edge counts of each of M images.
 
     Attributes:
         boundary: int64 (M,K,4): boundary pixels predicted, of these near one of their class in the
@@ -47,26 +49,26 @@ class EdgeRows(NamedTuple):
     trimap: Tensor
     checkerboard_index: Tensor
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """What is kept of them, and the widths."""
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Returns the counts as arrays by name, and the band widths."""
         kept = {name: rows.numpy() for name, rows in self._asdict().items()}
         return {**kept, "widths": np.array(WIDTHS)}
 
-    def summary(self, classes: Sequence[str]) -> EdgeSummary:
-        """Boundary F1 and checkerboard index as means over images, IoU from summed matrices."""
+    def summarize(self, classes: Sequence[str]) -> EdgeSummary:
+        """Returns F1 and checkerboard index as means over images, IoU from summed matrices."""
         bands = zip(WIDTHS, self.trimap.sum(0), strict=True)
         return EdgeSummary(
             boundary_f1=finite_mean(boundary_f1(self.boundary)),
             trimap_iou={
-                str(width): scores(band, classes)["mean_iou"] if band.any() else None
+                str(width): compute_scores(band, classes)["mean_iou"] if band.any() else None
                 for width, band in bands
             },
             checkerboard_index=finite_mean(self.checkerboard_index),
         )
 
 
-def boundaries(labels: Tensor) -> Tensor:
-    """(N,H,W) labels → bool (N,H,W)."""
+def find_boundaries(labels: Tensor) -> Tensor:
+    """Marks the boundary pixels of labels (N,H,W), as bool (N,H,W)."""
     found = torch.zeros_like(labels, dtype=torch.bool)
     for axis in (1, 2):
         steps = labels.shape[axis] - 1
@@ -77,10 +79,10 @@ def boundaries(labels: Tensor) -> Tensor:
     return found
 
 
-def boundary_counts(
-    prediction: Tensor, target: Tensor, num_classes: int, tolerance: float = TOLERANCE
+def count_boundary_pixels(
+    prediction: Tensor, target: Tensor, num_classes: int, tolerance: float = TOLERANCE_SHARE
 ) -> Tensor:
-    """The counts behind the boundary F1 of each class, see `EdgeRows.boundary`.
+    """Returns the counts behind the boundary F1 of each class, see `EdgeRows.boundary`.
 
     Two boundary pixels are near where their Euclidean distance is at most a share of the image's
     diagonal, 0.75 % as in SegNet's paper (Badrinarayanan, Kendall, Cipolla 2017, after Csurka et
@@ -99,17 +101,17 @@ def boundary_counts(
     guess = torch.where(truth == VOID, VOID, prediction.long())
     radius = tolerance * math.hypot(*truth.shape[1:])
     of_truth, of_guess = (
-        torch.where(boundaries(labels), labels, num_classes) for labels in (truth, guess)
+        torch.where(find_boundaries(labels), labels, num_classes) for labels in (truth, guess)
     )
     counts = [
-        *_counts_near(of_guess, of_truth, num_classes, radius),
-        *_counts_near(of_truth, of_guess, num_classes, radius),
+        *_count_near(of_guess, of_truth, num_classes, radius),
+        *_count_near(of_truth, of_guess, num_classes, radius),
     ]
     return torch.stack(counts, 2)
 
 
 def boundary_f1(counts: Tensor) -> Tensor:
-    """(M,K,4) counts → (M,): per image the mean over classes of 2PR / (P + R).
+    """Maps counts (M,K,4) to (M,): per image the mean over classes of 2PR / (P + R).
 
     P is the share of predicted boundary pixels that lie near the truth's, R that of the truth's
     near a predicted one. A class with no boundary in either drops out, one with a boundary in one
@@ -122,7 +124,7 @@ def boundary_f1(counts: Tensor) -> Tensor:
 
 
 def trimap_matrices(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:
-    """Confusion matrices of the bands along the truth's boundaries.
+    """Returns the confusion matrices of the bands along the truth's boundaries.
 
     A band of width w holds, on each side, the boundary pixel itself and those less than w away
     (Kohli, Ladický, Torr 2009; Krähenbühl and Koltun 2011).
@@ -132,7 +134,7 @@ def trimap_matrices(prediction: Tensor, target: Tensor, num_classes: int) -> Ten
     """
     n, cells, truth = len(target), num_classes**2, target.long()
     squares = torch.tensor([width**2 for width in WIDTHS], device=truth.device)
-    distance = _squared_distance(boundaries(truth), max(WIDTHS))
+    distance = _squared_distance(find_boundaries(truth), max(WIDTHS))
     ring = torch.bucketize(distance, squares, right=True)  # (N,H,W), B beyond the widest
     cell = (ring * cells + truth * num_classes + prediction.long()).where(
         truth != VOID, len(WIDTHS) * cells
@@ -144,13 +146,13 @@ def trimap_matrices(prediction: Tensor, target: Tensor, num_classes: int) -> Ten
 
 
 def finite_mean(values: Tensor) -> float | None:
-    """The mean of what is not nan; None of nothing."""
+    """Returns the mean of the values that are not nan, or None if there are none."""
     known = values[values.isfinite()].double()
     return float(known.mean()) if len(known) else None
 
 
 class ImageEdges(Metric):
-    """`EdgeRows` of a split, gathered from all ranks, each image written by exactly one.
+    """Collects `EdgeRows` of a split from all ranks, where exactly one rank writes each image.
 
     Args:
         num_classes: K.
@@ -180,24 +182,24 @@ class ImageEdges(Metric):
 
     def update(self, scores: Tensor, prediction: Tensor, target: Tensor, index: Tensor) -> None:
         """Writes N rows: scores (N,K,H,W), prediction and target (N,H,W), index (N,)."""
-        self.boundary[index] = boundary_counts(prediction, target, self.num_classes)
+        self.boundary[index] = count_boundary_pixels(prediction, target, self.num_classes)
         self.trimap[index] = trimap_matrices(prediction, target, self.num_classes)
         self.checkerboard_index[index] = checkerboard_index(scores, self.period)
 
     def compute(self) -> EdgeRows:
-        """On the CPU."""
+        """Returns the rows of all ranks on the CPU."""
         return EdgeRows(self.boundary.cpu(), self.trimap.cpu(), self.checkerboard_index.cpu())
 
 
-def _counts_near(
+def _count_near(
     ours: Tensor, theirs: Tensor, num_classes: int, radius: float
 ) -> tuple[Tensor, Tensor]:
-    """Per class: our boundary pixels, and those with one of their class among theirs within radius.
+    """Returns, per class, our boundary pixels and those near one of the same class in theirs.
 
     Both hold a boundary pixel's class and elsewhere K, (N,H,W). Each class is a bit, so that one
     map is spread over the disk for all classes at once.
     """
-    near = _spread(torch.ones_like(theirs) << theirs, radius)
+    near = _dilate(torch.ones_like(theirs) << theirs, radius)
     hit = (near >> ours) & 1
     n, size = len(ours), 2 * (num_classes + 1)
     cell = (hit * (num_classes + 1) + ours).flatten(1)
@@ -206,8 +208,8 @@ def _counts_near(
     return counts.sum(1), counts[:, 1]
 
 
-def _spread(marks: Tensor, radius: float) -> Tensor:
-    """Every pixel's bits over the disk of that radius, (N,H,W)."""
+def _dilate(marks: Tensor, radius: float) -> Tensor:
+    """Returns (N,H,W): each pixel's bits spread over the disk of that radius."""
     reach, row, result = int(radius), marks.clone(), torch.zeros_like(marks)
     half = 0
     for down in range(min(reach, marks.shape[1] - 1), -1, -1):
@@ -221,7 +223,7 @@ def _spread(marks: Tensor, radius: float) -> Tensor:
 
 
 def _squared_distance(marked: Tensor, reach: int) -> Tensor:
-    """To the nearest marked pixel, (N,H,W); where that is `reach` or more away, at least reach²."""
+    """Returns the squared distance to the nearest marked pixel, (N,H,W), at most 2·`reach`²."""
     far = torch.tensor(2 * reach**2, dtype=torch.int16, device=marked.device)
     distance = torch.where(marked, torch.zeros_like(far), far)
     for axis in (1, 2):

@@ -8,11 +8,13 @@ import math
 import torch
 from torch import Tensor
 
-ROUNDING = 1e-10  # of a map's mean square: below it a variance is float32's rounding
+ROUNDING_SHARE = 1e-10  # of a map's mean square: below it a variance is float32's rounding
 
 
 def checkerboard_index(scores: Tensor, period: int) -> Tensor:
-    """The share of a score map's variance that repeats with the stride, (N,K,H,W) → (N,).
+    """Returns the share of a score map's variance that repeats with the stride.
+
+    Maps scores (N,K,H,W) to (N,).
 
     Of four cells that meet in a corner let A be the variance of their mean cell and B that of all
     their values, summed over classes. Values without a pattern make A a quarter of B, and so does a
@@ -39,12 +41,12 @@ def checkerboard_index(scores: Tensor, period: int) -> Tensor:
     local = squares.mean((2, 3)) - means**2
     pattern = ((4 * repeated - local) / 3).mean((2, 3)).sum(1).clamp(min=0)
     total = (squares.mean((2, 3)).mean((2, 3)) - means.mean((2, 3)) ** 2).sum(1)
-    flat = total <= ROUNDING * (whole**2).mean((2, 3)).sum(1)
+    flat = total <= ROUNDING_SHARE * (whole**2).mean((2, 3)).sum(1)
     result: Tensor = (pattern / total).masked_fill(flat, math.nan)
     return result
 
 
 def _mean_of_fours(cells: Tensor) -> Tensor:
-    """(N,K,rows,period,columns,period) → the same, one row and column less, neighbours averaged."""
+    """Averages 2×2 neighbouring cells of (N,K,rows,period,columns,period)."""
     above = (cells[:, :, 1:] + cells[:, :, :-1]) / 2
     return (above[..., 1:, :] + above[..., :-1, :]) / 2

@@ -23,7 +23,7 @@ class SplitScores(TypedDict):
 
 
 def confusion_matrices(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:
-    """One K×K matrix an image, rows truth, columns prediction; void pixels count nowhere.
+    """Returns one K×K matrix per image, rows truth, columns prediction, without void pixels.
 
     Args:
         prediction: labels 0…K−1, (N, H, W), any integer type.
@@ -35,16 +35,15 @@ def confusion_matrices(prediction: Tensor, target: Tensor, num_classes: int) -> 
     """
     n, cells = len(target), num_classes**2
     pairs = target.long() * num_classes + prediction.long()  # (N, H, W)
-    cell = torch.where(target == VOID, cells, pairs).flatten(
-        1
-    )  # void goes to one more cell, cut off below
+    # void goes to one more cell, which is cut off below
+    cell = torch.where(target == VOID, cells, pairs).flatten(1)
     cell = cell + torch.arange(n, device=cell.device).unsqueeze(1) * (cells + 1)
     counts = torch.bincount(cell.flatten(), minlength=n * (cells + 1)).view(n, cells + 1)
     return counts[:, :cells].reshape(n, num_classes, num_classes)
 
 
-def scores(matrix: Tensor, classes: Sequence[str]) -> SplitScores:
-    """The four scores of Long, Shelhamer, Darrell 2015, section 5, and the IU of each class.
+def compute_scores(matrix: Tensor, classes: Sequence[str]) -> SplitScores:
+    """Returns the four scores of Long, Shelhamer, Darrell 2015, section 5, and each class's IoU.
 
     pixel accuracy Σ_i n_ii / Σ_i t_i; mean accuracy (1/K) Σ_i n_ii / t_i; IU_i = n_ii / (t_i + Σ_j
     n_ji − n_ii); mean IU (1/K) Σ_i IU_i; frequency weighted IU Σ_i t_i IU_i / Σ_k t_k. A class
@@ -62,8 +61,8 @@ def scores(matrix: Tensor, classes: Sequence[str]) -> SplitScores:
     total = truth.sum().clamp(min=1)
     return SplitScores(
         pixel_accuracy=float(hits.sum() / total),
-        mean_accuracy=mean(hits[shown] / truth[shown]),
-        mean_iou=mean(iou),
+        mean_accuracy=mean_or_zero(hits[shown] / truth[shown]),
+        mean_iou=mean_or_zero(iou),
         fw_iou=float((truth[present] * iou).sum() / total),
         iou={
             name: float(hits[i] / union[i]) if present[i] else None
@@ -72,6 +71,6 @@ def scores(matrix: Tensor, classes: Sequence[str]) -> SplitScores:
     )
 
 
-def mean(values: Tensor) -> float:
-    """The mean, and 0 of nothing."""
+def mean_or_zero(values: Tensor) -> float:
+    """Returns the mean, or 0 where there are no values."""
     return float(values.mean()) if len(values) else 0.0

@@ -29,7 +29,7 @@ PAD_ONCE = PadOnce(STRIDE)
 
 @checked
 class FCN(nn.Module):
-    """Scores at stride 32 climb to the image, and on the way take in the scores of finer pools.
+    """Upsamples scores from stride 32 to the image and adds the scores of finer pools on the way.
 
     Args:
         encoder: where the pools and the head come from.
@@ -66,14 +66,13 @@ class FCN(nn.Module):
         self.encoder, self.alignment, self.stride = encoder, alignment, stride
         self.upsample, self.num_classes = upsample, num_classes
         self.score_fr = nn.Conv2d(encoder.head_channels, num_classes, 1)
-        self.skips: list[
-            tuple[int, str]
-        ] = []  # (level fused, name of the climb to it), coarse first
+        # (level fused, name of the climb to it), coarse first
+        self.skips: list[tuple[int, str]] = []
         climb = "upscore2"
         for level in range(LEVELS - 1, stride.bit_length() - 2, -1):
             self.add_module(climb, upsample(num_classes, 2))
             self.add_module(
-                f"score_pool{level}", score_pool(encoder.channels[level - 1], num_classes)
+                f"score_pool{level}", build_score_pool(encoder.channels[level - 1], num_classes)
             )
             self.skips.append((level, climb))
             climb = f"upscore_pool{level}"
@@ -81,30 +80,33 @@ class FCN(nn.Module):
         self.scales = [*scales, *[1.0] * LEVELS] if skips else [0.0] * LEVELS
 
     def forward(self, x: Tensor) -> Tensor:
-        """RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W), for any H, W ≥ 1."""
-        score, features, finer = self.coarse(self.encoder.normalize(x))
-        climbed = upsampled(self.upscore, score, features, range(1, finer + 1))
+        """Maps RGB in 0…1 (N, 3, H, W) to scores (N, K, H, W), for any H, W ≥ 1."""
+        score, features, finer = self.coarse_scores(self.encoder.normalize(x))
+        climbed = climb_levels(self.upscore, score, features, range(1, finer + 1))
         return self.alignment.leave(climbed, x)
 
-    def coarse(self, x: Tensor) -> tuple[Tensor, Features, int]:
-        """Normalised (N, 3, H, W) -> all but the last climb: scores (N, K, /2^level), and level."""
+    def coarse_scores(self, x: Tensor) -> tuple[Tensor, Features, int]:
+        """Maps normalised (N, 3, H, W) to scores before the last climb, (N, K, /2^level).
+
+        Returns the scores, the encoder's features, and the level of the scores.
+        """
         features = self.encoder(self.alignment.enter(x))
         score, finer = self.score_fr(features.head), LEVELS  # (N, K, /32)
         for (level, climb), scale in zip(self.skips, self.scales, strict=False):
-            upscore = upsampled(getattr(self, climb), score, features, [level + 1])
+            upscore = climb_levels(getattr(self, climb), score, features, [level + 1])
             pool = features.pools[level - 1]
             skip = getattr(self, f"score_pool{level}")(pool * scale if scale != 1 else pool)
             score = self.fuse(upscore, self.alignment.skip(level, skip, upscore))  # /2^level
             finer = level
-        return full_precision(score), features, finer
+        return raise_precision(score), features, finer
 
     def fuse(self, upscore: Tensor, score_pool: Tensor) -> Tensor:
-        """The paper's fuse_pool: the sum, (N, K, /s) twice -> (N, K, /s)."""
+        """Returns the sum of the paper's fuse_pool: (N, K, /s) twice -> (N, K, /s)."""
         return upscore + score_pool
 
 
-def coarser(net: FCN, stride: int) -> FCN:
-    """The same net without its finer skips, over a copy of its encoder.
+def coarsen(net: FCN, stride: int) -> FCN:
+    """Returns the same net without its finer skips, over a copy of its encoder.
 
     Raises:
         UserError: its crops belong to its own stride.
@@ -115,21 +117,23 @@ def coarser(net: FCN, stride: int) -> FCN:
     return FCN(encoder, net.upsample, net.num_classes, stride, net.alignment, net.scales)
 
 
-def score_pool(channels: int, num_classes: int) -> nn.Conv2d:
-    """The score layer of a skip; zero at first, so that each net begins as the coarser one."""
+def build_score_pool(channels: int, num_classes: int) -> nn.Conv2d:
+    """Returns a skip's score layer, zero at first so that a net starts as the coarser one."""
     conv = nn.Conv2d(channels, num_classes, 1)
     nn.init.zeros_(conv.weight)
     nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
     return conv
 
 
-def full_precision(score: Tensor) -> Tensor:
-    """float32 at least and N C H W in memory, where the last climb and a softmax are fast."""
+def raise_precision(score: Tensor) -> Tensor:
+    """Returns scores in float32 or better, contiguous N C H W, where the last climb is fast."""
     return score.to(torch.promote_types(score.dtype, torch.float32)).contiguous()
 
 
-def upsampled(operator: Upsampling, x: Tensor, features: Features, levels: Iterable[int]) -> Tensor:
-    """One climb, with the switches of the levels it climbs over where it looks at them."""
+def climb_levels(
+    operator: Upsampling, x: Tensor, features: Features, levels: Iterable[int]
+) -> Tensor:
+    """Runs one climb, with the switches of the levels it passes where it uses them."""
     switches = [features.switches(level) for level in levels] if operator.uses_switches else None
     out: Tensor = operator(x, switches)
     return out

@@ -52,7 +52,7 @@ class SegNet(nn.Module):
         self.score = nn.Conv2d(widths[0], num_classes, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W), for any H, W ≥ 1."""
+        """Maps RGB in 0…1 (N, 3, H, W) to scores (N, K, H, W), for any H, W ≥ 1."""
         features = self.encoder(pad_to_multiple(self.encoder.normalize(x), STRIDE))
         y = features.pools[-1]  # (N, C, /32)
         last = [self.score, *self.narrow]
@@ -96,7 +96,7 @@ class SegNetBasic(nn.Module):
         self.score = nn.Conv2d(width, num_classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W), for any H, W ≥ 1."""
+        """Maps RGB in 0…1 (N, 3, H, W) to scores (N, K, H, W), for any H, W ≥ 1."""
         y = pad_to_multiple(self.normalize(x), 2 ** len(self.encoder))
         switches: list[Tensor] = []
         for encode in self.encoder:

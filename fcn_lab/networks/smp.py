@@ -5,23 +5,23 @@ from torch import Tensor, nn
 
 from fcn_lab.encoders.base import STRIDE
 from fcn_lab.encoders.smp import (
-    library_word,
-    preprocessing,
+    choose_library_word,
+    load_normalization,
     put_package,
     require_library_name,
 )
-from fcn_lab.encoders.weights import check_word, fetched
+from fcn_lab.encoders.weights import check_word, fetch_weights
 from fcn_lab.errors import UserError
 from fcn_lab.geometry import crop_to, pad_to_multiple
 from fcn_lab.values import Width, checked
 
 OPTIONS = {"dpt": {"dynamic_img_size": True}}  # else it takes its encoder's own size alone
-SMALLEST = {"pan": 8 * 16}  # its pyramid halves a map of stride 16 three times
+MULTIPLES = {"pan": 8 * 16}  # its pyramid halves a map of stride 16 three times
 
 
 @checked
 class SmpModel(nn.Module):
-    """A whole network of the zoo, with its own encoder and decoder: ``upsample=`` has no say.
+    """A complete network of segmentation-models-pytorch; ``upsample=`` has no effect on it.
 
     Args:
         num_classes: K.
@@ -43,11 +43,11 @@ class SmpModel(nn.Module):
         super().__init__()
         require_library_name(encoder_name, "model.encoder_name")
         wanted = check_word(encoder_weights)
-        word = library_word(encoder_name, wanted)
-        self.multiple = max(STRIDE, SMALLEST.get(arch, STRIDE))
+        word = choose_library_word(encoder_name, wanted)
+        self.multiple = max(STRIDE, MULTIPLES.get(arch, STRIDE))
         try:
-            self.normalize = preprocessing(encoder_name, wanted)
-            self.net = fetched(
+            self.normalize = load_normalization(encoder_name, wanted)
+            self.net = fetch_weights(
                 lambda: smp.create_model(
                     arch,
                     encoder_name,
@@ -65,5 +65,5 @@ class SmpModel(nn.Module):
             put_package(self.net.encoder, encoder_name)
 
     def forward(self, x: Tensor) -> Tensor:
-        """RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W), for any H, W ≥ 1."""
+        """Maps RGB in 0…1 (N, 3, H, W) to scores (N, K, H, W), for any H, W ≥ 1."""
         return crop_to(self.net(pad_to_multiple(self.normalize(x), self.multiple)), x)

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from fcn_lab.encoders.base import LEVELS, STRIDE, Encoder, Normalize, conv_bn_relu
 from fcn_lab.geometry import crop_to, pad_to_multiple
-from fcn_lab.networks.fcn import UpsamplingFactory, upsampled
+from fcn_lab.networks.fcn import UpsamplingFactory, climb_levels
 from fcn_lab.upsampling import Upsampling
 from fcn_lab.values import Share, Width, checked
 
-Doubled = Annotated[int, Ge(1), Le(2**9)]  # level by level
+FirstWidth = Annotated[int, Ge(1), Le(2**9)]  # level by level
 
 
 @checked
@@ -56,12 +56,12 @@ class UNet(nn.Module):
         self.score = nn.Conv2d(widths[0], num_classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W), for any H, W ≥ 1."""
+        """Maps RGB in 0…1 (N, 3, H, W) to scores (N, K, H, W), for any H, W ≥ 1."""
         features = self.encoder(pad_to_multiple(self.encoder.normalize(x), STRIDE))
         y = features.head  # (N, C, /32)
         for i in reversed(range(LEVELS)):
             climb: Upsampling = self.climb[i]  # type: ignore[assignment]
-            y = upsampled(climb, self.reduce[i](y), features, [i + 1])
+            y = climb_levels(climb, self.reduce[i](y), features, [i + 1])
             skip = features.maps[i] if self.skips else torch.zeros_like(features.maps[i])
             y = self.mix[i](torch.cat([y, skip], dim=1))  # (N, widths[i], /2^i)
         return crop_to(self.score(y), x)
@@ -90,22 +90,22 @@ class ValidUNet(nn.Module):
         self,
         upsample: UpsamplingFactory,
         num_classes: Width,
-        width: Doubled = 64,
+        width: FirstWidth = 64,
         levels: Annotated[int, Ge(1), Le(6)] = 4,
         dropout: Share = 0.5,
     ) -> None:
         super().__init__()
         self.normalize = Normalize()
         widths = [width << level for level in range(levels + 1)]
-        self.encoder = nn.ModuleList(map(two_valid_convs, [3, *widths[:-1]], widths))
+        self.encoder = nn.ModuleList(map(build_two_valid_convs, [3, *widths[:-1]], widths))
         self.dropout = nn.Dropout(dropout)
         self.reduce = nn.ModuleList(nn.Conv2d(2 * w, w, 1) for w in widths[:-1])
         self.climb = nn.ModuleList(upsample(w, 2) for w in widths[:-1])
-        self.mix = nn.ModuleList(two_valid_convs(2 * w, w) for w in widths[:-1])
+        self.mix = nn.ModuleList(build_two_valid_convs(2 * w, w) for w in widths[:-1])
         self.score = nn.Conv2d(width, num_classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W), for any H, W ≥ 1."""
+        """Maps RGB in 0…1 (N, 3, H, W) to scores (N, K, H, W), for any H, W ≥ 1."""
         levels = len(self.climb)
         cell = 2**levels
         before = 6 * cell - 4  # image pixels before the first that is scored
@@ -113,11 +113,11 @@ class ValidUNet(nn.Module):
         for axis in (2, 3):
             bottom = (x.shape[axis] + 9 * cell - 5) // cell  # ⌈(size + 8·cell − 4)/cell⌉
             after = cell * bottom + 4 * (cell - 1) - before - x.shape[axis]
-            wide = mirrored(wide, axis, before, after)
-        return crop_to(self.scores(wide), x)
+            wide = mirror_border(wide, axis, before, after)
+        return crop_to(self.score_centre(wide), x)
 
-    def scores(self, x: Tensor) -> Tensor:
-        """Normalised (N, 3, 16·b + 60, …) -> scores of its centre, (N, K, 16·b − 124, …)."""
+    def score_centre(self, x: Tensor) -> Tensor:
+        """Maps normalised (N, 3, 16·b + 60, …) to scores of its centre, (N, K, 16·b − 124, …)."""
         maps = [self.encoder[0](x)]
         for encode in list(self.encoder)[1:]:
             maps.append(encode(F.max_pool2d(maps[-1], 2)))
@@ -125,7 +125,7 @@ class ValidUNet(nn.Module):
         for i in reversed(range(len(self.climb))):
             climb: Upsampling = self.climb[i]  # type: ignore[assignment]
             h, w = y.shape[-2:]
-            skip = centre(maps[i], 2 * h, 2 * w)
+            skip = crop_centre(maps[i], 2 * h, 2 * w)
             pooled = F.max_pool2d(skip.detach(), 2, return_indices=True)
             y = climb(self.reduce[i](y), pooled[1] if climb.uses_switches else None)
             y = self.mix[i](torch.cat([skip, y], dim=1))
@@ -133,22 +133,22 @@ class ValidUNet(nn.Module):
         return out
 
 
-def two_valid_convs(inputs: int, outputs: int) -> nn.Sequential:
-    """Two 3×3 convolutions with ReLU, a pixel less on every side each; drawn as He et al. do."""
+def build_two_valid_convs(inputs: int, outputs: int) -> nn.Sequential:
+    """Returns two 3×3 convolutions with ReLU and no padding, initialised as He et al. do."""
     first, second = nn.Conv2d(inputs, outputs, 3), nn.Conv2d(outputs, outputs, 3)
     for conv in (first, second):
         nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
     return nn.Sequential(first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True))
 
 
-def centre(x: Tensor, height: int, width: int) -> Tensor:
-    """The middle height×width of x."""
+def crop_centre(x: Tensor, height: int, width: int) -> Tensor:
+    """Returns the middle height×width of x."""
     top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
     return x[..., top : top + height, left : left + width]
 
 
-def mirrored(x: Tensor, axis: int, before: int, after: int) -> Tensor:
-    """Pixels added along an axis by reflection at both ends, however often it takes."""
+def mirror_border(x: Tensor, axis: int, before: int, after: int) -> Tensor:
+    """Returns x extended along an axis by reflection at both ends, repeatedly if needed."""
     size = x.shape[axis]
     period = 2 * size - 2 + 1 // size  # 1 for a single pixel
     places = torch.arange(-before, size + after, device=x.device)

@@ -18,9 +18,8 @@ from fcn_lab.escaping import plotly_text, script_json
 # Okabe and Ito's colours, told apart by colour-blind eyes; their yellow is too light on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5C3E", "#6B6B6B")
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "hexagon")
-_WORDS = frozenset(
-    {"name", "text", "x", "y", "customdata"}
-)  # of a trace what may be anybody's words
+# keys of a trace whose values may be anybody's words
+_WORDS = frozenset({"name", "text", "x", "y", "customdata"})
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
@@ -32,7 +31,7 @@ TEMPLATES = Environment(
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page with an entry in its contents.
+    """A part of the page that has an entry in the table of contents.
 
     Args:
         title: its heading.
@@ -46,12 +45,12 @@ class Section:
 
     @property
     def anchor(self) -> str:
-        """What a link to it ends with."""
+        """Returns the fragment that a link to the section ends with."""
         return re.sub(r"\W+", "-", self.title.lower()).strip("-")
 
 
-def render(title: str, sections: Iterable[Section], lead: str = "", script: str = "") -> str:
-    """The whole page.
+def render_page(title: str, sections: Iterable[Section], lead: str = "", script: str = "") -> str:
+    """Returns one HTML page that works from disk and fetches nothing.
 
     Args:
         title: of the page.
@@ -70,10 +69,10 @@ def render(title: str, sections: Iterable[Section], lead: str = "", script: str 
     )
 
 
-def figure(
+def render_figure(
     spec: Mapping[str, object], caption: str, height: int = 420, least_width: int = 0
 ) -> Markup:
-    """A chart.
+    """Returns the HTML of a plotly chart.
 
     Args:
         spec: plotly's ``data`` and ``layout`` as plain numbers, words, lists and mappings; the
@@ -98,10 +97,10 @@ def _plain(words: object) -> object:
     return list(map(_plain, words)) if isinstance(words, list | tuple) else words
 
 
-def table(
+def render_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str, numbers: int = 1
 ) -> Markup:
-    """A table whose rows are named by their first cell.
+    """Returns an HTML table whose first column names the rows.
 
     Args:
         columns: headings.
@@ -115,6 +114,6 @@ def table(
     )
 
 
-def paragraphs(*texts: str) -> Markup:
-    """Each text a paragraph."""
+def render_paragraphs(*texts: str) -> Markup:
+    """Returns one HTML paragraph for each text that is not empty."""
     return Markup("").join(Markup("<p>{}</p>\n").format(text) for text in texts if text)

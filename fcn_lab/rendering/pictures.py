@@ -16,7 +16,7 @@ Pixels = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
 VOID_COLOUR: Colour = (0, 0, 0)
-WRONG: Colour = (255, 45, 45)
+ERROR_COLOUR: Colour = (255, 45, 45)
 PAPER: Colour = (255, 255, 255)
 INK: Colour = (25, 25, 25)
 LEAST_WIDTH = 360  # smaller pictures are enlarged by a whole factor
@@ -26,7 +26,7 @@ FONT = ImageFont.load_default(size=15)
 
 @dataclass(frozen=True)
 class Picture:
-    """One scored image: image (H,W,3), truth and prediction (H,W)."""
+    """One scored image: its pixels (H,W,3), truth and prediction (H,W)."""
 
     name: str
     image: Pixels
@@ -35,30 +35,30 @@ class Picture:
 
 
 def colourise(labels: Pixels, palette: Sequence[Colour]) -> Pixels:
-    """(H,W) labels → (H,W,3) colours."""
+    """Maps labels (H,W) to colours (H,W,3)."""
     table = np.zeros((256, 3), np.uint8)
     table[: len(palette)] = palette
     table[VOID] = VOID_COLOUR
     return table[labels]
 
 
-def errors(picture: Picture) -> Pixels:
-    """(H,W,3): wrong pixels in red over the image faded to grey, void in black."""
+def draw_errors(picture: Picture) -> Pixels:
+    """Returns (H,W,3): wrong pixels in red over the image faded to grey, void in black."""
     grey = picture.image.mean(2, keepdims=True) * 0.35 + 255 * 0.6
     shown = np.broadcast_to(grey, picture.image.shape).astype(np.uint8)
-    shown[(picture.prediction != picture.truth)] = WRONG
+    shown[(picture.prediction != picture.truth)] = ERROR_COLOUR
     shown[picture.truth == VOID] = VOID_COLOUR
     return shown
 
 
 def wrong_share(picture: Picture) -> float:
-    """Wrong pixels among those that are not void."""
+    """Returns the share of wrong pixels among those that are not void, in 0…1."""
     seen = picture.truth != VOID
     return float((picture.prediction != picture.truth)[seen].mean()) if seen.any() else 0.0
 
 
-def panel(picture: Picture, classes: Sequence[str], palette: Sequence[Colour]) -> Image.Image:
-    """The four pictures beside each other with titles, the legend below.
+def draw_panel(picture: Picture, classes: Sequence[str], palette: Sequence[Colour]) -> Image.Image:
+    """Draws image, truth, prediction and errors side by side, above the legend.
 
     Args:
         picture: what to show.
@@ -69,14 +69,14 @@ def panel(picture: Picture, classes: Sequence[str], palette: Sequence[Colour]) -
         picture.name: picture.image,
         "truth": colourise(picture.truth, palette),
         "prediction": colourise(picture.prediction, palette),
-        f"errors {wrong_share(picture):.1%}": errors(picture),
+        f"errors {wrong_share(picture):.1%}": draw_errors(picture),
     }
     height, width = picture.truth.shape
     factor = max(1, -(-LEAST_WIDTH // width))
     height, width = height * factor, width * factor
     title = SWATCH + GAP
     total = 2 * MARGIN + 4 * width + 3 * GAP
-    legend = key(classes, palette, total - 2 * MARGIN)
+    legend = draw_legend(classes, palette, total - 2 * MARGIN)
     canvas = Image.new("RGB", (total, 2 * MARGIN + title + height + GAP + legend.height), PAPER)
     draw = ImageDraw.Draw(canvas)
     for column, (text, pixels) in enumerate(parts.items()):
@@ -88,9 +88,9 @@ def panel(picture: Picture, classes: Sequence[str], palette: Sequence[Colour]) -
     return canvas
 
 
-def key(classes: Sequence[str], palette: Sequence[Colour], width: int) -> Image.Image:
-    """Colour and name of every class, of void and of an error, in lines of at most `width`."""
-    entries = [*zip(classes, palette, strict=True), ("void", VOID_COLOUR), ("wrong", WRONG)]
+def draw_legend(classes: Sequence[str], palette: Sequence[Colour], width: int) -> Image.Image:
+    """Draws colour and name of every class, of void and of an error, at most `width` wide."""
+    entries = [*zip(classes, palette, strict=True), ("void", VOID_COLOUR), ("wrong", ERROR_COLOUR)]
     column = max(round(FONT.getlength(name)) for name, _ in entries) + SWATCH + 3 * GAP
     columns = max(1, width // column)
     line = SWATCH + GAP
@@ -103,8 +103,8 @@ def key(classes: Sequence[str], palette: Sequence[Colour], width: int) -> Image.
     return canvas
 
 
-def heat(matrix: NDArray[np.int64], classes: Sequence[str]) -> Image.Image:
-    """The confusion matrix: rows truth, columns prediction, in per cent of the row's truth."""
+def draw_confusion(matrix: NDArray[np.int64], classes: Sequence[str]) -> Image.Image:
+    """Draws the confusion matrix: rows truth, columns prediction, in per cent of the row."""
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     side = 46
     left = round(max(FONT.getlength(name) for name in classes)) + 2 * MARGIN

@@ -29,7 +29,7 @@ class Table:
 
     def html(self) -> Markup:
         """For the page."""
-        return page.table(self.columns, self.rows, self.caption, self.words)
+        return page.render_table(self.columns, self.rows, self.caption, self.words)
 
     def markdown(self) -> str:
         """As a pipe table."""

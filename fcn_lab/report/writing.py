@@ -9,7 +9,7 @@ from markupsafe import Markup
 from fcn_lab.escaping import markdown_text, script_json
 from fcn_lab.files import make_folder, write_texts
 from fcn_lab.rendering import html as page
-from fcn_lab.rendering.html import TEMPLATES, Section, figure, paragraphs
+from fcn_lab.rendering.html import TEMPLATES, Section, render_figure, render_paragraphs
 from fcn_lab.report import charts, heatmaps, tables
 from fcn_lab.report.answer import answer, method, question
 from fcn_lab.report.frames import gallery
@@ -36,7 +36,7 @@ def write(study: Study, folder: Path) -> list[Path]:
 def html(study: Study) -> str:
     """The page."""
     script = TEMPLATES.get_template("report.js").render()
-    return page.render(heading(study), sections(study), script=script)
+    return page.render_page(heading(study), sections(study), script=script)
 
 
 def heading(study: Study) -> str:
@@ -67,7 +67,7 @@ def markdown(study: Study) -> str:
 
 def sections(study: Study) -> Iterator[Section]:
     """Of the page, in their order."""
-    yield Section("What was asked", paragraphs(*question(study)))
+    yield Section("What was asked", render_paragraphs(*question(study)))
     yield Section("The answer", Markup('<div class="answer">{}</div>').format(_answer(study)))
     yield Section("Scores", _scores(study))
     if study.is_grid and study.factors:
@@ -82,35 +82,35 @@ def sections(study: Study) -> Iterator[Section]:
     if study.missing:
         missing = tables.missing_table(study).html()
         yield Section("Missing", missing, "These cells were asked for and have no scores.")
-    yield Section("How the numbers were made", paragraphs(*method(study)))
+    yield Section("How the numbers were made", render_paragraphs(*method(study)))
 
 
 def _answer(study: Study) -> Markup:
-    return paragraphs(" ".join(answer(study)))
+    return render_paragraphs(" ".join(answer(study)))
 
 
 def _scores(study: Study) -> Markup:
     table = tables.arms_table(study).html()
     caption = "Mean IoU of every arm with its 95 % interval over blocks of frames and seeds."
     height = 110 + ROW * len(study.arms)
-    note = paragraphs(
+    note = render_paragraphs(
         "A rank from–to names the places that the corrected differences leave open. sd seeds: "
         "standard deviation between seeds, in points. bF1: boundary F1."
     )
-    return figure(charts.forest(study), caption, height) + table + note
+    return render_figure(charts.forest(study), caption, height) + table + note
 
 
 def _effects(study: Study) -> Markup:
     body = Markup()
     for factor in study.factors:
         caption = f"Mean IoU by {title(factor)}, averaged over all else, with 95 % intervals."
-        body += figure(charts.effect(study, factor), caption, 340)
+        body += render_figure(charts.effect(study, factor), caption, 340)
     for along, by in permutations(list(study.factors)[:2], 2):
         caption = (
             f"{title(along).capitalize()} along, a line for each of the {title(by)}: parallel "
             "lines would mean that the two do not interact."
         )
-        body += figure(charts.interaction(study, along, by), caption)
+        body += render_figure(charts.interaction(study, along, by), caption)
     return body
 
 
@@ -119,7 +119,7 @@ def _differences(study: Study) -> Markup:
         "Row less column in points of mean IoU. A dot marks pairs that differ after Holm's "
         "correction; pairs without one are not distinguishable."
     )
-    chart = figure(heatmaps.pairs(study), caption, 220 + ROW * len(study.arms), WIDE)
+    chart = render_figure(heatmaps.pairs(study), caption, 220 + ROW * len(study.arms), WIDE)
     details = Markup("<details><summary>All {} pairs as a table</summary>{}</details>")
     table = tables.gaps_table(study)
     return chart + details.format(len(table.rows), table.html())
@@ -127,7 +127,7 @@ def _differences(study: Study) -> Markup:
 
 def _classes(study: Study) -> Markup:
     caption = "IoU in % of every class; the colour is the distance from the mean of all arms."
-    chart = figure(heatmaps.classes(study), caption, 200 + ROW * len(study.arms), WIDE)
+    chart = render_figure(heatmaps.classes(study), caption, 200 + ROW * len(study.arms), WIDE)
     return chart + tables.classes_table(study).html()
 
 
@@ -136,25 +136,25 @@ def _edges(study: Study) -> Iterator[Section]:
     if bands is not None:
         caption = "Mean IoU of the pixels within a band along the truth's boundaries."
         table = tables.edges_table(study).html()
-        yield Section("Edges", figure(bands, caption, 520) + table)
+        yield Section("Edges", render_figure(bands, caption, 520) + table)
 
 
 def _training(study: Study) -> Iterator[Section]:
     if (curves := charts.learning(study)) is not None:
         caption = "Mean IoU on val after each epoch, the mean over seeds."
-        yield Section("Learning", figure(curves, caption, 520))
+        yield Section("Learning", render_figure(curves, caption, 520))
     costs = (("macs", "GMAC a frame", 1e9), ("params", "million parameters", 1e6))
     body = Markup()
     for key, label, unit in (*costs, ("seconds", "minutes of training", 60)):
         caption = f"Mean IoU with its 95 % interval against {label}."
         spec = charts.cost(study, key, label, unit)
         spec["layout"]["showlegend"] = not body  # the first chart's goes for all
-        body += figure(spec, caption, 360 if body else 480)
+        body += render_figure(spec, caption, 360 if body else 480)
     yield Section("Score against cost", body)
     if (gap := charts.generalisation(study)) is not None:
         caption = f"Mean IoU on val and on {study.first.split}: the line is what is lost."
         height = 140 + ROW * len(study.arms)
-        yield Section(f"From val to {study.first.split}", figure(gap, caption, height))
+        yield Section(f"From val to {study.first.split}", render_figure(gap, caption, height))
 
 
 def _confusion(study: Study) -> Markup:
@@ -162,7 +162,7 @@ def _confusion(study: Study) -> Markup:
     best = study.arms[0].name
     caption = "What each class was taken for, in % of its pixels; summed over seeds."
     values = [spec["data"][0]["z"] for spec in made.values()]
-    chart = figure(made[best], caption, 620, WIDE)
+    chart = render_figure(made[best], caption, 620, WIDE)
     template = TEMPLATES.get_template("confusion.html")
     return Markup(template.render(values=_json(values), names=list(made), chart=chart))
 

@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 
 from fcn_lab.audit.audit import Audit as Measured
-from fcn_lab.audit.findings import Finding, Level, findings
-from fcn_lab.audit.html import page
-from fcn_lab.audit.tables import Sheet, facts, sheets
+from fcn_lab.audit.findings import Finding, Level, collect_findings
+from fcn_lab.audit.html import render_audit
+from fcn_lab.audit.tables import AuditTable, build_tables, collect_numbers
 from fcn_lab.files import write_json, write_text
 from fcn_lab.terminal import say
 from fcn_lab.training.datamodule import CamVidDataModule
@@ -30,29 +30,29 @@ class Audit:
     def run(self, folder: Path) -> None:
         """Prints tables and findings; leaves audit.html and audit.json in `folder`."""
         say(self.source.describe())
-        measured = Measured.of(self.source)
-        found = findings(measured)
-        for sheet in sheets(measured):
-            say(table(sheet))
+        measured = Measured.measure(self.source)
+        found = collect_findings(measured)
+        for one in build_tables(measured):
+            say(table(one))
         listed(found)
-        write_text(folder / "audit.html", page(measured, found))
+        write_text(folder / "audit.html", render_audit(measured, found))
         write_json(
             folder / "audit.json",
             {
                 "protocol": measured.data.protocol,
                 "findings": [{**asdict(f), "level": f.level.name.lower()} for f in found],
-                **facts(measured),
+                **collect_numbers(measured),
             },
         )
         say(f"folder: {folder}")
 
 
-def table(sheet: Sheet) -> Table:
-    """The sheet for a terminal."""
-    shown = Table(title=sheet.title, title_justify="left", title_style="bold")
-    for place, column in enumerate(sheet.columns):
+def table(one: AuditTable) -> Table:
+    """The table for a terminal."""
+    shown = Table(title=one.title, title_justify="left", title_style="bold")
+    for place, column in enumerate(one.columns):
         shown.add_column(column, justify="left" if place == 0 else "right")
-    for row in sheet.rows:
+    for row in one.rows:
         shown.add_row(*("–" if cell is None else str(cell) for cell in row))
     return shown
 

@@ -4,14 +4,15 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 import torch
 from rich.table import Table
 
-from fcn_lab.cost.macs import Cost, cost
-from fcn_lab.cost.matching import Fit, Widths, dearest, fit, spread
+from fcn_lab.cost.macs import Cost, count_cost
+from fcn_lab.cost.matching import Fit, Widths, fit_widths, pick_target, relative_gap
 from fcn_lab.cost.sheet import Grid, Words
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_json, write_text
@@ -70,19 +71,18 @@ class Capacity:
 
     def _match(self, arms: Sequence[Words]) -> dict[Words, Fit]:
         start: Widths = (self.encoder_widths[0], self.head_width)
-        target = dearest([self._cost(arm, start) for arm in arms])
+        target = pick_target([self._cost(arm, start) for arm in arms])
         found = {
-            arm: fit(lambda widths, arm=arm: self._cost(arm, widths), start, target, self.tolerance)  # type: ignore[misc]
-            for arm in arms
+            arm: fit_widths(partial(self._cost, arm), start, target, self.tolerance) for arm in arms
         }
-        apart = spread([one.cost for one in found.values()])
+        apart = relative_gap([one.cost for one in found.values()])
         say(f"{arms[0][0]}: the largest arm over the smallest, less 1: {apart:.2%}")
         return found
 
     def _cost(self, arm: Words, widths: Widths) -> Cost:
         with torch.device("meta"):
             net = self.grid.build(arm[:3], f"upsample.refine={arm[3]}", *self._typed(widths))
-        return cost(net, *self.size)
+        return count_cost(net, *self.size)
 
     def _typed(self, widths: Widths) -> list[str]:
         first = ",".join(map(str, [widths[0], *self.encoder_widths[1:]]))

@@ -24,7 +24,7 @@ from torch import Tensor
 from fcn_lab.data.frames import Frames
 from fcn_lab.files import write_json, write_table
 from fcn_lab.geometry import crop_to, pad_to_multiple
-from fcn_lab.metrics.confusion import SplitScores, confusion_matrices, scores
+from fcn_lab.metrics.confusion import SplitScores, compute_scores, confusion_matrices
 from fcn_lab.tasks.predict import bar
 from fcn_lab.terminal import percent, say
 from fcn_lab.training.datamodule import CamVidDataModule
@@ -82,7 +82,7 @@ class Ceilings:
                 for stride, climb in self.climbs.items():
                     seen = there_and_back(truth, climb)
                     totals[stride] += confusion_matrices(seen, truth, len(classes))[0]
-        return {stride: scores(total, classes) for stride, total in totals.items()}
+        return {stride: compute_scores(total, classes) for stride, total in totals.items()}
 
 
 def there_and_back(labels: Tensor, climb: Bilinear) -> Tensor:

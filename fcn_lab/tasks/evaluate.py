@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from fcn_lab.cost.comparison import compared
-from fcn_lab.cost.macs import cost
+from fcn_lab.cost.comparison import compare_costs
+from fcn_lab.cost.macs import count_cost
 from fcn_lab.errors import Omissions
 from fcn_lab.inference.predictor import load_weights
 from fcn_lab.inference.sliding_windows import SlidingWindows
@@ -78,8 +78,8 @@ class Evaluate:
         if self.dense is not None and is_first_rank():
             if isinstance(net, SlidingWindows):
                 say(net.describe())
-            say(compared({"upsampled": plain, type(net).__name__: net}, *size))
-        spent = cost(net, *size)
+            say(compare_costs({"upsampled": plain, type(net).__name__: net}, *size))
+        spent = count_cost(net, *size)
         module = SegmentationModule(
             training.prepare(net), CrossEntropy(), NOT_TRAINED, self.data.classes,
             self.seed, self.flip, training.memory_format,

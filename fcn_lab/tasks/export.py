@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_draft, write_json
 from fcn_lab.inference.export_formats import FORMATS, Scores
-from fcn_lab.inference.predictor import best, load_state
+from fcn_lab.inference.predictor import load_best_checkpoint, load_state
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.terminal import say
 
@@ -61,7 +61,7 @@ class Export:
         """
         net, facts = self.net.eval(), {**self.words, **described(self.net)}
         if self.source is not None:
-            checkpoint = best(self.source)
+            checkpoint = load_best_checkpoint(self.source)
             load_state(net, checkpoint["state_dict"], self.source)
             facts |= {key: checkpoint[key] for key in ("classes", "palette")}
             facts["protocol"] = RunFolder(self.source).read_metrics()["protocol"]

@@ -10,7 +10,7 @@ from PIL import Image
 from rich.progress import Progress
 
 from fcn_lab.data.pictures.unreadable import Limit
-from fcn_lab.inference.media import Unreadable, Video, VideoFile, read
+from fcn_lab.inference.media import Unreadable, Video, VideoFile, read_image
 from fcn_lab.inference.predictor import Predictor
 from fcn_lab.rendering.pictures import Pixels, colourise
 from fcn_lab.tasks.inputs import Given
@@ -48,7 +48,7 @@ class Labeller:
         if given.is_video:
             self._label_video(Video(given.path), name)
             return
-        mixed = self._write(read(given.path, self.limit), name)
+        mixed = self._write(read_image(given.path, self.limit), name)
         with self.results.draft(with_ending(name, "_overlay.png")) as file:
             Image.fromarray(mixed).save(file)
 

@@ -13,10 +13,10 @@ from annotated_types import Ge, Le
 from rich.table import Table
 from torch import nn
 
-from fcn_lab.cost.dense_vs_patches import dense_vs_patches
-from fcn_lab.cost.macs import cost
-from fcn_lab.cost.measure import bill
-from fcn_lab.cost.sheet import Grid, Scored, Words, find_networks, scores, write
+from fcn_lab.cost.dense_vs_patches import compare_dense_with_patches
+from fcn_lab.cost.macs import count_cost
+from fcn_lab.cost.measure import measure_parts
+from fcn_lab.cost.sheet import Grid, RunScore, Words, find_networks, read_scores, write_sheet
 from fcn_lab.files import write_json
 from fcn_lab.report.runs import as_folders
 from fcn_lab.terminal import readable, say
@@ -58,9 +58,9 @@ class Profile:
             UserError: for a network that is no chain of layers where `dense_vs_patches` asks for
                 one.
         """
-        if self.grid is not None and self.grid.asked:
+        if self.grid is not None and self.grid.has_lists:
             cells = self.grid.cells(self.words)
-            scored = list(scores(as_folders(self.runs or ()), cells))
+            scored = list(read_scores(as_folders(self.runs or ()), cells))
             return self._sheet(
                 {cell: partial(self.grid.build, cell) for cell in cells}, scored, folder
             )
@@ -69,7 +69,7 @@ class Profile:
             made = {cell: partial(self.recorded, run) for cell, run in found.items()}
             return self._sheet(made, scored, folder)
         height, width = self.size
-        spent = cost(self.net, height, width)
+        spent = count_cost(self.net, height, width)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         facts = {
             **self.words,
@@ -83,20 +83,23 @@ class Profile:
         shown.add_row(*map(readable, facts.values()))
         say(shown)
         if self.dense_vs_patches:
-            compared = dense_vs_patches(self.net.to(device), self.patches)
+            compared = compare_dense_with_patches(self.net.to(device), self.patches)
             facts |= {"dense_vs_patches": {**asdict(compared), "ratio": compared.ratio}}
-            say(compared.told())
+            say(compared.describe())
         write_json(folder / "profile.json", facts)
 
     def _sheet(
-        self, nets: Mapping[Words, Callable[[], nn.Module]], scored: Sequence[Scored], folder: Path
+        self,
+        nets: Mapping[Words, Callable[[], nn.Module]],
+        scored: Sequence[RunScore],
+        folder: Path,
     ) -> None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         bills = {}
         for cell, build in nets.items():
-            bills[cell] = bill(build().to(device), *self.size)
+            bills[cell] = measure_parts(build().to(device), *self.size)
             say(f"{' '.join(cell)}: {bills[cell]['total'].macs / 1e9:.3g} GMAC")
-        say(write(bills, scored, folder))
+        say(write_sheet(bills, scored, folder))
         say(f"folder: {folder}")
 
 

@@ -10,9 +10,9 @@ from rich.text import Text
 from torch import nn
 
 from fcn_lab.files import write_json
-from fcn_lab.geometry.graph import Place
-from fcn_lab.geometry.trace import Row, trace
-from fcn_lab.networks.receptive_field import PLACED
+from fcn_lab.geometry.graph import Map
+from fcn_lab.geometry.trace import TracedLayer, trace
+from fcn_lab.networks.receptive_field import LAYER_RULES
 from fcn_lab.terminal import say
 from fcn_lab.values import Size, checked
 
@@ -22,11 +22,11 @@ UNKNOWN = "–"
 @checked
 @dataclass
 class Shapes:
-    """Size, stride and receptive field of every layer, and where its pixel (0,0) looks.
+    """Prints size, stride and receptive field of every layer, and where its pixel (0,0) lies.
 
     The numbers come from kernels, strides, paddings and dilations alone, by the algebra of
     ``fcn_lab.geometry.algebra``. Where maps were joined that do not lie over each other, pixel
-    (0,0) looks at several places, and the outermost two are given.
+    (0,0) lies over several positions, and the outermost two are given.
 
     Args:
         net: float RGB 0…1 (N,3,H,W) → scores (N,K,H,W).
@@ -40,7 +40,7 @@ class Shapes:
 
     def run(self, folder: Path) -> None:
         """Prints a table and writes shapes.json."""
-        rows = trace(self.net, self.size[0], self.size[1], PLACED)
+        rows = trace(self.net, self.size[0], self.size[1], LAYER_RULES)
         columns = ("layer", "operation", "C×H×W", "stride", "receptive field", "(0,0) looks at")
         shown = Table(*columns, title=Text(f"{' '.join(self.words.values())}, {list(self.size)}"))
         lines = [described(row) for row in rows]
@@ -53,27 +53,29 @@ class Shapes:
         )
 
 
-def described(row: Row) -> Sequence[str]:
+def described(row: TracedLayer) -> Sequence[str]:
     """The cells of the table."""
     shape = "×".join(map(str, row.shape[1:]))
-    if row.places is None:
+    if row.maps is None:
         return row.name, row.operation, shape, UNKNOWN, UNKNOWN, UNKNOWN
-    rows, columns = row.places
-    looks = sorted((y.shift, x.shift) for y, x in zip(rows.looks, columns.looks, strict=False))
-    ends = dict.fromkeys(looks[:1] + looks[-1:])
+    rows, columns = row.maps
+    positions = sorted(
+        (y.shift, x.shift) for y, x in zip(rows.affines, columns.affines, strict=False)
+    )
+    ends = dict.fromkeys(positions[:1] + positions[-1:])
     return (
         row.name,
         row.operation,
         shape,
-        " × ".join(dict.fromkeys(map(stride, row.places))),
-        " × ".join(dict.fromkeys(str(place.field()) for place in row.places)),
+        " × ".join(dict.fromkeys(map(stride, row.maps))),
+        " × ".join(dict.fromkeys(str(axis_map.receptive_field()) for axis_map in row.maps)),
         " … ".join(f"({number(y)}, {number(x)})" for y, x in ends) or "everything",
     )
 
 
-def stride(place: Place) -> str:
+def stride(axis_map: Map) -> str:
     """Pixels from one position to the next."""
-    return number(place.looks[0].scale) if place.looks else UNKNOWN
+    return number(axis_map.affines[0].scale) if axis_map.affines else UNKNOWN
 
 
 def number(value: Fraction) -> str:

@@ -18,7 +18,7 @@ from torch import nn
 
 from fcn_lab.encoders.base import STRIDE
 from fcn_lab.errors import UserError
-from fcn_lab.networks.fcn import FCN, coarser
+from fcn_lab.networks.fcn import FCN, coarsen
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.tasks.train import Train
 from fcn_lab.terminal import say
@@ -108,7 +108,7 @@ class Staged(Train):
         for number, stride in enumerate(self._strides[:-1]):
             place = RunFolder(folder / "stages" / f"fcn{stride}s")
             if not place.finished:
-                net = coarser(self.net, stride)
+                net = coarsen(self.net, stride)
                 stage = self._stage(number, net, start, Earlier(folder, seconds))
                 replace(stage, resume=place.last.exists()).run(place.path)
             start = place.path

@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from fcn_lab.commands import command
-from fcn_lab.cost.macs import cost
+from fcn_lab.cost.macs import count_cost
 from fcn_lab.data.balance import pixel_counts
 from fcn_lab.errors import NotWritten, Omissions, UserError
 from fcn_lab.files import clear_drafts, make_folder
@@ -87,7 +87,7 @@ class Train:
         if is_first_rank():
             self._open(where, choice)
         height, width = image_size(self.data.source.frames("val"))
-        spent = cost(self.net, height, width)
+        spent = count_cost(self.net, height, width)
         with StopRequest() as request:
             try:
                 # behind all that may refuse: loggers leave folders, W&B a run on a server

@@ -17,7 +17,7 @@ from torchmetrics import MeanMetric, Metric
 
 from fcn_lab.errors import UserError
 from fcn_lab.metrics.boundaries import EdgeRows, ImageEdges
-from fcn_lab.metrics.confusion import confusion_matrices, scores
+from fcn_lab.metrics.confusion import compute_scores, confusion_matrices
 from fcn_lab.training.optim import Configured, Optim
 
 Batch = dict[str, Tensor]
@@ -185,7 +185,7 @@ class SegmentationModule(L.LightningModule):
         self.matrices[split] = matrices.cpu()
         if self.image_edges is not None:
             self.edges[split] = self.image_edges.compute()
-        result = scores(matrices.sum(0).cpu(), self.classes)
+        result = compute_scores(matrices.sum(0).cpu(), self.classes)
         per_class = result.pop("iou")  # type: ignore[misc]
         values = {"loss": float(losses.cpu().double().mean()), **result}
         values |= {f"iou/{name}": math.nan if v is None else v for name, v in per_class.items()}

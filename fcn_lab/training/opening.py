@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from fcn_lab.cost.macs import ghosts
+from fcn_lab.cost.macs import move_state_to_meta
 from fcn_lab.data.balance import describe_gaps, pixel_counts
 from fcn_lab.errors import UserError
-from fcn_lab.inference.predictor import best, of_network
+from fcn_lab.inference.predictor import load_best_checkpoint, select_network_state
 from fcn_lab.metrics.confusion import VOID
 from fcn_lab.networks.weights.warm_start import transplant
 from fcn_lab.training.datamodule import CamVidDataModule
@@ -96,7 +96,7 @@ def require_spread(net: nn.Module, still: Sequence[nn.Module], data: CamVidDataM
     try:
         with torch.no_grad():
             one = torch.empty(1, *image.shape, device="meta")
-            functional_call(net, ghosts(net), (one,))
+            functional_call(net, move_state_to_meta(net), (one,))
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
@@ -116,7 +116,9 @@ def warm(net: nn.Module, run: Path) -> list[str]:
     Raises:
         UserError: the run has no weights, or none of them fits.
     """
-    done = transplant(net, of_network(best(run, "init_from")["state_dict"]))
+    done = transplant(
+        net, select_network_state(load_best_checkpoint(run, "init_from")["state_dict"])
+    )
     if not done.taken_params:
         raise UserError(f"init_from={run}: nothing of its network fits this one, by name and shape")
     counts, *others = done.describe()

@@ -10,7 +10,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from fcn_lab.cost.measure import now
+from fcn_lab.cost.measure import synchronized_time
 
 AUTO = "auto"
 FULL = "32-true"
@@ -65,9 +65,9 @@ def seconds_a_step(net: nn.Module, image: Tensor) -> float:
     """Forward and backward, on the image's device: the fastest of three, as others work there."""
     times = []
     for _ in range(3):
-        start = now((image,))
+        start = synchronized_time((image,))
         net(image).sum().backward()
-        times.append(now((image,)) - start)
+        times.append(synchronized_time((image,)) - start)
     return min(times)
 
 

@@ -13,7 +13,7 @@ from fcn_lab.data.frames import Frames
 from fcn_lab.errors import NotWritten, Omissions
 from fcn_lab.files import write_anywhere
 from fcn_lab.metrics.boundaries import EdgeSummary
-from fcn_lab.metrics.confusion import SplitScores, scores
+from fcn_lab.metrics.confusion import SplitScores, compute_scores
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.terminal import percent, readable, say
 from fcn_lab.training.datamodule import CamVidDataModule
@@ -85,10 +85,10 @@ def score(
         found = matrices.numpy()
         with omissions.note():
             folder.write_confusions(
-                split, frames.names, found, data.classes, frames.drives, alone, **edges.arrays()
+                split, frames.names, found, data.classes, frames.drives, alone, **edges.to_arrays()
             )
     total = matrices.sum(0)
-    result = SplitResult(**scores(total, data.classes), **edges.summary(data.classes))
+    result = SplitResult(**compute_scores(total, data.classes), **edges.summarize(data.classes))
     return Scored(result, total.numpy())
 
 

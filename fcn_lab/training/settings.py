@@ -150,7 +150,7 @@ class Training:
         found = {type(m) for m in net.modules() if isinstance(m, Upsampling)}
         return [
             f"trainer.deterministic=true: the backward of {kind.__name__} adds in no fixed order "
-            f"on a GPU; upsample={kind.instead} repeats itself"
+            f"on a GPU; upsample={kind.deterministic_word} repeats itself"
             for kind in sorted(found, key=lambda kind: kind.__name__)
             if not kind.deterministic
         ]

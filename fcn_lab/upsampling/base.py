@@ -41,7 +41,7 @@ Factor = Annotated[int, Le(2**10)]
 
 @checked
 class Upsampling(nn.Module):
-    """What all operators share: the check of the factor, and the climb in refined steps of two.
+    """Base of the operators: it checks the factor and climbs in refined steps of two.
 
     Args:
         channels: C, kept by the operator.
@@ -54,9 +54,12 @@ class Upsampling(nn.Module):
     """
 
     uses_switches: ClassVar[bool] = False
-    sparse: ClassVar[bool] = False  # a refinement has positions to fill
-    deterministic: ClassVar[bool] = True  # its backward on a GPU; a CPU repeats itself anyway
-    instead: ClassVar[str] = ""  # the word to choose where it is not
+    # a refinement has empty positions to fill
+    sparse: ClassVar[bool] = False
+    # of its backward pass on a GPU; on a CPU every operator is deterministic
+    deterministic: ClassVar[bool] = True
+    # the value of upsample= to choose in its place where it is not deterministic
+    deterministic_word: ClassVar[str] = ""
 
     def __init__(self, channels: Width, factor: Factor, refine: str = "none") -> None:
         super().__init__()
@@ -70,33 +73,39 @@ class Upsampling(nn.Module):
         self.blurs = nn.ModuleList(blur() for _ in self.strides)
 
     def step(self, stride: int) -> nn.Module:
-        """One climb of ×stride; modules take (x, switches of the levels climbed, coarse first)."""
+        """Returns the layer that climbs by ×stride.
+
+        Its ``forward`` takes (x, switches of the levels climbed, coarse first).
+        """
         raise NotImplementedError
 
-    def alone(self) -> list[int]:
-        """The strides of a climb that nothing refines: all in one, unless an operator says else."""
+    def plain_steps(self) -> list[int]:
+        """Returns the strides of a climb without refinement: by default one leap."""
         return [self.factor]
 
-    def refinement(self) -> nn.Module:
-        """A 3×3 convolution; it starts by keeping what is dense and by filling what is sparse."""
+    def build_refinement(self) -> nn.Module:
+        """Returns a 3×3 convolution that starts as the identity, or as a filter that fills gaps."""
         conv = nn.Conv2d(self.channels, self.channels, 3, padding=1, bias=False)
-        kernel = torch.outer(*[torch.tensor([0.5, 1.0, 0.5])] * 2) if self.sparse else dirac(3)
+        kernel = (
+            torch.outer(*[torch.tensor([0.5, 1.0, 0.5])] * 2) if self.sparse else dirac_kernel(3)
+        )
         with torch.no_grad():
-            conv.weight.mul_(0.1)  # a small random start between the classes breaks their symmetry
+            # a small random start between the classes breaks their symmetry
+            conv.weight.mul_(0.1)
             conv.weight[range(self.channels), range(self.channels)] = kernel
         return conv
 
     def forward(self, x: Tensor, switches: Switches | None = None) -> Tensor:
-        """Scores (N, C, h, w) -> (N, C, h·f, w·f)."""
-        levels = self.levels(switches)
+        """Maps scores (N, C, h, w) -> (N, C, h·f, w·f)."""
+        levels = self.order_levels(switches)
         for stride, step, blur in zip(self.strides, self.steps, self.blurs, strict=True):
             climbed = stride.bit_length() - 1
             x = blur(step(x, levels[:climbed]))  # (N, C, h·stride, w·stride)
             levels = levels[climbed:]
         return x
 
-    def levels(self, switches: Switches | None) -> list[Tensor]:
-        """The switches of the levels climbed, coarse first; none where they are not looked at."""
+    def order_levels(self, switches: Switches | None) -> list[Tensor]:
+        """Returns the switches of the levels climbed, coarse first; none where unused."""
         if not self.uses_switches:
             return []
         given = [switches] if isinstance(switches, Tensor) else list(switches or ())
@@ -109,26 +118,26 @@ class Upsampling(nn.Module):
         return sorted(given, key=lambda level: level.shape[-1] * level.shape[-2])
 
 
-def unrefined(operator: Upsampling) -> tuple[list[int], Callable[[], nn.Module]]:
-    """The climb as the operator makes it on its own, and nothing behind it."""
-    return operator.alone(), nn.Identity
+def plan_plain_steps(operator: Upsampling) -> tuple[list[int], Callable[[], nn.Module]]:
+    """Returns the strides of the operator's own climb, with nothing after each step."""
+    return operator.plain_steps(), nn.Identity
 
 
-def refined(operator: Upsampling) -> tuple[list[int], Callable[[], nn.Module]]:
-    """The climb in steps of two, a learned 3×3 convolution behind each."""
-    return twos(operator.factor), operator.refinement
+def plan_refined_steps(operator: Upsampling) -> tuple[list[int], Callable[[], nn.Module]]:
+    """Returns steps of two, with a learned 3×3 convolution after each."""
+    return split_into_twos(operator.factor), operator.build_refinement
 
 
-REFINEMENTS = {"none": unrefined, "conv": refined}
+REFINEMENTS = {"none": plan_plain_steps, "conv": plan_refined_steps}
 
 
-def twos(factor: int) -> list[int]:
-    """A power of two as the steps of two that make it up."""
+def split_into_twos(factor: int) -> list[int]:
+    """Returns the steps of two whose product is a power of two."""
     return [2] * (factor.bit_length() - 1)
 
 
-def dirac(size: int) -> Tensor:
-    """The kernel that changes nothing: 1 in the middle of size×size zeros."""
+def dirac_kernel(size: int) -> Tensor:
+    """Returns the kernel that changes nothing: 1 in the middle of size×size zeros."""
     kernel = torch.zeros(size, size)
     kernel[size // 2, size // 2] = 1
     return kernel

@@ -8,12 +8,12 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from fcn_lab.errors import UserError
-from fcn_lab.upsampling.base import Upsampling, twos
+from fcn_lab.upsampling.base import Upsampling, split_into_twos
 from fcn_lab.values import Width, checked
 
 
 class Reassembly(nn.Module):
-    """Predicts f² kernels of k×k a cell and adds up the cell's neighbours by them."""
+    """Predicts f² kernels of k×k for each cell and sums the cell's neighbours with them."""
 
     def __init__(self, channels: int, stride: int, kernel: int, compressed: int) -> None:
         super().__init__()
@@ -24,18 +24,18 @@ class Reassembly(nn.Module):
         nn.init.zeros_(self.encode.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, switches: Sequence[Tensor] = ()) -> Tensor:
-        """(N, C, h, w) -> (N, C, h·stride, w·stride)."""
-        return reassembled(x, self.kernels(x), self.stride)
+        """Maps (N, C, h, w) -> (N, C, h·stride, w·stride)."""
+        return reassemble(x, self.kernels(x), self.stride)
 
     def kernels(self, x: Tensor) -> Tensor:
-        """(N, C, h, w) -> (N, k², f², h, w), positive and of sum 1 over k²."""
+        """Maps (N, C, h, w) -> kernels (N, k², f², h, w), positive and summing to 1 over k²."""
         n, _, h, w = x.shape
         logits: Tensor = self.encode(self.compress(x))  # (N, k²·f², h, w)
         return logits.view(n, self.kernel**2, self.stride**2, h, w).softmax(1)
 
 
-def reassembled(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
-    """Σ over the k×k neighbours of a cell, zeros beyond the image, for each place in the cell.
+def reassemble(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
+    """Returns, for each place in a cell, the weighted sum of its k×k neighbours, zero-padded.
 
     Args:
         x: (N, C, h, w).
@@ -88,10 +88,10 @@ class Carafe(Upsampling):
             raise UserError(f"upsample.kernel={kernel}: expected an odd number")
         super().__init__(channels, factor, refine)
 
-    def alone(self) -> list[int]:
-        """Steps of two: the kernels of ×32 in one step would be 25600 maps."""
-        return twos(self.factor)
+    def plain_steps(self) -> list[int]:
+        """Returns steps of two: the kernels of ×32 in one step would be 25600 maps."""
+        return split_into_twos(self.factor)
 
     def step(self, stride: int) -> nn.Module:
-        """Prediction and reassembly."""
+        """Returns the layer that predicts kernels of k×k and reassembles the cells by them."""
         return Reassembly(self.channels, stride, self.kernel, self.compressed)

@@ -13,7 +13,7 @@ from fcn_lab.values import Count, Width, checked
 
 
 class PointSampling(nn.Module):
-    """Predicts where each output pixel is to be read, group by group of channels."""
+    """Predicts where each output pixel reads its input, for each group of channels."""
 
     def __init__(self, channels: int, stride: int, groups: int, dynamic_scope: bool) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class PointSampling(nn.Module):
             nn.init.zeros_(self.scope.weight)
 
     def forward(self, x: Tensor, switches: Sequence[Tensor] = ()) -> Tensor:
-        """(N, C, h, w) -> (N, C, h·stride, w·stride)."""
+        """Maps (N, C, h, w) -> (N, C, h·stride, w·stride)."""
         n, c, h, w = x.shape
         high, wide, groups = h * self.stride, w * self.stride, self.groups
         shift = self.shifts(x).view(n * groups, 2, high, wide)  # in input pixels: across, down
@@ -40,7 +40,7 @@ class PointSampling(nn.Module):
         return out.view(n, c, high, wide)
 
     def shifts(self, x: Tensor) -> Tensor:
-        """(N, C, h, w) -> (N, 2·groups, h·stride, w·stride)."""
+        """Maps (N, C, h, w) -> shifts (N, 2·groups, h·stride, w·stride), in input pixels."""
         reach = 0.25 if self.scope is None else 0.5 * self.scope(x).sigmoid()
         return F.pixel_shuffle(reach * self.offset(x), self.stride)
 
@@ -67,7 +67,7 @@ class DySample(Upsampling):
     """
 
     deterministic = False
-    instead = "carafe"
+    deterministic_word = "carafe"
 
     def __init__(
         self,
@@ -77,10 +77,8 @@ class DySample(Upsampling):
         groups: Count | None = None,
         dynamic_scope: bool = False,
     ) -> None:
-        self.groups, self.dynamic_scope = (
-            gcd(4, channels) if groups is None else groups,
-            dynamic_scope,
-        )
+        self.groups = gcd(4, channels) if groups is None else groups
+        self.dynamic_scope = dynamic_scope
         if channels % self.groups:
             raise UserError(
                 f"upsample.groups={groups}: expected a divisor of the {channels} channels"
@@ -88,5 +86,5 @@ class DySample(Upsampling):
         super().__init__(channels, factor, refine)
 
     def step(self, stride: int) -> nn.Module:
-        """Prediction and sampling."""
+        """Returns the layer that predicts shifts and samples the input bilinearly."""
         return PointSampling(self.channels, stride, self.groups, self.dynamic_scope)

@@ -20,12 +20,12 @@ Kernel = Callable[[Tensor], Tensor]
 
 
 def triangle(t: Tensor) -> Tensor:
-    """1 − |t| where that is positive: linear interpolation."""
+    """Returns max(0, 1 − |t|), the kernel of linear interpolation."""
     return (1 - t.abs()).clamp(min=0)
 
 
 def cubic(t: Tensor, a: float) -> Tensor:
-    """Keys' convolution kernel, 1 at 0 and 0 at every other integer.
+    """Returns Keys' convolution kernel, 1 at 0 and 0 at every other integer.
 
     (a + 2)|t|³ − (a + 3)|t|² + 1 up to 1, a|t|³ − 5a|t|² + 8a|t| − 4a up to 2, 0 beyond.
     """
@@ -35,19 +35,19 @@ def cubic(t: Tensor, a: float) -> Tensor:
     return torch.where(t <= 1, near, torch.where(t < 2, far, 0))
 
 
-def sampled(kernel: Kernel, reach: int, factor: int) -> Tensor:
-    """The 2·reach·f values that one input value hands out along a line; f even."""
+def sample_kernel(kernel: Kernel, reach: int, factor: int) -> Tensor:
+    """Returns the 2·reach·f values that one input value spreads along a line; f even."""
     places = torch.arange(2 * reach * factor) - (reach * factor - 0.5)
     return kernel(places / factor)
 
 
 def bilinear_kernel(factor: int) -> Tensor:
-    """The 2f×2f triangle kernel of bilinear interpolation by f, for even f.
+    """Returns the 2f×2f triangle kernel of bilinear interpolation by f, for even f.
 
     Long, Shelhamer, Darrell 2015, section 3.3; with centre c = f − 1/2: (1 − |i − c|/f) (1 − |j −
     c|/f).
     """
-    line = sampled(triangle, 1, factor)
+    line = sample_kernel(triangle, 1, factor)
     return torch.outer(line, line)
 
 
@@ -59,12 +59,12 @@ class Interpolate(nn.Module):
         self.stride, self.options = stride, options
 
     def forward(self, x: Tensor, switches: Sequence[Tensor] = ()) -> Tensor:
-        """(N, C, h, w) -> (N, C, h·stride, w·stride)."""
+        """Maps (N, C, h, w) -> (N, C, h·stride, w·stride)."""
         return F.interpolate(x, scale_factor=self.stride, **self.options)  # type: ignore[arg-type]
 
 
 class Stamp(nn.Module):
-    """Fixed interpolation by any kernel: along each axis a transposed convolution, a group a map.
+    """Interpolates by any fixed kernel, with one grouped transposed convolution along each axis.
 
     Edges are repeated. Forward and backward are convolutions, which have deterministic kernels.
     """
@@ -74,10 +74,10 @@ class Stamp(nn.Module):
     def __init__(self, stride: int, kernel: Kernel, reach: int) -> None:
         super().__init__()
         self.stride, self.reach = stride, reach
-        self.register_buffer("line", sampled(kernel, reach, stride), persistent=False)
+        self.register_buffer("line", sample_kernel(kernel, reach, stride), persistent=False)
 
     def forward(self, x: Tensor, switches: Sequence[Tensor] = ()) -> Tensor:
-        """(N, C, h, w) -> (N, C, h·stride, w·stride)."""
+        """Maps (N, C, h, w) -> (N, C, h·stride, w·stride)."""
         for axis in (2, 3):
             last = x.shape[axis] - 1
             before = [x.narrow(axis, 0, 1)] * self.reach
@@ -97,38 +97,38 @@ class Stamp(nn.Module):
 
 
 class Nearest(Upsampling):
-    """Every value fills its f×f cell: corner placement, box kernel."""
+    """Fills each f×f cell with its value: corner placement, box kernel."""
 
     def step(self, stride: int) -> nn.Module:
-        """Box interpolation."""
+        """Returns an interpolation with the box kernel, f×f."""
         return Interpolate(stride, mode="nearest")
 
 
 class Bilinear(Upsampling):
-    """Linear interpolation between cell centres: corner, triangle kernel, edges repeated.
+    """Interpolates linearly between cell centres: corner, triangle kernel, edges repeated.
 
     torch's own kernel. Its backward on a GPU adds in no fixed order.
     """
 
     deterministic = False
-    instead = "bilinear_deterministic"
+    deterministic_word = "bilinear_deterministic"
 
     def step(self, stride: int) -> nn.Module:
-        """Triangle interpolation."""
+        """Returns torch's interpolation with the triangle kernel, 2f×2f."""
         return Interpolate(stride, mode="bilinear", align_corners=False)
 
 
 class BilinearDeterministic(Upsampling):
-    """``Bilinear`` as transposed convolutions: the same numbers, and a backward that repeats."""
+    """Computes ``Bilinear`` as transposed convolutions, whose backward is deterministic."""
 
     def step(self, stride: int) -> nn.Module:
-        """Triangle interpolation."""
+        """Returns transposed convolutions with the triangle kernel, 2f×2f."""
         return Stamp(stride, triangle, 1)
 
 
 @checked
 class Bicubic(Upsampling):
-    """Cubic convolution between cell centres: corner, Keys' kernel, edges repeated.
+    """Interpolates by cubic convolution between cell centres: Keys' kernel, edges repeated.
 
     Keys, "Cubic Convolution Interpolation for Digital Image Processing", 1981.
 
@@ -152,5 +152,5 @@ class Bicubic(Upsampling):
         super().__init__(channels, factor, refine)
 
     def step(self, stride: int) -> nn.Module:
-        """Cubic interpolation."""
+        """Returns transposed convolutions with Keys' cubic kernel, 4f×4f."""
         return Stamp(stride, partial(cubic, a=self.a), 2)

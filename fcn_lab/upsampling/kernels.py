@@ -6,18 +6,18 @@ import torch
 from torch import Tensor, nn
 
 from fcn_lab.errors import UserError
-from fcn_lab.upsampling.base import Upsampling, dirac
+from fcn_lab.upsampling.base import Upsampling, dirac_kernel
 from fcn_lab.upsampling.interpolation import bilinear_kernel
 from fcn_lab.values import Count, Width, checked
 
 
 class Deconvolution(nn.ConvTranspose2d):
-    """A transposed convolution that can stand in an operator's climb."""
+    """A transposed convolution with the signature of an operator's step."""
 
     def forward(  # type: ignore[override]
         self, x: Tensor, switches: Sequence[Tensor] = ()
     ) -> Tensor:
-        """(N, C, h, w) -> (N, C, h·stride, w·stride)."""
+        """Maps (N, C, h, w) -> (N, C, h·stride, w·stride)."""
         return super().forward(x)
 
 
@@ -53,7 +53,7 @@ class TransposedConv(Upsampling):
         super().__init__(channels, factor, refine)
 
     def step(self, stride: int) -> nn.Module:
-        """A transposed convolution of ×stride: out = (in − 1)·f − 2·(f/2) + 2f = in·f."""
+        """Returns a transposed convolution of ×stride: (in − 1)·f − 2·(f/2) + 2f = in·f."""
         conv = Deconvolution(
             self.channels,
             self.channels,
@@ -79,7 +79,7 @@ class UpConv(Upsampling):
     """
 
     def step(self, stride: int) -> nn.Module:
-        """Corner placement and a learned f×f kernel between all channels."""
+        """Returns a dense transposed convolution with kernel = stride, started as ``Nearest``."""
         conv = Deconvolution(self.channels, self.channels, stride, stride, bias=False)
         with torch.no_grad():
             conv.weight.mul_(0.1)
@@ -88,7 +88,7 @@ class UpConv(Upsampling):
 
 
 class SubPixel(nn.Module):
-    """A convolution to f² values a channel, and their arrangement in each f×f cell."""
+    """A convolution to f² maps for each channel, which then fill each f×f cell."""
 
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__()
@@ -96,11 +96,11 @@ class SubPixel(nn.Module):
         self.shuffle = nn.PixelShuffle(stride)
         with torch.no_grad():
             kernels = self.conv.weight[:: stride**2] * 0.1
-            kernels[range(channels), range(channels)] = dirac(3)
+            kernels[range(channels), range(channels)] = dirac_kernel(3)
             self.conv.weight.copy_(kernels.repeat_interleave(stride**2, 0))
 
     def forward(self, x: Tensor, switches: Sequence[Tensor] = ()) -> Tensor:
-        """(N, C, h, w) -> (N, C·stride², h, w) -> (N, C, h·stride, w·stride)."""
+        """Maps (N, C, h, w) -> (N, C·stride², h, w) -> (N, C, h·stride, w·stride)."""
         out: Tensor = self.shuffle(self.conv(x))
         return out
 
@@ -116,5 +116,5 @@ class PixelShuffle(Upsampling):
     """
 
     def step(self, stride: int) -> nn.Module:
-        """Convolution and shuffle."""
+        """Returns a 3×3 convolution to C·f² maps and their arrangement in the cells."""
         return SubPixel(self.channels, stride)

@@ -11,14 +11,14 @@ from fcn_lab.upsampling.base import Upsampling
 
 
 class PlaceAtCorner(nn.Module):
-    """Each value at the upper left of its stride×stride cell, zeros elsewhere."""
+    """Places each value at the upper left of its stride×stride cell, zeros elsewhere."""
 
     def __init__(self, stride: int) -> None:
         super().__init__()
         self.stride = stride
 
     def forward(self, x: Tensor, switches: Sequence[Tensor] = ()) -> Tensor:
-        """(N, C, h, w) -> (N, C, h·stride, w·stride)."""
+        """Maps (N, C, h, w) -> (N, C, h·stride, w·stride)."""
         n, c, h, w = x.shape
         out = x.new_zeros(n, c, h, self.stride, w, self.stride)
         out[:, :, :, 0, :, 0] = x
@@ -26,10 +26,10 @@ class PlaceAtCorner(nn.Module):
 
 
 class PlaceAtSwitches(nn.Module):
-    """Each value where a 2×2 max-pooling found its maximum, zeros elsewhere; level by level."""
+    """Places each value where a 2×2 max-pooling found its maximum, level by level."""
 
     def forward(self, x: Tensor, switches: Sequence[Tensor] = ()) -> Tensor:
-        """(N, C, h, w) and L levels of switches, coarse first -> (N, C, h·2^L, w·2^L)."""
+        """Maps (N, C, h, w) and L levels of switches, coarse first -> (N, C, h·2^L, w·2^L)."""
         for indices in switches:
             h, w = x.shape[-2:]
             if indices.shape[-2:] != (h, w):
@@ -38,26 +38,25 @@ class PlaceAtSwitches(nn.Module):
                     "sizes must agree"
                 )
             down, right = indices // (2 * w) % 2, indices % 2  # rows are 2·w long, which is even
-            corner = torch.arange(4, device=x.device).view(
-                4, 1, 1
-            )  # upper left, upper right, lower left, lower right
+            # upper left, upper right, lower left, lower right
+            corner = torch.arange(4, device=x.device).view(4, 1, 1)
             chosen = (2 * down + right).unsqueeze(2) == corner  # (N, 1 or C, 4, h, w)
             x = F.pixel_shuffle((x.unsqueeze(2) * chosen).flatten(1, 2), 2)  # (N, C, 2h, 2w)
         return x
 
 
 class BedOfNails(Upsampling):
-    """Each value at its cell's corner, and nothing else."""
+    """Places each value at its cell's corner, zeros elsewhere."""
 
     sparse = True
 
     def step(self, stride: int) -> nn.Module:
-        """Corner placement."""
+        """Returns the layer that places values at the corners of stride×stride cells."""
         return PlaceAtCorner(stride)
 
 
 class MaxUnpool(Upsampling):
-    """Each value where the encoder's pooling found its maximum, level by level.
+    """Places each value where the encoder's pooling found its maximum, level by level.
 
     Zeiler, Fergus 2014; Noh, Hong, Han 2015; Badrinarayanan, Kendall, Cipolla (SegNet) 2017. Equal
     to ``torch.nn.functional.max_unpool2d``, also with one channel of switches for all classes, and
@@ -68,5 +67,5 @@ class MaxUnpool(Upsampling):
     sparse = True
 
     def step(self, stride: int) -> nn.Module:
-        """Placement at the switches."""
+        """Returns the layer that places values at the switches of each level."""
         return PlaceAtSwitches()

@@ -6,14 +6,14 @@ from fcn_lab.upsampling.kernels import TransposedConv
 
 
 class ValidTransposedConv(TransposedConv):
-    """Bilinear interpolation that cuts nothing off: (N, C, h, w) -> (N, C, (h + 1)·f, (w + 1)·f).
+    """Interpolates bilinearly without padding: (N, C, h, w) -> (N, C, (h + 1)·f, (w + 1)·f).
 
     out = (in − 1)·f + 2f. The borders are for the network's crops to cut; where to, follows from
     the kernels.
     """
 
     def step(self, stride: int) -> nn.Module:
-        """A transposed convolution without padding."""
+        """Returns a transposed convolution of ×stride without padding."""
         conv = super().step(stride)
         conv.padding = (0, 0)  # type: ignore[assignment]
         return conv

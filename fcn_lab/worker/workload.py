@@ -9,7 +9,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from fcn_lab.cost.macs import cost
+from fcn_lab.cost.macs import count_cost
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.tasks.train import Train
 from fcn_lab.training.module import Batch
@@ -56,7 +56,7 @@ def workload(task: Train) -> Workload:
     final = sum(len(frames[name]) for name in splits)
     processes = training.devices * training.num_nodes
     return Workload(
-        cost(task.net, *image_size(frames["val"])).macs,
+        count_cost(task.net, *image_size(frames["val"])).macs,
         len(frames["train"]) * training.max_epochs / processes,
         (len(frames["val"]) * validations + final) / processes,
     )

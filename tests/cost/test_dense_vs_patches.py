@@ -11,11 +11,11 @@ from torch import nn
 from torchvision.models import VGG
 
 from fcn_lab import create_model
-from fcn_lab.cost.dense_vs_patches import convolutionalise, dense_vs_patches
+from fcn_lab.cost.dense_vs_patches import compare_dense_with_patches, convolutionalise
 from fcn_lab.encoders import VGG16Encoder
 from fcn_lab.encoders.caffe_vgg import vgg16_without_classifier
-from fcn_lab.encoders.fully_connected import transplant
-from fcn_lab.encoders.vgg import classifier_layer
+from fcn_lab.encoders.fully_connected import transplant_classifier
+from fcn_lab.encoders.vgg import build_classifier_layer
 from fcn_lab.errors import UserError
 from fcn_lab.networks.fcn import FCN
 from fcn_lab.tasks.profile import Profile
@@ -52,13 +52,13 @@ def test_on_a_larger_image_it_gives_a_map_of_scores() -> None:
 
 
 def head(width: int) -> tuple[nn.Sequential, nn.Sequential]:
-    return classifier_layer(C, width, 7, 0.5), classifier_layer(width, width, 1, 0.5)
+    return build_classifier_layer(C, width, 7, 0.5), build_classifier_layer(width, width, 1, 0.5)
 
 
 def test_the_transplanted_head_computes_the_classifiers_hidden_layer_at_the_maps_centre() -> None:
     classifier = narrow().classifier
     fc6, fc7 = (part.double().eval() for part in head(FULL))
-    transplant(classifier, fc6, fc7)
+    transplant_classifier(classifier, fc6, fc7)
     pool5 = torch.rand(1, C, 7, 7, dtype=torch.float64)
     with torch.no_grad():
         ours = fc7(fc6(pool5))[..., 3, 3]
@@ -70,7 +70,7 @@ def test_a_narrower_head_keeps_evenly_spaced_channels_and_says_so(
 ) -> None:
     classifier, (fc6, fc7) = narrow().classifier, (part.double().eval() for part in head(4))
     with caplog.at_level(logging.WARNING, "fcn_lab"):
-        transplant(classifier, fc6, fc7)
+        transplant_classifier(classifier, fc6, fc7)
     assert "head_width=4" in caplog.text
     assert "12" in caplog.text
     kept = [0, 3, 6, 9]
@@ -84,7 +84,7 @@ def test_a_narrower_head_keeps_evenly_spaced_channels_and_says_so(
 
 def test_a_wider_head_is_refused() -> None:
     with pytest.raises(UserError, match=r"encoder\.head_width=13"):
-        transplant(narrow().classifier, *head(13))
+        transplant_classifier(narrow().classifier, *head(13))
 
 
 def test_pretrained_encoders_take_the_classifiers_layers_over(
@@ -101,7 +101,7 @@ def small_fcn() -> FCN:
 
 
 def test_one_dense_pass_gives_the_scores_of_every_patch_for_fewer_operations() -> None:
-    compared = dense_vs_patches(small_fcn().double().float(), grid=2)
+    compared = compare_dense_with_patches(small_fcn().double().float(), grid=2)
     assert (compared.scores, compared.patch, compared.stride) == (4, 404, 32)
     assert compared.difference < 1e-5
     assert compared.patches_macs > 2 * compared.dense_macs
@@ -116,4 +116,4 @@ def test_a_profile_tells_the_comparison(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_networks_that_are_no_chain_cannot_be_compared() -> None:
     with pytest.raises(UserError, match="encoder=vgg16"):
-        dense_vs_patches(create_model("fcn8s"), 2)
+        compare_dense_with_patches(create_model("fcn8s"), 2)

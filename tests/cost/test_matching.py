@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from fcn_lab.api import network
-from fcn_lab.cost.macs import Cost, cost
-from fcn_lab.cost.matching import dearest, fit, spread
+from fcn_lab.cost.macs import Cost, count_cost
+from fcn_lab.cost.matching import fit_widths, pick_target, relative_gap
 from fcn_lab.cost.sheet import Grid
 from fcn_lab.errors import UserError
 from fcn_lab.tasks.capacity import Capacity
@@ -21,19 +21,19 @@ def bilinear_form(widths: tuple[int, int]) -> Cost:
 
 
 def test_widths_that_were_hidden_are_found_again() -> None:
-    found = fit(bilinear_form, (32, 256), bilinear_form((45, 301)), 1e-9)
+    found = fit_widths(bilinear_form, (32, 256), bilinear_form((45, 301)), 1e-9)
     assert (found.widths, found.distance) == ((45, 301), 0)
 
 
 def test_a_cost_that_widths_cannot_reach_keeps_its_distance() -> None:
-    found = fit(lambda _: Cost(10, 10), (4, 4), Cost(20, 10), 0.01)
+    found = fit_widths(lambda _: Cost(10, 10), (4, 4), Cost(20, 10), 0.01)
     assert found.distance == 0.5
 
 
 def test_the_spread_is_the_worse_of_the_two() -> None:
     costs = [Cost(100, 50), Cost(102, 55)]
-    assert spread(costs) == pytest.approx(0.1)
-    assert dearest([Cost(1, 9), Cost(5, 2)]) == Cost(5, 9)
+    assert relative_gap(costs) == pytest.approx(0.1)
+    assert pick_target([Cost(1, 9), Cost(5, 2)]) == Cost(5, 9)
 
 
 def capacity(folder: Path, tolerance: float) -> None:
@@ -52,8 +52,8 @@ def test_matched_arms_agree_when_they_are_built_from_the_widths_written(tmp_path
         early, late = one["widths"]
         words = [f"model={one['arm'][0]}", f"upsample={one['arm'][1]}", "data=synthetic"]
         widths = [f"encoder.widths=[{early},32,64,128,256]", f"encoder.head_width={late}"]
-        costs.append(cost(network([*words, *widths]), 32, 32))
-    assert spread(costs) <= 0.01
+        costs.append(count_cost(network([*words, *widths]), 32, 32))
+    assert relative_gap(costs) <= 0.01
     assert "pixel_shuffle" in (tmp_path / "capacity" / "matched.yaml").read_text()
 
 
@@ -68,5 +68,5 @@ def test_the_widths_that_the_project_ships_match() -> None:
     for upsample in ("transposed", "bilinear", "max_unpool"):
         for refine in ("none", "conv"):
             arm = [f"upsample={upsample}", f"upsample.refine={refine}", "model=fcn8s"]
-            costs.append(cost(network([*arm, "capacity=matched"]), 360, 480))
-    assert spread(costs) <= 0.01
+            costs.append(count_cost(network([*arm, "capacity=matched"]), 360, 480))
+    assert relative_gap(costs) <= 0.01

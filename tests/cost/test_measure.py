@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from fcn_lab.api import create_model, network
-from fcn_lab.cost.macs import cost
-from fcn_lab.cost.measure import bill
+from fcn_lab.cost.macs import count_cost
+from fcn_lab.cost.measure import measure_parts
 from fcn_lab.cost.parts import PARTS
 from fcn_lab.cost.sheet import Grid
 from fcn_lab.errors import UserError
@@ -48,15 +48,15 @@ def test_operations_agree_with_the_formula_of_each_layer_and_with_torchs_counter
     model: str, upsample: str
 ) -> None:
     net = create_model(model, upsample)
-    parts = bill(net, 64, 96, repeats=0)
-    assert parts["total"].macs == cost(net, 64, 96).macs
+    parts = measure_parts(net, 64, 96, repeats=0)
+    assert parts["total"].macs == count_cost(net, 64, 96).macs
     assert parts["total"].macs == pytest.approx(macs_by_formula(net, 64, 96), rel=0.01)
     assert sum(parts[part].macs for part in PARTS) == parts["total"].macs
 
 
 def test_parameters_are_shared_out_whole() -> None:
     net = create_model("fcn8s", "transposed", **{"upsample.refine": "conv"})
-    parts = bill(net, 32, 32, repeats=0)
+    parts = measure_parts(net, 32, 32, repeats=0)
     own = [p.numel() for m in net.modules() if isinstance(m, Upsampling) for p in m.parameters()]
     assert parts["upsampling"].params == sum(own)
     backbone = sum(p.numel() for n, p in net.encoder.named_parameters() if "head" not in n)
@@ -67,7 +67,7 @@ def test_parameters_are_shared_out_whole() -> None:
 def test_bytes_written_and_kept_are_those_of_the_maps() -> None:
     """A convolution keeps its input, here the image; a sigmoid its output; a sum nothing."""
     net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sigmoid(), nn.Conv2d(4, 2, 1))
-    total = bill(net, 8, 16, repeats=0)["total"]
+    total = measure_parts(net, 8, 16, repeats=0)["total"]
     pixel = 8 * 16 * 4
     assert total.activations == (4 + 4 + 2) * pixel
     assert total.kept == 4 * pixel
@@ -77,7 +77,7 @@ def test_switches_instead_of_maps_save_what_segnet_says() -> None:
     """64 maps of 180×240 in float32 are 11 MB; the switches of their 2×2 windows 0.17 MB."""
     with torch.device("meta"):
         one, two = (
-            bill(SegNetBasic(MaxUnpool, 11, levels=levels), 360, 480, repeats=0)["total"]
+            measure_parts(SegNetBasic(MaxUnpool, 11, levels=levels), 360, 480, repeats=0)["total"]
             for levels in (1, 2)
         )
     maps, switches = two.maps - one.maps, two.switches - one.switches
@@ -87,7 +87,7 @@ def test_switches_instead_of_maps_save_what_segnet_says() -> None:
 
 
 def test_a_pass_holds_at_least_what_it_keeps_and_takes_time_in_every_part() -> None:
-    parts = bill(create_model("fcn8s", "max_unpool"), 48, 64, repeats=1)
+    parts = measure_parts(create_model("fcn8s", "max_unpool"), 48, 64, repeats=1)
     total = parts["total"]
     assert total.peak >= total.kept > 0
     assert total.forward == pytest.approx(sum(parts[part].forward for part in PARTS))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fcn_lab.audit.audit import Audit
-from fcn_lab.audit.findings import Level, findings
+from fcn_lab.audit.findings import Level, collect_findings
 from fcn_lab.audit.weights import class_weights
 from fcn_lab.data.balance import pixel_counts
 from fcn_lab.data.camvid import CamVid
@@ -61,12 +61,12 @@ def write(root: Path, scenes: Synthetic, change: Callable[[Pixels], Pixels]) -> 
 
 
 def wrong(audit: Audit) -> list[str]:
-    found = [finding for finding in findings(audit) if finding.level is Level.WRONG]
+    found = [finding for finding in collect_findings(audit) if finding.level is Level.WRONG]
     return [f"{finding.title} {finding.text}" for finding in found]
 
 
 def test_nothing_is_wrong_with_sound_data(release: Path) -> None:
-    audit = Audit.of(CamVid(str(release)))
+    audit = Audit.measure(CamVid(str(release)))
     assert wrong(audit) == []
     assert audit.damage == {}
     assert audit.twins == []
@@ -74,7 +74,7 @@ def test_nothing_is_wrong_with_sound_data(release: Path) -> None:
 
 
 def test_shares_and_void_are_those_of_the_pixels(release: Path, scenes: Synthetic) -> None:
-    audit = Audit.of(CamVid(str(release)))
+    audit = Audit.measure(CamVid(str(release)))
     for split, found in audit.data.splits.items():
         labels = scenes.frames(split).labels
         assert found.void_share == pytest.approx((labels == VOID).mean())
@@ -86,7 +86,7 @@ def test_an_id_out_of_range_is_named_with_its_frame(release: Path, scenes: Synth
     label = as_drawn(scenes.frames("val").labels[1])
     label[:2, :3] = 40
     fakes.save(release / "valannot" / f"{name('val', 1)}.png", label)
-    (finding,) = wrong(Audit.of(CamVid(str(release))))
+    (finding,) = wrong(Audit.measure(CamVid(str(release))))
     assert finding.startswith("val: 6 label pixels in 1 frame hold")
     assert "id 40 in 6 pixels" in finding
     assert name("val", 1) in finding
@@ -95,7 +95,7 @@ def test_an_id_out_of_range_is_named_with_its_frame(release: Path, scenes: Synth
 def test_a_file_that_cannot_be_read_is_named_and_the_rest_is_audited(release: Path) -> None:
     broken = release / "test" / f"{name('test', 0)}.png"
     broken.write_bytes(broken.read_bytes()[:100])
-    audit = Audit.of(CamVid(str(release)))
+    audit = Audit.measure(CamVid(str(release)))
     (finding,) = wrong(audit)
     assert str(broken) in finding
     assert len(audit.data.splits["test"].frames) == COUNTS["test"] - 1
@@ -114,7 +114,7 @@ def test_interpolated_masks_are_told_from_resized_ones(
                 as_drawn(label), None, fx=factor, fy=factor, interpolation=with_method
             ),
         )
-        return Audit.of(CamVid(str(root)))
+        return Audit.measure(CamVid(str(root)))
 
     assert not resized(cv2.INTER_NEAREST).damage
     damaged = resized(method)
@@ -148,7 +148,7 @@ def test_the_damage_to_coloured_masks_is_the_pixels_of_no_colour_and_worst_for_t
             for k in range(11):
                 truth[k] += (sharp == k).sum()
                 lost[k] += ((sharp == k) & ~known).sum()
-    audit = Audit.of(CamVid(str(root)))
+    audit = Audit.measure(CamVid(str(root)))
     strange = sum(split.strange.total() for split in audit.data.splits.values())
     assert strange == foreign
     share = lost / np.maximum(truth, 1)
@@ -163,7 +163,7 @@ def test_a_class_that_training_never_shows_is_wrong_and_elsewhere_a_caution(
     root = write(
         tmp_path / "camvid", scenes, lambda label: np.where(label == 3, 11, as_drawn(label))
     )
-    found = findings(Audit.of(CamVid(str(root))))
+    found = collect_findings(Audit.measure(CamVid(str(root))))
     levels = {f.title.split()[0]: f.level for f in found if "never shows" in f.title}
     assert levels == {"train": Level.WRONG, "val": Level.CAREFUL, "test": Level.CAREFUL}
     assert all("Road" in f.title for f in found if "never shows" in f.title)
@@ -174,12 +174,12 @@ def test_a_scored_picture_that_was_trained_on_is_wrong(release: Path) -> None:
         source = release / f"train{folder}" / f"{name('train', 2)}.png"
         target = release / f"test{folder}" / f"{name('test', 1)}.png"
         target.write_bytes(source.read_bytes())
-    audit = Audit.of(CamVid(str(release)))
+    audit = Audit.measure(CamVid(str(release)))
     (twins,) = audit.twins
     assert set(twins.names) == {name("train", 2), name("test", 1)}
     assert twins.labels == 1
     assert "trained on" in wrong(audit)[0]
-    closest = audit.closest["test"][0]
+    closest = audit.closest_frames["test"][0]
     assert audit.data.splits["test"].frames[closest[0]].name == name("test", 1)
     assert closest[2] == 0
 
@@ -192,8 +192,8 @@ def test_a_split_that_repeats_training_is_solved_by_copying(
         for folder in ("", "annot"):
             source = root / f"train{folder}" / f"{name('train', i)}.png"
             (root / f"val{folder}" / f"{name('val', i)}.png").write_bytes(source.read_bytes())
-    audit = Audit.of(CamVid(str(root)))
-    assert audit.copies["val"]["lookalike"]["mean_iou"] == 1
+    audit = Audit.measure(CamVid(str(root)))
+    assert audit.copy_scores["val"]["lookalike"]["mean_iou"] == 1
     assert any(finding.startswith("val: copying the label of the most") for finding in wrong(audit))
 
 
@@ -203,15 +203,15 @@ def test_the_frame_before_is_of_the_same_drive(release: Path, scenes: Synthetic)
         first = as_drawn(scenes.frames("test").labels[0])
         first[first == 11] = 0  # a copied void is no guess
         fakes.save(release / "testannot" / f"{name('test', i)}.png", first)
-    scores = Audit.of(CamVid(str(release))).copies["test"]["previous"]
+    scores = Audit.measure(CamVid(str(release))).copy_scores["test"]["previous"]
     assert scores["mean_iou"] == scores["pixel_accuracy"] == 1
 
 
 def test_distances_to_training_are_those_counted_one_by_one(tmp_path: Path) -> None:
     numbers = {"train": [0, 30, 60, 300], "val": [100, 104, 108], "test": [61, 400]}
     splits = {split: [f"0016E5_{n:05d}" for n in found] for split, found in numbers.items()}
-    audit = Audit.of(CamVid(str(fakes.segnet(tmp_path / "camvid", splits))))
-    by_split = {stretch.split: stretch for stretch in audit.stretches}
+    audit = Audit.measure(CamVid(str(fakes.segnet(tmp_path / "camvid", splits))))
+    by_split = {span.split: span for span in audit.drive_spans}
     for split in ("val", "test"):
         distances = [min(abs(n - t) for t in numbers["train"]) for n in numbers[split]]
         assert by_split[split].nearest == min(distances)
@@ -260,21 +260,21 @@ def test_scenes_drawn_in_memory_are_audited_too(tmp_path: Path, scenes: Syntheti
 
 @pytest.mark.slow
 def test_camvid_shows_what_is_known_of_it(camvid_root: Path) -> None:
-    audit = Audit.of(CamVid(str(camvid_root)))
+    audit = Audit.measure(CamVid(str(camvid_root)))
     assert wrong(audit) == []
-    drives = {(s.split, s.drive): (s.count, s.first, s.last) for s in audit.stretches}
+    drives = {(s.split, s.drive): (s.count, s.first, s.last) for s in audit.drive_spans}
     assert drives["val", "0016E5"] == (101, 7959, 8159)
     assert drives["test", "0001TP"][0] == 62
     assert drives["test", "Seq05VD"][0] == 171
     assert [drives["train", d][0] for d in ("0001TP", "0006R0", "0016E5")] == [62, 101, 204]
-    (val,) = (s for s in audit.stretches if s.split == "val")
+    (val,) = (s for s in audit.drive_spans if s.split == "val")
     assert (val.before, val.after, val.step) == (7920, 8190, 2)
     published = {("val", "previous"): 0.731, ("test", "previous"): 0.427, ("test", "prior"): 0.170}
     for (split, rule), score in published.items():
-        assert audit.copies[split][rule]["mean_iou"] == pytest.approx(score, abs=5e-4)
+        assert audit.copy_scores[split][rule]["mean_iou"] == pytest.approx(score, abs=5e-4)
     signs = list(CAMVID11).index("SignSymbol")
     assert audit.weights["median frequency"][signs] == pytest.approx(3.85, abs=5e-3)
-    titles = " ".join(finding.title for finding in findings(audit))
+    titles = " ".join(finding.title for finding in collect_findings(audit))
     assert "Seq05VD (171 frames) is a drive that training never sees" in titles
 
 
@@ -289,7 +289,7 @@ def test_camvid_resized_bilinearly_is_found_out_in_every_split(
             resized = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
             fakes.save(tmp_path / "c" / f"{split}annot" / label.name, resized)
             fakes.save(tmp_path / "c" / split / label.name, np.zeros((*size[::-1], 3), np.uint8))
-    audit = Audit.of(CamVid(str(tmp_path / "c")))
+    audit = Audit.measure(CamVid(str(tmp_path / "c")))
     assert set(audit.damage) == set(COUNTS)
     for damage in audit.damage.values():
         assert damage.by_class["Pole"] > 5 * damage.by_class["Road"] > 0

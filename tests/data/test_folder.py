@@ -156,9 +156,9 @@ def test_an_own_folder_is_audited(root: Path) -> None:
     label = mask("a_00")
     label[0, 0] = 9
     fakes.save(root / "masks" / "a_00_label.png", label)
-    audit = Audit.of(source(root, blocks="fields.csv:field"))
+    audit = Audit.measure(source(root, blocks="fields.csv:field"))
     assert audit.data.splits["train"].strange == {"id 9": 1}
-    assert {stretch.drive for stretch in audit.stretches} == {f"field {c}" for c in "abcdef"}
+    assert {span.drive for span in audit.drive_spans} == {f"field {c}" for c in "abcdef"}
 
 
 @pytest.mark.parametrize(

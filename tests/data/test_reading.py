@@ -79,7 +79,7 @@ def by_audit(path: Path) -> Pixels:
 
 def by_predict(path: Path) -> Pixels:
     try:
-        return footage.read(path)
+        return footage.read_image(path)
     except footage.Unreadable as error:
         raise UserError(f"{path.name}: {error}") from error
 

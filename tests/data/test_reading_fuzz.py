@@ -111,7 +111,7 @@ def test_spoilt_pictures_are_read_or_refused_alike_by_every_reader(tmp_path: Pat
         found = outcome(read_picture, path, LIMIT)
         size = pictures.SIZE if found is None else (found.shape[0], found.shape[1])
         others = {
-            "predict": outcome(footage.read, path, LIMIT),
+            "predict": outcome(footage.read_image, path, LIMIT),
             "demo": outcome(open_picture, path, 20, 1),
             "training": outcome(through_pack, path, size),
             "audit": outcome(through_audit, path, size),

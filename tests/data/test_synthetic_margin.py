@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.encoders import TinyEncoder
-from fcn_lab.metrics.confusion import VOID, confusion_matrices, scores
+from fcn_lab.metrics.confusion import VOID, compute_scores, confusion_matrices
 from fcn_lab.networks.fcn import FCN
 from fcn_lab.upsampling import Bilinear
 
@@ -42,7 +42,7 @@ def trained(stride: int, seed: int, images: Tensor, labels: Tensor) -> nn.Module
 def mean_iou(net: nn.Module, images: Tensor, labels: Tensor, classes: tuple[str, ...]) -> float:
     with torch.no_grad():
         prediction = net(images).max(1).indices
-    return scores(confusion_matrices(prediction, labels, 11).sum(0), classes)["mean_iou"]
+    return compute_scores(confusion_matrices(prediction, labels, 11).sum(0), classes)["mean_iou"]
 
 
 def test_fcn8s_beats_fcn32s_on_the_drawn_streets_with_every_seed() -> None:

@@ -11,9 +11,9 @@ from PIL import Image
 from scipy.stats import entropy as shannon
 
 from fcn_lab.demo import tiles
-from fcn_lab.demo.networks import Networks, named
+from fcn_lab.demo.networks import Networks, label_runs
 from fcn_lab.demo.task import Demo
-from fcn_lab.demo.views import agreement, blend, entropy, look, open_picture, shrunk
+from fcn_lab.demo.views import agreement, ask_network, blend, entropy, open_picture, shrink
 from fcn_lab.errors import UserError
 from fcn_lab.rendering.pictures import colourise
 from support import nets
@@ -46,7 +46,7 @@ def test_entropy_is_shannons_over_that_of_the_uniform_distribution() -> None:
 
 def test_a_view_is_the_most_probable_class() -> None:
     shares = RNG.dirichlet(np.ones(3), (5, 7)).transpose(2, 0, 1).astype(np.float32)
-    view = look(lambda image: shares, IMAGE)
+    view = ask_network(lambda image: shares, IMAGE)
     assert (view.labels == shares.argmax(0)).all()
     assert view.seconds > 0
 
@@ -73,7 +73,7 @@ def test_agreement_leaves_void_out() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(1, 4000), (300, 200), (90, 120), (7, 5)])
 def test_a_picture_is_shrunk_to_so_many_pixels(height: int, width: int) -> None:
-    small = shrunk(np.zeros((height, width, 3), np.uint8), 120 * 90)
+    small = shrink(np.zeros((height, width, 3), np.uint8), 120 * 90)
     assert 1 <= small.shape[0] * small.shape[1] <= max(120 * 90, width)
     if height * width <= 120 * 90:
         assert small.shape == (height, width, 3)
@@ -110,8 +110,8 @@ def test_a_file_is_judged_by_its_size_before_it_is_opened(tmp_path: Path) -> Non
 
 def test_networks_stand_from_coarse_to_fine_and_one_operator_is_chosen(networks: Networks) -> None:
     assert [label.split()[0] for label in networks.runs] == ["fcn32s", "fcn16s", "fcn8s", "fcn8s"]
-    assert networks.first_choice() == [f"{m} bilinear" for m in ("fcn32s", "fcn16s", "fcn8s")]
-    assert networks.pixels == 48 * 64
+    assert networks.choose_defaults() == [f"{m} bilinear" for m in ("fcn32s", "fcn16s", "fcn8s")]
+    assert networks.training_pixels == 48 * 64
 
 
 def test_a_network_is_loaded_once_and_when_asked_for(folder: Path) -> None:
@@ -123,20 +123,20 @@ def test_a_network_is_loaded_once_and_when_asked_for(folder: Path) -> None:
 
 def test_of_one_model_each_operator_is_chosen(folder: Path) -> None:
     networks = Networks(sorted(folder.glob("model=fcn8s*")))
-    assert networks.first_choice() == ["bilinear", "nearest"]
+    assert networks.choose_defaults() == ["bilinear", "nearest"]
 
 
 def test_runs_that_differ_in_nothing_are_told_apart_by_their_folders(networks: Networks) -> None:
     run = networks.runs["fcn32s bilinear"]
-    found = named([run, replace(run, folder=Path("copy"))])
+    found = label_runs([run, replace(run, folder=Path("copy"))])
     assert list(found) == ["fcn32s bilinear tiny", "fcn32s bilinear tiny (copy)"]
 
 
 def test_scenes_come_with_their_truth_or_are_drawn(networks: Networks, tmp_path: Path) -> None:
-    kept = networks.scenes()
+    kept = networks.load_scenes()
     assert [scene.name for scene in kept] == list(next(iter(networks.runs.values())).names)
     assert all(s.truth is not None and s.truth.shape == s.image.shape[:2] for s in kept)
-    drawn = Networks([nets.write_runs(tmp_path, predictions=False)]).scenes()
+    drawn = Networks([nets.write_runs(tmp_path, predictions=False)]).load_scenes()
     assert drawn
     assert all(scene.truth is None for scene in drawn)
 
@@ -154,7 +154,7 @@ DAMAGE = {
 def test_a_damaged_run_is_left_out_or_named_and_the_others_are_shown(
     file: str, tmp_path: Path
 ) -> None:
-    from fcn_lab.demo.page import Panel, left_out
+    from fcn_lab.demo.page import Panel, list_damaged
 
     folder = nets.write_runs(tmp_path)
     spoilt = folder / "model=fcn8s,upsample=nearest,seed=0"
@@ -163,10 +163,12 @@ def test_a_damaged_run_is_left_out_or_named_and_the_others_are_shown(
     left = [one for one in networks.damaged if file in one.reason]
     assert (len(left), len(networks.runs)) in ((1, 3), (0, 4))
     assert bool(left) == (file in ("metrics.json", "confusions.npz", "config.yaml"))
-    assert ("nearest" in left_out(networks.damaged)) == bool(left)
+    assert ("nearest" in list_damaged(networks.damaged)) == bool(left)
     panel = Panel(networks, 1, 1)
     labels = list(networks.runs)
-    scene, _, trouble = panel.asked(panel.scenes[0], labels, 0.5, *[1.0] * len(networks.classes))
+    scene, _, trouble = panel.ask_networks(
+        panel.scenes[0], labels, 0.5, *[1.0] * len(networks.classes)
+    )
     assert len(scene.views) == 3 + (file == "predictions.zip")
     assert ("fcn8s nearest: " in trouble) == (file == "checkpoints/best.ckpt")
 
@@ -180,10 +182,10 @@ def test_runs_of_which_none_can_be_read_are_named(tmp_path: Path) -> None:
 
 
 def test_what_is_shown_says_the_accuracy_of_each_network(networks: Networks) -> None:
-    scene = networks.scenes()[0]
-    label = networks.first_choice()[0]
+    scene = networks.load_scenes()[0]
+    label = networks.choose_defaults()[0]
     predictor = networks.predictor(label)
-    scene.views[label] = look(predictor.probabilities, scene.image)
+    scene.views[label] = ask_network(predictor.probabilities, scene.image)
     opacity = [0.5] * len(networks.classes)
     shown = tiles.render(scene, networks.classes, predictor.palette, opacity, {label: 0.25})
     assert scene.truth is not None

@@ -26,8 +26,8 @@ if importlib.util.find_spec("gradio") is None:
     pytest.skip("gradio is not installed", allow_module_level=True)
 from PIL import Image
 
-from fcn_lab.demo.guard import CALL, FILE, LONGEST_CALL, PLAIN, POSTS, UPLOAD, Guard
-from fcn_lab.demo.uploads import Uploads, temporary_folder
+from fcn_lab.demo.guard import CALL, CALL_BYTES_LIMIT, FILE, PAGE_PATHS, POST_PATHS, UPLOAD, Guard
+from fcn_lab.demo.uploads import Uploads, make_temporary_folder
 from support import nets
 
 pytestmark = pytest.mark.slow
@@ -283,7 +283,7 @@ def test_of_gradios_routes_only_those_that_the_page_needs_are_answered(served: S
     assert len(found) > 50
     for kind, method, route in found:
         path = ("/gradio_api" if kind == "router" else "") + re.sub(r"{[^}]*}", "x", route)
-        if path in POSTS if method == "post" else PLAIN.fullmatch(path):
+        if path in POST_PATHS if method == "post" else PAGE_PATHS.fullmatch(path):
             continue
         status, content = served.ask(method.upper(), path)
         assert status == 404, path
@@ -291,11 +291,11 @@ def test_of_gradios_routes_only_those_that_the_page_needs_are_answered(served: S
     routes = [route for _, _, route in found]
     for harm in ("proxy=", "component_server", "/run/", "/call/", "/api/", "monitoring", "login"):
         assert any(harm in route for route in routes)
-        assert not PLAIN.fullmatch(f"/gradio_api/{harm}x")
+        assert not PAGE_PATHS.fullmatch(f"/gradio_api/{harm}x")
 
 
 def test_what_is_no_call_is_refused(served: Served) -> None:
-    long = b"[" + b"1," * LONGEST_CALL
+    long = b"[" + b"1," * CALL_BYTES_LIMIT
     for body, expected in ((b"{", 400), (b"\xff", 400), (b"[" * 100_000, 400), (long, 413)):
         assert served.ask("POST", CALL, body)[0] == expected
 
@@ -335,7 +335,7 @@ def test_room_comes_back_with_time_and_with_what_was_opened(
     uploads.release(700_000)
     sent.parent.mkdir()
     sent.write_bytes(b"x" * 700_000)
-    monkeypatch.setattr("fcn_lab.demo.uploads.KEPT_SECONDS", -1)
+    monkeypatch.setattr("fcn_lab.demo.uploads.UNREAD_SECONDS", -1)
     assert uploads.reserve(700_000)
     assert (offered.exists(), sent.exists()) == (True, False)
 
@@ -348,7 +348,7 @@ def test_what_a_killed_page_left_is_removed_and_what_a_living_one_has_is_not(
     left = tmp_path / "fcn-lab-demo-killed"
     left.mkdir()
     (left / "lock").touch()
-    with temporary_folder() as living, temporary_folder() as own:
+    with make_temporary_folder() as living, make_temporary_folder() as own:
         assert not left.exists()
         assert living.is_dir()
         assert own.is_dir()

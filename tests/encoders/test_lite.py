@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fcn_lab import create_model
-from fcn_lab.encoders.packages import PACKAGES, find_package, package_names
+from fcn_lab.encoders.packages import PACKAGES, find_package, map_package_names
 from fcn_lab.encoders.smp import SmpEncoder
 from fcn_lab.errors import UserError
 from fcn_lab.training.freeze import Encoder, Norms, norms
@@ -97,7 +97,7 @@ def test_the_features_are_those_of_the_file_read_by_its_own_names(size: int) -> 
 
 def test_every_tensor_of_the_encoder_has_one_of_the_file(size: int) -> None:
     state, ours = package_state(size), pretrained(size).encoder.state_dict()
-    mapped = package_names(ours)
+    mapped = map_package_names(ours)
     assert sorted(mapped.values()) == sorted(ours)
     outside = state.keys() - mapped.keys()
     assert {name.partition(".")[0] for name in outside} == {"_conv_head", "_bn1", "_fc"}

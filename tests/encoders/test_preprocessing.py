@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import nn
 
 from fcn_lab.encoders.base import IMAGENET_MEAN, IMAGENET_STD
-from fcn_lab.encoders.smp import SmpEncoder, cached_weights
+from fcn_lab.encoders.smp import SmpEncoder, find_cached_weights
 from fcn_lab.encoders.vgg import VGG16Encoder
 from fcn_lab.encoders.weights import load_torchvision
 from fcn_lab.errors import UserError
@@ -119,7 +119,7 @@ def test_a_network_without_weights_of_its_own_says_so() -> None:
         SmpEncoder("tu-efficientnet_lite1", "imagenet")
     with pytest.raises(UserError, match=r"model\.encoder_name=tu-efficientnet_lite1"):
         SmpModel(3, encoder_name="tu-efficientnet_lite1", encoder_weights="imagenet")
-    assert cached_weights("resnet18") == {}
+    assert find_cached_weights("resnet18") == {}
 
 
 @pytest.mark.parametrize("prefix", ["", "model.", "encoder.model."])

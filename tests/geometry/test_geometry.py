@@ -16,11 +16,19 @@ from fcn_lab import create_model
 from fcn_lab.encoders import VGG16Encoder
 from fcn_lab.encoders.caffe_vgg import vgg16_without_classifier
 from fcn_lab.errors import UserError
-from fcn_lab.geometry.algebra import Affine, Layer, Shift, Transposed, Window, crop_offset, look
-from fcn_lab.geometry.graph import Place
+from fcn_lab.geometry.algebra import (
+    Affine,
+    Layer,
+    Shift,
+    TransposedWindow,
+    Window,
+    chain_affines,
+    crop_offset,
+)
+from fcn_lab.geometry.graph import Map
 from fcn_lab.geometry.trace import trace
 from fcn_lab.networks.fcn import FCN
-from fcn_lab.networks.receptive_field import PLACED
+from fcn_lab.networks.receptive_field import LAYER_RULES
 from fcn_lab.networks.weights.published import published_fcn
 from fcn_lab.tasks.shapes import Shapes
 from fcn_lab.upsampling import TransposedConv
@@ -44,20 +52,20 @@ def test_the_crops_of_the_published_nets_follow_from_their_kernels() -> None:
     """fcn.berkeleyvision.org: 19 for 32s; 5 and 27 for 16s; 5, 9 and 31 for 8s."""
     image = Affine()
     score, pool4, pool3 = fc7(), published(4), published(3)
-    upscore2 = [*score, Transposed(4, 2)]
-    upscore_pool4 = [*upscore2, Transposed(4, 2)]
-    assert crop_offset(look([*score, Transposed(64, 32)]), image) == 19
-    assert crop_offset(look(pool4), look(upscore2)) == 5
-    assert crop_offset(look([*upscore2, Transposed(32, 16)]), image) == 27
-    assert crop_offset(look(pool3), look(upscore_pool4)) == 9
-    assert crop_offset(look([*upscore_pool4, Transposed(16, 8)]), image) == 31
+    upscore2 = [*score, TransposedWindow(4, 2)]
+    upscore_pool4 = [*upscore2, TransposedWindow(4, 2)]
+    assert crop_offset(chain_affines([*score, TransposedWindow(64, 32)]), image) == 19
+    assert crop_offset(chain_affines(pool4), chain_affines(upscore2)) == 5
+    assert crop_offset(chain_affines([*upscore2, TransposedWindow(32, 16)]), image) == 27
+    assert crop_offset(chain_affines(pool3), chain_affines(upscore_pool4)) == 9
+    assert crop_offset(chain_affines([*upscore_pool4, TransposedWindow(16, 8)]), image) == 31
 
 
 def test_maps_that_no_whole_crop_aligns_are_refused() -> None:
     with pytest.raises(UserError, match=r"stride 2 that begins at pixel 1/2 cannot"):
-        crop_offset(look([POOL]), look([Window(3, 2)]))
+        crop_offset(chain_affines([POOL]), chain_affines([Window(3, 2)]))
     with pytest.raises(UserError, match="cannot"):
-        crop_offset(look([POOL]), Affine())
+        crop_offset(chain_affines([POOL]), Affine())
 
 
 @pytest.mark.parametrize(
@@ -74,7 +82,7 @@ def test_sizes_are_torchs_own(kernel: int, stride: int, dilation: int) -> None:
             assert Window(kernel, *steps, dilation, ceil).size(n) == pool.shape[-1]
         for extra in range(max(stride, dilation)):
             up = F.conv_transpose1d(x, weight, None, *steps, extra, 1, dilation)
-            assert Transposed(kernel, *steps, dilation, extra).size(n) == up.shape[-1]
+            assert TransposedWindow(kernel, *steps, dilation, extra).size(n) == up.shape[-1]
 
 
 class Chain(nn.Sequential):
@@ -117,10 +125,10 @@ def test_an_impulse_reaches_the_outputs_that_the_algebra_says(
 ) -> None:
     """NaN in a row or column of the image spreads through every tap, whatever its weight."""
     net = NETS[word]().eval()
-    *_, output = trace(net, *size, placed=PLACED)
-    assert output.places is not None
-    for axis, place in enumerate(output.places):
-        spans = [place.reads(i) for i in range(place.size)]
+    *_, output = trace(net, *size, layer_rules=LAYER_RULES)
+    assert output.maps is not None
+    for axis, place in enumerate(output.maps):
+        spans = [place.image_span(i) for i in range(place.size)]
         for position in {0, size[axis] // 2, size[axis] - 1}:
             expected = [s is not None and s[0] <= position <= s[1] for s in spans]
             assert reached(net.double(), size, axis, position).tolist() == expected
@@ -137,18 +145,18 @@ def reached(net: nn.Module, size: tuple[int, int], axis: int, position: int) -> 
 
 def test_a_receptive_field_is_as_wide_as_the_papers() -> None:
     """VGG-16's fc7 sees 404 pixels (FCN, table 1), at stride 32."""
-    place = Place(10_000)
+    place = Map(10_000)
     for layer in fc7():
-        place = Place(layer.size(place.size), [(place, layer)])
-    assert place.field() == 404
-    assert [look.scale for look in place.looks] == [32]
+        place = Map(layer.size(place.size), [(place, layer)])
+    assert place.receptive_field() == 404
+    assert [affine.scale for affine in place.affines] == [32]
 
 
-def test_maps_that_do_not_lie_over_each_other_look_at_several_places() -> None:
-    image = Place(16)
-    early, late = Place(8, [(image, Window(2, 2))]), Place(8, [(image, Window(3, 2, 1))])
-    joined = Place(8, [(early, Shift(0, 0)), (late, Shift(0, 0))])
-    assert {look.shift for look in joined.looks} == {Fraction(1, 2), 0}
+def test_maps_that_do_not_lie_over_each_other_have_several_positions() -> None:
+    image = Map(16)
+    early, late = Map(8, [(image, Window(2, 2))]), Map(8, [(image, Window(3, 2, 1))])
+    joined = Map(8, [(early, Shift(0, 0)), (late, Shift(0, 0))])
+    assert {affine.shift for affine in joined.affines} == {Fraction(1, 2), 0}
 
 
 def test_the_table_of_shapes_ends_at_the_image_and_is_kept(
@@ -166,4 +174,4 @@ def test_the_table_of_shapes_ends_at_the_image_and_is_kept(
 
 def test_a_map_rearranged_beyond_the_algebra_has_no_place() -> None:
     shuffled = nn.Sequential(nn.Conv2d(3, 4, 1), nn.PixelShuffle(2), nn.Conv2d(1, 1, 3))
-    assert [row.places is None for row in trace(shuffled, 8, 8)] == [False, True]
+    assert [row.maps is None for row in trace(shuffled, 8, 8)] == [False, True]

@@ -9,11 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from fcn_lab import create_model
-from fcn_lab.cost.memory import peak_bytes
+from fcn_lab.cost.memory import count_peak_bytes
 from fcn_lab.encoders import VGG16Encoder
 from fcn_lab.encoders.caffe_vgg import vgg16_without_classifier
 from fcn_lab.errors import UserError
-from fcn_lab.inference.shift_and_stitch import Atrous, ShiftAndStitch, atrous, shift_and_stitch
+from fcn_lab.inference.shift_and_stitch import (
+    Atrous,
+    ShiftAndStitch,
+    remove_strides,
+    shift_and_stitch,
+)
 from fcn_lab.networks.fcn import FCN
 from fcn_lab.networks.weights.published import published_fcn
 from fcn_lab.tasks.evaluate import Evaluate
@@ -50,7 +55,7 @@ def test_both_equal_the_network_scored_at_every_pixel(size: Sequence[int]) -> No
     expected = one_window_at_a_time(net, image, FIELD)
     h, w = expected.shape[2:]
     with torch.no_grad():
-        torch.testing.assert_close(atrous(net)(image), expected)
+        torch.testing.assert_close(remove_strides(net)(image), expected)
         for batch_size in (1, 5, 32):
             stitched = shift_and_stitch(net, image, STRIDE, batch_size)
             torch.testing.assert_close(stitched[..., :h, :w], expected)
@@ -60,11 +65,11 @@ def test_a_trous_shares_the_weights_and_leaves_the_network_alone() -> None:
     net, image = chain(), torch.rand(1, 3, 40, 40, dtype=torch.float64)
     with torch.no_grad():
         before = net(image)
-        dense = atrous(net)
+        dense = remove_strides(net)
         assert torch.equal(net(image), before)
     assert {id(p) for p in dense.parameters()} == {id(p) for p in net.parameters()}
     with pytest.raises(UserError, match="no AvgPool2d"):
-        atrous([nn.AvgPool2d(2)])
+        remove_strides([nn.AvgPool2d(2)])
 
 
 def narrow(weights: None) -> nn.Module:
@@ -94,7 +99,7 @@ def test_a_stitched_pixel_has_the_score_that_looks_at_it(net: FCN, level: int, f
     nn.init.zeros_(net.score_fr.weight)
     nn.init.zeros_(net.score_fr.bias)  # type: ignore[arg-type]
     nn.init.normal_(score.weight)
-    skip = atrous([*net.encoder.chain(level), score])
+    skip = remove_strides([*net.encoder.chain(level), score])
     middle = slice(30, 50)
     with torch.no_grad():
         dense = ShiftAndStitch(net, 8)(image)
@@ -106,7 +111,7 @@ def test_every_32nd_a_trous_score_is_the_networks_own() -> None:
     """Where no tap reads beyond a border, 202 pixels from it."""
     net, image = fcn(32), torch.rand(1, 3, 480, 448, dtype=torch.float64)
     with torch.no_grad():
-        dense, coarse = Atrous(net)(image), net.coarse(net.encoder.normalize(image))[0]
+        dense, coarse = Atrous(net)(image), net.coarse_scores(net.encoder.normalize(image))[0]
     assert dense.shape[2:] == image.shape[2:]
     torch.testing.assert_close(dense[..., 16::32, 16::32][..., 7:8, 7:8], coarse[..., 7:8, 7:8])
 
@@ -122,14 +127,14 @@ def test_only_fcns_can_be_stitched_and_only_chains_dilated() -> None:
 
 def test_the_batch_bounds_the_memory() -> None:
     net = fcn(8).float()
-    few, many = (peak_bytes(ShiftAndStitch(net, size), 64, 64) for size in (1, 16))
+    few, many = (count_peak_bytes(ShiftAndStitch(net, size), 64, 64) for size in (1, 16))
     assert 8 * few < many < 16 * few + 3 * 4 * 64 * 64
 
 
 def test_memory_is_counted_by_what_is_alive() -> None:
     """Input and output of each convolution; nothing before them."""
     net = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 5, 1), nn.Conv2d(5, 8, 1)).eval()
-    assert peak_bytes(net, 10, 10) == 4 * 100 * max(3 + 8, 3 + 8 + 5, 3 + 5 + 8)
+    assert count_peak_bytes(net, 10, 10) == 4 * 100 * max(3 + 8, 3 + 8 + 5, 3 + 5 + 8)
 
 
 def test_an_evaluation_can_be_dense_and_tells_what_that_costs(

@@ -13,12 +13,17 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fcn_lab import create_model
-from fcn_lab.cost.memory import peak_bytes
+from fcn_lab.cost.memory import count_peak_bytes
 from fcn_lab.errors import UserError
 from fcn_lab.inference.multi_scale import MultiScale
 from fcn_lab.inference.predictor import Predictor
-from fcn_lab.inference.sliding_windows import SlidingWindows, scored, spans, weights
-from fcn_lab.networks.receptive_field import context
+from fcn_lab.inference.sliding_windows import (
+    SlidingWindows,
+    blend_weights,
+    place_windows,
+    score_strips,
+)
+from fcn_lab.networks.receptive_field import receptive_radius
 from fcn_lab.tasks.evaluate import Evaluate
 from fcn_lab.tasks.predict import Predict
 from support.commandline import METRICS, TypeLine
@@ -65,8 +70,8 @@ def test_the_weights_of_all_windows_sum_to_one_at_every_pixel(
     length: int, size: int, overlap: int, margin: int
 ) -> None:
     margin = min(margin, overlap // 2)
-    windows, total = spans(length, size, overlap), torch.zeros(length, dtype=torch.float64)
-    for (first, last), weight in zip(windows, weights(windows, overlap, margin), strict=True):
+    windows, total = place_windows(length, size, overlap), torch.zeros(length, dtype=torch.float64)
+    for (first, last), weight in zip(windows, blend_weights(windows, overlap, margin), strict=True):
         total[first:last] += weight
         assert (weight >= 0).all()
         inner = slice(margin * (first > 0), last - first - margin * (last < length))
@@ -81,8 +86,8 @@ def test_the_weights_of_all_windows_sum_to_one_at_every_pixel(
 
 def test_weights_change_smoothly() -> None:
     """Over an overlap of o pixels, by no more than the steepest step of sin², π/2 / o."""
-    windows = spans(200, 96, 64)
-    for weight in weights(windows, 64, 8):
+    windows = place_windows(200, 96, 64)
+    for weight in blend_weights(windows, 64, 8):
         assert weight.diff().abs().max() <= torch.pi / 2 / (64 - 2 * 8)
 
 
@@ -95,17 +100,21 @@ def reaches(net: nn.Module, size: int, position: int) -> int:
 
 
 def test_the_context_is_how_far_a_pixel_reaches() -> None:
-    found = context(Small())
+    found = receptive_radius(Small())
     assert found == max(reaches(Small(), 128, i) for i in range(60, 64))
     for scale in (0.5, 0.75, 1.5):
         assert found is not None
         net = MultiScale(Small(), [scale])
-        assert 0.5 < max(reaches(net, 192, i) for i in range(92, 100)) / net.context(found) <= 1
+        assert (
+            0.5
+            < max(reaches(net, 192, i) for i in range(92, 100)) / net.receptive_radius(found)
+            <= 1
+        )
 
 
 def test_a_network_that_reads_the_whole_image_has_no_context() -> None:
-    assert context(create_model("fcn8s", encoder="tiny")) is None
-    assert context(nn.Identity()) is None
+    assert receptive_radius(create_model("fcn8s", encoder="tiny")) is None
+    assert receptive_radius(nn.Identity()) is None
 
 
 @pytest.mark.parametrize("size", [(150, 173), (64, 300), (97, 1), (33, 40)])
@@ -122,20 +131,20 @@ def test_with_an_overlap_of_the_receptive_field_windows_equal_the_whole_image(
 def test_windows_are_exact_from_an_overlap_of_the_receptive_field_on() -> None:
     """A score of this network reads between 112 and 127 pixels far."""
     narrow, wide = (SlidingWindows(create_model("segnet_basic"), 512, o) for o in (224, 256))
-    assert narrow.context is not None
-    assert 112 <= narrow.context < 128
+    assert narrow.receptive_radius is not None
+    assert 112 <= narrow.receptive_radius < 128
     assert not narrow.exact
     assert wide.exact
 
 
 def test_with_less_overlap_windows_equal_the_whole_image_away_from_their_borders() -> None:
     net, image = Small(), picture(150, 173)
-    windows, reach = SlidingWindows(net, 64, 0), context(net)
+    windows, reach = SlidingWindows(net, 64, 0), receptive_radius(net)
     assert reach is not None
     assert not windows.exact
     near = [torch.zeros(length, dtype=torch.bool) for length in image.shape[2:]]
     for beside, length in zip(near, image.shape[2:], strict=True):
-        for border in (first for first, _ in spans(length, 64, 0)[1:]):
+        for border in (first for first, _ in place_windows(length, 64, 0)[1:]):
             beside[border - reach : border + reach] = True
     far = ~(near[0][:, None] | near[1])
     found, expected = windows(image), net(image)
@@ -204,7 +213,7 @@ def test_flip_and_windows_average_as_flip_over_the_whole_image() -> None:
 def test_strips_come_from_top_to_bottom_from_pixels_as_from_numbers() -> None:
     pixels = torch.randint(256, (1, 3, 200, 70), dtype=torch.uint8)
     net = SlidingWindows(Small().float(), 64, 32)
-    strips = list(scored(net, pixels))
+    strips = list(score_strips(net, pixels))
     assert [strip.shape[2] for strip in strips] == 5 * [32] + [40]  # 5 steps of 32, and the rest
     assert torch.equal(torch.cat(strips, 2), net(pixels.float() / 255))
 
@@ -226,7 +235,7 @@ def label(scores: Tensor) -> Tensor:
 
 def test_memory_grows_with_the_rows_by_image_and_labels_and_two_weights_a_row_alone() -> None:
     net = Labels(SlidingWindows(Small().float(), 64, 32))
-    low, high = (peak_bytes(net, rows, 128) for rows in (256, 2048))
+    low, high = (count_peak_bytes(net, rows, 128) for rows in (256, 2048))
     assert high - low == (2048 - 256) * (128 * (3 * 4 + 1) + 2 * 8)
 
 

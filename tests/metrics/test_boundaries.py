@@ -12,9 +12,9 @@ from fcn_lab.metrics.boundaries import (
     WIDTHS,
     EdgeRows,
     ImageEdges,
-    boundaries,
-    boundary_counts,
     boundary_f1,
+    count_boundary_pixels,
+    find_boundaries,
     trimap_matrices,
 )
 from fcn_lab.metrics.checkerboard import checkerboard_index
@@ -70,7 +70,7 @@ def slow_counts(prediction: np.ndarray, target: np.ndarray) -> list[list[int]]:
 @pytest.mark.parametrize("seed", range(6))
 def test_boundary_counts_equal_those_of_a_search_over_all_pairs(seed: int) -> None:
     prediction, target = random_case(seed)
-    got = boundary_counts(prediction, target, K, TOLERANCE)
+    got = count_boundary_pixels(prediction, target, K, TOLERANCE)
     pairs = zip(prediction.numpy(), target.numpy(), strict=True)
     assert got.tolist() == [slow_counts(p, t) for p, t in pairs]
 
@@ -94,18 +94,20 @@ def test_a_trimap_is_every_pixel_nearer_than_its_width(seed: int) -> None:
 def test_the_narrowest_trimap_is_the_boundary_itself() -> None:
     prediction, target = random_case(1)
     got = trimap_matrices(prediction, target, K)[:, 0].sum((1, 2))
-    assert torch.equal(got, boundaries(target).sum((1, 2)))
+    assert torch.equal(got, find_boundaries(target).sum((1, 2)))
 
 
 def test_the_truth_itself_has_a_perfect_boundary() -> None:
     _, target = random_case(2)
-    assert torch.allclose(boundary_f1(boundary_counts(target, target, K)), torch.ones(2).double())
+    assert torch.allclose(
+        boundary_f1(count_boundary_pixels(target, target, K)), torch.ones(2).double()
+    )
 
 
 def test_the_score_ignores_what_is_predicted_on_void() -> None:
     prediction, target = random_case(3)
     other = torch.where(target == VOID, (prediction + 1) % K, prediction)
-    for measure in (boundary_counts, trimap_matrices):
+    for measure in (count_boundary_pixels, trimap_matrices):
         assert torch.equal(measure(prediction, target, K), measure(other, target, K))
 
 
@@ -113,7 +115,7 @@ def test_a_shifted_square_scores_one_within_the_tolerance_and_less_beyond() -> N
     target = torch.zeros(1, 60, 80, dtype=torch.long)  # diagonal 100
     target[:, 20:40, 20:50] = 1
     score = [
-        float(boundary_f1(boundary_counts(target.roll(step, 2), target, 2, 0.03))[0])
+        float(boundary_f1(count_boundary_pixels(target.roll(step, 2), target, 2, 0.03))[0])
         for step in (0, 3, 4, 8)
     ]
     assert score[:2] == [1, 1]
@@ -137,7 +139,7 @@ def test_rows_are_those_of_the_images_written_in_any_order() -> None:
         rows.update(scores[only], prediction[only], target[only], torch.tensor([place]))
     got = rows.compute()
     expected = EdgeRows(
-        boundary_counts(prediction, target, K),
+        count_boundary_pixels(prediction, target, K),
         trimap_matrices(prediction, target, K),
         checkerboard_index(scores, 2),
     )
@@ -147,11 +149,11 @@ def test_rows_are_those_of_the_images_written_in_any_order() -> None:
 def test_what_no_image_has_is_unknown_and_not_zero() -> None:
     plain = torch.ones(2, 8, 8, dtype=torch.long)
     rows = EdgeRows(
-        boundary_counts(plain, plain, K),
+        count_boundary_pixels(plain, plain, K),
         trimap_matrices(plain, plain, K),
         checkerboard_index(torch.rand(2, K, 8, 8), 8),
     )
-    summary = rows.summary("abcd")
+    summary = rows.summarize("abcd")
     assert summary == {
         "boundary_f1": None,
         "trimap_iou": {str(width): None for width in WIDTHS},
@@ -162,8 +164,8 @@ def test_what_no_image_has_is_unknown_and_not_zero() -> None:
 def test_the_summary_of_the_truth_itself_is_perfect() -> None:
     _, target = random_case(5)
     rows = EdgeRows(
-        boundary_counts(target, target, K), trimap_matrices(target, target, K), torch.zeros(2)
+        count_boundary_pixels(target, target, K), trimap_matrices(target, target, K), torch.zeros(2)
     )
-    summary = rows.summary("abcd")
+    summary = rows.summarize("abcd")
     assert summary["boundary_f1"] == pytest.approx(1)
     assert summary["trimap_iou"] == {str(width): 1 for width in WIDTHS}

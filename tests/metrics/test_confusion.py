@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassJaccardIndex
 
-from fcn_lab.metrics.confusion import VOID, confusion_matrices, scores
+from fcn_lab.metrics.confusion import VOID, compute_scores, confusion_matrices
 
 
 def reference(
@@ -36,7 +36,7 @@ def random_case(seed: int, k: int) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("seed", range(12))
 def test_scores_equal_the_reference_with_void_and_absent_classes(seed: int) -> None:
     prediction, target = random_case(seed, k=6)
-    got = scores(confusion_matrices(prediction, target, 6).sum(0), list("abcdef"))
+    got = compute_scores(confusion_matrices(prediction, target, 6).sum(0), list("abcdef"))
     g, c, m, f, iou = reference(prediction.numpy(), target.numpy(), 6)
     summary = [got["pixel_accuracy"], got["mean_accuracy"], got["mean_iou"], got["fw_iou"]]
     assert summary == pytest.approx([g, c, m, f])
@@ -51,7 +51,7 @@ def test_confusions_equal_torchmetrics(seed: int) -> None:
     oracle = MulticlassConfusionMatrix(6, ignore_index=VOID)(prediction, target)
     assert torch.equal(confusion_matrices(prediction, target, 6).sum(0), oracle)
     jaccard = MulticlassJaccardIndex(6, ignore_index=VOID)(prediction, target)
-    got = scores(oracle, list("abcdef"))["mean_iou"]
+    got = compute_scores(oracle, list("abcdef"))["mean_iou"]
     assert got == pytest.approx(float(jaccard))
 
 
@@ -66,7 +66,7 @@ def test_void_pixels_count_nowhere() -> None:
     target = torch.full((1, 4, 4), VOID)
     matrix = confusion_matrices(torch.ones(1, 4, 4, dtype=torch.long), target, 3)
     assert matrix.sum() == 0
-    assert set(scores(matrix[0], "abc")["iou"].values()) == {None}
+    assert set(compute_scores(matrix[0], "abc")["iou"].values()) == {None}
 
 
 def test_bytes_are_counted_as_integers() -> None:

@@ -9,7 +9,7 @@ from torchvision.models import vgg16_bn
 
 from fcn_lab.encoders import VGG16Encoder
 from fcn_lab.networks.segnet import SegNet, SegNetBasic
-from fcn_lab.networks.unet import ValidUNet, mirrored
+from fcn_lab.networks.unet import ValidUNet, mirror_border
 from fcn_lab.upsampling import BilinearDeterministic, MaxUnpool, Nearest, UpConv, Upsampling
 
 
@@ -94,7 +94,7 @@ def test_the_papers_u_net_has_the_sizes_of_its_figure() -> None:
     for block in (*net.encoder, *reversed(net.mix)):
         block.register_forward_hook(lambda _, __, out: seen.append(out.shape[-1]))
     with torch.no_grad():
-        scores = net.scores(torch.rand(1, 3, 572, 572))
+        scores = net.score_centre(torch.rand(1, 3, 572, 572))
     assert seen == [568, 280, 136, 64, 28, 52, 100, 196, 388]
     assert scores.shape[-2:] == (388, 388)
     assert [layer.out_channels for layer in ValidUNet(Nearest, 2).modules()
@@ -109,8 +109,8 @@ def test_valid_convolutions_score_a_tile_as_the_whole_image_does(
     net = ValidUNet(operator, 2, width=2).double().eval()
     image = torch.rand(1, 3, 236, 220, dtype=torch.float64)
     with torch.no_grad():
-        whole = net.scores(image)
-        tile = net.scores(image[..., 16:236, 16:204])
+        whole = net.score_centre(image)
+        tile = net.score_centre(image[..., 16:236, 16:204])
     torch.testing.assert_close(tile, whole[..., 16:, 16:20])
 
 
@@ -136,4 +136,6 @@ def test_every_pixel_is_scored_where_it_lies() -> None:
 def test_mirroring_is_numpys_reflection_however_far(size: int, before: int, after: int) -> None:
     line = torch.arange(size)
     expected = np.pad(line.numpy(), (before, after), mode="reflect")
-    assert mirrored(line.view(1, 1, size, 1), 2, before, after).flatten().tolist() == list(expected)
+    assert mirror_border(line.view(1, 1, size, 1), 2, before, after).flatten().tolist() == list(
+        expected
+    )

@@ -17,7 +17,7 @@ from fcn_lab.networks.fcn import FCN
 from fcn_lab.networks.weights.published import (
     export_published,
     load_published,
-    parameters,
+    name_parameters,
     published_fcn,
 )
 from support.commandline import TypeLine
@@ -122,7 +122,7 @@ def test_the_crops_a_net_computes_are_the_published_ones(word: str) -> None:
 def test_at_full_width_the_tensors_have_the_published_names_and_shapes() -> None:
     with torch.device("meta"):
         net = published_fcn(21, 8)
-        shapes = {name: tuple(tensor.shape) for name, tensor in parameters(net).items()}
+        shapes = {name: tuple(tensor.shape) for name, tensor in name_parameters(net).items()}
     widths = [3, 64, 64, 128, 128, 256, 256, 256, *[512] * 6]
     names = [f"conv{i}_{j}" for i, n in enumerate(CONVOLUTIONS, 1) for j in range(1, n + 1)]
     expected = {

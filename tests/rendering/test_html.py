@@ -7,16 +7,22 @@ from html import unescape
 import pytest
 from markupsafe import Markup
 
-from fcn_lab.rendering.html import Section, figure, paragraphs, render, table
+from fcn_lab.rendering.html import (
+    Section,
+    render_figure,
+    render_page,
+    render_paragraphs,
+    render_table,
+)
 
 SPEC = {"data": [{"x": [1, 2], "y": [0.5, None], "name": "</script><b>"}], "layout": {}}
 
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    body = paragraphs("1 < 2") + table(["arm", "mIoU"], [["a<b", None]], "scores")
-    charts = figure(SPEC, "one") + figure(SPEC, 'the "other"')
-    return render("A title", [Section("What was asked?", body), Section("Charts", charts)])
+    body = render_paragraphs("1 < 2") + render_table(["arm", "mIoU"], [["a<b", None]], "scores")
+    charts = render_figure(SPEC, "one") + render_figure(SPEC, 'the "other"')
+    return render_page("A title", [Section("What was asked?", body), Section("Charts", charts)])
 
 
 def test_the_plotting_script_is_embedded_once(page: str) -> None:
@@ -36,7 +42,7 @@ def test_text_is_never_markup(page: str) -> None:
 
 
 def test_a_chart_keeps_its_numbers() -> None:
-    found = re.search(r'<script type="application/json">(.*?)</script>', figure(SPEC, "c"))
+    found = re.search(r'<script type="application/json">(.*?)</script>', render_figure(SPEC, "c"))
     assert found
     shown = json.loads(found[1])
     shown["data"][0]["name"] = unescape(shown["data"][0]["name"])  # plotly knows entities
@@ -45,10 +51,10 @@ def test_a_chart_keeps_its_numbers() -> None:
 
 def test_a_chart_refuses_what_json_has_not() -> None:
     with pytest.raises(ValueError, match="JSON"):
-        figure({"data": [{"y": [float("nan")]}]}, "c")
+        render_figure({"data": [{"y": [float("nan")]}]}, "c")
 
 
 def test_a_missing_cell_is_a_dash_and_markup_stays() -> None:
-    shown = table(["a", "b"], [["x", None], ["y", Markup("<b>1</b>")]], "t")
+    shown = render_table(["a", "b"], [["x", None], ["y", Markup("<b>1</b>")]], "t")
     assert '<td class="number">–</td>' in shown
     assert '<td class="number"><b>1</b></td>' in shown

@@ -6,18 +6,18 @@ from PIL import Image
 
 from fcn_lab.metrics.confusion import VOID
 from fcn_lab.rendering.pictures import (
+    ERROR_COLOUR,
     GAP,
     LEAST_WIDTH,
     MARGIN,
     SWATCH,
     VOID_COLOUR,
-    WRONG,
     Picture,
     colourise,
-    errors,
-    heat,
-    key,
-    panel,
+    draw_confusion,
+    draw_errors,
+    draw_legend,
+    draw_panel,
     wrong_share,
 )
 
@@ -48,10 +48,10 @@ def test_every_label_has_its_colour() -> None:
 
 
 def test_exactly_the_wrong_pixels_are_marked_and_void_is_never_wrong() -> None:
-    shown = errors(picture())
+    shown = draw_errors(picture())
     assert (shown[0] == VOID_COLOUR).all()
-    assert (shown[1] == WRONG).all()
-    assert not (shown[2:] == WRONG).all(-1).any()
+    assert (shown[1] == ERROR_COLOUR).all()
+    assert not (shown[2:] == ERROR_COLOUR).all(-1).any()
 
 
 def test_the_share_of_errors_leaves_void_out() -> None:
@@ -64,7 +64,7 @@ def test_the_share_of_errors_leaves_void_out() -> None:
 def test_small_pictures_are_enlarged_by_a_whole_factor(
     height: int, width: int, factor: int
 ) -> None:
-    shown = panel(picture(height, width), CLASSES, PALETTE)
+    shown = draw_panel(picture(height, width), CLASSES, PALETTE)
     assert factor * width >= LEAST_WIDTH
     assert shown.width == 2 * MARGIN + 4 * factor * width + 3 * GAP
     top = MARGIN + SWATCH + GAP
@@ -74,13 +74,13 @@ def test_small_pictures_are_enlarged_by_a_whole_factor(
 
 def test_the_legend_shows_every_class_void_and_error_in_the_width_it_is_given() -> None:
     for width in (90, 400, 2000):
-        legend = key(CLASSES, PALETTE, width)
+        legend = draw_legend(CLASSES, PALETTE, width)
         assert legend.width == width
-        assert {*PALETTE, VOID_COLOUR, WRONG} <= colours(legend)
+        assert {*PALETTE, VOID_COLOUR, ERROR_COLOUR} <= colours(legend)
 
 
 def test_a_perfect_confusion_matrix_is_a_diagonal() -> None:
-    shown = np.asarray(heat(np.diag([5, 7, 9]), CLASSES)).astype(int)
+    shown = np.asarray(draw_confusion(np.diag([5, 7, 9]), CLASSES)).astype(int)
     side = 46
     left = shown.shape[1] - MARGIN - 3 * side
     cells = [
@@ -90,4 +90,4 @@ def test_a_perfect_confusion_matrix_is_a_diagonal() -> None:
 
 
 def test_a_class_without_truth_has_an_empty_row() -> None:
-    heat(np.zeros((3, 3), np.int64), CLASSES)
+    draw_confusion(np.zeros((3, 3), np.int64), CLASSES)

@@ -11,7 +11,7 @@ from arch.bootstrap import CircularBlockBootstrap, MovingBlockBootstrap
 from PIL import Image
 from scipy import stats
 
-from fcn_lab.metrics.confusion import confusion_matrices, scores
+from fcn_lab.metrics.confusion import compute_scores, confusion_matrices
 from fcn_lab.report.intervals import (
     Blocks,
     Estimate,
@@ -194,7 +194,7 @@ def test_the_score_is_that_of_the_summed_matrices() -> None:
     matrices = rng.integers(0, 50, (6, 4, 4))
     matrices[:, 3] = matrices[:, :, 3] = 0  # a class that is nowhere
     iou = class_iou(matrices.sum(0).astype(float))
-    expected = scores(torch.from_numpy(matrices.sum(0)), "abcd")
+    expected = compute_scores(torch.from_numpy(matrices.sum(0)), "abcd")
     assert float(mean_iou(iou)) == pytest.approx(expected["mean_iou"])
     known = [value for value in expected["iou"].values() if value is not None]
     assert iou[:3].tolist() == pytest.approx(known)

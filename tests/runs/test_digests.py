@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fcn_lab.errors import UserError
-from fcn_lab.inference.predictor import best
+from fcn_lab.inference.predictor import load_best_checkpoint
 from fcn_lab.runs.digests import LIST, require_sound, write_listed
 from fcn_lab.runs.records import Damaged
 from fcn_lab.runs.run import RunFolder
@@ -61,25 +61,25 @@ def test_any_bit_that_is_flipped_is_noticed(run: RunFolder) -> None:
     for bit in bits(run.best):
         flip(run.best, bit)
         with pytest.raises(Damaged, match=r"best\.ckpt is damaged"):
-            best(run.path)
+            load_best_checkpoint(run.path)
         run.best.write_bytes(whole)
-    assert best(run.path)
+    assert load_best_checkpoint(run.path)
 
 
 def test_the_refusal_says_what_to_type_and_that_helps(run: RunFolder) -> None:
     flip(run.best, bits(run.best)[0])
     with pytest.raises(UserError, match=r"last\.ckpt is whole") as refused:
-        best(run.path)
+        load_best_checkpoint(run.path)
     typed = str(refused.value).partition("type ")[2].partition(", and")[0]
     subprocess.run(shlex.split(typed), check=True)
-    assert best(run.path)["epoch"] == 1  # the last one's
+    assert load_best_checkpoint(run.path)["epoch"] == 1  # the last one's
 
 
 def test_where_both_are_damaged_there_is_nothing_to_fall_back_to(run: RunFolder) -> None:
     for path in (run.best, run.last):
         flip(path, bits(path)[0])
     with pytest.raises(UserError, match="again="):
-        best(run.path)
+        load_best_checkpoint(run.path)
 
 
 def test_a_resume_from_a_damaged_checkpoint_names_the_best_one(run: RunFolder) -> None:
@@ -97,7 +97,7 @@ def test_a_run_without_a_list_loads_as_ever(run: RunFolder, content: bytes | Non
     (run.best.parent / LIST).unlink()
     if content is not None:
         (run.best.parent / LIST).write_bytes(content)
-    assert best(run.path)
+    assert load_best_checkpoint(run.path)
 
 
 def test_a_run_without_a_list_that_is_torn_is_no_traceback(run: RunFolder) -> None:
@@ -106,7 +106,7 @@ def test_a_run_without_a_list_that_is_torn_is_no_traceback(run: RunFolder) -> No
     for length in (0, 1, len(whole) // 2, len(whole) - 1):
         run.best.write_bytes(whole[:length])
         with pytest.raises(UserError, match=r"best\.ckpt is damaged"):
-            best(run.path)
+            load_best_checkpoint(run.path)
 
 
 @pytest.mark.parametrize("step", range(4))

@@ -14,8 +14,8 @@ from PIL import Image
 
 from fcn_lab.data.frames import Frames, Pixels
 from fcn_lab.data.synthetic import Synthetic
-from fcn_lab.metrics.boundaries import EdgeRows, boundary_counts, trimap_matrices
-from fcn_lab.metrics.confusion import confusion_matrices, scores
+from fcn_lab.metrics.boundaries import EdgeRows, count_boundary_pixels, trimap_matrices
+from fcn_lab.metrics.confusion import compute_scores, confusion_matrices
 from fcn_lab.rendering.pictures import colourise
 
 STRIDES = {"fcn32s": 16, "fcn16s": 8, "fcn8s": 4}
@@ -61,8 +61,10 @@ def write_run(
     made, k = guess(frames.labels, model, upsample, seed), len(source.classes)
     pair = torch.from_numpy(made), torch.from_numpy(frames.labels)
     matrices = confusion_matrices(*pair, k)
-    rows = EdgeRows(boundary_counts(*pair, k), trimap_matrices(*pair, k), torch.rand(len(made)))
-    result = {**scores(matrices.sum(0), source.classes), **rows.summary(source.classes)}
+    rows = EdgeRows(
+        count_boundary_pixels(*pair, k), trimap_matrices(*pair, k), torch.rand(len(made))
+    )
+    result = {**compute_scores(matrices.sum(0), source.classes), **rows.summarize(source.classes)}
     words = {"model": model, "upsample": upsample, "encoder": "tiny"}
     cost = {"params": 10**6 + STRIDES[model], "macs": 10**9 // STRIDES[model], "seconds": 60.5}
     metrics = {"protocol": protocol, **words, "seed": seed, **cost, "val": result, "test": result}

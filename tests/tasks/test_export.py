@@ -21,7 +21,7 @@ from fcn_lab.inference.export_formats import (
     Onnx,
     TorchExport,
     TorchScript,
-    exported,
+    export_graph,
 )
 from fcn_lab.inference.predictor import load_predictor
 from fcn_lab.networks.segnet import SegNetBasic
@@ -213,8 +213,8 @@ NETWORKS: Sequence[tuple[str, str, str, Mapping[str, object]]] = [
 @pytest.fixture
 def exports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[nn.Module], None]:
     def check(net: nn.Module) -> None:
-        graph = exported(lively(net).eval())  # two formats begin with it, which takes most time
-        monkeypatch.setattr("fcn_lab.inference.export_formats.exported", lambda net: graph)
+        graph = export_graph(lively(net).eval())  # two formats begin with it, which takes most time
+        monkeypatch.setattr("fcn_lab.inference.export_formats.export_graph", lambda net: graph)
         for kind in FORMATS.values():
             agrees(kind(), net, tmp_path / f"network{kind.suffix}", {})
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fcn_lab.encoders import TinyEncoder
 from fcn_lab.errors import UserError
-from fcn_lab.networks.fcn import FCN, coarser, upsampled
+from fcn_lab.networks.fcn import FCN, climb_levels, coarsen
 from fcn_lab.networks.weights.warm_start import transplant
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.tasks.staged import Staged, budget
@@ -53,7 +53,7 @@ def pair(kind: type[Upsampling], refine: str, stride: int) -> tuple[FCN, FCN, Te
     """A coarse net that has trained, in a manner of speaking, the next finer from it, images."""
     torch.manual_seed(0)
     fine = FCN(TinyEncoder(**SMALL), partial(kind, refine=refine), 3, stride)
-    coarse = coarser(fine, 2 * stride)
+    coarse = coarsen(fine, 2 * stride)
     with torch.no_grad():
         for parameter in coarse.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -78,10 +78,10 @@ def test_the_finer_net_begins_with_the_scores_of_the_coarser_one_climbed_by_two(
     kind: type[Upsampling], refine: str, stride: int
 ) -> None:
     coarse, fine, images = pair(kind, refine, stride)
-    scores, features, level = coarse.coarse(images)
+    scores, features, level = coarse.coarse_scores(images)
     climb = getattr(fine, fine.skips[-1][1])
-    expected = upsampled(climb, scores, features, [level])
-    assert torch.equal(fine.coarse(images)[0], expected)
+    expected = climb_levels(climb, scores, features, [level])
+    assert torch.equal(fine.coarse_scores(images)[0], expected)
 
 
 @pytest.mark.parametrize("kind", [k for k in OPERATORS if k not in COMPOSE])

@@ -46,8 +46,8 @@ def test_every_operator_says_whether_it_repeats_itself_and_what_to_choose_if_not
     operator: type[Upsampling],
 ) -> None:
     assert isinstance(operator.deterministic, bool)
-    assert operator.deterministic != bool(operator.instead)
-    assert operator.deterministic or (CONF / f"{operator.instead}.yaml").exists()
+    assert operator.deterministic != bool(operator.deterministic_word)
+    assert operator.deterministic or (CONF / f"{operator.deterministic_word}.yaml").exists()
 
 
 @pytest.mark.parametrize("operator", OPERATORS)

@@ -17,11 +17,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fcn_lab.cost.macs import cost
+from fcn_lab.cost.macs import count_cost
 from fcn_lab.data.balance import MedianFrequency, pixel_counts
 from fcn_lab.errors import UserError
 from fcn_lab.metrics.boundaries import EdgeRows
-from fcn_lab.metrics.confusion import confusion_matrices, scores
+from fcn_lab.metrics.confusion import compute_scores, confusion_matrices
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.training.callbacks.pictures import evenly
 from fcn_lab.training.losses import CrossEntropy
@@ -87,9 +87,9 @@ def test_the_metrics_follow_from_the_confusion_matrices(done: RunFolder) -> None
         assert tuple(kept["names"]) == Squares().frames(split).names
         assert str(kept["split"]) == split
         classes = [str(c) for c in kept["classes"]]
-        expected = scores(torch.from_numpy(kept["matrices"].sum(0)), classes)
+        expected = compute_scores(torch.from_numpy(kept["matrices"].sum(0)), classes)
         rows = EdgeRows(*(torch.from_numpy(kept[name]) for name in EdgeRows._fields))
-        assert done.read_metrics()[split] == {**expected, **rows.summary(classes)}
+        assert done.read_metrics()[split] == {**expected, **rows.summarize(classes)}
 
 
 def test_the_kept_predictions_are_those_that_were_scored(done: RunFolder) -> None:
@@ -124,7 +124,7 @@ def test_the_cost_is_that_of_the_network_at_the_size_of_the_data(done: RunFolder
 def test_counting_the_cost_computes_nothing_and_leaves_the_network_as_it_was() -> None:
     net = Net().train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    assert cost(net, 720, 960).macs == 30**2 * cost(net, 24, 32).macs
+    assert count_cost(net, 720, 960).macs == 30**2 * count_cost(net, 24, 32).macs
     assert net.training
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
 

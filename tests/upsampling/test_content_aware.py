@@ -15,7 +15,7 @@ from fcn_lab.upsampling import (
     Nearest,
     PixelShuffle,
 )
-from fcn_lab.upsampling.carafe import Reassembly, reassembled
+from fcn_lab.upsampling.carafe import Reassembly, reassemble
 
 FACTORS = (2, 4, 8, 32)
 
@@ -121,13 +121,13 @@ def test_carafe_reassembles_as_the_paper_says(x: Tensor) -> None:
                 if 0 <= row < 5 and 0 <= column < 6:
                     weight = kernels[n, m * size + k, place, i, j]
                     expected[n, c, high, wide] += weight * x[n, c, row, column]
-    torch.testing.assert_close(reassembled(x, kernels, stride), expected)
+    torch.testing.assert_close(reassemble(x, kernels, stride), expected)
 
 
 def test_carafe_with_one_kernel_everywhere_is_nearest_behind_that_blur(x: Tensor) -> None:
     box = torch.full((2, 25, 4, 5, 6), 1 / 25, dtype=x.dtype)
     blurred = F.avg_pool2d(x, 5, 1, 2)  # counts the zeros beyond the image
-    torch.testing.assert_close(reassembled(x, box, 2), Nearest(4, 2)(blurred))
+    torch.testing.assert_close(reassemble(x, box, 2), Nearest(4, 2)(blurred))
 
 
 def test_carafes_kernels_add_to_one_so_that_constants_are_kept(x: Tensor) -> None:

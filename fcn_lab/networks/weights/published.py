@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from fcn_lab.encoders import CaffeVGG16
 from fcn_lab.encoders.base import STRIDE
-from fcn_lab.encoders.caffe_vgg import Doubled, Padding
+from fcn_lab.encoders.caffe_vgg import FirstWidth, Padding
 from fcn_lab.encoders.weights import read_state
 from fcn_lab.errors import UserError
 from fcn_lab.geometry.alignment import Crops
@@ -28,7 +28,7 @@ from fcn_lab.upsampling.base import Upsampling
 from fcn_lab.upsampling.valid_transposed import ValidTransposedConv
 from fcn_lab.values import Count, Share, Width, checked
 
-AT_ONCE = (0.01, 0.0001)  # of pool4 and pool3
+AT_ONCE_SCALES = (0.01, 0.0001)  # of pool4 and pool3
 
 
 @checked
@@ -39,11 +39,11 @@ def published_fcn(
     padding: Padding = 100,
     head_width: Width = 4096,
     dropout: Share = 0.5,
-    width: Doubled = 64,
+    width: FirstWidth = 64,
     groups: Count | None = None,
     weights: str | None = None,
 ) -> FCN:
-    """FCN-32s, 16s or 8s with the published nets' own geometry and preprocessing.
+    """Returns FCN-32s, 16s or 8s with the published nets' own geometry and preprocessing.
 
     Args:
         num_classes: K; 21 in the published nets.
@@ -68,7 +68,7 @@ def published_fcn(
         num_classes,
         stride,
         Crops(pools, encoder.chain(), stride),
-        AT_ONCE if at_once else (),
+        AT_ONCE_SCALES if at_once else (),
     )
     if weights is not None:
         load_published(net, read_state(Path(weights)))
@@ -76,7 +76,7 @@ def published_fcn(
 
 
 def load_published(net: FCN, state: Mapping[str, Tensor]) -> FCN:
-    """Puts a state dict of published names into a network, all of it or nothing.
+    """Loads a state dict of published names into a network, all of it or nothing.
 
     Args:
         net: made by ``published_fcn``: other preprocessing would not fit the weights.
@@ -86,7 +86,7 @@ def load_published(net: FCN, state: Mapping[str, Tensor]) -> FCN:
         UserError: for another network, and for tensors that are missing, too many or of another
             shape, with their names.
     """
-    ours = parameters(net)
+    ours = name_parameters(net)
     missing, extra = sorted(ours.keys() - state.keys()), sorted(state.keys() - ours.keys())
     if missing or extra:
         lists = {"missing": missing, "not of this network": extra}
@@ -94,7 +94,7 @@ def load_published(net: FCN, state: Mapping[str, Tensor]) -> FCN:
             "the published weights do not fit: "
             + "; ".join(f"{why}: {', '.join(names)}" for why, names in lists.items() if names)
         )
-    fitting = {name: fitted(name, state[name], ours[name].shape) for name in ours}
+    fitting = {name: fit_kernel(name, state[name], ours[name].shape) for name in ours}
     with torch.no_grad():
         for name, tensor in fitting.items():
             ours[name].copy_(tensor)
@@ -102,7 +102,7 @@ def load_published(net: FCN, state: Mapping[str, Tensor]) -> FCN:
 
 
 def export_published(net: FCN, dense: bool = False) -> dict[str, Tensor]:
-    """The weights of a network made by ``published_fcn``, by their published names.
+    """Returns the weights of a network made by ``published_fcn``, by published names.
 
     Args:
         net: the network.
@@ -111,17 +111,17 @@ def export_published(net: FCN, dense: bool = False) -> dict[str, Tensor]:
     Raises:
         UserError: for another network.
     """
-    state = {name: tensor.detach().clone() for name, tensor in parameters(net).items()}
+    state = {name: tensor.detach().clone() for name, tensor in name_parameters(net).items()}
     if dense:
         for name, tensor in state.items():
             if name.startswith("upscore"):
                 classes = len(tensor)
-                state[name] = fitted(name, tensor, (classes, classes, *tensor.shape[2:]))
+                state[name] = fit_kernel(name, tensor, (classes, classes, *tensor.shape[2:]))
     return state
 
 
-def parameters(net: FCN) -> dict[str, nn.Parameter]:
-    """The parameters by their published names.
+def name_parameters(net: FCN) -> dict[str, nn.Parameter]:
+    """Returns the parameters by their published names.
 
     Raises:
         UserError: for a network that ``published_fcn`` has not made.
@@ -131,7 +131,7 @@ def parameters(net: FCN) -> dict[str, nn.Parameter]:
             "published weights need a published net and its preprocessing: "
             "model=fcn32s_caffe, fcn16s_caffe, fcn8s_caffe or fcn8s_atonce_caffe"
         )
-    named = layers(net, net.encoder)
+    named = name_layers(net, net.encoder)
     return {
         f"{name}.{kind}": parameter
         for name, layer in named.items()
@@ -139,8 +139,8 @@ def parameters(net: FCN) -> dict[str, nn.Parameter]:
     }
 
 
-def layers(net: FCN, encoder: CaffeVGG16) -> dict[str, nn.Module]:
-    """The layers that have weights, by their published names."""
+def name_layers(net: FCN, encoder: CaffeVGG16) -> dict[str, nn.Module]:
+    """Returns the layers that have weights, by their published names."""
     named: dict[str, nn.Module] = {
         f"conv{level}_{number}": conv
         for level, stage in enumerate(encoder.stages, 1)
@@ -156,8 +156,8 @@ def layers(net: FCN, encoder: CaffeVGG16) -> dict[str, nn.Module]:
     return named
 
 
-def fitted(name: str, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The tensor in this shape; deconvolutions change between dense and one kernel a class.
+def fit_kernel(name: str, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Returns the tensor in this shape; deconvolutions go between dense and one kernel a class.
 
     Raises:
         UserError: where that cannot be done.

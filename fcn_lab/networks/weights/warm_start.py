@@ -7,7 +7,7 @@ FCN-16s's. Climbs in one leap, ×32 and ×16, are different kernels and do not.
 What the finer net then reproduces of the coarser one, as long as its new score layers are zero
 (Long, Shelhamer, Darrell 2015, section 4.2: nets are "initialized from the coarser"):
 
-* its scores: ``coarse`` gives exactly one climb ×2 of what the coarser net's ``coarse`` gives;
+* its scores: ``coarse_scores`` returns exactly one climb ×2 of what the coarser net's returns;
 * its output: exactly where the climbs compose, ×f = ×(f/2) ∘ ×2. They do for all operators that
   climb in twos (``refine=conv``, and carafe), and for nearest, max-unpooling and bed of nails on
   their own. They do not for kernels that overlap: bilinear ×16 of bilinear ×2 is not bilinear ×32.
@@ -28,7 +28,7 @@ STEP = re.compile(r"(upscore\w*)\.(steps|blurs)\.(\d+)\.(.+)")
 
 @dataclass(frozen=True)
 class Transplant:
-    """What became of the tensors of a run in another network, by name.
+    """The result of copying a run's tensors into another network, by tensor name.
 
     Args:
         taken: names here.
@@ -47,7 +47,7 @@ class Transplant:
     params: int
 
     def describe(self) -> list[str]:
-        """All that was not taken over, by name."""
+        """Returns lines that name every tensor that was not taken over."""
         shapes = [
             f"{name} ({there} there, {here} here)" for name, (there, here) in self.unfit.items()
         ]
@@ -66,8 +66,8 @@ def transplant(net: nn.Module, state: Mapping[str, Tensor]) -> Transplant:
     """Copies into `net` every tensor of another network's state that has its name and shape."""
     ours = net.state_dict()
     params = {name: parameter.numel() for name, parameter in net.named_parameters()}
-    places = {place: name for name, place in placed(ours).items()}
-    there = {place: state[name] for name, place in placed(state).items()}
+    places = {place: name for name, place in find_places(ours).items()}
+    there = {place: state[name] for name, place in find_places(state).items()}
     shared = [place for place in places if place in there]
     fitting = {
         places[place]: there[place]
@@ -85,14 +85,14 @@ def transplant(net: nn.Module, state: Mapping[str, Tensor]) -> Transplant:
             for place in shared
             if places[place] not in fitting
         },
-        left=[name for name, place in placed(state).items() if place not in places],
+        left=[name for name, place in find_places(state).items() if place not in places],
         taken_params=sum(params.get(name, 0) for name in fitting),
         params=sum(params.values()),
     )
 
 
-def placed(names: Iterable[str]) -> dict[str, str]:
-    """Each name with its place, which is the name itself but for the steps of an FCN's climbs."""
+def find_places(names: Iterable[str]) -> dict[str, str]:
+    """Returns each name's place: the name itself, except for the steps of an FCN's climbs."""
     names = list(names)
     levels = sorted({int(m[1]) for m in map(SKIP.match, names) if m}, reverse=True)
     climbs = ["upscore2", *(f"upscore_pool{level}" for level in levels)][: len(levels)]

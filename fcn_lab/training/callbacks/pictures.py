@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from fcn_lab.errors import Omissions
 from fcn_lab.files import make_folder, write_buffer
-from fcn_lab.rendering.pictures import Picture, panel
+from fcn_lab.rendering.pictures import Picture, draw_panel
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.training.loggers.base import RunLogger
 from fcn_lab.training.module import Batch
@@ -93,7 +93,7 @@ class Pictures(Callback):
             make_folder(self.folder.panels)
             for picture in pictures:
                 with write_buffer(self.folder.panels / f"{split}_{picture.name}.png") as file:
-                    panel(picture, self.classes, self.palette).save(file, "PNG")
+                    draw_panel(picture, self.classes, self.palette).save(file, "PNG")
         for logger in trainer.loggers:
             if isinstance(logger, RunLogger):
                 logger.show(split, pictures, trainer.global_step)

@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from numpy.typing import NDArray
 
 from fcn_lab.errors import UserError, guard_writing
-from fcn_lab.rendering.pictures import Picture, heat, panel
+from fcn_lab.rendering.pictures import Picture, draw_confusion, draw_panel
 from fcn_lab.training.loggers.base import RunInfo, RunLogger
 
 
@@ -44,7 +44,7 @@ class Board(RunLogger, TensorBoardLogger):
     def show(self, split: str, pictures: Sequence[Picture], step: int) -> None:
         """The panels."""
         for picture in pictures:
-            shown = np.asarray(panel(picture, self.run.classes, self.run.palette))
+            shown = np.asarray(draw_panel(picture, self.run.classes, self.run.palette))
             self.experiment.add_image(f"{split}/{picture.name}", shown, step, dataformats="HWC")
 
     @rank_zero_only
@@ -55,7 +55,7 @@ class Board(RunLogger, TensorBoardLogger):
         for split, matrix in matrices.items():
             self.experiment.add_image(
                 f"{split}/confusion",
-                np.asarray(heat(matrix, self.run.classes)),
+                np.asarray(draw_confusion(matrix, self.run.classes)),
                 0,
                 dataformats="HWC",
             )

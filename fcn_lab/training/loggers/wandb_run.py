@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import WandbLogger
 from numpy.typing import NDArray
 
 from fcn_lab.metrics.confusion import VOID
-from fcn_lab.rendering.pictures import Picture, heat
+from fcn_lab.rendering.pictures import Picture, draw_confusion
 from fcn_lab.training.loggers.base import RunInfo, RunLogger
 from fcn_lab.training.ranks import is_first_rank
 
@@ -165,7 +165,7 @@ class WandbRun(RunLogger, WandbLogger):
                 [name, *map(int, row)] for name, row in zip(self.run.classes, matrix, strict=True)
             ]
             table = wandb.Table(columns=["truth", *self.run.classes], data=rows)
-            picture = wandb.Image(heat(matrix, self.run.classes))
+            picture = wandb.Image(draw_confusion(matrix, self.run.classes))
             self.experiment.log({f"{split}/confusion": picture, f"{split}/confusion_table": table})
         self.experiment.summary.update(dict(scores))
 
