@@ -23,10 +23,10 @@ class Damage:
     """The harm that interpolation or strange values did to the labels of one split.
 
     Attributes:
-        interpolated: whether it was interpolation
-        share: spoilt pixels among all, as stored
+        interpolated: whether it was interpolation.
+        share: spoilt pixels among all, as stored.
         by_class: name, "void" included → spoilt pixels nearest to a sound one of that class,
-            among all that then are its
+            among all that then are its.
     """
 
     interpolated: bool

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fcn_lab.data.classes import VOID, Colour
 from fcn_lab.data.frames import Pixels
 from fcn_lab.data.source import Source
-from fcn_lab.data.survey import Edges, Surveyed
+from fcn_lab.data.survey import FrameSurvey, LabelEdges
 
 PREVIEW = (96, 128)
 _NUMBER = re.compile(r"(\d+)\D*$")
@@ -28,14 +28,14 @@ class FrameFacts:
     """The measurements of one frame.
 
     Attributes:
-        name: the frame's
-        drive: "" where it is not known
-        stored: (H,W) of its files
-        counts: (K,) pixels of every class
-        void: pixels of none
-        strange: values of its label file that name no class, with their pixels
-        image: digest of its pixels
-        label: digest of its label
+        name: the frame's.
+        drive: "" where it is not known.
+        stored: (H,W) of its files.
+        counts: (K,) pixels of every class.
+        void: pixels of none.
+        strange: values of its label file that name no class, with their pixels.
+        image: digest of its pixels.
+        label: digest of its label.
     """
 
     name: str
@@ -64,18 +64,18 @@ class SplitFacts:
     """The measurements of one split.
 
     Attributes:
-        frames: those that could be read, in order of sequence and number
-        labels: (M,h,w)
-        previews: (M,96,128,3), the pictures small
-        edges: of all its label files; None where there are none
-        faults: why the other frames could not be read, by name
-        num_classes: K
+        frames: those that could be read, in order of sequence and number.
+        labels: (M,h,w).
+        previews: (M,96,128,3), the pictures small.
+        edges: of all its label files; None where there are none.
+        faults: why the other frames could not be read, by name.
+        num_classes: K.
     """
 
     frames: tuple[FrameFacts, ...]
     labels: Pixels
     previews: Pixels
-    edges: Edges | None
+    edges: LabelEdges | None
     faults: Mapping[str, str]
     num_classes: int
 
@@ -109,11 +109,11 @@ class DataFacts:
     """The measurements of a data set.
 
     Attributes:
-        describe: what the source says of itself
-        protocol: its protocol id
-        classes: K names
-        palette: K colours
-        splits: by name
+        describe: what the source says of itself.
+        protocol: its protocol id.
+        classes: K names.
+        palette: K colours.
+        splits: by name.
     """
 
     describe: str
@@ -137,9 +137,9 @@ def gather_facts(source: Source) -> DataFacts:
     return DataFacts(source.describe(), source.protocol, source.classes, source.palette, splits)
 
 
-def _gather(frames: Iterable[Surveyed], num_classes: int) -> SplitFacts:
+def _gather(frames: Iterable[FrameSurvey], num_classes: int) -> SplitFacts:
     rows: list[tuple[FrameFacts, Pixels, Pixels]] = []
-    edges: list[Edges] = []
+    edges: list[LabelEdges] = []
     faults: dict[str, str] = {}
     for seen in frames:
         if seen.fault:
@@ -153,13 +153,13 @@ def _gather(frames: Iterable[Surveyed], num_classes: int) -> SplitFacts:
         tuple(row[0] for row in rows),
         np.stack([row[1] for row in rows]) if rows else np.zeros((0, 0, 0), np.uint8),
         np.stack([row[2] for row in rows]) if rows else np.zeros((0, *PREVIEW, 3), np.uint8),
-        Edges.total(edges) if edges else None,
+        LabelEdges.combine(edges) if edges else None,
         faults,
         num_classes,
     )
 
 
-def _frame(seen: Surveyed, num_classes: int) -> FrameFacts:
+def _frame(seen: FrameSurvey, num_classes: int) -> FrameFacts:
     counts = np.bincount(seen.label.ravel(), minlength=VOID + 1)
     return FrameFacts(
         seen.name,

@@ -12,7 +12,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from fcn_lab.data.survey import Edges
+from fcn_lab.data.survey import LabelEdges
 
 SHUFFLE_COUNT = 300
 # above the shuffled mean; sound masks stay within 2, interpolated ones exceed 4
@@ -21,7 +21,7 @@ DEVIATION_LIMIT = 4.0
 MIXED_SHARE_LIMIT = 0.5
 
 
-def looks_interpolated(edges: Edges) -> bool:
+def looks_interpolated(edges: LabelEdges) -> bool:
     """Returns whether the labels of one split were resized with interpolation."""
     if edges.wrong and edges.mixed > MIXED_SHARE_LIMIT * edges.wrong:
         return True

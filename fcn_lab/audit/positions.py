@@ -15,16 +15,16 @@ class DriveSpan:
     """The frames of one drive in one split; numbers are those in the frames' names.
 
     Attributes:
-        split: the split
-        drive: the drive, or what names without their number have in common
-        count: frames
-        first: number of the first one; None where names have no numbers
-        last: of the last one
-        step: the commonest distance from frame to frame
-        nearest: least distance to a training frame of the same drive; None where there is none
-        median: the middle one of those distances
-        before: the last training frame in front of the first
-        after: the first training frame behind the last
+        split: the split.
+        drive: the drive, or what names without their number have in common.
+        count: frames.
+        first: number of the first one; None where names have no numbers.
+        last: of the last one.
+        step: the commonest distance from frame to frame.
+        nearest: least distance to a training frame of the same drive; None where there is none.
+        median: the middle one of those distances.
+        before: the last training frame in front of the first.
+        after: the first training frame behind the last.
     """
 
     split: str

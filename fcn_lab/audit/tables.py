@@ -16,10 +16,10 @@ class AuditTable:
     """A table that the terminal and the page show alike.
 
     Attributes:
-        title: its heading
-        about: what it shows, a sentence or two
-        columns: headings
-        rows: cells, the first one the row's name; None is shown as a dash
+        title: its heading.
+        about: what it shows, a sentence or two.
+        columns: headings.
+        rows: cells, the first one the row's name; None is shown as a dash.
     """
 
     title: str

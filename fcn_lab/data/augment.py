@@ -1,4 +1,4 @@
-"""Ways to vary a training frame.
+"""Random variations of a training frame.
 
 The only file that knows albumentations (2.0.8, the last MIT release). H W: rows and columns.
 
@@ -30,23 +30,23 @@ Exponent = Annotated[float, Ge(0.01), Le(100)]
 @checked
 @dataclass
 class Augmentation:
-    """Flip, scale and crop, then light and colour; as built without arguments, none of them.
+    """Flips, scales and crops, then changes light and colour; by default it does none of them.
 
     Attributes:
         scale: smallest and largest zoom; below 1 the frame is set at random into the mean colour,
-            labelled void
-        crop: rows and columns cut out of the scaled frame; None keeps the frame's size
-        flip: probability of mirroring left and right
-        gamma: smallest and largest exponent
-        brightness: largest shift, as a part of the full range
-        contrast: largest relative change
-        cast: largest relative change of one channel against the others
-        saturation: largest relative change; 0 spares the costly detour through HSV
-        light: probability of each of gamma, brightness with contrast, cast and saturation
-        blur: probability of a slight Gaussian blur
+            labelled void.
+        crop: rows and columns cut out of the scaled frame; None keeps the frame's size.
+        flip: probability of mirroring left and right.
+        gamma: smallest and largest exponent.
+        brightness: largest shift, as a part of the full range.
+        contrast: largest relative change.
+        cast: largest relative change of one channel against the others.
+        saturation: largest relative change; 0 spares the costly detour through HSV.
+        light: probability of each of gamma, brightness with contrast, cast and saturation.
+        blur: probability of a slight Gaussian blur.
 
     Raises:
-        UserError: the first of two limits is the larger; later, for frames too small to shrink
+        UserError: the first of two limits is the larger; later, for frames too small to shrink.
     """
 
     scale: tuple[Zoom, Zoom] = (1.0, 1.0)
@@ -74,8 +74,8 @@ class Augmentation:
             setattr(self, name, (smallest, largest))
 
     def __call__(self, image: Pixels, label: Pixels, seed: int) -> tuple[Pixels, Pixels]:
-        """One variation of the frame, the same whenever the seed is."""
-        if self == UNCHANGED:
+        """Returns one variation of the frame, the same for the same seed."""
+        if self == NO_AUGMENTATION:
             return image, label
         pipeline = self._pipelines.get(label.shape) or self._build(label.shape)
         # set_random_seed would start every transform on the same stream: scale and gamma would
@@ -85,7 +85,7 @@ class Augmentation:
         return varied["image"], varied["mask"]
 
     def _build(self, shape: tuple[int, ...]) -> "Compose":
-        """The pipeline for frames of one size."""
+        """Returns the pipeline for frames of one size."""
         import albumentations as A
 
         # Loader workers are the parallelism; OpenCV's threads under them only fight for the cores.
@@ -145,4 +145,4 @@ class Augmentation:
         return [transform for on, transform in switched if on]
 
 
-UNCHANGED = Augmentation()
+NO_AUGMENTATION = Augmentation()

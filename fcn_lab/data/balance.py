@@ -1,4 +1,4 @@
-"""How often a class is seen, and class weights from that. K classes."""
+"""Counts how often each class occurs and derives class weights. K classes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from fcn_lab.data.frames import Frames
 from fcn_lab.errors import UserError
 from fcn_lab.values import checked
 
-MOSTLY = 0.5  # share of void from which on it is mentioned
-LOOK = "task=audit shows what the masks hold"
+VOID_SHARE_LIMIT = 0.5  # a larger share of void is mentioned
+AUDIT_HINT = "task=audit shows what the masks hold"
 
 
-def pixel_counts(frames: Frames, num_classes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pixels of every class, and all pixels of the images that show it; (K,) and (K,)."""
+def count_pixels(frames: Frames, num_classes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Returns the pixels of every class (K,), and those of the images that show it (K,)."""
     counts = np.zeros(num_classes, np.int64)
     shown = np.zeros(num_classes, np.int64)
     for label in frames.labels:
@@ -33,35 +33,38 @@ def pixel_counts(frames: Frames, num_classes: int) -> tuple[NDArray[np.int64], N
 def describe_gaps(
     counts: NDArray[np.int64], classes: Sequence[str], pixels: int, others: Mapping[str, Frames]
 ) -> Iterator[str]:
-    """What the training labels lack, one line each; nothing where they lack nothing.
+    """Yields a line for each lack of the training labels.
 
     Args:
-        counts: (K,) pixels of every class in train
-        classes: K names; void among them lacks by right
-        pixels: of all training labels
-        others: the other splits, where lacking classes are looked for
+        counts: (K,) pixels of every class in train.
+        classes: K names; void among them lacks by right.
+        pixels: of all training labels.
+        others: the other splits, where lacking classes are looked for.
 
     Raises:
-        UserError: train has no pixel of any class
+        UserError: train has no pixel of any class.
     """
     seen, void = int((counts > 0).sum()), 1 - counts.sum() / pixels
     if not seen:
         raise UserError(
             f"train has no pixel of {', '.join(classes)}: all are void.\n"
-            f"Compare data.names and data.ignore with the masks: {LOOK}"
+            f"Compare data.names and data.ignore with the masks: {AUDIT_HINT}"
         )
     lacking = [k for k, name in enumerate(classes) if not counts[k] and not is_void(name)]
     if lacking:
         names = ", ".join(classes[k] for k in lacking)
         yield f"train has no pixel of {names}: nothing can be learnt of what is never seen"
         for split, frames in others.items():
-            there = pixel_counts(frames, len(classes))[0]
+            there = count_pixels(frames, len(classes))[0]
             if found := [classes[k] for k in lacking if there[k]]:
                 yield f"{split} has pixels of {', '.join(found)}, which will be scored and missed"
     if seen == 1 and len(classes) > 1:
-        yield f"all scored pixels of train are {classes[int(counts.argmax())]}: {LOOK}"
-    if void > MOSTLY:
-        yield f"{void:.1%} of train's pixels are void, which is neither learnt nor scored: {LOOK}"
+        yield f"all scored pixels of train are {classes[int(counts.argmax())]}: {AUDIT_HINT}"
+    if void > VOID_SHARE_LIMIT:
+        yield (
+            f"{void:.1%} of train's pixels are void, which is neither learnt nor scored: "
+            f"{AUDIT_HINT}"
+        )
 
 
 @checked
@@ -76,7 +79,7 @@ class MedianFrequency:
     power: Annotated[float, Ge(0), Le(10)] = 1.0
 
     def __call__(self, counts: Tensor, shown: Tensor) -> Tensor:
-        """Float64 weights (K,) from the two results of ``pixel_counts`` as tensors."""
+        """Returns float64 weights (K,) from the two results of ``count_pixels`` as tensors."""
         seen = counts > 0
         frequency = counts[seen].double() / shown[seen]
         weights = torch.zeros(len(counts), dtype=torch.float64, device=counts.device)

@@ -1,4 +1,4 @@
-"""Masks of one object that say 255 for it: the commonest ones, and 255 is void elsewhere.
+"""Decides what 255 means in masks of one object: the object, or void.
 
 Which of the two 255 is, no single mask tells: one with 0 and 255 may be of a set that has ids 0 and
 1 and void. So all masks of the data set are looked at, as far as needed: where one holds another
@@ -24,11 +24,11 @@ from fcn_lab.files import make_folder, write_text
 
 
 def settle_white(codec: LabelCodec, masks: Sequence[Path], cache: Path, limit: Limit) -> LabelCodec:
-    """The codec that reads these masks: where they hold 0 and 255 alone, 255 is the one object."""
-    place = codec.foreground() if isinstance(codec, IndexLabels) else None
+    """Returns the codec for these masks: where they hold 0 and 255 alone, 255 is the object."""
+    place = codec.find_foreground() if isinstance(codec, IndexLabels) else None
     if place is None or not isinstance(codec, IndexLabels):
         return codec
-    record = cache / "sources" / f"white-{_state(masks)}.json"
+    record = cache / "sources" / f"white-{_digest_states(masks)}.json"
     try:
         is_object = bool(unseal(record.read_text()))
     except (OSError, ValueError):
@@ -36,7 +36,7 @@ def settle_white(codec: LabelCodec, masks: Sequence[Path], cache: Path, limit: L
         with suppress(UserError):  # it is found out again, then
             make_folder(record.parent)
             write_text(record, seal(is_object))
-    return codec.with_white(place) if is_object else codec
+    return codec.read_white_as(place) if is_object else codec
 
 
 def _is_object(masks: Sequence[Path], limit: Limit) -> bool:
@@ -51,7 +51,7 @@ def _is_object(masks: Sequence[Path], limit: Limit) -> bool:
     return VOID in met
 
 
-def _state(masks: Sequence[Path]) -> str:
+def _digest_states(masks: Sequence[Path]) -> str:
     states = []
     for mask in masks:
         with suppress(OSError):

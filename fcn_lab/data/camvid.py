@@ -1,13 +1,13 @@
-"""CamVid, in whichever of its releases lies in a folder."""
+"""CamVid as a data source, in whichever of its releases lies in a folder."""
 
 from pathlib import Path
 
-from fcn_lab.data.classes import choose
+from fcn_lab.data.classes import choose_classes
 from fcn_lab.data.download import SEGNET_RELEASE, fetch_segnet_release
 from fcn_lab.data.layouts import recognise
 from fcn_lab.data.layouts.layout import Layout
-from fcn_lab.data.layouts.splits import drive_of
-from fcn_lab.data.locations import nothing_found, usual_place
+from fcn_lab.data.layouts.splits import find_drive
+from fcn_lab.data.locations import describe_releases, find_default_folder
 from fcn_lab.data.packs.source import CACHE, PackedSource
 from fcn_lab.data.pictures.unreadable import LIMIT
 from fcn_lab.values import Classes, Positive, Size, checked
@@ -15,18 +15,18 @@ from fcn_lab.values import Classes, Positive, Size, checked
 
 @checked
 class CamVid(PackedSource):
-    """A CamVid release as a Source: recognised by looking, decoded once, memory-mapped.
+    """A CamVid release as a Source: detected by its files, decoded once, memory-mapped.
 
     Args:
         root: the data folder or the one above it; by default the folder that FCN_LAB_CAMVID names,
-            else ``../shared/camvid``, else ``data/camvid``
-        size: see ``PackedSource``, as for ``split_by``, ``held_out``, ``cache``, ``megapixels``
-        classes: 11, or 32 to keep the classes of the class file (void is ignored, so 31 are scored)
-        download: fetch the SegNet release where nothing is found
-        url: the archive that a download fetches
+            else ``../shared/camvid``, else ``data/camvid``.
+        size: see ``PackedSource``, as for ``split_by``, ``held_out``, ``cache``, ``megapixels``.
+        classes: 11, or 32 to keep the classes of the class file (without void, 31 are scored).
+        download: fetch the SegNet release where nothing is found.
+        url: the archive that a download fetches.
 
     Raises:
-        UserError: nothing found, a broken data set, or classes that its labels do not hold
+        UserError: nothing found, a broken data set, or classes that its labels do not hold.
     """
 
     def __init__(
@@ -41,21 +41,21 @@ class CamVid(PackedSource):
         megapixels: Positive = LIMIT.megapixels,
         url: str = SEGNET_RELEASE,
     ) -> None:
-        place, layout = _found(
-            usual_place() if root is None else Path(root).expanduser(), download, url
+        place, layout = _find_layout(
+            find_default_folder() if root is None else Path(root).expanduser(), download, url
         )
         codec = layout.codec
-        class_set = choose(classes, codec.names, codec.colours, place.resolve().name)
+        class_set = choose_classes(classes, codec.names, codec.colours, place.resolve().name)
         super().__init__(
-            place, layout, class_set, drive_of, size, split_by, held_out, cache, megapixels
+            place, layout, class_set, find_drive, size, split_by, held_out, cache, megapixels
         )
 
 
-def _found(root: Path, download: bool, url: str) -> tuple[Path, Layout]:
+def _find_layout(root: Path, download: bool, url: str) -> tuple[Path, Layout]:
     found = recognise(root)
     if found is None and download:
         fetch_segnet_release(root, url)
         found = recognise(root)
     if found is None:
-        raise nothing_found(root, url)
+        raise describe_releases(root, url)
     return found

@@ -1,4 +1,4 @@
-"""One class of ``data.names``: its name, and the ids or colours that are written beside it.
+"""Reads one class of ``data.names``: its name, and the ids or colours beside it.
 
 Shared by all: ``where`` is the key that a message names, such as ``data.names.road``.
 """
@@ -10,12 +10,12 @@ from typing import Any, TypeGuard
 from fcn_lab.data.classes import VOID, Colour
 from fcn_lab.errors import UserError
 
-_SHOWN = 8
+_ITEMS_SHOWN = 8
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A class with its ids or its colours, and what it is drawn in where that was said."""
+class ClassEntry:
+    """A class with its ids or its colours, and the colour to draw it in where one was given."""
 
     name: str
     ids: tuple[int, ...] = ()
@@ -23,40 +23,44 @@ class Entry:
     colour: Colour | None = None
 
     @property
-    def drawn(self) -> Colour | None:
-        """The colour it is known by."""
+    def display_colour(self) -> Colour | None:
+        """Returns the colour that the class is drawn in, None where it has none."""
         return self.colour or next(iter(self.colours), None)
 
 
 def read_name(value: object, names: Iterable[object]) -> str:
-    """A class's name, trimmed.
+    """Returns a class's name without white space at its ends.
 
     Raises:
-        UserError: it is empty, or no text, as YAML's ``no`` and ``0`` are without quotes
+        UserError: it is empty, or no text, as YAML's ``no`` and ``0`` are without quotes.
     """
     if isinstance(value, str):
         if not value.strip():
             raise UserError(f"data.names={list(names)}: there is a class without a name")
         return value.strip()
     if value is None or isinstance(value, bool | int | float):
-        shown = f"'{_typed(value)}'"
+        shown = f"'{_format_typed(value)}'"
         if isinstance(names, Mapping):
             line = f"{shown}: {names[value]}"
         else:
-            listed = [name if isinstance(name, str) else f"'{_typed(name)}'" for name in names]
-            line = f"names: [{', '.join(listed[:_SHOWN])}{', …' if listed[_SHOWN:] else ''}]"
+            listed = [
+                name if isinstance(name, str) else f"'{_format_typed(name)}'" for name in names
+            ]
+            more = ", …" if listed[_ITEMS_SHOWN:] else ""
+            line = f"names: [{', '.join(listed[:_ITEMS_SHOWN])}{more}]"
         raise UserError(
-            f"data.names: {_typed(value)} without quotes is no text to YAML, and a class is text.\n"
+            f"data.names: {_format_typed(value)} without quotes is no text to YAML, "
+            "and a class is text.\n"
             f"Write {line}"
         )
     raise UserError(f"data.names: {value} is no class; expected text, as in names: [road, car]")
 
 
-def read_entry(name: str, value: object) -> Entry:
-    """The class with what is written beside it in a mapping.
+def read_entry(name: str, value: object) -> ClassEntry:
+    """Returns a class with the ids or colours that a mapping gives it.
 
     Raises:
-        UserError: that is neither a colour nor ids
+        UserError: that is neither a colour nor ids.
     """
     where = f"data.names.{name}"
     if isinstance(value, Mapping):
@@ -64,13 +68,13 @@ def read_entry(name: str, value: object) -> Entry:
     if _is_list(value) and len(value) == 4 and value[3] == VOID:
         raise UserError(f"{where}={value}: a colour has three numbers: {value[:3]}")
     if _is_list(value) and len(value) == 3 and all(map(_is_integer, value)):
-        return Entry(name, colours=(read_colour(value, where),))
+        return ClassEntry(name, colours=(read_colour(value, where),))
     if _is_list(value) and value and all(map(_is_list, value)):
-        return Entry(name, colours=tuple(read_colour(colour, where) for colour in value))
-    return Entry(name, read_ids(value, where))
+        return ClassEntry(name, colours=tuple(read_colour(colour, where) for colour in value))
+    return ClassEntry(name, read_ids(value, where))
 
 
-def _read_keys(name: str, value: Mapping[object, object], where: str) -> Entry:
+def _read_keys(name: str, value: Mapping[object, object], where: str) -> ClassEntry:
     if not value or not set(value) <= {"ids", "colour", "color"}:
         raise UserError(
             f"{where}={dict(value)}: expected the keys ids and colour, such as\n"
@@ -78,15 +82,15 @@ def _read_keys(name: str, value: Mapping[object, object], where: str) -> Entry:
         )
     drawn = [read_colour(value[key], where) for key in ("colour", "color") if key in value][:1]
     if "ids" not in value:
-        return Entry(name, colours=tuple(drawn))
-    return Entry(name, read_ids(value["ids"], where), colour=drawn[0] if drawn else None)
+        return ClassEntry(name, colours=tuple(drawn))
+    return ClassEntry(name, read_ids(value["ids"], where), colour=drawn[0] if drawn else None)
 
 
 def read_ids(value: object, where: str) -> tuple[int, ...]:
-    """One id or several.
+    """Returns the ids from one number or a list of numbers.
 
     Raises:
-        UserError: what is no id of a mask
+        UserError: what is no id of a mask.
     """
     numbers = value if _is_list(value) else [value]
     if not numbers or not all(_is_integer(n) and 0 <= n <= VOID for n in numbers):
@@ -99,10 +103,10 @@ def read_ids(value: object, where: str) -> tuple[int, ...]:
 
 
 def read_colour(value: object, where: str) -> Colour:
-    """Red, green and blue.
+    """Returns a colour from a list of red, green and blue.
 
     Raises:
-        UserError: what is no colour
+        UserError: what is no colour.
     """
     if _is_list(value) and len(value) == 3 and all(_is_integer(n) and 0 <= n <= 255 for n in value):
         red, green, blue = value
@@ -112,19 +116,19 @@ def read_colour(value: object, where: str) -> Colour:
     )
 
 
-def read_ignored(ignore: object, coloured: bool) -> Entry:
-    """What ``data.ignore`` makes void, as a class named void.
+def read_ignored(ignore: object, coloured: bool) -> ClassEntry:
+    """Returns what ``data.ignore`` makes void, as a class named void.
 
     Raises:
-        UserError: ids beside classes that have colours, or the other way round
+        UserError: ids beside classes that have colours, or the other way round.
     """
     where = "data.ignore"
     if not coloured:
-        return Entry("void", () if ignore in (None, [], ()) else read_ids(ignore, where))
+        return ClassEntry("void", () if ignore in (None, [], ()) else read_ids(ignore, where))
     colours = ignore if _is_list(ignore) else [] if ignore is None else [ignore]
     if len(colours) == 3 and all(map(_is_integer, colours)):
         raise UserError(f"{where}={colours}: expected a list of colours: [{colours}]")
-    return Entry("void", colours=tuple(read_colour(colour, where) for colour in colours))
+    return ClassEntry("void", colours=tuple(read_colour(colour, where) for colour in colours))
 
 
 def _is_integer(value: object) -> TypeGuard[int]:
@@ -135,8 +139,8 @@ def _is_list(value: object) -> TypeGuard[Sequence[Any]]:
     return isinstance(value, Sequence) and not isinstance(value, str)
 
 
-def _typed(value: object) -> str:
-    """What a user probably wrote; 0 is no False here, though it equals it."""
+def _format_typed(value: object) -> str:
+    """Returns the value as a user probably typed it; 0 is not False, though it equals it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "null" if value is None else str(value)

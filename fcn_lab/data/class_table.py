@@ -1,4 +1,4 @@
-"""What the pixels of masks mean: the classes that a user lists, or a class file does.
+"""Reads the meaning of mask pixels from the classes that a user or a class file lists.
 
 ==========================================  ==================================================
 ``[road, car]``                             ids 0 and 1
@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fcn_lab.data.class_entries import Entry, read_entry, read_ids, read_ignored, read_name
+from fcn_lab.data.class_entries import ClassEntry, read_entry, read_ids, read_ignored, read_name
 from fcn_lab.data.classes import VOID, Colour, is_void
 from fcn_lab.errors import UserError
 
@@ -27,41 +27,41 @@ _EXAMPLE = "data.names=[road,car] or 'data.names={road: [128,64,128], car: [0,0,
 
 @dataclass(frozen=True)
 class ClassTable:
-    """Every id or colour of masks, with the class that it stands for.
+    """Every id or colour of the masks, with the class that it stands for.
 
     Attributes:
-        names: the class of each, in order of the classes; void for those that are not scored
-        ids: the ids, or none where colours mean the classes
-        colours: the colours, or none where ids do
-        drawn: class → the colour to draw it in, where that is known
-        is_listed: whether the ids follow from the order of a list, and nobody said them
+        names: the class of each, in order of the classes; void for those that are not scored.
+        ids: the ids, or none where colours mean the classes.
+        colours: the colours, or none where ids do.
+        display_colours: class → the colour to draw it in, where that is known.
+        is_listed: whether the ids follow from the order of a list, and nobody said them.
     """
 
     names: tuple[str, ...]
     ids: tuple[int, ...] = ()
     colours: tuple[Colour, ...] = ()
-    drawn: Mapping[str, Colour] = field(default_factory=dict)
+    display_colours: Mapping[str, Colour] = field(default_factory=dict)
     is_listed: bool = False
 
     @property
     def is_plain(self) -> bool:
-        """Whether every class has one colour, or one id and these are 0, 1, 2 … in order."""
+        """Returns whether each class has one colour, or one id and these are 0, 1, 2 … in order."""
         once = len(set(self.names)) == len(self.names)
         return once and self.ids in ((), tuple(range(len(self.names))))
 
 
 def read_names(names: object, ignore: object = None) -> ClassTable:
-    """The table that ``data.names`` and ``data.ignore`` make.
+    """Reads ``data.names`` and ``data.ignore`` into one table.
 
     Raises:
         UserError: names that are no text or occur twice, ids or colours that are none or mean two
-            classes, or too many classes
+            classes, or too many classes.
     """
     if isinstance(names, Mapping) and names:
-        entries = _of_mapping(names)
+        entries = _read_mapping(names)
     elif isinstance(names, Sequence) and names and not isinstance(names, str):
         listed = [read_name(name, names) for name in names]
-        entries = [Entry(name, ids=(place,)) for place, name in enumerate(listed)]
+        entries = [ClassEntry(name, ids=(place,)) for place, name in enumerate(listed)]
     else:
         shown = "data.names" if names is None else f"data.names={names}"
         raise UserError(f"{shown}: expected the classes, such as\n{_EXAMPLE}")
@@ -72,7 +72,7 @@ def read_names(names: object, ignore: object = None) -> ClassTable:
         tuple(entry.name for entry in entries for _ in (*entry.ids, *entry.colours)),
         tuple(number for entry in entries for number in entry.ids),
         tuple(colour for entry in entries for colour in entry.colours),
-        {entry.name: entry.drawn for entry in entries if entry.drawn is not None},
+        {entry.name: entry.display_colour for entry in entries if entry.display_colour is not None},
         is_listed=not isinstance(names, Mapping) and not ignore,
     )
     if isinstance(names, Sequence) and not all(map(is_void, table.names[VOID : len(names)])):
@@ -84,10 +84,10 @@ def read_names(names: object, ignore: object = None) -> ClassTable:
 
 
 def refuse_bad_names(names: Sequence[str], origin: str) -> None:
-    """Refuses what is no list of classes; `origin` says whose it is.
+    """Refuses names that make no list of classes; `origin` is their source for the message.
 
     Raises:
-        UserError: a name that occurs twice, more classes than a byte holds, or none to score
+        UserError: a name that occurs twice, more classes than a byte holds, or none to score.
     """
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise UserError(
@@ -106,10 +106,12 @@ def refuse_bad_names(names: Sequence[str], origin: str) -> None:
 
 
 def refuse_bad_values(names: Sequence[str], values: Sequence[int | Colour], origin: str) -> None:
-    """Refuses ids or colours that cannot be told apart, `names` being their classes.
+    """Refuses ids or colours that occur twice or do not fit a byte.
+
+    `names` are the classes of the values, `origin` their source for the message.
 
     Raises:
-        UserError: one of two classes, or more than a byte holds
+        UserError: one of two classes, or more than a byte holds.
     """
     owner: dict[int | Colour, str] = {}
     for name, value in zip(names, values, strict=True):
@@ -124,7 +126,7 @@ def refuse_bad_values(names: Sequence[str], values: Sequence[int | Colour], orig
         raise UserError(f"{origin} has {len(names)} {kind}; expected {VOID} at most")
 
 
-def _of_mapping(names: Mapping[object, object]) -> list[Entry]:
+def _read_mapping(names: Mapping[object, object]) -> list[ClassEntry]:
     numbered = [key for key in names if isinstance(names[key], str) and str(key).isdecimal()]
     if not numbered:
         return [read_entry(read_name(key, names), value) for key, value in names.items()]
@@ -135,10 +137,10 @@ def _of_mapping(names: Mapping[object, object]) -> list[Entry]:
             "expected id: class or class: ids for all"
         )
     ids = sorted((int(str(key)), read_name(name, names.values())) for key, name in names.items())
-    return [Entry(name, read_ids(number, f"data.names.{number}")) for number, name in ids]
+    return [ClassEntry(name, read_ids(number, f"data.names.{number}")) for number, name in ids]
 
 
-def _refuse_mixture(entries: Sequence[Entry]) -> None:
+def _refuse_mixture(entries: Sequence[ClassEntry]) -> None:
     colours = [entry for entry in entries if entry.colours]
     ids = [entry for entry in entries if not entry.colours]
     if colours and ids:

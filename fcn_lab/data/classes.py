@@ -80,18 +80,18 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 VOID_NAMES = frozenset({"void", "unlabelled", "unlabeled"})
-_GROUP_OF = {member: group for group, members in GROUPS.items() for member in members}
+_MEMBER_GROUPS = {member: group for group, members in GROUPS.items() for member in members}
 
 
 @dataclass(frozen=True)
 class ClassSet:
-    """The classes a run sees, and how ids on disk become theirs.
+    """The classes of a run, and the table from ids on disk to them.
 
     Attributes:
-        title: first word of the protocol id, such as ``camvid11``
-        names: K class names
-        palette: K colours for pictures
-        table: 256 entries, id on disk to class id or VOID
+        title: first word of the protocol id, such as ``camvid11``.
+        names: K class names.
+        palette: K colours for pictures.
+        table: 256 entries, id on disk to class id or VOID.
     """
 
     title: str
@@ -100,8 +100,8 @@ class ClassSet:
     table: NDArray[np.uint8]
 
 
-def spread(number: int) -> Colour:
-    """A colour for a class that comes without one, unlike its neighbours' and void's black.
+def generate_colour(number: int) -> Colour:
+    """Returns a colour for a class without one, unlike its neighbours' and void's black.
 
     The class is one of 0..254.
     """
@@ -109,38 +109,38 @@ def spread(number: int) -> Colour:
     return (number * 67 % 256, number * 131 % 256, number * 199 % 256)
 
 
-_INSTEAD: tuple[Colour, ...] = ((64, 64, 64), *map(spread, range(VOID)))
+_SUBSTITUTE_COLOURS: tuple[Colour, ...] = ((64, 64, 64), *map(generate_colour, range(VOID)))
 
 
 def is_void(name: str) -> bool:
-    """Whether a class name of a class file means "do not score this pixel"."""
+    """Returns whether a class name means that its pixels are not scored."""
     return name.lower() in VOID_NAMES
 
 
-def grouped(disk_names: Sequence[str]) -> ClassSet:
-    """CamVid's 11 classes from whatever finer names the labels hold; a name of no group is void."""
+def group_classes(disk_names: Sequence[str]) -> ClassSet:
+    """Returns CamVid's 11 classes from finer names; a name of no group becomes void."""
     names = tuple(CAMVID11)
     table = np.full(256, VOID, np.uint8)
     for disk_id, name in enumerate(disk_names):
-        if name in _GROUP_OF:
-            table[disk_id] = names.index(_GROUP_OF[name])
+        if name in _MEMBER_GROUPS:
+            table[disk_id] = names.index(_MEMBER_GROUPS[name])
     return ClassSet("camvid11", names, tuple(CAMVID11.values()), table)
 
 
-def kept(
+def keep_classes(
     disk_names: Sequence[str], colours: Sequence[Colour], title: str, with_void: bool
 ) -> ClassSet:
-    """The classes of the class file, in its order.
+    """Returns the classes of the class file, in its order.
 
     Pixels of its void are ignored like everywhere in the lab. No other class is drawn in void's
     black.
 
     Args:
-        disk_names: the class of every id on disk; several may have one class
-        colours: their colours
-        title: first word of the protocol id
+        disk_names: the class of every id on disk; several may have one class.
+        colours: their colours.
+        title: first word of the protocol id.
         with_void: keep a void's place among the classes, though no pixel is ever labelled so
-            (CamVid's 32 count it)
+            (CamVid's 32 count it).
     """
     names = [name for name in dict.fromkeys(disk_names) if with_void or not is_void(name)]
     table = np.full(256, VOID, np.uint8)
@@ -150,32 +150,32 @@ def kept(
     palette = [colours[disk_names.index(name)] for name in names]
     for place, name in enumerate(names):
         if palette[place] == BLACK and not is_void(name):
-            palette[place] = next(other for other in _INSTEAD if other not in palette)
+            palette[place] = next(other for other in _SUBSTITUTE_COLOURS if other not in palette)
     return ClassSet(title, tuple(names), tuple(palette), table)
 
 
-def choose(
+def choose_classes(
     classes: int, disk_names: Sequence[str], colours: Sequence[Colour], folder: str
 ) -> ClassSet:
-    """The class set that ``data.classes`` asks for; it always has that many names.
+    """Returns the class set that ``data.classes`` asks for, with exactly that many names.
 
     Args:
         classes: 11, or the number of classes in the class file, with its void (32 for CamVid) or
-            without
-        disk_names: the class of every id on disk
-        colours: their colours
-        folder: name of the data set's folder, the title of a set that is not CamVid's
+            without.
+        disk_names: the class of every id on disk.
+        colours: their colours.
+        folder: name of the data set's folder, the title of a set that is not CamVid's.
 
     Raises:
-        UserError: the labels do not hold that many classes
+        UserError: the labels do not hold that many classes.
     """
     scored = sum(not is_void(name) for name in disk_names)
-    own = any(name not in _GROUP_OF and not is_void(name) for name in disk_names)
+    own = any(name not in _MEMBER_GROUPS and not is_void(name) for name in disk_names)
     if classes == len(CAMVID11) and not own:
-        return grouped(disk_names)
+        return group_classes(disk_names)
     if classes in (scored, len(disk_names)):
         title = f"{folder if own else 'camvid'}{classes}"
-        return kept(disk_names, colours, title, with_void=classes == len(disk_names))
+        return keep_classes(disk_names, colours, title, with_void=classes == len(disk_names))
     options = {len(disk_names), scored} if own else {len(CAMVID11), len(disk_names)}
     hint = (
         ""

@@ -1,4 +1,4 @@
-"""From the colours of a label file to ids; signature and legend are those of ``labels``."""
+"""Decodes the colours of a label file to ids; signature and legend are in ``label_codecs``."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ _MODES = ("RGB", "RGBA", "P", "PA", "1", "L", "LA")
 
 
 class ColourLabels:
-    """Three channels; one 24-bit look-up table holds the id of every possible colour.
+    """A codec for three channels, with the id of every 24-bit colour in one look-up table.
 
     Raises:
-        UserError: two classes share a colour, or a colour is none
+        UserError: two classes share a colour, or a colour is none.
     """
 
     def __init__(self, names: Sequence[str], colours: Sequence[Colour]) -> None:
@@ -27,30 +27,32 @@ class ColourLabels:
         self.colours = tuple(colours)
         _refuse_bad_colours(self.names, self.colours)
         self._table = np.full(1 << 24, VOID, np.uint8)
-        self._table[[_code(colour) for colour in colours]] = np.arange(len(colours), dtype=np.uint8)
+        self._table[[_encode_colour(colour) for colour in colours]] = np.arange(
+            len(colours), dtype=np.uint8
+        )
 
     def key(self) -> str:
-        """The colours and their ids."""
+        """Returns a text of the colours and their ids."""
         return repr(("colour", self.names, self.colours))
 
     def describe(self) -> str:
-        """Nothing: colours are always said."""
+        """Returns "", because colours are always given and never guessed."""
         return ""
 
     def decode(self, picture: Image) -> tuple[NDArray[np.uint8], Counter[str]]:
-        """Ids by colour; a colour of no class becomes VOID and is counted.
+        """Returns the ids by colour; a colour of no class becomes VOID and is counted.
 
         Raises:
-            UserError: the file holds no colours
+            UserError: the file holds no colours.
         """
         seen = self.survey(picture)
         return seen.ids, seen.strange
 
     def survey(self, picture: Image) -> LabelView:
-        """The same with the colours themselves.
+        """Returns the ids with the colours they came from, refusing no colour.
 
         Raises:
-            UserError: the file holds no colours
+            UserError: the file holds no colours.
         """
         if picture.mode not in _MODES:
             raise UserError(f"has mode {picture.mode}; expected RGB colours of the class file.")
@@ -61,7 +63,8 @@ class ColourLabels:
         wrong = ids == VOID
         values, counts = np.unique(codes[wrong], return_counts=True)
         strange = {
-            _name(int(value)): int(count) for value, count in zip(values, counts, strict=True)
+            _format_colour(int(value)): int(count)
+            for value, count in zip(values, counts, strict=True)
         }
         return LabelView(pixels, ids, wrong, Counter(strange))
 
@@ -75,10 +78,10 @@ def _refuse_bad_colours(names: tuple[str, ...], colours: tuple[Colour, ...]) -> 
             )
 
 
-def _code(colour: Colour) -> int:
+def _encode_colour(colour: Colour) -> int:
     red, green, blue = colour
     return red << 16 | green << 8 | blue
 
 
-def _name(code: int) -> str:
+def _format_colour(code: int) -> str:
     return f"({code >> 16},{code >> 8 & 255},{code & 255})"

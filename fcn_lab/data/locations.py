@@ -1,4 +1,4 @@
-"""Where CamVid lies, and where it can be got."""
+"""The default folder of CamVid, and the places that it can be downloaded from."""
 
 import os
 from pathlib import Path
@@ -8,16 +8,19 @@ from fcn_lab.errors import UserError
 DEFAULT_ROOT = Path("data/camvid")
 
 
-def usual_place() -> Path:
-    """The folder FCN_LAB_CAMVID names, else ``../shared/camvid`` if there, else ``data/camvid``."""
+def find_default_folder() -> Path:
+    """Returns FCN_LAB_CAMVID's folder, else ``../shared/camvid``, else ``data/camvid``."""
     if named := os.environ.get("FCN_LAB_CAMVID"):
         return Path(named).expanduser()
     shared = Path("../shared/camvid")
     return shared if shared.is_dir() else DEFAULT_ROOT
 
 
-def nothing_found(root: Path, url: str) -> UserError:
-    """What to type for each release; the one message of the lab that needs more than two lines."""
+def describe_releases(root: Path, url: str) -> UserError:
+    """Returns an error with the commands that fetch each release.
+
+    It is the one message of the lab that needs more than two lines.
+    """
     state = "holds no layout known here" if root.is_dir() else "does not exist"
     return UserError(
         f"""No CamVid data: {root} {state}. Type data.root= with its folder, data=synthetic to go \

@@ -1,4 +1,4 @@
-"""One whole number a pixel from a mask of whatever mode. H W: rows and columns."""
+"""Reads one whole number per pixel from a mask of any mode. H W: rows and columns."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ _COLOURED = ("RGB", "RGBA", "RGBX", "RGBa")
 
 
 def read_values(picture: Image) -> Values:
-    """Numbers (H,W) of any integer type: grey, index of a palette, 0 and 1 of one bit.
+    """Returns integers (H,W): grey values, palette indices, or 0 and 1 of one bit.
 
     Sixteen bits have 65535 for 255. Three equal channels are one.
 
     Raises:
-        UserError: colours, or fractions; the text goes on from the file's name
+        UserError: colours, or fractions; the text goes on from the file's name.
     """
     pixels: Values = np.asarray(picture)
     if picture.mode in ("1", "L", "P"):

@@ -1,4 +1,4 @@
-"""Which frames a rank sees, and in what order. n frames, world ranks."""
+"""Chooses which frames a rank sees, and in what order. n frames, world ranks."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from fcn_lab.data.seeds import seed_of
 
 
 class TrainSampler(Sampler[tuple[int, int]]):
-    """Shuffled (epoch, index) pairs, sharded over ranks and cut to whole batches.
+    """Yields shuffled (epoch, index) pairs, sharded over ranks and cut to whole batches.
 
     The order is a function of (seed, epoch); rank r takes every world-th entry, so that a batch
     over all ranks holds the same frames whatever their number. Lightning calls ``set_epoch``. After
@@ -32,11 +32,11 @@ class TrainSampler(Sampler[tuple[int, int]]):
         return self._n // (self._batch_size * self._world) * self._batch_size
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next iteration belongs to."""
+        """Sets the epoch of the next iteration."""
         self._epoch = epoch
 
     def resume(self, epoch: int, batches: int) -> None:
-        """Let this epoch begin behind so many batches of this rank."""
+        """Starts this epoch after so many batches of this rank."""
         self._epoch = epoch
         self._resumed = (epoch, batches)
 
@@ -50,7 +50,7 @@ class TrainSampler(Sampler[tuple[int, int]]):
 
 
 class EvalSampler(Sampler[int]):
-    """Every index once over all ranks.
+    """Yields every index once over all ranks.
 
     Nothing is padded, so a score does not depend on their number.
     """

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def seed_of(*numbers: int) -> int:
-    """One 63-bit seed from numbers such as (seed, epoch, index).
+    """Returns one 63-bit seed from numbers such as (seed, epoch, index).
 
     Neighbours share no stream.
     """

@@ -5,16 +5,16 @@ from typing import Protocol
 
 from fcn_lab.data.classes import Colour
 from fcn_lab.data.frames import Frames
-from fcn_lab.data.survey import Surveyed
+from fcn_lab.data.survey import FrameSurvey
 from fcn_lab.errors import UserError
 
 
 class Source(Protocol):
-    """Where frames come from; every ``data=`` word builds one.
+    """The origin of frames; every ``data=`` word builds one.
 
     Attributes:
-        splits: the splits it has; ``frames`` refuses others
-        protocol: ``classes-size-void rule-split``, what a number must carry to be compared
+        splits: the splits it has; ``frames`` refuses others.
+        protocol: ``classes-size-void rule-split``, what a number must carry to be compared.
     """
 
     classes: tuple[str, ...]
@@ -23,19 +23,19 @@ class Source(Protocol):
     splits: tuple[str, ...]
 
     def frames(self, split: str) -> Frames:
-        """One split, decoded.
+        """Returns the decoded frames of one split.
 
         Raises:
-            UserError: there is no such split, or its files are not sound
+            UserError: there is no such split, or its files are not sound.
         """
         ...
 
-    def survey(self, split: str) -> Iterator[Surveyed]:
-        """The frames of one split as they lie in their files, sound or not."""
+    def survey(self, split: str) -> Iterator[FrameSurvey]:
+        """Yields the frames of one split as they lie in their files, sound or not."""
         ...
 
     def describe(self) -> str:
-        """One or two lines: what was found, the counts, the split, the protocol id."""
+        """Returns one or two lines: what was found, the counts, the split, the protocol id."""
         ...
 
 
@@ -43,7 +43,7 @@ def require_split(split: str, splits: tuple[str, ...]) -> None:
     """Refuses a split that a source does not have.
 
     Raises:
-        UserError: with the splits there are
+        UserError: with the splits there are.
     """
     if split not in splits:
         raise UserError(

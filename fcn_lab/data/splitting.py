@@ -1,4 +1,4 @@
-"""Frames divided into splits, by lists or by shares, and the blocks they come in.
+"""Divides frames into splits, by lists or by shares, without dividing their blocks.
 
 A block is a drive, a patient, a field: pictures of one are so alike that training on some and
 scoring others says little of new ones. Where blocks are known none is divided.
@@ -16,10 +16,10 @@ from fcn_lab.errors import UserError
 Parts = dict[str, tuple[Pair, ...]]
 
 
-def by_shares(
+def split_by_shares(
     pairs: Sequence[Pair], shares: Mapping[str, float], block_of: Callable[[str], str]
 ) -> Parts:
-    """Whole blocks, the largest first, each to the split that lacks most frames.
+    """Assigns whole blocks, the largest first, each to the split that lacks most frames.
 
     Without blocks the frames are cut in order of name, so that only neighbours at the two cuts can
     be alike. No split stays empty where there are as many blocks, or frames, as splits.
@@ -27,7 +27,7 @@ def by_shares(
     Raises:
         UserError: shares that are no shares, or fewer blocks or frames than splits.
     """
-    if not shares or not set(shares) <= set(SPLITS) or not _is_whole(shares):
+    if not shares or not set(shares) <= set(SPLITS) or not _are_shares(shares):
         shown = ", ".join(f"{split}: {share:g}" for split, share in shares.items())
         raise UserError(
             f"data.splits={{{shown}}}: expected shares of train, val and test that sum to 1,\n"
@@ -38,9 +38,9 @@ def by_shares(
     for pair in pairs:
         blocks.setdefault(block_of(pair.name), []).append(pair)
     if set(blocks) == {""}:
-        units, parts = f"{len(pairs)} frames", _cut(pairs, shares)
+        units, parts = f"{len(pairs)} frames", _cut_frames(pairs, shares)
     else:
-        units, parts = f"{len(blocks)} blocks", _dealt(blocks, shares)
+        units, parts = f"{len(blocks)} blocks", _deal_blocks(blocks, shares)
     if empty := [split for split, part in parts.items() if not part]:
         raise UserError(
             f"data.splits leaves {' and '.join(empty)} without a frame: {units} are too few.\n"
@@ -49,7 +49,7 @@ def by_shares(
     return {split: tuple(sorted(part, key=lambda pair: pair.name)) for split, part in parts.items()}
 
 
-def _cut(pairs: Sequence[Pair], shares: Mapping[str, float]) -> dict[str, list[Pair]]:
+def _cut_frames(pairs: Sequence[Pair], shares: Mapping[str, float]) -> dict[str, list[Pair]]:
     frames, splits = len(pairs), len(shares)
     ends = [round(end * frames) for end in accumulate(shares.values())]
     if frames >= splits:  # every split gets one
@@ -63,7 +63,9 @@ def _cut(pairs: Sequence[Pair], shares: Mapping[str, float]) -> dict[str, list[P
     }
 
 
-def _dealt(blocks: Mapping[str, list[Pair]], shares: Mapping[str, float]) -> dict[str, list[Pair]]:
+def _deal_blocks(
+    blocks: Mapping[str, list[Pair]], shares: Mapping[str, float]
+) -> dict[str, list[Pair]]:
     total = sum(map(len, blocks.values()))
     parts: dict[str, list[Pair]] = {split: [] for split in shares}
     for done, name in enumerate(sorted(blocks, key=lambda name: (-len(blocks[name]), name))):
@@ -75,8 +77,8 @@ def _dealt(blocks: Mapping[str, list[Pair]], shares: Mapping[str, float]) -> dic
     return parts
 
 
-def by_lists(pairs: Sequence[Pair], lists: Mapping[str, Path], root: Path) -> Parts:
-    """The frames that each text file names, one a line, as ``listing`` tells.
+def split_by_lists(pairs: Sequence[Pair], lists: Mapping[str, Path], root: Path) -> Parts:
+    """Assigns the frames that each text file names, one per line.
 
     Raises:
         UserError: an unknown split, or a list is missing or empty, or names what there is not, what
@@ -88,7 +90,7 @@ def by_lists(pairs: Sequence[Pair], lists: Mapping[str, Path], root: Path) -> Pa
     parts: Parts = {}
     taken: dict[str, str] = {}
     for split in (split for split in SPLITS if split in lists):
-        parts[split] = index.listed(lists[split])
+        parts[split] = index.read_list(lists[split])
         for pair in parts[split]:
             if taken.setdefault(pair.name, split) != split:
                 raise UserError(
@@ -98,7 +100,7 @@ def by_lists(pairs: Sequence[Pair], lists: Mapping[str, Path], root: Path) -> Pa
 
 
 def read_blocks(table: str, root: Path, pairs: Sequence[Pair]) -> dict[str, str]:
-    """Frame → block, from ``FILE.csv:COLUMN``; the file's first column names the frames.
+    """Returns frame → block from ``FILE.csv:COLUMN``; the file's first column names the frames.
 
     Rows of frames that are not there mean nothing: a table may be of more than is used.
 
@@ -128,7 +130,7 @@ def read_blocks(table: str, root: Path, pairs: Sequence[Pair]) -> dict[str, str]
     return found
 
 
-def _is_whole(shares: Mapping[str, float]) -> bool:
-    """Whether the shares make a whole, and training has one of them."""
+def _are_shares(shares: Mapping[str, float]) -> bool:
+    """Returns whether the shares are positive, sum to 1, and include training."""
     positive = all(share > 0 for share in shares.values())
     return positive and abs(sum(shares.values()) - 1) < 1e-6 and "train" in shares

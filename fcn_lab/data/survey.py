@@ -1,4 +1,4 @@
-"""Frames looked at as they lie in their files, for those who judge the data and refuse none.
+"""Reads frames as they lie in their files for an audit, which refuses none.
 
 H W: rows and columns as stored, h w: as a run sees them, K classes.
 """
@@ -21,17 +21,17 @@ from fcn_lab.errors import UserError
 
 
 @dataclass(frozen=True)
-class Edges:
-    """What the edges of labels tell of how they were made.
+class LabelEdges:
+    """Statistics of label edges, which show how the labels were made.
 
     Attributes:
         triples: of masks of ids, how often a pixel that differs from both neighbours in its row or
-            column, which differ from each other, stands between which two: (before, it, after)
-        wrong: pixels that hold a value of no class
-        mixed: those of them whose value lies between their neighbours'
+            column, which differ from each other, stands between which two: (before, it, after).
+        wrong: pixels that hold a value of no class.
+        mixed: those of them whose value lies between their neighbours'.
         lost: (256,) by class id, pixels that are wrong or between that lie nearest to one of it
-            that is neither; VOID's in its place
-        kept: (256,) by class id, the pixels that are neither
+            that is neither; VOID's in its place.
+        kept: (256,) by class id, the pixels that are neither.
     """
 
     triples: Counter[tuple[int, int, int]]
@@ -41,8 +41,8 @@ class Edges:
     kept: NDArray[np.int64]
 
     @classmethod
-    def total(cls, parts: Sequence["Edges"]) -> "Edges":
-        """Of several labels together."""
+    def combine(cls, parts: Sequence["LabelEdges"]) -> "LabelEdges":
+        """Returns the sums over several labels."""
         triples: Counter[tuple[int, int, int]] = Counter()
         for part in parts:
             triples.update(part.triples)
@@ -56,18 +56,18 @@ class Edges:
 
 
 @dataclass(frozen=True)
-class Surveyed:
-    """One frame.
+class FrameSurvey:
+    """The content of one frame's files.
 
     Attributes:
-        name: the frame's
-        drive: "" where it is not known
-        image: (h,w,3)
-        label: (h,w), class ids or VOID
-        stored: (H,W)
-        strange: values of the label file that name no class, with their pixel counts
-        edges: None where there is no label file
-        fault: why the files cannot be used; image and label are empty then
+        name: the frame's.
+        drive: "" where it is not known.
+        image: (h,w,3).
+        label: (h,w), class ids or VOID.
+        stored: (H,W).
+        strange: values of the label file that name no class, with their pixel counts.
+        edges: None where there is no label file.
+        fault: why the files cannot be used; image and label are empty then.
     """
 
     name: str
@@ -76,42 +76,42 @@ class Surveyed:
     label: Pixels
     stored: tuple[int, int]
     strange: Counter[str]
-    edges: Edges | None
+    edges: LabelEdges | None
     fault: str = ""
 
 
-def survey_pair(pair: Pair, drive: str, recipe: Recipe) -> Surveyed:
-    """One frame from its two files; what cannot be read is a fault and no error."""
+def survey_pair(pair: Pair, drive: str, recipe: Recipe) -> FrameSurvey:
+    """Returns one frame from its two files; an unreadable one has a fault and raises no error."""
     try:
         image, file = open_pair(pair, recipe.limit)
         seen = recipe.codec.survey(file)
     except UserError as error:
         nothing = np.zeros((0, 0), np.uint8)
         reason = str(error) if str(pair.label) in str(error) else f"{pair.label} {error}"
-        return Surveyed(pair.name, drive, nothing, nothing, (0, 0), Counter(), None, reason)
+        return FrameSurvey(pair.name, drive, nothing, nothing, (0, 0), Counter(), None, reason)
     table = recipe.classes.table
-    return Surveyed(
+    return FrameSurvey(
         pair.name,
         drive,
         resize_image(image, recipe.size),
         np.take(table, resize_label(seen.ids, recipe.size)),
         (file.height, file.width),
         seen.strange,
-        edges(seen, np.take(table, seen.ids)),
+        measure_edges(seen, np.take(table, seen.ids)),
     )
 
 
-def survey_frames(frames: Frames) -> Iterator[Surveyed]:
-    """Frames that were never in files."""
+def survey_frames(frames: Frames) -> Iterator[FrameSurvey]:
+    """Yields the surveys of frames that were never in files."""
     drives = frames.drives or ("",) * len(frames)
     height, width = frames.labels.shape[1:]
     rows = zip(frames.names, drives, frames.images, frames.labels, strict=True)
     for name, drive, image, label in rows:
-        yield Surveyed(name, drive, image, label, (height, width), Counter(), None)
+        yield FrameSurvey(name, drive, image, label, (height, width), Counter(), None)
 
 
-def edges(seen: LabelView, classes: NDArray[np.uint8]) -> Edges:
-    """Looks at the edges of a label file; `classes` (H,W) are the classes it is read as."""
+def measure_edges(seen: LabelView, classes: NDArray[np.uint8]) -> LabelEdges:
+    """Measures the edges of a label file; `classes` (H,W) are the decoded classes."""
     pixels = seen.pixels.reshape(*classes.shape, -1)
     between = np.zeros(classes.shape, np.bool_)
     triples: Counter[tuple[int, int, int]] = Counter()
@@ -122,20 +122,20 @@ def edges(seen: LabelView, classes: NDArray[np.uint8]) -> Edges:
         inside = (np.minimum(before, after) <= here) & (here <= np.maximum(before, after))
         mask[rows + 1, columns] |= inside.all(-1)
         if seen.pixels.ndim == classes.ndim:
-            triples.update(_counted(np.concatenate([before, here, after], axis=1)))
+            triples.update(_count_triples(np.concatenate([before, here, after], axis=1)))
     coloured = seen.pixels.ndim > classes.ndim
     spoilt = seen.wrong if coloured else seen.wrong | between
-    return Edges(
+    return LabelEdges(
         triples,
         int(seen.wrong.sum()),
         int((seen.wrong & between).sum()),
-        _nearest(spoilt, classes),
+        _count_nearest(spoilt, classes),
         np.bincount(classes[~spoilt], minlength=VOID + 1),
     )
 
 
-def _counted(triples: Pixels) -> Counter[tuple[int, int, int]]:
-    """(T,3) → how often there is which, those with equal ends left out."""
+def _count_triples(triples: Pixels) -> Counter[tuple[int, int, int]]:
+    """Counts each of the triples (T,3), without those whose ends are equal."""
     codes = triples[triples[:, 0] != triples[:, 2]].astype(np.uint32) @ (1 << 16, 1 << 8, 1)
     found, counts = np.unique(codes.astype(np.uint32), return_counts=True)
     return Counter(
@@ -146,8 +146,8 @@ def _counted(triples: Pixels) -> Counter[tuple[int, int, int]]:
     )
 
 
-def _nearest(spoilt: NDArray[np.bool_], classes: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """(256,) for how many spoilt pixels the nearest sound one is of which class."""
+def _count_nearest(spoilt: NDArray[np.bool_], classes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Returns (256,) the number of spoilt pixels by the class of the nearest sound pixel."""
     if not spoilt.any() or spoilt.all():
         return np.zeros(VOID + 1, np.int64)
     _, places = cv2.distanceTransformWithLabels(

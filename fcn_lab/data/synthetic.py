@@ -1,4 +1,4 @@
-"""Street scenes as a data source."""
+"""A data source of synthetic street scenes."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from fcn_lab.data.layouts.layout import SPLITS
 from fcn_lab.data.scenes.scene import render
 from fcn_lab.data.seeds import seed_of
 from fcn_lab.data.source import require_split
-from fcn_lab.data.survey import Surveyed, survey_frames
+from fcn_lab.data.survey import FrameSurvey, survey_frames
 from fcn_lab.errors import UserError
 from fcn_lab.values import Classes, Count, Seed, Size, checked
 
@@ -26,15 +26,15 @@ class Synthetic:
     frames of a shorter one.
 
     Args:
-        size: (H,W)
-        classes: 11; there are no others
-        train: frames of the train split
-        val: of the val split
-        test: of the test split
-        seed: of the scenes, apart from the seed of the training
+        size: (H,W).
+        classes: 11; there are no others.
+        train: frames of the train split.
+        val: of the val split.
+        test: of the test split.
+        seed: of the scenes, apart from the seed of the training.
 
     Raises:
-        UserError: other classes, or more scenes than memory holds
+        UserError: other classes, or more scenes than memory holds.
     """
 
     def __init__(
@@ -67,18 +67,18 @@ class Synthetic:
         self.protocol = f"synthetic11-{size[0]}x{size[1]}-void_ignored-seed{seed}_split"
 
     def frames(self, split: str) -> Frames:
-        """One split; its frames are named ``<split>_<number>``."""
+        """Returns one split, whose frames are named ``<split>_<number>``."""
         require_split(split, self.splits)
         if split not in self._drawn:
             self._drawn[split] = self._draw(split)
         return self._drawn[split]
 
-    def survey(self, split: str) -> Iterator[Surveyed]:
-        """The same frames, as those of files are looked at."""
+    def survey(self, split: str) -> Iterator[FrameSurvey]:
+        """Yields the same frames in the form that an audit reads."""
         return survey_frames(self.frames(split))
 
     def describe(self) -> str:
-        """The counts and the protocol id."""
+        """Returns the counts and the protocol id."""
         counts = ", ".join(f"{split} {count}" for split, count in self._counts.items())
         drawn = f"Synthetic street scenes, drawn in memory: {counts}, {len(self.classes)} classes"
         return f"{drawn}\nprotocol {self.protocol}"

@@ -119,4 +119,4 @@ def open_picture(path: Path, megabytes: float, megapixels: float) -> Pixels:
     try:
         return read_picture(path, Limit(megapixels, "demo.megapixels"))
     except Unreadable as error:
-        raise UserError(f"{path.name} {error.says}.\n{error.remedy}") from error
+        raise UserError(f"{path.name} {error.reason}.\n{error.remedy}") from error

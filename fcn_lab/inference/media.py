@@ -15,7 +15,7 @@ from fcn_lab.rendering.pictures import Pixels
 MISSING_SHARE_LIMIT = 0.1  # of a video's frames, from which on it counts as broken off
 
 
-class Unreadable(Exception):
+class MediaError(Exception):
     """A file that is no sound picture or video; the text gives the reason without its name."""
 
 
@@ -28,7 +28,7 @@ def read_image(path: Path, limit: Limit = LIMIT) -> Pixels:
     try:
         return read_picture(path, limit)
     except unreadable.Unreadable as error:
-        raise Unreadable(f"not a readable picture: it {error.says}. {error.remedy}") from error
+        raise MediaError(f"not a readable picture: it {error.reason}. {error.remedy}") from error
 
 
 @dataclass
@@ -46,10 +46,10 @@ class Video:
 
     def __post_init__(self) -> None:
         if not self.path.is_file():  # a pipe would be waited for
-            raise Unreadable("not a readable video: it is no file")
+            raise MediaError("not a readable video: it is no file")
         self._capture = cv2.VideoCapture(str(self.path))
         if not self._capture.isOpened():
-            raise Unreadable("not a readable video (OpenCV finds none in it)")
+            raise MediaError("not a readable video (OpenCV finds none in it)")
         self.length = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         self.rate = self._capture.get(cv2.CAP_PROP_FPS) or 25.0
 
@@ -70,7 +70,7 @@ class Video:
         finally:
             self._capture.release()
         if not count or count < (1 - MISSING_SHARE_LIMIT) * self.length:
-            raise Unreadable(f"the video breaks off after {count} of {self.length} frames")
+            raise MediaError(f"the video breaks off after {count} of {self.length} frames")
 
 
 class VideoFile:
@@ -97,7 +97,7 @@ class VideoFile:
             self._writer = cv2.VideoWriter(str(self.path), code, self.rate, frame.shape[1::-1])
             if not self._writer.isOpened():
                 height, width = frame.shape[:2]
-                raise Unreadable(f"OpenCV cannot write a video of {width}×{height} pixels")
+                raise MediaError(f"OpenCV cannot write a video of {width}×{height} pixels")
         self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
         self._count += 1
 

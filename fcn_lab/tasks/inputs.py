@@ -85,13 +85,13 @@ def _parts(given: str) -> Iterator[tuple[Path, PurePath, Path]]:
     if os.path.isfile(given):
         yield meant.parent.resolve(), PurePath(meant.name), meant
         return
-    pattern = Pattern(meant, ("**", "*")) if os.path.isdir(given) else Pattern.of(given, Path())
+    pattern = Pattern(meant, ("**", "*")) if os.path.isdir(given) else Pattern.parse(given, Path())
     # a folder called like a picture is looked into, as others are
-    files = [file for file in pattern.files() if not file.is_dir()]
+    files = [file for file in pattern.find_files() if not file.is_dir()]
     if os.path.isdir(given):
         files = [path for path in files if path.suffix.lower() in _endings()]
     if not files:
-        raise _nothing(given, pattern.surroundings())
+        raise _nothing(given, pattern.describe_surroundings())
     base = pattern.folder.resolve()
     yield from ((base, path.relative_to(pattern.folder), path) for path in files)
 

@@ -10,7 +10,7 @@ from PIL import Image
 from rich.progress import Progress
 
 from fcn_lab.data.pictures.unreadable import Limit
-from fcn_lab.inference.media import Unreadable, Video, VideoFile, read_image
+from fcn_lab.inference.media import MediaError, Video, VideoFile, read_image
 from fcn_lab.inference.predictor import Predictor
 from fcn_lab.rendering.pictures import Pixels, colourise
 from fcn_lab.tasks.inputs import Given
@@ -56,13 +56,13 @@ class Labeller:
         frames = iter(video)
         frames = chain([next(frames)], frames)  # no result of a video without a frame
         self.results.clear_frames(name)
-        broken: Unreadable | None = None
+        broken: MediaError | None = None
         with self.results.draft(with_ending(name, "_overlay.mp4")) as file:
             film = VideoFile(file, video.rate)
             try:
                 for number, frame in enumerate(self._counted(frames, video)):
                     film.add(self._write(frame, name / f"{number:06d}"))
-            except Unreadable as error:
+            except MediaError as error:
                 broken = error
             finally:
                 film.close()

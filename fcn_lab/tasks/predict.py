@@ -9,7 +9,7 @@ from torch import nn
 
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.errors import UserError
-from fcn_lab.inference.media import Unreadable
+from fcn_lab.inference.media import MediaError
 from fcn_lab.inference.predictor import load_predictor
 from fcn_lab.inference.sliding_windows import SlidingWindows
 from fcn_lab.tasks.inputs import Found, find
@@ -76,7 +76,7 @@ class Predict:
             for given, name in zip(found.files, names, strict=True):
                 try:
                     labeller.label(given, name)
-                except Unreadable as error:
+                except MediaError as error:
                     progress.print(f"{shown(given.path)}: {error}", markup=False, highlight=False)
                     bad.append(given.path)
                 progress.advance(task)

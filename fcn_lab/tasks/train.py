@@ -11,7 +11,7 @@ from torch import nn
 
 from fcn_lab.commands import command
 from fcn_lab.cost.macs import count_cost
-from fcn_lab.data.balance import pixel_counts
+from fcn_lab.data.balance import count_pixels
 from fcn_lab.errors import NotWritten, Omissions, UserError
 from fcn_lab.files import clear_drafts, make_folder
 from fcn_lab.inference.predictor import load_weights
@@ -178,7 +178,7 @@ class Train:
 
     def module(self) -> SegmentationModule:
         """What Lightning trains: the network, and a loss that has seen the training labels."""
-        counts, shown = pixel_counts(self.data.source.frames("train"), self.data.num_classes)
+        counts, shown = count_pixels(self.data.source.frames("train"), self.data.num_classes)
         self.loss.calibrate(torch.from_numpy(counts), torch.from_numpy(shown))
         return SegmentationModule(
             self.training.prepare(self.net), self.loss, self.optim, self.data.classes,

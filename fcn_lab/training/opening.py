@@ -9,7 +9,7 @@ from torch import nn
 from torch.func import functional_call
 
 from fcn_lab.cost.macs import move_state_to_meta
-from fcn_lab.data.balance import describe_gaps, pixel_counts
+from fcn_lab.data.balance import count_pixels, describe_gaps
 from fcn_lab.errors import UserError
 from fcn_lab.inference.predictor import load_best_checkpoint, select_network_state
 from fcn_lab.metrics.confusion import VOID
@@ -62,7 +62,7 @@ def gaps(data: CamVidDataModule) -> list[str]:
     if data.split not in scored:
         lines.append(f"there is no split {data.split}: val alone is scored in the end")
     train = data.source.frames("train")
-    counts, _ = pixel_counts(train, data.num_classes)
+    counts, _ = count_pixels(train, data.num_classes)
     others = {split: data.source.frames(split) for split in scored}
     return [*lines, *describe_gaps(counts, data.classes, train.labels.size, others)]
 

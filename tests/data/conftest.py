@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from fcn_lab.data.locations import usual_place
+from fcn_lab.data.locations import find_default_folder
 
 
 @pytest.fixture(autouse=True)
@@ -12,7 +12,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FCN_LAB_CAMVID", raising=False)
 
 
-_REAL = usual_place().absolute()
+_REAL = find_default_folder().absolute()
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from PIL import Image
 from fcn_lab.audit.audit import Audit
 from fcn_lab.audit.findings import Level, collect_findings
 from fcn_lab.audit.weights import class_weights
-from fcn_lab.data.balance import pixel_counts
+from fcn_lab.data.balance import count_pixels
 from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.classes import CAMVID11, CAMVID32, VOID
 from fcn_lab.data.synthetic import Synthetic
@@ -252,7 +252,7 @@ def test_the_task_leaves_a_page_and_the_numbers(
 
 def test_scenes_drawn_in_memory_are_audited_too(tmp_path: Path, scenes: Synthetic) -> None:
     AuditTask(CamVidDataModule(scenes)).run(tmp_path)
-    counts, _ = pixel_counts(scenes.frames("train"), 11)
+    counts, _ = count_pixels(scenes.frames("train"), 11)
     facts = json.loads((tmp_path / "audit.json").read_text())
     shares = list(facts["splits"]["train"]["shares"].values())
     assert shares == pytest.approx(counts / counts.sum())

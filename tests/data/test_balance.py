@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from fcn_lab.data.balance import MedianFrequency, describe_gaps, pixel_counts
+from fcn_lab.data.balance import MedianFrequency, count_pixels, describe_gaps
 from fcn_lab.data.frames import Frames
 from fcn_lab.errors import UserError
 
@@ -14,13 +14,13 @@ def two_images() -> Frames:
 
 
 def test_counts_are_of_pixels_and_of_the_images_that_show_a_class() -> None:
-    counts, shown = pixel_counts(two_images(), 4)
+    counts, shown = count_pixels(two_images(), 4)
     assert counts.tolist() == [6, 4, 1, 0]
     assert shown.tolist() == [8, 16, 8, 0]
 
 
 def test_weights_are_median_over_frequency_and_nothing_for_a_class_never_seen() -> None:
-    counts, shown = (torch.from_numpy(array) for array in pixel_counts(two_images(), 4))
+    counts, shown = (torch.from_numpy(array) for array in count_pixels(two_images(), 4))
     weights = MedianFrequency()(counts, shown)
     frequency = [6 / 8, 4 / 16, 1 / 8]
     assert weights.tolist() == pytest.approx([np.median(frequency) / f for f in frequency] + [0])
@@ -60,7 +60,7 @@ def test_what_train_lacks_is_named_with_where_it_is(
     train: tuple[int, ...], val: tuple[int, ...], says: list[str]
 ) -> None:
     frames, classes = labels(*train), ("a", "b", "c", "d", "void")
-    counts, _ = pixel_counts(frames, len(classes))
+    counts, _ = count_pixels(frames, len(classes))
     lines = list(describe_gaps(counts, classes, len(train), {"val": labels(*val)}))
     assert len(lines) == len(says)
     for line, words in zip(lines, says, strict=True):
@@ -68,6 +68,6 @@ def test_what_train_lacks_is_named_with_where_it_is(
 
 
 def test_labels_that_are_all_void_are_refused() -> None:
-    counts, _ = pixel_counts(labels(255, 255), 2)
+    counts, _ = count_pixels(labels(255, 255), 2)
     with pytest.raises(UserError, match=r"no pixel of a, b: all are void.*\n.*data\.names"):
         list(describe_gaps(counts, ("a", "b"), 2, {}))

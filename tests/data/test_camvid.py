@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from fcn_lab.data.balance import MedianFrequency, pixel_counts
+from fcn_lab.data.balance import MedianFrequency, count_pixels
 from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.classes import VOID
-from fcn_lab.data.layouts.splits import segnet_split
+from fcn_lab.data.layouts.splits import find_segnet_split
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +33,12 @@ def test_the_split_follows_from_the_frame_names_alone(camvid_root: Path) -> None
     for split, count in (("train", 367), ("val", 101), ("test", 233)):
         names = [path.stem for path in (camvid_root / split).glob("*.png")]
         assert len(names) == count
-        assert {segnet_split(name) for name in names} == {split}
+        assert {find_segnet_split(name) for name in names} == {split}
 
 
 def test_a_name_of_no_camvid_drive_has_no_split() -> None:
-    assert segnet_split("berlin_000001") is None
-    assert segnet_split("0016E5_07959_L") is None
+    assert find_segnet_split("berlin_000001") is None
+    assert find_segnet_split("0016E5_07959_L") is None
 
 
 def test_every_split_is_read_and_no_label_is_out_of_range(source: CamVid) -> None:
@@ -57,6 +57,6 @@ def test_the_second_start_is_fast(camvid_root: Path, source: CamVid, cache: str)
 
 
 def test_frequency_balancing_gives_the_sign_weight_of_the_facts(source: CamVid) -> None:
-    counts, shown = pixel_counts(source.frames("train"), 11)
+    counts, shown = count_pixels(source.frames("train"), 11)
     weights = MedianFrequency()(torch.from_numpy(counts), torch.from_numpy(shown))
     assert float(weights[source.classes.index("SignSymbol")]) == pytest.approx(3.85, abs=0.005)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from fcn_lab.data.class_table import read_names
-from fcn_lab.data.classes import BLACK, VOID, kept, spread
+from fcn_lab.data.classes import BLACK, VOID, generate_colour, keep_classes
 from fcn_lab.data.folder import Folder
 from fcn_lab.data.frames import Pixels
 from fcn_lab.errors import UserError
@@ -149,12 +149,12 @@ def test_255_classes_are_labelled_and_no_more(tmp_path: Path) -> None:
 
 
 def test_no_scored_class_is_drawn_in_voids_black() -> None:
-    assert BLACK not in map(spread, range(255))
-    assert len({*map(spread, range(255))}) == 255
+    assert BLACK not in map(generate_colour, range(255))
+    assert len({*map(generate_colour, range(255))}) == 255
     greys = [(grey, grey, grey) for grey in range(255)]
     for colours in ([BLACK, (64, 64, 64), RED], greys):
         names = [f"c{number}" for number in range(len(colours))]
-        palette = kept(names, colours, "set", with_void=False).palette
+        palette = keep_classes(names, colours, "set", with_void=False).palette
         assert BLACK not in palette
         assert len(set(palette)) == len(palette)
         assert palette[1:] == tuple(colours[1:])
@@ -164,8 +164,14 @@ def test_no_scored_class_is_drawn_in_voids_black() -> None:
     ("palette", "drawn"),
     [
         ([BLACK, RED, BLUE], [(64, 64, 64), RED, BLUE]),
-        ([RED, BLUE, BLUE], [spread(0), spread(1), spread(2)]),  # which does not tell them apart
-        ([(0, 0, 0), (1, 1, 1), (2, 2, 2)], [spread(0), spread(1), spread(2)]),
+        (
+            [RED, BLUE, BLUE],
+            [generate_colour(0), generate_colour(1), generate_colour(2)],
+        ),  # which does not tell them apart
+        (
+            [(0, 0, 0), (1, 1, 1), (2, 2, 2)],
+            [generate_colour(0), generate_colour(1), generate_colour(2)],
+        ),
     ],
 )
 def test_masks_with_a_palette_bring_the_classes_colours(

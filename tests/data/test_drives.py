@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fcn_lab.data.camvid import CamVid
-from fcn_lab.data.layouts.splits import drive_of
+from fcn_lab.data.layouts.splits import find_drive
 from fcn_lab.errors import UserError
 from support import fakes
 
@@ -48,7 +48,7 @@ def test_a_frame_has_the_same_pixels_under_either_split(root: Path) -> None:
     here = own.frames("test")
     place = here.names.index(there.names[0])
     assert np.array_equal(here.labels[place], there.labels[0])
-    assert here.drives == tuple(map(drive_of, here.names))
+    assert here.drives == tuple(map(find_drive, here.names))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from fcn_lab.audit.audit import Audit
 from fcn_lab.data.classes import VOID
 from fcn_lab.data.folder import SHARES, Folder
 from fcn_lab.data.layouts.layout import Pair
-from fcn_lab.data.splitting import by_shares
+from fcn_lab.data.splitting import split_by_shares
 from fcn_lab.errors import UserError
 from support import fakes
 
@@ -86,7 +86,7 @@ def test_as_many_blocks_as_splits_are_enough(sizes: tuple[int, ...]) -> None:
         for number in range(size)
     ]
     shares = {"test": 0.15, "train": 0.7, "val": 0.15} if len(sizes) > 2 else BOTH
-    parts = by_shares(pairs, shares, lambda name: name[0])
+    parts = split_by_shares(pairs, shares, lambda name: name[0])
     assert list(parts) == [split for split in ("train", "val", "test") if split in shares]
     blocks = {split: {pair.name[0] for pair in part} for split, part in parts.items()}
     assert sum(map(len, blocks.values())) == len(set.union(*blocks.values())) == len(sizes)
@@ -103,9 +103,9 @@ def test_as_many_frames_as_splits_are_enough(shares: dict[str, float]) -> None:
         pairs = [Pair(f"{number:02d}", Path(), Path()) for number in range(count)]
         if count < len(shares):
             with pytest.raises(UserError, match=f"{count} frames are too few"):
-                by_shares(pairs, shares, lambda name: "")
+                split_by_shares(pairs, shares, lambda name: "")
             continue
-        parts = by_shares(pairs, shares, lambda name: "")
+        parts = split_by_shares(pairs, shares, lambda name: "")
         assert [pair for part in parts.values() for pair in part] == pairs
         assert all(parts.values())
         for split, part in parts.items():

@@ -36,7 +36,7 @@ def listed(root: Path, lines: Sequence[str], file: str = "list.txt") -> list[str
     """The pictures that a list names, from the root."""
     (root / file).parent.mkdir(parents=True, exist_ok=True)
     (root / file).write_text("\n".join(lines), encoding="utf-8")
-    found = FrameIndex(frames(root), root).listed(root / file)
+    found = FrameIndex(frames(root), root).read_list(root / file)
     return [pair.image.relative_to(root).as_posix() for pair in found]
 
 
@@ -104,16 +104,16 @@ def test_a_path_from_the_list_and_from_the_root_must_be_one_frame(tmp_path: Path
     (tmp_path / "A").mkdir()
     (tmp_path / "A" / "list.txt").write_text("rgb/1.png")
     with pytest.raises(UserError, match=r"may be rgb/1\.png or A/rgb/1\.png"):
-        FrameIndex(pairs, tmp_path).listed(tmp_path / "A" / "list.txt")
+        FrameIndex(pairs, tmp_path).read_list(tmp_path / "A" / "list.txt")
 
 
 def test_a_frame_that_looks_like_a_comment_is_not_lost(tmp_path: Path) -> None:
     pairs = frames(tmp_path, ["rgb/#1.png", "rgb/2.png"])
     (tmp_path / "list.txt").write_text("#1.png\n2.png\n")
     with pytest.raises(UserError, match=r"#1\.png is a frame.*\n.*\./#1\.png"):
-        FrameIndex(pairs, tmp_path).listed(tmp_path / "list.txt")
+        FrameIndex(pairs, tmp_path).read_list(tmp_path / "list.txt")
     (tmp_path / "list.txt").write_text("./#1.png\n2.png\n")
-    assert len(FrameIndex(pairs, tmp_path).listed(tmp_path / "list.txt")) == 2
+    assert len(FrameIndex(pairs, tmp_path).read_list(tmp_path / "list.txt")) == 2
 
 
 def test_a_list_of_one_drive_never_trains_on_another(tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_a_corpus_of_lists_is_read_right_or_refused(
         counts["lists"] += 1
         counts["lines"] += len(lines)
         try:
-            found = FrameIndex(pairs, root).listed(file)
+            found = FrameIndex(pairs, root).read_list(file)
         except UserError:
             assert not set(kinds) <= CERTAIN, lines
             counts["refused"] += 1

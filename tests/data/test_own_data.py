@@ -62,7 +62,7 @@ def make(mine: Mapping[str, Any]) -> None:
         fakes.save(root / fill(mine["masks"], name), values[index])
     if "blocks" in mine:
         file, column = mine["blocks"].split(":")
-        pictures = Pattern.of(f"{mine['images']}", root).files()
+        pictures = Pattern.parse(f"{mine['images']}", root).find_files()
         rows = [f"{path.name},d{number % 3}" for number, path in enumerate(pictures)]
         (root / file).write_text("\n".join([f"frame,{column}", *rows]))
     lists = [file for file in mine.get("splits", {}).values() if isinstance(file, str)]

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from fcn_lab.data.files.patterns import Pattern
-from fcn_lab.data.folder import Folder, paired
+from fcn_lab.data.folder import Folder, pair_files
 from fcn_lab.errors import UserError
 from support import fakes
 
@@ -20,7 +20,7 @@ def touch(root: Path, *files: str) -> None:
 
 def found(root: Path, pattern: str) -> dict[str, str]:
     """File from the root → what stands in place of the stars."""
-    files = Pattern.of(pattern, root).files()
+    files = Pattern.parse(pattern, root).find_files()
     return {file.relative_to(root).as_posix(): name for file, name in files.items()}
 
 
@@ -44,7 +44,7 @@ def test_stars_stand_for_parts_of_paths(
 ) -> None:
     touch(tmp_path, "A/rgb/0.png", "B/rgb/0.png", "top.png", "top.txt", ".hidden.png")
     assert found(tmp_path, pattern) == names
-    absolute = Pattern.of(f"{tmp_path}/{pattern}", Path("/nowhere")).files()
+    absolute = Pattern.parse(f"{tmp_path}/{pattern}", Path("/nowhere")).find_files()
     assert {file.relative_to(tmp_path).as_posix(): name for file, name in absolute.items()} == names
 
 
@@ -53,7 +53,7 @@ def test_suffixes_fit_in_capitals_too(tmp_path: Path) -> None:
     assert found(tmp_path, "*.jpg") == {"a.jpg": "a", "b.JPG": "b", "c.Jpg": "c"}
     touch(tmp_path, "a.JPG", "m/a.PNG", "m/b.png", "m/c.png")
     with pytest.raises(UserError, match=r"a\.(JPG|jpg) and .*a\.(jpg|JPG) would have one name"):
-        paired(tmp_path, "*.jpg", "m/*.png")
+        pair_files(tmp_path, "*.jpg", "m/*.png")
 
 
 def test_two_stars_follow_links_and_do_not_run_in_circles(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_where_nothing_fits_the_message_says_what_is_there(
     touch(tmp_path, *[f"photos/{n}.heic" for n in "abc"], "photos/README", "photos/in/x.txt")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=says):
-        paired(tmp_path, pattern, "masks")
+        pair_files(tmp_path, pattern, "masks")
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".TIFF", ".bmp", ".webp", ".ppm"])

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from fcn_lab.data.classes import kept
+from fcn_lab.data.classes import keep_classes
 from fcn_lab.data.label_codecs import IndexLabels
 from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.data.packs.decode import open_pair, read_picture
-from fcn_lab.data.packs.pack import Recipe, packed
+from fcn_lab.data.packs.pack import Recipe, load_frames
 from fcn_lab.data.pictures.opening import upright_size
 from fcn_lab.data.pictures.unreadable import Limit, Unreadable
 from fcn_lab.data.survey import survey_pair
@@ -30,7 +30,7 @@ from support.pictures import GREY, RGB, SIZE, Case, encoded, exif, stored
 
 CASES = list(pictures.sound())
 CODEC = IndexLabels(("a", "b"), ((0, 0, 0), (1, 1, 1)))
-RECIPE = Recipe(CODEC, kept(CODEC.names, CODEC.colours, "own2", with_void=False), SIZE)
+RECIPE = Recipe(CODEC, keep_classes(CODEC.names, CODEC.colours, "own2", with_void=False), SIZE)
 Pixels = NDArray[np.uint8]
 
 
@@ -66,7 +66,7 @@ def masked(picture: Path, size: tuple[int, int] = SIZE, note: int | None = UPRIG
 
 
 def by_training(path: Path) -> Pixels:
-    frames = packed("train", [masked(path)], RECIPE, path.parent / f"cache_{path.name}")
+    frames = load_frames("train", [masked(path)], RECIPE, path.parent / f"cache_{path.name}")
     return np.asarray(frames.images[0])
 
 
@@ -80,7 +80,7 @@ def by_audit(path: Path) -> Pixels:
 def by_predict(path: Path) -> Pixels:
     try:
         return footage.read_image(path)
-    except footage.Unreadable as error:
+    except footage.MediaError as error:
         raise UserError(f"{path.name}: {error}") from error
 
 

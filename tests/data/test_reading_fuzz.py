@@ -11,12 +11,12 @@ from PIL import Image
 from test_masks import SAME
 
 from fcn_lab.audit.audit import Audit
-from fcn_lab.data.classes import kept
+from fcn_lab.data.classes import keep_classes
 from fcn_lab.data.folder import Folder
 from fcn_lab.data.label_codecs import IndexLabels
 from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.data.packs.decode import open_mask, read_picture
-from fcn_lab.data.packs.pack import Recipe, packed
+from fcn_lab.data.packs.pack import Recipe, load_frames
 from fcn_lab.data.pictures.unreadable import Limit
 from fcn_lab.data.survey import survey_pair
 from fcn_lab.demo.views import open_picture
@@ -29,7 +29,7 @@ COUNT = 1700
 FRAMES = 200
 LIMIT = Limit(1)
 CODEC = IndexLabels(("a", "b"), ((0, 0, 0), (1, 1, 1)))
-CLASSES = kept(CODEC.names, CODEC.colours, "own2", with_void=False)
+CLASSES = keep_classes(CODEC.names, CODEC.colours, "own2", with_void=False)
 Pixels = NDArray[np.uint8]
 
 
@@ -75,7 +75,7 @@ def outcome(read: object, *given: object) -> Pixels | None:
     assert callable(read)
     try:
         found: Pixels = read(*given)
-    except (UserError, footage.Unreadable) as error:
+    except (UserError, footage.MediaError) as error:
         told = str(error)
     else:
         return found
@@ -86,7 +86,9 @@ def outcome(read: object, *given: object) -> Pixels | None:
 def through_pack(path: Path, size: tuple[int, int]) -> Pixels:
     pair = masked(path, size)
     recipe = Recipe(CODEC, CLASSES, size, LIMIT)
-    return np.asarray(packed("train", [pair], recipe, path.parent / "packs" / path.name).images[0])
+    return np.asarray(
+        load_frames("train", [pair], recipe, path.parent / "packs" / path.name).images[0]
+    )
 
 
 def through_audit(path: Path, size: tuple[int, int]) -> Pixels:

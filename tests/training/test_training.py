@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from fcn_lab.cost.macs import count_cost
-from fcn_lab.data.balance import MedianFrequency, pixel_counts
+from fcn_lab.data.balance import MedianFrequency, count_pixels
 from fcn_lab.errors import UserError
 from fcn_lab.metrics.boundaries import EdgeRows
 from fcn_lab.metrics.confusion import compute_scores, confusion_matrices
@@ -188,7 +188,7 @@ def test_a_run_works_with(training: dict[str, Any], tmp_path: Path) -> None:
 def test_class_weights_come_from_the_training_set(tmp_path: Path) -> None:
     task = make_train({"max_epochs": 1}, loss=CrossEntropy(balance=MedianFrequency()))
     task.run(tmp_path)
-    counts = (torch.from_numpy(c) for c in pixel_counts(Squares().frames("train"), 3))
+    counts = (torch.from_numpy(c) for c in count_pixels(Squares().frames("train"), 3))
     assert isinstance(task.loss, CrossEntropy)
     assert isinstance(task.loss.weight, Tensor)
     assert torch.allclose(task.loss.weight, MedianFrequency()(*counts).float())

@@ -18,32 +18,32 @@ from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.errors import UserError
 
 _GAP = re.compile(r"[\s,;]+")
-_SHOWN = 4
+_ITEMS_SHOWN = 4
 
 
 class FrameIndex:
-    """Finds the frames that texts name.
+    """An index that finds the frames named in text files.
 
     Args:
-        pairs: the frames there are
-        root: what paths may start from, besides the folder of the list
-        foreign: paths are of another machine, and only their last part means anything
+        pairs: the frames there are.
+        root: what paths may start from, besides the folder of the list.
+        foreign: paths are of another machine, and only their last part means anything.
     """
 
     def __init__(self, pairs: Sequence[Pair], root: Path, foreign: bool = False) -> None:
         self._pairs, self._root, self._foreign = pairs, root, foreign
-        self._pictures, self._masks = _Files(), _Files()
+        self._pictures, self._masks = _PathIndex(), _PathIndex()
         for place, pair in enumerate(pairs):
             self._pictures.add(os.path.abspath(pair.image), place)
             self._pictures.add_name(pair.name, place)
             self._masks.add(os.path.abspath(pair.label), place)
 
-    def listed(self, file: Path) -> tuple[Pair, ...]:
-        """The frames of a list, one a line, in its order.
+    def read_list(self, file: Path) -> tuple[Pair, ...]:
+        """Returns the frames of a list file, one per line, in its order.
 
         Raises:
             UserError: the list cannot be read, is empty, or has a line that names no frame, several
-                or one that an earlier line names
+                or one that an earlier line names.
         """
         chosen: dict[Pair, int] = {}
         for line in read_all_lines(file):
@@ -52,7 +52,7 @@ class FrameIndex:
                 continue
             pair = self.find(line.text, file, line.number)
             if pair is None:
-                raise self._missing(line, file)
+                raise self._missing_error(line, file)
             if pair in chosen:
                 raise UserError(
                     f"{file}, line {line.number}: {line.text} is the frame of line {chosen[pair]} "
@@ -64,23 +64,25 @@ class FrameIndex:
         return tuple(chosen)
 
     def find(self, text: str, file: Path, number: int) -> Pair | None:
-        """The frame that a line of a file names, or None where it names none.
+        """Returns the frame that a line of a file names, or None where it names none.
 
         Raises:
-            UserError: it may be one of several
+            UserError: it may be one of several.
         """
-        found = self._meant(text, file.parent)
+        found = self._match_line(text, file.parent)
         if len(found) > 1:
             raise UserError(
-                f"{file}, line {number}: {text} may be {self._shown(found)}.\n"
+                f"{file}, line {number}: {text} may be {self._format_frames(found)}.\n"
                 f"Expected one frame; write its path from {self._root} or from the list"
             )
         return self._pairs[found.pop()] if found else None
 
-    def _missing(self, line: Line, file: Path) -> UserError:
+    def _missing_error(self, line: Line, file: Path) -> UserError:
         name = PurePosixPath(line.text.replace("\\", "/")).name
-        alike = self._pictures.ending(name) or self._pictures.ending(PurePosixPath(name).stem)
-        hint = f" There is {self._shown(alike)}." if alike else ""
+        alike = self._pictures.find_ending(name) or self._pictures.find_ending(
+            PurePosixPath(name).stem
+        )
+        hint = f" There is {self._format_frames(alike)}." if alike else ""
         expected = f"a path from {self._root} or from the list, or a name that one frame has"
         if self._foreign:
             expected = f"the name of a picture in {self._root}"
@@ -89,76 +91,76 @@ class FrameIndex:
             f"Expected {expected}. Restore the picture, or take out its line"
         )
 
-    def _meant(self, text: str, folder: Path) -> set[int]:
-        """All frames that the line could mean."""
+    def _match_line(self, text: str, folder: Path) -> set[int]:
+        """Returns the indices of all frames that the line could mean."""
         columns: set[int] = set()
         for gap in _GAP.finditer(text):
-            picture = self._named(text[: gap.start()], folder)
-            mask = self._named(text[gap.end() :], folder)
+            picture = self._match_text(text[: gap.start()], folder)
+            mask = self._match_text(text[gap.end() :], folder)
             if picture and mask:
                 columns |= picture & mask or picture | mask
         if self._foreign and columns:
             return columns
-        return self._named(text, folder) or columns
+        return self._match_text(text, folder) or columns
 
-    def _named(self, text: str, folder: Path) -> set[int]:
+    def _match_text(self, text: str, folder: Path) -> set[int]:
         forms = dict.fromkeys((text, text.replace("\\", "/"), text.strip("\"'").replace("\\", "/")))
         for form in filter(None, forms):
             if self._foreign:
-                found = self._ending(PurePosixPath(form).name)
+                found = self._match_ending(PurePosixPath(form).name)
             else:
                 bases = {os.path.abspath(folder), os.path.abspath(self._root)}
                 paths = {os.path.normpath(os.path.join(base, form)) for base in bases}
-                found = self._at(paths) or self._ending(os.path.normpath(form))
+                found = self._match_paths(paths) or self._match_ending(os.path.normpath(form))
             if found:
                 return found
         return set()
 
-    def _at(self, paths: set[str]) -> set[int]:
-        return self._pictures.at(paths) or self._masks.at(paths)
+    def _match_paths(self, paths: set[str]) -> set[int]:
+        return self._pictures.find_paths(paths) or self._masks.find_paths(paths)
 
-    def _ending(self, text: str) -> set[int]:
-        return self._pictures.ending(text) or self._masks.ending(text)
+    def _match_ending(self, text: str) -> set[int]:
+        return self._pictures.find_ending(text) or self._masks.find_ending(text)
 
     def _refuse_frame(self, line: Line, file: Path) -> None:
-        """A comment that is a frame's name would be lost in silence."""
-        if self._named(line.text, file.parent):
+        """Refuses a comment that names a frame, which would silently be left out."""
+        if self._match_text(line.text, file.parent):
             raise UserError(
                 f"{file}, line {line.number}: {line.text} is a frame, but a line that begins with "
                 f"# is a comment.\nWrite ./{line.text} for the frame"
             )
 
-    def _shown(self, places: set[int]) -> str:
+    def _format_frames(self, places: set[int]) -> str:
         files = [os.path.relpath(self._pairs[place].image, self._root) for place in sorted(places)]
-        more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
-        return " or ".join(files[:_SHOWN]) + more
+        more = f" and {len(files) - _ITEMS_SHOWN} more" if len(files) > _ITEMS_SHOWN else ""
+        return " or ".join(files[:_ITEMS_SHOWN]) + more
 
 
-class _Files:
-    """Frames by the last part of their files' paths, whole or without its suffix."""
+class _PathIndex:
+    """Frames by the last part of their files' paths, with or without its suffix."""
 
     def __init__(self) -> None:
         self._whole: dict[str, list[tuple[str, int]]] = defaultdict(list)
         self._bare: dict[str, list[tuple[str, int]]] = defaultdict(list)
 
     def add(self, path: str, place: int) -> None:
-        """An absolute path."""
-        path = _form(path)
+        """Adds a file by its absolute path."""
+        path = _normalize_accents(path)
         self._whole[os.path.basename(path)].append((path, place))
         self.add_name(os.path.splitext(path)[0], place)
 
     def add_name(self, path: str, place: int) -> None:
-        """A path without suffix, or a name."""
-        path = _form(path)
+        """Adds a file by a path without suffix, or by a name."""
+        path = _normalize_accents(path)
         self._bare[os.path.basename(path)].append((f"/{path.lstrip('/')}", place))
 
-    def at(self, paths: Iterable[str]) -> set[int]:
-        """Frames whose file lies at one of these absolute paths."""
-        return self._search([_form(path) for path in paths], str.__eq__)
+    def find_paths(self, paths: Iterable[str]) -> set[int]:
+        """Returns the frames whose file lies at one of these absolute paths."""
+        return self._search([_normalize_accents(path) for path in paths], str.__eq__)
 
-    def ending(self, text: str) -> set[int]:
-        """Frames whose file's path ends in these parts."""
-        return self._search([f"/{_form(text)}"], str.endswith)
+    def find_ending(self, text: str) -> set[int]:
+        """Returns the frames whose file's path ends in these parts."""
+        return self._search([f"/{_normalize_accents(text)}"], str.endswith)
 
     def _search(self, texts: Sequence[str], fits: Callable[[str, str], bool]) -> set[int]:
         for files in (self._whole, self._bare):
@@ -173,6 +175,6 @@ class _Files:
         return set()
 
 
-def _form(text: str) -> str:
-    """Accents in one way: macOS writes a letter and its accent apart."""
+def _normalize_accents(text: str) -> str:
+    """Returns the text with composed accents; macOS stores a letter and its accent apart."""
     return unicodedata.normalize("NFC", text)

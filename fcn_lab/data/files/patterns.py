@@ -1,4 +1,4 @@
-"""Files that a pattern finds, and what is there where it finds none.
+"""Finds the files that a pattern matches, and describes the folder where it matches none.
 
 ``*``, ``?`` and ``[…]`` stand for a part of a name, ``**`` for folders at any depth, linked ones
 too. The suffix at the end fits in capitals as well. Hidden files are left out.
@@ -16,24 +16,24 @@ from fcn_lab.data.layouts.layout import PICTURES
 
 _WILD = re.compile(r"(?:\*|\?|\[!?[^\]/]+\])+")
 _STARS = re.compile(r"\*\*/|(?:\*|\?|\[!?[^\]/]+\])+")
-_SHOWN = 4
+_ITEMS_SHOWN = 4
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """A pattern, from the folder that its first wild part is looked for in.
+    """A file pattern, split into a folder and the parts to match below it.
 
     Attributes:
-        folder: what all its files lie below
-        parts: of the pattern below it
+        folder: what all its files lie below.
+        parts: of the pattern below it.
     """
 
     folder: Path
     parts: tuple[str, ...]
 
     @classmethod
-    def of(cls, text: str, root: Path) -> "Pattern":
-        """Reads a pattern that is absolute or starts from the root."""
+    def parse(cls, text: str, root: Path) -> "Pattern":
+        """Parses a pattern that is absolute or relative to the root."""
         place = root / Path(text.replace("\\", "/")).expanduser()
         start, parts = Path(place.anchor), list(place.parts[bool(place.anchor) :])
         # what has brackets may be a folder's own name
@@ -41,17 +41,17 @@ class Pattern:
             start /= parts.pop(0)
         return cls(start, (*parts, "*") if parts[-1] == "**" else tuple(parts))
 
-    def files(self) -> dict[Path, str]:
-        """Every file in order, with the text that stands in place of the stars.
+    def find_files(self) -> dict[Path, str]:
+        """Returns every matching file in order, with the text in place of the stars.
 
         What is called a picture and is none, a folder or a pipe, is named by whoever reads it.
         """
-        found = sorted({path for path in _below(self.folder, self.parts) if _is_meant(path)})
-        stars = _with_groups("/".join(self.parts))
-        return {path: _starred(stars, path.relative_to(self.folder)) for path in found}
+        found = sorted({path for path in _walk(self.folder, self.parts) if _is_meant(path)})
+        stars = _compile("/".join(self.parts))
+        return {path: _join_stars(stars, path.relative_to(self.folder)) for path in found}
 
-    def surroundings(self) -> str:
-        """What is in the innermost folder that the pattern names and that is there."""
+    def describe_surroundings(self) -> str:
+        """Describes the contents of the innermost folder of the pattern that exists."""
         folder = self.folder
         for part in self.parts[:-1]:
             if _WILD.search(part):
@@ -59,8 +59,8 @@ class Pattern:
             folder /= part
         if not folder.is_dir():
             return f"there is no folder {folder}"
-        kinds = Counter(_kind(path) for path in folder.iterdir())
-        listed = [f"{count} × {kind}" for kind, count in kinds.most_common(_SHOWN)]
+        kinds = Counter(_name_kind(path) for path in folder.iterdir())
+        listed = [f"{count} × {kind}" for kind, count in kinds.most_common(_ITEMS_SHOWN)]
         return f"{folder} holds {', '.join(listed) or 'nothing'}"
 
 
@@ -68,13 +68,13 @@ def _is_meant(path: Path) -> bool:
     return path.suffix.lower() in PICTURES or not path.is_dir()
 
 
-def _kind(path: Path) -> str:
+def _name_kind(path: Path) -> str:
     if path.is_dir():
         return "folder"
     return path.suffix or "no suffix"
 
 
-def _below(
+def _walk(
     folder: Path, parts: tuple[str, ...], above: frozenset[str] = frozenset()
 ) -> Iterator[Path]:
     if not parts:
@@ -85,18 +85,18 @@ def _below(
         here = os.path.realpath(folder)
         if here in above:  # a link to a folder around it
             return
-        yield from _below(folder, tuple(rest))
-        for child in _children(folder):
+        yield from _walk(folder, tuple(rest))
+        for child in _list_children(folder):
             if child.is_dir():
-                yield from _below(child, parts, above | {here})
+                yield from _walk(child, parts, above | {here})
         return
-    fits = _with_groups(part, last=not rest)
-    for child in _children(folder, hidden=part.startswith(".")):
+    fits = _compile(part, last=not rest)
+    for child in _list_children(folder, hidden=part.startswith(".")):
         if fits.fullmatch(child.name):
-            yield from _below(child, tuple(rest))
+            yield from _walk(child, tuple(rest))
 
 
-def _children(folder: Path, hidden: bool = False) -> Iterator[Path]:
+def _list_children(folder: Path, hidden: bool = False) -> Iterator[Path]:
     try:
         names = sorted(os.listdir(folder))
     except OSError:
@@ -104,28 +104,28 @@ def _children(folder: Path, hidden: bool = False) -> Iterator[Path]:
     yield from (folder / name for name in names if hidden or not name.startswith("."))
 
 
-def _with_groups(pattern: str, last: bool = True) -> re.Pattern[str]:
-    """The pattern as an expression whose groups are the stars."""
+def _compile(pattern: str, last: bool = True) -> re.Pattern[str]:
+    """Compiles the pattern to an expression whose groups are the stars."""
     stem, dot, suffix = pattern.rpartition(".")
     if last and dot and not _WILD.search(suffix):
-        return re.compile(_expression(stem) + rf"(?i:\.{re.escape(suffix)})", re.DOTALL)
-    return re.compile(_expression(pattern), re.DOTALL)
+        return re.compile(_translate(stem) + rf"(?i:\.{re.escape(suffix)})", re.DOTALL)
+    return re.compile(_translate(pattern), re.DOTALL)
 
 
-def _expression(pattern: str) -> str:
+def _translate(pattern: str) -> str:
     texts = [re.escape(text) for text in _STARS.split(pattern)]
-    stars = map(_group, _STARS.findall(pattern))
+    stars = map(_translate_star, _STARS.findall(pattern))
     return "".join(part for pair in zip_longest(texts, stars) for part in pair if part)
 
 
-def _group(star: str) -> str:
+def _translate_star(star: str) -> str:
     if star == "**/":
         return "(?:(.*)/)?"
     one = star.replace("[!", "[^").replace("?", "[^/]")
     return f"({one.replace('*', '[^/]*')})"
 
 
-def _starred(stars: re.Pattern[str], path: Path) -> str:
+def _join_stars(stars: re.Pattern[str], path: Path) -> str:
     match = stars.fullmatch(path.as_posix())
     parts = match.groups() if match else (path.stem,)
     return "_".join(part for part in parts if part).replace("/", "_") or path.stem

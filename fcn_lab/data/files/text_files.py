@@ -1,4 +1,4 @@
-"""Lists, class files and tables of text, read alike wherever they come from.
+"""Reads lists, class files and tables of text, all with the same rules.
 
 Byte order marks (UTF-8, UTF-16, UTF-32), any line ends, empty lines, and invisible characters at
 either end mean nothing; a line that begins with ``#`` is a comment.
@@ -28,46 +28,48 @@ _DELIMITERS = ",;\t"
 
 @dataclass(frozen=True)
 class Line:
-    """What a line says, and its number in the file, counted from 1."""
+    """A line's text, and its number in the file, counted from 1."""
 
     number: int
     text: str
 
     @property
     def is_comment(self) -> bool:
-        """Whether it begins with a hash."""
+        """Returns whether the line begins with a hash."""
         return self.text.startswith("#")
 
 
 def read_lines(file: Path) -> list[Line]:
-    """The lines that are neither empty nor comments, trimmed.
+    """Returns the lines that are neither empty nor comments, trimmed.
 
     Raises:
-        UserError: the file is not there, or no text
+        UserError: the file is not there, or no text.
     """
     return [line for line in read_all_lines(file) if not line.is_comment]
 
 
 def read_all_lines(file: Path) -> list[Line]:
-    """As ``read_lines``, comments included.
+    """Returns the lines that are not empty, comments included, trimmed.
 
     Raises:
-        UserError: the file is not there, or no text
+        UserError: the file is not there, or no text.
     """
-    lines = (Line(number, trim(text)) for number, text in enumerate(_text(file).split("\n"), 1))
+    lines = (
+        Line(number, trim(text)) for number, text in enumerate(_read_text(file).split("\n"), 1)
+    )
     return [line for line in lines if line.text]
 
 
 def read_table(file: Path) -> tuple[tuple[str, ...], list[tuple[int, dict[str, str]]]]:
-    """The columns of a CSV file, and its rows: their last line and column → cell.
+    """Returns the columns of a CSV file, and its rows as (last line, column → cell).
 
     Cells are parted by commas, semicolons or tabs, whichever the first line holds most of.
 
     Raises:
         UserError: the file is not there or no text, a column occurs twice, or a row is longer than
-            the first
+            the first.
     """
-    (_, columns), *rows = list(_rows(file)) or [(0, [])]
+    (_, columns), *rows = list(_read_rows(file)) or [(0, [])]
     if twice := [name for name in columns if name and columns.count(name) > 1]:
         raise UserError(f"{file} has the column {twice[0]} twice; expected every column once")
     table: list[tuple[int, dict[str, str]]] = []
@@ -83,14 +85,14 @@ def read_table(file: Path) -> tuple[tuple[str, ...], list[tuple[int, dict[str, s
 
 
 def trim(text: str) -> str:
-    """The text without white space and invisible characters at its ends."""
+    """Returns the text without white space and invisible characters at its ends."""
     while (shorter := text.strip().strip(_INVISIBLE)) != text:
         text = shorter
     return text
 
 
-def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
-    text = _text(file)
+def _read_rows(file: Path) -> Iterator[tuple[int, list[str]]]:
+    text = _read_text(file)
     first = next((line for line in text.split("\n") if trim(line) and trim(line)[0] != "#"), "")
     delimiter = max(_DELIMITERS, key=first.count)
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
@@ -103,8 +105,8 @@ def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
         raise UserError(f"{file} cannot be read ({error}); expected a CSV file") from error
 
 
-def _text(file: Path) -> str:
-    """The file's text, its lines ended by newlines alone."""
+def _read_text(file: Path) -> str:
+    """Returns the file's text with newlines as its only line ends."""
     try:
         data = file.read_bytes()
         coding = next((coding for mark, coding in _MARKS if data.startswith(mark)), "utf-8")

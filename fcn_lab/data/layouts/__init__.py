@@ -3,22 +3,22 @@
 from pathlib import Path
 
 from fcn_lab.data.layouts import cambridge, fastai, kaggle, segnet
-from fcn_lab.data.layouts.layout import Layout, Look
+from fcn_lab.data.layouts.layout import Detector, Layout
 from fcn_lab.errors import UserError
 
-LOOKS: tuple[Look, ...] = (segnet.look, kaggle.look, fastai.look, cambridge.look)
+DETECTORS: tuple[Detector, ...] = (segnet.detect, kaggle.detect, fastai.detect, cambridge.detect)
 
 
 def recognise(root: Path) -> tuple[Path, Layout] | None:
-    """The data set in a folder or one folder below it, and where it lies.
+    """Returns the data set in a folder or one folder below it, and its path.
 
     Raises:
-        UserError: the folder holds two data sets, or a broken one
+        UserError: the folder holds two data sets, or a broken one.
     """
     if not root.is_dir():
         return None
     children = (child for child in sorted(root.iterdir()) if child.is_dir())
-    found = _in(root) or [hit for child in children for hit in _in(child)]
+    found = _detect_in(root) or [hit for child in children for hit in _detect_in(child)]
     if len(found) > 1:
         places = ", ".join(f"{layout.title} in {place}" for place, layout in found)
         raise UserError(
@@ -28,5 +28,5 @@ def recognise(root: Path) -> tuple[Path, Layout] | None:
     return found[0] if found else None
 
 
-def _in(folder: Path) -> list[tuple[Path, Layout]]:
-    return [(folder, layout) for look in LOOKS if (layout := look(folder)) is not None]
+def _detect_in(folder: Path) -> list[tuple[Path, Layout]]:
+    return [(folder, layout) for detect in DETECTORS if (layout := detect(folder)) is not None]

@@ -1,4 +1,4 @@
-"""Cambridge's own release, without a split.
+"""Cambridge's own release of CamVid, which has no split.
 
 Its ``701_StillsRaw_full/``, ``LabeledApproved_full/<frame>_L.png``, ``label_colors.txt``.
 """
@@ -10,28 +10,28 @@ from fcn_lab.data.classes import CAMVID32, Colour
 from fcn_lab.data.colour_labels import ColourLabels
 from fcn_lab.data.files.text_files import read_lines
 from fcn_lab.data.layouts.layout import Layout, pair_up
-from fcn_lab.data.layouts.splits import by_name, ordered, segnet_title
+from fcn_lab.data.layouts.splits import group_by_split, order_splits, title_split
 from fcn_lab.errors import UserError
 
 
-def look(root: Path) -> Layout | None:
-    """Recognised by its two folders; the split is SegNet's, told from the frame names."""
+def detect(root: Path) -> Layout | None:
+    """Detects the release by its two folders; the split is SegNet's, found from the frame names."""
     images, labels = root / "701_StillsRaw_full", root / "LabeledApproved_full"
     if not images.is_dir() or not labels.is_dir():
         return None
-    parts = by_name(pair_up(images, labels, "_L"))
+    parts = group_by_split(pair_up(images, labels, "_L"))
     if strange := parts.get(None):
         raise UserError(
             f"{strange[0].image} is no frame of CamVid's four drives, so it has no split here.\n"
             "Remove it, or sort your own frames into train/ train_labels/ … and a class_dict.csv."
         )
-    pairs = ordered(parts)
-    names, colours = _classes(root / "label_colors.txt")
-    return Layout("Cambridge release", ColourLabels(names, colours), pairs, segnet_title(pairs))
+    pairs = order_splits(parts)
+    names, colours = _read_classes(root / "label_colors.txt")
+    return Layout("Cambridge release", ColourLabels(names, colours), pairs, title_split(pairs))
 
 
-def _classes(path: Path) -> tuple[list[str], list[Colour]]:
-    """The lines ``r g b name``.
+def _read_classes(path: Path) -> tuple[list[str], list[Colour]]:
+    """Reads names and colours from the lines ``r g b name``.
 
     The file is a separate download, and CamVid's colours are known without it.
     """

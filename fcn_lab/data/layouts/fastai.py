@@ -1,4 +1,4 @@
-"""fast.ai's copy, without a test split of its own.
+"""fast.ai's copy of CamVid, which has no test split of its own.
 
 It has ``images/``, ``labels/<frame>_P.png`` of ids, ``codes.txt``, ``valid.txt``.
 """
@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fcn_lab.data.class_table import refuse_bad_names
-from fcn_lab.data.classes import CAMVID11, CAMVID32, Colour, spread
+from fcn_lab.data.classes import CAMVID11, CAMVID32, Colour, generate_colour
 from fcn_lab.data.files.listing import FrameIndex
 from fcn_lab.data.files.text_files import read_lines
 from fcn_lab.data.label_codecs import IndexLabels
 from fcn_lab.data.layouts.layout import Layout, Pair, pair_up
-from fcn_lab.data.layouts.splits import by_name, ordered, segnet_title
+from fcn_lab.data.layouts.splits import group_by_split, order_splits, title_split
 from fcn_lab.errors import UserError
 
-_KNOWN: dict[str, Colour] = {**CAMVID32, **CAMVID11}
+_KNOWN_COLOURS: dict[str, Colour] = {**CAMVID32, **CAMVID11}
 
 
-def look(root: Path) -> Layout | None:
-    """Recognised by ``images/``, ``labels/`` and ``codes.txt``.
+def detect(root: Path) -> Layout | None:
+    """Detects the copy by ``images/``, ``labels/`` and ``codes.txt``.
 
     Where every name is CamVid's and ``valid.txt`` is SegNet's val set, as in the full release, the
     split is SegNet's, test included. Otherwise valid.txt is the val set, the rest trains, and there
@@ -30,22 +30,24 @@ def look(root: Path) -> Layout | None:
         return None
     names = [line.text for line in read_lines(root / "codes.txt")]
     refuse_bad_names(names, str(root / "codes.txt"))
-    colours = [_KNOWN.get(name, spread(number)) for number, name in enumerate(names)]
+    colours = [
+        _KNOWN_COLOURS.get(name, generate_colour(number)) for number, name in enumerate(names)
+    ]
     codec = IndexLabels(names, colours)
     pairs = pair_up(*folders, "_P")
-    chosen = _valid(root / "valid.txt", pairs)
-    parts = by_name(pairs)
+    chosen = _read_valid(root / "valid.txt", pairs)
+    parts = group_by_split(pairs)
     if None not in parts and set(parts.get("val", ())) == chosen:
-        named = ordered(parts)
-        return Layout("fast.ai copy", codec, named, segnet_title(named))
+        named = order_splits(parts)
+        return Layout("fast.ai copy", codec, named, title_split(named))
     divided: dict[str | None, tuple[Pair, ...]] = {
         "train": tuple(pair for pair in pairs if pair not in chosen),
         "val": tuple(pair for pair in pairs if pair in chosen),
     }
-    return Layout("fast.ai copy", codec, ordered(divided), "fastai_split")
+    return Layout("fast.ai copy", codec, order_splits(divided), "fastai_split")
 
 
-def _valid(path: Path, pairs: Sequence[Pair]) -> set[Pair]:
+def _read_valid(path: Path, pairs: Sequence[Pair]) -> set[Pair]:
     if not path.is_file():
         raise UserError(f"{path} is missing; expected one frame name a line, the validation set.")
-    return set(FrameIndex(pairs, path.parent).listed(path))
+    return set(FrameIndex(pairs, path.parent).read_list(path))

@@ -1,4 +1,4 @@
-"""Splits that keep drives apart: what is scored comes from a drive that training never saw."""
+"""Splits by whole drives: the test frames come from a drive that training never sees."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -6,11 +6,11 @@ from dataclasses import replace
 from fcn_lab.data.layouts.layout import Layout, Pair
 from fcn_lab.errors import UserError
 
-NEEDED = 3  # one to train on, one to choose by, one to score
+DRIVES_NEEDED = 3  # one to train on, one to choose by, one to score
 
 
-def by_drive(layout: Layout, drive_of: Callable[[str], str], held_out: str | None) -> Layout:
-    """All frames of a data set, whatever their split, divided anew by whole drives.
+def split_by_drive(layout: Layout, drive_of: Callable[[str], str], held_out: str | None) -> Layout:
+    """Divides all frames of a data set anew by whole drives, whatever their split was.
 
     The drive held out is test, the next one in order of name is val, the others are train; so no
     frame is near one of another split.
@@ -32,8 +32,8 @@ def by_drive(layout: Layout, drive_of: Callable[[str], str], held_out: str | Non
             "Expected CamVid's frame names, or data.blocks=FILE.csv:COLUMN with data=folder."
         )
     names = sorted(drives)
-    if held_out not in drives or len(drives) < NEEDED:
-        raise _refused(held_out, drives)
+    if held_out not in drives or len(drives) < DRIVES_NEEDED:
+        raise _drive_error(held_out, drives)
     others = names[names.index(held_out) + 1 :] + names[: names.index(held_out)]
     pairs = {
         "train": tuple(pair for name in others[1:] for pair in drives[name]),
@@ -43,11 +43,12 @@ def by_drive(layout: Layout, drive_of: Callable[[str], str], held_out: str | Non
     return replace(layout, pairs=pairs, split=f"without_{held_out}_split", divided=True)
 
 
-def _refused(held_out: str | None, drives: Mapping[str, list[Pair]]) -> UserError:
+def _drive_error(held_out: str | None, drives: Mapping[str, list[Pair]]) -> UserError:
     found = ", ".join(f"{name} ({len(drives[name])} frames)" for name in sorted(drives))
-    if len(drives) < NEEDED:
+    if len(drives) < DRIVES_NEEDED:
         return UserError(
-            f"data.split_by=drive needs {NEEDED} drives, to train, choose and score; found {found}"
+            f"data.split_by=drive needs {DRIVES_NEEDED} drives, to train, choose and score; "
+            f"found {found}"
         )
     asked = "" if held_out is None else f"data.held_out={held_out}: there is no such drive.\n"
     return UserError(f"{asked}data.split_by=drive needs data.held_out=DRIVE; here are {found}")

@@ -1,4 +1,4 @@
-"""Kaggle's copy, with a split of its own.
+"""Kaggle's copy of CamVid, which has a split of its own.
 
 It has ``train/ train_labels/ … class_dict.csv`` (name,r,g,b), RGB labels ``<frame>_L.png``.
 """
@@ -13,26 +13,26 @@ from fcn_lab.data.layouts.layout import SPLITS, Layout, Pair, pair_up
 from fcn_lab.errors import UserError
 
 
-def look(root: Path) -> Layout | None:
-    """Recognised by ``class_dict.csv`` and ``train/`` beside ``train_labels/``."""
+def detect(root: Path) -> Layout | None:
+    """Detects the copy by ``class_dict.csv`` and ``train/`` beside ``train_labels/``."""
     present = [
         split for split in SPLITS if (root / split).is_dir() and (root / f"{split}_labels").is_dir()
     ]
     if "train" not in present or not (root / "class_dict.csv").is_file():
         return None
-    names, colours = _classes(root / "class_dict.csv")
-    pairs = {split: _pairs(root, split) for split in present}
+    names, colours = _read_classes(root / "class_dict.csv")
+    pairs = {split: _find_pairs(root, split) for split in present}
     return Layout("Kaggle copy", ColourLabels(names, colours), pairs, "kaggle_split")
 
 
-def _pairs(root: Path, split: str) -> tuple[Pair, ...]:
-    """Labels end in ``_L`` as at Cambridge; sets of one's own often leave that out."""
+def _find_pairs(root: Path, split: str) -> tuple[Pair, ...]:
+    """Pairs the files; labels end in ``_L`` as at Cambridge, or have no suffix."""
     labels = root / f"{split}_labels"
     suffix = "_L" if any(path.stem.endswith("_L") for path in labels.iterdir()) else ""
     return pair_up(root / split, labels, suffix)
 
 
-def _classes(path: Path) -> tuple[list[str], list[Colour]]:
+def _read_classes(path: Path) -> tuple[list[str], list[Colour]]:
     _, rows = read_table(path)
     try:
         names = [row["name"] for _, row in rows]

@@ -1,6 +1,6 @@
-"""What a recognised data folder amounts to.
+"""The contract of a data set's layout, and the pairing of its files.
 
-Every layout is one function ``look(root) -> Layout | None``: None where the folder is something
+Every layout is one function ``detect(root) -> Layout | None``: None where the folder is something
 else, UserError where it is this layout but broken. It reads names and class files, never pixels.
 """
 
@@ -29,14 +29,14 @@ class Pair:
 
 @dataclass(frozen=True)
 class Layout:
-    """A data set that was found.
+    """A data set that was found in a folder.
 
     Attributes:
-        title: the layout's name for messages
-        codec: what its label files hold
-        pairs: the frames of every split it has, in order of name
-        split: the split's name, last word of the protocol id
-        divided: whether the lab made the split, and not those who released the data
+        title: the layout's name for messages.
+        codec: what its label files hold.
+        pairs: the frames of every split it has, in order of name.
+        split: the split's name, last word of the protocol id.
+        divided: whether the lab made the split, and not those who released the data.
     """
 
     title: str
@@ -48,19 +48,19 @@ class Layout:
 
 LABELS = frozenset({".png"})
 
-Look = Callable[[Path], Layout | None]
+Detector = Callable[[Path], Layout | None]
 
 
 def pair_up(images: Path, labels: Path, suffix: str = "") -> tuple[Pair, ...]:
-    """Every picture of one folder with its label ``<frame><suffix>.png`` of another.
+    """Pairs every picture of one folder with its label ``<frame><suffix>.png`` of another.
 
     Raises:
-        UserError: a picture without label, a label without picture, or no picture at all
+        UserError: a picture without label, a label without picture, or no picture at all.
     """
-    found = _visible(images, PICTURES)
+    found = _list_visible(images, PICTURES)
     if not found:
         raise UserError(f"{images} holds no pictures; expected {'/'.join(sorted(PICTURES))} files.")
-    known = {path.stem: path for path in _visible(labels, LABELS)}
+    known = {path.stem: path for path in _list_visible(labels, LABELS)}
     pairs: dict[str, Pair] = {}
     for path in found:
         label = known.get(f"{path.stem}{suffix}", labels / f"{path.stem}{suffix}.png")
@@ -74,8 +74,10 @@ def pair_up(images: Path, labels: Path, suffix: str = "") -> tuple[Pair, ...]:
     return tuple(pairs.values())
 
 
-def _visible(folder: Path, suffixes: frozenset[str]) -> list[Path]:
-    """All with these suffixes, in order; hidden ones are what systems leave beside them.
+def _list_visible(folder: Path, suffixes: frozenset[str]) -> list[Path]:
+    """Returns all files with these suffixes, in order, without hidden ones.
+
+    A folder of such a name is kept: whoever reads it reports it.
 
     What is no file is named by whoever reads it.
     """
@@ -87,15 +89,16 @@ def _visible(folder: Path, suffixes: frozenset[str]) -> list[Path]:
 def _refuse_difference(wanted: set[Path], found: set[Path], images: Path) -> None:
     if missing := sorted(wanted - found):
         raise UserError(
-            f"{missing[0]} is missing{_more(missing)}; every picture of {images} needs its label.\n"
+            f"{missing[0]} is missing{_count_others(missing)}; every picture of {images} "
+            "needs its label.\n"
             "Restore it from the archive, or remove the picture."
         )
     if orphans := sorted(found - wanted):
         raise UserError(
-            f"{orphans[0]} has no picture in {images}{_more(orphans)}.\n"
+            f"{orphans[0]} has no picture in {images}{_count_others(orphans)}.\n"
             "Restore the picture, or remove the label."
         )
 
 
-def _more(paths: list[Path]) -> str:
+def _count_others(paths: list[Path]) -> str:
     return f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""

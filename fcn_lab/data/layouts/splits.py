@@ -1,4 +1,4 @@
-"""The SegNet split, told from frame names alone.
+"""The SegNet split, found from frame names alone.
 
 CamVid's 701 frames come from four drives. SegNet's authors tested on the drive Seq05VD and on the
 second half of 0001TP, and took for validation a burst of 0016E5, every second frame, that lies in a
@@ -20,14 +20,14 @@ _VAL_OF_0016E5 = range(7959, 8160)
 
 @dataclass(frozen=True)
 class FrameName:
-    """A CamVid frame: the drive it is from and its number in the video."""
+    """A CamVid frame's name: the drive it is from and its number in the video."""
 
     drive: str
     number: int
 
 
-def segnet_split(name: str) -> str | None:
-    """The split of a frame such as ``0016E5_07959``; None where the name is not CamVid's."""
+def find_segnet_split(name: str) -> str | None:
+    """Returns the split of a frame such as ``0016E5_07959``; None for other names."""
     match = _FRAME.fullmatch(name)
     if not match:
         return None
@@ -38,35 +38,35 @@ def segnet_split(name: str) -> str | None:
     return "val" if frame.drive == "0016E5" and frame.number in _VAL_OF_0016E5 else "train"
 
 
-def drive_of(name: str) -> str:
-    """The drive that a frame such as ``0016E5_07959`` is from; "" for a name not CamVid's."""
+def find_drive(name: str) -> str:
+    """Returns the drive of a frame such as ``0016E5_07959``; "" for other names."""
     match = _FRAME.fullmatch(name)
     return match[1] if match else ""
 
 
-def by_name(pairs: Iterable[Pair]) -> dict[str | None, tuple[Pair, ...]]:
-    """Frames sorted into the splits of their names; those of no known name under None."""
+def group_by_split(pairs: Iterable[Pair]) -> dict[str | None, tuple[Pair, ...]]:
+    """Returns the frames by the split of their names; those of unknown names under None."""
     parts: dict[str | None, list[Pair]] = defaultdict(list)
     for pair in pairs:
-        parts[segnet_split(pair.name)].append(pair)
+        parts[find_segnet_split(pair.name)].append(pair)
     return {split: tuple(part) for split, part in parts.items()}
 
 
-def segnet_title(pairs: Mapping[str, tuple[Pair, ...]]) -> str:
-    """The split's name.
+def title_split(pairs: Mapping[str, tuple[Pair, ...]]) -> str:
+    """Returns the split's name in the protocol id.
 
     ``segnet_split`` for all 701 frames where SegNet has them, ``segnet_part_split`` for some of
     them, else ``own_split``.
     """
-    if {split: len(part) for split, part in pairs.items()} == COUNTS and _follows(pairs):
+    if {split: len(part) for split, part in pairs.items()} == COUNTS and _follows_segnet(pairs):
         return "segnet_split"
-    return "segnet_part_split" if _follows(pairs) else "own_split"
+    return "segnet_part_split" if _follows_segnet(pairs) else "own_split"
 
 
-def _follows(pairs: Mapping[str, tuple[Pair, ...]]) -> bool:
-    return all(segnet_split(pair.name) == split for split in pairs for pair in pairs[split])
+def _follows_segnet(pairs: Mapping[str, tuple[Pair, ...]]) -> bool:
+    return all(find_segnet_split(pair.name) == split for split in pairs for pair in pairs[split])
 
 
-def ordered(parts: Mapping[str | None, tuple[Pair, ...]]) -> dict[str, tuple[Pair, ...]]:
-    """The parts that exist, in the order train, val, test."""
+def order_splits(parts: Mapping[str | None, tuple[Pair, ...]]) -> dict[str, tuple[Pair, ...]]:
+    """Returns the splits that exist, in the order train, val, test."""
     return {split: parts[split] for split in SPLITS if split in parts}

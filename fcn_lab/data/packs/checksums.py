@@ -1,4 +1,4 @@
-"""What the source files held when they were packed.
+"""Records the content of the source files of a pack.
 
 A ledger keeps size, modification time and SHA-256 of every source file of one split. Files whose
 size and time are as recorded are taken to be unchanged, so that a warm start reads no picture; all
@@ -21,7 +21,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_text
 
 _log = logging.getLogger(__name__)
-Entry = tuple[int, int, str]
+FileState = tuple[int, int, str]
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Ledger:
 
     path: Path
 
-    def digests(self, files: Sequence[Path]) -> dict[str, Entry]:
-        """Size, time and hash of every file, in the order given.
+    def digests(self, files: Sequence[Path]) -> dict[str, FileState]:
+        """Returns size, time and hash of every file, in the order given.
 
         Raises:
-            UserError: a file is not what it was, or files have come or gone
+            UserError: a file is not what it was, or files have come or gone.
         """
         known = self._known()
         now = {str(file): _entry(file, known.get(str(file))) for file in files}
@@ -42,14 +42,14 @@ class Ledger:
             self._refuse_changes(known, now)
         return now
 
-    def save(self, entries: dict[str, Entry]) -> None:
-        """Record the content; readers see the old or the new ledger, never half of one."""
+    def save(self, entries: dict[str, FileState]) -> None:
+        """Records the content; readers see the old or the new ledger, never half of one."""
         if entries == self._known():
             return
         make_folder(self.path.parent, ADVICE)
         write_text(self.path, seal(entries), ADVICE)
 
-    def _known(self) -> dict[str, Entry]:
+    def _known(self) -> dict[str, FileState]:
         try:
             loaded = unseal(self.path.read_text())
         except FileNotFoundError:
@@ -62,7 +62,7 @@ class Ledger:
             for name, (size, time, digest) in loaded.items()
         }
 
-    def _refuse_changes(self, known: dict[str, Entry], now: dict[str, Entry]) -> None:
+    def _refuse_changes(self, known: dict[str, FileState], now: dict[str, FileState]) -> None:
         changed = [name for name in now if name in known and known[name][2] != now[name][2]]
         reasons = (
             ("has changed", changed),
@@ -78,7 +78,7 @@ class Ledger:
                 )
 
 
-def _entry(file: Path, known: Entry | None) -> Entry:
+def _entry(file: Path, known: FileState | None) -> FileState:
     with suppress(OSError):  # it is named below
         state = file.stat()
         if known and known[:2] == (state.st_size, state.st_mtime_ns):

@@ -1,4 +1,4 @@
-"""Pictures and masks from their files, in the one way that the whole lab reads them.
+"""Reads pictures and masks from their files; the whole lab uses these functions.
 
 Training, audit, predict, demo and ``load_run`` all call ``read_picture``; data/README.md
 has the table of what becomes of which kind of file. H W: rows and columns as shown, not as stored.
@@ -17,18 +17,18 @@ from fcn_lab.data.frames import Pixels
 from fcn_lab.data.label_codecs import LabelCodec, resize_image, resize_label
 from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.data.pictures import deep
-from fcn_lab.data.pictures.opening import Opened, open_upright, turn
-from fcn_lab.data.pictures.unreadable import LIMIT, OTHER_KIND, Limit, NotRead, Unreadable
+from fcn_lab.data.pictures.opening import OpenedPicture, open_upright, turn
+from fcn_lab.data.pictures.unreadable import KIND_REMEDY, LIMIT, Limit, Unreadable, UnsupportedKind
 from fcn_lab.errors import UserError
 
 # modes that Pillow cannot bring to RGB in one step, and the step before
-_BEFORE = {"La": "LA", "RGBa": "RGBA"}
+_INTERMEDIATE_MODES = {"La": "LA", "RGBa": "RGBA"}
 _INT32 = (-(2**31), 2**31 - 1)  # what Pillow's mode I holds
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """One frame.
+class DecodedFrame:
+    """One frame as it is written to a pack.
 
     Image (h,w,3), ids of the class file (h,w), the label's strange colours and its pixel count as
     stored.
@@ -41,25 +41,25 @@ class Decoded:
 
 
 def read_picture(path: Path, limit: Limit = LIMIT) -> Pixels:
-    """Any picture as RGB of eight bits, (H,W,3), upright and without its transparency.
+    """Returns any picture as 8-bit RGB, (H,W,3), upright and without transparency.
 
     Raises:
-        Unreadable: the file is none, is truncated or corrupt, too large or of a kind not read
+        Unreadable: the file is none, is truncated or corrupt, too large or of a kind not read.
     """
     return _as_rgb(path, open_upright(path, limit))
 
 
 def open_mask(path: Path, limit: Limit = LIMIT) -> Image.Image:
-    """A mask with its values as stored, upright; more than eight bits as mode I or F.
+    """Returns a mask with its values as stored, upright; more than 8 bits as mode I or F.
 
     Raises:
-        Unreadable: as of ``read_picture``, and where colours have more than eight bits
+        Unreadable: as of ``read_picture``, and where colours have more than eight bits.
     """
     return _as_mask(path, open_upright(path, limit))
 
 
 def open_first_mask(paths: Iterable[Path], limit: Limit = LIMIT) -> Image.Image | None:
-    """The first mask that can be read; who reads the others' frames names them."""
+    """Returns the first mask that can be read, None where there is none."""
     for path in paths:
         with suppress(Unreadable):
             return open_mask(path, limit)
@@ -68,29 +68,29 @@ def open_first_mask(paths: Iterable[Path], limit: Limit = LIMIT) -> Image.Image 
 
 def read_pair(
     pair: Pair, codec: LabelCodec, size: tuple[int, int], limit: Limit = LIMIT
-) -> Decoded:
-    """Decode both files and bring them to size (h,w).
+) -> DecodedFrame:
+    """Decodes picture and mask and resizes both to (h,w).
 
     Raises:
-        UserError: either file is not sound, or they do not fit together
+        UserError: either file is not sound, or they do not fit together.
     """
     image, label = open_pair(pair, limit)
     try:
         ids, strange = codec.decode(label)
     except UserError as error:
         raise UserError(f"{pair.label} {error}") from error
-    return Decoded(resize_image(image, size), resize_label(ids, size), strange, ids.size)
+    return DecodedFrame(resize_image(image, size), resize_label(ids, size), strange, ids.size)
 
 
 def open_pair(pair: Pair, limit: Limit = LIMIT) -> tuple[Pixels, Image.Image]:
-    """The picture (H,W,3) and the mask, both upright.
+    """Returns the picture (H,W,3) and the mask, both upright.
 
     A mask that says nothing of its orientation, beside a picture that was turned, was drawn over
     the picture as shown or over the picture as stored. Their sizes tell which; where these cannot,
     the pair is refused.
 
     Raises:
-        UserError: either file is not sound, or they do not fit together
+        UserError: either file is not sound, or they do not fit together.
     """
     opened, labelled = open_upright(pair.image, limit), open_upright(pair.label, limit)
     image, label = _as_rgb(pair.image, opened), _as_mask(pair.label, labelled)
@@ -98,7 +98,7 @@ def open_pair(pair: Pair, limit: Limit = LIMIT) -> tuple[Pixels, Image.Image]:
     height, width = image.shape[:2]
     if turned is not None and turned > 1:
         if turned <= 4 or height == width:
-            raise _undecided(pair, turned)
+            raise _orientation_error(pair, turned)
         if label.size == (height, width):
             label = turn(label, turned)
     if label.size != (width, height):
@@ -110,41 +110,41 @@ def open_pair(pair: Pair, limit: Limit = LIMIT) -> tuple[Pixels, Image.Image]:
     return image, label
 
 
-def _as_rgb(path: Path, opened: Opened) -> Pixels:
+def _as_rgb(path: Path, opened: OpenedPicture) -> Pixels:
     try:
         if isinstance(opened.content, Image.Image):
-            return _converted(opened.content)
+            return _convert_to_rgb(opened.content)
         grey = deep.to_eight_bits(opened.content, opened.declared)
-    except NotRead as error:
-        raise Unreadable(path, str(error), OTHER_KIND) from error
+    except UnsupportedKind as error:
+        raise Unreadable(path, str(error), KIND_REMEDY) from error
     return grey if grey.ndim == 3 else np.stack([grey] * 3, -1)
 
 
-def _converted(picture: Image.Image) -> Pixels:
+def _convert_to_rgb(picture: Image.Image) -> Pixels:
     picture.info.pop("transparency", None)  # Pillow would warn of what is dropped here
-    before = _BEFORE.get(picture.mode)
+    before = _INTERMEDIATE_MODES.get(picture.mode)
     try:
         return np.asarray((picture.convert(before) if before else picture).convert("RGB"))
     except ValueError as error:
-        raise NotRead(f"has mode {picture.mode}") from error
+        raise UnsupportedKind(f"has mode {picture.mode}") from error
 
 
-def _as_mask(path: Path, opened: Opened) -> Image.Image:
+def _as_mask(path: Path, opened: OpenedPicture) -> Image.Image:
     content = opened.content
     if opened.declared is not None:
-        says = "declares a largest value of its own, by which readers scale its ids"
-        raise Unreadable(path, says, "Save the mask as a PNG")
+        reason = "declares a largest value of its own, by which readers scale its ids"
+        raise Unreadable(path, reason, "Save the mask as a PNG")
     if isinstance(content, Image.Image):
         return content
     if content.ndim == 3:
-        says = "has colours of more than 8 bits a channel"
-        raise Unreadable(path, says, "Expected a mask of 8 bits")
+        reason = "has colours of more than 8 bits a channel"
+        raise Unreadable(path, reason, "Expected a mask of 8 bits")
     if content.dtype.kind == "f":
         return Image.fromarray(content.clip(*_INT32).astype(np.float32))
     return Image.fromarray(content.clip(*_INT32).astype(np.int32))
 
 
-def _undecided(pair: Pair, orientation: int) -> UserError:
+def _orientation_error(pair: Pair, orientation: int) -> UserError:
     return UserError(
         f"{pair.image} is to be turned (EXIF orientation {orientation}), and nothing tells whether "
         f"{pair.label} was drawn before or after.\nSave the picture upright without the tag "

@@ -1,4 +1,4 @@
-"""A folder of arrays that is either whole or not there. M frames, H W rows and columns.
+"""Writes and opens a folder of arrays that is complete or absent. M frames, H W rows and columns.
 
 A digest of each array stands in the manifest, which carries its own: what a failing disk or an
 interrupted copy made of a pack is noticed by the first of a process to open it.
@@ -19,12 +19,12 @@ from fcn_lab.files import clear_drafts, publish_folder, write_text
 ADVICE = "Type +data.cache= with another folder"
 FORMAT = 2  # one higher wherever the arrays of equal files would differ
 ARRAYS = ("images.npy", "labels.npy")
-_SEEN: set[tuple[str, int, int, int]] = set()  # arrays that this process found sound
+_SOUND_ARRAYS: set[tuple[str, int, int, int]] = set()  # arrays that this process found sound
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a finished pack says of itself.
+    """The description of a finished pack.
 
     Frame names, (H,W), colours that became void with their pixel counts, and the arrays' digests.
     """
@@ -37,7 +37,7 @@ class Manifest:
 
 
 def open_pack(folder: Path) -> tuple[Frames, Manifest] | None:
-    """The memory-mapped pack, or None where it is not there, not whole or of another format."""
+    """Returns the memory-mapped pack; None where it is missing, incomplete or of another format."""
     try:
         manifest = Manifest(**unseal((folder / "manifest.json").read_text()))
         if manifest.format != FORMAT or not _are_sound(folder, manifest.digests):
@@ -55,7 +55,7 @@ def open_pack(folder: Path) -> tuple[Frames, Manifest] | None:
 
 
 def write_pack(folder: Path, write_arrays: Callable[[Path], Manifest]) -> None:
-    """Let ``write_arrays`` fill a folder, add the manifest, give it its name in one step."""
+    """Lets ``write_arrays`` fill a folder, adds the manifest, and renames it in one step."""
     clear_drafts(folder.parent)
     with publish_folder(folder, open_pack, ADVICE) as half:
         manifest = write_arrays(half)
@@ -63,8 +63,8 @@ def write_pack(folder: Path, write_arrays: Callable[[Path], Manifest]) -> None:
         write_text(half / "manifest.json", seal(asdict(told)), ADVICE)
 
 
-def array_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
-    """Begin a .npy file of uint8.
+def write_array_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
+    """Begins a .npy file of uint8.
 
     Its rows follow as plain writes, so that a full disk is an error and not a crash.
     """
@@ -74,14 +74,14 @@ def array_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
 
 
 def _are_sound(folder: Path, digests: Mapping[str, int]) -> bool:
-    """Whether the arrays have their digests; each is read once a process."""
+    """Returns whether the arrays match their digests; each is read once per process."""
     states = {name: (folder / name).stat() for name in ARRAYS}
     keys = {
         name: (str(folder / name), state.st_size, state.st_mtime_ns, digests[name])
         for name, state in states.items()
     }
-    unseen = [name for name, key in keys.items() if key not in _SEEN]
+    unseen = [name for name, key in keys.items() if key not in _SOUND_ARRAYS]
     with ThreadPoolExecutor() as pool:
         found = dict(zip(unseen, pool.map(lambda name: digest(folder / name), unseen), strict=True))
-    _SEEN.update(keys[name] for name in unseen if found[name] == digests[name])
-    return all(key in _SEEN for key in keys.values())
+    _SOUND_ARRAYS.update(keys[name] for name in unseen if found[name] == digests[name])
+    return all(key in _SOUND_ARRAYS for key in keys.values())

@@ -1,4 +1,4 @@
-"""Decoded splits, packed once into uint8 arrays on disk and memory-mapped ever after.
+"""Packs decoded splits once into uint8 arrays on disk, which are memory-mapped from then on.
 
 A pack's folder is named by the hash of what its source files hold and of how they were decoded, so
 that equal sources share one pack and no pack can be stale. It is written under another name,
@@ -23,18 +23,18 @@ from fcn_lab.data.label_codecs import LabelCodec
 from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.data.packs.checksums import Ledger
 from fcn_lab.data.packs.decode import read_pair
-from fcn_lab.data.packs.folder import FORMAT, Manifest, array_header, open_pack, write_pack
+from fcn_lab.data.packs.folder import FORMAT, Manifest, open_pack, write_array_header, write_pack
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.errors import UserError
 from fcn_lab.files import sync
 
-MAX_STRANGE = 1e-4
+STRANGE_SHARE_LIMIT = 1e-4
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How files become arrays: label codec, class set and size (h,w); what is too large to read."""
+    """The settings that turn files into arrays: label codec, class set, size (h,w), pixel limit."""
 
     codec: LabelCodec
     classes: ClassSet
@@ -42,16 +42,16 @@ class Recipe:
     limit: Limit = LIMIT
 
     def key(self) -> str:
-        """A text that differs wherever the arrays would."""
+        """Returns a text that differs whenever the arrays would."""
         return repr((FORMAT, self.codec.key(), self.classes.table.tobytes().hex(), self.size))
 
 
-def packed(split: str, pairs: Sequence[Pair], recipe: Recipe, cache: Path) -> Frames:
-    """The frames of these files, from their pack or, where there is none yet, from the files.
+def load_frames(split: str, pairs: Sequence[Pair], recipe: Recipe, cache: Path) -> Frames:
+    """Returns the frames of these files from their pack, which is written first if missing.
 
     Raises:
         UserError: a file is truncated, corrupt or changed, a label is no label, or the cache cannot
-            be written
+            be written.
     """
     files = [file.absolute() for pair in pairs for file in (pair.image, pair.label)]
     place = _digest(split, *sorted({str(file.parent) for file in files}))
@@ -74,12 +74,14 @@ def packed(split: str, pairs: Sequence[Pair], recipe: Recipe, cache: Path) -> Fr
         )
     frames, manifest = opened
     if manifest.strange:
-        _log.warning("%s: colours of no class became void: %s", split, listing(manifest.strange))
+        _log.warning(
+            "%s: colours of no class became void: %s", split, describe_strange(manifest.strange)
+        )
     return frames
 
 
-def listing(strange: dict[str, int]) -> str:
-    """The most frequent strange colours with their pixel counts, in words."""
+def describe_strange(strange: dict[str, int]) -> str:
+    """Returns the most frequent strange colours with their pixel counts, in words."""
     commonest = Counter(strange).most_common(5)
     rest = f" and {len(strange) - 5} more" if len(strange) > 5 else ""
     return ", ".join(f"{colour} in {count} pixels" for colour, count in commonest) + rest
@@ -90,8 +92,8 @@ def _write_arrays(pairs: Sequence[Pair], recipe: Recipe, half: Path) -> Manifest
     stored, worst = 0, (0, Path())
     shape = (len(pairs), *recipe.size)
     with (half / "images.npy").open("wb") as images, (half / "labels.npy").open("wb") as labels:
-        array_header(images, (*shape, 3))
-        array_header(labels, shape)
+        write_array_header(images, (*shape, 3))
+        write_array_header(labels, shape)
         for pair in pairs:
             decoded = read_pair(pair, recipe.codec, recipe.size, recipe.limit)
             images.write(decoded.image.tobytes())
@@ -101,7 +103,7 @@ def _write_arrays(pairs: Sequence[Pair], recipe: Recipe, half: Path) -> Manifest
             worst = max(worst, (decoded.strange.total(), pair.label))
         sync(images)
         sync(labels)
-    if strange.total() > MAX_STRANGE * stored:
+    if strange.total() > STRANGE_SHARE_LIMIT * stored:
         raise _strange_error(strange, stored, worst[1])
     return Manifest([pair.name for pair in pairs], list(recipe.size), dict(strange))
 
@@ -110,7 +112,8 @@ def _strange_error(strange: Counter[str], stored: int, worst: Path) -> UserError
     opened = f"Image.open('{worst}').convert('RGB')"
     return UserError(
         f"{strange.total() / stored:.2%} of the label pixels have colours of no class, expected at "
-        f"most {MAX_STRANGE:.2%} (were labels resized, or saved as JPEG?): {listing(strange)}.\n"
+        f"most {STRANGE_SHARE_LIMIT:.2%} (were labels resized, or saved as JPEG?): "
+        f"{describe_strange(strange)}.\n"
         f'Most are in {worst}; to look: python -c "from PIL import Image; '
         f'print(sorted({opened}.getcolors(1 << 24)))"'
     )

@@ -9,15 +9,15 @@ _PIECE = 1 << 20
 
 
 def seal(content: object) -> str:
-    """The text of a file that holds the content and its digest."""
+    """Returns the text of a file that holds the content and its digest."""
     return json.dumps({"content": content, "digest": zlib.crc32(json.dumps(content).encode())})
 
 
 def unseal(text: str) -> Any:  # noqa: ANN401 - whatever JSON holds
-    """The content of a sealed text.
+    """Returns the content of a sealed text.
 
     Raises:
-        ValueError: it is not as it was written, or was never sealed
+        ValueError: it is not as it was written, or was never sealed.
     """
     try:
         sealed = json.loads(text)
@@ -30,7 +30,7 @@ def unseal(text: str) -> Any:  # noqa: ANN401 - whatever JSON holds
 
 
 def digest(path: Path) -> int:
-    """CRC-32 of a file, about two gigabytes a second: for accidents, not against forgery."""
+    """Returns the CRC-32 of a file, which detects accidents but not forgery."""
     total, piece = 0, memoryview(bytearray(_PIECE))
     with path.open("rb", buffering=0) as file:
         while count := file.readinto(piece):

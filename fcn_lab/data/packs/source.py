@@ -1,4 +1,4 @@
-"""The splits of a layout as a Source: decoded once, memory-mapped."""
+"""The splits of a layout as a Source, decoded once and memory-mapped."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -8,13 +8,13 @@ from pathlib import Path
 from fcn_lab.data.binary_masks import settle_white
 from fcn_lab.data.classes import ClassSet
 from fcn_lab.data.frames import Frames
-from fcn_lab.data.layouts.held_out import by_drive
+from fcn_lab.data.layouts.held_out import split_by_drive
 from fcn_lab.data.layouts.layout import Layout
-from fcn_lab.data.packs.pack import Recipe, packed
+from fcn_lab.data.packs.pack import Recipe, load_frames
 from fcn_lab.data.pictures.opening import upright_size
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit, Unreadable
 from fcn_lab.data.source import require_split
-from fcn_lab.data.survey import Surveyed, survey_pair
+from fcn_lab.data.survey import FrameSurvey, survey_pair
 from fcn_lab.errors import UserError
 from fcn_lab.values import Positive, Size, checked
 
@@ -26,7 +26,7 @@ SPLITTINGS = (None, "drive")
 
 @checked
 class PackedSource:
-    """What every data set of files has in common.
+    """Base of the data sets that are read from files.
 
     Args:
         root: where the data lie, for messages.
@@ -61,9 +61,9 @@ class PackedSource:
         if held_out is not None and split_by is None:
             raise UserError(f"data.held_out={held_out} needs data.split_by=drive")
         self._root, self._drive_of, self._cache = root, drive_of, Path(cache)
-        self._layout = layout if split_by is None else by_drive(layout, drive_of, held_out)
+        self._layout = layout if split_by is None else split_by_drive(layout, drive_of, held_out)
         limit = Limit(megapixels)
-        chosen = (size[0], size[1]) if size is not None else _default_size(layout, limit)
+        chosen = (size[0], size[1]) if size is not None else _choose_size(layout, limit)
         masks = [pair.label for part in layout.pairs.values() for pair in part]
         codec = settle_white(layout.codec, masks, self._cache, limit)
         self._recipe = Recipe(codec, classes, chosen, limit)
@@ -74,35 +74,35 @@ class PackedSource:
         self.protocol = f"{classes.title}-{chosen[0]}x{chosen[1]}-void_ignored-{self._layout.split}"
 
     def frames(self, split: str) -> Frames:
-        """One split, packed at its first use.
+        """Returns one split, which is packed at its first use.
 
         Raises:
-            UserError: there is no such split, or its files are not sound
+            UserError: there is no such split, or its files are not sound.
         """
         require_split(split, self.splits)
         if split not in self._opened:
             # the same files in another split are no change of the data
             part = f"{split}-{self._layout.split}" if self._layout.divided else split
-            found = packed(part, self._layout.pairs[split], self._recipe, self._cache)
+            found = load_frames(part, self._layout.pairs[split], self._recipe, self._cache)
             drives = tuple(map(self._drive_of, found.names))
             self._opened[split] = replace(found, drives=drives)
         return self._opened[split]
 
-    def survey(self, split: str) -> Iterator[Surveyed]:
-        """The frames of one split as they lie in their files, sound or not."""
+    def survey(self, split: str) -> Iterator[FrameSurvey]:
+        """Yields the frames of one split as they lie in their files, sound or not."""
         for pair in self._layout.pairs[split]:
             yield survey_pair(pair, self._drive_of(pair.name), self._recipe)
 
     def describe(self) -> str:
-        """What was found, where, the counts, the split and the protocol id."""
+        """Returns what was found and where, the counts, the split and the protocol id."""
         counts = ", ".join(f"{split} {len(pairs)}" for split, pairs in self._layout.pairs.items())
         found = f"{self._layout.title} in {self._root}: {counts}, {len(self.classes)} classes"
         lines = (found, self._recipe.codec.describe(), f"protocol {self.protocol}")
         return "\n".join(filter(None, lines))
 
 
-def _default_size(layout: Layout, limit: Limit) -> tuple[int, int]:
-    """The first frame's size, from its header alone; the paper's half size for native frames.
+def _choose_size(layout: Layout, limit: Limit) -> tuple[int, int]:
+    """Returns the first frame's size, from its header; the paper's half size for native frames.
 
     A file that cannot be read is named when its frame is asked for.
     """

@@ -18,44 +18,44 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 
 from fcn_lab.data.pictures.tiff_header import TiffHeader
-from fcn_lab.data.pictures.unreadable import NotRead
+from fcn_lab.data.pictures.unreadable import UnsupportedKind
 
 Values = NDArray[Any]
 Pixels = NDArray[np.uint8]
 MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 RANGES = (255, 4095, 65535)
 FLOAT_RANGES = (1, *RANGES)
-OVERSHOOT = 0.25  # of the range: what sharpening or resizing may add to a picture of floats
+OVERSHOOT_SHARE = 0.25  # of the range: what sharpening or resizing may add to a picture of floats
 # samples of a pixel that are read, and TIFF's number for how they mean colours
 _KINDS = ((1, 1), (3, 2), (4, 2))
-_UNSCALED = (255, 65535)
+_UNSCALED_RANGES = (255, 65535)
 
 
 def to_eight_bits(values: Values, declared: int | None = None) -> Pixels:
-    """Values of any depth as 0…255, rounded.
+    """Returns values of any depth scaled to 0…255 and rounded.
 
     Args:
         values: of a picture, colours only.
         declared: the range, where the file says it.
 
     Raises:
-        NotRead: values below 0 or above 65535, or that are no numbers
+        NotRead: values below 0 or above 65535, or that are no numbers.
     """
     if not np.isfinite(values).all():
-        raise NotRead("holds values that are no numbers (nan or infinite)")
+        raise UnsupportedKind("holds values that are no numbers (nan or infinite)")
     low, high = float(values.min()), float(values.max())
     is_float = values.dtype.kind == "f"
-    slack = OVERSHOOT if is_float else 0.0
+    slack = OVERSHOOT_SHARE if is_float else 0.0
     ranges = [declared] if declared else FLOAT_RANGES if is_float else RANGES
     fitting = [r for r in ranges if high <= r * (1 + slack) and low >= -r * slack]
     if not fitting:
-        raise NotRead(f"holds values from {low:g} to {high:g}, expected 0 to {ranges[-1]}")
+        raise UnsupportedKind(f"holds values from {low:g} to {high:g}, expected 0 to {ranges[-1]}")
     scaled = np.rint(values.astype(np.float64) * (255 / fitting[0]))
     return scaled.clip(0, 255).astype(np.uint8)
 
 
 def is_cut(picture: Image) -> bool:
-    """Whether Pillow keeps only the upper eight of this picture's sixteen bits, for want of a mode.
+    """Returns whether Pillow drops the lower eight of this picture's sixteen bits.
 
     A text of numbers it scales by their declared range, which is right.
     """
@@ -67,21 +67,21 @@ def is_cut(picture: Image) -> bool:
 
 
 def declared_range(picture: Image) -> int | None:
-    """The range that Pillow scales to, where a PGM or PPM file says what its largest value is."""
+    """Returns the range that Pillow scales to, where a PGM or PPM file declares a maximum."""
     tile = next(iter(getattr(picture, "tile", ())), None)
-    if tile is None or not tile[0].startswith("ppm") or tile[3][-1] in _UNSCALED:
+    if tile is None or not tile[0].startswith("ppm") or tile[3][-1] in _UNSCALED_RANGES:
         return None
     return 65535 if picture.mode == "I" else 255
 
 
 def decode_tiff(file: BinaryIO, header: TiffHeader) -> Values:
-    """The values (H,W) or (H,W,3) of a deep TIFF file, upright.
+    """Returns the values (H,W) or (H,W,3) of a deep TIFF file, upright.
 
     Raises:
-        NotRead: its samples are none that OpenCV decodes
+        NotRead: its samples are none that OpenCV decodes.
     """
     if (header.samples, header.photometric) not in _KINDS or header.is_planar:
-        raise NotRead(
+        raise UnsupportedKind(
             f"has pixels of {header.samples} x {header.bits} bits, photometric "
             f"{header.photometric}{', in planes' if header.is_planar else ''}; "
             "expected grey, RGB or RGBA"
@@ -90,23 +90,23 @@ def decode_tiff(file: BinaryIO, header: TiffHeader) -> Values:
 
 
 def decode(file: BinaryIO) -> Values:
-    """The values of a file, (H,W) or (H,W,3): of TIFF upright, of others as stored.
+    """Returns the values of a file, (H,W) or (H,W,3): of TIFF upright, of others as stored.
 
     Raises:
-        NotRead: OpenCV cannot decode it
+        NotRead: OpenCV cannot decode it.
     """
     file.seek(0)
-    with _quiet():
+    with _silence_opencv():
         found = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
     if found is None:
-        raise NotRead("has samples that cannot be decoded")
+        raise UnsupportedKind("has samples that cannot be decoded")
     # OpenCV's order is blue, green, red, alpha
     return found if found.ndim == 2 else found[..., 2::-1]
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """OpenCV tells the terminal what is told here in our own words."""
+def _silence_opencv() -> Iterator[None]:
+    """Stops OpenCV from printing errors that the lab reports in its own words."""
     level = logging.getLogLevel()
     logging.setLogLevel(logging.LOG_LEVEL_SILENT)
     try:

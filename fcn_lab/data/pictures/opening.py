@@ -1,4 +1,4 @@
-"""A file as one decoded picture of its own depth, upright; or an error that names the file.
+"""Opens a file as one decoded picture of its own depth, upright, or names it in an error.
 
 The one way in for every reader of the lab. H W: rows and columns.
 """
@@ -13,11 +13,17 @@ from PIL import Image, TiffImagePlugin, WebPImagePlugin
 
 from fcn_lab.data.pictures import deep
 from fcn_lab.data.pictures.tiff_header import TiffHeader
-from fcn_lab.data.pictures.unreadable import LIMIT, Limit, Unreadable, judge, open_regular
+from fcn_lab.data.pictures.unreadable import (
+    LIMIT,
+    Limit,
+    Unreadable,
+    open_regular,
+    translate_errors,
+)
 
 # Pillow knows forty; those left out are drawn, not photographed, and their readers are less tried
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM")
-_REGISTERED = (TiffImagePlugin, WebPImagePlugin)  # or Pillow would import all forty
+_PLUGINS = (TiffImagePlugin, WebPImagePlugin)  # or Pillow would import all forty
 _ORIENTATION = 0x0112
 # EXIF orientation → what turns the stored picture upright
 _TURNS = {
@@ -29,18 +35,18 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SIDEWAYS = (5, 6, 7, 8)
-_ONE_AT_A_TIME = Lock()
+_SIDEWAYS_ORIENTATIONS = (5, 6, 7, 8)
+_PILLOW_LOCK = Lock()
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedPicture:
     """A decoded file, turned upright as its metadata say.
 
     Attributes:
-        content: eight bits a channel or less as a picture; more as values (H,W) or (H,W,3)
-        orientation: what the metadata say, 1…8; None where they say nothing
-        declared: the range of the values, where the file names it and they were scaled to it
+        content: eight bits a channel or less as a picture; more as values (H,W) or (H,W,3).
+        orientation: what the metadata say, 1…8; None where they say nothing.
+        declared: the range of the values, where the file names it and they were scaled to it.
     """
 
     content: Image.Image | deep.Values
@@ -48,55 +54,57 @@ class Opened:
     declared: int | None = None
 
 
-def open_upright(path: Path, limit: Limit = LIMIT) -> Opened:
-    """The picture in a file, every chunk checked; Pillow alone decodes past some flipped bits.
+def open_upright(path: Path, limit: Limit = LIMIT) -> OpenedPicture:
+    """Returns the picture in a file after checking every chunk of it.
+
+    Pillow alone decodes past some flipped bits.
 
     Raises:
-        Unreadable: the file is none, is truncated or corrupt, too large or of a kind not read
+        Unreadable: the file is none, is truncated or corrupt, too large or of a kind not read.
     """
-    with open_regular(path) as file, judge(path, file, FORMATS):
+    with open_regular(path) as file, translate_errors(path, file, FORMATS):
         header = TiffHeader.read(file)
         if header is not None:
             _refuse_several(path, header.pages)
             limit.check(path, *header.size)
         if header is not None and header.is_deep:
-            return Opened(deep.decode_tiff(file, header), header.orientation)
-        with _identified(file) as checked:
+            return OpenedPicture(deep.decode_tiff(file, header), header.orientation)
+        with _identify(file) as checked:
             limit.check(path, *checked.size)
             checked.verify()
-        return _decoded(path, _identified(file), file)
+        return _decode(path, _identify(file), file)
 
 
 def upright_size(path: Path, limit: Limit = LIMIT) -> tuple[int, int]:
-    """H and W of the picture in a file, by its header alone.
+    """Returns H and W of the picture in a file, from its header alone.
 
     Raises:
-        Unreadable: as far as the header tells
+        Unreadable: as far as the header tells.
     """
-    with open_regular(path) as file, judge(path, file, FORMATS):
+    with open_regular(path) as file, translate_errors(path, file, FORMATS):
         header = TiffHeader.read(file)
         if header is not None:
             (width, height), orientation = header.size, header.orientation
         else:
-            with _identified(file) as picture:
+            with _identify(file) as picture:
                 (width, height), orientation = picture.size, _orientation(picture)
         limit.check(path, width, height)
-        return (width, height) if orientation in _SIDEWAYS else (height, width)
+        return (width, height) if orientation in _SIDEWAYS_ORIENTATIONS else (height, width)
 
 
 def turn(picture: Image.Image, orientation: int | None) -> Image.Image:
-    """A picture upright that was stored under this orientation."""
+    """Returns the picture upright that was stored under this orientation."""
     return picture.transpose(_TURNS[orientation]) if orientation in _TURNS else picture
 
 
-def _turned(values: deep.Values, orientation: int | None) -> deep.Values:
-    """The same for values (H,W) or (H,W,3)."""
-    upright = values.swapaxes(0, 1) if orientation in _SIDEWAYS else values
+def _turn_values(values: deep.Values, orientation: int | None) -> deep.Values:
+    """Returns values (H,W) or (H,W,3) upright that were stored under this orientation."""
+    upright = values.swapaxes(0, 1) if orientation in _SIDEWAYS_ORIENTATIONS else values
     upright = upright[:, ::-1] if orientation in (2, 3, 6, 7) else upright
     return upright[::-1] if orientation in (3, 4, 7, 8) else upright
 
 
-def _decoded(path: Path, picture: Image.Image, file: BinaryIO) -> Opened:
+def _decode(path: Path, picture: Image.Image, file: BinaryIO) -> OpenedPicture:
     if picture.format != "TIFF":
         # MPO is a JPEG with smaller copies, or the other eye's view, behind it
         _refuse_several(path, getattr(picture, "n_frames", 1) if picture.format != "MPO" else 1)
@@ -105,21 +113,21 @@ def _decoded(path: Path, picture: Image.Image, file: BinaryIO) -> Opened:
     orientation = _orientation(picture)
     picture.load()
     if is_cut:
-        return Opened(_turned(deep.decode(file), orientation), orientation)
+        return OpenedPicture(_turn_values(deep.decode(file), orientation), orientation)
     # of a TIFF nothing is left to turn: Pillow has turned it already
     upright = turn(picture, _orientation(picture))
     content = np.asarray(upright) if upright.mode in deep.MODES else upright
-    return Opened(content, orientation, declared)
+    return OpenedPicture(content, orientation, declared)
 
 
 def _refuse_several(path: Path, count: int) -> None:
     if count > 1:
-        says = f"holds {count} pictures, and which one is meant is not known"
-        raise Unreadable(path, says, "Save each in a file of its own")
+        reason = f"holds {count} pictures, and which one is meant is not known"
+        raise Unreadable(path, reason, "Save each in a file of its own")
 
 
 def _orientation(picture: Image.Image) -> int | None:
-    """None also where the metadata are broken: the pixels need not be."""
+    """Returns the EXIF orientation; None also for broken metadata, whose pixels may be sound."""
     try:
         found = picture.getexif().get(_ORIENTATION)
     except Exception:  # of broken metadata Pillow raises whatever it stumbles over
@@ -127,9 +135,9 @@ def _orientation(picture: Image.Image) -> int | None:
     return found if isinstance(found, int) and 1 <= found <= 8 else None
 
 
-def _identified(file: BinaryIO) -> Image.Image:
-    """The picture, not decoded yet; Pillow's own limit belongs to the whole process."""
-    with _ONE_AT_A_TIME:
+def _identify(file: BinaryIO) -> Image.Image:
+    """Returns the undecoded picture without Pillow's size limit, which is the whole process's."""
+    with _PILLOW_LOCK:
         kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             return Image.open(file, formats=FORMATS)

@@ -1,4 +1,4 @@
-"""What the header of a TIFF file says: Pillow cannot open all of those that OpenCV decodes."""
+"""Reads the header of a TIFF file: Pillow cannot open all of those that OpenCV decodes."""
 
 import os
 from collections.abc import Iterator
@@ -17,17 +17,17 @@ _FLOAT = 3
 
 @dataclass(frozen=True)
 class TiffHeader:
-    """One page.
+    """The description of a TIFF file's first page.
 
     Attributes:
-        size: width and height as stored
-        bits: of a sample
-        is_float: whether samples are floating point
-        samples: of a pixel
-        photometric: 0 white is zero, 1 black is zero, 2 RGB, …
-        is_planar: whether channels are stored one behind the other
-        orientation: 1…8, None where it says nothing
-        pages: of the file, copies in other sizes left out
+        size: width and height as stored.
+        bits: of a sample.
+        is_float: whether samples are floating point.
+        samples: of a pixel.
+        photometric: 0 white is zero, 1 black is zero, 2 RGB, ….
+        is_planar: whether channels are stored one behind the other.
+        orientation: 1…8, None where it says nothing.
+        pages: of the file, copies in other sizes left out.
     """
 
     size: tuple[int, int]
@@ -41,17 +41,17 @@ class TiffHeader:
 
     @classmethod
     def read(cls, file: BinaryIO) -> Self | None:
-        """None where the file is no TIFF.
+        """Reads the header; returns None where the file is no TIFF.
 
         Raises:
-            EOFError: its pixels lie outside of it; whatever Pillow raises for broken tags
+            EOFError: its pixels lie outside of it; whatever Pillow raises for broken tags.
         """
         file.seek(0)
         if file.read(4) not in MAGIC:
             return None
-        pages = list(_pages(file))
+        pages = list(_read_pages(file))
         first = pages[0]
-        if _end(first) > _length(file):
+        if _find_end(first) > _count_bytes(file):
             raise EOFError("its pixels lie outside the file")
         return cls(
             (int(first.get(_WIDTH, 0)), int(first.get(_HEIGHT, 0))),
@@ -66,12 +66,12 @@ class TiffHeader:
 
     @property
     def is_deep(self) -> bool:
-        """Whether a sample has more bits than Pillow always keeps."""
+        """Returns whether a sample has more bits than Pillow always keeps."""
         return self.bits > 12 or self.is_float
 
 
-def _pages(file: BinaryIO) -> Iterator[dict[int, Any]]:
-    """The tags of every page; a file whose pages go round in a circle ends."""
+def _read_pages(file: BinaryIO) -> Iterator[dict[int, Any]]:
+    """Yields the tags of every page; a file whose pages form a circle ends."""
     file.seek(0)
     start = file.read(8)
     is_big = start[2:4] in (b"+\0", b"\0+")
@@ -83,7 +83,7 @@ def _pages(file: BinaryIO) -> Iterator[dict[int, Any]]:
         met.add(place)
         file.seek(place)
         count = int.from_bytes(file.read(width), order)
-        if place + width + count * entry > _length(file):
+        if place + width + count * entry > _count_bytes(file):
             raise EOFError("its tags lie outside the file")
         file.seek(place)
         directory.load(file)
@@ -91,11 +91,11 @@ def _pages(file: BinaryIO) -> Iterator[dict[int, Any]]:
         place = directory.next
 
 
-def _length(file: BinaryIO) -> int:
+def _count_bytes(file: BinaryIO) -> int:
     return file.seek(0, os.SEEK_END)
 
 
-def _end(page: dict[int, Any]) -> int:
+def _find_end(page: dict[int, Any]) -> int:
     for offsets, lengths in _PLACES:
         places = zip(page.get(offsets, ()), page.get(lengths, ()), strict=False)
         if ends := [offset + length for offset, length in places]:

@@ -1,4 +1,4 @@
-"""Files that are no pictures to be read, and what is said of them."""
+"""The errors about files that cannot be read as pictures."""
 
 import os
 import stat
@@ -13,24 +13,24 @@ from PIL import UnidentifiedImageError
 
 from fcn_lab.errors import UserError
 
-OTHER_KIND = "Save it as a PNG of 8 or 16 bits"
+KIND_REMEDY = "Save it as a PNG of 8 or 16 bits"
 
 
-class NotRead(Exception):
-    """A sound file of a kind that is not read; the text goes on from its name."""
+class UnsupportedKind(Exception):
+    """A sound file of an unsupported kind; the text continues from the file's name."""
 
 
 class Unreadable(UserError):
-    """A file that is no picture, or none that is read here.
+    """A file that is no picture, or one of an unsupported kind.
 
     Attributes:
-        says: what is wrong, going on from the file's name
-        remedy: what to do
+        reason: what is wrong, continuing from the file's name.
+        remedy: what to do.
     """
 
-    def __init__(self, path: Path, says: str, remedy: str) -> None:
-        super().__init__(f"{path} {says}.\n{remedy}")
-        self.says, self.remedy = says, remedy
+    def __init__(self, path: Path, reason: str, remedy: str) -> None:
+        super().__init__(f"{path} {reason}.\n{remedy}")
+        self.reason, self.remedy = reason, remedy
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Limit:
     key: str = "data.megapixels"
 
     def check(self, path: Path, width: int, height: int) -> None:
-        """Refuses a size before anything is decoded.
+        """Refuses a picture's size before anything is decoded.
 
         Raises:
-            Unreadable: it is too large, or nothing
+            Unreadable: it is too large, or nothing.
         """
         pixels = width * height
         if pixels <= 0:
@@ -62,10 +62,10 @@ LIMIT = Limit()
 
 @contextmanager
 def open_regular(path: Path) -> Iterator[BufferedReader]:
-    """The file, read as bytes; a pipe would be waited for, and a device never ends.
+    """Opens a regular file as bytes; a pipe would be waited for, and a device never ends.
 
     Raises:
-        Unreadable: it is no regular file, or this user may not read it
+        Unreadable: it is no regular file, or this user may not read it.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -74,36 +74,36 @@ def open_regular(path: Path) -> Iterator[BufferedReader]:
         with path.open("rb") as file:
             yield file
     except OSError as error:
-        says = f"cannot be read ({error.strerror or error})"
-        raise Unreadable(path, says, "Expected a file that this user may read") from error
+        reason = f"cannot be read ({error.strerror or error})"
+        raise Unreadable(path, reason, "Expected a file that this user may read") from error
 
 
 @contextmanager
-def judge(path: Path, file: BinaryIO, formats: Sequence[str]) -> Iterator[None]:
-    """Whatever a decoder says of a bad file, in our words.
+def translate_errors(path: Path, file: BinaryIO, formats: Sequence[str]) -> Iterator[None]:
+    """Turns a decoder's errors about a bad file into `Unreadable`.
 
     Raises:
-        Unreadable: the decoder stumbled
+        Unreadable: the decoder stumbled.
     """
     try:
         yield
     except UserError:
         raise
-    except NotRead as error:
-        raise Unreadable(path, str(error), OTHER_KIND) from error
+    except UnsupportedKind as error:
+        raise Unreadable(path, str(error), KIND_REMEDY) from error
     except UnidentifiedImageError as error:
-        reason = "no picture format that is read here" if _length(file) else "it is empty"
+        reason = "no picture format that is read here" if _count_bytes(file) else "it is empty"
         remedy = f"Expected a sound picture: {', '.join(formats)}"
-        raise _corrupt(path, reason, _length(file), remedy) from error
+        raise _corrupt(path, reason, _count_bytes(file), remedy) from error
     except Exception as error:  # decoders raise whatever they stumble over
         if isinstance(error, OSError) and error.errno is not None:
             raise
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         remedy = "Restore it from the archive it came from"
-        raise _corrupt(path, reason, _length(file), remedy) from error
+        raise _corrupt(path, reason, _count_bytes(file), remedy) from error
 
 
-def _length(file: BinaryIO) -> int:
+def _count_bytes(file: BinaryIO) -> int:
     return os.fstat(file.fileno()).st_size
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fcn_lab.data.scenes.canvas import Board, Tone
-from fcn_lab.data.scenes.street import tone
+from fcn_lab.data.scenes.street import pick_tone
 
 BARK = [(80, 65, 50), (105, 90, 75), (60, 55, 50)]
 LEAVES = [(50, 85, 35), (75, 105, 50), (100, 110, 45), (135, 110, 50), (45, 65, 45)]
@@ -31,31 +31,31 @@ SKIN = [(205, 165, 140), (150, 110, 85), (95, 70, 55)]
 
 
 def paint_tree(board: Board, rng: np.random.Generator) -> None:
-    """A trunk and a crown of overlapping balls of leaves."""
+    """Paints a trunk and a crown of overlapping balls of leaves."""
     height = rng.uniform(4, 9)
-    thick = board.at_least(rng.uniform(0.15, 0.35), 0.8)
-    board.bar(-thick / 2, 0, thick / 2, height * 0.6, "Tree", tone(rng, BARK))
-    leaves = tone(rng, LEAVES)
+    thick = board.visible_width(rng.uniform(0.15, 0.35), 0.8)
+    board.fill_bar(-thick / 2, 0, thick / 2, height * 0.6, "Tree", pick_tone(rng, BARK))
+    leaves = pick_tone(rng, LEAVES)
     spread = height * rng.uniform(0.2, 0.33)
     for _ in range(rng.integers(7, 14)):
         u, v = np.clip(rng.normal(0, 0.55, 2), -0.9, 0.9) * spread + (0, height * 0.68)
         radius = spread * rng.uniform(0.3, 0.65)
-        board.disc(
+        board.fill_disc(
             u, v, radius, radius * rng.uniform(0.7, 1), "Tree", leaves * rng.uniform(0.65, 1.3)
         )
 
 
 def paint_pole(board: Board, rng: np.random.Generator) -> None:
-    """A thin pole: with a lamp on an arm, with a traffic sign, with traffic lights, or bare."""
-    metal = tone(rng, METAL)
+    """Paints a thin pole: bare, or with a lamp, a traffic sign or traffic lights."""
+    metal = pick_tone(rng, METAL)
     height = rng.choice([2.6, 3.2, 5.5, 7.0]) * rng.uniform(0.9, 1.1)
-    half = board.at_least(rng.uniform(0.12, 0.22), 1.6) / 2
-    board.bar(-half, 0, half, height, "Pole", metal)
+    half = board.visible_width(rng.uniform(0.12, 0.22), 1.6) / 2
+    board.fill_bar(-half, 0, half, height, "Pole", metal)
     if height > 4.5:
         if rng.random() < 0.7:
             arm = -np.sign(board.x) * rng.uniform(0.8, 1.8)
-            low = height - board.at_least(0.12)
-            board.bar(min(0, arm), low, max(0, arm), height, "Pole", metal)
+            low = height - board.visible_width(0.12)
+            board.fill_bar(min(0, arm), low, max(0, arm), height, "Pole", metal)
         return
     figure = rng.random()
     if figure < 0.4:
@@ -65,94 +65,101 @@ def paint_pole(board: Board, rng: np.random.Generator) -> None:
 
 
 def _paint_plate(board: Board, height: float, rng: np.random.Generator) -> None:
-    colour, edge = tone(rng, SIGNS), tone(rng, SIGNS)
+    colour, edge = pick_tone(rng, SIGNS), pick_tone(rng, SIGNS)
     radius = rng.uniform(0.4, 0.65)
     corners = int(rng.choice([3, 4, 24]))
     turn = np.pi / 2 if corners == 3 else np.pi / 4
     angles = turn + np.arange(corners) * 2 * np.pi / corners
     for size, paint in ((radius, edge), (radius * 0.7, colour)):
         points = [(float(size * np.cos(a)), float(height - 0.2 + size * np.sin(a))) for a in angles]
-        board.shape(points, "SignSymbol", paint)
+        board.fill_shape(points, "SignSymbol", paint)
 
 
 def _paint_traffic_light(board: Board, height: float, rng: np.random.Generator) -> None:
-    board.bar(
-        -0.25, height - 1.1, 0.25, height, "SignSymbol", tone(rng, [(35, 38, 40), (60, 60, 30)], 8)
+    board.fill_bar(
+        -0.25,
+        height - 1.1,
+        0.25,
+        height,
+        "SignSymbol",
+        pick_tone(rng, [(35, 38, 40), (60, 60, 30)], 8),
     )
     lit = rng.integers(3)
     for place, lamp in enumerate(((200, 40, 30), (220, 160, 30), (40, 190, 90))):
         strength = 1.0 if place == lit else 0.3
         glow = np.asarray(lamp, np.float64) * strength
-        board.disc(0, height - 0.2 - 0.3 * place, 0.11, 0.11, "SignSymbol", glow)
+        board.fill_disc(0, height - 0.2 - 0.3 * place, 0.11, 0.11, "SignSymbol", glow)
 
 
 def paint_car(board: Board, rng: np.random.Generator) -> None:
-    """A car, van or lorry seen from behind or ahead.
+    """Paints a car, van or lorry seen from behind or ahead.
 
     The shadow under it is labelled as the road it lies on.
     """
-    lacquer, glass = tone(rng, LACQUER), tone(rng, [(45, 50, 60), (120, 135, 150)])
+    lacquer, glass = pick_tone(rng, LACQUER), pick_tone(rng, [(45, 50, 60), (120, 135, 150)])
     tall = rng.random() < 0.2
     half, height = (1.05, rng.uniform(2.1, 3.2)) if tall else (0.88, rng.uniform(1.35, 1.6))
-    board.disc(0, 0.02, half * 1.15, 0.12, "Road", np.full(3, 35.0))
+    board.fill_disc(0, 0.02, half * 1.15, 0.12, "Road", np.full(3, 35.0))
     for wheel in (-half + 0.15, half - 0.15):
-        board.bar(wheel - 0.14, 0, wheel + 0.14, 0.5, "Car", np.full(3, 25.0))
+        board.fill_bar(wheel - 0.14, 0, wheel + 0.14, 0.5, "Car", np.full(3, 25.0))
     waist = height * 0.58
-    board.bar(-half, 0.22, half, waist, "Car", lacquer)
+    board.fill_bar(-half, 0.22, half, waist, "Car", lacquer)
     inset = 0.06 if tall else 0.2
-    board.taper((0, half, waist), (0, half - inset, height), "Car", lacquer * 0.9)
-    board.taper((0, half - 0.1, waist), (0, half - inset - 0.1, height * 0.93), "Car", glass)
-    lamp = tone(rng, [(210, 40, 30), (240, 235, 215)], 8)
+    board.fill_taper((0, half, waist), (0, half - inset, height), "Car", lacquer * 0.9)
+    board.fill_taper((0, half - 0.1, waist), (0, half - inset - 0.1, height * 0.93), "Car", glass)
+    lamp = pick_tone(rng, [(210, 40, 30), (240, 235, 215)], 8)
     for u in (-half + 0.05, half - 0.3):
-        board.bar(u, waist - 0.22, u + 0.25, waist - 0.06, "Car", lamp)
-    board.bar(-0.26, 0.4, 0.26, 0.52, "Car", tone(rng, [(225, 225, 215), (220, 200, 80)], 6))
+        board.fill_bar(u, waist - 0.22, u + 0.25, waist - 0.06, "Car", lamp)
+    board.fill_bar(
+        -0.26, 0.4, 0.26, 0.52, "Car", pick_tone(rng, [(225, 225, 215), (220, 200, 80)], 6)
+    )
 
 
 def paint_pedestrian(board: Board, rng: np.random.Generator) -> None:
-    """A walker; one in six is a child."""
+    """Paints a walker; one in six is a child."""
     size = rng.uniform(0.9, 1.06) * (0.65 if rng.random() < 1 / 6 else 1)
-    top, legs = tone(rng, CLOTHES), tone(rng, CLOTHES)
+    top, legs = pick_tone(rng, CLOTHES), pick_tone(rng, CLOTHES)
     _paint_person(board, 0.0, 0.85 * size, size, "Pedestrian", top)
     stride = rng.uniform(0.0, 0.22) * size
-    thick = board.at_least(0.14 * size, 0.7)
+    thick = board.visible_width(0.14 * size, 0.7)
     for foot in (-stride, stride):
-        board.taper((foot, thick / 2, 0), (0, thick / 2, 0.88 * size), "Pedestrian", legs)
+        board.fill_taper((foot, thick / 2, 0), (0, thick / 2, 0.88 * size), "Pedestrian", legs)
 
 
 def paint_bicyclist(board: Board, rng: np.random.Generator) -> None:
-    """A rider seen from behind or from the side.
+    """Paints a rider seen from behind or from the side.
 
     Bicycle, rider and what shows through the wheels are one class.
     """
-    top, frame = tone(rng, CLOTHES), tone(rng, METAL)
+    top, frame = pick_tone(rng, CLOTHES), pick_tone(rng, METAL)
     across = rng.random() < 0.35
-    thick = board.at_least(0.08, 0.8)
+    thick = board.visible_width(0.08, 0.8)
     if across:
         for wheel in (-0.5, 0.5):
-            board.disc(wheel, 0.34, 0.34, 0.34, "Bicyclist", np.full(3, 40.0))
-            board.disc(wheel, 0.34, 0.27, 0.27, "Bicyclist", frame * 0.5 + 50)
-        board.shape(
+            board.fill_disc(wheel, 0.34, 0.34, 0.34, "Bicyclist", np.full(3, 40.0))
+            board.fill_disc(wheel, 0.34, 0.27, 0.27, "Bicyclist", frame * 0.5 + 50)
+        board.fill_shape(
             [(-0.5, 0.3), (0.0, 0.3), (0.5, 0.75), (0.4, 0.85), (-0.2, 0.8)], "Bicyclist", frame
         )
     else:
-        board.bar(-thick, 0, thick, 0.75, "Bicyclist", np.full(3, 40.0))
-        board.bar(-0.28, 0.95, 0.28, 0.95 + thick, "Bicyclist", frame)
+        board.fill_bar(-thick, 0, thick, 0.75, "Bicyclist", np.full(3, 40.0))
+        board.fill_bar(-0.28, 0.95, 0.28, 0.95 + thick, "Bicyclist", frame)
     for side in (-0.12, 0.12):
-        board.bar(side - 0.07, 0.25, side + 0.07, 0.95, "Bicyclist", tone(rng, CLOTHES))
+        board.fill_bar(side - 0.07, 0.25, side + 0.07, 0.95, "Bicyclist", pick_tone(rng, CLOTHES))
     _paint_person(board, 0.05, 0.9, 0.95, "Bicyclist", top)
 
 
 def paint_bin(board: Board, rng: np.random.Generator) -> None:
-    """Street furniture that CamVid has no class for: void."""
-    board.bar(-0.3, 0, 0.3, rng.uniform(0.8, 1.2), "Void", tone(rng, [*METAL, *LACQUER]))
+    """Paints street furniture that CamVid has no class for, as void."""
+    board.fill_bar(-0.3, 0, 0.3, rng.uniform(0.8, 1.2), "Void", pick_tone(rng, [*METAL, *LACQUER]))
 
 
 def _paint_person(
     board: Board, lean: float, hips: float, size: float, class_name: str, clothes: Tone
 ) -> None:
-    """Trunk and head above the hips."""
-    half = board.at_least(0.46 * size, 1.2) / 2
+    """Paints trunk and head above the hips."""
+    half = board.visible_width(0.46 * size, 1.2) / 2
     shoulders = hips + 0.58 * size
-    board.taper((0, half * 0.8, hips - 0.05), (lean, half, shoulders), class_name, clothes)
+    board.fill_taper((0, half * 0.8, hips - 0.05), (lean, half, shoulders), class_name, clothes)
     skin = np.asarray(SKIN[int(clothes.sum()) % len(SKIN)], np.float64)
-    board.disc(lean, shoulders + 0.14 * size, 0.11 * size, 0.15 * size, class_name, skin)
+    board.fill_disc(lean, shoulders + 0.14 * size, 0.11 * size, 0.15 * size, class_name, skin)

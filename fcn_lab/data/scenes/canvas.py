@@ -25,25 +25,25 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Camera:
-    """Pinhole camera over a level street; lengths in pixels but for its height in metres."""
+    """A pinhole camera over a level street; lengths in pixels, its height in metres."""
 
     focal: float
     horizon: float
     centre: float
     height: float
 
-    def point(self, x: float, y: float, z: float) -> tuple[float, float]:
-        """Column and row of a world point."""
+    def project(self, x: float, y: float, z: float) -> tuple[float, float]:
+        """Returns column and row of a world point."""
         scale = self.focal / z
         return self.centre + scale * x, self.horizon + scale * (self.height - y)
 
-    def nearest(self, rows: int) -> float:
-        """Depth at which the ground enters the frame."""
+    def nearest_depth(self, rows: int) -> float:
+        """Returns the depth in metres at which the ground enters the frame."""
         return self.focal * self.height / (rows - self.horizon)
 
 
 class Canvas:
-    """What has been painted so far; later paint covers earlier paint."""
+    """The sheet being painted; later paint covers earlier paint."""
 
     def __init__(self, rows: int, columns: int, camera: Camera, haze: Tone, fog: float) -> None:
         self.sheet: Pixels = np.zeros((rows, columns, 4), np.uint8)
@@ -54,20 +54,20 @@ class Canvas:
 
     @property
     def rows(self) -> int:
-        """Height of the sheet."""
+        """Returns the height of the sheet in pixels."""
         return int(self.sheet.shape[0])
 
     @property
     def columns(self) -> int:
-        """Width of the sheet."""
+        """Returns the width of the sheet in pixels."""
         return int(self.sheet.shape[1])
 
-    def polygon(self, points: Points, class_name: str, tone: Tone, z: float = 0.0) -> None:
-        """Fill a polygon of (column, row) points, paled by the haze of depth z."""
+    def fill_polygon(self, points: Points, class_name: str, tone: Tone, z: float = 0.0) -> None:
+        """Fills a polygon of (column, row) points, paled by the haze of depth z."""
         corners = np.round(np.asarray(points) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
         cv2.fillPoly(self.sheet, [corners], self._paint(class_name, tone, z), shift=_SUBPIXEL_BITS)
 
-    def ellipse(
+    def fill_ellipse(
         self,
         centre: tuple[float, float],
         radii: tuple[float, float],
@@ -75,16 +75,18 @@ class Canvas:
         tone: Tone,
         z: float,
     ) -> None:
-        """Fill an upright ellipse given in pixels."""
+        """Fills an upright ellipse given in pixels."""
         box = (centre, (2 * radii[0], 2 * radii[1]), 0.0)
         cv2.ellipse(self.sheet, box, self._paint(class_name, tone, z), cv2.FILLED)
 
-    def quad(
+    def fill_quad(
         self, corners: Sequence[tuple[float, float, float]], class_name: str, tone: Tone
     ) -> None:
-        """Fill a polygon of world points; its haze is that of its middle."""
+        """Fills a polygon of world points, with the haze of its middle."""
         depth = sum(corner[2] for corner in corners) / len(corners)
-        self.polygon([self.camera.point(*corner) for corner in corners], class_name, tone, depth)
+        self.fill_polygon(
+            [self.camera.project(*corner) for corner in corners], class_name, tone, depth
+        )
 
     def _paint(self, class_name: str, tone: Tone, z: float) -> tuple[float, ...]:
         clear = np.exp(-z * self._fog)
@@ -103,25 +105,25 @@ class Board:
     x: float
     z: float
 
-    def shape(self, points: Points, class_name: str, tone: Tone) -> None:
-        """Fill a polygon of (u, v)."""
-        corners = [self.canvas.camera.point(self.x + u, v, self.z) for u, v in points]
-        self.canvas.polygon(corners, class_name, tone, self.z)
+    def fill_shape(self, points: Points, class_name: str, tone: Tone) -> None:
+        """Fills a polygon of points (u, v), in metres."""
+        corners = [self.canvas.camera.project(self.x + u, v, self.z) for u, v in points]
+        self.canvas.fill_polygon(corners, class_name, tone, self.z)
 
-    def bar(
+    def fill_bar(
         self, left: float, low: float, right: float, high: float, class_name: str, tone: Tone
     ) -> None:
-        """Fill an upright rectangle."""
-        self.shape([(left, low), (right, low), (right, high), (left, high)], class_name, tone)
+        """Fills an upright rectangle, in metres."""
+        self.fill_shape([(left, low), (right, low), (right, high), (left, high)], class_name, tone)
 
-    def taper(
+    def fill_taper(
         self,
         low: tuple[float, float, float],
         high: tuple[float, float, float],
         class_name: str,
         tone: Tone,
     ) -> None:
-        """Fill between two level edges, each given as (middle u, half width, v)."""
+        """Fills the area between two level edges, each given as (middle u, half width, v)."""
         (u, half, v), (top_u, top_half, top_v) = low, high
         corners = [
             (u - half, v),
@@ -129,16 +131,18 @@ class Board:
             (top_u + top_half, top_v),
             (top_u - top_half, top_v),
         ]
-        self.shape(corners, class_name, tone)
+        self.fill_shape(corners, class_name, tone)
 
-    def disc(
+    def fill_disc(
         self, u: float, v: float, radius_u: float, radius_v: float, class_name: str, tone: Tone
     ) -> None:
-        """Fill an ellipse."""
+        """Fills an ellipse, in metres."""
         scale = self.canvas.camera.focal / self.z
-        centre = self.canvas.camera.point(self.x + u, v, self.z)
-        self.canvas.ellipse(centre, (radius_u * scale, radius_v * scale), class_name, tone, self.z)
+        centre = self.canvas.camera.project(self.x + u, v, self.z)
+        self.canvas.fill_ellipse(
+            centre, (radius_u * scale, radius_v * scale), class_name, tone, self.z
+        )
 
-    def at_least(self, metres: float, pixels: float = 1.0) -> float:
-        """A width in metres that stays visible: at least so many pixels of the finished picture."""
+    def visible_width(self, metres: float, pixels: float = 1.0) -> float:
+        """Returns a width in metres that covers at least so many pixels of the final picture."""
         return max(metres, pixels * OVERSAMPLING * self.z / self.canvas.camera.focal)

@@ -1,9 +1,9 @@
-"""What lines the street: far roofs, house fronts, hedges, fences."""
+"""Paints the sides and the end of the street: roofs, house fronts, hedges, fences."""
 
 import numpy as np
 
 from fcn_lab.data.scenes.canvas import Canvas, Tone
-from fcn_lab.data.scenes.street import FAR, tone
+from fcn_lab.data.scenes.street import VIEW_METRES, pick_tone
 
 WALLS = [
     (150, 95, 75),
@@ -19,26 +19,26 @@ HEDGES = [(55, 85, 40), (80, 100, 50), (95, 90, 45)]
 
 
 def paint_backdrop(canvas: Canvas, rng: np.random.Generator) -> None:
-    """What closes the street: far roofs and tree tops along the horizon."""
+    """Paints the far end of the street: roofs and tree tops along the horizon."""
     camera = canvas.camera
     for x in np.arange(-80, 80, 9.0):
-        z = rng.uniform(70, FAR)
+        z = rng.uniform(70, VIEW_METRES)
         height = rng.uniform(3, 15)
         wood = rng.random() < 0.45
-        colour = tone(rng, HEDGES if wood else WALLS)
+        colour = pick_tone(rng, HEDGES if wood else WALLS)
         if wood:
-            column, row = camera.point(x, height * 0.4, z)
+            column, row = camera.project(x, height * 0.4, z)
             scale = camera.focal / z
-            canvas.ellipse((column, row), (7 * scale, height * 0.6 * scale), "Tree", colour, z)
+            canvas.fill_ellipse((column, row), (7 * scale, height * 0.6 * scale), "Tree", colour, z)
         else:
-            canvas.quad(
+            canvas.fill_quad(
                 [(x, 0, z), (x + 10, 0, z), (x + 10, height, z), (x, height, z)], "Building", colour
             )
 
 
 def paint_fronts(canvas: Canvas, side: int, rng: np.random.Generator) -> None:
-    """House fronts along one side, -1 left or 1 right, with gaps and windows."""
-    near = canvas.camera.nearest(canvas.rows) * 0.7
+    """Paints house fronts along one side, -1 left or 1 right, with gaps and windows."""
+    near = canvas.camera.nearest_depth(canvas.rows) * 0.7
     x = side * rng.uniform(6.5, 11)
     fronts = []
     z = near
@@ -47,28 +47,28 @@ def paint_fronts(canvas: Canvas, side: int, rng: np.random.Generator) -> None:
         fronts.append((z, min(z + length, 75.0), rng.uniform(4, 17), rng.random() < 0.78))
         z += length + (rng.uniform(1, 8) if rng.random() < 0.3 else 0)
     for start, end, height, built in reversed(fronts):
-        colour = tone(rng, WALLS)
+        colour = pick_tone(rng, WALLS)
         if not built:
-            _hedge(canvas, x, start, end, rng)
+            _paint_hedge(canvas, x, start, end, rng)
             continue
         depth = x + side * 9
-        canvas.quad(
+        canvas.fill_quad(
             [(x, 0, end), (depth, 0, end), (depth, height, end), (x, height, end)],
             "Building",
             colour * 0.75,
         )
-        canvas.quad(
+        canvas.fill_quad(
             [(x, 0, start), (depth, 0, start), (depth, height, start), (x, height, start)],
             "Building",
             colour * 0.8,
         )
-        canvas.quad(
+        canvas.fill_quad(
             [(x, 0, start), (x, 0, end), (x, height, end), (x, height, start)], "Building", colour
         )
-        _windows(canvas, x, (start, end, height), colour, rng)
+        _paint_windows(canvas, x, (start, end, height), colour, rng)
 
 
-def _windows(
+def _paint_windows(
     canvas: Canvas,
     x: float,
     front: tuple[float, float, float],
@@ -77,39 +77,45 @@ def _windows(
 ) -> None:
     start, end, height = front
     storey, bay = rng.uniform(2.6, 3.4), rng.uniform(2.2, 3.6)
-    glass = tone(rng, [(50, 55, 65), (150, 170, 190), (85, 80, 75), (215, 205, 160)])
+    glass = pick_tone(rng, [(50, 55, 65), (150, 170, 190), (85, 80, 75), (215, 205, 160)])
     for v in np.arange(1.0, height - 1.6, storey):
         for z in np.arange(start + 0.6, min(end - 1.2, 45), bay):
             width = bay * 0.45
             corners = [(x, v, z), (x, v, z + width), (x, v + 1.5, z + width), (x, v + 1.5, z)]
-            canvas.quad(corners, "Building", glass if rng.random() < 0.85 else wall * 0.6)
+            canvas.fill_quad(corners, "Building", glass if rng.random() < 0.85 else wall * 0.6)
 
 
-def _hedge(canvas: Canvas, x: float, start: float, end: float, rng: np.random.Generator) -> None:
+def _paint_hedge(
+    canvas: Canvas, x: float, start: float, end: float, rng: np.random.Generator
+) -> None:
     height = rng.uniform(1.2, 3.5)
-    colour = tone(rng, HEDGES)
-    canvas.quad([(x, 0, start), (x, 0, end), (x, height, end), (x, height, start)], "Tree", colour)
+    colour = pick_tone(rng, HEDGES)
+    canvas.fill_quad(
+        [(x, 0, start), (x, 0, end), (x, height, end), (x, height, start)], "Tree", colour
+    )
 
 
 def paint_fence(canvas: Canvas, side: int, rng: np.random.Generator) -> None:
-    """A fence along one side.
+    """Paints a fence along one side.
 
     What shows between its bars is labelled fence, as CamVid's annotators did.
     """
     x = side * rng.uniform(5.0, 6.3)
     start = rng.uniform(4, 20)
     end = start + rng.uniform(6, 25)
-    height, colour = rng.uniform(0.9, 1.7), tone(rng, FENCES)
+    height, colour = rng.uniform(0.9, 1.7), pick_tone(rng, FENCES)
     behind = colour * 0.45 + 45
-    canvas.quad([(x, 0, start), (x, 0, end), (x, height, end), (x, height, start)], "Fence", behind)
+    canvas.fill_quad(
+        [(x, 0, start), (x, 0, end), (x, height, end), (x, height, start)], "Fence", behind
+    )
     step = rng.uniform(0.35, 0.8)
     for z in np.arange(start, min(end, 26), step):
-        canvas.quad(
+        canvas.fill_quad(
             [(x, 0, z), (x, 0, z + step * 0.45), (x, height, z + step * 0.45), (x, height, z)],
             "Fence",
             colour,
         )
     for v in (height * 0.9, height * 0.25):
-        canvas.quad(
+        canvas.fill_quad(
             [(x, v, start), (x, v, end), (x, v + 0.1, end), (x, v + 0.1, start)], "Fence", colour
         )

@@ -1,4 +1,4 @@
-"""From paint to photograph: texture, shadow, exposure, colour cast, sensor.
+"""Turns paint into a photograph: texture, shadow, exposure, colour cast, sensor.
 
 h w: rows and columns of the oversampled sheet.
 """
@@ -22,8 +22,8 @@ _ROUGHNESS = {
 _DEFAULT_ROUGHNESS = 0.05
 
 
-def roughness() -> NDArray[np.float32]:
-    """Relative strength of the texture of each id, (256,)."""
+def roughness_table() -> NDArray[np.float32]:
+    """Returns the relative strength of the texture of each id, (256,)."""
     table = np.full(256, _DEFAULT_ROUGHNESS, np.float32)
     for number, name in enumerate(CAMVID11):
         table[number] = _ROUGHNESS.get(name, _DEFAULT_ROUGHNESS)
@@ -31,11 +31,11 @@ def roughness() -> NDArray[np.float32]:
 
 
 def photograph(sheet: Pixels, horizon: float, rng: np.random.Generator) -> Pixels:
-    """The lit, textured, noisy picture of a painted sheet; (h,w,4) to (h,w,3) uint8."""
+    """Returns the lit, textured, noisy picture of a painted sheet; (h,w,4) to (h,w,3) uint8."""
     rows, columns = sheet.shape[:2]
     light = np.ones((rows, columns), np.float32)
-    light += roughness()[sheet[..., 3]] * _texture(rows, columns, rng)
-    light *= _shadows(rows, columns, horizon, rng)
+    light += roughness_table()[sheet[..., 3]] * _draw_texture(rows, columns, rng)
+    light *= _draw_shadows(rows, columns, horizon, rng)
     slope = rng.uniform(-0.25, 0.25)
     light *= np.linspace(
         1 - slope, 1 + slope, columns, dtype=np.float32
@@ -51,8 +51,8 @@ def photograph(sheet: Pixels, horizon: float, rng: np.random.Generator) -> Pixel
     return np.asarray(np.clip(lit * 255, 0, 255), np.uint8)
 
 
-def _texture(rows: int, columns: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Noise of three grain sizes, unit variance or so."""
+def _draw_texture(rows: int, columns: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Returns noise of three grain sizes, with a variance near 1."""
     total = np.zeros((rows, columns), np.float32)
     for grain in (2, 6, 20):
         coarse = rng.standard_normal((rows // grain + 2, columns // grain + 2), np.float32)
@@ -60,10 +60,10 @@ def _texture(rows: int, columns: int, rng: np.random.Generator) -> NDArray[np.fl
     return total
 
 
-def _shadows(
+def _draw_shadows(
     rows: int, columns: int, horizon: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Shade that houses and trees cast over the ground, soft at its edge."""
+    """Returns the shade that houses and trees cast on the ground, soft at its edge."""
     shade = np.ones((rows, columns), np.float32)
     depth = float(rng.uniform(0.45, 0.85))
     for _ in range(int(rng.integers(0, 4))):

@@ -19,23 +19,23 @@ from fcn_lab.data.scenes.houses import paint_backdrop, paint_fence, paint_fronts
 from fcn_lab.data.scenes.light import photograph
 from fcn_lab.data.scenes.street import (
     SKIES,
-    camera_over,
     paint_ground,
     paint_sky,
-    tone,
+    pick_tone,
+    place_camera,
 )
 
 Actor = Callable[[Board, np.random.Generator], None]
 
 
 def render(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Pixels, Pixels]:
-    """A photograph (H,W,3) and its labels (H,W), 0..10 or VOID."""
+    """Returns a photograph (H,W,3) and its labels (H,W), 0..10 or VOID."""
     rows, columns = (side * OVERSAMPLING for side in size)
-    sky = tone(rng, SKIES)
+    sky = pick_tone(rng, SKIES)
     canvas = Canvas(
         rows,
         columns,
-        camera_over(rows, columns, rng),
+        place_camera(rows, columns, rng),
         haze=sky * 0.5 + 122,
         fog=rng.uniform(0.002, 0.015),
     )
@@ -46,7 +46,7 @@ def render(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Pixels, Pix
         paint_fronts(canvas, side, rng)
         if rng.random() < 0.5:
             paint_fence(canvas, side, rng)
-    for x, z, actor in sorted(_cast(rng), key=lambda entry: -entry[1]):
+    for x, z, actor in sorted(_choose_actors(rng), key=lambda entry: -entry[1]):
         actor(Board(canvas, x, z), rng)
     if rng.random() < 0.3:
         _paint_bonnet(canvas, rng)
@@ -56,8 +56,8 @@ def render(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Pixels, Pix
     return np.asarray(image, np.uint8), np.ascontiguousarray(label)
 
 
-def _cast(rng: np.random.Generator) -> list[tuple[float, float, Actor]]:
-    """Who stands where, as (x, z, actor)."""
+def _choose_actors(rng: np.random.Generator) -> list[tuple[float, float, Actor]]:
+    """Returns the actors with their positions, as (x, z, actor)."""
     where: list[tuple[Actor, int, tuple[float, float], tuple[float, float]]] = [
         (paint_tree, rng.poisson(2.5), (4.6, 6.2), (8, 40)),
         (paint_pole, rng.poisson(4.5), (3.9, 5.2), (4.5, 20)),
@@ -76,8 +76,8 @@ def _cast(rng: np.random.Generator) -> list[tuple[float, float, Actor]]:
 
 
 def _paint_bonnet(canvas: Canvas, rng: np.random.Generator) -> None:
-    """The camera's own car along the lower edge: void, as in CamVid."""
+    """Paints the camera's own car along the lower edge, void as in CamVid."""
     centre = (canvas.columns * rng.uniform(0.4, 0.6), canvas.rows * rng.uniform(1.0, 1.04))
     radii = (canvas.columns * rng.uniform(0.3, 0.5), canvas.rows * rng.uniform(0.05, 0.1))
-    lacquer = tone(rng, [(40, 42, 45), (120, 40, 40), (150, 150, 155)])
-    canvas.ellipse(centre, radii, "Void", lacquer, 0)
+    lacquer = pick_tone(rng, [(40, 42, 45), (120, 40, 40), (150, 150, 155)])
+    canvas.fill_ellipse(centre, radii, "Void", lacquer, 0)

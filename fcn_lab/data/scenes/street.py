@@ -1,18 +1,18 @@
-"""Camera, sky and ground."""
+"""Places the camera and paints sky and ground."""
 
 import cv2
 import numpy as np
 
 from fcn_lab.data.scenes.canvas import CLASS_ID, Camera, Canvas, Tone
 
-ROAD_HALF = 3.6
-FAR = 90.0
+HALF_ROAD_METRES = 3.6
+VIEW_METRES = 90.0
 
 
-def tone(
+def pick_tone(
     rng: np.random.Generator, choices: list[tuple[int, int, int]], spread: float = 18.0
 ) -> Tone:
-    """One of some colours, shifted as a whole and a little in each channel."""
+    """Returns one of some colours, shifted as a whole and a little in each channel."""
     base = np.asarray(choices[rng.integers(len(choices))], np.float64)
     shifted: Tone = base + rng.normal(0, spread) + rng.normal(0, spread / 3, 3)
     return shifted
@@ -24,8 +24,8 @@ PAVING = [(150, 148, 145), (165, 150, 130), (150, 120, 105), (120, 122, 126), (1
 
 
 def paint_sky(canvas: Canvas, sky: Tone, rng: np.random.Generator) -> None:
-    """A vertical gradient with soft clouds, down to where the ground ends."""
-    end_of_ground = canvas.camera.point(0, 0, FAR)[1]
+    """Paints a vertical gradient with soft clouds, down to where the ground ends."""
+    end_of_ground = canvas.camera.project(0, 0, VIEW_METRES)[1]
     rows = min(canvas.rows, int(end_of_ground) + 2)
     height = np.linspace(1, 0, rows)[:, None, None]
     clouds = cv2.resize(
@@ -38,32 +38,34 @@ def paint_sky(canvas: Canvas, sky: Tone, rng: np.random.Generator) -> None:
 
 
 def paint_ground(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Pavement to both sides, the road with its markings between."""
-    near = canvas.camera.nearest(canvas.rows) * 0.9
-    left, right = ROAD_HALF + rng.uniform(-0.4, 1.2, 2)
-    paving, asphalt = tone(rng, PAVING), tone(rng, ASPHALT)
-    _strip(canvas, -60, 60, near, "Pavement", paving)
-    _strip(canvas, -left - 0.15, right + 0.15, near, "Pavement", paving * rng.uniform(0.75, 1.25))
-    _strip(canvas, -left, right, near, "Road", asphalt)
-    _patches(canvas, asphalt, near, rng)
-    _markings(canvas, left, right, near, rng)
+    """Paints pavement on both sides, and between them the road with its markings."""
+    near = canvas.camera.nearest_depth(canvas.rows) * 0.9
+    left, right = HALF_ROAD_METRES + rng.uniform(-0.4, 1.2, 2)
+    paving, asphalt = pick_tone(rng, PAVING), pick_tone(rng, ASPHALT)
+    _paint_strip(canvas, -60, 60, near, "Pavement", paving)
+    _paint_strip(
+        canvas, -left - 0.15, right + 0.15, near, "Pavement", paving * rng.uniform(0.75, 1.25)
+    )
+    _paint_strip(canvas, -left, right, near, "Road", asphalt)
+    _paint_patches(canvas, asphalt, near, rng)
+    _paint_markings(canvas, left, right, near, rng)
 
 
-def _strip(
+def _paint_strip(
     canvas: Canvas, left: float, right: float, near: float, class_name: str, colour: Tone
 ) -> None:
-    canvas.polygon(
+    canvas.fill_polygon(
         [
-            canvas.camera.point(x, 0, z)
-            for x, z in ((left, near), (right, near), (right, FAR), (left, FAR))
+            canvas.camera.project(x, 0, z)
+            for x, z in ((left, near), (right, near), (right, VIEW_METRES), (left, VIEW_METRES))
         ],
         class_name,
         colour,
     )
 
 
-def _patches(canvas: Canvas, asphalt: Tone, near: float, rng: np.random.Generator) -> None:
-    """Repairs, tyre tracks and shadows on the road, which stay road."""
+def _paint_patches(canvas: Canvas, asphalt: Tone, near: float, rng: np.random.Generator) -> None:
+    """Paints repairs, tyre tracks and shadows on the road, all labelled road."""
     for _ in range(rng.integers(2, 7)):
         x, z = rng.uniform(-3, 2.5), rng.uniform(near, 25)
         width, length = rng.uniform(0.3, 4), rng.uniform(0.5, 6)
@@ -73,21 +75,21 @@ def _patches(canvas: Canvas, asphalt: Tone, near: float, rng: np.random.Generato
             (x + width, 0.0, z + length),
             (x, 0.0, z + length),
         ]
-        canvas.quad(corners, "Road", asphalt * rng.uniform(0.72, 1.18))
+        canvas.fill_quad(corners, "Road", asphalt * rng.uniform(0.72, 1.18))
 
 
-def _markings(
+def _paint_markings(
     canvas: Canvas, left: float, right: float, near: float, rng: np.random.Generator
 ) -> None:
-    paint = tone(rng, [(225, 225, 220), (205, 195, 150)], 10)
+    paint = pick_tone(rng, [(225, 225, 220), (205, 195, 150)], 10)
     start, dash, gap = rng.uniform(0, 4), rng.uniform(1.5, 3), rng.uniform(1.5, 4)
     for z in np.arange(near + start, 55, dash + gap):
-        canvas.quad(
+        canvas.fill_quad(
             [(-0.07, 0, z), (0.07, 0, z), (0.07, 0, z + dash), (-0.07, 0, z + dash)], "Road", paint
         )
     for edge in (-left + 0.3, right - 0.3):
         if rng.random() < 0.5:
-            canvas.quad(
+            canvas.fill_quad(
                 [(edge, 0, near), (edge + 0.1, 0, near), (edge + 0.1, 0, 60), (edge, 0, 60)],
                 "Road",
                 paint,
@@ -101,11 +103,11 @@ def _markings(
                 (x + 0.5, 0.0, crossing + 2.5),
                 (x, 0.0, crossing + 2.5),
             ]
-            canvas.quad(corners, "Road", paint)
+            canvas.fill_quad(corners, "Road", paint)
 
 
-def camera_over(rows: int, columns: int, rng: np.random.Generator) -> Camera:
-    """A camera for a sheet of this size, looking slightly up, down or aside."""
+def place_camera(rows: int, columns: int, rng: np.random.Generator) -> Camera:
+    """Returns a camera for a sheet of this size, turned slightly up, down or aside."""
     return Camera(
         focal=columns * rng.uniform(0.75, 1.0),
         horizon=rows * rng.uniform(0.40, 0.52),
