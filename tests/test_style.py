@@ -12,13 +12,46 @@ FILES = sorted((ROOT / "fcn_lab").rglob("*.py"))
 MODEL_FILES = [
     file
     for file in FILES
-    if file.parent.name in ("encoders", "upsampling")
-    or (
-        file.parent.name == "fcn_lab"
-        and file.stem in ("fcn", "segnet", "unet", "zoo", "upsampling")
-    )
+    if file.relative_to(ROOT / "fcn_lab").parts[0] in ("encoders", "networks", "upsampling")
 ]
 LONGEST_MODULE, LONGEST_FUNCTION = 250, 45
+# folders whose names and docstrings are held to the checks at the end of this file
+NAMED_FOLDERS = [
+    "audit",
+    "cost",
+    "data",
+    "demo",
+    "encoders",
+    "geometry",
+    "inference",
+    "metrics",
+    "networks",
+    "rendering",
+    "upsampling",
+]
+NAMED_FILES = [
+    file for file in FILES if file.relative_to(ROOT / "fcn_lab").parts[0] in NAMED_FOLDERS
+]
+PREPOSITIONS = frozenset(
+    [
+        "above",
+        "at",
+        "behind",
+        "below",
+        "between",
+        "by",
+        "for",
+        "from",
+        "in",
+        "of",
+        "on",
+        "to",
+        "under",
+        "with",
+    ]
+)
+# words that end as participles do and are none
+VERBS_AND_NOUNS = frozenset(["coarsen", "embed", "feed", "listen", "open", "read", "seed"])
 
 
 def relative(file: Path) -> str:
@@ -74,3 +107,69 @@ def test_configs_are_short() -> None:
         # a trainer's, a data set's and an experiment's choices are many
         cap = 25 if file.parent.name in ("experiment", "trainer", "data") else 15
         assert len(lines) <= cap, f"{file.relative_to(ROOT)}: {len(lines)} lines"
+
+
+def definitions(
+    file: Path,
+) -> Iterator[tuple[str, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Yields the functions and classes of a file with their names, without special methods."""
+    for node in nodes(file):
+        is_definition = isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if is_definition and not node.name.startswith("__"):
+            yield node.name, node
+
+
+def flaws_of_docstring(text: str) -> list[str]:
+    """Returns what is wrong with the wording of a docstring."""
+    summary = text.partition("\n\n")[0].strip()
+    flaws = []
+    if len(summary.split()) <= 3:
+        flaws.append("three words or fewer")
+    if summary.split()[0] in ("Of", "With", "From"):
+        flaws.append("begins with a preposition")
+    if not summary.endswith((".", "?")):
+        flaws.append("no full stop")
+    return flaws
+
+
+def is_bare(name: str) -> bool:
+    """Returns whether a name is a participle or a preposition alone."""
+    word = name.strip("_").lower()
+    if "_" in word or word in VERBS_AND_NOUNS:
+        return False
+    return word in PREPOSITIONS or word.endswith(("ed", "en"))
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("The sum.", 1), ("Of one training, all.", 1), ("Returns the sum of all terms", 1)],
+)
+def test_flaws_of_a_docstring_are_found(text: str, count: int) -> None:
+    assert len(flaws_of_docstring(text)) == count
+    assert flaws_of_docstring("Returns the sum of all terms.") == []
+
+
+def test_bare_participles_and_prepositions_are_found() -> None:
+    assert all(map(is_bare, ["counted", "_given", "of", "between", "taken"]))
+    assert not any(map(is_bare, ["count_classes", "embed", "open", "seed_of", "published_fcn"]))
+
+
+@pytest.mark.parametrize("file", NAMED_FILES, ids=relative)
+def test_docstrings_are_sentences(file: Path) -> None:
+    flaws = {
+        name: found
+        for name, node in definitions(file)
+        if (text := ast.get_docstring(node)) and (found := flaws_of_docstring(text))
+    }
+    assert flaws == {}
+
+
+@pytest.mark.parametrize("file", NAMED_FILES, ids=relative)
+def test_no_name_is_a_participle_or_a_preposition_alone(file: Path) -> None:
+    assert [name for name, _ in definitions(file) if is_bare(name)] == []
+
+
+def test_the_folders_that_are_held_to_their_names_exist() -> None:
+    assert {file.relative_to(ROOT / "fcn_lab").parts[0] for file in NAMED_FILES} == set(
+        NAMED_FOLDERS
+    )

@@ -75,7 +75,7 @@ class Augmentation:
 
     def __call__(self, image: Pixels, label: Pixels, seed: int) -> tuple[Pixels, Pixels]:
         """Returns one variation of the frame, the same for the same seed."""
-        if self == NO_AUGMENTATION:
+        if self == IDENTITY:
             return image, label
         pipeline = self._pipelines.get(label.shape) or self._build(label.shape)
         # set_random_seed would start every transform on the same stream: scale and gamma would
@@ -145,4 +145,4 @@ class Augmentation:
         return [transform for on, transform in switched if on]
 
 
-NO_AUGMENTATION = Augmentation()
+IDENTITY = Augmentation()

@@ -7,7 +7,7 @@ import lightning as L
 import torch
 from torch.utils.data import DataLoader
 
-from fcn_lab.data.augment import NO_AUGMENTATION
+from fcn_lab.data.augment import IDENTITY
 from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.classes import Colour
 from fcn_lab.data.folder import Folder
@@ -47,7 +47,7 @@ class CamVidDataModule(L.LightningDataModule):
     def __init__(
         self,
         source: Source,
-        augment: Augment = NO_AUGMENTATION,
+        augment: Augment = IDENTITY,
         batch_size: Count = 8,
         num_workers: Whole | None = None,
         split: str = "test",
@@ -163,9 +163,7 @@ class CamVidDataModule(L.LightningDataModule):
     def _eval_loader(self, split: str) -> DataLoader[Sample]:
         frames = self.source.frames(split)
         sampler = EvalSampler(len(frames), *self._place())
-        return self._loader(
-            FrameDataset(frames, NO_AUGMENTATION, self._seed), sampler, batch_size=1
-        )
+        return self._loader(FrameDataset(frames, IDENTITY, self._seed), sampler, batch_size=1)
 
     def _loader(
         self, dataset: FrameDataset, sampler: TrainSampler | EvalSampler, batch_size: int

@@ -7,7 +7,7 @@ import torch
 import yaml
 from torch.utils.data import DataLoader
 
-from fcn_lab.data.augment import NO_AUGMENTATION, Augmentation
+from fcn_lab.data.augment import IDENTITY, Augmentation
 from fcn_lab.data.classes import VOID
 from fcn_lab.data.frames import FrameDataset, Frames, Pixels
 from fcn_lab.data.sampling import TrainSampler
@@ -91,8 +91,8 @@ def test_colours_vary_by_every_knob() -> None:
 
 
 def test_none_changes_nothing() -> None:
-    assert equal(NO_AUGMENTATION(IMAGE, LABEL, 5), (IMAGE, LABEL))
-    assert word("none") == NO_AUGMENTATION
+    assert equal(IDENTITY(IMAGE, LABEL, 5), (IMAGE, LABEL))
+    assert word("none") == IDENTITY
 
 
 def test_none_with_a_crop_cuts_it_out_of_the_frame_as_it_is() -> None:

@@ -193,8 +193,8 @@ REASONS = {
 def test_an_evil_archive_is_refused_and_leaves_nothing(
     case: str, server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(download, "MOST_UNPACKED", 2_000_000)
-    monkeypatch.setattr(download, "MOST_FILES", 40)
+    monkeypatch.setattr(download, "UNPACKED_BYTES_LIMIT", 2_000_000)
+    monkeypatch.setattr(download, "FILE_COUNT_LIMIT", 40)
     server.content = EVIL[case]
     with pytest.raises(UserError, match=f"{REASONS[case]}.* removed"):
         fetch_segnet_release(ROOT, server.url)
@@ -216,7 +216,7 @@ def test_what_is_larger_than_it_says_is_not_unpacked_on(
 def test_a_server_that_sends_without_end_is_left(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "MOST_RECEIVED", 1000)
+    monkeypatch.setattr(download, "RECEIVED_BYTES_LIMIT", 1000)
     with pytest.raises(UserError, match="sends more than"):
         fetch_segnet_release(ROOT, server.url)
     assert [path.name for path in ROOT.parent.iterdir()] == ["camvid.lock"]
