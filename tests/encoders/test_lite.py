@@ -3,17 +3,22 @@
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
+from omegaconf import OmegaConf
 from torch import Tensor
 
-from fcn_lab import create_model
+from fcn_lab import create_model, load_run
+from fcn_lab.api import compose
 from fcn_lab.encoders.packages import PACKAGES, find_package, map_package_names
 from fcn_lab.encoders.smp import SmpEncoder
 from fcn_lab.errors import UserError
 from fcn_lab.training.freeze import Encoder, Norms, norms
+from fcn_lab.worker.__main__ import run as run_frozen
 
 SIZES = (0, 1, 2)
 # of the stages of EfficientNet-B0 and of all that are made from it (Tan, Le 2019, table 1)
@@ -164,3 +169,59 @@ def test_a_frozen_encoder_stays_and_its_statistics_with_it() -> None:
     assert all(torch.equal(before[name], tensor) for name, tensor in frozen.state_dict().items())
     assert all(p.grad is None for p in frozen.parameters())
     assert set(Norms().apply(net)) == set(still)
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine without packages, cache and network."""
+    monkeypatch.setattr("fcn_lab.encoders.smp.find_package", lambda name: None)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "empty"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+def test_a_run_is_loaded_without_package_or_network(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    config = compose(["model=fcn32s", "encoder=lite0", "encoder.weights=imagenet"])
+    node = OmegaConf.to_container(config.model, resolve=True)
+    encoder = OmegaConf.to_container(config.encoder, resolve=True)
+    recorded = {"model": node, "encoder": encoder, "links": {"model.encoder": "encoder"}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({**recorded, "flip": False}))
+    trained = create_model("fcn32s", encoder="lite0", **{"encoder.weights": "imagenet"})
+    state = {f"net.{name}": tensor for name, tensor in trained.state_dict().items()}
+    classes = tuple(f"c{n}" for n in range(11))
+    (tmp_path / "checkpoints").mkdir()
+    content = {"state_dict": state, "classes": classes, "palette": ((0, 0, 0),) * 11}
+    torch.save(content, tmp_path / "checkpoints" / "best.ckpt")
+    request.getfixturevalue("bare")
+    with pytest.raises(UserError, match="could not be fetched"):
+        create_model(encoder="lite0", **{"encoder.weights": "imagenet"})
+    loaded = load_run(tmp_path).net.state_dict()
+    assert all(torch.equal(loaded[name], t) for name, t in trained.state_dict().items())
+    assert loaded["encoder.normalize.mean"].flatten().tolist() == [0.5] * 3
+
+
+def test_a_resume_asks_for_no_weights_that_its_checkpoint_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = []
+
+    class Task:
+        def run(self, folder: Path) -> None:
+            """Has nothing to do."""
+
+    def build(node: dict[str, Any], *_: object) -> Task:
+        built.append((node["net"]["encoder"]["weights"], node.get("resume", False)))
+        return Task()
+
+    monkeypatch.setattr("fcn_lab.worker.__main__.build", build)
+    net = {"_target_": "fcn_lab.networks.fcn.FCN", "encoder": {"weights": "imagenet"}}
+    config = {"_target_": "fcn_lab.tasks.train.Train", "net": net}
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump({"task": config, "seed": 0, "links": {}}))
+    run_frozen(path, resume=True)  # it was stopped before its first checkpoint
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    run_frozen(path, resume=True)
+    run_frozen(path)
+    assert built == [("imagenet", True), ("none", True), ("imagenet", False)]
