@@ -3,12 +3,13 @@
 import re
 import shlex
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from fcn_lab.runs.sweep import Progress
+from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
+from fcn_lab.sweeps.loop import Sweep
 from support.commandline import METRICS, TypeLine
+from support.fakeruns import write_grid
 from support.places import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "fcn_lab").rglob("README.md"))]
@@ -26,13 +27,10 @@ LINES = [
 ]
 RUNS = sorted({line for line in LINES if re.match(r"(\S*python\S* run\.py|fcn-lab)\s", line)})
 MAKES = sorted({line for line in LINES if line.startswith("make ")})
-# tasks that need a folder full of runs, or serve a page
-LOOKING = (
-    "report.task.Report",
-    "demo.task.Demo",
-    "dashboard.task.Dashboard",
-    "sweeps.status.Status",
-)
+# one serves a page for ever, the other waits seconds for W&B; their own tests run them
+SERVING = ("demo.task.Demo", "dashboard.task.Dashboard")
+# the least of a done cell from which a search goes on
+SCORED = '{"protocol": "stub", "val": {"mean_iou": 0.25}}'
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
@@ -57,25 +55,48 @@ def test_a_make_target_exists(line: str) -> None:
     assert {word for word in line.split()[1:] if "=" not in word} <= TARGETS
 
 
-@pytest.mark.parametrize("line", RUNS)
-def test_a_command_composes(
-    line: str, type_line: TypeLine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done = Progress("done")
-    best = SimpleNamespace(value=0.5, user_attrs={"cell": "cell"})
-    monkeypatch.setattr("fcn_lab.sweeps.search.Search.run", lambda self, split: best)
-    monkeypatch.setattr(
-        "fcn_lab.sweeps.loop.Sweep.run", lambda self: {cell.name: done for cell in self.cells}
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two arms of two seeds in the folder of a sweep that is done."""
+    folder = write_grid(
+        tmp_path_factory.mktemp("made") / "study", ("fcn8s",), ("bilinear", "nearest"), (0, 1), 6
     )
+    cells = [Cell(path.name, path, {}) for path in sorted(folder.iterdir())]
+    SweepFolder(folder, cells).write()
+    return folder
+
+
+def finish_cells(sweep: Sweep) -> dict[str, Progress]:
+    """Stands for hours of training."""
+    for cell in sweep.cells:
+        (cell.folder / "metrics.json").write_text(SCORED)
+    return {cell.name: Progress("done") for cell in sweep.cells}
+
+
+@pytest.mark.parametrize("line", RUNS)
+def test_a_command_does_what_it_says_up_to_where_training_begins(
+    line: str, study: Path, type_line: TypeLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Sweep, "run", finish_cells)
     monkeypatch.setattr("fcn_lab.sweeps.freeze._preflight", lambda *cells: None)
-    for task in LOOKING:
+    for task in SERVING:
         monkeypatch.setattr(f"fcn_lab.{task}.run", lambda self: None)
     type_line("hydra.run.dir=RUN_DIR")
     if "resume=" not in line:
         Path("RUN_DIR/metrics.json").write_text(METRICS)
     words = [re.sub(r"=runs/\S+", "=RUN_DIR", word) for word in shlex.split(line)]
+    if "task=report" in words or "task=status" in words:
+        words = [re.sub(r"^(runs|sweep\.dir)=.*", rf"\1={study}", word) for word in words]
+    if {"hydra/sweeper=optuna", "experiment=tune"} & set(words):
+        words.append("hydra.sweeper.n_trials=2")  # of 40, which take as long as they are many
     ended = type_line(*words[2 if "run.py" in words[1] else 1 :])
     assert ended.status == 0, ended.err
+    if "task=report" in words:
+        assert "Asked were operators (bilinear, nearest): 2 arms" in (study / "report" / "report.md").read_text()
+    if "task=status" in words:
+        assert "4 done" in ended.out
+    if "hydra.sweeper.n_trials=2" in words:
+        assert len(list(Path().glob("multirun/*/best.yaml"))) == 1
 
 
 def test_the_continuous_check_runs_the_readmes_commands() -> None:

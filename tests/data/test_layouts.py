@@ -220,6 +220,16 @@ def test_labels_in_capitals_and_hidden_files_do_not_confuse(tmp_path: Path) -> N
     assert np.array_equal(after, before)
 
 
+def test_a_folder_called_like_a_picture_is_named(tmp_path: Path) -> None:
+    root = fakes.kaggle(tmp_path / "set")
+    (root / "val" / "folder.png").mkdir()
+    with pytest.raises(UserError, match=r"folder_L\.png is missing; every picture"):
+        CamVid(str(root))
+    (root / "val_labels" / "folder_L.png").mkdir()
+    with pytest.raises(UserError, match=r"folder\.png is a folder"):
+        CamVid(str(root)).frames("val")
+
+
 def test_two_pictures_of_one_name_are_refused(tmp_path: Path) -> None:
     root = fakes.segnet(tmp_path / "set")
     name = SPLITS["val"][0]

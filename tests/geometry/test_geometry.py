@@ -168,7 +168,7 @@ def test_the_table_of_shapes_ends_at_the_image_and_is_kept(
     assert kept["layers"][-1]["C×H×W"] == "11×37×50"
     assert kept["layers"][-1]["stride"] == "1"
     assert "score_pool3" in capsys.readouterr().out
-    with pytest.raises(UserError, match=r"size=\[37\]\): expected"):
+    with pytest.raises(UserError, match=r"^Shapes\(size=\[37\]\): expected"):
         Shapes(nn.Identity(), [37], words).run(tmp_path)
 
 

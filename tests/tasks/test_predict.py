@@ -246,5 +246,5 @@ def test_a_profile_counts_and_times(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_a_profile_of_a_wrong_size_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"size=\[24\]\): expected"):
+    with pytest.raises(UserError, match=r"^Profile\(size=\[24\]\): expected"):
         Profile(Net(), [24], WORDS).run(tmp_path)

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fcn_lab.config.build import check
 from fcn_lab.cost.macs import count_cost
 from fcn_lab.data.balance import MedianFrequency, count_pixels
 from fcn_lab.errors import UserError
@@ -203,7 +204,7 @@ def test_a_compiled_network_keeps_the_names_of_its_weights() -> None:
 
 def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(UserError, match=r"there is no g.*install it"):
+    with pytest.raises(UserError, match=r"there is no g\+\+.*install it"):
         Training(accelerator="cpu", compile=True).check_devices()
 
 
@@ -224,8 +225,19 @@ def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch
 def test_a_wrong_value_is_named_with_what_was_expected(
     field: str, value: object, expected: str
 ) -> None:
-    with pytest.raises(UserError, match=rf"\b{field}={value}.*{expected}"):
+    # Python's callers hear of the argument, or of the key where the value depends on others
+    said = rf"^(Training\({field}={value}\)|trainer\.{field}={value}): expected .*{expected}"
+    with pytest.raises(UserError, match=said):
         Training(**{"accelerator": "cpu", field: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "field", ["max_epochs", "devices", "val_every", "patience", "gradients_every", "ema_decay"]
+)
+def test_a_number_out_of_range_is_named_by_the_users_key(field: str) -> None:
+    node = {"_target_": "fcn_lab.training.settings.Training", field: -1}
+    with pytest.raises(UserError, match=rf"^trainer\.{field}=-1: expected"):
+        check(node, "task.training", {"task.training": "trainer"})
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from fcn_lab.config.build import build
 from fcn_lab.errors import UserError
 from fcn_lab.runs.attempts import attempts, born
 from fcn_lab.runs.sweep import Cell, SweepFolder
@@ -147,8 +148,11 @@ def is_alive(pid: int) -> bool:
     ("option", "value"), [("gpus_per_cell", -1.0), ("gpus_per_cell", 1.5), ("cpus_per_cell", 0.0)]
 )
 def test_a_lease_that_ray_cannot_give_is_refused_by_name(option: str, value: float) -> None:
-    with pytest.raises(UserError, match=rf"{option}={value:g}(\.0\))?: expected"):
+    said = rf"^(hydra\.launcher\.{option}={value:g}|Ray\({option}={value}\)): expected"
+    with pytest.raises(UserError, match=said):
         Ray(**{option: value})  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=rf"^hydra\.launcher\.{option}={value:g}(\.0)?: expected"):
+        build({"_target_": "fcn_lab.sweeps.engines.ray.Ray", option: value}, "hydra.launcher", {})
 
 
 def test_an_address_where_nobody_answers_is_told_at_once() -> None:

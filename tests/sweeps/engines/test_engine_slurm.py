@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from fcn_lab.config.build import build
 from fcn_lab.errors import UserError
 from fcn_lab.runs.attempts import TAKEN, attempts, begin, last
 from fcn_lab.sweeps.engines import slurm
@@ -125,8 +126,10 @@ def test_without_slurm_the_user_is_told_where_to_type(
 
 @pytest.mark.parametrize("name", ["minutes", "at_once", "cpus", "gpus"])
 def test_a_number_out_of_range_is_named(name: str) -> None:
-    with pytest.raises(UserError, match=rf"{name}=-1\): expected"):
+    with pytest.raises(UserError, match=rf"^Slurm\({name}=-1\): expected"):
         Slurm(**{name: -1})  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=rf"^hydra\.launcher\.{name}=-1: expected"):
+        build({"_target_": "fcn_lab.sweeps.engines.slurm.Slurm", name: -1}, "hydra.launcher", {})
 
 
 def test_each_job_ends_once_with_the_status_it_left(pretended: Path) -> None:
