@@ -79,6 +79,11 @@ def terminal_text(text: str) -> str:
     )
 
 
+def zip_text(text: str) -> str:
+    r"""For the name of a file in a zip, which is UTF-8: a byte that is none reads ``\xff``."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def omegaconf_text(text: str) -> str:
     """For OmegaConf, which looks for a key behind every ``${``."""
     return _INTERPOLATION.sub(r"\1\1\\${", text)

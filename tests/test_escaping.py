@@ -4,12 +4,16 @@ import csv
 import html
 import io
 import json
+import os
 import re
+import zipfile
+from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
 
+from fcn_lab.errors import Omissions
 from fcn_lab.escaping import (
     csv_row,
     markdown_row,
@@ -18,7 +22,11 @@ from fcn_lab.escaping import (
     script_json,
     terminal_text,
 )
+from fcn_lab.files import write_table
 from fcn_lab.rendering.html import render_figure
+from fcn_lab.report.frames import Keeper
+from fcn_lab.training.callbacks.predictions import Archive
+from support.places import ROOT
 
 WORDS = (
     *(
@@ -115,3 +123,34 @@ def test_a_terminal_obeys_no_name() -> None:
     file = io.StringIO()
     Console(file=file).print(terminal_text("[red]x[/nothing]"), markup=False)
     assert file.getvalue() == "[red]x[/nothing]\n"
+
+
+def test_who_writes_csv_escapes_it_or_holds_numbers_under_fixed_names() -> None:
+    writing = {
+        str(file.relative_to(ROOT))
+        for file in (ROOT / "fcn_lab").rglob("*.py")
+        if re.search(r"csv\.(Dict)?[wW]riter\(", text := file.read_text())
+        and not re.search(r"csv_(row|cell)\b", text)
+    }
+    assert writing == {"fcn_lab/runs/table.py"}
+
+
+@pytest.mark.parametrize("name", ["=1+1", "@x", "+a", "-b", "\t=1", "\uff1d1"])
+def test_no_text_of_a_user_is_a_formula_in_a_table(name: str, tmp_path: Path) -> None:
+    write_table(tmp_path / "costs.csv", [[name, 1.5, "-2"]])
+    with (tmp_path / "costs.csv").open(newline="", encoding="utf-8") as file:
+        assert next(csv.reader(file)) == [f"'{name}", "1.5", "-2"]
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "é/漢.jpg", os.fsdecode(b"\xff\xfe.jpg"), "\\xff.jpg"])
+def test_a_name_that_is_no_utf8_is_kept_in_an_archive_and_found_again(
+    name: str, tmp_path: Path
+) -> None:
+    omissions = Omissions()
+    archive = Archive(tmp_path / "predictions.zip", omissions)
+    archive.add(name, b"content")
+    archive.publish()
+    with zipfile.ZipFile(tmp_path / "predictions.zip") as kept:
+        keeper = Keeper({one: kept for one in kept.namelist()})
+        assert keeper.read(name) == b"content"
+    assert omissions.errors == []

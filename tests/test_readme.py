@@ -92,7 +92,10 @@ def test_a_command_does_what_it_says_up_to_where_training_begins(
     ended = type_line(*words[2 if "run.py" in words[1] else 1 :])
     assert ended.status == 0, ended.err
     if "task=report" in words:
-        assert "Asked were operators (bilinear, nearest): 2 arms" in (study / "report" / "report.md").read_text()
+        assert (
+            "Asked were operators (bilinear, nearest): 2 arms"
+            in (study / "report" / "report.md").read_text()
+        )
     if "task=status" in words:
         assert "4 done" in ended.out
     if "hydra.sweeper.n_trials=2" in words:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fcn_lab.escaping import zip_text
 from fcn_lab.report.comparison import Arm
 from fcn_lab.report.runs import Run
 from fcn_lab.report.study import Study
@@ -53,9 +54,10 @@ class Keeper:
         Raises:
             ValueError: it is larger than a picture: the archive may come from a stranger.
         """
-        if self.files[name].getinfo(name).file_size > LARGEST:
-            raise ValueError(f"{name} in predictions.zip is larger than {LARGEST / 1e6:g} MB")
-        return self.files[name].read(name)
+        kept = zip_text(name)
+        if self.files[kept].getinfo(kept).file_size > LARGEST:
+            raise ValueError(f"{kept} in predictions.zip is larger than {LARGEST / 1e6:g} MB")
+        return self.files[kept].read(kept)
 
 
 def accuracy(arm: Arm) -> NDArray[np.float64]:

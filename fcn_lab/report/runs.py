@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcn_lab.errors import UserError
+from fcn_lab.report.protocols import refuse_mixed
 from fcn_lab.runs.outcomes import read_history, read_metrics
 from fcn_lab.runs.records import Damaged, load_plain, read_arrays, read_yaml
 from fcn_lab.runs.sweep import SweepFolder
 
-FIELDS = ("classes", "size", "void rule", "split")  # of a protocol id, joined by dashes
 INSIDE = {"code", "stages"}  # of a sweep its sources, of a staged run the stages before the last
 MOST_PIXELS = 2**40  # of a pair of classes in a frame
 _IGNORED = ("seed", "data.root")
@@ -197,37 +197,6 @@ def run_folders(folders: Iterable[Path]) -> list[Path]:
             raise UserError(f"runs={folder}: it holds no finished run, no metrics.json anywhere")
         found |= {path.resolve(): path for path in here}
     return list(found.values())
-
-
-def refuse_mixed(runs: Sequence[Run]) -> None:
-    """Numbers of two protocols do not stand in one table.
-
-    Raises:
-        UserError: the runs differ in protocol, in the split scored or in its frames.
-    """
-    first = runs[0]
-    for run in runs[1:]:
-        where = f"{first.folder} and {run.folder}"
-        if run.protocol != first.protocol:
-            raise UserError(
-                f"{where} were scored by different protocols: {differing(first, run)}.\n"
-                "Numbers of different protocols are not compared; give each a report of its own."
-            )
-        if run.split != first.split:
-            raise UserError(f"{where} were scored on {first.split} and {run.split}: leave one out.")
-        if run.names != first.names or run.classes != first.classes:
-            raise UserError(
-                f"{where} say {run.protocol}, but their frames or classes differ: leave one out."
-            )
-
-
-def differing(first: Run, second: Run) -> str:
-    """The fields of the protocol in which two runs differ, with both values."""
-    ours, theirs = (run.protocol.split("-") for run in (first, second))
-    if len(ours) != len(theirs) or len(ours) != len(FIELDS):
-        return f"{first.protocol} against {second.protocol}"
-    named = zip(FIELDS, ours, theirs, strict=True)
-    return ", ".join(f"{name} {a} against {b}" for name, a, b in named if a != b)
 
 
 def missing_cells(folders: Iterable[Path]) -> list[Missing]:

@@ -6,6 +6,7 @@ bf16-mixed where that is native and 32-true elsewhere.
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -44,9 +45,10 @@ def cpu_has_bf16() -> bool:
 
 @cache
 def slowdown(precision: str, device: str, memory_format: torch.memory_format) -> float:
-    """How many steps of a convolution in float32 take as long as one in this precision, measured.
+    """How many steps of a small network in float32 take as long as one in this precision, measured.
 
-    The convolution is a small one: where it is a hundred times slower, this is a few seconds.
+    A single convolution would flatter: what is emulated loses most at the first stages, where maps
+    are large, and between the layers. All steps together take a second where it is slow.
 
     Args:
         precision: one of `HALVES`.
@@ -54,11 +56,20 @@ def slowdown(precision: str, device: str, memory_format: torch.memory_format) ->
         memory_format: of weights and images in this precision.
     """
     with torch.random.fork_rng(devices=[]):
-        conv, image = nn.Conv2d(64, 64, 3, padding=1).to(device), torch.rand(2, 64, 48, 48)
-    full = seconds_a_step(conv, image.to(device))
-    conv.to(memory_format=memory_format)
+        net, image = _small_network().to(device), torch.rand(1, 3, 64, 64)
+    full = seconds_a_step(net, image.to(device))
+    net.to(memory_format=memory_format)  # type: ignore[call-overload]
     with torch.autocast(device, HALVES[precision]):
-        return seconds_a_step(conv, image.to(device, memory_format=memory_format)) / full
+        return seconds_a_step(net, image.to(device, memory_format=memory_format)) / full
+
+
+def _small_network() -> nn.Sequential:
+    """Three stages as encoders have them: convolution, normalisation, pooling."""
+    layers: list[nn.Module] = []
+    for before, width in pairwise((3, 64, 128, 256)):
+        conv = nn.Conv2d(before, width, 3, padding=1)
+        layers += [conv, nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*layers)
 
 
 def seconds_a_step(net: nn.Module, image: Tensor) -> float:
@@ -107,7 +118,7 @@ class Choice:
             times = slowdown(self.used, self.device, memory_format)
             lines.append(
                 f"trainer.precision={self.used} is emulated on this {self.device}: a step of a "
-                f"convolution takes {times:.1f} times as long as in {FULL}; "
+                f"small network takes {times:.1f} times as long as in {FULL}; "
                 "trainer.precision=auto takes what is native"
             )
         return lines

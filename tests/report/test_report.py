@@ -151,6 +151,17 @@ def test_two_protocols_are_refused_with_the_field_that_differs(
         Study.read([tmp_path])
 
 
+def test_of_many_runs_those_of_another_protocol_are_named(tmp_path: Path) -> None:
+    frames, source = fakeruns.street(3)
+    other = {"c": fakeruns.PROTOCOL.replace("48x64", "96x64")}
+    for seed, name in enumerate("abcd"):
+        protocol = other.get(name, fakeruns.PROTOCOL)
+        fakeruns.write_run(tmp_path / name, frames, source, seed=seed, protocol=protocol)
+    with pytest.raises(UserError, match=r"size 48x64 against 96x64(.|\n)*3 of 4 runs") as refused:
+        find_runs([tmp_path])
+    assert str(refused.value).endswith(f"but not of {tmp_path / 'c'}.")
+
+
 def test_an_arm_with_the_same_seed_twice_is_refused(tmp_path: Path) -> None:
     frames, source = fakeruns.street(6)
     for name in ("a", "b"):

@@ -32,7 +32,7 @@ Machine = Callable[[bool], None]
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     """`machine(True)` stands for a CPU with bf16 of its own, `machine(False)` for one without."""
-    monkeypatch.setattr(precision, "seconds_a_step", seconds_of_a_conv)
+    monkeypatch.setattr(precision, "seconds_a_step", seconds_of_a_network)
 
     def pretend(has_bf16: bool) -> None:
         monkeypatch.setattr(precision, "cpu_has_bf16", lambda: has_bf16)
@@ -42,7 +42,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     slowdown.cache_clear()
 
 
-def seconds_of_a_conv(net: nn.Module, image: torch.Tensor) -> float:
+def seconds_of_a_network(net: nn.Module, image: torch.Tensor) -> float:
     """Of a machine that takes 37 times as long for what is not float32."""
     return 1.0 if net(image).dtype == torch.float32 else 37.0
 

@@ -8,6 +8,10 @@ from typing import Any
 _PIECE = 1 << 20
 
 
+class Unsealed(ValueError):
+    """A file that has no digest: it cannot be told whether it is as it was written."""
+
+
 def seal(content: object) -> str:
     """Returns the text of a file that holds the content and its digest."""
     return json.dumps({"content": content, "digest": zlib.crc32(json.dumps(content).encode())})
@@ -17,13 +21,14 @@ def unseal(text: str) -> Any:  # noqa: ANN401 - whatever JSON holds
     """Returns the content of a sealed text.
 
     Raises:
-        ValueError: it is not as it was written, or was never sealed.
+        Unsealed: it has no digest, as before digests were written.
+        ValueError: it is not as it was written.
     """
     try:
         sealed = json.loads(text)
         content, digest = sealed["content"], sealed["digest"]
     except (KeyError, TypeError, IndexError) as error:
-        raise ValueError("not sealed") from error
+        raise Unsealed("it has no digest") from error
     if zlib.crc32(json.dumps(content).encode()) != digest:
         raise ValueError("not as it was written")
     return content

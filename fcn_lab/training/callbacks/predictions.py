@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from fcn_lab.errors import NotWritten, Omissions, guard_writing
+from fcn_lab.escaping import zip_text
 from fcn_lab.files import draft_beside
 from fcn_lab.rendering.pictures import VOID_COLOUR, Colour, Pixels
 from fcn_lab.runs.run import RunFolder
@@ -41,7 +42,7 @@ class Archive:
         """Appends a file; pictures are packed already and are stored as they are."""
         if self._file is not None:
             with self._noted():
-                self._file.writestr(name, content)
+                self._file.writestr(zip_text(name), content)
 
     def publish(self) -> None:
         """Closes it and gives it its name."""

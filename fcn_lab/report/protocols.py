@@ -1,0 +1,75 @@
+"""One table, one protocol: which runs may be compared."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from fcn_lab.errors import UserError
+
+FIELDS = ("classes", "size", "void rule", "split")  # of a protocol id, joined by dashes
+MOST_NAMES = 5
+
+
+class Scored(Protocol):
+    """What is compared of a run: its place, and what its numbers were measured by and on."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+
+    @property
+    def protocol(self) -> str:
+        """The protocol id."""
+
+    @property
+    def split(self) -> str:
+        """The scored one."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Of the frames, in their order."""
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """In their order, without void."""
+
+
+def refuse_mixed(runs: Sequence[Scored]) -> None:
+    """Numbers of two protocols do not stand in one table.
+
+    Raises:
+        UserError: the runs differ in protocol, in the split scored or in its frames.
+    """
+    protocol, count = Counter(run.protocol for run in runs).most_common(1)[0]
+    first = next(run for run in runs if run.protocol == protocol)
+    odd = [run for run in runs if run.protocol != protocol]
+    if odd:
+        raise UserError(
+            f"{first.folder} and {odd[0].folder} were scored by different protocols: "
+            f"{differing(first, odd[0])}.\n"
+            "Numbers of different protocols are not compared; give each a report of its own. "
+            f"The first is that of {count} of {len(runs)} runs, but not of {_named(odd)}."
+        )
+    for run in runs:
+        where = f"{first.folder} and {run.folder}"
+        if run.split != first.split:
+            raise UserError(f"{where} were scored on {first.split} and {run.split}: leave one out.")
+        if run.names != first.names or run.classes != first.classes:
+            raise UserError(
+                f"{where} say {run.protocol}, but their frames or classes differ: leave one out."
+            )
+
+
+def differing(first: Scored, second: Scored) -> str:
+    """The fields of the protocol in which two runs differ, with both values."""
+    ours, theirs = (run.protocol.split("-") for run in (first, second))
+    if len(ours) != len(theirs) or len(ours) != len(FIELDS):
+        return f"{first.protocol} against {second.protocol}"
+    named = zip(FIELDS, ours, theirs, strict=True)
+    return ", ".join(f"{name} {a} against {b}" for name, a, b in named if a != b)
+
+
+def _named(runs: Sequence[Scored]) -> str:
+    more = f" and {len(runs) - MOST_NAMES} more" if len(runs) > MOST_NAMES else ""
+    return ", ".join(str(run.folder) for run in runs[:MOST_NAMES]) + more
