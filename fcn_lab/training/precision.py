@@ -58,7 +58,7 @@ def slowdown(precision: str, device: str, memory_format: torch.memory_format) ->
     with torch.random.fork_rng(devices=[]):
         net, image = _small_network().to(device), torch.rand(1, 3, 64, 64)
     full = seconds_a_step(net, image.to(device))
-    net.to(memory_format=memory_format)  # type: ignore[call-overload]
+    net.to(memory_format=memory_format)
     with torch.autocast(device, HALVES[precision]):
         return seconds_a_step(net, image.to(device, memory_format=memory_format)) / full
 
