@@ -80,7 +80,7 @@ def terminal_text(text: str) -> str:
 
 
 def zip_text(text: str) -> str:
-    r"""For the name of a file in a zip, which is UTF-8: a byte that is none reads ``\xff``."""
+    r"""Returns a file's name for a zip, which is UTF-8: a byte that is none reads ``\xff``."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

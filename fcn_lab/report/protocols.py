@@ -11,7 +11,7 @@ FIELDS = ("classes", "size", "void rule", "split")  # of a protocol id, joined b
 MOST_NAMES = 5
 
 
-class Scored(Protocol):
+class ScoredRun(Protocol):
     """What is compared of a run: its place, and what its numbers were measured by and on."""
 
     @property
@@ -35,7 +35,7 @@ class Scored(Protocol):
         """In their order, without void."""
 
 
-def refuse_mixed(runs: Sequence[Scored]) -> None:
+def refuse_mixed(runs: Sequence[ScoredRun]) -> None:
     """Numbers of two protocols do not stand in one table.
 
     Raises:
@@ -49,7 +49,7 @@ def refuse_mixed(runs: Sequence[Scored]) -> None:
             f"{first.folder} and {odd[0].folder} were scored by different protocols: "
             f"{differing(first, odd[0])}.\n"
             "Numbers of different protocols are not compared; give each a report of its own. "
-            f"The first is that of {count} of {len(runs)} runs, but not of {_named(odd)}."
+            f"The first is that of {count} of {len(runs)} runs, but not of {_list_names(odd)}."
         )
     for run in runs:
         where = f"{first.folder} and {run.folder}"
@@ -61,7 +61,7 @@ def refuse_mixed(runs: Sequence[Scored]) -> None:
             )
 
 
-def differing(first: Scored, second: Scored) -> str:
+def differing(first: ScoredRun, second: ScoredRun) -> str:
     """The fields of the protocol in which two runs differ, with both values."""
     ours, theirs = (run.protocol.split("-") for run in (first, second))
     if len(ours) != len(theirs) or len(ours) != len(FIELDS):
@@ -70,6 +70,6 @@ def differing(first: Scored, second: Scored) -> str:
     return ", ".join(f"{name} {a} against {b}" for name, a, b in named if a != b)
 
 
-def _named(runs: Sequence[Scored]) -> str:
+def _list_names(runs: Sequence[ScoredRun]) -> str:
     more = f" and {len(runs) - MOST_NAMES} more" if len(runs) > MOST_NAMES else ""
     return ", ".join(str(run.folder) for run in runs[:MOST_NAMES]) + more

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fcn_lab.data.packs.folder import ADVICE
-from fcn_lab.data.packs.sealed import Unsealed, seal, unseal
+from fcn_lab.data.packs.sealed import SealMissing, seal, unseal
 from fcn_lab.data.pictures.unreadable import open_regular
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_text
@@ -54,7 +54,7 @@ class Ledger:
             loaded = unseal(self.path.read_text())
         except FileNotFoundError:
             return {}
-        except Unsealed:
+        except SealMissing:
             _log.warning(
                 "%s has no digest of its own, as before these were written: it cannot be verified, "
                 "and the files are taken as they are now",

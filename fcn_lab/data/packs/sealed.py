@@ -8,8 +8,8 @@ from typing import Any
 _PIECE = 1 << 20
 
 
-class Unsealed(ValueError):
-    """A file that has no digest: it cannot be told whether it is as it was written."""
+class SealMissing(ValueError):
+    """The refusal of a file without a digest: whether it is as it was written cannot be told."""
 
 
 def seal(content: object) -> str:
@@ -21,14 +21,14 @@ def unseal(text: str) -> Any:  # noqa: ANN401 - whatever JSON holds
     """Returns the content of a sealed text.
 
     Raises:
-        Unsealed: it has no digest, as before digests were written.
+        SealMissing: it has no digest, as before digests were written.
         ValueError: it is not as it was written.
     """
     try:
         sealed = json.loads(text)
         content, digest = sealed["content"], sealed["digest"]
     except (KeyError, TypeError, IndexError) as error:
-        raise Unsealed("it has no digest") from error
+        raise SealMissing("it has no digest") from error
     if zlib.crc32(json.dumps(content).encode()) != digest:
         raise ValueError("not as it was written")
     return content
