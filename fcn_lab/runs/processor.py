@@ -18,7 +18,8 @@ def describe_processor(cpuinfo: Path = CPUINFO) -> str:
     text = ""
     with suppress(OSError):
         text = cpuinfo.read_text(errors="replace")
-    entries = dict(map(str.strip, line.split(":", 1)) for line in text.splitlines() if ":" in line)
+    pairs = (line.partition(":") for line in text.splitlines() if ":" in line)
+    entries = {key.strip(): value.strip() for key, _, value in pairs}
     name = entries.get("model name") or platform.processor() or platform.machine()
     flags = (entries.get("flags") or entries.get("Features", "")).split()
     known = [word for word in INSTRUCTIONS if word in flags]
