@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fcn_lab import draw_errors, files
+from fcn_lab import errors, files
 from fcn_lab.errors import NotWritten
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.training.callbacks import predictions
@@ -101,7 +101,7 @@ def test_a_training_that_cannot_go_on_leaves_whole_files(
 def test_an_archive_takes_nothing_more_once_it_cannot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    omissions = draw_errors.Omissions()
+    omissions = errors.Omissions()
     archive = predictions.Archive(tmp_path / "kept.zip", omissions)
     archive.add("one", b"1")
     with monkeypatch.context() as patch:
