@@ -176,7 +176,7 @@ def test_what_is_native_does_not_warn(
 def test_the_ratio_is_that_of_the_fastest_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     slowdown.cache_clear()
     ends = iter([0, 4, 4, 6, 6, 9, 9, 19, 19, 27, 27, 39])  # steps of 4, 2, 3, then of 10, 8, 12
-    monkeypatch.setattr(precision, "now", lambda given: float(next(ends)))
+    monkeypatch.setattr(precision, "synchronized_time", lambda given: float(next(ends)))
     state = torch.get_rng_state()
     assert slowdown(BF16, "cpu", torch.channels_last) == 4
     assert torch.equal(state, torch.get_rng_state())
