@@ -22,7 +22,7 @@ from bench_sweep import SHARE_OF_BASIC, START_TO_IMPORT
 from publish import replace, row
 
 from fcn_lab.files import write_text
-from fcn_lab.runs.attempts import HEARTBEAT, begin
+from fcn_lab.runs.attempts import HEARTBEAT_SECONDS, begin_attempt
 from fcn_lab.sweeps.engines.ray import Ray
 from fcn_lab.worker.supervisor import Job
 
@@ -40,7 +40,7 @@ engine: bench_plan.NoOps
 
 def no_op(job: Job, environment: Mapping[str, str]) -> int:
     """What a worker leaves in its folder, without the work."""
-    attempt = begin(job.folder)
+    attempt = begin_attempt(job.folder)
     scores = {"val": {"mean_iou": 0.5}, "seconds": 0}
     write_text(job.folder / "metrics.json", json.dumps(scores))
     attempt.end("done")
@@ -162,7 +162,7 @@ def plan(simulated: Found, measured: Found) -> dict[str, str]:
             row(f"{cells:,}", *(f"{hour:,.1f} h" for hour in taken), f"{cells * own / 60:.1f} min")
         )
         rates = (
-            min(slots, cells) * (measured["cell_files"] / (cell + start) + 1 / HEARTBEAT)
+            min(slots, cells) * (measured["cell_files"] / (cell + start) + 1 / HEARTBEAT_SECONDS)
             for slots in SLOTS
         )
         files, weight = cells * measured["cell_files"], cells * measured["cell_bytes"]

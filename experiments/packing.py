@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from fcn_lab.report.runs import run_folders
+from fcn_lab.report.runs import find_run_folders
 from fcn_lab.runs.sweep import SweepFolder
 
 COPIED = ("metrics.json", "history.csv", "gradients.csv")
@@ -36,7 +36,7 @@ def pack_runs(folders: Sequence[Path], path: Path) -> None:
     """
     with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
         _put(archive, "study.json", json.dumps(_describe_study(folders), indent=1))
-        for run in sorted(run_folders(folders)):
+        for run in sorted(find_run_folders(folders)):
             # two sweeps may have cells of one name
             inside = f"{run.parent.name},{run.name}"
             for name in COPIED:

@@ -19,9 +19,9 @@ import figures
 from packing import pack_runs, unpack_runs
 
 from fcn_lab.escaping import csv_cell
-from fcn_lab.report.gradient_flow import report as gradient_rows
+from fcn_lab.report.gradient_flow import format_report as gradient_rows
 from fcn_lab.report.study import Study
-from fcn_lab.report.writing import write
+from fcn_lab.report.writing import write_report
 
 EXPERIMENTS = Path(__file__).parent
 FRONT_PAGE = EXPERIMENTS.parent / "README.md"
@@ -50,7 +50,7 @@ def publish(folder: Path) -> None:
             title = study["question"] or folder.name
             page.write_text(f"# {title}\n\n<!-- figures {folder.name} -->\n<!-- end -->\n")
         found = Study.read([runs])
-        report = write_report(found, Path(scratch) / "report")
+        report = read_report(found, Path(scratch) / "report")
         members = read_runs(found)
         draw(report, members, folder)
         write_results(members, folder / "results.csv")
@@ -60,9 +60,9 @@ def publish(folder: Path) -> None:
             replace_block(front, f"{folder.name} scores", parts)
 
 
-def write_report(study: Study, folder: Path) -> dict[str, Any]:
+def read_report(study: Study, folder: Path) -> dict[str, Any]:
     """Returns the sections of a report on these runs, and under "arms" the rows of its table."""
-    write(study, folder)
+    write_report(study, folder)
     parts = re.split(r"^## (.+)\n", (folder / "report.md").read_text(), flags=re.MULTILINE)
     with (folder / "arms.csv").open() as file:
         arms = list(csv.DictReader(file))

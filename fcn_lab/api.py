@@ -15,11 +15,17 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
 from fcn_lab.config.build import build
-from fcn_lab.config.explain import did_you_mean, explain
-from fcn_lab.config.frozen import conf_folder, need_published, recorded, references, without_start
+from fcn_lab.config.explain import explain, suggest
+from fcn_lab.config.frozen import (
+    drop_initial_weights,
+    find_conf_folder,
+    find_references,
+    read_recorded,
+    require_published_weights,
+)
 from fcn_lab.config.trust import require_allowed
 from fcn_lab.errors import UserError
-from fcn_lab.values import Width, arguments, checked
+from fcn_lab.values import Width, check_arguments, list_arguments
 
 if TYPE_CHECKING:
     from fcn_lab.inference.predictor import Predictor
@@ -27,7 +33,7 @@ if TYPE_CHECKING:
 _ONE_AT_A_TIME = Lock()  # Hydra's parser and registries are shared by all threads
 
 
-@checked
+@check_arguments
 def create_model(
     model: str = "fcn16s",
     upsample: str = "transposed",
@@ -48,28 +54,28 @@ def create_model(
     _require_names(overrides)
     words = {"model": model, "upsample": upsample, "encoder": encoder}
     chosen = [f"{group}={word}" for group, word in words.items()]
-    return _composed(chosen, {"data.classes": num_classes, **overrides})
+    return _compose_checked(chosen, {"data.classes": num_classes, **overrides})
 
 
-def network(overrides: Sequence[str]) -> nn.Module:
+def build_network(overrides: Sequence[str]) -> nn.Module:
     """The network that these overrides describe, which may come from a recorded config.
 
     Raises:
         UserError: a word, key or value that there is not, or code that nobody has allowed.
     """
-    return _composed(list(overrides), {}, trusted=False)
+    return _compose_checked(list(overrides), {}, trusted=False)
 
 
-def recorded_network(folder: Path) -> nn.Module:
+def build_recorded_network(folder: Path) -> nn.Module:
     """The network of a run as it was built, before it learned anything.
 
     Raises:
         UserError: the folder holds no run, or its network is made of code that nobody has allowed.
     """
-    return _recorded(folder)[0]
+    return _load_recorded(folder)[0]
 
 
-@checked
+@check_arguments
 def load_run(
     folder: str | Path,
     dense: Callable[[nn.Module], nn.Module] | None = None,
@@ -88,31 +94,33 @@ def load_run(
     """
     from fcn_lab.inference.predictor import load_predictor
 
-    net, flip = _recorded(Path(folder), allow)
+    net, flip = _load_recorded(Path(folder), allow)
     return load_predictor(net, Path(folder), flip, dense)
 
 
-def _recorded(folder: Path, allow: Sequence[str] = ()) -> tuple[nn.Module, bool]:
+def _load_recorded(folder: Path, allow: Sequence[str] = ()) -> tuple[nn.Module, bool]:
     """The network of a run, and whether its scores are the average over mirrored images."""
     try:
-        config: Any = OmegaConf.to_container(without_start(recorded(folder)), resolve=True)
+        config: Any = OmegaConf.to_container(
+            drop_initial_weights(read_recorded(folder)), resolve=True
+        )
     except OmegaConfBaseException as error:
         raise UserError(f"{folder}: {explain(error)}") from error
     if "model" not in config:
         raise UserError(f"{folder} holds no training run: its config.yaml names no network")
     require_allowed(config["model"], str(folder), allow)
-    return _network(config["model"], {}), bool(config.get("flip"))
+    return _build_network(config["model"], {}), bool(config.get("flip"))
 
 
 def compose(overrides: list[str]) -> DictConfig:
     """The config of these words, without a command line."""
     # not Hydra's compose API: its global initialisation may be held by a caller's own application
     version.setbase("1.3")
-    loader = ConfigLoaderImpl(config_search_path=create_config_search_path(str(conf_folder())))
+    loader = ConfigLoaderImpl(config_search_path=create_config_search_path(str(find_conf_folder())))
     return loader.load_configuration("config", overrides, RunMode.RUN, from_shell=False)
 
 
-def _composed(
+def _compose_checked(
     overrides: list[str], values: Mapping[str, object], trusted: bool = True
 ) -> nn.Module:
     try:
@@ -122,22 +130,22 @@ def _composed(
             for key, value in values.items():
                 OmegaConf.update(config, key, _as_list(value))
             node = OmegaConf.to_container(config.model, resolve=True)
-            links = references(config)
+            links = find_references(config)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error)) from error
-    need_published(config, links)
+    require_published_weights(config, links)
     if not trusted:
         require_allowed(node, "the network")
-    return _network(node, links)
+    return _build_network(node, links)
 
 
 def _require_names(overrides: Mapping[str, object]) -> None:
-    own = [name for name in arguments(create_model)[0]]
-    keys = [str(key) for key in OmegaConf.load(conf_folder() / "config.yaml")]
+    own = [name for name in list_arguments(create_model)[0]]
+    keys = [str(key) for key in OmegaConf.load(find_conf_folder() / "config.yaml")]
     for name in overrides:
         if name.isidentifier() and name not in keys:
             raise UserError(
-                f"create_model has no argument {name}.{did_you_mean(name, own)}\n"
+                f"create_model has no argument {name}.{suggest(name, own)}\n"
                 f"It takes {', '.join(own)}, and keys as in **{{'upsample.refine': 'conv'}}"
             )
 
@@ -149,7 +157,7 @@ def _as_list(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
-def _network(node: Any, links: Mapping[str, str]) -> nn.Module:
+def _build_network(node: Any, links: Mapping[str, str]) -> nn.Module:
     net = build(node, "model", links)
     assert isinstance(net, nn.Module)
     return net

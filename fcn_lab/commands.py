@@ -9,7 +9,7 @@ from pathlib import Path
 STARTED = "FCN_LAB_STARTED"  # by which workers know how a person starts the lab
 
 
-def command(*words: str) -> str:
+def format_command(*words: str) -> str:
     """A whole command line, every word quoted that a shell would read otherwise."""
     return f"{os.environ.get(STARTED) or 'python run.py'} {' '.join(map(quote, words))}"
 
@@ -25,18 +25,18 @@ def quote(word: str) -> str:
     return f"$'{''.join(spelt)}'"
 
 
-def started() -> str:
+def format_start() -> str:
     """How this process was started: ``python run.py``, ``fcn-lab``, with paths where needed."""
     script = Path(sys.argv[0])
     if script.name == "fcn-lab":
         short = shutil.which("fcn-lab") == str(script)
         return "fcn-lab" if short else shlex.quote(str(script))
     if script.name == "__main__.py":
-        return shlex.join([_python(), "-m", "fcn_lab"])
-    return shlex.join([_python(), str(script)])
+        return shlex.join([_find_python(), "-m", "fcn_lab"])
+    return shlex.join([_find_python(), str(script)])
 
 
-def _python() -> str:
+def _find_python() -> str:
     """The short name where that is this very Python, else its path."""
     here, found = Path(sys.executable), shutil.which("python")
     # not where links lead: that of a virtual environment leads to the system's

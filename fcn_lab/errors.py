@@ -102,7 +102,7 @@ def find_refusal(error: BaseException, *places: Path) -> str | None:
         if isinstance(cause, OSError) and "No usable temporary directory" in str(cause):
             return "no folder for temporary files can be written.\nTMPDIR= names another."
         if isinstance(cause, OSError) and cause.errno in _OF_WRITING:
-            known = (*places, *usual_folders())
+            known = (*places, *list_usual_folders())
             tight = next(
                 (place for place in known if _is_tight(place)), (*places, Path("a file"))[0]
             )
@@ -111,7 +111,7 @@ def find_refusal(error: BaseException, *places: Path) -> str | None:
     return None
 
 
-def usual_folders() -> Iterator[Path]:
+def list_usual_folders() -> Iterator[Path]:
     """Where one may stand, live and keep temporary files, as far as there are such places."""
     asked: tuple[Callable[[], Path | str], ...] = (Path.cwd, Path.home, tempfile.gettempdir)
     for ask in asked:

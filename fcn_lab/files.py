@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from fcn_lab.errors import NotWritten, guard_writing, usual_folders
+from fcn_lab.errors import NotWritten, guard_writing, list_usual_folders
 from fcn_lab.escaping import csv_row
 
 _DRAFT = ".part-"
@@ -33,10 +33,10 @@ def write_bytes(path: Path, content: bytes | memoryview, advice: str = "") -> No
 
 def write_text(path: Path, text: str, advice: str = "") -> None:
     """Writes UTF-8, line ends as they are, whole or not at all; see `guard_writing`."""
-    write_bytes(path, encode(text), advice)
+    write_bytes(path, encode_text(text), advice)
 
 
-def encode(text: str) -> bytes:
+def encode_text(text: str) -> bytes:
     """UTF-8; where a name holds bytes that are none, they are spelt out."""
     return text.encode(errors="backslashreplace")
 
@@ -46,7 +46,7 @@ def write_texts(folder: Path, texts: Mapping[str, str], advice: str = "") -> Non
     with ExitStack() as drafts:
         for name, text in texts.items():
             draft = drafts.enter_context(write_draft(folder / name, advice))
-            draft.write_bytes(encode(text))
+            draft.write_bytes(encode_text(text))
 
 
 def write_json(path: Path, content: object, indent: int | None = 2) -> None:
@@ -76,12 +76,12 @@ def write_buffer(path: Path, advice: str = "") -> Iterator[io.BytesIO]:
 @contextmanager
 def write_draft(path: Path, advice: str = "") -> Iterator[Path]:
     """Yields the hidden name to write to, for what is too large for a buffer."""
-    draft = draft_beside(path)
+    draft = create_draft_path(path)
     try:
         with guard_writing(path, advice):
             yield draft
             with draft.open("rb") as file:
-                sync(file)
+                flush_to_disk(file)
             draft.replace(path)
     except BaseException:
         with suppress(OSError):
@@ -92,7 +92,7 @@ def write_draft(path: Path, advice: str = "") -> Iterator[Path]:
 def append_text(path: Path, text: str) -> None:
     """Adds to the end of a file; where that fails the file keeps its old end."""
     with guard_writing(path), path.open("ab", buffering=0) as file:
-        end, left = file.tell(), encode(text)
+        end, left = file.tell(), encode_text(text)
         try:
             while left:
                 left = left[file.write(left) :]
@@ -110,7 +110,7 @@ def make_folder(folder: Path, advice: str = "") -> None:
 
 def write_anywhere(name: str, content: object, *folders: Path) -> Path | None:
     """Writes JSON into the first folder that takes it, of these and then of the usual ones."""
-    for folder in (*folders, *usual_folders()):
+    for folder in (*folders, *list_usual_folders()):
         with suppress(NotWritten):
             write_json(folder / name, content)
             return folder / name
@@ -129,17 +129,17 @@ def publish_folder(
         advice: see `guard_writing`, which the block runs under.
     """
     make_folder(folder.parent, advice)
-    draft = draft_beside(folder)
+    draft = create_draft_path(folder)
     try:
         with guard_writing(folder, advice):
             draft.mkdir()
             yield draft
-            _settle(draft, folder, is_whole)
+            _publish(draft, folder, is_whole)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def draft_beside(path: Path) -> Path:
+def create_draft_path(path: Path) -> Path:
     """A hidden name in the same folder that no other process uses and no reader looks for."""
     return path.with_name(f"{_DRAFT}{os.getpid()}-{secrets.token_hex(4)}")
 
@@ -152,13 +152,13 @@ def clear_drafts(folder: Path, seconds: float = _ABANDONED_SECONDS) -> None:
                 shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
 
 
-def sync(file: IO[bytes] | IO[str]) -> None:
+def flush_to_disk(file: IO[bytes] | IO[str]) -> None:
     """Waits until the file's bytes are on the disk, where a late refusal shows."""
     file.flush()
     os.fsync(file.fileno())
 
 
-def _settle(draft: Path, folder: Path, is_whole: Callable[[Path], object]) -> None:
+def _publish(draft: Path, folder: Path, is_whole: Callable[[Path], object]) -> None:
     """Renames; where another process was first and its folder is whole, that one stays."""
     while True:
         try:
@@ -169,7 +169,7 @@ def _settle(draft: Path, folder: Path, is_whole: Callable[[Path], object]) -> No
                 raise
             if is_whole(folder):
                 return
-            aside = draft_beside(folder)
+            aside = create_draft_path(folder)
             folder.rename(aside)
             shutil.rmtree(aside, ignore_errors=True)
     handle = os.open(folder.parent, os.O_RDONLY)

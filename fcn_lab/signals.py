@@ -7,7 +7,7 @@ from types import FrameType, TracebackType
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Stopped(SystemExit):
+class StoppedBySignal(SystemExit):
     """Ends the process as a shell expects, with 128 + signal: 130 for Ctrl-C, 143 for SIGTERM."""
 
     def __init__(self, signum: int) -> None:

@@ -63,7 +63,7 @@ _MAPPINGS = (dict, get_origin(Mapping[str, int]))
 C = TypeVar("C", bound=Callable[..., Any])
 
 
-def checked(call: C) -> C:
+def check_arguments(call: C) -> C:
     """The class or function, which from then on refuses what its annotations do not admit.
 
     It does so with a ``UserError`` that names the argument.
@@ -76,14 +76,14 @@ def checked(call: C) -> C:
             bound = signature.bind(*given, **named)
         except TypeError:  # Python's own message says which argument is missing or unknown
             return function(*given, **named)
-        hints, _ = arguments(call)
+        hints, _ = list_arguments(call)
         for name, value in bound.arguments.items():
             inner = value if name == rest else {name: value}
             for key, item in inner.items():
-                if not fits(hint := hints.get(key, Any), item):
+                if not is_admitted(hint := hints.get(key, Any), item):
                     made = type(given[0]).__name__ if isinstance(call, type) else call.__name__
-                    place = f"{made}({key}={shown(item)})"
-                    raise UserError(f"{place}: expected {describe(hint)}")
+                    place = f"{made}({key}={format_value(item)})"
+                    raise UserError(f"{place}: expected {describe_type(hint)}")
         return function(*given, **named)
 
     signature = inspect.signature(function)
@@ -95,7 +95,7 @@ def checked(call: C) -> C:
 
 
 @cache
-def arguments(call: Callable[..., Any]) -> tuple[Mapping[str, Any], bool]:
+def list_arguments(call: Callable[..., Any]) -> tuple[Mapping[str, Any], bool]:
     """The annotation of each argument by name, and whether any other is taken, too.
 
     Those of ``**options: Unpack[…]`` stand among them. Of built-ins, and where annotations are for
@@ -123,34 +123,36 @@ def arguments(call: Callable[..., Any]) -> tuple[Mapping[str, Any], bool]:
     return found, others
 
 
-def fits(annotation: Any, value: Any) -> bool:
+def is_admitted(annotation: Any, value: Any) -> bool:
     """Whether the annotation admits the value; a node of a config stands for any object."""
     if is_plain(annotation):
         return _fits_plain(annotation, value)
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return fits(parts[0], value)
+        return is_admitted(parts[0], value)
     if origin in _UNIONS:
-        return any(fits(part, value) for part in parts)
+        return any(is_admitted(part, value) for part in parts)
     if is_node(value) or annotation in (Any, object) or isinstance(annotation, TypeVar):
         return True
     if origin in _LISTS:
-        return isinstance(value, list | tuple) and all(fits(parts[0], item) for item in value)
+        return isinstance(value, list | tuple) and all(
+            is_admitted(parts[0], item) for item in value
+        )
     if origin in _MAPPINGS:
-        return isinstance(value, Mapping) and all(fits(parts[1], v) for v in value.values())
+        return isinstance(value, Mapping) and all(is_admitted(parts[1], v) for v in value.values())
     if value is None or isinstance(value, bool | int | float | str | list | tuple | dict):
         return _is_class(annotation) and isinstance(value, annotation)
     return isinstance(value, annotation) if _is_class(annotation) else True
 
 
-def require(annotation: Any, value: Any, place: str) -> None:
+def require_type(annotation: Any, value: Any, place: str) -> None:
     """Refuses what the annotation does not admit.
 
     Raises:
         UserError: with the place, the value and what was expected.
     """
-    if not fits(annotation, value):
-        raise UserError(f"{place}={shown(value)}: expected {describe(annotation)}")
+    if not is_admitted(annotation, value):
+        raise UserError(f"{place}={format_value(value)}: expected {describe_type(annotation)}")
 
 
 def is_plain(annotation: Any) -> bool:
@@ -170,29 +172,29 @@ def is_node(value: Any) -> bool:
     return isinstance(value, dict) and "_target_" in value
 
 
-def describe(annotation: Any) -> str:
+def describe_type(annotation: Any) -> str:
     """What the annotation admits, in the user's words."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return _bounded(describe(parts[0]), parts[1:])
+        return _is_bounded(describe_type(parts[0]), parts[1:])
     if origin is Literal:
         return " or ".join(map(str, parts))
     if origin in _UNIONS:
         # lists last: what stands behind "each" would be taken for a part of it
-        texts = sorted(dict.fromkeys(map(describe, parts)), key=lambda text: ", each" in text)
+        texts = sorted(dict.fromkeys(map(describe_type, parts)), key=lambda text: ", each" in text)
         return " or ".join(texts)
     if origin is tuple and Ellipsis not in parts:
-        return f"[{', '.join(map(describe, parts))}]"
+        return f"[{', '.join(map(describe_type, parts))}]"
     if origin in _MAPPINGS:
-        return f"a mapping, each value {describe(parts[1])}"
+        return f"a mapping, each value {describe_type(parts[1])}"
     if origin in (*_LISTS, tuple):
-        return f"a list, each {describe(parts[0])}"
+        return f"a list, each {describe_type(parts[0])}"
     if annotation in _NAMES:
         return _NAMES[annotation]
     return f"a {annotation.__name__}" if isinstance(annotation, type) else "a function or a class"
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """The value as it is typed, on one line and cut where it is long."""
     try:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -215,7 +217,7 @@ def _fits_plain(annotation: Any, value: Any) -> bool:
         # strict JSON: "3" is no 3, but a list may be a tuple, an int a float and a str a Path
         text = json.dumps(value, ensure_ascii=False, default=_as_plain)
         # a file's name that is no UTF-8 is a word all the same
-        _adapter(annotation).validate_json(text.encode(errors="replace"), strict=True)
+        _create_adapter(annotation).validate_json(text.encode(errors="replace"), strict=True)
     except (ValidationError, TypeError):
         return False
     return True
@@ -230,13 +232,13 @@ def _as_plain(value: Any) -> Any:
 
 
 @cache
-def _adapter(annotation: Any) -> Any:
+def _create_adapter(annotation: Any) -> Any:
     from pydantic import ConfigDict, TypeAdapter
 
     return TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False))
 
 
-def _bounded(base: str, bounds: Iterable[Any]) -> str:
+def _is_bounded(base: str, bounds: Iterable[Any]) -> str:
     for length in (bound for bound in bounds if isinstance(bound, Len)):
         least = "" if length.min_length == length.max_length else "at least "
         base = base.replace("a list", f"a list of {least}{length.min_length}", 1)

@@ -92,10 +92,10 @@ def test_the_package_offers_its_two_functions_and_nothing_by_accident() -> None:
 def test_what_a_notebook_needs_is_offered_by_the_package() -> None:
     from importlib.metadata import version
 
-    from fcn_lab.training.datamodule import CamVidDataModule
+    from fcn_lab.training.datamodule import FrameDataModule
     from fcn_lab.training.module import SegmentationModule
 
-    assert fcn_lab.CamVidDataModule is CamVidDataModule
+    assert fcn_lab.CamVidDataModule is FrameDataModule
     assert fcn_lab.SegmentationModule is SegmentationModule
     assert fcn_lab.__version__ == version("fcn-lab")
     assert set(fcn_lab.__all__) <= set(dir(fcn_lab))

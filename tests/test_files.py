@@ -130,7 +130,7 @@ def test_no_pattern_of_a_reader_finds_a_draft(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_left_is_cleared_when_it_is_old(tmp_path: Path) -> None:
-    old, fresh, folder = (files.draft_beside(tmp_path / "x") for _ in range(3))
+    old, fresh, folder = (files.create_draft_path(tmp_path / "x") for _ in range(3))
     old.write_text("")
     fresh.write_text("")
     folder.mkdir()

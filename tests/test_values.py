@@ -10,7 +10,15 @@ from annotated_types import Ge, Gt, Len, Lt
 from torch import nn
 
 from fcn_lab.errors import UserError
-from fcn_lab.values import Count, Share, Size, arguments, checked, describe, fits
+from fcn_lab.values import (
+    Count,
+    Share,
+    Size,
+    check_arguments,
+    describe_type,
+    is_admitted,
+    list_arguments,
+)
 
 NODE = {"_target_": "torch.nn.Identity"}
 
@@ -40,8 +48,8 @@ NODE = {"_target_": "torch.nn.Identity"}
 def test_an_annotation_admits_what_it_says(
     annotation: object, good: Sequence[object], bad: Sequence[object]
 ) -> None:
-    assert [value for value in good if not fits(annotation, value)] == []
-    assert [value for value in bad if fits(annotation, value)] == []
+    assert [value for value in good if not is_admitted(annotation, value)] == []
+    assert [value for value in bad if is_admitted(annotation, value)] == []
 
 
 @pytest.mark.parametrize(
@@ -60,20 +68,20 @@ def test_an_annotation_admits_what_it_says(
     ],
 )
 def test_an_annotation_is_told_in_plain_words(annotation: object, words: str) -> None:
-    assert describe(annotation) == words
+    assert describe_type(annotation) == words
 
 
 class More(TypedDict, total=False):
     rate: Share
 
 
-@checked
+@check_arguments
 class Part:
     def __init__(self, count: Count, net: nn.Module | None = None, **more: Unpack[More]) -> None:
         self.count = count
 
 
-@checked
+@check_arguments
 def build(count: Count = 1, **free: object) -> int:
     """One more than `count`."""
     return count + 1
@@ -94,13 +102,13 @@ def test_a_checked_class_or_function_names_the_argument_it_refuses() -> None:
 
 
 def test_arguments_are_known_by_name_with_those_that_are_spread() -> None:
-    assert arguments(Part) == ({"count": Count, "net": nn.Module | None, "rate": Share}, False)
-    assert arguments(build) == ({"count": Count}, True)
-    assert arguments(dict) == ({}, True)
+    assert list_arguments(Part) == ({"count": Count, "net": nn.Module | None, "rate": Share}, False)
+    assert list_arguments(build) == ({"count": Count}, True)
+    assert list_arguments(dict) == ({}, True)
 
 
 def test_what_only_type_checkers_know_of_the_result_hides_no_argument() -> None:
     def load(folder: str) -> "Nowhere":  # type: ignore[name-defined]  # noqa: F821
         return folder
 
-    assert arguments(load) == ({"folder": str}, False)
+    assert list_arguments(load) == ({"folder": str}, False)

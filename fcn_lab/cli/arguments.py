@@ -11,13 +11,13 @@ from typing import NoReturn
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from fcn_lab.cli.paths import path_of, quote, spell_paths
-from fcn_lab.config.frozen import conf_folder
-from fcn_lab.config.inheritance import with_recorded_words
+from fcn_lab.cli.paths import find_path, quote, spell_paths
+from fcn_lab.config.frozen import find_conf_folder
+from fcn_lab.config.inheritance import add_recorded_words
 from fcn_lab.config.mappings import replace_mappings
-from fcn_lab.config.trust import allow, named_in, read_names
+from fcn_lab.config.trust import allow, list_targets, read_names
 from fcn_lab.errors import UserError
-from fcn_lab.sweeps.recorded_command import recorded_command
+from fcn_lab.sweeps.recorded_command import read_command
 from fcn_lab.worker.torchrun import refuse_sweeps
 
 _OF_THE_SWEEP = ("sweep.", "hydra.", "hydra/")
@@ -47,21 +47,21 @@ def rewrite_arguments() -> list[str]:
     overrides = [spell_paths(override, arguments.multirun) for override in typed]
     if arguments.config_path:
         for name in ("--config-path", "-cp", "--config-name", "-cn"):
-            flags = _without_option(flags, name)
-        overrides.append(f"again={quote(str(_recorded_file(arguments)))}")
-    folders = [conf_folder(), *([Path(arguments.config_dir)] if arguments.config_dir else [])]
+            flags = _remove_option(flags, name)
+        overrides.append(f"again={quote(str(_find_config(arguments)))}")
+    folders = [find_conf_folder(), *([Path(arguments.config_dir)] if arguments.config_dir else [])]
     if arguments.multirun:
         refuse_sweeps()
-        overrides = _with_sweep_folder(typed, overrides, folders)
-    if path_of("resume", typed) is None:
-        overrides = with_recorded_words(overrides, folders)
+        overrides = _add_sweep_folder(typed, overrides, folders)
+    if find_path("resume", typed) is None:
+        overrides = add_recorded_words(overrides, folders)
     else:
         _allow_own(typed, folders[1:])
     sys.argv[1:] = [*flags, *replace_mappings(overrides)]
     return typed
 
 
-def _recorded_file(arguments: Namespace) -> Path:
+def _find_config(arguments: Namespace) -> Path:
     """A run's folder, or a recorded file of another name.
 
     It is never read as Hydra's own: what such a file says of ``hydra`` would run before it is
@@ -83,16 +83,16 @@ def _allow_own(typed: Sequence[str], folders: Sequence[Path]) -> None:
         if override.startswith("allow="):
             allow(read_names(OverridesParser.create().parse_override(override).value()))
     for folder in folders:
-        allow(named_in(folder))
+        allow(list_targets(folder))
 
 
-def _with_sweep_folder(
+def _add_sweep_folder(
     typed: Sequence[str], overrides: list[str], folders: Sequence[Path]
 ) -> list[str]:
-    folder = path_of("sweep.dir", typed) or path_of("hydra.sweep.dir", typed)
+    folder = find_path("sweep.dir", typed) or find_path("hydra.sweep.dir", typed)
     asked = sorted(o for o in typed if not o.lstrip("+~").startswith(_OF_THE_SWEEP))
     if folder is None:
-        kind = path_of("experiment", typed) or "-".join(
+        kind = find_path("experiment", typed) or "-".join(
             key for key, _, value in (o.partition("=") for o in asked) if "," in value
         )
         stem = re.sub(r"[^\w.-]+", "-", kind)[:60] or "sweep"
@@ -100,14 +100,14 @@ def _with_sweep_folder(
         return [*overrides, f"hydra.sweep.dir=multirun/{name}"]
     record = Path(folder) / "sweep.json"
     if not asked and record.is_file():
-        overrides = [*recorded_command(record, folders), *overrides]
+        overrides = [*read_command(record, folders), *overrides]
     return [
         o.replace("sweep.dir=", "hydra.sweep.dir=", 1) if o.startswith("sweep.dir=") else o
         for o in overrides
     ]
 
 
-def _without_option(arguments: Sequence[str], name: str) -> list[str]:
+def _remove_option(arguments: Sequence[str], name: str) -> list[str]:
     kept = [argument for argument in arguments if not argument.startswith(f"{name}=")]
     if name in kept:
         del kept[kept.index(name) : kept.index(name) + 2]

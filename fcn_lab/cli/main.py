@@ -24,26 +24,37 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from fcn_lab.cli.arguments import rewrite_arguments
-from fcn_lab.cli.paths import path_of
-from fcn_lab.commands import STARTED, command, started
+from fcn_lab.cli.paths import find_path
+from fcn_lab.commands import STARTED, format_command, format_start
 from fcn_lab.config.explain import explain
-from fcn_lab.config.frozen import conf_folder, freeze, read_frozen, recorded, references
-from fcn_lab.config.inheritance import settle
+from fcn_lab.config.frozen import (
+    find_conf_folder,
+    find_references,
+    freeze,
+    read_frozen,
+    read_recorded,
+)
+from fcn_lab.config.inheritance import resolve_command
 from fcn_lab.config.trust import allow, read_names, require_allowed
 from fcn_lab.errors import SweepFailed, UserError, find_refusal
-from fcn_lab.runs.records import require_no_way_out
+from fcn_lab.runs.names import METRICS
+from fcn_lab.runs.records import require_no_links_outside
 from fcn_lab.worker import torchrun
 from fcn_lab.worker.claims import (
     claim,
-    depth_below,
-    first_existing,
+    count_levels,
+    find_existing,
+    has_ended,
     hold,
-    is_over,
     remove_empty,
     withdraw,
 )
 from fcn_lab.worker.shell import check_shell, mend_streams, speak_utf8
-from fcn_lab.worker.supervisor import TRACEBACK, worker_command, worker_environment
+from fcn_lab.worker.supervisor import (
+    TRACEBACK_VARIABLE,
+    build_worker_command,
+    build_worker_environment,
+)
 
 # the words that Hydra keeps for its own launcher and sweeper; the others are files of conf/hydra
 BASIC = {
@@ -74,22 +85,22 @@ def main() -> None:
     try:
         check_shell()
     except UserError as error:
-        _end(str(error))
+        _exit_by_signal(str(error))
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["FCN_LAB_COMMAND"] = shlex.join(sys.argv)  # env.json records it
-    os.environ[STARTED] = started()
-    os.environ[TRACEBACK] = "1" if traceback_wanted else ""
+    os.environ[STARTED] = format_start()
+    os.environ[TRACEBACK_VARIABLE] = "1" if traceback_wanted else ""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors instead of printing them
     if torchrun.is_follower():
-        _become_worker(*torchrun.announced())
+        _become_worker(*torchrun.receive_arguments())
     try:
         typed = rewrite_arguments()
         _resume_if_asked(typed)
         Plugins.instance()  # registers Hydra's own `basic`, before that word becomes ours
         for group, node in BASIC.items():
             ConfigStore.instance().store(group=group, name="basic", node=node, provider="fcn_lab")
-        start = partial(_start, first_existing(Path(path_of("hydra.run.dir", typed) or "runs")))
-        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(
+        start = partial(_start, find_existing(Path(find_path("hydra.run.dir", typed) or "runs")))
+        hydra.main(version_base="1.3", config_path=str(find_conf_folder()), config_name="config")(
             start
         )()
     except SweepFailed:
@@ -108,13 +119,13 @@ def main() -> None:
 def _start(existing: Path, config: DictConfig) -> None:
     settings = HydraConfig.get()
     folder = Path(os.path.relpath(settings.run.dir))
-    made = depth_below(folder, existing)
+    made = count_levels(folder, existing)
     attempt = None
     try:
         if config.choices.task in ONLY_LOOK:
             remove_empty(folder, made)
-            return _look(config)
-        resolved = _settled(config, settings)
+            return _inspect_run(config)
+        resolved = _settle_config(config, settings)
         attempt = claim(folder)
         path = freeze(resolved, folder)
     except MISTAKES as error:
@@ -125,17 +136,17 @@ def _start(existing: Path, config: DictConfig) -> None:
     _become_worker(str(path), f"--fresh={made}")
 
 
-def _settled(config: DictConfig, settings: HydraConf) -> DictConfig:
+def _settle_config(config: DictConfig, settings: HydraConf) -> DictConfig:
     if config.study is not None and config.again is None and config.run is None:
         word = f"experiment={config.choices.experiment}"
-        go_on = command("-m", word)
+        go_on = format_command("-m", word)
         raise UserError(f"{word} is a study, and a study is a sweep:\n{go_on}")
     sources = settings.runtime.config_sources
     conf = [Path(source.path) for source in sources if source.schema == "file"]
-    return settle(config, settings.overrides.task, conf)
+    return resolve_command(config, settings.overrides.task, conf)
 
 
-def _look(config: DictConfig) -> None:
+def _inspect_run(config: DictConfig) -> None:
     from fcn_lab.config.build import build
 
     allow(read_names(config.allow))
@@ -143,11 +154,11 @@ def _look(config: DictConfig) -> None:
     if OmegaConf.select(config, key) is None:
         raise UserError(f"task={config.choices.task} needs {key}={what}")
     task = OmegaConf.to_container(config, resolve=True)["task"]  # type: ignore[index, call-overload]
-    build(task, "task", references(config)).run()
+    build(task, "task", find_references(config)).run()
 
 
 def _resume_if_asked(typed: Sequence[str]) -> None:
-    asked = path_of("resume", typed)
+    asked = find_path("resume", typed)
     if asked is None:
         return
     folder = Path(asked)
@@ -157,11 +168,11 @@ def _resume_if_asked(typed: Sequence[str]) -> None:
         raise UserError(
             f"resume={folder} goes on with the run exactly as it was recorded; leave out {others}"
         )
-    recorded(folder)
+    read_recorded(folder)
     require_allowed(read_frozen(folder / "config.yaml")["task"], str(folder))
-    require_no_way_out(folder)
-    if is_over(folder):
-        scores = folder / "metrics.json"
+    require_no_links_outside(folder)
+    if has_ended(folder):
+        scores = folder / METRICS
         print(f"{folder} is done" + (f": its scores are in {scores}" if scores.exists() else ""))
         sys.exit(0)
     hold(folder)
@@ -170,17 +181,19 @@ def _resume_if_asked(typed: Sequence[str]) -> None:
 
 def _become_worker(config: str, *flags: str) -> NoReturn:
     if not torchrun.is_follower():
-        torchrun.announce([config, *flags])
+        torchrun.send_arguments([config, *flags])
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(sys.executable, [*worker_command(Path(config)), *flags], worker_environment())
+    os.execve(
+        sys.executable, [*build_worker_command(Path(config)), *flags], build_worker_environment()
+    )
 
 
 def _refuse(reason: str) -> NoReturn:
-    torchrun.announce([])
-    _end(reason)
+    torchrun.send_arguments([])
+    _exit_by_signal(reason)
 
 
-def _end(reason: str) -> NoReturn:
+def _exit_by_signal(reason: str) -> NoReturn:
     print(f"fcn-lab: {reason}", file=sys.stderr)
     sys.exit(2)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
-from fcn_lab.config.frozen import conf_folder
+from fcn_lab.config.frozen import find_conf_folder
 from fcn_lab.escaping import omegaconf_text
 
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "sweep.dir")
@@ -53,14 +53,14 @@ def spell_paths(override: str, swept: bool) -> str:
             parts = [value] if _SWEPT.fullmatch(value) else map(_spell, split_paths(value))
             return f"{key}={','.join(parts)}"
         if bare in FOLDERS and _names_keys(value):
-            return f"{key}={QuotedString(_meant(value), Quote.single).with_quotes()}"
+            return f"{key}={QuotedString(_strip_quotes(value), Quote.single).with_quotes()}"
     return f"{key}={_spell(value)}"
 
 
-def path_of(key: str, overrides: Sequence[str]) -> str | None:
+def find_path(key: str, overrides: Sequence[str]) -> str | None:
     """The path behind the last ``key=``, as typed; None where there is none, or it is null."""
     given = [o.partition("=")[2] for o in overrides if o.lstrip("+").partition("=")[0] == key]
-    return _meant(given[-1]) if given and given[-1].lower() not in ("", "null") else None
+    return _strip_quotes(given[-1]) if given and given[-1].lower() not in ("", "null") else None
 
 
 def split_paths(text: str) -> list[str]:
@@ -90,10 +90,10 @@ def quote(text: str) -> str:
 
 def _spell(path: str) -> str:
     plain = _PLAIN.fullmatch(path) and path.lower() not in _WORDS
-    return path if plain else quote(_meant(path))
+    return path if plain else quote(_strip_quotes(path))
 
 
-def _meant(path: str) -> str:
+def _strip_quotes(path: str) -> str:
     """Without the quotes that Hydra would take off."""
     if exists(path) or not _QUOTED.fullmatch(path):
         return path
@@ -105,10 +105,12 @@ def _names_keys(path: str) -> bool:
     if any("${" in str(above) and exists(str(above)) for above in Path(path).parents):
         return False
     found = re.findall(r"\$\{([\w.]+)(:?)", path)
-    return bool(found) and all(colon or name.partition(".")[0] in _keys() for name, colon in found)
+    return bool(found) and all(
+        colon or name.partition(".")[0] in _list_keys() for name, colon in found
+    )
 
 
 @cache
-def _keys() -> frozenset[str]:
-    text = (conf_folder() / "config.yaml").read_text(encoding="utf-8")
+def _list_keys() -> frozenset[str]:
+    text = (find_conf_folder() / "config.yaml").read_text(encoding="utf-8")
     return frozenset(re.findall(r"^(\w+):", text, re.MULTILINE))

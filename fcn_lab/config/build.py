@@ -13,8 +13,8 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from fcn_lab import values
-from fcn_lab.config.explain import did_you_mean
-from fcn_lab.config.frozen import conf_folder, words
+from fcn_lab.config.explain import suggest
+from fcn_lab.config.frozen import find_conf_folder, list_words
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import omegaconf_node
 
@@ -57,7 +57,7 @@ def build(node: Any, key: str, links: Mapping[str, str]) -> Any:
         cause = error.__cause__ or error
         if isinstance(cause, UserError):
             raise UserError(str(cause)) from error
-        place = users_key(str(error).rpartition("full_key: ")[2].strip(), links)
+        place = find_user_key(str(error).rpartition("full_key: ")[2].strip(), links)
         kind = "" if isinstance(cause, ValueError) else f"{type(cause).__name__}: "
         reason = "\n".join(str(cause).strip().splitlines()[:2])
         raise UserError(f"{place}: {kind}{reason}") from error
@@ -79,7 +79,7 @@ def locate(target: str, key: str) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def users_key(key: str, links: Mapping[str, str]) -> str:
+def find_user_key(key: str, links: Mapping[str, str]) -> str:
     """The key that a user sets, of a copy: ``task.net.encoder`` → ``encoder``."""
     while True:
         copies = [copy for copy in links if key == copy or key.startswith(f"{copy}.")]
@@ -90,18 +90,18 @@ def users_key(key: str, links: Mapping[str, str]) -> str:
 
 
 def _check_arguments(node: Mapping[str, Any], key: str, links: Mapping[str, str]) -> None:
-    require_fit(str, node["_target_"], f"{users_key(key, links)}._target_")
-    target = locate(node["_target_"], users_key(key, links))
-    takes, others = values.arguments(target)
+    require_fit(str, node["_target_"], f"{find_user_key(key, links)}._target_")
+    target = locate(node["_target_"], find_user_key(key, links))
+    takes, others = values.list_arguments(target)
     for name, value in node.items():
-        place = users_key(f"{key}.{name}", links)
+        place = find_user_key(f"{key}.{name}", links)
         if name in _HYDRAS:
             require_fit(_HYDRAS[name], value, place)
         elif name in takes:
             require_fit(takes[name], value, place)
         elif not others:
             raise UserError(
-                f"{place}: {node['_target_']} has no such argument.{did_you_mean(name, takes)}\n"
+                f"{place}: {node['_target_']} has no such argument.{suggest(name, takes)}\n"
                 f"It takes {', '.join(takes) or 'none'}"
             )
 
@@ -112,13 +112,15 @@ def require_fit(annotation: Any, value: Any, place: str) -> None:
     Raises:
         UserError: under the user's key, with what was expected.
     """
-    if values.fits(annotation, value) or (values.is_plain(annotation) and _holds_nodes(value)):
+    if values.is_admitted(annotation, value) or (
+        values.is_plain(annotation) and _holds_nodes(value)
+    ):
         return
     group = place.rpartition(".")[2]
-    if not values.is_plain(annotation) and (known := words([conf_folder()]).get(group)):
+    if not values.is_plain(annotation) and (known := list_words([find_conf_folder()]).get(group)):
         expected = f"a part of its own; {group}= chooses it: {', '.join(sorted(known))}"
-        raise UserError(f"{place}={values.shown(value)}: expected {expected}")
-    values.require(annotation, value, place)
+        raise UserError(f"{place}={values.format_value(value)}: expected {expected}")
+    values.require_type(annotation, value, place)
 
 
 def _holds_nodes(value: Any) -> bool:

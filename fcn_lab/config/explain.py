@@ -9,11 +9,11 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from fcn_lab.commands import command
+from fcn_lab.commands import format_command
 from fcn_lab.errors import UserError
 
 
-def did_you_mean(word: str, options: Iterable[str]) -> str:
+def suggest(word: str, options: Iterable[str]) -> str:
     """A question to append, or nothing where no option is near."""
     options = list(options)
     near = difflib.get_close_matches(word, options, n=1) or [
@@ -29,7 +29,7 @@ def explain(error: BaseException) -> str:
         options = list(error.options or ())
         if not options:
             return f"{group}={word}: there is no such word" if group else _first_lines(str(error))
-        near = did_you_mean(word, options)
+        near = suggest(word, options)
         return f"{group}={word}: there is no such word.{near}\n{group}= takes {', '.join(options)}"
     if isinstance(error, OverrideParseException):
         reason = _first_lines(str(error.message), 1)
@@ -38,7 +38,7 @@ def explain(error: BaseException) -> str:
     if str(error).startswith("Ambiguous value for argument"):
         argument = str(error).split("'")[1]
         return f"{argument}: several values make a sweep, which starts with -m"
-    if (mistake := _of_a_resolver(error)) is not None:
+    if (mistake := _find_resolver_error(error)) is not None:
         return str(mistake)
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
@@ -48,10 +48,12 @@ def explain(error: BaseException) -> str:
         key = getattr(cause, "full_key", None) or str(error).partition(":")[0]
         return f"{key}: a list and a mapping cannot be merged; expected the kind that is there"
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
-        return _unknown_key(cause)
+        return _explain_unknown_key(cause)
     if unmatched := re.search(r"'matched\.(\w+)\.(\w+)\.\w+\.\d'", str(cause)):
         model, upsample = unmatched.groups()
-        finds = command("task=capacity", f"models=[{model}]", f"upsamples=[bilinear,{upsample}]")
+        finds = format_command(
+            "task=capacity", f"models=[{model}]", f"upsamples=[bilinear,{upsample}]"
+        )
         return (
             f"capacity=matched has no widths for model={model} upsample={upsample}. To find them:\n"
             f"{finds}"
@@ -61,7 +63,7 @@ def explain(error: BaseException) -> str:
     return _first_lines(str(error))
 
 
-def _of_a_resolver(error: BaseException) -> UserError | None:
+def _find_resolver_error(error: BaseException) -> UserError | None:
     """OmegaConf raises an error of its own on top of one in a resolver."""
     inner: BaseException | None = error
     while inner is not None and not isinstance(inner, UserError):
@@ -69,7 +71,7 @@ def _of_a_resolver(error: BaseException) -> UserError | None:
     return inner
 
 
-def _unknown_key(error: OmegaConfBaseException) -> str:
+def _explain_unknown_key(error: OmegaConfBaseException) -> str:
     key = str(error.full_key or error.key)
     parent = error.parent_node
     if not isinstance(parent, DictConfig):
@@ -82,12 +84,12 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
         for name in map(str, parent)
         if name not in ("_target_", "hydra", "choices")
     ]
-    near = did_you_mean(key, siblings) or did_you_mean(key, _leaves(root))
+    near = suggest(key, siblings) or suggest(key, _list_leaves(root))
     names = ", ".join(sorted(name.rpartition(".")[2] for name in siblings))
     return f"{key}: there is no such key.{near}\n{place or 'the top level'} has {names}"
 
 
-def _leaves(config: DictConfig, prefix: str = "") -> Iterator[str]:
+def _list_leaves(config: DictConfig, prefix: str = "") -> Iterator[str]:
     raw = OmegaConf.to_container(config, resolve=False) if not prefix else config
     assert isinstance(raw, dict)
     stack = [(str(key), value) for key, value in raw.items() if key not in ("hydra", "task")]

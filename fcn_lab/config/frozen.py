@@ -21,15 +21,15 @@ from fcn_lab.config.moved import rename_targets
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import omegaconf_node
 from fcn_lab.files import make_folder, write_text
-from fcn_lab.runs.records import Damaged, read_yaml
-from fcn_lab.values import Seed, require
+from fcn_lab.runs.records import DamagedFile, read_yaml
+from fcn_lab.values import Seed, require_type
 
 Keys = tuple[str | int, ...]
 _LINK = re.compile(r"\$\{(\.*)([\w.]+)\}")
 _OPERANDS = {"run": "RUN_DIR", "input": "FILE_OR_FOLDER", "output": "FOLDER"}
 
 
-class Plain(TypedDict, total=False):
+class PlainKeys(TypedDict, total=False):
     """The keys that stand in no group, and what they take."""
 
     seed: Seed
@@ -53,31 +53,31 @@ class Plain(TypedDict, total=False):
     refines: Sequence[str]
     study: Mapping[str, Any] | None
     choices: Mapping[str, Any]
-    words: Mapping[str, str]
+    list_words: Mapping[str, str]
     name: str
     group: str | None
     arm: str | None
 
 
-def require_plain(config: Mapping[Any, Any]) -> None:
+def require_plain_keys(config: Mapping[Any, Any]) -> None:
     """Refuses values that the keys outside the groups do not take.
 
     Raises:
         UserError: with the key and what it expects.
     """
-    for key, annotation in get_type_hints(Plain, include_extras=True).items():
+    for key, annotation in get_type_hints(PlainKeys, include_extras=True).items():
         if key in config:
-            require(annotation, config[key], key)
+            require_type(annotation, config[key], key)
 
 
-def conf_folder() -> Path:
+def find_conf_folder() -> Path:
     """The folder of the words: inside an installed package, beside it in a clone."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
 
 
-def words(folders: Sequence[Path]) -> dict[str, set[str]]:
+def list_words(folders: Sequence[Path]) -> dict[str, set[str]]:
     """Every group of these conf folders with its words, Hydra's own groups left out."""
     found: dict[str, set[str]] = {}
     for file in (file for folder in folders for file in folder.glob("*/*.yaml")):
@@ -91,25 +91,25 @@ def resolve(config: DictConfig) -> DictConfig:
     Raises:
         UserError: the task lacks a key it reads.
     """
-    links = references(config)
+    links = find_references(config)
     read_by_task = {source for target, source in links.items() if target.startswith("task.")}
     for key, value in _OPERANDS.items():
         if key in read_by_task and config[key] is None:
             raise UserError(f"task={config.choices.task} needs {key}={value}")
-    need_published(config, links)
+    require_published_weights(config, links)
     resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
     # a cell is the same in whatever sweep it runs, and no record says what it may call
     for key in ("sweep", "study", "allow"):
         resolved.pop(key, None)
-    require_plain(resolved)
+    require_plain_keys(resolved)
     choices = {group: word for group, word in resolved["choices"].items() if "/" not in group}
     # a name may hold `${`, and nothing of what is resolved refers to anything any more
     node = omegaconf_node({**resolved, "choices": choices, "links": links})
     return cast("DictConfig", OmegaConf.create(node))
 
 
-def need_published(config: DictConfig, links: Mapping[str, str]) -> None:
+def require_published_weights(config: DictConfig, links: Mapping[str, str]) -> None:
     """Refuses published weights for a network that would not read them.
 
     Raises:
@@ -153,13 +153,13 @@ def freeze(resolved: DictConfig, folder: Path) -> Path:
     return path
 
 
-def references(config: DictConfig) -> dict[str, str]:
+def find_references(config: DictConfig) -> dict[str, str]:
     """Which keys are nothing but a reference, and to which key."""
     raw = OmegaConf.to_container(config, resolve=False)
-    return {".".join(map(str, target)): source for target, source in _links(raw, ())}
+    return {".".join(map(str, target)): source for target, source in _restore_links(raw, ())}
 
 
-def recorded(folder: Path) -> DictConfig:
+def read_recorded(folder: Path) -> DictConfig:
     """The config of a run, or one in a file, as it was composed: links are links again.
 
     Raises:
@@ -178,12 +178,12 @@ def recorded(folder: Path) -> DictConfig:
         )
     links = found.pop("links")
     if not isinstance(found.get("choices", {}), dict):
-        raise Damaged(path, "its key `choices` holds no words")
+        raise DamagedFile(path, "its key `choices` holds no words")
     require_sound(path, found, links)
     try:
         config: DictConfig = OmegaConf.create(omegaconf_node(found))
     except OmegaConfBaseException as error:
-        raise Damaged(path, error) from error
+        raise DamagedFile(path, error) from error
     for target, source in links.items():
         OmegaConf.update(config, target, f"${{{source}}}", merge=False)
     return config
@@ -197,7 +197,7 @@ def read_frozen(path: Path) -> dict[str, Any]:
     """
     found = _read(path)
     if not isinstance(found.get("task"), dict) or not isinstance(found.get("seed"), int):
-        raise Damaged(path, "it lacks the keys `task` and `seed` of a run")
+        raise DamagedFile(path, "it lacks the keys `task` and `seed` of a run")
     return cast("dict[str, Any]", rename_targets(found))
 
 
@@ -207,7 +207,7 @@ def _read(path: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", rename_targets(found))
 
 
-def without_start(config: DictConfig) -> DictConfig:
+def drop_initial_weights(config: DictConfig) -> DictConfig:
     """A recorded config whose network gets the weights of its run, with their preprocessing.
 
     None that it began with are read or fetched: they are in the run's checkpoints.
@@ -220,7 +220,7 @@ def without_start(config: DictConfig) -> DictConfig:
 
 
 def forget_start(net: dict[str, Any]) -> None:
-    """As ``without_start``, for the network of a frozen config that goes on from a checkpoint."""
+    """Does the same to the network of a frozen config that continues from a checkpoint."""
     if net.get("weights") is not None:
         net["weights"] = None
     for part, key in ((net, "encoder_weights"), (net.get("encoder"), "weights")):
@@ -228,13 +228,13 @@ def forget_start(net: dict[str, Any]) -> None:
             part[key] = "none"
 
 
-def _links(node: Any, path: Keys) -> Iterator[tuple[Keys, str]]:
+def _restore_links(node: Any, path: Keys) -> Iterator[tuple[Keys, str]]:
     if isinstance(node, dict):
         for key, value in node.items():
-            yield from _links(value, (*path, key))
+            yield from _restore_links(value, (*path, key))
     elif isinstance(node, list):
         for index, value in enumerate(node):
-            yield from _links(value, (*path, index))
+            yield from _restore_links(value, (*path, index))
     elif isinstance(node, str) and (match := _LINK.fullmatch(node)):
         dots, source = match.groups()
         base = path[: -len(dots)] if dots else ()

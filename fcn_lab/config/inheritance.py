@@ -8,13 +8,14 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from fcn_lab.commands import command
-from fcn_lab.config.frozen import recorded, resolve, without_start, words
-from fcn_lab.config.trust import allow, read_names, require_allowed, targets
+from fcn_lab.commands import format_command
+from fcn_lab.config.frozen import drop_initial_weights, list_words, read_recorded, resolve
+from fcn_lab.config.trust import allow, find_targets, read_names, require_allowed
 from fcn_lab.errors import UserError
+from fcn_lab.runs.names import METRICS
 from fcn_lab.runs.outcomes import read_metrics
-from fcn_lab.runs.records import Damaged
-from fcn_lab.values import require
+from fcn_lab.runs.records import DamagedFile
+from fcn_lab.values import require_type
 
 # belongs to the command; everything else of `run=` is the recorded run's
 _OF_THE_COMMAND = (
@@ -26,7 +27,7 @@ _OF_THE_COMMAND = (
 _OF_A_REPETITION = ("again", "name", "group", "allow")
 
 
-def with_recorded_words(overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:
+def add_recorded_words(overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:
     """The overrides behind the words of the run they read, so that plain keys find their nodes.
 
     A recorded word that `folders` no longer have is left out: its nodes are recorded.
@@ -43,16 +44,20 @@ def with_recorded_words(overrides: Sequence[str], folders: Sequence[Path]) -> li
     folder = OmegaConf.create([folder])[0]  # its `${` were escaped
     given = {override.key_or_group for override in parsed}
     skip = given if values.get("again") else given.union(_OF_THE_COMMAND)
-    known = words(folders)
+    known = list_words(folders)
     before = [
-        f"{group}={word if isinstance(word, str) else _bracketed(word)}"
-        for group, word in recorded(Path(folder)).choices.items()
-        if word is not None and group not in skip and set(_list(word)) <= known.get(group, set())
+        f"{group}={word if isinstance(word, str) else _bracket(word)}"
+        for group, word in read_recorded(Path(folder)).choices.items()
+        if word is not None
+        and group not in skip
+        and set(_format_list(word)) <= known.get(group, set())
     ]
     return [*before, *overrides]
 
 
-def settle(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
+def resolve_command(
+    config: DictConfig, overrides: Sequence[str], folders: Sequence[Path]
+) -> DictConfig:
     """What a command's config.yaml will hold: of the run it reads nothing that may not be built.
 
     Raises:
@@ -62,11 +67,11 @@ def settle(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path]
     inherited = inherit(config, overrides, folders)
     folder = config.again or config.run
     if folder is not None:
-        allow(targets(OmegaConf.to_container(config)))  # all that is there the user has named
+        allow(find_targets(OmegaConf.to_container(config)))  # all that is there the user has named
     resolved = resolve(inherited)
     task = OmegaConf.to_container(resolved.task, resolve=True)
     if folder is None:
-        allow(targets(task))
+        allow(find_targets(task))
     require_allowed(task, str(folder))
     return resolved
 
@@ -81,28 +86,28 @@ def inherit(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path
         UserError: the run does not exist or has not finished, or `experiment=` is given on top.
     """
     for key in ("again", "run"):
-        require(str | None, config[key], key)
+        require_type(str | None, config[key], key)
     folder = config.again or config.run
     if folder is None:
         return config
-    result = recorded(Path(folder))
+    result = read_recorded(Path(folder))
     if config.again is None:
         _require_finished(Path(folder))
     before = dict(result.choices)
     if config.again is None:
-        without_start(result)
+        drop_initial_weights(result)
         # bf16 and float16 suit the machine that trained; what this one does is the task's to say
         if OmegaConf.select(result, "trainer.precision") not in (None, "32-true"):
             result.trainer.precision = "auto"
     for key in _OF_A_REPETITION if config.again else _OF_THE_COMMAND:
         _take(result, config, key)
-    known = words(folders)
+    known = list_words(folders)
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         key = override.key_or_group
         word: Any = override.value()
         if key not in known:
             _take(result, config, key)
-        elif _list(word) != _list(before.get(key)):
+        elif _format_list(word) != _format_list(before.get(key)):
             if key == "experiment":
                 raise UserError(f"experiment={word} cannot be laid over the recorded run {folder}")
             for part in (key, f"choices.{key}", "words"):
@@ -113,11 +118,11 @@ def inherit(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path
 def _require_finished(folder: Path) -> None:
     try:
         read_metrics(folder)
-    except Damaged as error:
-        reason = "has not finished: it has no metrics.json"
+    except DamagedFile as error:
+        reason = f"has not finished: it has no {METRICS}"
         if os.path.lexists(error.path):
             reason = f"has no scores, since {error}"
-        go_on = command(f"resume={folder}")
+        go_on = format_command(f"resume={folder}")
         raise UserError(f"run={folder} {reason}. To go on:\n{go_on}") from error
 
 
@@ -133,9 +138,9 @@ def _take(result: DictConfig, config: DictConfig, key: str) -> None:
         OmegaConf.update(result, key, value, merge=False, force_add=True)
 
 
-def _list(word: Iterable[str] | None) -> list[str]:
+def _format_list(word: Iterable[str] | None) -> list[str]:
     return [word] if isinstance(word, str) else [str(item) for item in word or ()]
 
 
-def _bracketed(words: Sequence[str]) -> str:
+def _bracket(words: Sequence[str]) -> str:
     return f"[{','.join(words)}]"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fcn_lab.runs.records import MOST_NODES, Damaged
+from fcn_lab.runs.records import NODE_LIMIT, DamagedFile
 
 Keys = tuple[str, ...]
 
@@ -26,46 +26,46 @@ def require_sound(path: Path, config: Mapping[str, Any], links: object) -> None:
         Damaged: a link leads to no key, around, or to more nodes than any run has.
     """
     if not isinstance(links, dict):
-        raise Damaged(path, "its key `links` holds no names of keys")
+        raise DamagedFile(path, "its key `links` holds no names of keys")
     for copy, source in links.items():
         if not isinstance(copy, str) or not re.fullmatch(r"[\w.]+", str(source)):
-            raise Damaged(path, f"its link {copy}: {source} names no key")
-    followed = {_keys(copy): _keys(str(source)) for copy, source in links.items()}
+            raise DamagedFile(path, f"its link {copy}: {source} names no key")
+    followed = {_split_key(copy): _split_key(str(source)) for copy, source in links.items()}
     try:
         for pair in followed.items():
             for keys in pair:
                 _select(config, keys)
-        size = _Sizes(config, followed).of(())
+        size = _NodeCounter(config, followed).count(())
     except (KeyError, RecursionError) as error:
-        raise Damaged(path, f"a link of it leads nowhere or around ({error})") from error
-    if size > MOST_NODES:
-        raise Damaged(path, "its links stand for more than any run has")
+        raise DamagedFile(path, f"a link of it leads nowhere or around ({error})") from error
+    if size > NODE_LIMIT:
+        raise DamagedFile(path, "its links stand for more than any run has")
 
 
-class _Sizes:
+class _NodeCounter:
     """How many nodes there are below a key once all links are followed."""
 
     def __init__(self, config: Mapping[str, Any], links: Mapping[Keys, Keys]) -> None:
         self.config, self.links = config, links
         self._known: dict[Keys, int] = {}
 
-    def of(self, keys: Keys) -> int:
+    def count(self, keys: Keys) -> int:
         """Each key is counted once, however often it is linked to."""
-        keys = self._original(keys)
+        keys = self._find_original(keys)
         if keys not in self._known:
             inner = _items(_select(self.config, keys))
-            self._known[keys] = 1 + sum(self.of((*keys, name)) for name in inner)
+            self._known[keys] = 1 + sum(self.count((*keys, name)) for name in inner)
         return self._known[keys]
 
-    def _original(self, keys: Keys) -> Keys:
+    def _find_original(self, keys: Keys) -> Keys:
         """Where the node really stands: a link above it moves it, too."""
         for length in range(1, len(keys) + 1):
             if keys[:length] in self.links:
-                return self._original((*self.links[keys[:length]], *keys[length:]))
+                return self._find_original((*self.links[keys[:length]], *keys[length:]))
         return keys
 
 
-def _keys(dotted: str) -> Keys:
+def _split_key(dotted: str) -> Keys:
     return tuple(dotted.split("."))
 
 

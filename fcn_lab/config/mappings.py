@@ -22,7 +22,7 @@ def replace_mappings(overrides: Sequence[str]) -> list[str]:
     for override in overrides:
         key, _, value = override.partition("=")
         if key in WHOLE and value[:1] in ("{", "["):
-            if twice := _repeated_key(value):
+            if twice := _find_repeated_key(value):
                 raise UserError(f"{key} has {twice} twice; expected it once")
             sweeps = OverridesParser.create().parse_override(override).is_sweep_override()
             if not sweeps and found[-1:] != [f"{key}=null"]:
@@ -31,7 +31,7 @@ def replace_mappings(overrides: Sequence[str]) -> list[str]:
     return found
 
 
-def _repeated_key(mapping: str) -> str | None:
+def _find_repeated_key(mapping: str) -> str | None:
     try:
         node = yaml.compose(mapping, yaml.SafeLoader)
     except yaml.YAMLError:

@@ -9,6 +9,7 @@ MOVED = {
     "data.augment.Unchanged": "data.augment.Augmentation",
     "dashboard.making": "dashboard.task",
     "datamodule": "training.datamodule",
+    "datamodule.camvid": "training.datamodule.CamVidDataModule",
     "demo.serving": "demo.task",
     "dense": "inference.shift_and_stitch",
     "engines.local": "sweeps.engines.local",
@@ -25,8 +26,11 @@ MOVED = {
     "surgery.freeze": "training.freeze",
     "tasks.costsheet": "cost.sheet",
     "tasks.report": "report.task",
+    "tasks.staged.Staged": "tasks.staged.TrainInStages",
     "tiling": "inference.sliding_windows",
-    "trainer": "training.settings",
+    "trainer.Training": "training.settings.TrainerSettings",
+    "training.datamodule.camvid": "training.datamodule.CamVidDataModule",
+    "training.settings.Training": "training.settings.TrainerSettings",
     "unet": "networks.unet",
     "watching": "sweeps.status",
     "zoo": "networks.smp",
@@ -34,7 +38,7 @@ MOVED = {
 _PACKAGE = "fcn_lab."
 
 
-def current_name(name: str) -> str:
+def find_current_name(name: str) -> str:
     """Returns today's dotted name of what a recorded config calls `name`."""
     parts = name.removeprefix(_PACKAGE).split(".")
     if name.startswith(_PACKAGE):
@@ -53,5 +57,5 @@ def rename_targets(node: object) -> object:
 
 def _rename(key: object, value: object) -> object:
     if key in ("_target_", "path", "engine") and isinstance(value, str):
-        return current_name(value)
+        return find_current_name(value)
     return rename_targets(value)

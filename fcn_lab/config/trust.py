@@ -13,9 +13,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from fcn_lab.config.frozen import conf_folder
+from fcn_lab.config.frozen import find_conf_folder
 from fcn_lab.errors import UserError
-from fcn_lab.runs.records import Damaged, load_plain, read_text
+from fcn_lab.runs.records import DamagedFile, load_yaml, read_text
 
 ALLOWED = "FCN_LAB_ALLOW"
 # Hydra's own targets that hand out what their argument names
@@ -24,7 +24,7 @@ _FINDERS = ("hydra.utils.get_method", "hydra.utils.get_class", "hydra.utils.get_
 
 def allow(names: Iterable[str]) -> None:
     """Lets this process, and those it starts, build these too."""
-    os.environ[ALLOWED] = ",".join(sorted({*_of_environment(), *names}))
+    os.environ[ALLOWED] = ",".join(sorted({*_read_environment(), *names}))
 
 
 def read_names(value: object) -> list[str]:
@@ -39,22 +39,22 @@ def read_names(value: object) -> list[str]:
     return [str(name) for name in names]
 
 
-def allowed() -> frozenset[str]:
+def list_allowed() -> frozenset[str]:
     """All names that may be built here."""
-    return shipped() | _of_environment()
+    return list_shipped() | _read_environment()
 
 
 @cache
-def shipped() -> frozenset[str]:
+def list_shipped() -> frozenset[str]:
     """What the words of conf/ build."""
-    return named_in(conf_folder())
+    return list_targets(find_conf_folder())
 
 
-def named_in(folder: Path) -> frozenset[str]:
+def list_targets(folder: Path) -> frozenset[str]:
     """What the words of a conf folder build, those of the lab's groups; no file beside them."""
-    groups = {word.parent.name for word in conf_folder().glob("*/*.yaml")}
+    groups = {word.parent.name for word in find_conf_folder().glob("*/*.yaml")}
     files = (file for group in groups for file in (folder / group).rglob("*.yaml"))
-    return frozenset(name for file in files for name in _named_in_file(file))
+    return frozenset(name for file in files for name in _read_targets(file))
 
 
 def require_allowed(node: object, place: str, also: Collection[str] = ()) -> None:
@@ -68,8 +68,8 @@ def require_allowed(node: object, place: str, also: Collection[str] = ()) -> Non
     Raises:
         UserError: with the names, and the word that allows them.
     """
-    known = allowed().union(also)
-    unknown = sorted({name for name in targets(node) if name not in known})
+    known = list_allowed().union(also)
+    unknown = sorted({name for name in find_targets(node) if name not in known})
     if unknown:
         listed = ",".join(unknown)
         raise UserError(
@@ -81,12 +81,12 @@ def require_allowed(node: object, place: str, also: Collection[str] = ()) -> Non
 
 def find_own_modules(node: object) -> None:
     """Lets Python look for modules where the user stands, too, if a target of `node` needs that."""
-    packages = {name.partition(".")[0] for name in targets(node)}
+    packages = {name.partition(".")[0] for name in find_targets(node)}
     if any(importlib.util.find_spec(package) is None for package in packages):
         sys.path.append(os.getcwd())
 
 
-def targets(node: object) -> Iterator[str]:
+def find_targets(node: object) -> Iterator[str]:
     """The dotted names of all that building `node` would call or look up."""
     if isinstance(node, Mapping):
         if "_target_" in node:
@@ -96,15 +96,15 @@ def targets(node: object) -> Iterator[str]:
         node = list(node.values())
     if isinstance(node, list | tuple):
         for item in node:
-            yield from targets(item)
+            yield from find_targets(item)
 
 
-def _named_in_file(file: Path) -> Iterator[str]:
+def _read_targets(file: Path) -> Iterator[str]:
     try:
-        yield from targets(load_plain(read_text(file)))
-    except (Damaged, ValueError):
+        yield from find_targets(load_yaml(read_text(file)))
+    except (DamagedFile, ValueError):
         return
 
 
-def _of_environment() -> frozenset[str]:
+def _read_environment() -> frozenset[str]:
     return frozenset(filter(None, os.environ.get(ALLOWED, "").split(",")))

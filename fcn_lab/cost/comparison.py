@@ -9,7 +9,7 @@ from torch import nn
 
 from fcn_lab.cost.macs import count_cost
 from fcn_lab.cost.memory import count_peak_bytes
-from fcn_lab.terminal import readable
+from fcn_lab.terminal import format_number
 
 
 def compare_costs(nets: Mapping[str, nn.Module], height: int, width: int) -> Table:
@@ -27,7 +27,7 @@ def compare_costs(nets: Mapping[str, nn.Module], height: int, width: int) -> Tab
         taken = count_peak_bytes(net, height, width) / 1e6
         macs = count_cost(net, height, width).macs
         shown.add_row(
-            name, readable(macs), readable(_time_pass(net, height, width)), f"{taken:.1f}"
+            name, format_number(macs), format_number(_time_pass(net, height, width)), f"{taken:.1f}"
         )
     return shown
 

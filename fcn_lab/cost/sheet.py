@@ -12,8 +12,9 @@ from fcn_lab.errors import UserError
 from fcn_lab.escaping import markdown_row, plotly_text
 from fcn_lab.files import write_table, write_text
 from fcn_lab.report.runs import find_runs
+from fcn_lab.runs.names import METRICS
 from fcn_lab.runs.outcomes import read_metrics
-from fcn_lab.runs.records import Damaged
+from fcn_lab.runs.records import DamagedFile
 
 GROUPS = ("model", "upsample", "encoder")
 NETWORK_KEYS = (*GROUPS, "data", "experiment", "capacity")
@@ -159,10 +160,10 @@ def read_scores(runs: Sequence[Path], cells: Sequence[Words]) -> Iterator[RunSco
     """
     for run in runs:
         found = []
-        for path in sorted(run.rglob("metrics.json")):
+        for path in sorted(run.rglob(METRICS)):
             try:
                 metrics = read_metrics(path.parent)
-            except Damaged as error:
+            except DamagedFile as error:
                 print(f"left out: {error}", flush=True)
                 continue
             words = tuple(str(metrics.get(group)) for group in GROUPS)

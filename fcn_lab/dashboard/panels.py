@@ -2,7 +2,8 @@
 
 import wandb_workspaces.reports.v2.interface as wr
 
-from fcn_lab.dashboard.selection import TABLES, Subject
+from fcn_lab.dashboard.selection import TABLES, Selection
+from fcn_lab.runs.names import MONITOR
 
 Panel = (
     wr.BarPlot
@@ -11,26 +12,27 @@ Panel = (
     | wr.MediaBrowser
     | wr.WeavePanelSummaryTable
 )
-STEP = "trainer/global_step"  # the axis that online.py defines for everything it logs
+# the axis that training/loggers/wandb_run.py defines for everything it logs
+STEP_KEY = "trainer/global_step"
 
 
-def sections(subject: Subject) -> dict[str, list[Panel]]:
-    """Titles with their panels; every one but the last shows trained networks."""
-    scored = subject.split
+def list_sections(selection: Selection) -> dict[str, list[Panel]]:
+    """Returns the panels by section title; all sections but the last show trained networks."""
+    scored = selection.split
     return {
         "Scores": [
-            *(_bars(subject.score, axis, subject) for axis in subject.axes),
-            _lines(subject),
+            *(_create_bars(selection.score, axis, selection) for axis in selection.axes),
+            _create_lines(selection),
         ],
         "Learning": [
-            _curves(key, axis, subject)
-            for key in ("val/mean_iou", "val/loss", "train/loss")
-            for axis in subject.axes
+            _create_curves(key, axis, selection)
+            for key in (MONITOR, "val/loss", "train/loss")
+            for axis in selection.axes
         ],
         "Classes": [
-            _bars(f"{scored}/iou/{name}", axis, subject)
-            for name in subject.classes
-            for axis in list(subject.axes)[:2]
+            _create_bars(f"{scored}/iou/{name}", axis, selection)
+            for name in selection.classes
+            for axis in list(selection.axes)[:2]
         ],
         "Predictions": [
             *(
@@ -43,36 +45,36 @@ def sections(subject: Subject) -> dict[str, list[Panel]]:
     }
 
 
-def _bars(key: str, axis: str, subject: Subject) -> wr.BarPlot:
-    """The mean over seeds and all else, with the standard deviation."""
+def _create_bars(key: str, axis: str, selection: Selection) -> wr.BarPlot:
+    """Returns bars of the mean over seeds and other factors, with the standard deviation."""
     return wr.BarPlot(
         title=f"{key} by {axis}",
         metrics=[key],
-        groupby=wr.Config(subject.axes[axis]),
+        groupby=wr.Config(selection.axes[axis]),
         groupby_aggfunc="mean",
         groupby_rangefunc="stddev",
     )
 
 
-def _curves(key: str, axis: str, subject: Subject) -> wr.LinePlot:
+def _create_curves(key: str, axis: str, selection: Selection) -> wr.LinePlot:
     return wr.LinePlot(
         title=f"{key} by {axis}",
-        x=STEP,
+        x=STEP_KEY,
         y=[key],
-        groupby=wr.Config(subject.axes[axis]),
+        groupby=wr.Config(selection.axes[axis]),
         groupby_aggfunc="mean",
         groupby_rangefunc="stddev",
         max_runs_to_show=100,
     )
 
 
-def _lines(subject: Subject) -> wr.ParallelCoordinatesPlot:
-    """A line a run, from what was varied, over the seed, to the scores."""
-    shown = {**subject.axes, "seed": "seed"}
+def _create_lines(selection: Selection) -> wr.ParallelCoordinatesPlot:
+    """Returns a plot with one line a run: from the factors over the seed to the scores."""
+    shown = {**selection.axes, "seed": "seed"}
     columns = [
         wr.ParallelCoordinatesPlotColumn(wr.Config(key), display_name=name)
         for name, key in shown.items()
     ]
-    scores = ("val/mean_iou", subject.score)
+    scores = (MONITOR, selection.score)
     columns += [wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(key)) for key in scores]
     return wr.ParallelCoordinatesPlot(columns=columns, title="from choices to scores")

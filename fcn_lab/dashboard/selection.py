@@ -1,4 +1,4 @@
-"""What a dashboard is about, in W&B's terms: which runs, which keys of them, and what was varied.
+"""Selects what a dashboard shows, in W&B's terms: runs, their keys, and what was varied.
 
 The terms are those of fcn_lab/training/loggers/wandb_run.py: W&B's group is the sweep, a run is
 named as its arm, its config is the frozen one, and its keys are SPLIT/SCORE.
@@ -8,22 +8,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fcn_lab.report.study import Study, title
+from fcn_lab.report.study import Study, format_factor
 
-WORDS = ("model", "upsample", "encoder")  # the words that have a key of their own in a config
-TABLES = ("arms", "differences", "classes")  # of the run that holds the study's results
-JOB = "report"  # its job type
+# the groups whose words have a key of their own in a config
+WORDS = ("model", "upsample", "encoder")
+# the tables in the W&B run that holds the study's results, and the run's job type
+TABLES = ("arms", "differences", "classes")
+JOB_TYPE = "report"
 
 
 @dataclass(frozen=True)
-class Subject:
+class Selection:
     """The runs of a study on W&B.
 
     Attributes:
-        groups: W&B's groups, a sweep each; none where the runs are of no sweep.
-        split: the scored one.
-        classes: K names.
-        axes: skips, operators and whatever else was varied: the key of W&B's config of each.
+        groups: W&B's groups, a sweep each; empty where the runs belong to no sweep.
+        split: the split that was scored.
+        classes: the names of the K classes.
+        axes: for skips, operators and everything else that was varied, the key in W&B's config.
     """
 
     groups: tuple[str, ...]
@@ -32,27 +34,29 @@ class Subject:
     axes: dict[str, str]
 
     @classmethod
-    def of(cls, study: Study) -> "Subject":
-        """As the runs were recorded."""
+    def from_study(cls, study: Study) -> "Selection":
+        """Selects the runs of a study by what they recorded."""
         groups = dict.fromkeys(str(run.config.get("group") or "") for run in study.runs)
         varied = dict.fromkeys(("model", "upsample", *study.factors))
-        axes = {title(factor): config_key(factor, study.first.config) for factor in varied}
+        axes = {
+            format_factor(factor): find_config_key(factor, study.first.config) for factor in varied
+        }
         named = tuple(group for group in groups if group)
         return cls(named, study.first.split, study.first.classes, axes)
 
     @property
     def score(self) -> str:
-        """The summary's key of what the study asks for."""
+        """The key of the study's score in W&B's summary of a run."""
         return f"{self.split}/mean_iou"
 
     @property
     def name(self) -> str:
-        """Of the workspace and the report."""
+        """The title of the workspace and of the report."""
         return f"{' and '.join(self.axes)}, {', '.join(self.groups) or 'all runs'}"
 
 
-def config_key(factor: str, config: Mapping[str, Any]) -> str:
-    """Where a config says what a factor's value is: under the words, or at the plain key."""
+def find_config_key(factor: str, config: Mapping[str, Any]) -> str:
+    """Returns the config's key of a factor's value: one of the words, or a plain key."""
     if factor in WORDS:
         return f"words.{factor}"
     return f"choices.{factor}" if factor in config.get("choices", ()) else factor

@@ -7,18 +7,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from fcn_lab.config.frozen import conf_folder, words
+from fcn_lab.config.frozen import find_conf_folder, list_words
 from fcn_lab.dashboard import wandb_sweep as sweepfile
-from fcn_lab.dashboard.selection import JOB, TABLES, Subject
+from fcn_lab.dashboard.selection import JOB_TYPE, TABLES, Selection
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_text
 from fcn_lab.report import tables
-from fcn_lab.report.answer import answer, question
-from fcn_lab.report.runs import as_folders
+from fcn_lab.report.answer import describe_answer, describe_question
+from fcn_lab.report.runs import list_folders
 from fcn_lab.report.study import Study
 
-WRITTEN = ("workspace.json", "report.json", "wandb_sweep.yaml", "wandb")
-OFFLINE = (
+OUTPUT_NAMES = ("workspace.json", "report.json", "wandb_sweep.yaml", "wandb")
+OFFLINE_ADVICE = (
     "W&B is offline: with a key (wandb login) the same command saves workspace and report there, "
     "and `wandb sync {folder}/wandb/offline-run-*` uploads the tables"
 )
@@ -30,12 +30,12 @@ class Dashboard:
 
     Args:
         runs: a folder or several: sweeps, runs, or folders that hold them.
-        output: where to write; by default ``dashboard`` in the first of them.
+        output: the folder to write to; by default ``dashboard`` in the first of them.
         project: W&B's project that the runs were logged to.
-        entity: its team; None is the key's own.
+        entity: the project's team; None is the key's own.
 
     Raises:
-        UserError: where wandb-workspaces is not installed.
+        UserError: wandb-workspaces is not installed.
     """
 
     runs: str | Sequence[str]
@@ -54,33 +54,33 @@ class Dashboard:
         """Writes workspace.json, report.json, wandb_sweep.yaml and a W&B run of the results.
 
         Raises:
-            UserError: there are no runs, they cannot stand in one table, or W&B refuses.
+            UserError: there are no runs, they do not fit into one table, or W&B refuses.
         """
-        folders = as_folders(self.runs)
+        folders = list_folders(self.runs)
         study = Study.read(folders)
         folder = Path(self.output) if self.output else folders[0] / "dashboard"
         make_folder(folder)
-        subject = Subject.of(study)
-        sweepfile.write(words([conf_folder()]), folder / "wandb_sweep.yaml")
-        owner = log_results(study, subject, folder, self.project, self.entity)
-        pages = self._write(study, subject, folder, owner or self.entity or "")
-        print("\n".join(answer(study)))
-        print(f"\nwritten: {', '.join(str(folder / name) for name in WRITTEN)}")
-        print(OFFLINE.format(folder=folder) if owner is None else self._save(pages, folder))
+        selection = Selection.from_study(study)
+        sweepfile.write_sweep(list_words([find_conf_folder()]), folder / "wandb_sweep.yaml")
+        owner = log_results(study, selection, folder, self.project, self.entity)
+        pages = self._write(study, selection, folder, owner or self.entity or "")
+        print("\n".join(describe_answer(study)))
+        print(f"\nwritten: {', '.join(str(folder / name) for name in OUTPUT_NAMES)}")
+        print(OFFLINE_ADVICE.format(folder=folder) if owner is None else self._save(pages, folder))
 
-    def _write(self, study: Study, subject: Subject, folder: Path, entity: str) -> list[Any]:
-        """The workspace and the report, which lie in the folder as JSON."""
+    def _write(self, study: Study, selection: Selection, folder: Path, entity: str) -> list[Any]:
+        """Writes the workspace and the report as JSON into the folder; returns both."""
         from fcn_lab.dashboard import workspace as board
 
-        opening = "\n\n".join([*question(study), *answer(study)])
-        view = board.workspace(subject, self.project, entity)
-        page = board.report(subject, self.project, entity, opening)
+        opening = "\n\n".join([*describe_question(study), *describe_answer(study)])
+        view = board.create_workspace(selection, self.project, entity)
+        page = board.create_report(selection, self.project, entity, opening)
         write_text(folder / "workspace.json", board.to_json(view))
         write_text(folder / "report.json", board.to_json(page))
         return [view, page]
 
     def _save(self, pages: list[Any], folder: Path) -> str:
-        """Sends both to W&B; their addresses."""
+        """Sends both to W&B; returns their addresses, one a line."""
         import wandb
 
         try:
@@ -93,39 +93,39 @@ class Dashboard:
 
 
 def log_results(
-    study: Study, subject: Subject, folder: Path, project: str, entity: str | None
+    study: Study, selection: Selection, folder: Path, project: str, entity: str | None
 ) -> str | None:
-    """The tables with their intervals as a run in each of the study's groups.
+    """Logs the tables with their intervals as a W&B run in each of the study's groups.
 
     Returns:
-        the entity that has them on W&B's server; None where they only lie in `folder`.
+        The entity that has them on W&B's server; None where they only lie in `folder`.
     """
     import wandb
 
-    from fcn_lab.training.loggers.wandb_run import begin
+    from fcn_lab.training.loggers.wandb_run import start_run
 
     owner: str | None = None
-    for group in subject.groups or (None,):
-        run = begin(
+    for group in selection.groups or (None,):
+        run = start_run(
             folder,
             project=project,
             entity=entity,
             group=group,
-            name=JOB,
+            name=JOB_TYPE,
             # the same when the command is repeated, so that it replaces what it logged
-            id=f"{JOB}-{sha256(f'{group} {subject.name}'.encode()).hexdigest()[:12]}",
-            job_type=JOB,
-            tags=[JOB],
+            id=f"{JOB_TYPE}-{sha256(f'{group} {selection.name}'.encode()).hexdigest()[:12]}",
+            job_type=JOB_TYPE,
+            tags=[JOB_TYPE],
         )
-        for name, table in results(study).items():
+        for name, table in list_tables(study).items():
             run.log({name: wandb.Table([*table.columns], [[*row] for row in table.rows])})
-        run.summary.update({"answer": " ".join(answer(study))})
+        run.summary.update({"answer": " ".join(describe_answer(study))})
         owner = None if run.offline else run.entity
         run.finish()
     return owner
 
 
-def results(study: Study) -> dict[str, tables.Table]:
-    """The report's tables, with their intervals."""
-    made = tables.raw_table(study), tables.gaps_table(study), tables.classes_table(study)
+def list_tables(study: Study) -> dict[str, tables.Table]:
+    """Returns the report's tables by their names, with intervals."""
+    made = tables.tabulate_raw(study), tables.tabulate_gaps(study), tables.tabulate_classes(study)
     return dict(zip(TABLES, made, strict=True))

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from fcn_lab.files import write_text
+from fcn_lab.runs.names import MONITOR
 
 HEADER = """\
 # Skips × operators × seeds as a W&B sweep. Made from conf/ by task=dashboard.
@@ -17,8 +18,8 @@ HEADER = """\
 SEEDS = (0, 1, 2)
 
 
-def sweep(words: Mapping[str, Collection[str]]) -> dict[str, object]:
-    """Every FCN of conf/model under every word of conf/upsample.
+def build_sweep(words: Mapping[str, Collection[str]]) -> dict[str, object]:
+    """Returns a W&B sweep of every FCN of conf/model under every word of conf/upsample.
 
     Args:
         words: every group of the command line with its words.
@@ -33,18 +34,18 @@ def sweep(words: Mapping[str, Collection[str]]) -> dict[str, object]:
     return {
         "program": "run.py",
         "method": "grid",
-        "metric": {"name": "val/mean_iou", "goal": "maximize"},
+        "metric": {"name": MONITOR, "goal": "maximize"},
         "parameters": {key: {"values": values} for key, values in axes.items()},
         "command": ["${env}", "python", "${program}", "${args_no_hyphens}"],
     }
 
 
-def text(words: Mapping[str, Collection[str]]) -> str:
-    """As a file."""
-    return HEADER + yaml.safe_dump(sweep(words), sort_keys=False)
+def format_sweep(words: Mapping[str, Collection[str]]) -> str:
+    """Returns the content of the sweep's YAML file."""
+    return HEADER + yaml.safe_dump(build_sweep(words), sort_keys=False)
 
 
-def write(words: Mapping[str, Collection[str]], path: Path) -> Path:
-    """Writes it; returns its path."""
-    write_text(path, text(words))
+def write_sweep(words: Mapping[str, Collection[str]], path: Path) -> Path:
+    """Writes the sweep's YAML file; returns its path."""
+    write_text(path, format_sweep(words))
     return path

@@ -17,7 +17,7 @@ from annotated_types import Ge, Le
 from fcn_lab.data.classes import VOID
 from fcn_lab.data.frames import Pixels
 from fcn_lab.errors import UserError
-from fcn_lab.values import Share, Side, checked
+from fcn_lab.values import Share, Side, check_arguments
 
 if TYPE_CHECKING:
     from albumentations import BasicTransform, Compose
@@ -27,7 +27,7 @@ Zoom = Annotated[float, Ge(0.05), Le(20)]
 Exponent = Annotated[float, Ge(0.01), Le(100)]
 
 
-@checked
+@check_arguments
 @dataclass
 class Augmentation:
     """Flips, scales and crops, then changes light and colour; by default it does none of them.

@@ -13,7 +13,7 @@ from torch import Tensor
 from fcn_lab.data.classes import is_void
 from fcn_lab.data.frames import Frames
 from fcn_lab.errors import UserError
-from fcn_lab.values import checked
+from fcn_lab.values import check_arguments
 
 VOID_SHARE_LIMIT = 0.5  # a larger share of void is mentioned
 AUDIT_HINT = "task=audit shows what the masks hold"
@@ -67,7 +67,7 @@ def describe_gaps(
         )
 
 
-@checked
+@check_arguments
 @dataclass(frozen=True)
 class MedianFrequency:
     """Weights ``(median(f) / f) ** power``, f = pixels of a class / pixels of images showing it.

@@ -10,10 +10,10 @@ from fcn_lab.data.layouts.splits import find_drive
 from fcn_lab.data.locations import describe_releases, find_default_folder
 from fcn_lab.data.packs.source import CACHE, PackedSource
 from fcn_lab.data.pictures.unreadable import LIMIT
-from fcn_lab.values import Classes, Positive, Size, checked
+from fcn_lab.values import Classes, Positive, Size, check_arguments
 
 
-@checked
+@check_arguments
 class CamVid(PackedSource):
     """A CamVid release as a Source: detected by its files, decoded once, memory-mapped.
 

@@ -13,12 +13,12 @@ from fcn_lab.data.seeds import seed_of
 from fcn_lab.data.source import require_split
 from fcn_lab.data.survey import FrameSurvey, survey_frames
 from fcn_lab.errors import UserError
-from fcn_lab.values import Classes, Count, Seed, Size, checked
+from fcn_lab.values import Classes, Count, Seed, Size, check_arguments
 
 DRAWING = 40  # frames that the canvas of one takes
 
 
-@checked
+@check_arguments
 class Synthetic:
     """Scenes with CamVid's 11 classes and palette, drawn in memory at the first use of a split.
 

@@ -18,9 +18,9 @@ from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.demo.views import Scene
 from fcn_lab.errors import UserError
 from fcn_lab.inference.predictor import Predictor
-from fcn_lab.report.frames import Keeper
+from fcn_lab.report.frames import PredictionArchive
 from fcn_lab.report.runs import Run, find_runs
-from fcn_lab.report.study import arm_name, varied
+from fcn_lab.report.study import find_varied, format_arm
 from fcn_lab.runs.run import RunFolder
 
 SHOWN_NETWORKS_LIMIT = 4  # networks side by side
@@ -94,7 +94,7 @@ class Networks:
         for run in self.runs.values():
             places = np.linspace(0, len(run.names) - 1, min(SCENE_COUNT, len(run.names)))
             with suppress(OSError, KeyError, ValueError, zipfile.BadZipFile):  # damaged, or none
-                keeper = Keeper.of(run)
+                keeper = PredictionArchive.of(run)
                 return [_read_scene(keeper, run.names[round(place)]) for place in places]
         drawn = Synthetic((180, 240), test=SCENE_COUNT).frames("test")
         shown = zip(drawn.names, drawn.images, strict=True)
@@ -103,12 +103,12 @@ class Networks:
 
 def label_runs(runs: Sequence[Run]) -> dict[str, Run]:
     """Returns the runs by the words that tell them apart, models from coarse to fine."""
-    factors = varied(runs)
+    factors = find_varied(runs)
     several_seeds = len({run.seed for run in runs}) > 1
     ordered = sorted(runs, key=lambda run: _sort_key(run, factors))
     found: dict[str, Run] = {}
     for run in ordered:
-        label = arm_name(run, factors) + (f", seed {run.seed}" if several_seeds else "")
+        label = format_arm(run, factors) + (f", seed {run.seed}" if several_seeds else "")
         found[f"{label} ({run.folder})" if label in found else label] = run
     return found
 
@@ -118,7 +118,7 @@ def _sort_key(run: Run, factors: dict[str, tuple[str, ...]]) -> tuple[int, ...]:
     return (*places, run.seed)
 
 
-def _read_scene(keeper: Keeper, name: str) -> Scene:
+def _read_scene(keeper: PredictionArchive, name: str) -> Scene:
     with Image.open(io.BytesIO(keeper.read(f"{name}.jpg"))) as image:
         picture = np.asarray(image.convert("RGB"))
     with Image.open(io.BytesIO(keeper.read(f"{name}.truth.png"))) as image:

@@ -15,7 +15,7 @@ from fcn_lab.demo.networks import SHOWN_NETWORKS_LIMIT, Networks
 from fcn_lab.demo.views import Scene, ask_network, open_picture, shrink
 from fcn_lab.errors import UserError
 from fcn_lab.rendering.html import TEMPLATES
-from fcn_lab.report.runs import Missing
+from fcn_lab.report.runs import MissingRun
 
 OPACITY = 0.6
 # the machine's own, as on our other pages
@@ -148,7 +148,7 @@ def build_page(panel: Panel) -> gr.Blocks:
     return page
 
 
-def list_damaged(damaged: Sequence[Missing]) -> str:
+def list_damaged(damaged: Sequence[MissingRun]) -> str:
     """Returns HTML lines about the runs that cannot be read."""
     line = Markup('<p class="trouble">left out: {}: {}</p>')
     return "".join(line.format(one.name, one.reason) for one in damaged)

@@ -16,8 +16,8 @@ from annotated_types import Ge, Le
 
 from fcn_lab.demo.uploads import Uploads, make_temporary_folder
 from fcn_lab.errors import UserError
-from fcn_lab.report.runs import as_folders
-from fcn_lab.signals import Stopped
+from fcn_lab.report.runs import list_folders
+from fcn_lab.signals import StoppedBySignal
 from fcn_lab.values import Positive
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Demo:
         """
         from fcn_lab.demo.networks import Networks
 
-        networks = Networks(as_folders(self.runs))
+        networks = Networks(list_folders(self.runs))
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _stop)
         with make_temporary_folder() as uploads, self._listen() as listening:
@@ -113,4 +113,4 @@ class Demo:
 
 
 def _stop(signum: int, frame: FrameType | None) -> NoReturn:
-    raise Stopped(signum)  # the uploads are removed on the way out
+    raise StoppedBySignal(signum)  # the uploads are removed on the way out

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torchvision.models.vgg import VGG, cfgs, make_layers
 
 from fcn_lab.encoders.vgg import VGG16Encoder
-from fcn_lab.values import Share, Width, checked
+from fcn_lab.values import Share, Width, check_arguments
 
 BGR_MEAN = (104.00699, 116.66877, 122.67892)
 Padding = Annotated[int, Ge(0), Le(1000)]
@@ -29,7 +29,7 @@ class CaffeNormalize(nn.Module):
         return x.flip(1) * 255 - self.mean
 
 
-@checked
+@check_arguments
 class CaffeVGG16(VGG16Encoder):
     """The encoder of the published FCNs: images of any size, taken as they are.
 

@@ -21,13 +21,13 @@ from fcn_lab.encoders.weights import (
     read_weights,
 )
 from fcn_lab.errors import UserError
-from fcn_lab.values import Width, checked
+from fcn_lab.values import Width, check_arguments
 
 TIMM = "tu-"  # what timm's names begin with in the library
 COLOURS = "RGB"
 
 
-@checked
+@check_arguments
 class SmpEncoder(Encoder):
     """Wraps any encoder of segmentation-models-pytorch, max-pooling or not.
 
@@ -64,7 +64,7 @@ class SmpEncoder(Encoder):
         wanted = check_word(weights, or_file=True)
         stated = state_preprocessing(weights, mean, std)
         self.encoder = build_encoder(name, wanted)
-        widths = list(self.encoder.out_channels)
+        widths = list(self.encoder.out_channels)  # type: ignore[arg-type]
         if len(widths) != LEVELS + 1:
             raise UserError(
                 f"encoder.name={name} has {len(widths) - 1} levels, an FCN needs {LEVELS}; "

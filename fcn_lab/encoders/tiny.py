@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from fcn_lab.encoders.base import LEVELS, Encoder, Features, Normalize, conv_bn_relu
 from fcn_lab.encoders.weights import check_word, read_weights
 from fcn_lab.errors import UserError
-from fcn_lab.values import Depth, Share, Width, checked
+from fcn_lab.values import Depth, Share, Width, check_arguments
 
 
-@checked
+@check_arguments
 class TinyEncoder(Encoder):
     """A stride-2 stem, then residual blocks and a 2×2 max pool at strides 2, 4, 8 and 16.
 

@@ -11,10 +11,10 @@ from fcn_lab.encoders.base import LEVELS, Encoder, Features, Normalize
 from fcn_lab.encoders.fully_connected import transplant_classifier
 from fcn_lab.encoders.preprocessing import Mean, Std, require_preprocessing, state_preprocessing
 from fcn_lab.encoders.weights import PRETRAINED, load_torchvision, read_weights
-from fcn_lab.values import Share, Width, checked
+from fcn_lab.values import Share, Width, check_arguments
 
 
-@checked
+@check_arguments
 class VGG16Encoder(Encoder):
     """Cuts torchvision's VGG-16 layers after each pool.
 

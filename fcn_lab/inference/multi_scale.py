@@ -19,13 +19,13 @@ from annotated_types import Ge, Le, Len
 from torch import Tensor, nn
 
 from fcn_lab.geometry import crop_to
-from fcn_lab.values import checked
+from fcn_lab.values import check_arguments
 
 LARGEST_DENOMINATOR = 100  # denominator of a scale
 Scales = Annotated[Sequence[Annotated[float, Ge(1 / LARGEST_DENOMINATOR), Le(8)]], Len(1)]
 
 
-@checked
+@check_arguments
 class MultiScale(nn.Module):
     """A network whose probabilities are the mean over several sizes of the image.
 

@@ -15,7 +15,7 @@ from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.errors import UserError
 from fcn_lab.inference.sliding_windows import score_strips
 from fcn_lab.runs.digests import advise, require_sound
-from fcn_lab.runs.records import Damaged
+from fcn_lab.runs.records import DamagedFile
 from fcn_lab.runs.run import RunFolder
 
 Pixels = NDArray[np.uint8]
@@ -147,9 +147,9 @@ def load_best_checkpoint(run: Path, key: str = "run") -> dict[str, Any]:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     # an unpickler raises whatever the bytes lead it to
     except Exception as error:
-        raise Damaged(path, f"{type(error).__name__}: {error}", advise(path)) from error
+        raise DamagedFile(path, f"{type(error).__name__}: {error}", advise(path)) from error
     if not _is_run_checkpoint(checkpoint):
-        raise Damaged(path, "it holds no network with its classes and colours", advise(path))
+        raise DamagedFile(path, "it holds no network with its classes and colours", advise(path))
     return checkpoint
 
 

@@ -25,7 +25,7 @@ from fcn_lab.geometry.algebra import chain_affines
 from fcn_lab.geometry.alignment import find_layers
 from fcn_lab.geometry.trace import trace
 from fcn_lab.networks.fcn import FCN
-from fcn_lab.values import Count, checked
+from fcn_lab.values import Count, check_arguments
 
 POINTWISE = (nn.ReLU, nn.Dropout, nn.Dropout2d, nn.BatchNorm2d, nn.Identity)
 
@@ -84,7 +84,7 @@ def remove_strides(layers: Iterable[nn.Module]) -> nn.Sequential:
     return nn.Sequential(*dense)
 
 
-@checked
+@check_arguments
 class ShiftAndStitch(nn.Module):
     """An FCN whose last climb is replaced by f² passes over shifted images.
 
@@ -115,7 +115,7 @@ class ShiftAndStitch(nn.Module):
         return dense[..., cut : cut + height, cut : cut + width]
 
 
-@checked
+@check_arguments
 class Atrous(nn.Module):
     """An FCN without skips, whose strides are removed and whose kernels are dilated instead.
 

@@ -29,12 +29,12 @@ from fcn_lab.encoders.base import STRIDE
 from fcn_lab.errors import UserError
 from fcn_lab.inference.multi_scale import MultiScale, Scales
 from fcn_lab.networks.receptive_field import receptive_radius
-from fcn_lab.values import Count, Whole, checked
+from fcn_lab.values import Count, Whole, check_arguments
 
 Span = tuple[int, int]  # first pixel, and the first behind the last
 
 
-@checked
+@check_arguments
 class SlidingWindows(nn.Module):
     """Scores an image window by window, one row of windows at a time.
 

@@ -21,13 +21,13 @@ from fcn_lab.encoders.base import LEVELS, STRIDE, Encoder, Features
 from fcn_lab.errors import UserError
 from fcn_lab.geometry.alignment import Alignment, PadOnce
 from fcn_lab.upsampling import Upsampling
-from fcn_lab.values import Width, checked
+from fcn_lab.values import Width, check_arguments
 
 UpsamplingFactory = Callable[[int, int], Upsampling]
 PAD_ONCE = PadOnce(STRIDE)
 
 
-@checked
+@check_arguments
 class FCN(nn.Module):
     """Upsamples scores from stride 32 to the image and adds the scores of finer pools on the way.
 

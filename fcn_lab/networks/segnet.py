@@ -11,10 +11,10 @@ from fcn_lab.encoders.base import LEVELS, STRIDE, Encoder, Normalize, conv_bn_re
 from fcn_lab.geometry import crop_to, pad_to_multiple
 from fcn_lab.networks.fcn import UpsamplingFactory
 from fcn_lab.upsampling import Upsampling
-from fcn_lab.values import Depth, Width, checked
+from fcn_lab.values import Depth, Width, check_arguments
 
 
-@checked
+@check_arguments
 class SegNet(nn.Module):
     """Badrinarayanan, Kendall, Cipolla, "SegNet", PAMI 2017, over any encoder and any operator.
 
@@ -63,7 +63,7 @@ class SegNet(nn.Module):
         return crop_to(y, x)
 
 
-@checked
+@check_arguments
 class SegNetBasic(nn.Module):
     """SegNet-Basic: four encoders and four decoders of one 7×7 convolution each.
 

@@ -13,13 +13,13 @@ from fcn_lab.encoders.smp import (
 from fcn_lab.encoders.weights import check_word, fetch_weights
 from fcn_lab.errors import UserError
 from fcn_lab.geometry import crop_to, pad_to_multiple
-from fcn_lab.values import Width, checked
+from fcn_lab.values import Width, check_arguments
 
 OPTIONS = {"dpt": {"dynamic_img_size": True}}  # else it takes its encoder's own size alone
 MULTIPLES = {"pan": 8 * 16}  # its pyramid halves a map of stride 16 three times
 
 
-@checked
+@check_arguments
 class SmpModel(nn.Module):
     """A complete network of segmentation-models-pytorch; ``upsample=`` has no effect on it.
 

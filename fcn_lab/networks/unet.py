@@ -11,12 +11,12 @@ from fcn_lab.encoders.base import LEVELS, STRIDE, Encoder, Normalize, conv_bn_re
 from fcn_lab.geometry import crop_to, pad_to_multiple
 from fcn_lab.networks.fcn import UpsamplingFactory, climb_levels
 from fcn_lab.upsampling import Upsampling
-from fcn_lab.values import Share, Width, checked
+from fcn_lab.values import Share, Width, check_arguments
 
 FirstWidth = Annotated[int, Ge(1), Le(2**9)]  # level by level
 
 
-@checked
+@check_arguments
 class UNet(nn.Module):
     """The padded U-Net over any encoder (Ronneberger, Fischer, Brox, "U-Net", 2015).
 
@@ -67,7 +67,7 @@ class UNet(nn.Module):
         return crop_to(self.score(y), x)
 
 
-@checked
+@check_arguments
 class ValidUNet(nn.Module):
     """U-Net as its paper draws it (figure 1): valid convolutions, and skips cropped to fit.
 

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
-from fcn_lab.report.comparison import holm
-from fcn_lab.report.study import Study, title
-from fcn_lab.report.tables import bracketed, percent
+from fcn_lab.report.comparison import correct_holm
+from fcn_lab.report.study import Study, format_factor
+from fcn_lab.report.tables import format_interval, format_percent
 
 
-def question(study: Study) -> list[str]:
+def describe_question(study: Study) -> list[str]:
     """What was varied, on what, how often."""
-    factors = [f"{title(f)} ({', '.join(values)})" for f, values in study.factors.items()]
+    factors = [f"{format_factor(f)} ({', '.join(values)})" for f, values in study.factors.items()]
     asked = " × ".join(factors) or "one arm"
     seeds = f"seed{'s' * (len(study.seeds) > 1)} {', '.join(map(str, study.seeds))}"
     drives = study.comparison.blocks.sizes
@@ -23,18 +23,19 @@ def question(study: Study) -> list[str]:
     ]
 
 
-def answer(study: Study) -> list[str]:
+def describe_answer(study: Study) -> list[str]:
     """The answer, a paragraph of sentences."""
-    return list(_sentences(study))
+    return list(_list_sentences(study))
 
 
-def _sentences(study: Study) -> Iterator[str]:
+def _list_sentences(study: Study) -> Iterator[str]:
     best, found = study.arms[0], study.comparison.means[study.arms[0].name]
     yield (
-        f"The highest mean IoU is that of {best.name}: {percent(found.value)} % {bracketed(found)}."
+        f"The highest mean IoU is that of {best.name}: {format_percent(found.value)} % "
+        f"{format_interval(found)}."
     )
     if len(study.arms) > 1:
-        yield _ties(study)
+        yield _describe_ties(study)
     if study.factors and not study.is_grid:
         yield (
             "Effects of single factors are not given: some combinations have no arm yet, or no "
@@ -42,9 +43,9 @@ def _sentences(study: Study) -> Iterator[str]:
         )
     elif study.factors:
         for factor in study.factors:
-            yield from _effect(study, factor)
+            yield from _describe_effect(study, factor)
         if len(study.factors) > 1:
-            yield _interaction(study)
+            yield _describe_interaction(study)
     single = sum(len(arm.runs) == 1 for arm in study.arms)
     if single:
         which = "Each arm has" if single == len(study.arms) else f"{single} of the arms have"
@@ -54,10 +55,10 @@ def _sentences(study: Study) -> Iterator[str]:
         )
 
 
-def _ties(study: Study) -> str:
+def _describe_ties(study: Study) -> str:
     gaps, best = study.comparison.gaps, study.arms[0].name
-    tied = [gap.second for gap in gaps if gap.first == best and not gap.distinct]
-    distinct = sum(gap.distinct for gap in gaps)
+    tied = [gap.second for gap in gaps if gap.first == best and not gap.is_distinct]
+    distinct = sum(gap.is_distinct for gap in gaps)
     overall = f"{distinct} of the {len(gaps)} pairs of arms differ after Holm's correction."
     if not tied:
         return f"Every other arm is distinctly worse. {overall}"
@@ -67,18 +68,19 @@ def _ties(study: Study) -> str:
     return f"It cannot be told apart from {named}; the others are distinctly worse. {overall}"
 
 
-def _effect(study: Study, factor: str) -> Iterator[str]:
+def _describe_effect(study: Study, factor: str) -> Iterator[str]:
     """The steps between neighbouring values of a factor, best first."""
     levels = [study.level(factor, value) for value in study.factors[factor]]
     levels.sort(key=lambda arm: -study.mean(arm).value)
-    steps = [study.comparison.between(a, b) for a, b in pairwise(levels)]
-    whole = study.comparison.between(levels[0], levels[-1])
-    corrected = holm([step.p for step in [*steps, whole]])
+    steps = [study.comparison.compare_arms(a, b) for a, b in pairwise(levels)]
+    whole = study.comparison.compare_arms(levels[0], levels[-1])
+    corrected = correct_holm([step.p for step in [*steps, whole]])
     clear = corrected[-1][0] <= 0.05
     yield (
-        f"Averaged over all else, the best of the {title(factor)}, {levels[0].name}, leads the "
-        f"last, {levels[-1].name}, by {percent(whole.value, True)} points "
-        f"{bracketed(whole, signed=True)}"
+        f"Averaged over all else, the best of the {format_factor(factor)}, {levels[0].name}, leads "
+        "the "
+        f"last, {levels[-1].name}, by {format_percent(whole.value, True)} points "
+        f"{format_interval(whole, signed=True)}"
         f"{'' if clear else ', which is no distinguishable difference'}."
     )
     ties = [
@@ -90,7 +92,7 @@ def _effect(study: Study, factor: str) -> Iterator[str]:
         yield f"Not distinguishable there: {'; '.join(ties)}."
 
 
-def _interaction(study: Study) -> str:
+def _describe_interaction(study: Study) -> str:
     shares = study.shares()
     if shares is None:
         why = (
@@ -100,7 +102,7 @@ def _interaction(study: Study) -> str:
         )
         return f"How the variance between arms divides between factors is not given: {why}."
     named = [
-        f"{title(name)} {s.value:.0%} [{s.low:.0%}, {s.high:.0%}]".replace("%", " %")
+        f"{format_factor(name)} {s.value:.0%} [{s.low:.0%}, {s.high:.0%}]".replace("%", " %")
         for name, s in shares.items()
     ]
     return (
@@ -109,13 +111,14 @@ def _interaction(study: Study) -> str:
     )
 
 
-def method(study: Study) -> list[str]:
+def describe_method(study: Study) -> list[str]:
     """How the numbers were made, with the papers."""
     cut = study.comparison.blocks
     return [
         "The score is the mean IoU of confusion matrices summed over all frames, void ignored; a "
         "class absent from truth and prediction drops out.",
-        f"Neighbouring frames are not independent. The frames of each drive ({_list(cut.sizes)}) "
+        "Neighbouring frames are not independent. "
+        f"The frames of each drive ({_join_names(cut.sizes)}) "
         f"are resampled in circular blocks of {cut.length} (Politis and Romano 1992), the same for "
         "all arms, so that differences are paired. The block is 2√N frames long: intervals cover "
         "best with blocks that grow with √N and are longer than the variance alone would ask for "
@@ -125,7 +128,7 @@ def method(study: Study) -> list[str]:
         "0.8 of the one before, with one seed, or three that spread no wider than the frames, "
         "these intervals hold the truth 93 to 97 times in 100; with stronger memory, two seeds, or "
         "seeds that spread far wider than the frames they hold it less often, down to 88 times.",
-        *_narrower(study),
+        *_describe_width(study),
         "All pairs of arms are tested together and corrected by Holm (1979); each difference's "
         "interval has the level of its test, so that it holds zero exactly where the pair is not "
         "distinguishable. Ranks are the places that these differences leave open. Seeds to settle "
@@ -142,7 +145,7 @@ def method(study: Study) -> list[str]:
     ]
 
 
-def _narrower(study: Study) -> Iterator[str]:
+def _describe_width(study: Study) -> Iterator[str]:
     if (times := study.too_narrow) is None:
         yield "The frames do not tell how far scores spread: no interval is given that needs it."
     else:
@@ -152,5 +155,5 @@ def _narrower(study: Study) -> Iterator[str]:
         )
 
 
-def _list(numbers: tuple[int, ...]) -> str:
+def _join_names(numbers: tuple[int, ...]) -> str:
     return " + ".join(map(str, numbers)) if len(numbers) <= 8 else f"{len(numbers)} drives"

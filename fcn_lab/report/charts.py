@@ -7,13 +7,14 @@ import numpy as np
 
 from fcn_lab.rendering.html import COLOURS, SYMBOLS
 from fcn_lab.report.intervals import Estimate
-from fcn_lab.report.study import WIDTHS, Study, title
+from fcn_lab.report.study import WIDTHS, Study, format_factor
+from fcn_lab.runs.names import MONITOR
 
 Spec = dict[str, Any]
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
-def forest(study: Study) -> Spec:
+def draw_forest(study: Study) -> Spec:
     """Mean IoU of every arm with its interval, best on top."""
     names = [arm.name for arm in reversed(study.arms)]
     found = [study.comparison.means[name] for name in names]
@@ -21,16 +22,16 @@ def forest(study: Study) -> Spec:
     return {"data": [{**_line(0, ""), "mode": "markers", **points}], "layout": _x("mean IoU, %")}
 
 
-def effect(study: Study, factor: str) -> Spec:
+def draw_effect(study: Study, factor: str) -> Spec:
     """The mean over all arms with each value of a factor."""
     values = list(study.factors[factor])
     found = [study.mean(study.level(factor, value)) for value in values]
     points = {"x": values, "y": _percents(found), "error_y": _bars(found)}
-    layout = {**_xy(title(factor), "mean IoU, %"), "showlegend": False}
+    layout = {**_xy(format_factor(factor), "mean IoU, %"), "showlegend": False}
     return {"data": [{**_line(0, ""), "mode": "markers", **points}], "layout": layout}
 
 
-def interaction(study: Study, along: str, by: str) -> Spec:
+def draw_interaction(study: Study, along: str, by: str) -> Spec:
     """A line for each value of `by` over the values of `along`; parallel lines do not interact."""
     lines = []
     for place, value in enumerate(study.factors[by]):
@@ -43,14 +44,16 @@ def interaction(study: Study, along: str, by: str) -> Spec:
         found = [arms[v] for v in there]
         points = {"x": there, "y": _percents(found), "error_y": _bars(found)}
         lines.append({**_line(place, value), **points})
-    return {"data": lines, "layout": _xy(title(along), "mean IoU, %")}
+    return {"data": lines, "layout": _xy(format_factor(along), "mean IoU, %")}
 
 
-def trimaps(study: Study) -> Spec | None:
+def draw_trimaps(study: Study) -> Spec | None:
     """Mean IoU near boundaries against the width of the band; None where runs lack it."""
     lines = []
     for arm in study.arms:
-        known = {width: arm.mean_of(study.first.split, "trimap_iou", width) for width in WIDTHS}
+        known = {
+            width: arm.average_number(study.first.split, "trimap_iou", width) for width in WIDTHS
+        }
         bands = {width: 100 * value for width, value in known.items() if value is not None}
         if bands:
             points = {"x": list(bands), "y": list(bands.values())}
@@ -60,13 +63,13 @@ def trimaps(study: Study) -> Spec | None:
     return {"data": lines, "layout": layout} if lines else None
 
 
-def learning(study: Study) -> Spec | None:
+def draw_learning(study: Study) -> Spec | None:
     """Mean IoU on val over epochs, the mean over seeds; None where no run was trained here."""
     lines = []
     for arm in study.arms:
         scores: dict[int, list[float]] = {}
-        for row in (row for run in arm.runs for row in run.history if row.get("val/mean_iou")):
-            scores.setdefault(int(row["epoch"]) + 1, []).append(float(row["val/mean_iou"]))
+        for row in (row for run in arm.runs for row in run.history if row.get(MONITOR)):
+            scores.setdefault(int(row["epoch"]) + 1, []).append(float(row[MONITOR]))
         if scores:
             y = [100 * float(np.mean(scores[epoch])) for epoch in sorted(scores)]
             lines.append({**_arm_line(study, arm.name), "x": sorted(scores), "y": y})
@@ -76,20 +79,20 @@ def learning(study: Study) -> Spec | None:
     return {"data": lines, "layout": layout} if lines else None
 
 
-def cost(study: Study, key: str, label: str, unit: float) -> Spec:
+def draw_cost(study: Study, key: str, label: str, unit: float) -> Spec:
     """Mean IoU against what an arm costs, `key` of metrics.json in units of `unit`."""
     dots = []
     for arm in study.arms:
         found = [study.comparison.means[arm.name]]
-        points = {"x": [(arm.mean_of(key) or 0) / unit], "y": _percents(found)}
+        points = {"x": [(arm.average_number(key) or 0) / unit], "y": _percents(found)}
         look = {**_arm_line(study, arm.name), "mode": "markers"}
         dots.append({**look, **points, "error_y": _bars(found)})
     return {"data": dots, "layout": _xy(label, "mean IoU, %")}
 
 
-def generalisation(study: Study) -> Spec | None:
+def draw_generalisation(study: Study) -> Spec | None:
     """Each arm's mean IoU on val and on the scored split, joined by a line."""
-    known = {arm.name: arm.mean_of("val", "mean_iou") for arm in reversed(study.arms)}
+    known = {arm.name: arm.average_number("val", "mean_iou") for arm in reversed(study.arms)}
     val = {name: 100 * value for name, value in known.items() if value is not None}
     if not val or study.first.split == "val":
         return None

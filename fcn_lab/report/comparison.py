@@ -12,16 +12,16 @@ import numpy as np
 
 from fcn_lab.report.intervals import (
     LEVEL,
-    Blocks,
     Estimate,
     Floats,
-    class_iou,
-    difference,
-    estimate,
-    mean_iou,
-    resampled,
+    FrameBlocks,
+    compute_class_iou,
+    compute_mean_iou,
+    estimate_difference,
+    estimate_score,
+    resample_class_iou,
 )
-from fcn_lab.report.power import seeds_needed
+from fcn_lab.report.power import count_seeds_needed
 from fcn_lab.report.runs import Run
 
 ALPHA = 1 - LEVEL
@@ -47,12 +47,15 @@ class Arm:
     def of(cls, name: str, runs: Sequence[Run], weights: Floats) -> "Arm":
         """Resamples all runs by the same `weights`, (R,N)."""
         ordered = tuple(sorted(runs, key=lambda run: run.seed))
-        points = np.stack([class_iou(run.matrices.sum(0).astype(float)) for run in ordered])
+        points = np.stack([compute_class_iou(run.matrices.sum(0).astype(float)) for run in ordered])
         return cls(
-            name, ordered, points, np.stack([resampled(weights, r.matrices) for r in ordered])
+            name,
+            ordered,
+            points,
+            np.stack([resample_class_iou(weights, r.matrices) for r in ordered]),
         )
 
-    def only(self, seeds: Sequence[int]) -> "Arm":
+    def select_seeds(self, seeds: Sequence[int]) -> "Arm":
         """The arm with no other seeds than these."""
         places = [place for place, seed in enumerate(self.seeds) if seed in seeds]
         runs = tuple(self.runs[place] for place in places)
@@ -63,7 +66,7 @@ class Arm:
         """Ascending."""
         return tuple(run.seed for run in self.runs)
 
-    def mean_of(self, *keys: str | int) -> float | None:
+    def average_number(self, *keys: str | int) -> float | None:
         """A number of metrics.json as the mean over seeds, None where a run lacks it."""
         values = [run.number(*keys) for run in self.runs]
         known = [value for value in values if value is not None]
@@ -71,11 +74,11 @@ class Arm:
 
     def seed_spread(self) -> float:
         """Standard deviation of the mean IoU over seeds, 0 of one."""
-        return float(mean_iou(self.points).std(ddof=1)) if len(self.runs) > 1 else 0.0
+        return float(compute_mean_iou(self.points).std(ddof=1)) if len(self.runs) > 1 else 0.0
 
     def mean_iou(self, freedom: float) -> Estimate:
         """Of the class IoUs' mean."""
-        return estimate(mean_iou(self.points), mean_iou(self.draws), freedom)
+        return estimate_score(compute_mean_iou(self.points), compute_mean_iou(self.draws), freedom)
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Gap:
         first: names of the arms.
         second: the other.
         gap: the difference.
-        level: of its interval, see `holm`.
+        level: of its interval, see `correct_holm`.
         adjusted: Holm's p-value.
         seeds: how many would settle it, None where none would.
     """
@@ -99,7 +102,7 @@ class Gap:
     seeds: int | None
 
     @property
-    def distinct(self) -> bool:
+    def is_distinct(self) -> bool:
         """Whether the interval leaves zero out."""
         return self.adjusted <= ALPHA
 
@@ -114,7 +117,7 @@ class Comparison:
     """
 
     arms: tuple[Arm, ...]
-    blocks: Blocks
+    blocks: FrameBlocks
 
     @cached_property
     def means(self) -> dict[str, Estimate]:
@@ -125,44 +128,44 @@ class Comparison:
     def gaps(self) -> list[Gap]:
         """Every pair, the better arm first, corrected together."""
         pairs = list(combinations(self.arms, 2))
-        found = [self.between(a, b) for a, b in pairs]
-        corrected = holm([gap.p for gap in found])
+        found = [self.compare_arms(a, b) for a, b in pairs]
+        corrected = correct_holm([gap.p for gap in found])
         return [
-            Gap(a.name, b.name, gap, 1 - alpha, p, self._settled(gap, a, b, alpha))
+            Gap(a.name, b.name, gap, 1 - alpha, p, self._count_distinct(gap, a, b, alpha))
             for (a, b), gap, (p, alpha) in zip(pairs, found, corrected, strict=True)
         ]
 
-    def between(self, a: Arm, b: Arm, label: int | None = None) -> Estimate:
+    def compare_arms(self, a: Arm, b: Arm, label: int | None = None) -> Estimate:
         """`a` less `b`, in mean IoU or in the IoU of class number `label`."""
 
         def value(iou: Floats) -> Floats:
-            return mean_iou(iou) if label is None else iou[..., label]
+            return compute_mean_iou(iou) if label is None else iou[..., label]
 
         points, draws = (value(a.points), value(b.points)), (value(a.draws), value(b.draws))
-        return difference(points, draws, self.blocks.freedom, a.seeds == b.seeds)
+        return estimate_difference(points, draws, self.blocks.freedom, a.seeds == b.seeds)
 
     def ranks(self) -> dict[str, tuple[int, int]]:
         """The best and the worst rank of each arm that the corrected differences leave open."""
         above = dict.fromkeys((arm.name for arm in self.arms), 0)
         below = dict(above)
         for gap in self.gaps:
-            if gap.distinct:
+            if gap.is_distinct:
                 below[gap.first] += 1
                 above[gap.second] += 1
         return {name: (1 + above[name], len(self.arms) - below[name]) for name in above}
 
-    def _settled(self, gap: Estimate, a: Arm, b: Arm, alpha: float) -> int | None:
-        return seeds_needed(gap, min(len(a.runs), len(b.runs)), alpha)
+    def _count_distinct(self, gap: Estimate, a: Arm, b: Arm, alpha: float) -> int | None:
+        return count_seeds_needed(gap, min(len(a.runs), len(b.runs)), alpha)
 
 
-def compare(arms: Sequence[Arm], blocks: Blocks) -> Comparison:
+def compare_runs(arms: Sequence[Arm], blocks: FrameBlocks) -> Comparison:
     """Sorted by mean IoU."""
     return Comparison(
-        tuple(sorted(arms, key=lambda arm: -float(mean_iou(arm.points).mean()))), blocks
+        tuple(sorted(arms, key=lambda arm: -float(compute_mean_iou(arm.points).mean()))), blocks
     )
 
 
-def holm(values: Sequence[float], alpha: float = ALPHA) -> list[tuple[float, float]]:
+def correct_holm(values: Sequence[float], alpha: float = ALPHA) -> list[tuple[float, float]]:
     """Adjusted p-value and level of the test of each of m p-values (Holm 1979).
 
     The i-th smallest is tested at α / (m − i), i from 0, until one is not below; those after it are

@@ -20,7 +20,7 @@ from fcn_lab.escaping import zip_text
 from fcn_lab.report.comparison import Arm
 from fcn_lab.report.runs import Run
 from fcn_lab.report.study import Study
-from fcn_lab.runs.records import require_plain
+from fcn_lab.runs.records import require_regular_file
 
 # what reading a damaged file raises, or one that does not hold the frames
 UNSOUND = (
@@ -36,16 +36,16 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Keeper:
+class PredictionArchive:
     """Reads what one run kept of its predictions."""
 
     files: Mapping[str, zipfile.ZipFile]
 
     @classmethod
-    def of(cls, run: Run) -> "Keeper":
+    def of(cls, run: Run) -> "PredictionArchive":
         """Of all ranks."""
         paths = sorted(run.folder.glob("predictions*.zip"))
-        opened = [zipfile.ZipFile(path) for path in paths if require_plain(path)]
+        opened = [zipfile.ZipFile(path) for path in paths if require_regular_file(path)]
         return cls({name: file for file in opened for name in file.namelist()})
 
     def read(self, name: str) -> bytes:
@@ -60,7 +60,7 @@ class Keeper:
         return self.files[kept].read(kept)
 
 
-def accuracy(arm: Arm) -> NDArray[np.float64]:
+def measure_accuracy(arm: Arm) -> NDArray[np.float64]:
     """Pixel accuracy of each frame, the mean over seeds, (N,)."""
     hits = np.mean([run.matrices.trace(axis1=1, axis2=2) for run in arm.runs], axis=0)
     pixels = arm.runs[0].matrices.sum((1, 2))
@@ -68,9 +68,9 @@ def accuracy(arm: Arm) -> NDArray[np.float64]:
     return found
 
 
-def telling(study: Study, shown: int = SHOWN) -> list[int]:
+def rank_frames(study: Study, shown: int = SHOWN) -> list[int]:
     """The frames whose accuracy differs most between arms, the most telling first."""
-    each = np.stack([accuracy(arm) for arm in study.arms])
+    each = np.stack([measure_accuracy(arm) for arm in study.arms])
     spread, drives = each.std(0), study.first.drives
     chosen: list[int] = []
     for frame in map(int, np.argsort(-spread, kind="stable")):
@@ -79,24 +79,26 @@ def telling(study: Study, shown: int = SHOWN) -> list[int]:
     return chosen[:shown]
 
 
-def gallery(study: Study) -> dict[str, Any] | None:
+def build_gallery(study: Study) -> dict[str, Any] | None:
     """What the page shows of these frames; None where no run kept its predictions.
 
     Of each arm its first seed is shown; an arm that kept nothing is left out, and one whose file is
     damaged is named under ``damaged``.
     """
-    chosen, shown, damaged = telling(study), dict[str, list[dict[str, Any]]](), []
+    chosen, shown, damaged = rank_frames(study), dict[str, list[dict[str, Any]]](), []
     given: list[dict[str, Any]] = []
     colours: list[tuple[str, str]] = []
     for arm in study.arms:
-        each = accuracy(arm)
+        each = measure_accuracy(arm)
         try:
-            keeper = Keeper.of(arm.runs[0])
+            keeper = PredictionArchive.of(arm.runs[0])
             if keeper.files:
                 names = [study.first.names[index] for index in chosen]
-                found = [_shown(keeper, n, each[i]) for n, i in zip(names, chosen, strict=True)]
-                given = given or [{"name": name, **_given(keeper, name)} for name in names]
-                colours = colours or legend(study, keeper)
+                found = [
+                    _describe_frame(keeper, n, each[i]) for n, i in zip(names, chosen, strict=True)
+                ]
+                given = given or [{"name": name, **_find_selected(keeper, name)} for name in names]
+                colours = colours or read_legend(study, keeper)
                 shown[arm.name] = found
         except UNSOUND as error:
             damaged.append(f"{arm.runs[0].folder}: predictions.zip is damaged ({error})")
@@ -109,7 +111,7 @@ def gallery(study: Study) -> dict[str, Any] | None:
     return {"frames": frames, "legend": colours, "damaged": damaged}
 
 
-def legend(study: Study, keeper: Keeper) -> list[tuple[str, str]]:
+def read_legend(study: Study, keeper: PredictionArchive) -> list[tuple[str, str]]:
     """Name and colour of each class, from a kept picture's palette."""
     with Image.open(io.BytesIO(keeper.read(f"{study.first.names[0]}.png"))) as image:
         palette = np.array(image.getpalette()).reshape(-1, 3)
@@ -117,37 +119,37 @@ def legend(study: Study, keeper: Keeper) -> list[tuple[str, str]]:
     return list(zip(study.first.classes, colours, strict=False))
 
 
-def errors(truth: Pixels, guess: Pixels) -> bytes:
+def draw_errors(truth: Pixels, guess: Pixels) -> bytes:
     """A PNG of one colour where the prediction is wrong, transparent elsewhere."""
     wrong = Image.fromarray(((truth != guess) & (truth != VOID)).astype(np.uint8))
     wrong.putpalette([0, 0, 0, *WRONG])
-    return _png(wrong, transparency=0, bits=1)
+    return _encode_png(wrong, transparency=0, bits=1)
 
 
-def _given(keeper: Keeper, name: str) -> dict[str, str]:
+def _find_selected(keeper: PredictionArchive, name: str) -> dict[str, str]:
     return {
-        "picture": _uri(keeper.read(f"{name}.jpg"), "jpeg"),
-        "truth": _uri(keeper.read(f"{name}.truth.png")),
+        "picture": _encode_uri(keeper.read(f"{name}.jpg"), "jpeg"),
+        "truth": _encode_uri(keeper.read(f"{name}.truth.png")),
     }
 
 
-def _shown(keeper: Keeper, name: str, score: float) -> dict[str, Any]:
+def _describe_frame(keeper: PredictionArchive, name: str, score: float) -> dict[str, Any]:
     truth, guess = (keeper.read(f"{name}{ending}") for ending in (".truth.png", ".png"))
-    wrong = errors(_labels(truth), _labels(guess))
-    images = {"prediction": _uri(guess), "errors": _uri(wrong)}
+    wrong = draw_errors(_read_labels(truth), _read_labels(guess))
+    images = {"prediction": _encode_uri(guess), "errors": _encode_uri(wrong)}
     return {**images, "accuracy": round(100 * float(score), 1)}
 
 
-def _labels(png: bytes) -> Pixels:
+def _read_labels(png: bytes) -> Pixels:
     with Image.open(io.BytesIO(png)) as image:
         return np.asarray(image)
 
 
-def _png(image: Image.Image, **options: int) -> bytes:
+def _encode_png(image: Image.Image, **options: int) -> bytes:
     file = io.BytesIO()
     image.save(file, "PNG", **options)
     return file.getvalue()
 
 
-def _uri(content: bytes, kind: str = "png") -> str:
+def _encode_uri(content: bytes, kind: str = "png") -> str:
     return f"data:image/{kind};base64,{b64encode(content).decode()}"

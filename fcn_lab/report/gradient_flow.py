@@ -18,13 +18,12 @@ from statistics import fmean, median
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import markdown_row
 from fcn_lab.report.runs import Run, find_runs
-from fcn_lab.report.study import arm_name, varied
+from fcn_lab.report.study import find_varied, format_arm
+from fcn_lab.runs.names import MONITOR
 from fcn_lab.runs.records import read_rows
 
-SCORE = "val/mean_iou"
 
-
-def shares(rows: Sequence[Mapping[str, str]]) -> dict[str, float]:
+def measure_shares(rows: Sequence[Mapping[str, str]]) -> dict[str, float]:
     """Each stage's median norm over the steps, in units of the last stage's."""
     stages = [column for column in rows[0] if column != "step"]
     norms = {stage: median(float(row[stage]) for row in rows) for stage in stages}
@@ -32,23 +31,23 @@ def shares(rows: Sequence[Mapping[str, str]]) -> dict[str, float]:
     return {stage: norms[stage] / unit if unit else math.nan for stage in stages}
 
 
-def scores(run: Run) -> list[tuple[int, float]]:
+def read_scores(run: Run) -> list[tuple[int, float]]:
     """Step and val mean IU of each validation."""
-    return [(int(row["step"]), float(row[SCORE])) for row in run.history if row.get(SCORE)]
+    return [(int(row["step"]), float(row[MONITOR])) for row in run.history if row.get(MONITOR)]
 
 
-def steps_to(run: Run, score: float) -> int | None:
+def find_first_step(run: Run, score: float) -> int | None:
     """The first step at which the run was validated at this score or above."""
-    return next((step for step, found in scores(run) if found >= score), None)
+    return next((step for step, found in read_scores(run) if found >= score), None)
 
 
-def gradients(run: Run) -> list[dict[str, str]]:
+def read_gradients(run: Run) -> list[dict[str, str]]:
     """The rows of gradients.csv; none where the run noted none."""
     path = run.folder / "gradients.csv"
     return read_rows(path) if path.is_file() else []
 
 
-def report(folder: Path, score: float | None = None) -> list[str]:
+def format_report(folder: Path, score: float | None = None) -> list[str]:
     """The lines of the table, in Markdown.
 
     Raises:
@@ -57,31 +56,31 @@ def report(folder: Path, score: float | None = None) -> list[str]:
     sound, damaged = find_runs([folder])
     for one in damaged:
         print(one, file=sys.stderr)
-    runs = [run for run in sound if gradients(run)]
+    runs = [run for run in sound if read_gradients(run)]
     if not runs:
         raise UserError(f"{folder}: no run there has a gradients.csv; trainer.gradients_every=10")
-    best = [max((s for _, s in scores(run)), default=0.0) for run in runs]
+    best = [max((s for _, s in read_scores(run)), default=0.0) for run in runs]
     goal = min(best) if score is None else score
     arms: dict[str, list[Run]] = {}
-    factors = varied(runs)
+    factors = find_varied(runs)
     for run in runs:
-        arms.setdefault(arm_name(run, factors), []).append(run)
+        arms.setdefault(format_arm(run, factors), []).append(run)
     lines = [
         f"| | gradient by stage, the last one's as unit | steps to {100 * goal:.1f} mIoU on val |",
         "| --- | --- | --- |",
     ]
     for arm, members in arms.items():
-        found = [shares(gradients(run)) for run in members]
+        found = [measure_shares(read_gradients(run)) for run in members]
         stages = "; ".join(
-            f"{stage} {spread([share[stage] for share in found])}" for stage in found[0]
+            f"{stage} {format_range([share[stage] for share in found])}" for stage in found[0]
         )
-        reached = [steps_to(run, goal) for run in sorted(members, key=lambda run: run.seed)]
+        reached = [find_first_step(run, goal) for run in sorted(members, key=lambda run: run.seed)]
         steps = ", ".join("never" if step is None else f"{step:,}" for step in reached)
         lines.append(markdown_row([arm, stages, steps]))
     return lines
 
 
-def spread(values: Sequence[float]) -> str:
+def format_range(values: Sequence[float]) -> str:
     """The mean, and the least and the most where there are several; a dash for no number."""
     if not all(map(math.isfinite, values)):
         return "–"
@@ -93,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
     """Prints the table of a folder."""
     try:
         folder, *score = arguments
-        print("\n".join(report(Path(folder), float(score[0]) if score else None)))
+        print("\n".join(format_report(Path(folder), float(score[0]) if score else None)))
     except ValueError:
         print(f"expected FOLDER [SCORE], a score from 0 to 1; got {' '.join(arguments)}")
         return 2

@@ -13,7 +13,7 @@ SEQUENTIAL = "Cividis"  # made for colour-blind eyes
 Rows = Sequence[Sequence[float | str | None]]
 
 
-def pairs(study: Study) -> Spec:
+def draw_pairs(study: Study) -> Spec:
     """Differences of all pairs, row less column; a dot marks those that are distinct."""
     names = [arm.name for arm in study.arms]
     place = {name: index for index, name in enumerate(names)}
@@ -22,27 +22,29 @@ def pairs(study: Study) -> Spec:
     for gap in study.comparison.gaps:
         a, b = place[gap.first], place[gap.second]
         values[a][b], values[b][a] = 100 * gap.gap.value, -100 * gap.gap.value
-        marks[a][b] = marks[b][a] = "●" if gap.distinct else ""
+        marks[a][b] = marks[b][a] = "●" if gap.is_distinct else ""
     hover = "%{y} − %{x}: %{z:+.1f} %{text}<extra></extra>"
     reach = max((abs(v) for row in values for v in row if v is not None), default=1.0)
-    return _heat(names, names, values, marks, "%{text}", hover, _about_zero(reach, "points"))
+    return _draw_heatmap(
+        names, names, values, marks, "%{text}", hover, _find_symmetric_range(reach, "points")
+    )
 
 
-def classes(study: Study) -> Spec:
+def draw_classes(study: Study) -> Spec:
     """IoU of every class and arm; the colour is the difference from the mean of all arms."""
     values = np.array([100 * np.asarray(arm.points.mean(0)) for arm in study.arms])
     there = np.flatnonzero(~np.isnan(values).any(0))
     values = values[:, there]
     apart = values - values.mean(0)
     names = [study.first.classes[label] for label in there]
-    look = _about_zero(float(np.abs(apart).max(initial=0)), "from<br>mean")
+    look = _find_symmetric_range(float(np.abs(apart).max(initial=0)), "from<br>mean")
     hover = "%{y}, %{x}: %{text} (%{z:+.1f})<extra></extra>"
     shown = [[f"{value:.1f}" for value in row] for row in values]
     arms = [arm.name for arm in study.arms]
-    return _heat(names, arms, apart.round(2).tolist(), shown, "%{text}", hover, look)
+    return _draw_heatmap(names, arms, apart.round(2).tolist(), shown, "%{text}", hover, look)
 
 
-def confusion(study: Study, arm: Arm) -> Spec:
+def draw_confusion(study: Study, arm: Arm) -> Spec:
     """Rows truth, columns prediction, in per cent of the row's truth."""
     summed = np.sum([run.matrices.sum(0) for run in arm.runs], axis=0).astype(float)
     share = 100 * summed / np.maximum(summed.sum(1, keepdims=True), 1)
@@ -50,18 +52,18 @@ def confusion(study: Study, arm: Arm) -> Spec:
     look: Spec = {"colorscale": SEQUENTIAL, "zmin": 0, "zmax": 100}
     look["colorbar"] = {"title": {"text": "% of truth"}}
     hover = "%{y} taken for %{x}: %{z:.1f} %<extra></extra>"
-    made = _heat(names, names, z, z, "%{z:.0f}", hover, look)
+    made = _draw_heatmap(names, names, z, z, "%{z:.0f}", hover, look)
     made["layout"]["xaxis"]["title"] = {"text": "prediction"}
     made["layout"]["yaxis"]["title"] = {"text": "truth", "standoff": 24}
     return made
 
 
-def _about_zero(reach: float, title: str) -> Spec:
+def _find_symmetric_range(reach: float, title: str) -> Spec:
     ends = {"zmin": -(reach or 1), "zmax": reach or 1}
     return {"colorscale": DIVERGING, **ends, "colorbar": {"title": {"text": title}}}
 
 
-def _heat(
+def _draw_heatmap(
     x: Sequence[str], y: Sequence[str], z: Rows, text: Rows, show: str, hover: str, look: Spec
 ) -> Spec:
     heat = {"type": "heatmap", "x": x, "y": y, "z": z, "text": text, "texttemplate": show}

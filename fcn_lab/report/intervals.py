@@ -25,7 +25,7 @@ ENOUGH_DRAWS = 0.95  # of all, that hold a class whose interval is given
 
 
 @dataclass(frozen=True)
-class Blocks:
+class FrameBlocks:
     """How the frames of a split are cut for resampling.
 
     Args:
@@ -70,7 +70,7 @@ class Blocks:
         return min(self.length, max(size // 2, 1))
 
 
-def blocks(drives: Sequence[str]) -> Blocks:
+def cut_blocks(drives: Sequence[str]) -> FrameBlocks:
     """Blocks of 2√N consecutive frames within drives, the N frames' drives given in order.
 
     The length that makes intervals cover is longer than the one with the least error of the
@@ -81,13 +81,13 @@ def blocks(drives: Sequence[str]) -> Blocks:
     """
     sizes = tuple(len(list(group)) for _, group in groupby(drives))
     if max(sizes) == 1:
-        return Blocks((len(sizes),), 1)
-    return Blocks(sizes, max(1, round(BLOCK * math.sqrt(len(drives)))))
+        return FrameBlocks((len(sizes),), 1)
+    return FrameBlocks(sizes, max(1, round(BLOCK * math.sqrt(len(drives)))))
 
 
-def single_frames(drives: Sequence[str]) -> Blocks:
+def cut_single_frames(drives: Sequence[str]) -> FrameBlocks:
     """What a bootstrap does that takes every frame for independent."""
-    return Blocks(tuple(len(list(group)) for _, group in groupby(drives)), 1)
+    return FrameBlocks(tuple(len(list(group)) for _, group in groupby(drives)), 1)
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class Estimate:
         return float(2 * stdtr(self.joint_freedom, -abs(self.value) / self.error))
 
 
-def estimate(points: Floats, draws: Floats, freedom: float) -> Estimate:
+def estimate_score(points: Floats, draws: Floats, freedom: float) -> Estimate:
     """Of a score over S seeds.
 
     Args:
@@ -158,14 +158,14 @@ def estimate(points: Floats, draws: Floats, freedom: float) -> Estimate:
         draws: (S,R), each seed's score over the drawn frames.
         freedom: of the variance over frames.
     """
-    frames = variance(draws.mean(0), freedom)
+    frames = compute_variance(draws.mean(0), freedom)
     if len(points) == 1:
         return Estimate(float(points[0]), frames, freedom)
     seeds = float(points.var(ddof=1)) / len(points)
     return Estimate(float(points.mean()), frames, freedom, seeds, len(points) - 1)
 
 
-def variance(draws: Floats, freedom: float) -> float:
+def compute_variance(draws: Floats, freedom: float) -> float:
     """Over R draws; infinite where frames say nothing, or where too many draws lack a class.
 
     The draws that lack a class are left out. They are those in which it is rarest, so that the
@@ -177,7 +177,7 @@ def variance(draws: Floats, freedom: float) -> float:
     return float(there.var(ddof=1))
 
 
-def difference(
+def estimate_difference(
     points: tuple[Floats, Floats], draws: tuple[Floats, Floats], freedom: float, paired: bool
 ) -> Estimate:
     """Of the first arm less the second, over the same frames.
@@ -190,9 +190,9 @@ def difference(
             seeds are added with Welch's degrees of freedom.
     """
     if paired:
-        return estimate(points[0] - points[1], draws[0] - draws[1], freedom)
+        return estimate_score(points[0] - points[1], draws[0] - draws[1], freedom)
     value = float(points[0].mean() - points[1].mean())
-    frames = variance(draws[0].mean(0) - draws[1].mean(0), freedom)
+    frames = compute_variance(draws[0].mean(0) - draws[1].mean(0), freedom)
     if min(map(len, points)) == 1:
         return Estimate(value, frames, freedom)
     parts = [(float(p.var(ddof=1)) / len(p), len(p) - 1) for p in points]
@@ -201,7 +201,7 @@ def difference(
     return Estimate(value, frames, freedom, total, total**2 / below if below else 1.0)
 
 
-def class_iou(matrices: Floats) -> Floats:
+def compute_class_iou(matrices: Floats) -> Floats:
     """(…,K,K), rows truth → (…,K); a class absent from truth and prediction is nan."""
     hits = np.diagonal(matrices, axis1=-2, axis2=-1)
     union: Floats = matrices.sum(-1) + matrices.sum(-2) - hits
@@ -209,7 +209,7 @@ def class_iou(matrices: Floats) -> Floats:
     return result
 
 
-def mean_iou(iou: Floats) -> Floats:
+def compute_mean_iou(iou: Floats) -> Floats:
     """(…,K) → (…): the mean over the classes that are there."""
     there = ~np.isnan(iou)
     total: Floats = np.where(there, iou, 0).sum(-1)
@@ -217,11 +217,11 @@ def mean_iou(iou: Floats) -> Floats:
     return result
 
 
-def resampled(weights: Floats, matrices: NDArray[np.int64]) -> Floats:
+def resample_class_iou(weights: Floats, matrices: NDArray[np.int64]) -> Floats:
     """Class IoU of each draw, (R,K), from weights (R,N) and a matrix a frame, (N,K,K).
 
     Weights a little below 0 can take the IoU of a class that few frames show out of 0…1.
     """
     n, k = matrices.shape[:2]
     summed = weights @ matrices.reshape(n, k * k).astype(np.float64)
-    return class_iou(summed.reshape(len(weights), k, k)).clip(0, 1)
+    return compute_class_iou(summed.reshape(len(weights), k, k)).clip(0, 1)

@@ -11,7 +11,7 @@ WANTED = 0.8
 MOST_SEEDS = 200
 
 
-def power(gap: Estimate, seeds: int, now: int, level: float = 0.05) -> float:
+def compute_power(gap: Estimate, seeds: int, now: int, level: float = 0.05) -> float:
     """The chance that `seeds` seeds an arm show the difference, if it is as large as it seems.
 
     The variance over seeds falls as 1/S and its degrees of freedom grow as S − 1; that over frames
@@ -39,7 +39,7 @@ def power(gap: Estimate, seeds: int, now: int, level: float = 0.05) -> float:
     return 1.0 if math.isnan(found) else found  # it has no digits left to fall short of 1
 
 
-def seeds_needed(gap: Estimate, now: int, level: float = 0.05) -> int | None:
+def count_seeds_needed(gap: Estimate, now: int, level: float = 0.05) -> int | None:
     """The fewest seeds an arm that show `gap` with a chance of 80 %.
 
     None where no number does, since the frames alone leave too much room, or where one seed leaves
@@ -48,4 +48,6 @@ def seeds_needed(gap: Estimate, now: int, level: float = 0.05) -> int | None:
     if gap.seeds is None:
         return None
     candidates = np.arange(2, MOST_SEEDS + 1)
-    return next((int(s) for s in candidates if power(gap, int(s), now, level) >= WANTED), None)
+    return next(
+        (int(s) for s in candidates if compute_power(gap, int(s), now, level) >= WANTED), None
+    )

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from fcn_lab.errors import UserError
 from fcn_lab.report.protocols import refuse_mixed
+from fcn_lab.runs.names import METRICS
 from fcn_lab.runs.outcomes import read_history, read_metrics
-from fcn_lab.runs.records import Damaged, load_plain, read_arrays, read_yaml
+from fcn_lab.runs.records import DamagedFile, load_yaml, read_arrays, read_yaml
+from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.runs.sweep import SweepFolder
 
 INSIDE = {"code", "stages"}  # of a sweep its sources, of a staged run the stages before the last
@@ -49,8 +51,8 @@ class Run:
         metrics, config = read_metrics(folder), folder / "config.yaml"
         words = [metrics.get(word) for word in ("model", "upsample", "encoder")]
         if not isinstance(metrics.get("seed"), int) or not all(isinstance(w, str) for w in words):
-            raise Damaged(folder / "metrics.json", "it names no model, upsample, encoder and seed")
-        loaded = read_yaml(config, load_plain) if os.path.lexists(config) else {}
+            raise DamagedFile(folder / METRICS, "it names no model, upsample, encoder and seed")
+        loaded = read_yaml(config, load_yaml) if os.path.lexists(config) else {}
         run = cls(folder, metrics, loaded)
         run._require_matrices()
         run.history  # noqa: B018  (read now, while a damaged run can still be left out)
@@ -60,14 +62,14 @@ class Run:
         kept, path = self._confusions, self.folder / "confusions.npz"
         for name, kind in {"names": "U", "classes": "U", "split": "U", "matrices": "iu"}.items():
             if name not in kept or kept[name].dtype.kind not in kind:
-                raise Damaged(path, f"it holds no {name}")
+                raise DamagedFile(path, f"it holds no {name}")
         frames, classes = len(self.names), len(self.classes)
         if not frames or self.matrices.shape != (frames, classes, classes):
-            raise Damaged(path, "it holds no matrix for each frame")
+            raise DamagedFile(path, "it holds no matrix for each frame")
         if kept.get("drives", kept["names"]).shape != (frames,):
-            raise Damaged(path, "it holds no drive for each frame")
+            raise DamagedFile(path, "it holds no drive for each frame")
         if self.matrices.min() < 0 or self.matrices.max() > MOST_PIXELS:
-            raise Damaged(path, "a matrix of it counts no pixels")
+            raise DamagedFile(path, "a matrix of it counts no pixels")
 
     @property
     def protocol(self) -> str:
@@ -113,7 +115,7 @@ class Run:
         recorded = self._confusions.get("drives")
         if recorded is not None and all(recorded):
             return tuple(map(str, recorded))
-        return tuple(drive_of(name) for name in self.names)
+        return tuple(find_drive(name) for name in self.names)
 
     @cached_property
     def factors(self) -> dict[str, str]:
@@ -134,7 +136,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingRun:
     """A run or a cell of a sweep without scores: its name, how far it is, why, and where."""
 
     name: str
@@ -146,18 +148,18 @@ class Missing:
         return f"left out: {self.name}: {self.reason}"
 
 
-def drive_of(name: str) -> str:
+def find_drive(name: str) -> str:
     """CamVid's frames are named by drive and number: ``0001TP_008550``, ``Seq05VD_f00000``."""
     match = re.match(r"(.+?)[_-]?f?\d+$", Path(name).stem)
     return match[1] if match else name
 
 
-def as_folders(given: str | Sequence[str]) -> list[Path]:
+def list_folders(given: str | Sequence[str]) -> list[Path]:
     """What ``runs=FOLDER`` or ``runs=[A,B]`` names."""
     return [Path(given)] if isinstance(given, str) else [Path(one) for one in given]
 
 
-def find_runs(folders: Iterable[Path]) -> tuple[list[Run], list[Missing]]:
+def find_runs(folders: Iterable[Path]) -> tuple[list[Run], list[MissingRun]]:
     """Every finished run in these folders: a run's own, or one that holds runs at any depth.
 
     Returns:
@@ -168,20 +170,20 @@ def find_runs(folders: Iterable[Path]) -> tuple[list[Run], list[Missing]]:
             in one table.
     """
     sound: list[Run] = []
-    damaged: list[Missing] = []
-    for folder in run_folders(folders):
+    damaged: list[MissingRun] = []
+    for folder in find_run_folders(folders):
         try:
             sound.append(Run.read(folder))
-        except Damaged as error:
+        except DamagedFile as error:
             reason = f"{error.path.name}: {error.reason}"
-            damaged.append(Missing(str(folder), "damaged", reason, folder.resolve()))
+            damaged.append(MissingRun(str(folder), "damaged", reason, folder.resolve()))
     if not sound:
         raise UserError(f"{damaged[0].name}: {damaged[0].reason}\nNo run there can be read")
     refuse_mixed(sound)
     return sound, damaged
 
 
-def run_folders(folders: Iterable[Path]) -> list[Path]:
+def find_run_folders(folders: Iterable[Path]) -> list[Path]:
     """The folders of the finished runs in these, each once.
 
     Raises:
@@ -191,7 +193,7 @@ def run_folders(folders: Iterable[Path]) -> list[Path]:
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"runs={folder}: there is no such folder; expected runs or a sweep")
-        scored = folder.rglob("metrics.json")
+        scored = folder.rglob(METRICS)
         here = sorted(p.parent for p in scored if not INSIDE & {*p.relative_to(folder).parts})
         if not here:
             raise UserError(f"runs={folder}: it holds no finished run, no metrics.json anywhere")
@@ -199,17 +201,17 @@ def run_folders(folders: Iterable[Path]) -> list[Path]:
     return list(found.values())
 
 
-def missing_cells(folders: Iterable[Path]) -> list[Missing]:
+def find_missing_cells(folders: Iterable[Path]) -> list[MissingRun]:
     """The cells of sweeps in these folders that have no scores."""
-    missing: list[Missing] = []
+    missing: list[MissingRun] = []
     for record in (record for folder in folders for record in folder.rglob("sweep.json")):
         try:
             cells = SweepFolder.read(record.parent).cells
-        except Damaged as error:
-            missing.append(Missing(str(record.parent), "damaged", f"sweep.json: {error.reason}"))
+        except DamagedFile as error:
+            missing.append(MissingRun(str(record.parent), "damaged", f"sweep.json: {error.reason}"))
             continue
         for cell in cells:
-            now, place = cell.progress(), cell.folder.resolve()
-            if now.status != "done":
-                missing.append(Missing(cell.name, now.status, now.reason, place))
+            now, place = cell.read_progress(), cell.folder.resolve()
+            if now.status != RunStatus.DONE:
+                missing.append(MissingRun(cell.name, now.status, now.reason, place))
     return missing

@@ -13,10 +13,17 @@ from pathlib import Path
 import numpy as np
 
 from fcn_lab.errors import UserError
-from fcn_lab.report.comparison import Arm, Comparison, compare
-from fcn_lab.report.intervals import LEVEL, Estimate, Floats, blocks, mean_iou, single_frames
-from fcn_lab.report.runs import Missing, Run, find_runs, missing_cells
-from fcn_lab.report.variance import Effect, Share, projections, share_out
+from fcn_lab.report.comparison import Arm, Comparison, compare_runs
+from fcn_lab.report.intervals import (
+    LEVEL,
+    Estimate,
+    Floats,
+    compute_mean_iou,
+    cut_blocks,
+    cut_single_frames,
+)
+from fcn_lab.report.runs import MissingRun, Run, find_missing_cells, find_runs
+from fcn_lab.report.variance import VarianceEffect, VarianceShare, build_projections, compute_shares
 
 TITLES = {"model": "skips", "upsample": "operators", "encoder": "encoders"}
 WIDTHS = (
@@ -41,7 +48,7 @@ class Study:
     """
 
     runs: tuple[Run, ...]
-    missing: tuple[Missing, ...]
+    missing: tuple[MissingRun, ...]
     comparison: Comparison
     factors: dict[str, tuple[str, ...]]
     values: dict[str, dict[str, str]]
@@ -54,13 +61,13 @@ class Study:
             UserError: there are none, they cannot be compared, or a seed of an arm is there twice.
         """
         runs, damaged = find_runs(folders)
-        factors = varied(runs)
+        factors = find_varied(runs)
         groups: dict[str, list[Run]] = defaultdict(list)
         for run in runs:
-            groups[arm_name(run, factors)].append(run)
+            groups[format_arm(run, factors)].append(run)
         for name, members in groups.items():
             _refuse_twins(name, members)
-        cut = blocks(runs[0].drives)
+        cut = cut_blocks(runs[0].drives)
         weights = cut.weights()
         arms = [Arm.of(name, members, weights) for name, members in groups.items()]
         values = {
@@ -68,9 +75,9 @@ class Study:
             for name, members in groups.items()
         }
         told = {one.folder for one in damaged}
-        cells = [cell for cell in missing_cells(folders) if cell.folder not in told]
+        cells = [cell for cell in find_missing_cells(folders) if cell.folder not in told]
         missing = (*damaged, *cells)
-        return cls(tuple(runs), missing, compare(arms, cut), factors, values)
+        return cls(tuple(runs), missing, compare_runs(arms, cut), factors, values)
 
     @property
     def arms(self) -> tuple[Arm, ...]:
@@ -93,7 +100,7 @@ class Study:
 
         None where the frames do not tell it.
         """
-        best, cut = self.arms[0], single_frames(self.first.drives)
+        best, cut = self.arms[0], cut_single_frames(self.first.drives)
         alone = Arm.of(best.name, best.runs, cut.weights()).mean_iou(cut.freedom)
         now = self.comparison.means[best.name]
         known = now.is_known and alone.is_known and alone.frames
@@ -113,7 +120,7 @@ class Study:
     def level(self, factor: str, value: str) -> Arm:
         """The mean of all arms with that value, over the seeds that every arm has."""
         chosen = [arm for arm in self.arms if self.values[arm.name][factor] == value]
-        members = [arm.only(self.common_seeds) for arm in chosen]
+        members = [arm.select_seeds(self.common_seeds) for arm in chosen]
         points, draws = (
             np.mean([getattr(arm, part) for arm in members], axis=0) for part in ("points", "draws")
         )
@@ -123,56 +130,56 @@ class Study:
         """Of any arm, also of one that `level` has made."""
         return arm.mean_iou(self.comparison.blocks.freedom)
 
-    def shares(self) -> dict[str, Share] | None:
+    def shares(self) -> dict[str, VarianceShare] | None:
         """Of the variance between arms: each factor's part, and that of their interaction.
 
         None where it may all be error: no pair differs, the arms together do not, or fewer than
         two seeds that all have leave the spread between trainings unknown.
         """
-        arms = [arm.only(self.common_seeds) for arm in self.arms]
-        if len(self.common_seeds) < 2 or not any(gap.distinct for gap in self.comparison.gaps):
+        arms = [arm.select_seeds(self.common_seeds) for arm in self.arms]
+        if len(self.common_seeds) < 2 or not any(gap.is_distinct for gap in self.comparison.gaps):
             return None
-        points = np.array([mean_iou(arm.points) for arm in arms])  # (A,S)
-        draws = np.array([mean_iou(arm.draws).mean(0) for arm in arms])  # (A,R)
+        points = np.array([compute_mean_iou(arm.points) for arm in arms])  # (A,S)
+        draws = np.array([compute_mean_iou(arm.draws).mean(0) for arm in arms])  # (A,R)
         levels = [[self.values[arm.name][factor] for arm in arms] for factor in self.factors]
 
-        def effect(projection: Floats) -> Effect:
+        def effect(projection: Floats) -> VarianceEffect:
             freedom, seeds = self.comparison.blocks.freedom, points.shape[1]
             spread = np.cov(draws), freedom, np.cov(points), seeds
-            return Effect(projection, points.mean(1), *spread)
+            return VarianceEffect(projection, points.mean(1), *spread)
 
-        found = dict(zip((*self.factors, "interaction"), projections(levels), strict=True))
+        found = dict(zip((*self.factors, "interaction"), build_projections(levels), strict=True))
         whole = np.sum(list(found.values()), axis=0)
         if effect(whole).interval(LEVEL)[0] <= 0:
             return None
         rest = {name: effect(whole - own) for name, own in found.items()}
-        return share_out({name: effect(own) for name, own in found.items()}, rest)
+        return compute_shares({name: effect(own) for name, own in found.items()}, rest)
 
 
-def varied(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
+def find_varied(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
     """The factors in which runs differ, with their values."""
     names = dict.fromkeys(name for run in runs for name in run.factors)
     values = {n: tuple(dict.fromkeys(run.factors.get(n, "–") for run in runs)) for n in names}
-    return {name: _in_order(found) for name, found in values.items() if len(found) > 1}
+    return {name: _sort_values(found) for name, found in values.items() if len(found) > 1}
 
 
-def title(factor: str) -> str:
+def format_factor(factor: str) -> str:
     """What a factor is called in a sentence."""
     return TITLES.get(factor, factor)
 
 
-def arm_name(run: Run, factors: Sequence[str] | dict[str, tuple[str, ...]]) -> str:
+def format_arm(run: Run, factors: Sequence[str] | dict[str, tuple[str, ...]]) -> str:
     """The values of what was varied, as "fcn8s lr=0.01"; the three words where nothing was."""
     named = factors or ("model", "upsample", "encoder")
-    return " ".join(_shown(factor, run.factors.get(factor, "–")) for factor in named)
+    return " ".join(_format_factor_value(factor, run.factors.get(factor, "–")) for factor in named)
 
 
-def _shown(factor: str, value: str) -> str:
+def _format_factor_value(factor: str, value: str) -> str:
     _, dot, key = factor.rpartition(".")
     return f"{key}={value}" if dot else value  # a value alone says little, a word enough
 
 
-def _in_order(values: tuple[str, ...]) -> tuple[str, ...]:
+def _sort_values(values: tuple[str, ...]) -> tuple[str, ...]:
     """FCNs from coarse to fine, other values as they come."""
     strides = [value.removeprefix("fcn").removesuffix("s") for value in values]
     if all(stride.isdecimal() and len(stride) < 5 for stride in strides):

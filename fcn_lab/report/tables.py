@@ -45,32 +45,32 @@ class Table:
         return file.getvalue()
 
 
-def percent(value: float | None, signed: bool = False) -> str | None:
+def format_percent(value: float | None, signed: bool = False) -> str | None:
     """With one decimal."""
     if value is None:
         return None
     return f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
 
 
-def bracketed(found: Estimate, level: float = 0.95, signed: bool = False) -> str:
+def format_interval(found: Estimate, level: float = 0.95, signed: bool = False) -> str:
     """The interval in per cent; a dash where the frames do not tell it."""
     if not found.is_known:
         return UNKNOWN
-    low, high = (percent(end, signed) for end in found.interval(level))
+    low, high = (format_percent(end, signed) for end in found.interval(level))
     return f"[{low}, {high}]"
 
 
-def probability(value: float) -> str:
+def format_probability(value: float) -> str:
     """With three decimals; no probability is called zero."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def rank(best: int, worst: int) -> str:
+def format_rank(best: int, worst: int) -> str:
     """One place, or from–to."""
     return str(best) if best == worst else f"{best}–{worst}"
 
 
-def arms_table(study: Study) -> Table:
+def tabulate_arms(study: Study) -> Table:
     """Every arm: rank, mean IoU with its interval, and the other scores as means over seeds."""
     split, ranks = study.first.split, study.comparison.ranks()
     extra = {"pixel_accuracy": "G", "mean_accuracy": "C", "fw_iou": "fw IoU", "boundary_f1": "bF1"}
@@ -78,15 +78,18 @@ def arms_table(study: Study) -> Table:
     for arm in study.arms:
         found = study.comparison.means[arm.name]
         spread = None if found.seeds is None else f"{100 * arm.seed_spread():.2f}"
-        scores = [*(arm.mean_of(split, name) for name in extra), arm.mean_of("val", "mean_iou")]
-        place = rank(*ranks[arm.name])
-        first: list[Cell] = [arm.name, place, percent(found.value), bracketed(found)]
-        rows.append([*first, spread, len(arm.runs), *map(percent, scores)])
+        scores = [
+            *(arm.average_number(split, name) for name in extra),
+            arm.average_number("val", "mean_iou"),
+        ]
+        place = format_rank(*ranks[arm.name])
+        first: list[Cell] = [arm.name, place, format_percent(found.value), format_interval(found)]
+        rows.append([*first, spread, len(arm.runs), *map(format_percent, scores)])
     columns = ["arm", "rank", "mIoU", "95 %", "sd seeds", "seeds", *extra.values(), "val mIoU"]
     return Table(f"Scores on {split} in %, best first", columns, rows)
 
 
-def raw_table(study: Study) -> Table:
+def tabulate_raw(study: Study) -> Table:
     """Every arm in plain fractions, for other programs."""
     split, ranks = study.first.split, study.comparison.ranks()
     names = ("pixel_accuracy", "mean_accuracy", "fw_iou", "boundary_f1", "checkerboard_index")
@@ -97,12 +100,12 @@ def raw_table(study: Study) -> Table:
         values = [study.values[arm.name][factor] for factor in study.factors]
         ends = found.interval() if found.is_known else (None, None)
         numbers = [found.value, *ends, *ranks[arm.name]]
-        others = (arm.mean_of(split, name) for name in names)
+        others = (arm.average_number(split, name) for name in names)
         rows.append([arm.name, *values, len(arm.runs), *numbers, *others])
     return Table("arms", [*columns, *names], rows)
 
 
-def gaps_table(study: Study) -> Table:
+def tabulate_gaps(study: Study) -> Table:
     """Every pair of arms."""
     rows = [_gap_row(gap) for gap in study.comparison.gaps]
     columns = ["pair", "verdict", "difference", "interval", "level", "p (Holm)", "seeds to settle"]
@@ -110,32 +113,32 @@ def gaps_table(study: Study) -> Table:
 
 
 def _gap_row(gap: Gap) -> list[Cell]:
-    settled = "" if gap.distinct else ("none" if gap.seeds is None else str(gap.seeds))
-    if gap.gap.seeds is None and not gap.distinct:
+    settled = "" if gap.is_distinct else ("none" if gap.seeds is None else str(gap.seeds))
+    if gap.gap.seeds is None and not gap.is_distinct:
         settled = "unknown: one seed"
     return [
         f"{gap.first} − {gap.second}",
-        "distinct" if gap.distinct else "not distinguishable",
-        percent(gap.gap.value, signed=True),
-        bracketed(gap.gap, gap.level, signed=True),
+        "distinct" if gap.is_distinct else "not distinguishable",
+        format_percent(gap.gap.value, signed=True),
+        format_interval(gap.gap, gap.level, signed=True),
         f"{100 * gap.level:.2f} %",
-        probability(gap.adjusted),
+        format_probability(gap.adjusted),
         settled,
     ]
 
 
-def classes_table(study: Study) -> Table:
+def tabulate_classes(study: Study) -> Table:
     """The best arm less the last, class by class."""
     best, last = study.arms[0], study.arms[-1]
     rows: list[list[Cell]] = []
     for label, name in enumerate(study.first.classes):
-        ours, theirs = (_mean_of_class(arm, label) for arm in (best, last))
+        ours, theirs = (_average_class(arm, label) for arm in (best, last))
         if ours is not None and theirs is not None:
-            gap = study.comparison.between(best, last, label)
-            shown = percent(gap.value, True), bracketed(gap, signed=True)
-            rows.append([name, percent(ours), percent(theirs), *shown])
+            gap = study.comparison.compare_arms(best, last, label)
+            shown = format_percent(gap.value, True), format_interval(gap, signed=True)
+            rows.append([name, format_percent(ours), format_percent(theirs), *shown])
         elif ours is not None or theirs is not None:
-            rows.append([name, percent(ours), percent(theirs), None, None])
+            rows.append([name, format_percent(ours), format_percent(theirs), None, None])
     caption = (
         f"IoU in % of each class: {best.name} against {last.name}, 95 % intervals; a class that "
         "more than 5 % of the resamples lack has none"
@@ -143,27 +146,28 @@ def classes_table(study: Study) -> Table:
     return Table(caption, ["class", best.name, last.name, "difference", "interval"], rows)
 
 
-def _mean_of_class(arm: Arm, label: int) -> float | None:
+def _average_class(arm: Arm, label: int) -> float | None:
     """The mean over the seeds that know the class, None where none does."""
     known = arm.points[~np.isnan(arm.points[:, label]), label]
     return float(known.mean()) if len(known) else None
 
 
-def edges_table(study: Study) -> Table:
+def tabulate_edges(study: Study) -> Table:
     """Every arm: boundary F1, IoU in the trimaps, the checkerboard index."""
     split = study.first.split
     rows: list[list[Cell]] = []
     for arm in study.arms:
-        bands = [percent(arm.mean_of(split, "trimap_iou", width)) for width in WIDTHS]
+        bands = [format_percent(arm.average_number(split, "trimap_iou", width)) for width in WIDTHS]
         others = [
-            percent(arm.mean_of(split, name)) for name in ("boundary_f1", "checkerboard_index")
+            format_percent(arm.average_number(split, name))
+            for name in ("boundary_f1", "checkerboard_index")
         ]
         rows.append([arm.name, *others, *bands])
     columns = ["arm", "boundary F1", "checkerboard", *(f"{width} px" for width in WIDTHS)]
     return Table("Boundary F1, checkerboard index and mean IoU by band, in %", columns, rows)
 
 
-def missing_table(study: Study) -> Table:
+def tabulate_missing(study: Study) -> Table:
     """The cells without scores."""
     rows = [[cell.name, cell.status, cell.reason or None] for cell in study.missing]
     return Table("Cells without scores", ["cell", "state", "reason"], rows, words=3)

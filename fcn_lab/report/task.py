@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fcn_lab.report.answer import answer
-from fcn_lab.report.runs import as_folders
+from fcn_lab.report.answer import describe_answer
+from fcn_lab.report.runs import list_folders
 from fcn_lab.report.study import Study
-from fcn_lab.report.writing import write
+from fcn_lab.report.writing import write_report
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Report:
         Raises:
             UserError: there are no runs, or they cannot stand in one table.
         """
-        folders = as_folders(self.runs)
+        folders = list_folders(self.runs)
         study = Study.read(folders)
-        written = write(study, Path(self.output) if self.output else folders[0] / "report")
-        print("\n".join(answer(study)))
+        written = write_report(study, Path(self.output) if self.output else folders[0] / "report")
+        print("\n".join(describe_answer(study)))
         print(f"\nwritten: {', '.join(map(str, written))}")

@@ -20,7 +20,7 @@ from fcn_lab.report.intervals import LEVEL, Floats
 
 
 @dataclass(frozen=True)
-class Share:
+class VarianceShare:
     """A part of the variance between arms, in 0…1, and its interval."""
 
     value: float
@@ -29,7 +29,7 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Effect:
+class VarianceEffect:
     """The variance between A arms that lies in a subspace, such as that of a factor's levels.
 
     Args:
@@ -84,11 +84,15 @@ class Effect:
         turned = self.projection @ spread
         rank = self.error**2 / float(np.trace(turned @ turned))
         observed, freedom = self.squares / self.error, self.error**2 / below
-        low, high = (_shift(observed, rank, freedom, 0.5 + s * level / 2) for s in (1, -1))
+        low, high = (
+            _find_noncentrality(observed, rank, freedom, 0.5 + s * level / 2) for s in (1, -1)
+        )
         return low * self.error / rank, high * self.error / rank
 
 
-def share_out(effects: Mapping[str, Effect], rest: Mapping[str, Effect]) -> dict[str, Share]:
+def compute_shares(
+    effects: Mapping[str, VarianceEffect], rest: Mapping[str, VarianceEffect]
+) -> dict[str, VarianceShare]:
     """Each effect's part of their sum.
 
     Both an effect and what lies beside it are taken at 97.5 %, so that the parts are in their
@@ -103,13 +107,13 @@ def share_out(effects: Mapping[str, Effect], rest: Mapping[str, Effect]) -> dict
     found = {}
     for name, effect in effects.items():
         own, other = effect.interval(level), rest[name].interval(level)
-        value = _part(max(effect.net, 0.0), total - max(effect.net, 0.0))
-        low, high = _part(own[0], other[1]), _part(own[1], other[0])
-        found[name] = Share(value, min(low, value), max(high, value))
+        value = _divide(max(effect.net, 0.0), total - max(effect.net, 0.0))
+        low, high = _divide(own[0], other[1]), _divide(own[1], other[0])
+        found[name] = VarianceShare(value, min(low, value), max(high, value))
     return found
 
 
-def projections(levels: Sequence[Sequence[str]]) -> list[Floats]:
+def build_projections(levels: Sequence[Sequence[str]]) -> list[Floats]:
     """Of each factor of a full grid and, last, of all their interactions: (A,A) each.
 
     Args:
@@ -124,11 +128,11 @@ def projections(levels: Sequence[Sequence[str]]) -> list[Floats]:
     return [*found, np.eye(arms) - whole - sum(found)]
 
 
-def _part(own: float, other: float) -> float:
+def _divide(own: float, other: float) -> float:
     return own / (own + other) if own + other > 0 else 0.0
 
 
-def _shift(observed: float, rank: float, freedom: float, chance: float) -> float:
+def _find_noncentrality(observed: float, rank: float, freedom: float, chance: float) -> float:
     """The noncentrality under which `observed` or less has this chance; 0 where none has."""
 
     def excess(shift: float) -> float:

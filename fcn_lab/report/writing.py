@@ -11,63 +11,63 @@ from fcn_lab.files import make_folder, write_texts
 from fcn_lab.rendering import html as page
 from fcn_lab.rendering.html import TEMPLATES, Section, render_figure, render_paragraphs
 from fcn_lab.report import charts, heatmaps, tables
-from fcn_lab.report.answer import answer, method, question
-from fcn_lab.report.frames import gallery
-from fcn_lab.report.study import Study, title
+from fcn_lab.report.answer import describe_answer, describe_method, describe_question
+from fcn_lab.report.frames import build_gallery
+from fcn_lab.report.study import Study, format_factor
 
 ADVICE = "output= chooses another folder"
 ROW = 26  # pixels of an arm in a chart with a row an arm
 WIDE = 680  # pixels that a heat map needs for its numbers
 
 
-def write(study: Study, folder: Path) -> list[Path]:
+def write_report(study: Study, folder: Path) -> list[Path]:
     """Writes report.html, report.md, arms.csv and differences.csv; returns their paths."""
     make_folder(folder, ADVICE)
     texts = {
-        "report.html": html(study),
-        "report.md": markdown(study),
-        "arms.csv": tables.raw_table(study).csv(),
-        "differences.csv": tables.gaps_table(study).csv(),
+        "report.html": format_html(study),
+        "report.md": format_markdown(study),
+        "arms.csv": tables.tabulate_raw(study).csv(),
+        "differences.csv": tables.tabulate_gaps(study).csv(),
     }
     write_texts(folder, texts, ADVICE)
     return [folder / name for name in texts]
 
 
-def html(study: Study) -> str:
+def format_html(study: Study) -> str:
     """The page."""
     script = TEMPLATES.get_template("report.js").render()
-    return page.render_page(heading(study), sections(study), script=script)
+    return page.render_page(format_heading(study), list_sections(study), script=script)
 
 
-def heading(study: Study) -> str:
+def format_heading(study: Study) -> str:
     """The report's title."""
-    factors = " and ".join(map(title, study.factors)) or study.arms[0].name
+    factors = " and ".join(map(format_factor, study.factors)) or study.arms[0].name
     return f"{factors[0].upper()}{factors[1:]}: what the runs show"
 
 
-def markdown(study: Study) -> str:
+def format_markdown(study: Study) -> str:
     """The words and the tables."""
     parts = [
-        f"# {markdown_text(heading(study))}",
-        *map(markdown_text, question(study)),
+        f"# {markdown_text(format_heading(study))}",
+        *map(markdown_text, describe_question(study)),
         "## The answer",
-        markdown_text(" ".join(answer(study))),
+        markdown_text(" ".join(describe_answer(study))),
         "## Scores",
-        tables.arms_table(study).markdown(),
+        tables.tabulate_arms(study).markdown(),
         "## Differences",
-        tables.gaps_table(study).markdown(),
+        tables.tabulate_gaps(study).markdown(),
         "## Classes",
-        tables.classes_table(study).markdown(),
-        *(("## Missing", tables.missing_table(study).markdown()) if study.missing else ()),
+        tables.tabulate_classes(study).markdown(),
+        *(("## Missing", tables.tabulate_missing(study).markdown()) if study.missing else ()),
         "## How the numbers were made",
-        *map(markdown_text, method(study)),
+        *map(markdown_text, describe_method(study)),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def sections(study: Study) -> Iterator[Section]:
+def list_sections(study: Study) -> Iterator[Section]:
     """Of the page, in their order."""
-    yield Section("What was asked", render_paragraphs(*question(study)))
+    yield Section("What was asked", render_paragraphs(*describe_question(study)))
     yield Section("The answer", Markup('<div class="answer">{}</div>').format(_answer(study)))
     yield Section("Scores", _scores(study))
     if study.is_grid and study.factors:
@@ -80,37 +80,40 @@ def sections(study: Study) -> Iterator[Section]:
     yield Section("Confusion", _confusion(study))
     yield Section("Frames side by side", _frames(study), "Where the arms differ most comes first.")
     if study.missing:
-        missing = tables.missing_table(study).html()
+        missing = tables.tabulate_missing(study).html()
         yield Section("Missing", missing, "These cells were asked for and have no scores.")
-    yield Section("How the numbers were made", render_paragraphs(*method(study)))
+    yield Section("How the numbers were made", render_paragraphs(*describe_method(study)))
 
 
 def _answer(study: Study) -> Markup:
-    return render_paragraphs(" ".join(answer(study)))
+    return render_paragraphs(" ".join(describe_answer(study)))
 
 
 def _scores(study: Study) -> Markup:
-    table = tables.arms_table(study).html()
+    table = tables.tabulate_arms(study).html()
     caption = "Mean IoU of every arm with its 95 % interval over blocks of frames and seeds."
     height = 110 + ROW * len(study.arms)
     note = render_paragraphs(
         "A rank from–to names the places that the corrected differences leave open. sd seeds: "
         "standard deviation between seeds, in points. bF1: boundary F1."
     )
-    return render_figure(charts.forest(study), caption, height) + table + note
+    return render_figure(charts.draw_forest(study), caption, height) + table + note
 
 
 def _effects(study: Study) -> Markup:
     body = Markup()
     for factor in study.factors:
-        caption = f"Mean IoU by {title(factor)}, averaged over all else, with 95 % intervals."
-        body += render_figure(charts.effect(study, factor), caption, 340)
+        caption = (
+            f"Mean IoU by {format_factor(factor)}, averaged over all else, with 95 % intervals."
+        )
+        body += render_figure(charts.draw_effect(study, factor), caption, 340)
     for along, by in permutations(list(study.factors)[:2], 2):
         caption = (
-            f"{title(along).capitalize()} along, a line for each of the {title(by)}: parallel "
+            f"{format_factor(along).capitalize()} along, "
+            f"a line for each of the {format_factor(by)}: parallel "
             "lines would mean that the two do not interact."
         )
-        body += render_figure(charts.interaction(study, along, by), caption)
+        body += render_figure(charts.draw_interaction(study, along, by), caption)
     return body
 
 
@@ -119,46 +122,46 @@ def _differences(study: Study) -> Markup:
         "Row less column in points of mean IoU. A dot marks pairs that differ after Holm's "
         "correction; pairs without one are not distinguishable."
     )
-    chart = render_figure(heatmaps.pairs(study), caption, 220 + ROW * len(study.arms), WIDE)
+    chart = render_figure(heatmaps.draw_pairs(study), caption, 220 + ROW * len(study.arms), WIDE)
     details = Markup("<details><summary>All {} pairs as a table</summary>{}</details>")
-    table = tables.gaps_table(study)
+    table = tables.tabulate_gaps(study)
     return chart + details.format(len(table.rows), table.html())
 
 
 def _classes(study: Study) -> Markup:
     caption = "IoU in % of every class; the colour is the distance from the mean of all arms."
-    chart = render_figure(heatmaps.classes(study), caption, 200 + ROW * len(study.arms), WIDE)
-    return chart + tables.classes_table(study).html()
+    chart = render_figure(heatmaps.draw_classes(study), caption, 200 + ROW * len(study.arms), WIDE)
+    return chart + tables.tabulate_classes(study).html()
 
 
 def _edges(study: Study) -> Iterator[Section]:
-    bands = charts.trimaps(study)
+    bands = charts.draw_trimaps(study)
     if bands is not None:
         caption = "Mean IoU of the pixels within a band along the truth's boundaries."
-        table = tables.edges_table(study).html()
+        table = tables.tabulate_edges(study).html()
         yield Section("Edges", render_figure(bands, caption, 520) + table)
 
 
 def _training(study: Study) -> Iterator[Section]:
-    if (curves := charts.learning(study)) is not None:
+    if (curves := charts.draw_learning(study)) is not None:
         caption = "Mean IoU on val after each epoch, the mean over seeds."
         yield Section("Learning", render_figure(curves, caption, 520))
     costs = (("macs", "GMAC a frame", 1e9), ("params", "million parameters", 1e6))
     body = Markup()
     for key, label, unit in (*costs, ("seconds", "minutes of training", 60)):
         caption = f"Mean IoU with its 95 % interval against {label}."
-        spec = charts.cost(study, key, label, unit)
+        spec = charts.draw_cost(study, key, label, unit)
         spec["layout"]["showlegend"] = not body  # the first chart's goes for all
         body += render_figure(spec, caption, 360 if body else 480)
     yield Section("Score against cost", body)
-    if (gap := charts.generalisation(study)) is not None:
+    if (gap := charts.draw_generalisation(study)) is not None:
         caption = f"Mean IoU on val and on {study.first.split}: the line is what is lost."
         height = 140 + ROW * len(study.arms)
         yield Section(f"From val to {study.first.split}", render_figure(gap, caption, height))
 
 
 def _confusion(study: Study) -> Markup:
-    made = {arm.name: heatmaps.confusion(study, arm) for arm in study.arms}
+    made = {arm.name: heatmaps.draw_confusion(study, arm) for arm in study.arms}
     best = study.arms[0].name
     caption = "What each class was taken for, in % of its pixels; summed over seeds."
     values = [spec["data"][0]["z"] for spec in made.values()]
@@ -168,7 +171,7 @@ def _confusion(study: Study) -> Markup:
 
 
 def _frames(study: Study) -> Markup:
-    shown = gallery(study)
+    shown = build_gallery(study)
     if shown is None:
         return Markup('<p class="note">{}</p>').format(
             "None of these runs kept its predictions (predictions.zip). Runs scored by this "

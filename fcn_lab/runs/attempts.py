@@ -23,24 +23,25 @@ from types import UnionType
 
 from fcn_lab.errors import NotWritten, guard_writing
 from fcn_lab.files import make_folder, write_json
-from fcn_lab.runs.outcomes import finished
-from fcn_lab.runs.processes import age, born, machine, touched
-from fcn_lab.runs.records import Damaged, read_json
+from fcn_lab.runs.outcomes import is_finished
+from fcn_lab.runs.processes import find_start_time, identify_machine, measure_age, read_touch_time
+from fcn_lab.runs.records import DamagedFile, read_json
+from fcn_lab.runs.statuses import RunStatus
 
-HEARTBEAT = 10.0
-LIFETIME = 60.0
-WATCH = 3 * HEARTBEAT  # how long a silent process elsewhere is listened to
-LOOK = 0.5
+HEARTBEAT_SECONDS = 10.0
+LIFETIME_SECONDS = 60.0
+WATCH_SECONDS = 3 * HEARTBEAT_SECONDS  # how long a silent process elsewhere is listened to
+POLL_SECONDS = 0.5
 # of an attempt's file
-_KINDS: dict[str, type | UnionType] = {
+_FIELD_TYPES: dict[str, type | UnionType] = {
     **dict.fromkeys(("host", "machine", "reason"), str),
     **dict.fromkeys(("born", "began", "clock", "seconds"), int | float),
     **{"pid": int, "status": str | None},
 }
-TAKEN = 75  # exit status of a worker whose cell another one runs: EX_TEMPFAIL of sysexits.h
+EXIT_TAKEN = 75  # exit status of a worker whose cell another one runs: EX_TEMPFAIL of sysexits.h
 
 
-class Taken(Exception):
+class RunTaken(Exception):
     """Another process runs this, or has done it."""
 
 
@@ -88,86 +89,92 @@ class Attempt:
     @property
     def is_mine(self) -> bool:
         """Whether this very process made it, perhaps before it became another program."""
-        here = self.machine == machine() and self.pid == os.getpid()
-        return here and self.status is None and self.born == born(self.pid)
+        here = self.machine == identify_machine() and self.pid == os.getpid()
+        return here and self.status is None and self.born == find_start_time(self.pid)
 
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether its process may still be at work, as far as one look can tell."""
         if self.status is not None:
             return False
-        if self.machine == machine() and (now := born(self.pid)) is not None:
+        if self.machine == identify_machine() and (now := find_start_time(self.pid)) is not None:
             return now == self.born
-        return -LOOK <= age(self.path) < LIFETIME
+        return -POLL_SECONDS <= measure_age(self.path) < LIFETIME_SECONDS
 
-    def holds(self) -> bool:
+    def confirm_alive(self) -> bool:
         """Whether its process is at work; of a silent one elsewhere this takes WATCH seconds."""
-        if self.alive() or self.status is not None:
+        if self.is_alive() or self.status is not None:
             return self.status is None
-        elsewhere = self.machine != machine() or born(self.pid) is None
-        return elsewhere and self._beats()
+        elsewhere = self.machine != identify_machine() or find_start_time(self.pid) is None
+        return elsewhere and self._has_heartbeat()
 
     def end(self, status: str, reason: str = "") -> None:
         """Writes down how it ended; once the scores are there it is done, whatever came after."""
-        if finished(self.path.parent.parent):
-            status, reason = "done", ""
-        here = self.machine == machine() and self.clock
+        if is_finished(self.path.parent.parent):
+            status, reason = RunStatus.DONE, ""
+        here = self.machine == identify_machine() and self.clock
         spent = time.monotonic() - self.clock if here else time.time() - self.began
         _write(replace(self, status=status, reason=reason, seconds=round(max(spent, 0.0), 1)))
 
-    def _beats(self) -> bool:
+    def _has_heartbeat(self) -> bool:
         print(
             f"{self.path.parent.parent} was held by {self.holder}; "
-            f"listening {WATCH:.0f} s whether it still is",
+            f"listening {WATCH_SECONDS:.0f} s whether it still is",
             file=sys.stderr,
             flush=True,
         )
         with suppress(FileNotFoundError):  # it was withdrawn meanwhile
-            before, until = touched(self.path), time.monotonic() + WATCH
+            before, until = read_touch_time(self.path), time.monotonic() + WATCH_SECONDS
             while time.monotonic() < until:
-                time.sleep(LOOK)
-                if touched(self.path) != before:
+                time.sleep(POLL_SECONDS)
+                if read_touch_time(self.path) != before:
                     return True
         return False
 
 
-def attempts(folder: Path) -> list[Attempt]:
+def list_attempts(folder: Path) -> list[Attempt]:
     """Those of `folder`, in their order."""
     files = [file for file in (folder / "attempts").glob("*.json") if file.stem.isdecimal()]
     return [_read(file) for file in sorted(files, key=lambda file: int(file.stem))]
 
 
-def last(folder: Path) -> Attempt | None:
+def find_last_attempt(folder: Path) -> Attempt | None:
     """The attempt that counts, if there was any."""
-    return next(reversed(attempts(folder)), None)
+    return next(reversed(list_attempts(folder)), None)
 
 
-def begin(folder: Path) -> Attempt:
+def begin_attempt(folder: Path) -> Attempt:
     """Makes this process the one that holds the folder; again, where it does already.
 
     Raises:
         Taken: another one does, or the run is done.
     """
-    before = last(folder)
+    before = find_last_attempt(folder)
     if before is not None and before.is_mine:
         return before
-    if before is not None and before.holds():
-        raise Taken(f"{folder} is at work: {before.holder}")
-    if finished(folder):  # looked for behind `holds`: the dead write no more
-        raise Taken(f"{folder} is done")
+    if before is not None and before.confirm_alive():
+        raise RunTaken(f"{folder} is at work: {before.holder}")
+    if is_finished(folder):  # looked for behind `holds`: the dead write no more
+        raise RunTaken(f"{folder} is done")
     number = before.number + 1 if before else 1
     path = folder / "attempts" / f"{number}.json"
     make_folder(path.parent)
-    process, since = os.getpid(), born(os.getpid()) or 0.0
+    process, since = os.getpid(), find_start_time(os.getpid()) or 0.0
     attempt = Attempt(
-        path, socket.gethostname(), machine(), process, since, time.time(), time.monotonic()
+        path,
+        socket.gethostname(),
+        identify_machine(),
+        process,
+        since,
+        time.time(),
+        time.monotonic(),
     )
     with guard_writing(path):
         try:
             path.open("x").close()
         except (FileExistsError, FileNotFoundError) as error:
-            rival = last(folder)
+            rival = find_last_attempt(folder)
             holder = rival.holder if rival is not None and rival.pid else "another process"
-            raise Taken(f"{folder} is at work: {holder}") from error
+            raise RunTaken(f"{folder} is at work: {holder}") from error
     try:
         _write(attempt)
     except NotWritten:
@@ -183,9 +190,9 @@ def keep_alive(attempt: Attempt) -> None:
     def beat() -> None:
         successor = attempt.path.with_stem(str(attempt.number + 1))
         while True:
-            time.sleep(HEARTBEAT)
+            time.sleep(HEARTBEAT_SECONDS)
             if successor.exists():
-                os._exit(TAKEN)  # another process owns the folder: not one more byte into it
+                os._exit(EXIT_TAKEN)  # another process owns the folder: not one more byte into it
             with suppress(OSError):  # a server that is away for a moment
                 os.utime(attempt.path)
 
@@ -195,10 +202,10 @@ def keep_alive(attempt: Attempt) -> None:
 def _read(path: Path) -> Attempt:
     try:
         found = read_json(path)
-        known = {name: found[name] for name in _KINDS.keys() & found.keys()}
-        if all(isinstance(value, _KINDS[name]) for name, value in known.items()):
+        known = {name: found[name] for name in _FIELD_TYPES.keys() & found.keys()}
+        if all(isinstance(value, _FIELD_TYPES[name]) for name, value in known.items()):
             return Attempt(path, **known)
-    except (Damaged, TypeError):
+    except (DamagedFile, TypeError):
         pass
     # not yet written, or never, or damaged: its age decides
     return Attempt(path, "another machine", "", 0, 0.0, path.lstat().st_mtime)

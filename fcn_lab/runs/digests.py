@@ -13,19 +13,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fcn_lab.files import write_bytes, write_text
-from fcn_lab.runs.records import Damaged
+from fcn_lab.runs.records import DamagedFile
 
-LIST = "SHA256SUMS"
+LIST_NAME = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 Entry = tuple[str, str]
 
 
 def write_listed(path: Path, content: bytes | memoryview) -> None:
     """Writes a checkpoint whole or not at all, and its line of the list."""
-    known, new = _listed(path.parent), (hashlib.sha256(content).hexdigest(), path.name)
-    _write(path.parent, [*known, new])
+    known, new = _read_list(path.parent), (hashlib.sha256(content).hexdigest(), path.name)
+    _write_list(path.parent, [*known, new])
     write_bytes(path, content)
-    _write(path.parent, [*(entry for entry in known if entry[1] != path.name), new])
+    _write_list(path.parent, [*(entry for entry in known if entry[1] != path.name), new])
 
 
 def require_sound(path: Path) -> None:
@@ -36,7 +36,7 @@ def require_sound(path: Path) -> None:
     """
     reason = _find_damage(path)
     if reason:
-        raise Damaged(path, reason, advise(path))
+        raise DamagedFile(path, reason, advise(path))
 
 
 def advise(path: Path) -> str:
@@ -50,11 +50,11 @@ def advise(path: Path) -> str:
 
 def _find_damage(path: Path) -> str:
     try:
-        known = _listed(path.parent)
+        known = _read_list(path.parent)
         if path.name in {name for _, name in known}:
             # by any name: what was copied from the other one is whole, too
-            sound = _digest(path) in {digest for digest, _ in known}
-            return "" if sound else f"it is not what {LIST} beside it says was written"
+            sound = _compute_digest(path) in {digest for digest, _ in known}
+            return "" if sound else f"it is not what {LIST_NAME} beside it says was written"
         if not zipfile.is_zipfile(path):
             return "it is no file of torch.save"
         with zipfile.ZipFile(path) as packed:
@@ -65,21 +65,21 @@ def _find_damage(path: Path) -> str:
         return f"{type(error).__name__}: {error}"
 
 
-def _listed(folder: Path) -> list[Entry]:
+def _read_list(folder: Path) -> list[Entry]:
     """The lines that are whole; a list that is gone or torn costs the check and nothing else."""
     try:
-        lines = (folder / LIST).read_bytes().decode("ascii", "replace").splitlines()
+        lines = (folder / LIST_NAME).read_bytes().decode("ascii", "replace").splitlines()
     except OSError:
         return []
     matched = (_LINE.fullmatch(line) for line in lines)
     return [(match[1], match[2]) for match in matched if match]
 
 
-def _write(folder: Path, entries: Sequence[Entry]) -> None:
+def _write_list(folder: Path, entries: Sequence[Entry]) -> None:
     lines = (f"{digest}  {name}\n" for digest, name in dict.fromkeys(entries))
-    write_text(folder / LIST, "".join(lines))
+    write_text(folder / LIST_NAME, "".join(lines))
 
 
-def _digest(path: Path) -> str:
+def _compute_digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

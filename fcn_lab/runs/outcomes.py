@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from fcn_lab.runs.records import LARGEST, Damaged, read_json, read_rows
+from fcn_lab.runs.names import HISTORY, METRICS, MONITOR
+from fcn_lab.runs.records import NUMBER_LIMIT, DamagedFile, read_json, read_rows
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
@@ -13,27 +14,27 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     Raises:
         Damaged: it names no protocol, or holds no split with its scores.
     """
-    path = folder / "metrics.json"
+    path = folder / METRICS
     found = read_json(path)
     if not isinstance(found.get("protocol"), str):
-        raise Damaged(path, "it names no protocol")
+        raise DamagedFile(path, "it names no protocol")
     named = [found[name] for name in ("val", "test") if name in found]
     splits = [part for part in found.values() if isinstance(part, dict) and "mean_iou" in part]
     if not splits or any(part not in splits for part in named):
-        raise Damaged(path, "it holds no scores of a split")
+        raise DamagedFile(path, "it holds no scores of a split")
     if not all(_is_share(split["mean_iou"]) for split in splits):
-        raise Damaged(path, "a mean_iou of it is not from 0 to 1")
+        raise DamagedFile(path, "a mean_iou of it is not from 0 to 1")
     costs = [found.get(name) for name in ("seconds", "params", "macs")]
     if not all(map(_holds_numbers, [*splits, *costs])):
-        raise Damaged(path, "a score of it, or its time, is no number")
+        raise DamagedFile(path, "a score of it, or its time, is no number")
     return found
 
 
-def finished(folder: Path) -> bool:
+def is_finished(folder: Path) -> bool:
     """Whether a run is done: its metrics.json is there and says what it is to say."""
     try:
         read_metrics(folder)
-    except Damaged:
+    except DamagedFile:
         return False
     return True
 
@@ -54,13 +55,13 @@ def read_history(folder: Path) -> list[dict[str, str]]:
     Raises:
         Damaged: as `read_rows`, and for an epoch, a time or a score that cannot be one.
     """
-    path = folder / "history.csv"
+    path = folder / HISTORY
     if not os.path.lexists(path):
         return []
     rows = read_rows(path, ("epoch", "step", "seconds"))
     for number, row in enumerate(rows, 2):
         counts = all(row.get(name, "0").isdecimal() for name in ("epoch", "step"))
-        seconds, score = float(row.get("seconds") or 0), float(row.get("val/mean_iou") or 0)
-        if not counts or not 0 <= seconds < LARGEST or not 0 <= score <= 1:
-            raise Damaged(path, f"line {number} is of no epoch: {','.join(row.values())[:60]}")
+        seconds, score = float(row.get("seconds") or 0), float(row.get(MONITOR) or 0)
+        if not counts or not 0 <= seconds < NUMBER_LIMIT or not 0 <= score <= 1:
+            raise DamagedFile(path, f"line {number} is of no epoch: {','.join(row.values())[:60]}")
     return rows

@@ -10,22 +10,22 @@ from functools import cache
 from pathlib import Path
 
 
-def born(pid: int) -> float | None:
+def find_start_time(pid: int) -> float | None:
     """When the process started; 0 where there is none, or only its remains; None if not shown."""
     try:
-        return _ticks(pid) if sys.platform == "linux" else _seconds(pid)
+        return _read_ticks(pid) if sys.platform == "linux" else _read_seconds(pid)
     except (FileNotFoundError, ProcessLookupError):
         return None if _exists(pid) else 0.0
 
 
-def _ticks(pid: int) -> float:
+def _read_ticks(pid: int) -> float:
     """From the boot on: psutil's seconds since 1970 move with a clock that is set."""
     # behind the name, which may hold anything: the state, and 19 fields on the start
     fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     return 0.0 if fields[0] in "ZX" else float(fields[19])
 
 
-def _seconds(pid: int) -> float:
+def _read_seconds(pid: int) -> float:
     import psutil  # of which Linux has no need, and ``--help`` the less
 
     try:
@@ -47,7 +47,7 @@ def _exists(pid: int) -> bool:
 
 
 @cache
-def machine() -> str:
+def identify_machine() -> str:
     """Within which a process number means something: this boot, this container."""
     boot, view = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
     if boot.exists():  # a machine may change its name, a boot does not
@@ -63,7 +63,7 @@ def machine() -> str:
     return f"{started} {inside}".strip()
 
 
-def age(path: Path) -> float:
+def measure_age(path: Path) -> float:
     """Seconds since the file was touched, both times by the clock of the file system."""
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".now") as now:
@@ -72,7 +72,7 @@ def age(path: Path) -> float:
         return time.time() - path.stat().st_mtime
 
 
-def touched(path: Path) -> int:
+def read_touch_time(path: Path) -> int:
     """When, as a mere number. A network file system answers from memory unless a file is opened."""
     with path.open() as file:
         return os.fstat(file.fileno()).st_mtime_ns

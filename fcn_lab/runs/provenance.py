@@ -8,7 +8,7 @@ from pathlib import Path
 
 SOURCE = "source.json"  # beside a frozen copy of the package
 # set by git's hooks, and by shells they start: the repository that those are about
-_OF_ANOTHER = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+_FOREIGN_GIT_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,13 @@ class Source:
         remembered = package.parent / SOURCE
         if remembered.is_file():
             return cls(**json.loads(remembered.read_text()))
-        if not git(package, "ls-files", "__init__.py"):
+        if not run_git(package, "ls-files", "__init__.py"):
             return cls(None, False, "")  # installed inside somebody else's repository, or in none
-        commit = git(package, "rev-parse", "HEAD").strip() or None
+        commit = run_git(package, "rev-parse", "HEAD").strip() or None
         return cls(
-            commit, bool(git(package, "status", "--porcelain")), git(package, "diff", "HEAD")
+            commit,
+            bool(run_git(package, "status", "--porcelain")),
+            run_git(package, "diff", "HEAD"),
         )
 
     def as_dict(self) -> dict[str, object]:
@@ -43,9 +45,11 @@ class Source:
         return asdict(self)
 
 
-def git(folder: Path, *command: str) -> str:
+def run_git(folder: Path, *command: str) -> str:
     """Git's answer about the tree, empty where that is no repository or git cannot be run."""
-    environment = {key: value for key, value in os.environ.items() if key not in _OF_ANOTHER}
+    environment = {
+        key: value for key, value in os.environ.items() if key not in _FOREIGN_GIT_VARIABLES
+    }
     try:
         done = subprocess.run(
             ["git", *command],

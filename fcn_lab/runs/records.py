@@ -1,6 +1,6 @@
 """Reads the files of a run's folder, whoever wrote them and whatever became of them since.
 
-A reader gives what its file is to hold or names the file in a ``Damaged``. None follows a link,
+A reader gives what its file is to hold or names the file in a ``DamagedFile``. None follows a link,
 waits at a pipe, or takes in more than the limit of its kind of file.
 """
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 MEGABYTE = 2**20
 # of a file by its ending; a run's own are thousands of times smaller
 LIMITS = {".yaml": MEGABYTE, ".json": 64 * MEGABYTE, ".csv": 256 * MEGABYTE}
-UNPACKED = 4096 * MEGABYTE  # of the arrays in an .npz
-DEEPEST = 50  # nodes of a YAML file inside each other
-MOST_NODES = 200_000  # of one, with all its aliases written out
-LARGEST = 2.0**63  # of a number
+UNPACKED_LIMIT = 4096 * MEGABYTE  # of the arrays in an .npz
+DEPTH_LIMIT = 50  # nodes of a YAML file inside each other
+NODE_LIMIT = 200_000  # of one, with all its aliases written out
+NUMBER_LIMIT = 2.0**63  # of a number
 
 
-class Damaged(UserError):
+class DamagedFile(UserError):
     """A file that does not hold what it is to hold, by its path, the reason and what to do."""
 
     def __init__(self, path: Path, reason: object, advice: str = "") -> None:
@@ -40,7 +40,7 @@ class Damaged(UserError):
         super().__init__(f"{path} is damaged: {self.reason}" + (f".\n{advice}" if advice else ""))
 
 
-def require_plain(path: Path) -> os.stat_result:
+def require_regular_file(path: Path) -> os.stat_result:
     """What the file system says of a file that is one.
 
     Raises:
@@ -49,15 +49,17 @@ def require_plain(path: Path) -> os.stat_result:
     try:
         found = path.lstat()
     except OSError as error:
-        raise Damaged(path, error.strerror) from error
+        raise DamagedFile(path, error.strerror) from error
     if stat.S_ISLNK(found.st_mode):
-        raise Damaged(path, "it is a link, which is not followed; put the file itself in its place")
+        raise DamagedFile(
+            path, "it is a link, which is not followed; put the file itself in its place"
+        )
     if not stat.S_ISREG(found.st_mode):
-        raise Damaged(path, "it is no file")
+        raise DamagedFile(path, "it is no file")
     return found
 
 
-def require_no_way_out(folder: Path) -> None:
+def require_no_links_outside(folder: Path) -> None:
     """Refuses to write where a link would lead the writing out of `folder`.
 
     Raises:
@@ -78,17 +80,17 @@ def read_text(path: Path) -> str:
     """UTF-8, within the limit of the file's ending.
 
     Raises:
-        Damaged: as `require_plain`, for a larger file and for other bytes.
+        Damaged: as `require_regular_file`, for a larger file and for other bytes.
     """
-    limit, size = LIMITS[path.suffix], require_plain(path).st_size
+    limit, size = LIMITS[path.suffix], require_regular_file(path).st_size
     if size > limit:
-        raise Damaged(path, f"{size:,} bytes, at most {limit:,} are read")
+        raise DamagedFile(path, f"{size:,} bytes, at most {limit:,} are read")
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise Damaged(path, error.strerror) from error
+        raise DamagedFile(path, error.strerror) from error
     except UnicodeDecodeError as error:
-        raise Damaged(path, f"no UTF-8 at byte {error.start}") from error
+        raise DamagedFile(path, f"no UTF-8 at byte {error.start}") from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -106,9 +108,9 @@ def read_json(path: Path) -> dict[str, Any]:
         found = json.loads(text, parse_constant=refuse)
         _require_moderate(found)
     except (ValueError, RecursionError) as error:
-        raise Damaged(path, error) from error
+        raise DamagedFile(path, error) from error
     if not isinstance(found, dict):
-        raise Damaged(path, "it holds no object, {…}")
+        raise DamagedFile(path, "it holds no object, {…}")
     return found
 
 
@@ -127,17 +129,17 @@ def read_rows(path: Path, columns: Collection[str] = ()) -> list[dict[str, str]]
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         rows: list[dict[str, Any]] = list(reader)
     except csv.Error as error:
-        raise Damaged(path, error) from error
+        raise DamagedFile(path, error) from error
     if not reader.fieldnames:
-        raise Damaged(path, "it is empty")
+        raise DamagedFile(path, "it is empty")
     if columns and not set(columns).intersection(reader.fieldnames):
-        raise Damaged(path, f"its columns are other ones: {','.join(reader.fieldnames)}")
+        raise DamagedFile(path, f"its columns are other ones: {','.join(reader.fieldnames)}")
     for number, row in enumerate(rows, 2):
         if None in row or None in row.values():
-            raise Damaged(path, f"line {number} has not the columns of the first")
+            raise DamagedFile(path, f"line {number} has not the columns of the first")
         for column, cell in row.items():
             if not _is_number(cell or "0"):
-                raise Damaged(path, f"line {number}: {column} is {cell[:40]!r}, no number")
+                raise DamagedFile(path, f"line {number}: {column} is {cell[:40]!r}, no number")
     return rows
 
 
@@ -156,13 +158,13 @@ def read_yaml(path: Path, load: Callable[[str], Any]) -> dict[str, Any]:
         _require_plain_yaml(text)
         found: Any = load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise Damaged(path, error) from error
+        raise DamagedFile(path, error) from error
     if not isinstance(found, dict):
-        raise Damaged(path, "it holds no mapping of keys")
+        raise DamagedFile(path, "it holds no mapping of keys")
     return found
 
 
-def load_plain(text: str) -> object:
+def load_yaml(text: str) -> object:
     """YAML by the safe loader, the one written in C where it is there."""
     return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
@@ -184,13 +186,13 @@ def _require_plain_yaml(text: str) -> None:
             inside[-1].size += node.size
         elif isinstance(event, yaml.AliasEvent):
             # not known where the node is still open: it would hold itself
-            inside[-1].size += known.get(event.anchor or "", MOST_NODES)
+            inside[-1].size += known.get(event.anchor or "", NODE_LIMIT)
         elif isinstance(event, yaml.ScalarEvent):
             known[event.anchor or ""] = 1
             inside[-1].size += 1
-        if len(inside) > DEEPEST:
-            raise ValueError(f"more than {DEEPEST} nodes inside each other")
-        if inside[-1].size >= MOST_NODES:
+        if len(inside) > DEPTH_LIMIT:
+            raise ValueError(f"more than {DEPTH_LIMIT} nodes inside each other")
+        if inside[-1].size >= NODE_LIMIT:
             raise ValueError("it stands for more nodes than any run has")
 
 
@@ -210,17 +212,17 @@ def read_arrays(path: Path) -> "dict[str, NDArray[Any]]":
     """
     import numpy as np  # which readers of text can do without
 
-    require_plain(path)
+    require_regular_file(path)
     try:
         with ZipFile(path) as packed:
             size = sum(member.file_size for member in packed.infolist())
-        if size > UNPACKED:
-            raise ValueError(f"{size:,} bytes unpacked, at most {UNPACKED:,} are read")
+        if size > UNPACKED_LIMIT:
+            raise ValueError(f"{size:,} bytes unpacked, at most {UNPACKED_LIMIT:,} are read")
         with np.load(path, allow_pickle=False) as kept:
             return {name: kept[name] for name in kept.files}
     # zipfile, zlib and numpy's reader of headers raise whatever the bytes lead them to
     except Exception as error:
-        raise Damaged(path, f"{type(error).__name__}: {error}") from error
+        raise DamagedFile(path, f"{type(error).__name__}: {error}") from error
 
 
 def _is_number(text: str) -> bool:
@@ -237,5 +239,5 @@ def _require_moderate(node: object) -> None:
     if isinstance(node, list):
         for item in node:
             _require_moderate(item)
-    elif isinstance(node, int | float) and not (math.isfinite(node) and abs(node) < LARGEST):
+    elif isinstance(node, int | float) and not (math.isfinite(node) and abs(node) < NUMBER_LIMIT):
         raise ValueError("it holds a number beyond 2⁶³")

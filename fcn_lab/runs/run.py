@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from fcn_lab.files import write_buffer, write_json, write_text
 from fcn_lab.runs.digests import require_sound
-from fcn_lab.runs.outcomes import finished, read_history, read_metrics
+from fcn_lab.runs.names import CHECKPOINTS, HISTORY, LAST_CHECKPOINT, METRICS
+from fcn_lab.runs.outcomes import is_finished, read_history, read_metrics
 from fcn_lab.runs.processor import describe_processor
 from fcn_lab.runs.provenance import Source
-from fcn_lab.runs.records import Damaged, load_plain, read_json, read_yaml
+from fcn_lab.runs.records import DamagedFile, load_yaml, read_json, read_yaml
 
 PACKAGES = (
     "torch",
@@ -55,7 +56,7 @@ class RunFolder:
     @property
     def history(self) -> Path:
         """One row an epoch."""
-        return self.path / "history.csv"
+        return self.path / HISTORY
 
     @property
     def gradients(self) -> Path:
@@ -65,17 +66,17 @@ class RunFolder:
     @property
     def metrics(self) -> Path:
         """The final scores; the run is done exactly when it exists."""
-        return self.path / "metrics.json"
+        return self.path / METRICS
 
     @property
     def best(self) -> Path:
         """The checkpoint that scored best on val."""
-        return self.path / "checkpoints" / "best.ckpt"
+        return self.path / CHECKPOINTS / "best.ckpt"
 
     @property
     def last(self) -> Path:
         """The checkpoint that a resume starts from."""
-        return self.path / "checkpoints" / "last.ckpt"
+        return self.path / LAST_CHECKPOINT
 
     @property
     def panels(self) -> Path:
@@ -95,9 +96,9 @@ class RunFolder:
         write_json(self.metrics, metrics)
 
     @property
-    def finished(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether metrics.json is there and says what it is to say."""
-        return finished(self.path)
+        return is_finished(self.path)
 
     def require_sound(self) -> None:
         """Looks at the checkpoint that a resume starts from, where there is one.
@@ -114,7 +115,7 @@ class RunFolder:
         Raises:
             Damaged: it is not as a run writes it.
         """
-        return read_yaml(self.config, load_plain) if os.path.lexists(self.config) else {}
+        return read_yaml(self.config, load_yaml) if os.path.lexists(self.config) else {}
 
     def read_metrics(self) -> dict[str, Any]:
         """The content of metrics.json.
@@ -181,7 +182,7 @@ class RunFolder:
     def write_env(self, device: str, precision: str) -> None:
         """Writes env.json; a resume adds itself to the list `resumed` and leaves the rest."""
         source = Source.of(Path(__file__).parents[1])
-        now, diff = environment(device, precision, source), source.diff
+        now, diff = describe_environment(device, precision, source), source.diff
         first = self._read_env()
         if first is None:
             self._put_damaged_env_aside()
@@ -198,7 +199,7 @@ class RunFolder:
         """The content of env.json; None where there is none, or it names no run."""
         try:
             known = read_json(self.env)
-        except Damaged:
+        except DamagedFile:
             return None
         return known if "run_id" in known and isinstance(known.get("resumed", []), list) else None
 
@@ -211,7 +212,7 @@ class RunFolder:
             )
 
 
-def environment(device: str, precision: str, source: Source) -> dict[str, object]:
+def describe_environment(device: str, precision: str, source: Source) -> dict[str, object]:
     """What a run's numbers may depend on besides its configuration."""
     return {
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},

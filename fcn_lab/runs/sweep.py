@@ -22,14 +22,16 @@ from typing import Any
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import csv_cell
 from fcn_lab.files import write_json, write_text
-from fcn_lab.runs.attempts import last
+from fcn_lab.runs.attempts import find_last_attempt
+from fcn_lab.runs.names import METRICS, MONITOR
 from fcn_lab.runs.outcomes import read_history, read_metrics
-from fcn_lab.runs.records import Damaged, read_json
+from fcn_lab.runs.records import DamagedFile, read_json
+from fcn_lab.runs.statuses import ENDED_EARLY, RunStatus
 
-SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou")
+SCORE_NAMES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou")
 COLUMNS = (
     *("cell", "status", "model", "upsample", "encoder", "seed", "params", "macs", "seconds"),
-    *(f"{split}_{score}" for split in ("val", "test") for score in SCORES),
+    *(f"{split}_{score}" for split in ("val", "test") for score in SCORE_NAMES),
     *("reason", "folder"),
 )
 
@@ -85,45 +87,47 @@ class Cell:
         """What its worker printed."""
         return self.folder / "log.txt"
 
-    def progress(self) -> Progress:
+    def read_progress(self) -> Progress:
         """Read from its folder now; a damaged file is named and counts as not there."""
         try:
             scores = read_metrics(self.folder)
-        except Damaged as error:
-            return self._unfinished(str(error) if os.path.lexists(error.path) else "")
-        return Progress("done", "", scores.get("seconds") or 0.0, self.epochs or 0, scores=scores)
+        except DamagedFile as error:
+            return self._read_unfinished(str(error) if os.path.lexists(error.path) else "")
+        return Progress(
+            RunStatus.DONE, "", scores.get("seconds") or 0.0, self.epochs or 0, scores=scores
+        )
 
-    def _unfinished(self, damage: str) -> Progress:
+    def _read_unfinished(self, damage: str) -> Progress:
         try:
-            rows = _whole(read_history(self.folder))
-        except Damaged as error:
+            rows = _complete_rows(read_history(self.folder))
+        except DamagedFile as error:
             rows, damage = [], damage or str(error)
         trained = float(rows[-1]["seconds"]) if rows else 0.0
-        best = max(_curve(rows).values(), default=None)
-        attempt = last(self.folder)
+        best = max(_extract_curve(rows).values(), default=None)
+        attempt = find_last_attempt(self.folder)
         if attempt is None:
-            return Progress("waiting", damage)
-        if attempt.alive():
+            return Progress(RunStatus.WAITING, damage)
+        if attempt.is_alive():
             where = f"{attempt.host}, process {attempt.pid}"
-            return Progress("running", where, trained, len(rows), best)
-        status, reason = attempt.status or "stopped", attempt.reason
+            return Progress(RunStatus.RUNNING, where, trained, len(rows), best)
+        status, reason = attempt.status or RunStatus.STOPPED, attempt.reason
         if attempt.status is None:
             reason = "interrupted"
-        elif status == "done":  # and yet there are no scores
-            status, reason = "failed", "" if damage else "it ended without metrics.json"
+        elif status == RunStatus.DONE:  # and yet there are no scores
+            status, reason = RunStatus.FAILED, "" if damage else f"it ended without {METRICS}"
         told = "; ".join(filter(None, (reason, damage)))
         return Progress(status, told, trained or attempt.seconds, len(rows), best)
 
     def curve(self) -> dict[int, float]:
         """The val mean IU after so many epochs, of those that were scored."""
         try:
-            return _curve(_whole(read_history(self.folder)))
-        except Damaged:
+            return _extract_curve(_complete_rows(read_history(self.folder)))
+        except DamagedFile:
             return {}
 
     def row(self, progress: Progress) -> dict[str, Any]:
         """The cell's line of results.csv."""
-        final = {f"{s}_{n}": progress.score(s, n) for s in ("val", "test") for n in SCORES}
+        final = {f"{s}_{n}": progress.score(s, n) for s in ("val", "test") for n in SCORE_NAMES}
         return {
             "cell": self.name,
             "status": progress.status,
@@ -132,7 +136,7 @@ class Cell:
             "macs": progress.scores.get("macs"),
             "seconds": round(progress.seconds, 1),
             **final,
-            "reason": progress.reason if progress.status in ("failed", "stopped") else "",
+            "reason": progress.reason if progress.status in ENDED_EARLY else "",
             "folder": self.folder,
         }
 
@@ -175,14 +179,14 @@ class SweepFolder:
             raise UserError(f"{path} {what}; sweep.dir= names the folder of a sweep")
         known = read_json(file)
         try:
-            cells = [_cell(path, cell) for cell in known.pop("cells")]
+            cells = [_create_cell(path, cell) for cell in known.pop("cells")]
             read = cls(path, cells, **known)
             words = isinstance(read.engine, str) and isinstance(read.code, str)
             lists = isinstance(read.study, dict) and isinstance(read.asked, list | tuple)
             if not words or not lists:
                 raise TypeError("a word of it is of another kind")
         except (TypeError, KeyError, AttributeError) as error:
-            raise Damaged(file, f"it describes no sweep ({error})") from error
+            raise DamagedFile(file, f"it describes no sweep ({error})") from error
         return read
 
     def write(self) -> None:
@@ -202,7 +206,7 @@ class SweepFolder:
         write_text(self.results, table.getvalue())
 
 
-def _cell(sweep: Path, known: Mapping[str, Any]) -> Cell:
+def _create_cell(sweep: Path, known: Mapping[str, Any]) -> Cell:
     """A cell of sweep.json, which lies in the sweep's own folder."""
     cell = Cell(**{**known, "folder": sweep / Path(known["folder"]).name})
     counts = isinstance(cell.devices, int) and isinstance(cell.epochs, int | None)
@@ -211,10 +215,10 @@ def _cell(sweep: Path, known: Mapping[str, Any]) -> Cell:
     return cell
 
 
-def _whole(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+def _complete_rows(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
     return [row for row in rows if row.get("seconds")]
 
 
-def _curve(rows: Sequence[Mapping[str, str]]) -> dict[int, float]:
-    scored = ((epochs, row.get("val/mean_iou")) for epochs, row in enumerate(rows, 1))
+def _extract_curve(rows: Sequence[Mapping[str, str]]) -> dict[int, float]:
+    scored = ((epochs, row.get(MONITOR)) for epochs, row in enumerate(rows, 1))
     return {epochs: float(score) for epochs, score in scored if score}

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from fcn_lab.files import append_text, write_text
-from fcn_lab.runs.records import Damaged, read_rows
+from fcn_lab.runs.records import DamagedFile, read_rows
 
 
-class Rows:
+class CsvFile:
     """A CSV file.
 
     Args:
@@ -41,8 +41,10 @@ class Rows:
             writer.writerows(row for row in rows if known(row))
         except (ValueError, LookupError) as error:
             aside = shlex.join(["mv", str(self.path), f"{self.path}.damaged"])
-            reason = error.reason if isinstance(error, Damaged) else error
-            raise Damaged(self.path, reason, f"{aside} lets the run go on with new rows") from error
+            reason = error.reason if isinstance(error, DamagedFile) else error
+            raise DamagedFile(
+                self.path, reason, f"{aside} lets the run go on with new rows"
+            ) from error
         write_text(self.path, table.getvalue())
 
     def append(self, row: Mapping[str, object]) -> None:

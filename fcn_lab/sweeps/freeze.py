@@ -12,24 +12,25 @@ from omegaconf import DictConfig, OmegaConf
 
 from fcn_lab.config.frozen import freeze, read_frozen
 from fcn_lab.errors import UserError
-from fcn_lab.runs.attempts import last
-from fcn_lab.runs.records import require_no_way_out
+from fcn_lab.runs.attempts import find_last_attempt
+from fcn_lab.runs.records import require_no_links_outside
+from fcn_lab.runs.statuses import FINAL_STATUSES
 from fcn_lab.runs.sweep import Cell, SweepFolder
 from fcn_lab.sweeps import snapshot
-from fcn_lab.sweeps.studies import estimates
+from fcn_lab.sweeps.studies import locate_estimates
 from fcn_lab.worker.claims import (
-    clear,
-    depth_below,
-    first_existing,
+    clear_leftovers,
+    count_levels,
+    find_existing,
     has_begun,
     remove_empty,
     require_own,
 )
-from fcn_lab.worker.supervisor import worker_environment
+from fcn_lab.worker.supervisor import build_worker_environment
 
 
 @dataclass(frozen=True)
-class Composed:
+class ComposedCell:
     """A cell before it is frozen: its name and its whole configuration."""
 
     name: str
@@ -37,7 +38,11 @@ class Composed:
 
 
 def freeze_sweep(
-    path: Path, composed: Sequence[Composed], record: SweepFolder, here: bool, accept_changes: bool
+    path: Path,
+    composed: Sequence[ComposedCell],
+    record: SweepFolder,
+    here: bool,
+    accept_changes: bool,
 ) -> list[Cell]:
     """Freezes what is new in the folder, and leaves what has begun as it was.
 
@@ -57,30 +62,30 @@ def freeze_sweep(
         UserError: a cell cannot run, or differs from what was frozen.
     """
     resolved = {cell.name: cell.config for cell in composed}
-    cells = {name: _cell(name, path / name, config) for name, config in resolved.items()}
+    cells = {name: _create_cell(name, path / name, config) for name, config in resolved.items()}
     before = SweepFolder.read(path) if (path / "sweep.json").is_file() else None
     _require_own(path, before is None, cells.values())
     if before is not None:
-        require_no_way_out(path)
-    left = [cell for cell in cells.values() if cell.progress().status not in ("done", "pruned")]
+        require_no_links_outside(path)
+    left = [cell for cell in cells.values() if cell.read_progress().status not in FINAL_STATUSES]
     fresh = [cell for cell in left if not _has_begun(cell)]
     if before is not None and left and not accept_changes and any(map(_has_begun, before.cells)):
         snapshot.require_unchanged(path, before.code)
         _require_equal(left, resolved)
-    codes, made = snapshot.versions(path), depth_below(path, first_existing(path))
+    codes, made = snapshot.list_versions(path), count_levels(path, find_existing(path))
     written = [cell for cell in fresh if not (cell.folder / "config.yaml").exists()]
     try:
         for cell in fresh:
-            clear(cell.folder)
+            clear_leftovers(cell.folder)
             freeze(resolved[cell.name], cell.folder)
-        record.code = snapshot.take(path) if left or before is None else before.code
-        estimate = estimates(path) if record.study and before is None and here else None
+        record.code = snapshot.copy_sources(path) if left or before is None else before.code
+        estimate = locate_estimates(path) if record.study and before is None and here else None
         _preflight(left, path / "code" / record.code, here, estimate)
     except BaseException:
         for cell in written:
             (cell.folder / "config.yaml").unlink(missing_ok=True)
             remove_empty(cell.folder, 1)
-        for code in snapshot.versions(path) - codes:
+        for code in snapshot.list_versions(path) - codes:
             shutil.rmtree(path / "code" / code, ignore_errors=True)
         remove_empty(path / "code", 1 + made)
         raise
@@ -92,8 +97,8 @@ def freeze_sweep(
 
 def _has_begun(cell: Cell) -> bool:
     """Whether there is something to lose; a cell at work is about to have it."""
-    attempt = last(cell.folder)
-    return has_begun(cell.folder) or (attempt is not None and attempt.alive())
+    attempt = find_last_attempt(cell.folder)
+    return has_begun(cell.folder) or (attempt is not None and attempt.is_alive())
 
 
 def _require_own(path: Path, new: bool, cells: Iterable[Cell]) -> None:
@@ -106,7 +111,7 @@ def _require_own(path: Path, new: bool, cells: Iterable[Cell]) -> None:
         require_own(cell.folder, "sweep.dir= chooses another folder.")
 
 
-def _cell(name: str, folder: Path, config: DictConfig) -> Cell:
+def _create_cell(name: str, folder: Path, config: DictConfig) -> Cell:
     trainer = config.get("trainer") or {}
     words = {**OmegaConf.to_container(config.words), "seed": config.seed}  # type: ignore[dict-item]
     return Cell(
@@ -125,7 +130,7 @@ def _require_equal(cells: Sequence[Cell], resolved: Mapping[str, DictConfig]) ->
         if not path.exists():
             continue
         asked: Any = OmegaConf.to_container(resolved[cell.name], resolve=True)
-        frozen, asked = _flat(read_frozen(path)), _flat(asked)
+        frozen, asked = _flatten(read_frozen(path)), _flatten(asked)
         for key in sorted(frozen.keys() | asked.keys()):
             if frozen.get(key) != asked.get(key):
                 raise UserError(
@@ -136,18 +141,18 @@ def _require_equal(cells: Sequence[Cell], resolved: Mapping[str, DictConfig]) ->
                 )
 
 
-def _flat(node: dict[str, Any]) -> dict[str, Any]:
+def _flatten(node: dict[str, Any]) -> dict[str, Any]:
     """Every value by its dotted key; copies only where the user sets the original."""
     links = node.pop("links")
-    return {key: value for key, value in _leaves(node, "") if not _is_copy(key, links)}
+    return {key: value for key, value in _list_leaves(node, "") if not _is_copy(key, links)}
 
 
-def _leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
+def _list_leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
     if not isinstance(node, dict):
         yield key, node
         return
     for name, value in node.items():
-        yield from _leaves(value, f"{key}.{name}" if key else str(name))
+        yield from _list_leaves(value, f"{key}.{name}" if key else str(name))
 
 
 def _is_copy(key: str, links: Mapping[str, str]) -> bool:
@@ -168,7 +173,7 @@ def _preflight(cells: Sequence[Cell], code: Path, here: bool, estimate: Path | N
             *flags,
             *(str(cell.folder) for cell in cells),
         ],
-        env=worker_environment(code),
+        env=build_worker_environment(code),
         stderr=subprocess.PIPE,
         text=True,
         check=False,

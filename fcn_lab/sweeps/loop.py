@@ -9,20 +9,19 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
-from fcn_lab.runs.attempts import TAKEN, last
+from fcn_lab.runs.attempts import EXIT_TAKEN, find_last_attempt
+from fcn_lab.runs.statuses import FINAL_STATUSES, RunStatus
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
-from fcn_lab.signals import SIGNALS, Stopped
+from fcn_lab.signals import SIGNALS, StoppedBySignal
 from fcn_lab.sweeps.engines.base import Engine
-from fcn_lab.sweeps.status import Watch
-from fcn_lab.values import Positive, Whole, checked
-from fcn_lab.worker.supervisor import Job
+from fcn_lab.sweeps.status import SweepWatch
+from fcn_lab.values import Positive, Whole, check_arguments
+from fcn_lab.worker.supervisor import EXIT_MISTAKE, Job
 
 TICK_SECONDS = 1.0
-FINAL = ("done", "pruned")
-MISTAKE = 2  # a worker's exit status; trying again would not help
 
 
-@checked
+@check_arguments
 @dataclass(frozen=True)
 class Policy:
     """What a sweep does about cells that do not get done.
@@ -58,7 +57,7 @@ class Sweep:
     cells: Sequence[Cell]
     engine: Engine
     policy: Policy = field(default_factory=Policy)
-    unpromising: Callable[[Cell], bool] = field(default=lambda cell: False)
+    is_unpromising: Callable[[Cell], bool] = field(default=lambda cell: False)
     conclude: bool = True
     stopped_by: int | None = field(default=None, init=False)
 
@@ -69,88 +68,96 @@ class Sweep:
             Stopped: by Ctrl-C or SIGTERM, after the workers have ended.
             UserError: the engine refuses.
         """
-        self._jobs = {self._job(cell): cell for cell in self.cells}
+        self._jobs = {self._create_job(cell): cell for cell in self.cells}
         self._tries: Counter[Job] = Counter()
-        self._elsewhere: set[Job] = set()
+        self._taken_jobs: set[Job] = set()
         self._pruned: set[Job] = set()
-        self._ending = False
-        with self._signals_are_noted(), Watch(self.record, self.conclude) as watch:
+        self._is_stopping = False
+        with self._note_signals(), SweepWatch(self.record, self.conclude) as watch:
             try:
                 running = self._submit(self._jobs)
-                while running or self._elsewhere:
-                    for job, code in self.engine.ended(TICK_SECONDS):
-                        running += self._settle(job, code) - 1
+                while running or self._taken_jobs:
+                    for job, code in self.engine.collect_ended(TICK_SECONDS):
+                        running += self._handle_end(job, code) - 1
                     if self.stopped_by is not None:
-                        self._end()
-                    running += self._look_elsewhere()
+                        self._stop_all()
+                    running += self._resubmit_free_jobs()
                     self._prune()
                     watch.update()
             finally:
                 self.engine.close()
         if self.stopped_by is not None:
-            raise Stopped(self.stopped_by)
+            raise StoppedBySignal(self.stopped_by)
         return watch.progress
 
-    def _job(self, cell: Cell) -> Job:
+    def _create_job(self, cell: Cell) -> Job:
         code = self.record.path / "code" / self.record.code
         folder, here = cell.folder.resolve(), Path.cwd()
         return Job(folder, code.resolve(), here, cell.devices, cell.on_cpu, self.policy.timeout)
 
     def _submit(self, jobs: Iterable[Job]) -> int:
-        waiting = [job for job in jobs if not self._final(job)]
+        waiting = [job for job in jobs if not self._is_final(job)]
         self.engine.submit(waiting)
         self._tries.update(waiting)
         return len(waiting)
 
-    def _final(self, job: Job) -> bool:
+    def _is_final(self, job: Job) -> bool:
         """Whether there is nothing more to do; what a killed runner could not note is noted now."""
-        status = self._jobs[job].progress().status
-        if status == "done" and (attempt := last(job.folder)) and attempt.status is None:
-            attempt.end("done")
-        return status in FINAL
+        status = self._jobs[job].read_progress().status
+        if (
+            status == RunStatus.DONE
+            and (attempt := find_last_attempt(job.folder))
+            and attempt.status is None
+        ):
+            attempt.end(RunStatus.DONE)
+        return status in FINAL_STATUSES
 
-    def _settle(self, job: Job, code: int) -> int:
+    def _handle_end(self, job: Job, code: int) -> int:
         """Draws the consequence of a job's end; gives the number of jobs submitted anew."""
-        if code == TAKEN:
+        if code == EXIT_TAKEN:
             self._tries[job] -= 1
-            self._elsewhere.add(job)
-        elif job in self._pruned and (attempt := last(job.folder)) is not None:
-            attempt.end("pruned")
-        elif code != 0 and not self._ending and not self._final(job):
-            if code != MISTAKE and self._tries[job] <= self.policy.retries:
+            self._taken_jobs.add(job)
+        elif job in self._pruned and (attempt := find_last_attempt(job.folder)) is not None:
+            attempt.end(RunStatus.PRUNED)
+        elif code != 0 and not self._is_stopping and not self._is_final(job):
+            if code != EXIT_MISTAKE and self._tries[job] <= self.policy.retries:
                 return self._submit([job])
             if self.policy.on_failure == "stop":
-                self._end()
+                self._stop_all()
         return 0
 
-    def _end(self) -> None:
-        if not self._ending:
-            self._ending = True
-            self._elsewhere.clear()
+    def _stop_all(self) -> None:
+        if not self._is_stopping:
+            self._is_stopping = True
+            self._taken_jobs.clear()
             self.engine.stop()
 
-    def _look_elsewhere(self) -> int:
+    def _resubmit_free_jobs(self) -> int:
         """Cells whose other runner is done with them, or dead, are ours again."""
-        free = [job for job in self._elsewhere if self._jobs[job].progress().status != "running"]
-        self._elsewhere.difference_update(free)
+        free = [
+            job
+            for job in self._taken_jobs
+            if self._jobs[job].read_progress().status != RunStatus.RUNNING
+        ]
+        self._taken_jobs.difference_update(free)
         return self._submit(free)
 
     def _prune(self) -> None:
         for job, cell in self._jobs.items():
-            if job not in self._pruned and self.unpromising(cell):
+            if job not in self._pruned and self.is_unpromising(cell):
                 self._pruned.add(job)
                 self.engine.stop([job])
 
     @contextmanager
-    def _signals_are_noted(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self._note) for number in SIGNALS}
+    def _note_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self._note_signal) for number in SIGNALS}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _note(self, signum: int, frame: FrameType | None) -> None:
+    def _note_signal(self, signum: int, frame: FrameType | None) -> None:
         self.stopped_by = signum
         signal.signal(
             signum, signal.SIG_DFL

@@ -13,17 +13,17 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import OverrideParseException
 
-from fcn_lab.config.frozen import words
+from fcn_lab.config.frozen import list_words
 from fcn_lab.errors import UserError
-from fcn_lab.runs.records import Damaged, read_json
+from fcn_lab.runs.records import DamagedFile, read_json
 
-_OF_A_SEARCH = tuple(f"hydra.sweeper.{n}" for n in ("n_trials", "n_jobs", "sampler.", "pruner."))
+_SEARCH_KEYS = tuple(f"hydra.sweeper.{n}" for n in ("n_trials", "n_jobs", "sampler.", "pruner."))
 _SWEEPERS = ("basic", "optuna")
 # as it is typed for a name that holds one, a backslash before it is none
 _INTERPOLATION = re.compile(r"(?<!(?<!\\)\\)\$\{")
 
 
-def recorded_command(record: Path, folders: Sequence[Path]) -> list[str]:
+def read_command(record: Path, folders: Sequence[Path]) -> list[str]:
     """The overrides of the sweep whose sweep.json this is.
 
     Args:
@@ -35,12 +35,12 @@ def recorded_command(record: Path, folders: Sequence[Path]) -> list[str]:
     """
     asked = read_json(record).get("asked")
     if not isinstance(asked, list) or not all(isinstance(line, str) for line in asked):
-        raise Damaged(record, "it names no command, `asked`")
+        raise DamagedFile(record, "it names no command, `asked`")
     try:
         parsed = OverridesParser.create().parse_overrides(asked)
     except OverrideParseException as error:
-        raise Damaged(record, error) from error
-    known = words(folders)
+        raise DamagedFile(record, error) from error
+    known = list_words(folders)
     for override in parsed:
         if not _is_plain(override, known):
             raise UserError(
@@ -60,11 +60,11 @@ def _is_plain(override: Override, known: Mapping[str, Collection[str]]) -> bool:
     if key == "hydra/sweeper":
         return override.value() in _SWEEPERS
     if parts[0] == "hydra":
-        return key.startswith(_OF_A_SEARCH)
-    return key not in known or set(_chosen(override)) <= {*known[key], "null"}
+        return key.startswith(_SEARCH_KEYS)
+    return key not in known or set(_list_words(override)) <= {*known[key], "null"}
 
 
-def _chosen(override: Override) -> list[str]:
+def _list_words(override: Override) -> list[str]:
     """The words of a group; `glob` finds none but the group's own."""
     value: Any = override.value()
     if value is None or isinstance(value, Glob):

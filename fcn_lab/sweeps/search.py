@@ -15,17 +15,22 @@ from typing import Any
 from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from fcn_lab.commands import command as typed
+from fcn_lab.commands import format_command as typed
 from fcn_lab.config.build import build
-from fcn_lab.config.frozen import recorded, resolve
+from fcn_lab.config.frozen import read_recorded, resolve
 from fcn_lab.errors import SweepFailed, guard_writing
 from fcn_lab.files import write_text
+from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
-from fcn_lab.sweeps.search_space import Space
+from fcn_lab.sweeps.search_space import SearchSpace
 from fcn_lab.sweeps.study_log import open_study
 from fcn_lab.values import Count
 
-STATES = {"done": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+TRIAL_STATES: dict[str, TrialState] = {
+    RunStatus.DONE: TrialState.COMPLETE,
+    RunStatus.PRUNED: TrialState.PRUNED,
+    RunStatus.FAILED: TrialState.FAIL,
+}
 Launch = Callable[[Sequence[Sequence[str]], int, Callable[[Cell], bool]], None]
 
 
@@ -50,12 +55,12 @@ class Search:
     """
 
     folder: Path
-    space: Space
+    space: SearchSpace
     sampler: Mapping[str, Any]
     pruner: Mapping[str, Any]
     n_trials: Count
     n_jobs: Count
-    name_of: Callable[[Sequence[str]], str]
+    name_cell: Callable[[Sequence[str]], str]
     launch: Launch
     stop: bool = False
     _reported: dict[int, int] = field(default_factory=dict, init=False)  # epochs, by trial
@@ -77,15 +82,15 @@ class Search:
         with guard_writing(self.folder / "study.log"):
             while batch := self._next_batch():
                 failed = self._run(batch)
-                if self._done():
+                if self._has_result():
                     write_best(self.folder, self.study.best_trial, split)
                 if failed and self.stop:
                     raise SweepFailed(", ".join(failed))
-        if not self._done():
+        if not self._has_result():
             raise SweepFailed("no trial came through")
         return self.study.best_trial
 
-    def _done(self) -> bool:
+    def _has_result(self) -> bool:
         return bool(self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]))
 
     def _next_batch(self) -> list[Trial]:
@@ -101,7 +106,7 @@ class Search:
             node = {**self.sampler, "seed": (self.sampler.get("seed") or 0) + number}
             self.study.sampler = build(node, "hydra.sweeper.sampler", {})
             batch.append(begun.get(number, self.study.ask)())
-            self.space.overrides(batch[-1])  # drawn now: the next one is to differ from it
+            self.space.draw_overrides(batch[-1])  # drawn now: the next one is to differ from it
         return batch
 
     def _run(self, batch: Sequence[Trial]) -> list[str]:
@@ -109,24 +114,24 @@ class Search:
         cells: dict[str, list[Trial]] = {}
         commands: dict[str, list[str]] = {}
         for trial in batch:
-            overrides = self.space.overrides(trial)
-            name = self.name_of(overrides)
+            overrides = self.space.draw_overrides(trial)
+            name = self.name_cell(overrides)
             trial.set_user_attr("cell", name)
             cells.setdefault(name, []).append(trial)
             commands[name] = overrides
         prune = partial(self._unpromising, cells)
         self.launch(list(commands.values()), batch[0].number, prune)
         known = {cell.name: cell for cell in SweepFolder.read(self.folder).cells}
-        after = {name: known[name].progress() for name in cells}
+        after = {name: known[name].read_progress() for name in cells}
         for name, progress in after.items():
-            if progress.status not in STATES:  # the next command takes it up
+            if progress.status not in TRIAL_STATES:  # the next command takes it up
                 raise SweepFailed(name)
             for trial in cells[name]:
-                self._tell(trial, progress)
+                self._report_result(trial, progress)
         return [name for name, progress in after.items() if progress.status == "failed"]
 
-    def _tell(self, trial: Trial, progress: Progress) -> None:
-        state, value = STATES[progress.status], None
+    def _report_result(self, trial: Trial, progress: Progress) -> None:
+        state, value = TRIAL_STATES[progress.status], None
         if state == TrialState.COMPLETE:
             value = progress.score("val", "mean_iou")
             state = TrialState.FAIL if value is None else state
@@ -152,17 +157,17 @@ class Search:
 def write_best(folder: Path, best: FrozenTrial, split: str) -> Path:
     """SWEEP/best.yaml: the configuration of the best cell, to be trained and scored on `split`."""
     cell, path = best.user_attrs["cell"], folder / "best.yaml"
-    config = recorded(folder / cell)
+    config = read_recorded(folder / cell)
     config.data.split = split
     head = (
         f"val mean IU {best.value:.4f}, the best of {folder.name}: {cell}\n"
-        f"Trains it and scores {split}: {command(folder)}\n"
+        f"Trains it and scores {split}: {build_command(folder)}\n"
     )
     write_text(path, indent(head, "# ") + OmegaConf.to_yaml(resolve(config), resolve=True))
     return path
 
 
-def command(folder: Path) -> str:
+def build_command(folder: Path) -> str:
     """What runs the best configuration."""
     plain = f"./{folder}" if str(folder).startswith("-") else str(folder)  # and no option
     return typed("--config-path", plain, "--config-name", "best")

@@ -15,11 +15,11 @@ from optuna.trial import Trial
 
 from fcn_lab.errors import UserError
 
-DIGITS = 4  # that a drawn number has
+VALUE_DIGITS = 4  # that a drawn number has
 
 
 @dataclass(frozen=True)
-class Space:
+class SearchSpace:
     """What is searched and what is not.
 
     Args:
@@ -33,7 +33,7 @@ class Space:
     text: Mapping[str, str]
 
     @classmethod
-    def of(cls, overrides: Sequence[Override]) -> "Space":
+    def from_overrides(cls, overrides: Sequence[Override]) -> "SearchSpace":
         """Read from overrides, of which the last one of a key counts.
 
         Raises:
@@ -47,18 +47,18 @@ class Space:
                 "say 'optim.lr=tag(log,interval(1e-4,1e-2))' or loss=ce,ce_dice"
             )
         return cls(
-            {key: distribution(override) for key, override in axes.items()},
+            {key: create_distribution(override) for key, override in axes.items()},
             [str(o.input_line) for key, o in last.items() if key not in axes],
             {key: str(override.input_line) for key, override in axes.items()},
         )
 
-    def overrides(self, trial: Trial) -> list[str]:
+    def draw_overrides(self, trial: Trial) -> list[str]:
         """A trial's values, drawn where it has none yet, as a command line."""
-        drawn = [f"{key}={suggest(trial, key, axis)}" for key, axis in self.axes.items()]
+        drawn = [f"{key}={suggest_value(trial, key, axis)}" for key, axis in self.axes.items()]
         return [*self.fixed, *drawn]
 
 
-def distribution(override: Override) -> BaseDistribution:
+def create_distribution(override: Override) -> BaseDistribution:
     """Of an axis: interval and range are ordered, everything else is a choice of words.
 
     Raises:
@@ -81,11 +81,11 @@ def distribution(override: Override) -> BaseDistribution:
         raise UserError(f"{override.input_line}: no axis of a search ({error})") from error
 
 
-def suggest(trial: Trial, key: str, axis: BaseDistribution) -> str:
+def suggest_value(trial: Trial, key: str, axis: BaseDistribution) -> str:
     """The trial's value of `key` as Hydra reads it."""
     if isinstance(axis, FloatDistribution):
         value = trial.suggest_float(key, axis.low, axis.high, log=axis.log, step=axis.step)
-        rounded = float(f"{value:.{DIGITS}g}")  # it becomes part of a cell's name
+        rounded = float(f"{value:.{VALUE_DIGITS}g}")  # it becomes part of a cell's name
         return repr(min(max(rounded, axis.low), axis.high))
     if isinstance(axis, IntDistribution):
         return str(trial.suggest_int(key, axis.low, axis.high, log=axis.log, step=axis.step))

@@ -12,23 +12,23 @@ from fcn_lab.runs.provenance import SOURCE, Source
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def version() -> str:
+def hash_sources() -> str:
     """A hash of every source file's name and content, which stands for the sources."""
-    return hashlib.sha256(repr(sorted(_contents(PACKAGE).items())).encode()).hexdigest()[:12]
+    return hashlib.sha256(repr(sorted(_hash_files(PACKAGE).items())).encode()).hexdigest()[:12]
 
 
-def versions(sweep: Path) -> set[str]:
+def list_versions(sweep: Path) -> set[str]:
     """Those that a sweep has copies of."""
     return {place.name for place in (sweep / "code").glob("*")}
 
 
-def take(sweep: Path) -> str:
+def copy_sources(sweep: Path) -> str:
     """Copies the sources into SWEEP/code/VERSION, unless they are there; gives the version.
 
     Raises:
         UserError: what is there under that name are other sources.
     """
-    now = version()
+    now = hash_sources()
     place = sweep / "code" / now
     if os.path.lexists(place):
         _require_own(place)
@@ -46,9 +46,9 @@ def require_unchanged(sweep: Path, frozen: str) -> None:
     Raises:
         UserError: they differ, and in which files.
     """
-    if frozen == version():
+    if frozen == hash_sources():
         return
-    before, after = _contents(sweep / "code" / frozen / PACKAGE.name), _contents(PACKAGE)
+    before, after = _hash_files(sweep / "code" / frozen / PACKAGE.name), _hash_files(PACKAGE)
     changed = sorted({name for name, _ in before.items() ^ after.items()})
     shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
     raise UserError(
@@ -70,22 +70,22 @@ def _require_own(place: Path) -> None:
             continue
         if ours is None and path == place / SOURCE and not path.is_symlink():
             continue
-        if path.suffix == ".pyc" and not (ours and _equal(path, ours)):
+        if path.suffix == ".pyc" and not (ours and _have_equal_content(path, ours)):
             path.unlink()  # what a module was compiled to; it is compiled again
-        elif ours is None or path.is_symlink() or not _equal(path, ours):
+        elif ours is None or path.is_symlink() or not _have_equal_content(path, ours):
             raise UserError(
                 f"{path} is none of the lab's files, and the cells would run it.\n"
                 f"rm -r {place} lets them have the lab's own again"
             )
-    if _contents(copy) != _contents(PACKAGE):
+    if _hash_files(copy) != _hash_files(PACKAGE):
         raise UserError(f"{place} lacks files of the lab.\nrm -r {place} lets it be copied again")
 
 
-def _equal(one: Path, other: Path) -> bool:
+def _have_equal_content(one: Path, other: Path) -> bool:
     return other.is_file() and one.read_bytes() == other.read_bytes()
 
 
-def _contents(package: Path) -> dict[str, str]:
+def _hash_files(package: Path) -> dict[str, str]:
     """A hash of each source file's content, by its name."""
     return {
         str(file.relative_to(package)): hashlib.sha256(file.read_bytes()).hexdigest()

@@ -15,15 +15,27 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from fcn_lab.errors import NotWritten
+from fcn_lab.runs.statuses import ENDED_EARLY, FINAL_STATUSES, RunStatus
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
 
-FINAL = ("done", "pruned")
-ROWS = 20  # of a live table; the rest are counted
-STATUSES = ("done", "running", "waiting", "stopped", "failed", "pruned")
-COLOURS = {"done": "green", "running": "cyan", "failed": "red", "stopped": "yellow"}
+LIVE_ROWS = 20  # of a live table; the rest are counted
+STATUSES = (
+    RunStatus.DONE,
+    RunStatus.RUNNING,
+    RunStatus.WAITING,
+    RunStatus.STOPPED,
+    RunStatus.FAILED,
+    RunStatus.PRUNED,
+)
+COLOURS: dict[str, str] = {
+    RunStatus.DONE: "green",
+    RunStatus.RUNNING: "cyan",
+    RunStatus.FAILED: "red",
+    RunStatus.STOPPED: "yellow",
+}
 
 
-class Watch:
+class SweepWatch:
     """A context around a sweep's loop that shows it and keeps results.csv.
 
     Args:
@@ -39,7 +51,7 @@ class Watch:
         self._next = 0.0
         self._unwritten: NotWritten | None = None
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> "SweepWatch":
         if self._console.is_terminal:
             self._live.start()
         self.update()
@@ -55,8 +67,8 @@ class Watch:
         self.update()
         self._live.stop()
         if error is None and self.conclude:
-            self._console.print(table(self.record, self.progress))
-            for line in troubles(self.record, self.progress):
+            self._console.print(build_table(self.record, self.progress))
+            for line in list_failures(self.record, self.progress):
                 self._console.print(line)
         if error is None and self._unwritten is not None:
             raise self._unwritten
@@ -73,7 +85,7 @@ class Watch:
         self._next = began + 10 * (time.monotonic() - began)
 
     def _show(self) -> None:
-        before, self.progress = self.progress, read(self.record, self.progress)
+        before, self.progress = self.progress, read_progress(self.record, self.progress)
         changed = [
             cell
             for cell in self.record.cells
@@ -82,12 +94,12 @@ class Watch:
         if changed or not before or self._unwritten:
             self._write()
         if self._console.is_terminal:
-            summary = headline(self.record, self.progress)
-            shown = table(self.record, self.progress, ROWS)
+            summary = summarize(self.record, self.progress)
+            shown = build_table(self.record, self.progress, LIVE_ROWS)
             self._live.update(Group(shown, summary), refresh=True)
         else:
             for cell in changed:
-                self._tell(cell, self.progress[cell.name])
+                self._print_change(cell, self.progress[cell.name])
 
     def _write(self) -> None:
         """Cells go on while results.csv cannot be written; each change tries again."""
@@ -99,11 +111,11 @@ class Watch:
                 print(f"{error}\nThe cells go on.", file=sys.stderr, flush=True)
             self._unwritten = error
 
-    def _tell(self, cell: Cell, now: Progress) -> None:
-        ended = sum(progress.status in FINAL for progress in self.progress.values())
-        scores = f", {scored}" if (scored := _scores(now)) else ""
-        after = f" after {now.seconds:.0f} s" if now.status in FINAL else ""
-        reason = f": {now.reason}" if now.status in ("failed", "stopped") and now.reason else ""
+    def _print_change(self, cell: Cell, now: Progress) -> None:
+        ended = sum(progress.status in FINAL_STATUSES for progress in self.progress.values())
+        scores = f", {scored}" if (scored := _format_scores(now)) else ""
+        after = f" after {now.seconds:.0f} s" if now.status in FINAL_STATUSES else ""
+        reason = f": {now.reason}" if now.status in ENDED_EARLY and now.reason else ""
         line = f"[{ended}/{len(self.progress)}] {cell.name}: {now.status}{after}{scores}{reason}"
         print(line, flush=True)
 
@@ -125,27 +137,36 @@ class Status:
             UserError: the folder holds no sweep.
         """
         record = SweepFolder.read(Path(self.folder))
-        progress = read(record, {})
+        progress = read_progress(record, {})
         console = Console()
-        console.print(table(record, progress), headline(record, progress))
-        for line in troubles(record, progress):
+        console.print(build_table(record, progress), summarize(record, progress))
+        for line in list_failures(record, progress):
             console.print(line)
 
 
-def read(record: SweepFolder, before: Mapping[str, Progress]) -> dict[str, Progress]:
+def read_progress(record: SweepFolder, before: Mapping[str, Progress]) -> dict[str, Progress]:
     """Every cell's progress now; a cell that is done stays so and is not read again."""
-    known = {name: p for name, p in before.items() if p.status in FINAL}
-    return {cell.name: known.get(cell.name) or cell.progress() for cell in record.cells}
+    known = {name: p for name, p in before.items() if p.status in FINAL_STATUSES}
+    return {cell.name: known.get(cell.name) or cell.read_progress() for cell in record.cells}
 
 
-def table(record: SweepFolder, progress: Mapping[str, Progress], rows: int | None = None) -> Table:
+def build_table(
+    record: SweepFolder, progress: Mapping[str, Progress], rows: int | None = None
+) -> Table:
     """The cells with their scores; at most `rows` of them, those at work first.
 
     The val score of a cell that is not done is its best so far.
     """
     cells = list(record.cells)
     if rows is not None and len(cells) > rows:
-        order = ("running", "failed", "stopped", "done", "pruned", "waiting")
+        order = (
+            RunStatus.RUNNING,
+            RunStatus.FAILED,
+            RunStatus.STOPPED,
+            RunStatus.DONE,
+            RunStatus.PRUNED,
+            RunStatus.WAITING,
+        )
         cells = sorted(cells, key=lambda cell: order.index(progress[cell.name].status))[:rows]
         cells.sort(key=record.cells.index)
     numbers = ("epoch", "s", "val", "test", "test G")
@@ -169,7 +190,7 @@ def table(record: SweepFolder, progress: Mapping[str, Progress], rows: int | Non
     return shown
 
 
-def headline(record: SweepFolder, progress: Mapping[str, Progress]) -> RenderableType:
+def summarize(record: SweepFolder, progress: Mapping[str, Progress]) -> RenderableType:
     """How many cells are where, the best so far, and the time the rest will take."""
     counts = Counter(now.status for now in progress.values())
     parts = [f"{counts[status]} {status}" for status in STATUSES if counts[status]]
@@ -177,36 +198,38 @@ def headline(record: SweepFolder, progress: Mapping[str, Progress]) -> Renderabl
     best = max(((value, name) for name, value in done.items() if value is not None), default=None)
     if best is not None:
         parts.append(f"best val mIoU {_percent(best[0])} ({best[1]})")
-    if (left := remaining(record, progress)) is not None:
+    if (left := estimate_remaining(record, progress)) is not None:
         parts.append(f"about {timedelta(seconds=round(left))} to go")
     return Text(" · ".join(parts))
 
 
-def remaining(record: SweepFolder, progress: Mapping[str, Progress]) -> float | None:
+def estimate_remaining(record: SweepFolder, progress: Mapping[str, Progress]) -> float | None:
     """Seconds until the last cell ends, from what cells took that have; None before any has.
 
     Every cell not done is taken to need the mean of those that are, a running one its part of it,
     and as many are taken to run at once as do now.
     """
-    took = [now.seconds for now in progress.values() if now.status == "done" and now.seconds]
+    took = [
+        now.seconds for now in progress.values() if now.status == RunStatus.DONE and now.seconds
+    ]
     running = [cell for cell in record.cells if progress[cell.name].status == "running"]
     if not took or not running:
         return None
-    waiting = sum(now.status in ("waiting", "stopped") for now in progress.values())
+    waiting = sum(now.status in (RunStatus.WAITING, RunStatus.STOPPED) for now in progress.values())
     part = sum(1 - progress[c.name].epochs / c.epochs if c.epochs else 0.5 for c in running)
     return sum(took) / len(took) * (waiting + part) / len(running)
 
 
-def troubles(record: SweepFolder, progress: Mapping[str, Progress]) -> Iterator[Text]:
+def list_failures(record: SweepFolder, progress: Mapping[str, Progress]) -> Iterator[Text]:
     """The cells that did not get done and why, one line each."""
     for cell in record.cells:
         now = progress[cell.name]
-        if now.status in ("failed", "stopped") or (now.status == "waiting" and now.reason):
+        if now.status in ENDED_EARLY or (now.status == RunStatus.WAITING and now.reason):
             why = f": {now.reason}" if now.reason else ""
             yield Text(f"{cell.name} {now.status}{why}  ({cell.log})")
 
 
-def _scores(now: Progress) -> str:
+def _format_scores(now: Progress) -> str:
     named = ((split, now.score(split, "mean_iou")) for split in ("val", "test"))
     return ", ".join(
         f"{split} mIoU {_percent(value)}" for split, value in named if value is not None

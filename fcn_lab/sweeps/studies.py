@@ -5,17 +5,20 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from fcn_lab.commands import command
-from fcn_lab.runs.records import Damaged, read_json
+from fcn_lab.commands import format_command
+from fcn_lab.runs.records import DamagedFile, read_json
+from fcn_lab.runs.statuses import FINAL_STATUSES, RunStatus
 from fcn_lab.runs.sweep import Cell, SweepFolder
 
 
-def estimates(folder: Path) -> Path:
+def locate_estimates(folder: Path) -> Path:
     """The seconds expected of cells, by name; written by the check of the cells."""
     return folder / "estimate.json"
 
 
-def opening(record: SweepFolder, cells: Sequence[Cell], planned: int | None = None) -> list[str]:
+def describe_opening(
+    record: SweepFolder, cells: Sequence[Cell], planned: int | None = None
+) -> list[str]:
     """What is told before the first cell starts.
 
     Args:
@@ -25,20 +28,23 @@ def opening(record: SweepFolder, cells: Sequence[Cell], planned: int | None = No
     """
     if not record.study:
         return []
-    return [f"{planned or len(cells)} cells: {record.study['question']}", price(record, planned)]
+    return [
+        f"{planned or len(cells)} cells: {record.study['question']}",
+        describe_time(record, planned),
+    ]
 
 
-def price(record: SweepFolder, planned: int | None = None) -> str:
+def describe_time(record: SweepFolder, planned: int | None = None) -> str:
     """What the cells that are left will take one after the other, and how that is known.
 
     Cells of which nothing is known are taken for the mean of the others. Where cells are done, what
     they took corrects what was expected of the others.
     """
-    progress = {cell.name: cell.progress() for cell in record.cells}
-    done = {name: now.seconds for name, now in progress.items() if now.status == "done"}
-    left = [name for name, now in progress.items() if now.status not in ("done", "pruned")]
+    progress = {cell.name: cell.read_progress() for cell in record.cells}
+    done = {name: now.seconds for name, now in progress.items() if now.status == RunStatus.DONE}
+    left = [name for name, now in progress.items() if now.status not in FINAL_STATUSES]
     unknown = max(0, (planned or 0) - len(progress))
-    expected = _expected(record.path)
+    expected = _read_estimates(record.path)
     if not expected and not done:
         return "Time: not known, since none of these cells can be timed on this machine."
     known = expected or done
@@ -51,18 +57,18 @@ def price(record: SweepFolder, planned: int | None = None) -> str:
     return f"Time: about {timedelta(seconds=round(seconds))} one after the other, {how}."
 
 
-def _expected(sweep: Path) -> dict[str, float]:
-    """What `estimates` holds; a damaged file is as good as none, since it is only told."""
+def _read_estimates(sweep: Path) -> dict[str, float]:
+    """What `locate_estimates` holds; a damaged file is as good as none, since it is only told."""
     try:
-        known = read_json(estimates(sweep))
-    except Damaged:
+        known = read_json(locate_estimates(sweep))
+    except DamagedFile:
         return {}
     return {name: value for name, value in known.items() if isinstance(value, int | float)}
 
 
-def closing(record: SweepFolder) -> list[str]:
+def describe_closing(record: SweepFolder) -> list[str]:
     """What is told after the last cell."""
     if not record.study:
         return []
     words = shlex.split(record.study["report"])
-    return [f"The report: {command(*words, f'runs={record.path}')}"]
+    return [f"The report: {format_command(*words, f'runs={record.path}')}"]

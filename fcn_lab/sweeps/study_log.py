@@ -15,8 +15,8 @@ from optuna.trial import FrozenTrial, TrialState
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder
 from fcn_lab.runs.outcomes import read_metrics
-from fcn_lab.runs.records import Damaged, require_plain
-from fcn_lab.sweeps.search_space import Space
+from fcn_lab.runs.records import DamagedFile, require_regular_file
+from fcn_lab.sweeps.search_space import SearchSpace
 from fcn_lab.worker.claims import has_begun
 
 _ANEW = (
@@ -25,7 +25,7 @@ _ANEW = (
 )
 
 
-def open_study(folder: Path, space: Space, pruner: BasePruner | None = None) -> optuna.Study:
+def open_study(folder: Path, space: SearchSpace, pruner: BasePruner | None = None) -> optuna.Study:
     """The study of a sweep's folder, begun where there is none.
 
     One of which no cell has begun gives way to other axes, and to the command that follows a
@@ -59,8 +59,8 @@ def _load_whole(path: Path, pruner: BasePruner | None) -> optuna.Study:
     """The study, after every line of it has been read once and its scores compared."""
     try:
         if os.path.lexists(path):
-            require_plain(path)
-            _mend(path)
+            require_regular_file(path)
+            _drop_half_line(path)
         study = _load(path, pruner)
         for trial in study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
             _require_true(trial, path.parent)
@@ -68,9 +68,11 @@ def _load_whole(path: Path, pruner: BasePruner | None) -> optuna.Study:
         raise
     # Optuna trusts what it reads: any error may follow from a line that is another
     except Exception as error:
-        reason = error.reason if isinstance(error, Damaged) else f"{type(error).__name__}: {error}"
+        reason = (
+            error.reason if isinstance(error, DamagedFile) else f"{type(error).__name__}: {error}"
+        )
         aside = shlex.join(["mv", str(path), str(path.with_suffix(".damaged"))])
-        raise Damaged(path, reason, f"{_ANEW}\n{aside}") from error
+        raise DamagedFile(path, reason, f"{_ANEW}\n{aside}") from error
     return study
 
 
@@ -79,7 +81,7 @@ def _require_true(trial: FrozenTrial, folder: Path) -> None:
     cell, value = trial.user_attrs["cell"], trial.value
     try:
         score = read_metrics(folder / cell)["val"]["mean_iou"]
-    except Damaged:
+    except DamagedFile:
         return
     if score != value:
         raise ValueError(f"val mean IoU of {cell} is {score} in its folder and here {value}")
@@ -101,7 +103,7 @@ def _has_begun(folder: Path, states: Collection[TrialState]) -> bool:
     return any(has_begun(cell.parent) for cell in folder.glob("*/config.yaml"))
 
 
-def _mend(path: Path) -> None:
+def _drop_half_line(path: Path) -> None:
     """Drops the half line that a crash of the machine left, before another is written behind it."""
     if path.exists() and not (content := path.read_bytes()).endswith(b"\n"):
         with path.open("r+b") as file:

@@ -1,1 +1,1 @@
-"""What `task=` starts: classes given all they need, whose `run(folder)` does the task."""
+"""The tasks that `task=` starts: classes whose `run(folder)` does the task."""

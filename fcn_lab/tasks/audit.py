@@ -1,4 +1,4 @@
-"""task=audit: what a data set is like and what is wrong with it, before a network sees it."""
+"""task=audit: measures a data set and looks for errors in it, before a network is trained on it."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,35 +6,35 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from fcn_lab.audit.audit import Audit as Measured
+from fcn_lab.audit.audit import Audit as Measurements
 from fcn_lab.audit.findings import Finding, Level, collect_findings
 from fcn_lab.audit.html import render_audit
 from fcn_lab.audit.tables import AuditTable, build_tables, collect_numbers
 from fcn_lab.files import write_json, write_text
-from fcn_lab.terminal import say
-from fcn_lab.training.datamodule import CamVidDataModule
+from fcn_lab.terminal import print_text
+from fcn_lab.training.datamodule import FrameDataModule
 
 STYLES = {Level.WRONG: "bold red", Level.CAREFUL: "yellow", Level.KNOWN: "dim"}
 
 
 class Audit:
-    """Reads every frame and label of a data set and says what it found.
+    """Reads every frame and label of a data set and prints what it finds.
 
     Args:
-        data: the data.
+        data: the data set.
     """
 
-    def __init__(self, data: CamVidDataModule) -> None:
+    def __init__(self, data: FrameDataModule) -> None:
         self.source = data.source
 
     def run(self, folder: Path) -> None:
         """Prints tables and findings; leaves audit.html and audit.json in `folder`."""
-        say(self.source.describe())
-        measured = Measured.measure(self.source)
+        print_text(self.source.describe())
+        measured = Measurements.measure(self.source)
         found = collect_findings(measured)
         for one in build_tables(measured):
-            say(table(one))
-        listed(found)
+            print_text(build_table(one))
+        print_findings(found)
         write_text(folder / "audit.html", render_audit(measured, found))
         write_json(
             folder / "audit.json",
@@ -44,20 +44,20 @@ class Audit:
                 **collect_numbers(measured),
             },
         )
-        say(f"folder: {folder}")
+        print_text(f"folder: {folder}")
 
 
-def table(one: AuditTable) -> Table:
-    """The table for a terminal."""
+def build_table(one: AuditTable) -> Table:
+    """Returns the table as rich prints it in a terminal."""
     shown = Table(title=one.title, title_justify="left", title_style="bold")
-    for place, column in enumerate(one.columns):
-        shown.add_column(column, justify="left" if place == 0 else "right")
+    for index, column in enumerate(one.columns):
+        shown.add_column(column, justify="left" if index == 0 else "right")
     for row in one.rows:
         shown.add_row(*("–" if cell is None else str(cell) for cell in row))
     return shown
 
 
-def listed(found: list[Finding]) -> None:
+def print_findings(found: list[Finding]) -> None:
     """Prints the findings, each with its level."""
     console = Console()
     for finding in found:
@@ -72,4 +72,4 @@ def listed(found: list[Finding]) -> None:
                 soft_wrap=True,
             )
     if not any(finding.level is Level.WRONG for finding in found):
-        say("nothing is wrong with the files")
+        print_text("nothing is wrong with the files")

@@ -1,4 +1,4 @@
-"""task=capacity: the widths at which every arm of a grid costs the same, or which arms refuse."""
+"""task=capacity: the widths at which all arms of a grid cost the same, as far as there are any."""
 
 import json
 import shlex
@@ -16,22 +16,24 @@ from fcn_lab.cost.matching import Fit, Widths, fit_widths, pick_target, relative
 from fcn_lab.cost.sheet import Grid, Words
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_json, write_text
-from fcn_lab.terminal import readable, say
+from fcn_lab.terminal import format_number, print_text
 from fcn_lab.values import Positive, Size, Width
 
 
 @dataclass
 class Capacity:
-    """Matches, model by model, all operators in all forms to the dearest of them.
+    """Matches, model by model, all operators in all forms to the most expensive of them.
 
     Args:
         grid: the arms: models, operators, encoders.
         refines: forms of each operator.
-        encoder_widths: of the encoder's pools; the first may change, it moves mostly operations.
-        head_width: of the encoder's head; it may change, and moves mostly parameters.
-        size: H and W.
+        encoder_widths: channels of the encoder's stages; the first one may change, which affects
+            mostly the operations.
+        head_width: channels of the encoder's head; it may change, which affects mostly the
+            parameters.
+        size: height and width of the image, in pixels.
         words: model, upsample, encoder.
-        tolerance: how far apart arms may be in parameters, and in operations.
+        tolerance: how far apart arms may be in parameters and in operations, as a share.
     """
 
     grid: Grid
@@ -52,10 +54,10 @@ class Capacity:
         found: dict[Words, Fit] = {}
         for _, same in groupby(sorted(arms), key=lambda arm: (arm[0], arm[2])):
             found |= self._match(list(same))
-        say(self._table(found))
+        print_text(self._build_table(found))
         for (model, upsample, _, refine), one in found.items():
             choice = f"model={model} upsample={upsample} upsample.refine={refine}"
-            say(shlex.join([*choice.split(), *self._typed(one.widths)]))
+            print_text(shlex.join([*choice.split(), *self._spell_widths(one.widths)]))
         fits = [{"arm": arm, **vars(one), "cost": vars(one.cost)} for arm, one in found.items()]
         write_json(folder / "capacity.json", fits)
         failed = [" ".join(arm) for arm, one in found.items() if one.distance > self.tolerance / 2]
@@ -65,9 +67,9 @@ class Capacity:
                 "Leave them out, or say task.tolerance="
             )
         make_folder(folder / "capacity")
-        write_text(folder / "capacity" / "matched.yaml", self._words(found))
+        write_text(folder / "capacity" / "matched.yaml", self._format_words(found))
         words = shlex.join([f"--config-dir={folder}", "capacity=matched"])
-        say(f"use: {words}, or paste the words of a line")
+        print_text(f"use: {words}, or paste the words of a line")
 
     def _match(self, arms: Sequence[Words]) -> dict[Words, Fit]:
         start: Widths = (self.encoder_widths[0], self.head_width)
@@ -76,32 +78,32 @@ class Capacity:
             arm: fit_widths(partial(self._cost, arm), start, target, self.tolerance) for arm in arms
         }
         apart = relative_gap([one.cost for one in found.values()])
-        say(f"{arms[0][0]}: the largest arm over the smallest, less 1: {apart:.2%}")
+        print_text(f"{arms[0][0]}: the largest arm over the smallest, less 1: {apart:.2%}")
         return found
 
     def _cost(self, arm: Words, widths: Widths) -> Cost:
         with torch.device("meta"):
-            net = self.grid.build(arm[:3], f"upsample.refine={arm[3]}", *self._typed(widths))
+            net = self.grid.build(arm[:3], f"upsample.refine={arm[3]}", *self._spell_widths(widths))
         return count_cost(net, *self.size)
 
-    def _typed(self, widths: Widths) -> list[str]:
+    def _spell_widths(self, widths: Widths) -> list[str]:
         first = ",".join(map(str, [widths[0], *self.encoder_widths[1:]]))
         return [f"encoder.widths=[{first}]", f"encoder.head_width={widths[1]}"]
 
-    def _table(self, found: Mapping[Words, Fit]) -> Table:
+    def _build_table(self, found: Mapping[Words, Fit]) -> Table:
         shown = Table("arm", "params", "MACs", "from the target", "matched")
         for (*cell, refine), one in found.items():
             shown.add_row(
                 f"{' '.join(cell)} {refine}",
-                readable(one.cost.params),
-                readable(one.cost.macs),
+                format_number(one.cost.params),
+                format_number(one.cost.macs),
                 f"{one.distance:.2%}",
                 "yes" if one.distance <= self.tolerance / 2 else "NO",
             )
         return shown
 
-    def _words(self, found: Mapping[Words, Fit]) -> str:
-        """A word of the group ``capacity``: the table, and the two widths read from it."""
+    def _format_words(self, found: Mapping[Words, Fit]) -> str:
+        """Returns a YAML file of the group ``capacity``: the table, and the two widths it gives."""
         models: dict[str, dict[str, dict[str, list[int]]]] = {}
         for (model, upsample, _, refine), one in found.items():
             models.setdefault(model, {}).setdefault(upsample, {})[refine] = list(one.widths)

@@ -14,21 +14,21 @@ from fcn_lab.inference.predictor import load_weights
 from fcn_lab.inference.sliding_windows import SlidingWindows
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StopRequest
-from fcn_lab.terminal import say
+from fcn_lab.terminal import print_text
 from fcn_lab.training.callbacks.clock import Clock
 from fcn_lab.training.callbacks.pictures import Pictures
 from fcn_lab.training.callbacks.predictions import Predictions
-from fcn_lab.training.callbacks.progress import progress
+from fcn_lab.training.callbacks.progress import create_progress
 from fcn_lab.training.callbacks.stop import StopOnSignal
-from fcn_lab.training.datamodule import CamVidDataModule
+from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.losses import CrossEntropy
 from fcn_lab.training.module import SegmentationModule
 from fcn_lab.training.optim import Constant, Optim
 from fcn_lab.training.ranks import is_first_rank
-from fcn_lab.training.scoring import conclude, image_size, score
-from fcn_lab.training.settings import Training
+from fcn_lab.training.scoring import image_size, publish_scores, score_split
+from fcn_lab.training.settings import TrainerSettings
 
-NOT_TRAINED = Optim(torch.optim.SGD, lr=1.0, schedule=Constant())
+UNUSED_OPTIM = Optim(torch.optim.SGD, lr=1.0, schedule=Constant())
 
 
 class Evaluate:
@@ -36,21 +36,21 @@ class Evaluate:
 
     Args:
         run: the folder of the training run.
-        net: its network.
-        data: its data; `data.split` says what to score.
-        training: on what to compute.
+        net: the run's network.
+        data: the run's data; `data.split` is the split to score.
+        training: the device and the precision to compute with.
         words: model, upsample, encoder.
-        seed: the run's.
+        seed: the run's seed.
         flip: average over image and mirror image.
-        dense: makes of the network the one that scores: every pixel for itself, in windows, …
+        dense: wraps the network, so that it scores every pixel by itself, in windows, …
     """
 
     def __init__(
         self,
         run: str | Path,
         net: nn.Module,
-        data: CamVidDataModule,
-        training: Training,
+        data: FrameDataModule,
+        training: TrainerSettings,
         words: Mapping[str, str],
         seed: int = 0,
         flip: bool = False,
@@ -63,45 +63,49 @@ class Evaluate:
         """Leaves metrics.json, the confusion matrices and panels in `folder`.
 
         Raises:
-            UserError: where the run has no weights, or others, or `dense` is not for its network.
+            UserError: the run has no weights that fit, or `dense` does not fit its network.
         """
-        where, split, clock = RunFolder(folder), self.data.split, Clock()
+        run_folder, split, clock = RunFolder(folder), self.data.split, Clock()
         self.training.check_devices()
-        training, choice = self.training.settle(RunFolder(self.source).precision)
+        training, choice = self.training.settle_precision(RunFolder(self.source).precision)
         plain = load_weights(self.net, self.source)
         net = plain if self.dense is None else self.dense(plain)
         if is_first_rank():
-            where.write_env(training.device_name, training.precision)
+            run_folder.write_env(training.device_name, training.precision)
             for line in (self.data.describe(), *choice.describe(training.memory_format)):
-                say(line)
+                print_text(line)
         size = image_size(self.data.source.frames(split))
         if self.dense is not None and is_first_rank():
             if isinstance(net, SlidingWindows):
-                say(net.describe())
-            say(compare_costs({"upsampled": plain, type(net).__name__: net}, *size))
+                print_text(net.describe())
+            print_text(compare_costs({"upsampled": plain, type(net).__name__: net}, *size))
         spent = count_cost(net, *size)
         module = SegmentationModule(
-            training.prepare(net), CrossEntropy(), NOT_TRAINED, self.data.classes,
+            training.prepare(net), CrossEntropy(), UNUSED_OPTIM, self.data.classes,
             self.seed, self.flip, training.memory_format,
         )  # fmt: skip
         omissions = Omissions()
-        pictures = Pictures(where, self.data.classes, self.data.palette, split, omissions=omissions)
+        pictures = Pictures(
+            run_folder, self.data.classes, self.data.palette, split, omissions=omissions
+        )
         with StopRequest() as request:
-            trainer = training.trainer(
-                where,
+            trainer = training.create_trainer(
+                run_folder,
                 (),
                 [
                     pictures,
-                    Predictions(where, self.data.palette, omissions),
-                    progress(clock),
+                    Predictions(run_folder, self.data.palette, omissions),
+                    create_progress(clock),
                     StopOnSignal(request),
                 ],
             )
-            result = score(split, trainer, module, self.data, where, omissions)
+            result = score_split(split, trainer, module, self.data, run_folder, omissions)
         if trainer.is_global_zero:
             facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(spent)}
             if self.dense is not None:
                 facts["dense"] = type(net).__name__
             facts["seconds"] = round(clock.seconds, 1)
             scored = {split: result}
-            conclude(where, self.data.protocol, facts, scored, omissions, run=self.source)
+            publish_scores(
+                run_folder, self.data.protocol, facts, scored, omissions, run=self.source
+            )

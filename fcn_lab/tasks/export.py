@@ -1,7 +1,7 @@
-"""task=export: a network as one file that runs without this package, checked against the network.
+"""task=export: writes a network as one file that runs without this package, and checks the file.
 
-The normalisation is part of the graph, so that a file takes what every network of the lab takes:
-RGB in 0…1. What else a user must know travels in the file's metadata.
+The normalisation is part of the graph, so that a file takes the input of every network of the lab,
+RGB in 0…1. What else a user must know stands in the file's metadata.
 """
 
 import importlib.metadata
@@ -17,24 +17,26 @@ from fcn_lab.files import make_folder, write_draft, write_json
 from fcn_lab.inference.export_formats import FORMATS, Scores
 from fcn_lab.inference.predictor import load_best_checkpoint, load_state
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.terminal import say
+from fcn_lab.terminal import print_text
 
-SIZES = ((1, 33, 47), (2, 64, 96), (3, 1, 70))  # N, H, W that a file is tried with
-ROUNDING = 1e-3  # of the largest score; other libraries add in another order
+# N, H, W of the images that a file is tried with
+TRIAL_SIZES = ((1, 33, 47), (2, 64, 96), (3, 1, 70))
+# share of the largest score; other libraries add in another order
+ROUNDING_LIMIT = 1e-3
 
 
 class Export:
-    """Writes a network, tries the file and keeps it where it computes the same.
+    """Writes a network, tries the file and keeps it if it computes the same.
 
     Args:
         net: the network as built.
         format: "onnx", "torch_export" or "torchscript".
         words: model, upsample, encoder.
-        run: the folder of a training run, whose best weights, classes and protocol it then has.
+        run: the folder of a training run, whose best weights, classes and protocol the file gets.
         output: the file; by default network.onnx, .pt2 or .pt in the task's own folder.
 
     Raises:
-        UserError: for another format, one whose packages are missing, or a file of another ending.
+        UserError: the format is unknown, its packages are missing, or the file has another ending.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class Export:
         Raises:
             UserError: the run has no weights or others, or the file computes something else.
         """
-        net, facts = self.net.eval(), {**self.words, **described(self.net)}
+        net, facts = self.net.eval(), {**self.words, **describe_interface(self.net)}
         if self.source is not None:
             checkpoint = load_best_checkpoint(self.source)
             load_state(net, checkpoint["state_dict"], self.source)
@@ -71,27 +73,29 @@ class Export:
             packed = io.BytesIO()
             self.format.write(net, packed, facts)
             draft.write_bytes(packed.getbuffer())
-            worst = compared(net, self.format.read(draft))
-        trial = {"largest_difference": worst, "sizes": SIZES}
+            worst = measure_difference(net, self.format.read(draft))
+        trial = {"largest_difference": worst, "sizes": TRIAL_SIZES}
         write_json(folder / "export.json", {"file": str(path), "metadata": facts, "trial": trial})
-        tried = ", ".join(f"{n}×3×{height}×{width}" for n, height, width in SIZES)
-        say(f"tried at {tried}: at most {worst:.1e} of the largest score away from the network")
-        say(f"file: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+        tried = ", ".join(f"{n}×3×{height}×{width}" for n, height, width in TRIAL_SIZES)
+        print_text(
+            f"tried at {tried}: at most {worst:.1e} of the largest score away from the network"
+        )
+        print_text(f"file: {path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
-def described(net: nn.Module) -> dict[str, object]:
-    """What a user of the file must know of any network of the lab."""
+def describe_interface(net: nn.Module) -> dict[str, object]:
+    """Returns the metadata that a user of the file needs: input, normalisation, output."""
     return {
         "fcn_lab": importlib.metadata.version("fcn-lab"),
         "input": "image: float32 (N, 3, H, W), RGB in 0…1, any N, H and W from 1 up",
         "input_range": [0, 1],
-        "normalization": next(normalizations(net), {}),
+        "normalization": next(find_normalizations(net), {}),
         "output": "scores: float32 (N, K, H, W); a pixel's label is the class of the largest",
     }
 
 
-def normalizations(net: nn.Module) -> Iterator[dict[str, object]]:
-    """Rule and numbers of what a network does to its input first; it is inside the file."""
+def find_normalizations(net: nn.Module) -> Iterator[dict[str, object]]:
+    """Yields the rule and the numbers of each normalisation of the input inside the network."""
     for name, part in net.named_modules():
         if name.rpartition(".")[2] == "normalize":
             numbers = {key: value.flatten().tolist() for key, value in part.named_buffers()}
@@ -99,14 +103,14 @@ def normalizations(net: nn.Module) -> Iterator[dict[str, object]]:
 
 
 @torch.no_grad()
-def compared(net: nn.Module, loaded: Scores) -> float:
-    """The largest difference at any of the sizes, as a share of the largest score.
+def measure_difference(net: nn.Module, loaded: Scores) -> float:
+    """Returns the largest difference at any of the sizes, as a share of the largest score.
 
     Raises:
         UserError: it is more than rounding, or the file does not take a size.
     """
     worst = 0.0
-    for count, height, width in SIZES:
+    for count, height, width in TRIAL_SIZES:
         image = torch.rand(count, 3, height, width)
         expected: Tensor = net(image)
         try:
@@ -115,7 +119,7 @@ def compared(net: nn.Module, loaded: Scores) -> float:
             reason = str(error).strip().splitlines()[0]
             raise UserError(f"the file does not take {height}×{width} pixels: {reason}") from error
         away = float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-30))
-        if not away <= ROUNDING:
+        if not away <= ROUNDING_LIMIT:
             raise UserError(
                 f"at {height}×{width} pixels the file's scores are {away:.1%} of the largest away "
                 "from the network's; it was not kept"

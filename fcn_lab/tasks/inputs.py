@@ -1,4 +1,4 @@
-"""What ``input=`` means: the files, and each one's place below the folder that holds them all."""
+"""Finds the files of ``input=``, and their paths relative to the folder that holds them all."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -12,71 +12,71 @@ from fcn_lab.data.files.patterns import Pattern
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import terminal_text
 
-VIDEOS = frozenset(
+VIDEO_ENDINGS = frozenset(
     {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv"}
 )
 
 
 @dataclass(frozen=True, order=True)
-class Given:
-    """A picture or video.
+class InputFile:
+    """A picture or a video to label.
 
     Attributes:
-        place: below the deepest folder that holds all that was given.
-        path: where it is read from.
+        relative_path: the path below the deepest folder that holds all inputs.
+        path: the path that it is read from.
     """
 
-    place: PurePath
+    relative_path: PurePath
     path: Path
 
     @property
     def is_video(self) -> bool:
-        """Told by the name: OpenCV takes pictures for videos of one frame."""
-        return self.path.suffix.lower() in VIDEOS
+        """Whether its name ends like a video's: OpenCV takes pictures for videos of one frame."""
+        return self.path.suffix.lower() in VIDEO_ENDINGS
 
 
 @dataclass(frozen=True)
-class Found:
-    """All that was given.
+class InputFiles:
+    """All files to label.
 
     Attributes:
-        files: in order of their places.
+        files: the files in the order of their relative paths.
         root: the deepest folder that holds them all.
-        skipped: how many files lie in the output's folder, where an earlier run may have put them.
+        skipped: how many files lie in the output's folder, perhaps results of an earlier run.
     """
 
-    files: Sequence[Given]
+    files: Sequence[InputFile]
     root: Path
     skipped: int
 
 
-def find(given: str | Sequence[str], output: Path) -> Found:
-    """The pictures and videos that are meant, each once.
+def find_inputs(given: str | Sequence[str], output: Path) -> InputFiles:
+    """Returns the pictures and videos that ``input=`` names, each once.
 
     Args:
         given: files, folders (with all folders below) or patterns such as ``drive*/*.jpg``.
         output: the folder of the results; what lies there is not taken, unless named as a file.
 
     Raises:
-        UserError: one of them is none.
+        UserError: one of them is or holds no picture.
     """
     several = [given] if isinstance(given, str) else list(given)
-    parts = dict.fromkeys(part for one in several for part in _parts(one))
+    parts = dict.fromkeys(part for one in several for part in _find_files(one))
     root = Path(os.path.commonpath([base for base, _, _ in parts]))
     results, named = output.resolve(), set(map(Path, several))
-    files: set[Given] = set()
-    skipped: set[Given] = set()
+    files: set[InputFile] = set()
+    skipped: set[InputFile] = set()
     for base, inner, path in parts:
         earlier = root in results.parents and path.parent.resolve().is_relative_to(results)
         those = skipped if earlier and path not in named else files
-        those.add(Given(base.relative_to(root) / inner, path))
+        those.add(InputFile(base.relative_to(root) / inner, path))
     if not files:
-        raise _nothing(",".join(several), "all that is there lies in output=")
-    return Found(sorted(files), root, len(skipped))
+        raise _create_refusal(",".join(several), "all that is there lies in output=")
+    return InputFiles(sorted(files), root, len(skipped))
 
 
-def _parts(given: str) -> Iterator[tuple[Path, PurePath, Path]]:
-    """Of each file: the folder that was meant, its place below that, and its path.
+def _find_files(given: str) -> Iterator[tuple[Path, PurePath, Path]]:
+    """Yields for each file the folder that was named, the path below that, and the path.
 
     Raises:
         UserError: there is none.
@@ -86,28 +86,28 @@ def _parts(given: str) -> Iterator[tuple[Path, PurePath, Path]]:
         yield meant.parent.resolve(), PurePath(meant.name), meant
         return
     pattern = Pattern(meant, ("**", "*")) if os.path.isdir(given) else Pattern.parse(given, Path())
-    # a folder called like a picture is looked into, as others are
+    # a folder that is called like a picture is searched like any other
     files = [file for file in pattern.find_files() if not file.is_dir()]
     if os.path.isdir(given):
-        files = [path for path in files if path.suffix.lower() in _endings()]
+        files = [path for path in files if path.suffix.lower() in _list_endings()]
     if not files:
-        raise _nothing(given, pattern.describe_surroundings())
+        raise _create_refusal(given, pattern.describe_surroundings())
     base = pattern.folder.resolve()
     yield from ((base, path.relative_to(pattern.folder), path) for path in files)
 
 
 @cache
-def _endings() -> frozenset[str]:
-    """What pictures that Pillow reads and videos end with."""
+def _list_endings() -> frozenset[str]:
+    """Returns the endings of videos and of the pictures that Pillow reads."""
     pictures = (
         end
         for end, kind in Image.registered_extensions().items()
         if kind in Image.OPEN or kind == "MPO"
     )
-    return VIDEOS.union(pictures)
+    return VIDEO_ENDINGS.union(pictures)
 
 
-def _nothing(given: str, instead: str) -> UserError:
+def _create_refusal(given: str, instead: str) -> UserError:
     return UserError(
         f"input={terminal_text(given)}: no picture found; {terminal_text(instead)}.\n"
         "Expected a file, a folder of pictures or videos, or a pattern like 'a/*.png'"

@@ -1,4 +1,4 @@
-"""What is written of a picture or video: labels, the picture under their colours, scores."""
+"""Writes the labels of a picture or video, the picture under their colours, and the scores."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,11 +13,12 @@ from fcn_lab.data.pictures.unreadable import Limit
 from fcn_lab.inference.media import MediaError, Video, VideoFile, read_image
 from fcn_lab.inference.predictor import Predictor
 from fcn_lab.rendering.pictures import Pixels, colourise
-from fcn_lab.tasks.inputs import Given
-from fcn_lab.tasks.naming import with_ending
-from fcn_lab.tasks.results import Results, shown
+from fcn_lab.tasks.inputs import InputFile
+from fcn_lab.tasks.naming import append_ending
+from fcn_lab.tasks.results import Results, show_path
 
-OVERLAY = 0.55  # share of the class colour over the picture
+# share of the class colour over the picture
+OVERLAY_SHARE = 0.55
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,11 @@ class Labeller:
     """Labels one file after another.
 
     Args:
-        predictor: the network.
-        results: where to write.
+        predictor: labels a picture.
+        results: takes the files.
         scores: also write each class's probability.
-        progress: shows how far a video is.
-        limit: most of a picture.
+        progress: shows how many frames of a video are done.
+        limit: largest picture that is read.
     """
 
     predictor: Predictor
@@ -38,29 +39,30 @@ class Labeller:
     progress: Progress
     limit: Limit
 
-    def label(self, given: Given, name: PurePath) -> None:
-        """Writes all results of a file; of a video that breaks off, those of its frames until then.
+    def label(self, given: InputFile, name: PurePath) -> None:
+        """Writes all results of a file; if a video breaks off, those of the frames before that.
 
         Raises:
-            Unreadable: the file is no sound picture or video.
+            Unreadable: the file is damaged, or no picture or video.
             UserError: a result cannot be written.
         """
         if given.is_video:
             self._label_video(Video(given.path), name)
             return
         mixed = self._write(read_image(given.path, self.limit), name)
-        with self.results.draft(with_ending(name, "_overlay.png")) as file:
+        with self.results.draft(append_ending(name, "_overlay.png")) as file:
             Image.fromarray(mixed).save(file)
 
     def _label_video(self, video: Video, name: PurePath) -> None:
         frames = iter(video)
-        frames = chain([next(frames)], frames)  # no result of a video without a frame
+        # a video without a frame fails here, before anything is written
+        frames = chain([next(frames)], frames)
         self.results.clear_frames(name)
         broken: MediaError | None = None
-        with self.results.draft(with_ending(name, "_overlay.mp4")) as file:
+        with self.results.draft(append_ending(name, "_overlay.mp4")) as file:
             film = VideoFile(file, video.rate)
             try:
-                for number, frame in enumerate(self._counted(frames, video)):
+                for number, frame in enumerate(self._track_frames(frames, video)):
                     film.add(self._write(frame, name / f"{number:06d}"))
             except MediaError as error:
                 broken = error
@@ -69,8 +71,8 @@ class Labeller:
         if broken is not None:
             raise broken
 
-    def _counted(self, frames: Iterator[Pixels], video: Video) -> Iterator[Pixels]:
-        title = shown(PurePath(video.path.name))
+    def _track_frames(self, frames: Iterator[Pixels], video: Video) -> Iterator[Pixels]:
+        title = show_path(PurePath(video.path.name))
         task = self.progress.add_task(title, total=video.length or None)
         try:
             for frame in frames:
@@ -80,19 +82,19 @@ class Labeller:
             self.progress.remove_task(task)
 
     def _write(self, image: Pixels, name: PurePath) -> Pixels:
-        """Leaves NAME.png and, where asked for, NAME.npz; gives the overlay."""
+        """Writes NAME.png and, where asked for, NAME.npz; returns the overlay (H,W,3)."""
         if self.scores:
             probabilities = self.predictor.probabilities(image)
             labels = probabilities.argmax(0).astype(np.uint8)
             halves, classes = probabilities.astype(np.float16), np.array(self.predictor.classes)
-            with self.results.draft(with_ending(name, ".npz")) as file:
+            with self.results.draft(append_ending(name, ".npz")) as file:
                 np.savez_compressed(file, scores=halves, classes=classes)
         else:
             labels = self.predictor(image)
         palette = self.predictor.palette
         indexed = Image.fromarray(labels)
         indexed.putpalette([channel for colour in palette for channel in colour])
-        with self.results.draft(with_ending(name, ".png")) as file:
+        with self.results.draft(append_ending(name, ".png")) as file:
             indexed.save(file)
         colours = Image.fromarray(colourise(labels, palette))
-        return np.asarray(Image.blend(Image.fromarray(image), colours, OVERLAY))
+        return np.asarray(Image.blend(Image.fromarray(image), colours, OVERLAY_SHARE))

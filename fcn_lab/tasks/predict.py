@@ -12,11 +12,11 @@ from fcn_lab.errors import UserError
 from fcn_lab.inference.media import MediaError
 from fcn_lab.inference.predictor import load_predictor
 from fcn_lab.inference.sliding_windows import SlidingWindows
-from fcn_lab.tasks.inputs import Found, find
+from fcn_lab.tasks.inputs import InputFiles, find_inputs
 from fcn_lab.tasks.labelling import Labeller
-from fcn_lab.tasks.naming import result_names, results_of
-from fcn_lab.tasks.results import Results, shown
-from fcn_lab.terminal import say
+from fcn_lab.tasks.naming import list_result_files, name_results
+from fcn_lab.tasks.results import Results, show_path
+from fcn_lab.terminal import print_text
 from fcn_lab.values import Positive
 
 
@@ -32,9 +32,9 @@ class Predict:
         output: the folder to write to.
         flip: average over picture and mirrored picture.
         scores: also write each class's probability, float16 (K,H,W), as .npz beside the PNG.
-        dense: makes of the network the one that scores: in windows, at several scales, …
+        dense: wraps the network, so that it scores in windows, at several scales, …
         overwrite: replace what lies under the results' names, an earlier command's results too.
-        megapixels: most of a picture, in millions of pixels.
+        megapixels: largest picture that is read, in millions of pixels.
     """
 
     def __init__(
@@ -54,57 +54,59 @@ class Predict:
         self.overwrite, self.limit = overwrite, Limit(megapixels, "task.megapixels")
 
     def run(self, folder: Path) -> None:
-        """Labels every file; bad ones are named, and the rest is finished first.
+        """Labels every file; those that could not be read are named at the end.
 
         Raises:
-            UserError: where there is no file, something lies under a result's name, some were bad,
-                or `dense` is not for the run's network.
+            UserError: there is no file, a result's name is taken, some files could not be read, or
+                `dense` does not fit the run's network.
         """
-        found = find(self.input, self.output)
-        names = result_names(found.files)
-        results = self._claimed(found, names)
+        found = find_inputs(self.input, self.output)
+        names = name_results(found.files)
+        results = self._claim_results(found, names)
         predictor = load_predictor(self.net, self.source, self.flip, self.dense)
         if isinstance(predictor.net, SlidingWindows):
-            say(predictor.net.describe())
+            print_text(predictor.net.describe())
         if found.skipped:
-            say(f"{found.skipped} files in {shown(self.output)} itself are not labelled")
+            print_text(f"{found.skipped} files in {show_path(self.output)} itself are not labelled")
         results.make_folder()
         bad = []
-        with bar() as progress:
+        with create_progress_bar() as progress:
             labeller = Labeller(predictor, results, self.scores, progress, self.limit)
             task = progress.add_task("labelling", total=len(names))
             for given, name in zip(found.files, names, strict=True):
                 try:
                     labeller.label(given, name)
                 except MediaError as error:
-                    progress.print(f"{shown(given.path)}: {error}", markup=False, highlight=False)
+                    progress.print(
+                        f"{show_path(given.path)}: {error}", markup=False, highlight=False
+                    )
                     bad.append(given.path)
                 progress.advance(task)
         done = f"{len(names) - len(bad)} of {len(names)} files labelled"
-        say(f"{done}: {results.written} files written, in {shown(self.output)}")
+        print_text(f"{done}: {results.written} files written, in {show_path(self.output)}")
         if bad:
-            which = ", ".join(map(shown, bad))
+            which = ", ".join(map(show_path, bad))
             raise UserError(f"{len(bad)} of {len(names)} files could not be read: {which}")
 
-    def _claimed(self, found: Found, names: Sequence[PurePath]) -> Results:
+    def _claim_results(self, found: InputFiles, names: Sequence[PurePath]) -> Results:
         if found.root.resolve() == self.output.resolve():
             raise UserError(
-                f"output={shown(self.output)} holds what is to be labelled: results would overwrite"
-                " it or be taken for pictures.\nType output= with another folder"
+                f"output={show_path(self.output)} holds what is to be labelled: results would "
+                "overwrite it or be taken for pictures.\nType output= with another folder"
             )
         results = Results(self.output, self.overwrite, [given.path for given in found.files])
         files: list[PurePath] = []
         folders: list[PurePath] = []
         for given, name in zip(found.files, names, strict=True):
-            first, *others = results_of(name, given.is_video, self.scores)
+            first, *others = list_result_files(name, given.is_video, self.scores)
             (folders if given.is_video else files).append(first)
             files += others
         results.claim(files, folders)
         return results
 
 
-def bar() -> Progress:
-    """A bar of files and, below, of the frames of a video; nothing where there is no terminal."""
+def create_progress_bar() -> Progress:
+    """Returns a bar of files and, below it, of a video's frames; nothing is shown in a pipe."""
     console = Console(soft_wrap=True)
     columns = (
         TextColumn("{task.description}", markup=False),

@@ -1,4 +1,4 @@
-"""task=profile: what a network costs, counted and timed."""
+"""task=profile: counts the parameters and operations of a network, and times it."""
 
 import statistics
 import time
@@ -18,27 +18,27 @@ from fcn_lab.cost.macs import count_cost
 from fcn_lab.cost.measure import measure_parts
 from fcn_lab.cost.sheet import Grid, RunScore, Words, find_networks, read_scores, write_sheet
 from fcn_lab.files import write_json
-from fcn_lab.report.runs import as_folders
-from fcn_lab.terminal import readable, say
-from fcn_lab.values import Count, Size, checked
+from fcn_lab.report.runs import list_folders
+from fcn_lab.terminal import format_number, print_text
+from fcn_lab.values import Count, Size, check_arguments
 
 
-@checked
+@check_arguments
 @dataclass
 class Profile:
     """Parameters, multiply-accumulates and the time of a forward pass for one image.
 
     Args:
         net: float RGB 0…1 (N,3,H,W) → scores (N,K,H,W).
-        size: H and W.
+        size: height and width of the image, in pixels.
         words: model, upsample, encoder.
-        repeats: timed passes; the median counts, after one that does not.
-        dense_vs_patches: compare the classifier, slid over patches, with one dense pass.
-        patches: how many a side.
-        grid: further networks; where it is asked for any, the cost sheet of all is written instead.
-        runs: a folder that holds finished runs, or several, for the sheet's figure; without a grid
+        repeats: timed passes after an untimed one; the median is reported.
+        dense_vs_patches: compare the classifier, run patch by patch, with one dense pass.
+        patches: number of patches a side.
+        grid: further networks; if it names any, the cost sheet of all is written instead.
+        runs: one or several folders of finished runs, for the sheet's figure; without a grid
             the sheet is of their networks.
-        recorded: builds the network of a run's folder.
+        recorded: a function that builds the network of a run's folder.
     """
 
     net: nn.Module
@@ -55,17 +55,16 @@ class Profile:
         """Prints a table and writes profile.json.
 
         Raises:
-            UserError: for a network that is no chain of layers where `dense_vs_patches` asks for
-                one.
+            UserError: `dense_vs_patches` is set, and the network is no chain of layers.
         """
         if self.grid is not None and self.grid.has_lists:
             cells = self.grid.cells(self.words)
-            scored = list(read_scores(as_folders(self.runs or ()), cells))
+            scored = list(read_scores(list_folders(self.runs or ()), cells))
             return self._sheet(
                 {cell: partial(self.grid.build, cell) for cell in cells}, scored, folder
             )
         if self.runs and self.recorded is not None:
-            found, scored = find_networks(as_folders(self.runs))
+            found, scored = find_networks(list_folders(self.runs))
             made = {cell: partial(self.recorded, run) for cell, run in found.items()}
             return self._sheet(made, scored, folder)
         height, width = self.size
@@ -77,15 +76,17 @@ class Profile:
             "params": spent.params,
             "macs": spent.macs,
             "device": device,
-            "seconds_per_image": seconds(self.net.to(device).eval(), height, width, self.repeats),
+            "seconds_per_image": time_forward(
+                self.net.to(device).eval(), height, width, self.repeats
+            ),
         }
         shown = Table(*facts)
-        shown.add_row(*map(readable, facts.values()))
-        say(shown)
+        shown.add_row(*map(format_number, facts.values()))
+        print_text(shown)
         if self.dense_vs_patches:
             compared = compare_dense_with_patches(self.net.to(device), self.patches)
             facts |= {"dense_vs_patches": {**asdict(compared), "ratio": compared.ratio}}
-            say(compared.describe())
+            print_text(compared.describe())
         write_json(folder / "profile.json", facts)
 
     def _sheet(
@@ -98,14 +99,14 @@ class Profile:
         bills = {}
         for cell, build in nets.items():
             bills[cell] = measure_parts(build().to(device), *self.size)
-            say(f"{' '.join(cell)}: {bills[cell]['total'].macs / 1e9:.3g} GMAC")
-        say(write_sheet(bills, scored, folder))
-        say(f"folder: {folder}")
+            print_text(f"{' '.join(cell)}: {bills[cell]['total'].macs / 1e9:.3g} GMAC")
+        print_text(write_sheet(bills, scored, folder))
+        print_text(f"folder: {folder}")
 
 
 @torch.inference_mode()
-def seconds(net: nn.Module, height: int, width: int, repeats: int) -> float:
-    """Median time of a forward pass of one image, on the network's device."""
+def time_forward(net: nn.Module, height: int, width: int, repeats: int) -> float:
+    """Returns the median seconds of a forward pass of one image, on the network's device."""
     device = next(net.parameters()).device
     image = torch.rand(1, 3, height, width, device=device)
     times = []

@@ -1,4 +1,4 @@
-"""A folder of results: each is written whole, below the folder, and over nothing by accident."""
+"""The folder of a command's results, which are written whole and replace nothing by accident."""
 
 import os
 import re
@@ -8,22 +8,22 @@ from pathlib import Path, PurePath
 
 from fcn_lab.errors import UserError, guard_writing
 from fcn_lab.escaping import terminal_text
-from fcn_lab.files import draft_beside, make_folder
+from fcn_lab.files import create_draft_path, make_folder
 
-ELSEWHERE = "Choose another output="
-FRAME = re.compile(r"\d{6,}\.(png|npz)")
+OUTPUT_ADVICE = "Choose another output="
+FRAME_NAME = re.compile(r"\d{6,}\.(png|npz)")
 
 
 class Results:
     """The files that one command writes.
 
     Args:
-        folder: where they go; links in it are not followed out of it.
-        overwrite: replace what is there; a folder stays, as does a file in a folder's place.
-        inputs: what they are made of, and never replace.
+        folder: the folder of all results; links in it are not followed out of it.
+        overwrite: replace existing files; a folder stays, as does a file in a folder's place.
+        inputs: the files that the results are made of, which are never replaced.
 
     Attributes:
-        written: the number of files so far.
+        written: the number of files written so far.
     """
 
     def __init__(self, folder: Path, overwrite: bool, inputs: Sequence[Path]) -> None:
@@ -39,12 +39,12 @@ class Results:
             folders: names of folders that hold the results of one input alone.
 
         Raises:
-            UserError: something is there already, or would lie outside.
+            UserError: a name is taken, or lies outside of the folder.
         """
-        taken = [name for name in files if self._is_taken(self._place(name))]
-        taken += [name for name in folders if self._is_full(self._place(name / "frame").parent)]
+        taken = [name for name in files if self._is_taken(self._locate(name))]
+        taken += [name for name in folders if self._is_full(self._locate(name / "frame").parent)]
         if taken:
-            raise self._refusal(taken)
+            raise self._create_refusal(taken)
 
     def make_folder(self) -> None:
         """Makes the folder of all results.
@@ -52,24 +52,26 @@ class Results:
         Raises:
             UserError: it cannot be made, or nothing can be written there.
         """
-        make_folder(self.folder, ELSEWHERE)
-        with guard_writing(self.folder / "results", ELSEWHERE):
-            probe = draft_beside(self.folder / "results")
+        make_folder(self.folder, OUTPUT_ADVICE)
+        with guard_writing(self.folder / "results", OUTPUT_ADVICE):
+            probe = create_draft_path(self.folder / "results")
             probe.touch()
             probe.unlink()
 
     @contextmanager
     def draft(self, name: PurePath) -> Iterator[Path]:
-        """A path to write to, which gets its name once it is whole.
+        """Yields a path to write to, which is renamed to `name` once the block ends.
 
         Raises:
-            UserError: it cannot be written, or something has got the name meanwhile.
+            UserError: it cannot be written, or the name was taken meanwhile.
         """
-        place = self._place(name)
-        draft = draft_beside(place).with_suffix(place.suffix)  # which tells libraries the format
+        place = self._locate(name)
+        draft = create_draft_path(place).with_suffix(
+            place.suffix
+        )  # which tells libraries the format
         kept = f"The {self.written} files written before are kept. " if self.written else ""
         try:
-            with guard_writing(place, kept + ELSEWHERE):
+            with guard_writing(place, kept + OUTPUT_ADVICE):
                 place.parent.mkdir(parents=True, exist_ok=True)
                 yield draft
                 if not self.overwrite:
@@ -84,21 +86,21 @@ class Results:
         try:
             place.touch(exist_ok=False)
         except FileExistsError as error:
-            raise self._refusal([name]) from error
+            raise self._create_refusal([name]) from error
 
     def clear_frames(self, name: PurePath) -> None:
         """Removes the frames of an earlier command from a video's folder: it may have had more."""
-        folder = self._place(name / "frame").parent
+        folder = self._locate(name / "frame").parent
         for path in folder.iterdir() if folder.is_dir() and self.overwrite else ():
-            if FRAME.fullmatch(path.name) and not path.is_dir():
+            if FRAME_NAME.fullmatch(path.name) and not path.is_dir():
                 path.unlink()
 
-    def _place(self, name: PurePath) -> Path:
+    def _locate(self, name: PurePath) -> Path:
         place = self.folder / name
         if not place.parent.resolve().is_relative_to(self.folder.resolve()):
             raise UserError(
-                f"output={shown(self.folder)}: {shown(place.parent)} is a link out of it, which is "
-                "not followed.\nRemove the link, or type output= with another folder"
+                f"output={show_path(self.folder)}: {show_path(place.parent)} is a link out of it, "
+                "which is not followed.\nRemove the link, or type output= with another folder"
             )
         return place
 
@@ -108,30 +110,30 @@ class Results:
         found = place.lstat()
         if place.is_dir() and not place.is_symlink():
             raise UserError(
-                f"{shown(place)} is a folder, where a result is to be written.\n"
+                f"{show_path(place)} is a folder, where a result is to be written.\n"
                 "Type output= with another folder"
             )
         if (found.st_dev, found.st_ino) in self._inputs:
             raise UserError(
-                f"{shown(place)} is to be labelled: a result would overwrite it.\n"
+                f"{show_path(place)} is to be labelled: a result would overwrite it.\n"
                 "Type output= with another folder"
             )
         return not self.overwrite
 
     def _is_full(self, place: Path) -> bool:
-        """Whether something lies in the place of a folder."""
+        """Returns whether a folder's name is taken, by a file or by results inside."""
         if not place.is_dir():
             return os.path.lexists(place)
         return not self.overwrite and any(place.iterdir())
 
-    def _refusal(self, taken: Sequence[PurePath]) -> UserError:
+    def _create_refusal(self, taken: Sequence[PurePath]) -> UserError:
         more = f" and {len(taken) - 1} more of the results' names" if len(taken) > 1 else ""
         return UserError(
-            f"output={shown(self.folder)} holds {shown(taken[0])}{more} already.\n"
+            f"output={show_path(self.folder)} holds {show_path(taken[0])}{more} already.\n"
             "overwrite=true replaces what is there; output= takes another folder"
         )
 
 
-def shown(path: PurePath) -> str:
-    """A path for a message."""
+def show_path(path: PurePath) -> str:
+    """Returns the path as it is safe to print in a message."""
     return terminal_text(str(path))

@@ -1,4 +1,4 @@
-"""task=shapes: where every map of a network lies over the image."""
+"""task=shapes: the geometry of every map of a network: size, stride, receptive field, position."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ from fcn_lab.files import write_json
 from fcn_lab.geometry.graph import Map
 from fcn_lab.geometry.trace import TracedLayer, trace
 from fcn_lab.networks.receptive_field import LAYER_RULES
-from fcn_lab.terminal import say
-from fcn_lab.values import Size, checked
+from fcn_lab.terminal import print_text
+from fcn_lab.values import Size, check_arguments
 
 UNKNOWN = "–"
 
 
-@checked
+@check_arguments
 @dataclass
 class Shapes:
     """Prints size, stride and receptive field of every layer, and where its pixel (0,0) lies.
 
     The numbers come from kernels, strides, paddings and dilations alone, by the algebra of
-    ``fcn_lab.geometry.algebra``. Where maps were joined that do not lie over each other, pixel
-    (0,0) lies over several positions, and the outermost two are given.
+    ``fcn_lab.geometry.algebra``. Where misaligned maps were joined, pixel (0,0) lies over several
+    positions, and the outermost two are given.
 
     Args:
         net: float RGB 0…1 (N,3,H,W) → scores (N,K,H,W).
-        size: H and W.
+        size: height and width of the image, in pixels.
         words: model, upsample, encoder.
     """
 
@@ -43,18 +43,18 @@ class Shapes:
         rows = trace(self.net, self.size[0], self.size[1], LAYER_RULES)
         columns = ("layer", "operation", "C×H×W", "stride", "receptive field", "(0,0) looks at")
         shown = Table(*columns, title=Text(f"{' '.join(self.words.values())}, {list(self.size)}"))
-        lines = [described(row) for row in rows]
+        lines = [format_row(row) for row in rows]
         for line in lines:
             shown.add_row(*line)
-        say(shown)
+        print_text(shown)
         layers = [dict(zip(columns, line, strict=True)) for line in lines]
         write_json(
             folder / "shapes.json", {**self.words, "size": list(self.size), "layers": layers}
         )
 
 
-def described(row: TracedLayer) -> Sequence[str]:
-    """The cells of the table."""
+def format_row(row: TracedLayer) -> Sequence[str]:
+    """Returns the cells of a layer's row in the table."""
     shape = "×".join(map(str, row.shape[1:]))
     if row.maps is None:
         return row.name, row.operation, shape, UNKNOWN, UNKNOWN, UNKNOWN
@@ -67,17 +67,17 @@ def described(row: TracedLayer) -> Sequence[str]:
         row.name,
         row.operation,
         shape,
-        " × ".join(dict.fromkeys(map(stride, row.maps))),
+        " × ".join(dict.fromkeys(map(format_stride, row.maps))),
         " × ".join(dict.fromkeys(str(axis_map.receptive_field()) for axis_map in row.maps)),
-        " … ".join(f"({number(y)}, {number(x)})" for y, x in ends) or "everything",
+        " … ".join(f"({format_number(y)}, {format_number(x)})" for y, x in ends) or "everything",
     )
 
 
-def stride(axis_map: Map) -> str:
-    """Pixels from one position to the next."""
-    return number(axis_map.affines[0].scale) if axis_map.affines else UNKNOWN
+def format_stride(axis_map: Map) -> str:
+    """Returns the pixels of the image between neighbouring positions of a map, as text."""
+    return format_number(axis_map.affines[0].scale) if axis_map.affines else UNKNOWN
 
 
-def number(value: Fraction) -> str:
-    """Exact where two decimals are."""
+def format_number(value: Fraction) -> str:
+    """Returns the number with up to ten digits, without trailing zeros."""
     return f"{float(value):.10g}"

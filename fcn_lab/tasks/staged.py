@@ -1,7 +1,7 @@
-"""task=staged: FCN-32s, then 16s, then 8s, each from the one before, on one budget.
+"""task=staged: trains FCN-32s, then 16s, then 8s, each from the one before, in max_epochs together.
 
 Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", 2015, section
-4.2. The new score layers begin at zero, so that each stage begins with the scores of the one before
+4.2. The new score layers start at zero, so that each stage starts with the scores of the one before
 (``fcn_lab.networks.weights.warm_start`` says for which operators its output is the same too).
 
     RUN_DIR/stages/fcn32s    the first stage, a run of its own
@@ -21,16 +21,17 @@ from fcn_lab.errors import UserError
 from fcn_lab.networks.fcn import FCN, coarsen
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.tasks.train import Train
-from fcn_lab.terminal import say
+from fcn_lab.terminal import print_text
 from fcn_lab.training.callbacks.clock import Clock
 from fcn_lab.training.ranks import is_first_rank
 from fcn_lab.values import Positive
 
-FAR = 1_000_003  # between the seeds of two stages, so that no stage repeats another's draws
+# difference of the seeds of two stages, so that no stage repeats another's draws
+STAGE_SEED_STEP = 1_000_003
 
 
-class Earlier(NamedTuple):
-    """What a stage follows: the folder that the user knows, and the seconds spent before."""
+class PreviousStages(NamedTuple):
+    """What a stage continues: the folder that the user named, and the seconds spent before."""
 
     root: Path
     seconds: float
@@ -40,28 +41,28 @@ class Earlier(NamedTuple):
 class Stage(Train):
     """One training of several that are resumed and timed as one."""
 
-    earlier: Earlier = field(kw_only=True)
+    earlier: PreviousStages = field(kw_only=True)
 
-    def _clock(self) -> Clock:
+    def _create_clock(self) -> Clock:
         return Clock(self.earlier.seconds)
 
-    def _settle(self, folder: RunFolder) -> None:
-        """The precision is that of all stages."""
+    def _settle_precision(self, folder: RunFolder) -> None:
+        """Keeps the precision, which all stages share."""
 
-    def _root(self, folder: Path) -> Path:
+    def _find_root(self, folder: Path) -> Path:
         return self.earlier.root
 
 
 @dataclass
-class Staged(Train):
-    """Trains `net` through all coarser ones; the epochs of all stages add up to max_epochs.
+class TrainInStages(Train):
+    """Trains all coarser networks, then `net`; the epochs of all stages add up to max_epochs.
 
     Args:
-        rates: factors of optim.lr, one a stage, coarse first; all 1 where none are given. The
+        rates: factors of optim.lr, one a stage, coarse first; all are 1 by default. The
             paper's are 1, 0.01 and 0.0001.
 
     Raises:
-        UserError: the network has no coarser ones, the epochs are fewer than the stages, or the
+        UserError: there is no coarser network, the epochs are fewer than the stages, or the
             rates are not as many.
     """
 
@@ -89,41 +90,42 @@ class Staged(Train):
             )
 
     def run(self, folder: Path) -> None:
-        """Leaves a complete run in `folder`, and those of the earlier stages below it.
+        """Writes a complete run into `folder`, and those of the earlier stages below it.
 
-        A stage that is done is not trained again, one that was stopped goes on.
+        A stage that is done is not trained again; one that was stopped is resumed.
 
         Raises:
-            UserError: the folder holds a run that is finished, or was not to be resumed.
+            UserError: the folder holds a finished run, or one that was not to be resumed.
             Stopped: a signal came; the run can be resumed.
         """
         start, seconds = self.init_from, 0.0
         assert isinstance(self.net, FCN)
         first = RunFolder(folder / "stages" / f"fcn{self._strides[0]}s")
-        self.training, choice = self.training.settle(
+        self.training, choice = self.training.settle_precision(
             first.precision if first.last.exists() else None, keep=True
         )
         for line in choice.describe(self.training.memory_format) if is_first_rank() else ():
-            say(line)
+            print_text(line)
         for number, stride in enumerate(self._strides[:-1]):
-            place = RunFolder(folder / "stages" / f"fcn{stride}s")
-            if not place.finished:
+            stage_folder = RunFolder(folder / "stages" / f"fcn{stride}s")
+            if not stage_folder.is_finished:
                 net = coarsen(self.net, stride)
-                stage = self._stage(number, net, start, Earlier(folder, seconds))
-                replace(stage, resume=place.last.exists()).run(place.path)
-            start = place.path
-            if is_first_rank():  # which alone writes them
-                seconds = place.read_metrics()["seconds"]
-        last = self._stage(len(self._strides) - 1, self.net, start, Earlier(folder, seconds))
+                stage = self._stage(number, net, start, PreviousStages(folder, seconds))
+                replace(stage, resume=stage_folder.last.exists()).run(stage_folder.path)
+            start = stage_folder.path
+            # the other ranks may come here before the file is written
+            if is_first_rank():
+                seconds = stage_folder.read_metrics()["seconds"]
+        last = self._stage(len(self._strides) - 1, self.net, start, PreviousStages(folder, seconds))
         replace(last, resume=self.resume).run(folder)
 
     def _stage(
-        self, number: int, net: nn.Module, start: str | Path | None, earlier: Earlier
+        self, number: int, net: nn.Module, start: str | Path | None, earlier: PreviousStages
     ) -> Stage:
-        epochs = budget(self.training.max_epochs, len(self._strides))[number]
+        epochs = split_epochs(self.training.max_epochs, len(self._strides))[number]
         return Stage(
             net=net,
-            data=self.data.anew(self.data.seed + number * FAR),
+            data=self.data.reseed(self.data.seed + number * STAGE_SEED_STEP),
             loss=self.loss,
             optim=replace(
                 self.optim, lr=self.optim.lr * (self.rates[number] if self.rates else 1.0)
@@ -139,7 +141,7 @@ class Staged(Train):
         )
 
 
-def budget(epochs: int, stages: int) -> list[int]:
-    """The epochs of each stage: equal parts, and what is left to the last."""
+def split_epochs(epochs: int, stages: int) -> list[int]:
+    """Returns the epochs of each stage: equal parts, and the remainder to the last."""
     share = epochs // stages
     return [share] * (stages - 1) + [epochs - share * (stages - 1)]

@@ -21,27 +21,29 @@ from fcn_lab.data.source import Source, require_split
 from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.errors import UserError
 from fcn_lab.training.workers import explain_loader, settle_loader
-from fcn_lab.values import Classes, Count, Positive, Seed, Size, Whole, checked
+from fcn_lab.values import Classes, Count, Positive, Seed, Size, Whole, check_arguments
 
 
-@checked
-class CamVidDataModule(L.LightningDataModule):
+@check_arguments
+class FrameDataModule(L.LightningDataModule):
     """Batches ``{"image": (N,3,H,W) uint8, "label": (N,H,W) uint8, "index": (N,)}`` of one source.
 
-    Training batches are shuffled by (seed, epoch), sharded over ranks, augmented, whole. Evaluation
-    goes image by image, so that a score depends on neither batch nor rank. The trainer must not put
-    its own samplers in (``use_distributed_sampler=False``). A run that resumes inside an epoch goes
-    on behind the batches that were done.
+    Training batches are shuffled by (seed, epoch), sharded over ranks and augmented; an incomplete
+    last batch is left out. Evaluation goes image by image, so that a score depends on neither batch
+    nor rank. The trainer must not insert its own samplers (``use_distributed_sampler=False``). A
+    run that resumes inside an epoch continues after the batches that were done.
 
     Args:
-        source: where the frames come from
-        augment: applied to training frames only
-        batch_size: per rank
-        num_workers: None for what suits the machine: none beside a CPU that trains
-        split: what ``test_dataloader`` serves; seed: of order and augmentation
+        source: where the frames come from.
+        augment: applied to training frames only.
+        batch_size: images a batch on each rank.
+        num_workers: processes that read ahead; None for what suits the machine, which is none
+            where the CPU trains.
+        split: the one that ``test_dataloader`` and ``predict_dataloader`` serve.
+        seed: decides the order and the augmentation of the training frames.
 
     Raises:
-        UserError: there is never such a split, or train is less than one batch over all ranks
+        UserError: no data have such a split, or train holds less than one batch over all ranks.
     """
 
     def __init__(
@@ -65,48 +67,48 @@ class CamVidDataModule(L.LightningDataModule):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """K class names."""
+        """Names of the K scored classes, in the order of their numbers."""
         return self.source.classes
 
     @property
     def palette(self) -> tuple[Colour, ...]:
-        """K colours for pictures."""
+        """The K colours that pictures show the classes in."""
         return self.source.palette
 
     @property
     def num_classes(self) -> int:
-        """K."""
+        """The number K of scored classes, void not counted."""
         return len(self.source.classes)
 
     @property
     def protocol(self) -> str:
-        """What every number of this data must carry."""
+        """The protocol that every score on these data must name."""
         return self.source.protocol
 
     def describe(self) -> str:
-        """What stands at the head of every run on these data."""
+        """Returns the lines that every run on these data prints first."""
         return "\n".join([self.source.describe(), *explain_loader(self._num_workers)])
 
-    def anew(self, seed: int) -> "CamVidDataModule":
-        """The same data for another training, in an order and augmented by draws of their own."""
-        return CamVidDataModule(
+    def reseed(self, seed: int) -> "FrameDataModule":
+        """Returns the same data for another training, with its own order and augmentation."""
+        return FrameDataModule(
             self.source, self._augment, self._batch_size, self._num_workers, self.split, seed
         )
 
     @property
     def seed(self) -> int:
-        """Of order and augmentation."""
+        """The seed of the order and the augmentation of the training frames."""
         return self._seed
 
     @property
     def batch_size(self) -> int:
-        """Images a training batch has on each rank."""
+        """The number of images in a training batch on each rank."""
         return self._batch_size
 
     def train_dataloader(self) -> DataLoader[Sample]:
-        """Shuffled, augmented, whole batches of this rank."""
+        """Returns this rank's batches of train: shuffled, augmented and all of one size."""
         frames = self.source.frames("train")
-        rank, world = self._place()
+        rank, world = self._find_rank()
         if len(frames) < self._batch_size * world:
             raise UserError(
                 f"data.batch_size={self._batch_size} on {world} device(s) is more than the "
@@ -116,22 +118,22 @@ class CamVidDataModule(L.LightningDataModule):
         sampler = TrainSampler(len(frames), self._batch_size, self._seed, rank, world)
         sampler.resume(*self._resumed)
         dataset = FrameDataset(frames, self._augment, self._seed)
-        return self._loader(dataset, sampler, self._batch_size)
+        return self._create_loader(dataset, sampler, self._batch_size)
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """The val split, image by image."""
-        return self._eval_loader("val")
+        """Returns a loader of the val split, image by image."""
+        return self._create_eval_loader("val")
 
     def test_dataloader(self) -> DataLoader[Sample]:
-        """The split chosen with ``split``, image by image."""
-        return self._eval_loader(self.split)
+        """Returns a loader of the split chosen with ``split``, image by image."""
+        return self._create_eval_loader(self.split)
 
     def predict_dataloader(self) -> DataLoader[Sample]:
-        """The split chosen with ``split``, image by image."""
-        return self._eval_loader(self.split)
+        """Returns a loader of the split chosen with ``split``, image by image."""
+        return self._create_eval_loader(self.split)
 
     def state_dict(self) -> dict[str, Any]:
-        """Training batches done in all epochs, and how epochs are cut into batches."""
+        """Returns the training batches done in all epochs, and how epochs are cut into batches."""
         if self.trainer is None:
             return {}
         # The total, because the count within the epoch stands at its end until the next one begins.
@@ -139,20 +141,20 @@ class CamVidDataModule(L.LightningDataModule):
         return {
             "batches": int(progress["total"]["processed"]),
             "per_epoch": int(self.trainer.num_training_batches),
-            "cut": self._cut(),
+            "cut": self._batch_layout(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on behind the batches that were done.
+        """Continues after the batches that were done.
 
         Raises:
-            UserError: the run stands inside an epoch that was cut into other batches
+            UserError: the run stopped inside an epoch that was cut into other batches.
         """
         if not state_dict or state_dict["per_epoch"] == 0:
             return
         epoch, batches = divmod(state_dict["batches"], state_dict["per_epoch"])
-        if batches and state_dict["cut"] != self._cut():
-            (size, world), (now_size, now_world) = state_dict["cut"], self._cut()
+        if batches and state_dict["cut"] != self._batch_layout():
+            (size, world), (now_size, now_world) = state_dict["cut"], self._batch_layout()
             raise UserError(
                 f"The run stopped inside epoch {epoch}, in batches of {size} on {world} device(s); "
                 f"it cannot go on in batches of {now_size} on {now_world}.\n"
@@ -160,12 +162,14 @@ class CamVidDataModule(L.LightningDataModule):
             )
         self._resumed = (epoch, batches)
 
-    def _eval_loader(self, split: str) -> DataLoader[Sample]:
+    def _create_eval_loader(self, split: str) -> DataLoader[Sample]:
         frames = self.source.frames(split)
-        sampler = EvalSampler(len(frames), *self._place())
-        return self._loader(FrameDataset(frames, IDENTITY, self._seed), sampler, batch_size=1)
+        sampler = EvalSampler(len(frames), *self._find_rank())
+        return self._create_loader(
+            FrameDataset(frames, IDENTITY, self._seed), sampler, batch_size=1
+        )
 
-    def _loader(
+    def _create_loader(
         self, dataset: FrameDataset, sampler: TrainSampler | EvalSampler, batch_size: int
     ) -> DataLoader[Sample]:
         on_gpu, ranks = False, 1
@@ -181,17 +185,17 @@ class CamVidDataModule(L.LightningDataModule):
             generator=torch.Generator().manual_seed(seed_of(self._seed)),
         )
 
-    def _place(self) -> tuple[int, int]:
-        """Rank and number of ranks."""
+    def _find_rank(self) -> tuple[int, int]:
+        """Returns this process's rank and the number of ranks."""
         trainer = self.trainer
         return (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
 
-    def _cut(self) -> list[int]:
-        return [self._batch_size, self._place()[1]]
+    def _batch_layout(self) -> list[int]:
+        return [self._batch_size, self._find_rank()[1]]
 
 
-class Loading(TypedDict, total=False):
-    """Arguments of CamVidDataModule after its source."""
+class LoaderArguments(TypedDict, total=False):
+    """Arguments of FrameDataModule after its source."""
 
     augment: Augment
     batch_size: Count
@@ -200,20 +204,27 @@ class Loading(TypedDict, total=False):
     seed: Seed
 
 
-def camvid(
-    root: str | None = None,
-    size: Size | None = None,
-    classes: Classes = 11,
-    download: bool = False,
-    cache: str = CACHE,
-    split_by: str | None = None,
-    held_out: str | None = None,
-    megapixels: Positive = LIMIT.megapixels,
-    **loading: Unpack[Loading],
-) -> CamVidDataModule:
-    """``data=camvid``: arguments of CamVid, then those of CamVidDataModule."""
-    given = (root, size, classes, download, cache, split_by, held_out, megapixels)
-    return CamVidDataModule(CamVid(*given), **loading)
+class CamVidDataModule(FrameDataModule):
+    """CamVid in any of its four releases, what ``data=camvid`` builds.
+
+    Takes the arguments of `CamVid`, then those of `FrameDataModule` after its source:
+    ``CamVidDataModule("data/CamVid", size=[360, 480], batch_size=4)``.
+    """
+
+    def __init__(
+        self,
+        root: str | None = None,
+        size: Size | None = None,
+        classes: Classes = 11,
+        download: bool = False,
+        cache: str = CACHE,
+        split_by: str | None = None,
+        held_out: str | None = None,
+        megapixels: Positive = LIMIT.megapixels,
+        **loading: Unpack[LoaderArguments],
+    ) -> None:
+        given = (root, size, classes, download, cache, split_by, held_out, megapixels)
+        super().__init__(CamVid(*given), **loading)
 
 
 def folder(
@@ -230,11 +241,11 @@ def folder(
     cache: str = CACHE,
     ignore: object = None,
     megapixels: Positive = LIMIT.megapixels,
-    **loading: Unpack[Loading],
-) -> CamVidDataModule:
-    """``data=folder``: of Folder (``classes`` follows from ``names``), then of CamVidDataModule."""
+    **loading: Unpack[LoaderArguments],
+) -> FrameDataModule:
+    """Builds ``data=folder``: arguments of Folder, then those of FrameDataModule."""
     given = (images, masks, names, splits, blocks, size, split_by, held_out, cache)
-    return CamVidDataModule(Folder(root, *given, ignore, classes, megapixels), **loading)
+    return FrameDataModule(Folder(root, *given, ignore, classes, megapixels), **loading)
 
 
 def synthetic(
@@ -244,7 +255,7 @@ def synthetic(
     val: Count = 40,
     test: Count = 60,
     scenes: Seed = 0,
-    **loading: Unpack[Loading],
-) -> CamVidDataModule:
-    """``data=synthetic``: arguments of Synthetic, then those of CamVidDataModule."""
-    return CamVidDataModule(Synthetic(size, classes, train, val, test, scenes), **loading)
+    **loading: Unpack[LoaderArguments],
+) -> FrameDataModule:
+    """Builds ``data=synthetic``: arguments of Synthetic, then those of FrameDataModule."""
+    return FrameDataModule(Synthetic(size, classes, train, val, test, scenes), **loading)

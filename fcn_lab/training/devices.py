@@ -1,4 +1,4 @@
-"""What this machine has of what a training asks for."""
+"""Compares the devices and compilers that a training asks for with what this machine has."""
 
 import importlib.util
 import os
@@ -13,7 +13,7 @@ import torch
 from fcn_lab.errors import UserError
 from fcn_lab.training.machine import count_cores
 
-# by device: the variable that names the compiler torch.compile calls, and those it takes without
+# by device: the variable that names the compiler torch.compile calls, and its choices without it
 COMPILERS = {
     "cpu": ("CXX", ("clang++" if sys.platform == "darwin" else "g++",)),
     "cuda": ("CC", ("gcc", "clang")),
@@ -21,13 +21,13 @@ COMPILERS = {
 
 
 def find_device(accelerator: str) -> str:
-    """The "cuda", "mps" or "cpu" that "auto", "gpu", "mps" or "cpu" means here.
+    """Returns the "cuda", "mps" or "cpu" that "auto", "gpu", "mps" or "cpu" means here.
 
     "auto" leaves an Apple GPU alone: the lab has not been tried on one, and several operators of
     torch are missing there.
 
     Raises:
-        UserError: it is not here.
+        UserError: this machine has no such device.
     """
     if accelerator in ("auto", "gpu") and torch.cuda.is_available():
         return "cuda"
@@ -42,13 +42,13 @@ def find_device(accelerator: str) -> str:
     )
 
 
-def check_count(device: str, count: int) -> None:
+def check_device_count(device: str, count: int) -> None:
     """Refuses more processes than there are devices for them.
 
     Raises:
-        UserError: with how many there are.
+        UserError: there are fewer devices; the message says how many.
     """
-    # two tell whether a net trains on several, wherever that is tried
+    # two are enough to try whether a network trains on several processes, even on one core
     most = max(2, count_cores()) if device == "cpu" else 1
     present = torch.cuda.device_count() if device == "cuda" else most
     if count > present:
@@ -60,10 +60,10 @@ def check_count(device: str, count: int) -> None:
 
 
 def check_compiler(device: str) -> None:
-    """Refuses to compile where torch.compile would end in a compiler's words, minutes later.
+    """Refuses ``trainer.compile`` where torch.compile would fail minutes later.
 
     Raises:
-        UserError: with what is not installed.
+        UserError: something is not installed; the message names it.
     """
     if device not in COMPILERS:
         return

@@ -16,19 +16,19 @@ from torch import Tensor, nn
 
 from fcn_lab.errors import UserError
 from fcn_lab.metrics.confusion import VOID
-from fcn_lab.values import NotNegative, checked
+from fcn_lab.values import NotNegative, check_arguments
 
 Balance = Callable[[Tensor, Tensor], Tensor]
 
 
 class Loss(nn.Module):
-    """Base of the losses; see the top of this file."""
+    """The base of all losses; see the top of this file."""
 
     def calibrate(self, counts: Tensor, shown: Tensor) -> None:
         """Learns from the training set's class counts; most losses have nothing to learn."""
 
 
-@checked
+@check_arguments
 class CrossEntropy(Loss):
     """− Σ w_y log softmax(scores)_y over the pixels, summed or divided by Σ w_y.
 
@@ -38,7 +38,7 @@ class CrossEntropy(Loss):
             classes alike.
 
     Raises:
-        UserError: for another reduction.
+        UserError: the reduction is neither of the two.
     """
 
     weight: Tensor | None
@@ -52,19 +52,19 @@ class CrossEntropy(Loss):
         self.register_buffer("weight", None)
 
     def calibrate(self, counts: Tensor, shown: Tensor) -> None:
-        """Sets the class weights."""
+        """Sets the class weights that `balance` computes from the counts."""
         if self.balance is not None:
             self.weight = self.balance(counts, shown).float().to(counts.device)
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
-        """Scalar."""
+        """Returns the loss as a scalar."""
         # torch's own sum over pixels adds in no fixed order on a GPU
         each = F.cross_entropy(scores, target, self.weight, ignore_index=VOID, reduction="none")
         return self.reduce(each.sum(), target, self.weight)
 
 
-def by_weight(total: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-    """The sum divided by the weights of the pixels it ran over."""
+def divide_by_weights(total: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+    """Returns the sum divided by the weights of the pixels it ran over."""
     seen = target[target != VOID]
     mass = (
         weight[seen].sum()
@@ -74,15 +74,15 @@ def by_weight(total: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
     return total / mass.clamp(min=torch.finfo(torch.float32).tiny) if seen.numel() else total
 
 
-def as_it_is(total: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-    """The sum."""
+def keep_sum(total: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+    """Returns the sum unchanged."""
     return total
 
 
-REDUCTIONS = {"mean": by_weight, "sum": as_it_is}
+REDUCTIONS = {"mean": divide_by_weights, "sum": keep_sum}
 
 
-class Regional(Loss):
+class SmpLoss(Loss):
     """A loss of segmentation-models-pytorch under our void rule.
 
     Args:
@@ -94,7 +94,7 @@ class Regional(Loss):
         self.loss = loss
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
-        """Scalar."""
+        """Returns the loss as a scalar."""
         if not (target != VOID).any():
             return scores.sum() * 0
         value: Tensor = self.loss(scores, target)
@@ -109,7 +109,7 @@ class Dice(Loss):
     """
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
-        """Scalar."""
+        """Returns the loss as a scalar."""
         num_classes, seen = scores.shape[1], target != VOID
         truth = target.where(seen, 0)
         p = scores.float().softmax(1) * seen.unsqueeze(1)  # (N, K, H, W)
@@ -120,8 +120,8 @@ class Dice(Loss):
         return ((1 - dice) * (shown > 0)).mean()
 
 
-@checked
-class Focal(Regional):
+@check_arguments
+class Focal(SmpLoss):
     """− (1 − p_t)^γ log p_t of each class against the rest, p by a sigmoid.
 
     Lin, Goyal, Girshick, He, Dollár, "Focal Loss for Dense Object Detection", 2017.
@@ -136,8 +136,8 @@ class Focal(Regional):
         super().__init__(smp.FocalLoss("multiclass", gamma=gamma, ignore_index=VOID))
 
 
-@checked
-class Lovasz(Regional):
+@check_arguments
+class Lovasz(SmpLoss):
     """The Lovász extension of 1 − IoU (Berman, Triki, Blaschko, "Lovász-Softmax", 2018)."""
 
     def __init__(self, per_image: bool = False) -> None:
@@ -146,16 +146,16 @@ class Lovasz(Regional):
         super().__init__(smp.LovaszLoss("multiclass", per_image=per_image, ignore_index=VOID))
 
 
-@checked
+@check_arguments
 class WeightedSum(Loss):
-    """Σ w_i L_i.
+    """Σ w_i L_i, a weighted sum of losses.
 
     Args:
         losses: the L_i.
         weights: the w_i, as many.
 
     Raises:
-        UserError: where their numbers differ.
+        UserError: there are not as many weights as losses.
     """
 
     def __init__(self, losses: Sequence[Loss], weights: Sequence[NotNegative]) -> None:
@@ -167,12 +167,12 @@ class WeightedSum(Loss):
         self.losses, self.weights = nn.ModuleList(losses), tuple(weights)
 
     def calibrate(self, counts: Tensor, shown: Tensor) -> None:
-        """Hands the counts on."""
+        """Passes the counts on to each loss."""
         for loss in self.losses:
             loss.calibrate(counts, shown)  # type: ignore[operator]
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
-        """Scalar."""
+        """Returns the loss as a scalar."""
         parts = [
             w * loss(scores, target) for w, loss in zip(self.weights, self.losses, strict=True)
         ]

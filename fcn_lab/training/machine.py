@@ -1,24 +1,26 @@
-"""The share of this machine that a process may use: a job is bound to cores, a container pays."""
+"""Counts the cores that this process may use: jobs are bound to some, containers have a quota."""
 
 import os
 from contextlib import suppress
 from pathlib import Path
 
-GROUP, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+CGROUP_FILE, CGROUP_ROOT = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
 def count_cores() -> int:
-    """Those this process may run on, and no more than its containers' quota of their time."""
-    return max(1, min([bound_cores(), *map(int, quotas(GROUP, GROUPS))]))
+    """Returns how many cores this process may use, bounded by its containers' quota of CPU time."""
+    return max(1, min([count_bound_cores(), *map(int, read_quotas(CGROUP_FILE, CGROUP_ROOT))]))
 
 
-def bound_cores() -> int:
-    """Those this process may run on, for however little of their time."""
+def count_bound_cores() -> int:
+    """Returns how many cores this process may run on, whatever the quota of their time."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def quotas(group: Path, groups: Path) -> list[float]:
-    """In cores, of a control group and those around it; Linux has them in two versions.
+def read_quotas(group: Path, groups: Path) -> list[float]:
+    """Returns the CPU quotas, in cores, of a control group and of those around it.
+
+    Linux has control groups in two versions.
 
     Args:
         group: the file that names the process's control groups.
@@ -31,10 +33,12 @@ def quotas(group: Path, groups: Path) -> list[float]:
             continue
         names = ("cpu.cfs_quota_us", "cpu.cfs_period_us") if controllers else ("cpu.max",)
         inner = groups / ("cpu" if controllers else "") / path.strip("/")
-        for folder in (inner, *inner.parents):  # inside a container the inner ones are not shown
+        # inside a container the inner ones are not shown
+        for folder in (inner, *inner.parents):
             words = " ".join(_read(folder / name).strip() for name in names)
             quota, _, period = words.partition(" ")
-            if quota.isdigit() and period.isdigit():  # else "max", or -1
+            # else "max", or -1
+            if quota.isdigit() and period.isdigit():
                 found.append(int(quota) / int(period))
     return found
 

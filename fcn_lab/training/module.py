@@ -1,7 +1,7 @@
-"""The LightningModule around any network: one step for every split.
+"""The LightningModule around any network, with one step for every split.
 
 Legend: N C H W batches, K classes, M images of a split. Batches are dicts of uint8 ``image``
-(N,3,H,W), uint8 ``label`` (N,H,W) with 0…K−1 or void, and ``index`` (N,), the images' places in
+(N,3,H,W), uint8 ``label`` (N,H,W) with 0…K−1 or void, and ``index`` (N,), the images' indices in
 their split.
 """
 
@@ -18,7 +18,7 @@ from torchmetrics import MeanMetric, Metric
 from fcn_lab.errors import UserError
 from fcn_lab.metrics.boundaries import EdgeRows, ImageEdges
 from fcn_lab.metrics.confusion import compute_scores, confusion_matrices
-from fcn_lab.training.optim import Configured, Optim
+from fcn_lab.training.optim import Optim, OptimizerConfig
 
 Batch = dict[str, Tensor]
 
@@ -40,7 +40,7 @@ class ImageScores(Metric):
         self.expect(0)
 
     def expect(self, images: int) -> None:
-        """Empties the rows and makes room for M = `images`."""
+        """Sets all rows to zero, for M = `images` of them."""
         matrices = torch.zeros(images, self.num_classes, self.num_classes, dtype=torch.int64)
         self.add_state("matrices", matrices.to(self.device), dist_reduce_fx="sum")
         losses = torch.zeros(images, dtype=torch.float32)
@@ -53,7 +53,7 @@ class ImageScores(Metric):
         self.losses[index] = losses.float()
 
     def compute(self) -> tuple[Tensor, Tensor]:
-        """Matrices (M,K,K) and losses (M,)."""
+        """Returns the confusion matrices (M,K,K) and the losses (M,)."""
         return self.matrices.clone(), self.losses.clone()
 
 
@@ -67,7 +67,7 @@ class SegmentationModule(L.LightningModule):
         classes: the K names.
         seed: with the step and the rank it decides every random draw of a training step.
         flip: average the class probabilities of image and mirror image when scoring.
-        memory_format: of the batches.
+        memory_format: memory format of the batches.
     """
 
     def __init__(
@@ -82,38 +82,36 @@ class SegmentationModule(L.LightningModule):
     ) -> None:
         super().__init__()
         self.net, self.loss, self.optim = net, loss, optim
-        self.classes, self.seed, self.flip, self.memory_format = (
-            tuple(classes),
-            seed,
-            flip,
-            memory_format,
-        )
+        self.classes, self.seed = tuple(classes), seed
+        self.flip, self.memory_format = flip, memory_format
         self.train_loss = MeanMetric(nan_strategy="disable")
         self.val_scores = ImageScores(len(classes))
         self.test_scores = cast("ImageScores", self.val_scores.clone())
         self.matrices: dict[str, Tensor] = {}
-        self.image_edges: ImageEdges | None = None  # set for the final scoring, see measure_edges
+        # set for the final scoring, see measure_edges
+        self.image_edges: ImageEdges | None = None
         self.edges: dict[str, EdgeRows] = {}
 
     def forward(self, image: Tensor) -> Tensor:
-        """uint8 (N,3,H,W) → scores (N,K,H,W)."""
+        """Returns the scores (N,K,H,W) of uint8 images (N,3,H,W)."""
         result: Tensor = self.net(image.contiguous(memory_format=self.memory_format).float() / 255)
         return result
 
     def predict(self, image: Tensor, result: Tensor) -> Tensor:
-        """Labels (N,H,W) from the images and their scores."""
+        """Returns the labels (N,H,W) of images (N,3,H,W) with these scores (N,K,H,W)."""
         if self.flip:
             mirrored = self(image.flip(3)).flip(3)
             result = result.softmax(1) + mirrored.softmax(1)
         return result.max(1).indices  # five times faster than argmax on CPU
 
     def measure_edges(self) -> None:
-        """Scorings from now on look at edges too; while training nobody would read it."""
-        stride = getattr(self.net, "stride", 2)  # the nets that are no FCN climb by 2 last
+        """Makes every later scoring measure boundaries too; while training nobody would read it."""
+        # networks other than the FCN upsample by 2 in their last step
+        stride = getattr(self.net, "stride", 2)
         self.image_edges = ImageEdges(len(self.classes), stride).to(self.device)
 
-    def _step(self, batch: Batch, rows: ImageScores | None) -> Tensor:
-        """The loss while training, without `rows`; else the prediction, its scores in `rows`."""
+    def _observe_batch(self, batch: Batch, rows: ImageScores | None) -> Tensor:
+        """Returns the loss without `rows`; else the prediction, whose scores go into `rows`."""
         image, target = batch["image"], batch["label"].long()
         result = self(image)  # (N,K,H,W)
         if rows is None:
@@ -130,16 +128,16 @@ class SegmentationModule(L.LightningModule):
         return prediction
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss = self._step(batch, None)
+        loss = self._observe_batch(batch, None)
         self.train_loss.update(loss.detach())
         self.log("train/loss", self.train_loss, on_step=False, on_epoch=True, logger=False)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        return self._step(batch, self.val_scores)
+        return self._observe_batch(batch, self.val_scores)
 
     def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        return self._step(batch, self.test_scores)
+        return self._observe_batch(batch, self.test_scores)
 
     def on_train_epoch_start(self) -> None:
         self.train_loss.reset()  # not at the epoch's end, where checkpoints would keep the old one
@@ -153,7 +151,7 @@ class SegmentationModule(L.LightningModule):
         """Refuses to go on with a loss that is not a number.
 
         Raises:
-            UserError: where it is not.
+            UserError: the loss is infinite or not a number.
         """
         if not math.isfinite(loss := float(self.trainer.callback_metrics["train/loss"])):
             raise UserError(
@@ -193,15 +191,20 @@ class SegmentationModule(L.LightningModule):
             {f"{split}/{k}": float(cast("float", v)) for k, v in values.items()}, logger=False
         )
 
-    def configure_optimizers(self) -> Configured:
+    def configure_optimizers(self) -> OptimizerConfig:
         return self.optim.configure(self.net, int(self.trainer.estimated_stepping_batches))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["epoch_loss"] = {k: v for k, v in self.train_loss.metric_state.items()}
-        data = cast("Any", self.trainer).datamodule  # a predictor needs no data
+        # a predictor has no data module, and reads these from here
+        data = cast("Any", self.trainer).datamodule
         checkpoint["classes"] = list(self.classes)
         checkpoint["palette"] = [tuple(map(int, colour)) for colour in data.palette]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # Lightning files the data module's state under its class; there was one class for all data
+        data = type(cast("Any", self.trainer).datamodule).__qualname__
+        if data not in checkpoint and "CamVidDataModule" in checkpoint:
+            checkpoint[data] = checkpoint["CamVidDataModule"]
         for name, value in checkpoint["epoch_loss"].items():
             setattr(self.train_loss, name, value.to(self.device))

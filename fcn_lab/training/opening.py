@@ -1,4 +1,4 @@
-"""What a training says of itself before its first step."""
+"""Checks before the first step of a training, and lines on its recipe and its data."""
 
 from collections.abc import Sequence, Sized
 from pathlib import Path
@@ -14,19 +14,20 @@ from fcn_lab.errors import UserError
 from fcn_lab.inference.predictor import load_best_checkpoint, select_network_state
 from fcn_lab.metrics.confusion import VOID
 from fcn_lab.networks.weights.warm_start import transplant
-from fcn_lab.training.datamodule import CamVidDataModule
+from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.losses import CrossEntropy, Loss
 from fcn_lab.training.optim import Optim
 
-LOOKED_AT = 16  # training images, augmented, whose scored pixels are counted
+# augmented training images whose non-void pixels are counted
+SAMPLED_IMAGES = 16
 
 
-def terms(loss: Loss, optim: Optim, data: CamVidDataModule) -> list[str]:
-    """The recipe in the terms of others, where it has any: plain cross entropy under SGD."""
+def describe_recipe(loss: Loss, optim: Optim, data: FrameDataModule) -> list[str]:
+    """Describes equivalents (`SGDRecipe`) of plain cross entropy under SGD, and of nothing else."""
     if not isinstance(loss, CrossEntropy) or loss.balance is not None:
         return []
     summed = loss.reduction == "sum"
-    descent = optim.descent(data.batch_size, scored_pixels(data), summed)
+    descent = optim.to_sgd_recipe(data.batch_size, count_scored_pixels(data), summed)
     if descent is not None:
         return descent.describe()
     rate = (
@@ -35,11 +36,11 @@ def terms(loss: Loss, optim: Optim, data: CamVidDataModule) -> list[str]:
     return [f"{rate} is that of its mean"] if summed else []
 
 
-def scored_splits(data: CamVidDataModule) -> tuple[str, ...]:
-    """What a training scores in the end: val, and the split chosen, as far as it is there.
+def find_scored_splits(data: FrameDataModule) -> tuple[str, ...]:
+    """Returns the splits scored at the end: val, and the chosen one where the data have it.
 
     Raises:
-        UserError: there is nothing to train on, or to choose by.
+        UserError: the data have no train or no val.
     """
     there = data.source.splits
     for split, use in (("train", "to learn from"), ("val", "to choose the best epoch by")):
@@ -51,14 +52,14 @@ def scored_splits(data: CamVidDataModule) -> tuple[str, ...]:
     return tuple(dict.fromkeys(split for split in ("val", data.split) if split in there))
 
 
-def gaps(data: CamVidDataModule) -> list[str]:
-    """What the data lack: a split to score, classes in train.
+def find_data_gaps(data: FrameDataModule) -> list[str]:
+    """Returns a line for each gap in the data: no split to score, classes that train lacks.
 
     Raises:
-        UserError: train is all void.
+        UserError: every pixel of train is void.
     """
     lines = []
-    scored = scored_splits(data)
+    scored = find_scored_splits(data)
     if data.split not in scored:
         lines.append(f"there is no split {data.split}: val alone is scored in the end")
     train = data.source.frames("train")
@@ -67,21 +68,23 @@ def gaps(data: CamVidDataModule) -> list[str]:
     return [*lines, *describe_gaps(counts, data.classes, train.labels.size, others)]
 
 
-def scored_pixels(data: CamVidDataModule) -> float:
-    """Of a training image as it is trained on, cropped and without void; the mean of a few."""
+def count_scored_pixels(data: FrameDataModule) -> float:
+    """Returns the mean count of non-void pixels in a few training images, augmented and cropped."""
     dataset = data.train_dataloader().dataset
-    indices = range(min(LOOKED_AT, len(cast("Sized", dataset))))
+    indices = range(min(SAMPLED_IMAGES, len(cast("Sized", dataset))))
     found = [int((dataset[(0, index)]["label"] != VOID).sum()) for index in indices]
     return sum(found) / len(found)
 
 
-def require_spread(net: nn.Module, still: Sequence[nn.Module], data: CamVidDataModule) -> None:
-    """Refuses a batch of one whose batch normalisation meets a map of one pixel.
+def require_batch_statistics(
+    net: nn.Module, still: Sequence[nn.Module], data: FrameDataModule
+) -> None:
+    """Refuses batches of one image where a batch normalisation would see a map of one pixel.
 
     Args:
-        net: in training mode; nothing of it is changed or computed.
-        still: its normalisation layers that are held in evaluation.
-        data: what it is trained on.
+        net: in training mode; it is neither changed nor run on data.
+        still: its normalisation layers that stay in evaluation mode.
+        data: the data that it is trained on.
 
     Raises:
         UserError: a layer would normalise over a single value.
@@ -110,8 +113,8 @@ def require_spread(net: nn.Module, still: Sequence[nn.Module], data: CamVidDataM
             layer.training = mode
 
 
-def warm(net: nn.Module, run: Path) -> list[str]:
-    """Puts the best weights of an earlier run into the network, and tells what did not fit.
+def load_initial_weights(net: nn.Module, run: Path) -> list[str]:
+    """Loads the best weights of an earlier run; returns lines on what fitted and what did not.
 
     Raises:
         UserError: the run has no weights, or none of them fits.

@@ -14,20 +14,20 @@ from torch import Tensor, nn
 from fcn_lab.cost.measure import synchronized_time
 
 AUTO = "auto"
-FULL = "32-true"
+FLOAT32 = "32-true"
 BF16 = "bf16-mixed"
-HALVES = {BF16: torch.bfloat16, "16-mixed": torch.float16}
-PRECISIONS = (AUTO, FULL, *HALVES)
+HALF_DTYPES = {BF16: torch.bfloat16, "16-mixed": torch.float16}
+PRECISIONS = (AUTO, FLOAT32, *HALF_DTYPES)
 
 
-def choose(device: str) -> str:
+def choose_precision(device: str) -> str:
     """What "auto" stands for on "cuda", "cpu" or "mps"."""
-    return BF16 if is_native(BF16, device) else FULL
+    return BF16 if is_native(BF16, device) else FLOAT32
 
 
 def is_native(precision: str, device: str) -> bool:
     """Whether the device itself computes it."""
-    if precision == FULL:
+    if precision == FLOAT32:
         return True
     if device == "cuda":
         return precision != BF16 or torch.cuda.is_bf16_supported(including_emulation=False)
@@ -44,23 +44,23 @@ def cpu_has_bf16() -> bool:
 
 
 @cache
-def slowdown(precision: str, device: str, memory_format: torch.memory_format) -> float:
+def measure_slowdown(precision: str, device: str, memory_format: torch.memory_format) -> float:
     """How many steps of a small network in float32 take as long as one in this precision, measured.
 
     A single convolution would flatter: what is emulated loses most at the first stages, where maps
     are large, and between the layers. All steps together take a second where it is slow.
 
     Args:
-        precision: one of `HALVES`.
+        precision: one of `HALF_DTYPES`.
         device: "cuda", "cpu" or "mps".
         memory_format: of weights and images in this precision.
     """
     with torch.random.fork_rng(devices=[]):
         net, image = _small_network().to(device), torch.rand(1, 3, 64, 64)
-    full = seconds_a_step(net, image.to(device))
+    full = time_step(net, image.to(device))
     net.to(memory_format=memory_format)
-    with torch.autocast(device, HALVES[precision]):
-        return seconds_a_step(net, image.to(device, memory_format=memory_format)) / full
+    with torch.autocast(device, HALF_DTYPES[precision]):
+        return time_step(net, image.to(device, memory_format=memory_format)) / full
 
 
 def _small_network() -> nn.Sequential:
@@ -72,7 +72,7 @@ def _small_network() -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def seconds_a_step(net: nn.Module, image: Tensor) -> float:
+def time_step(net: nn.Module, image: Tensor) -> float:
     """Forward and backward, on the image's device: the fastest of three, as others work there."""
     times = []
     for _ in range(3):
@@ -83,7 +83,7 @@ def seconds_a_step(net: nn.Module, image: Tensor) -> float:
 
 
 @dataclass(frozen=True)
-class Choice:
+class PrecisionChoice:
     """How a run came to its precision.
 
     Args:
@@ -105,7 +105,7 @@ class Choice:
         Args:
             memory_format: of weights and images.
         """
-        best, note = choose(self.device), ""
+        best, note = choose_precision(self.device), ""
         if self.began not in (None, self.used):
             note = f"; the run began in {self.began}, which this {self.device} emulates"
         elif self.asked == AUTO and self.used != best:
@@ -115,25 +115,29 @@ class Choice:
             note = f" (auto: this {self.device} {has} bfloat16{' itself' * (best == BF16)})"
         lines = [f"precision: {self.used}{note}"]
         if not is_native(self.used, self.device):
-            times = slowdown(self.used, self.device, memory_format)
+            times = measure_slowdown(self.used, self.device, memory_format)
             lines.append(
                 f"trainer.precision={self.used} is emulated on this {self.device}: a step of a "
-                f"small network takes {times:.1f} times as long as in {FULL}; "
+                f"small network takes {times:.1f} times as long as in {FLOAT32}; "
                 "trainer.precision=auto takes what is native"
             )
         return lines
 
 
-def settle(asked: str, device: str, began: str | None = None, keep: bool = False) -> Choice:
+def settle_precision(
+    asked: str, device: str, began: str | None = None, keep: bool = False
+) -> PrecisionChoice:
     """Comes to one of the precisions.
 
     Args:
         asked: what the configuration says.
         device: "cuda", "cpu" or "mps".
-        began: see `Choice`.
+        began: see `PrecisionChoice`.
         keep: take what the run began with also where the device emulates it.
     """
     if asked != AUTO:
-        return Choice(asked, asked, device)
+        return PrecisionChoice(asked, asked, device)
     stays = began is not None and (keep or is_native(began, device))
-    return Choice(asked, began if stays and began is not None else choose(device), device, began)
+    return PrecisionChoice(
+        asked, began if stays and began is not None else choose_precision(device), device, began
+    )

@@ -1,6 +1,6 @@
-"""Scoring a network on a split and leaving the proof in the run folder."""
+"""Scores a network on a split, and writes the scores and what they were computed from."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -15,25 +15,32 @@ from fcn_lab.files import write_anywhere
 from fcn_lab.metrics.boundaries import EdgeSummary
 from fcn_lab.metrics.confusion import SplitScores, compute_scores
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.terminal import percent, readable, say
-from fcn_lab.training.datamodule import CamVidDataModule
+from fcn_lab.terminal import format_number, format_percent, print_text
+from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.module import SegmentationModule
+
+SCORE_TITLES = {
+    "mean_iou": "mean IoU",
+    "pixel_accuracy": "pixel accuracy",
+    "mean_accuracy": "mean accuracy",
+    "fw_iou": "frequency weighted IoU",
+}
 
 
 class SplitResult(SplitScores, EdgeSummary):
-    """All that metrics.json says of a split."""
+    """The entry of a split in metrics.json."""
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredSplit:
     """A split's scores and its confusion matrix (K,K)."""
 
     scores: SplitResult
     matrix: NDArray[np.int64]
 
-    def figures(self) -> Iterator[tuple[str, float]]:
-        """Name and value of all that is known of the split."""
-        for name, value in overall(self.scores).values():
+    def list_scores(self) -> Iterator[tuple[str, float]]:
+        """Yields name and value of every score that the split has."""
+        for name, value in list_overall_scores(self.scores).values():
             if value is not None:
                 yield name, value
         for name, value in self.scores["iou"].items():
@@ -41,39 +48,36 @@ class Scored:
                 yield f"iou/{name}", value
 
 
-def overall(result: SplitResult) -> dict[str, tuple[str, float | None]]:
-    """By title: key and value of what is one number."""
+def list_overall_scores(result: SplitResult) -> dict[str, tuple[str, float | None]]:
+    """Returns key and value of each score that is one number, by its printed title."""
     trimap = result["trimap_iou"]
     return {
-        "mean IU": ("mean_iou", result["mean_iou"]),
-        "pixel accuracy": ("pixel_accuracy", result["pixel_accuracy"]),
-        "mean accuracy": ("mean_accuracy", result["mean_accuracy"]),
-        "frequency weighted IU": ("fw_iou", result["fw_iou"]),
+        **{title: (key, result[key]) for key, title in SCORE_TITLES.items()},  # type: ignore[literal-required]
         "boundary F1": ("boundary_f1", result["boundary_f1"]),
-        **{f"mean IU, {w} px to edges": (f"trimap_iou/{w}", trimap[w]) for w in trimap},
+        **{f"mean IoU, {w} px to edges": (f"trimap_iou/{w}", trimap[w]) for w in trimap},
         "checkerboard index": ("checkerboard_index", result["checkerboard_index"]),
     }
 
 
-def score(
+def score_split(
     split: str,
     trainer: L.Trainer,
     module: SegmentationModule,
-    data: CamVidDataModule,
+    data: FrameDataModule,
     folder: RunFolder,
     omissions: Omissions,
     alone: bool = False,
-) -> Scored:
-    """Scores `split` and writes its confusion matrices and what was found at edges.
+) -> ScoredSplit:
+    """Scores `split`; writes its confusion matrices and what was measured at boundaries.
 
     Args:
         split: "val", or the one that the data module's test loader serves.
-        trainer: a fresh one; one that has trained would put its averaged weights in.
-        module: the network inside.
-        data: the loaders.
-        folder: where the matrices go.
+        trainer: a new one; one that has trained would load its averaged weights.
+        module: holds the network.
+        data: gives the loaders.
+        folder: the run's folder, which gets the matrices.
         omissions: takes note where they cannot be written.
-        alone: whether no other split of the run is scored, so that its matrices are the run's.
+        alone: whether this is the only split that the run scores.
     """
     run = trainer.validate if split == "val" else trainer.test
     module.measure_edges()
@@ -89,37 +93,37 @@ def score(
             )
     total = matrices.sum(0)
     result = SplitResult(**compute_scores(total, data.classes), **edges.summarize(data.classes))
-    return Scored(result, total.numpy())
+    return ScoredSplit(result, total.numpy())
 
 
-def conclude(
+def publish_scores(
     folder: RunFolder,
     protocol: str,
     facts: Mapping[str, object],
-    scored: Mapping[str, Scored],
+    scored: Mapping[str, ScoredSplit],
     omissions: Omissions,
     **shown: object,
 ) -> None:
     """Prints the scores and writes metrics.json, which says that the run is complete.
 
     Args:
-        folder: the run's.
-        protocol: what the scores are comparable with.
-        facts: what else metrics.json says.
-        scored: the splits.
+        folder: the run's folder.
+        protocol: scores of one protocol are comparable.
+        facts: further entries of metrics.json.
+        scored: the scores by split.
         omissions: what of the run could not be written, if anything.
-        shown: facts that are printed only.
+        shown: facts that are printed and not written.
 
     Raises:
-        NotWritten: something of the run could not be; the scores then lie in the first folder that
-            takes them, which the message names.
+        NotWritten: a file of the run could not be written; the message names the folder that took
+            the scores instead.
     """
     splits = {split: result.scores for split, result in scored.items()}
     metrics = {"protocol": protocol, **facts, **splits}
     if not omissions.errors:
         with omissions.note():
             folder.write_metrics(metrics)
-    tell(splits, {**shown, **facts, "folder": folder.path})
+    print_scores(splits, {**shown, **facts, "folder": folder.path})
     name = f"scores-{folder.run_id}.json"
     if not omissions.errors:
         with suppress(OSError):  # of an attempt that could not write them all
@@ -132,26 +136,46 @@ def conclude(
 
 
 def image_size(frames: Frames) -> tuple[int, int]:
-    """H and W."""
+    """Returns the height and width of the frames, in pixels."""
     height, width = frames.images.shape[1:3]
     return height, width
 
 
-def tell(splits: Mapping[str, SplitResult], facts: Mapping[str, object]) -> None:
+def print_scores(splits: Mapping[str, SplitResult], facts: Mapping[str, object]) -> None:
     """Prints the table of the scores and `facts` below it."""
-    say(table(splits))
-    say("\n".join(f"{name}: {readable(value)}" for name, value in facts.items()))
+    print_text(build_score_table(splits))
+    print_text("\n".join(f"{name}: {format_number(value)}" for name, value in facts.items()))
 
 
-def table(splits: Mapping[str, SplitResult]) -> Table:
-    """Per-class IU and the other scores of every split."""
-    shown = Table("IU in %")
-    for split in splits:
-        shown.add_column(split, justify="right")
-    columns = list(splits.values())
-    for name in columns[0]["iou"]:
-        shown.add_row(name, *(percent(column["iou"][name]) for column in columns))
+def build_score_table(splits: Mapping[str, SplitResult]) -> Table:
+    """Returns a table of the IoU of each class and the other scores, a column a split."""
+    overall = [
+        {title: value for title, (_, value) in list_overall_scores(result).items()}
+        for result in splits.values()
+    ]
+    columns = {split: result["iou"] for split, result in splits.items()}
+    return build_percent_table("IoU in %", columns, overall)
+
+
+def build_percent_table(
+    title: str,
+    columns: Mapping[str, Mapping[str, float | None]],
+    overall: Sequence[Mapping[str, float | None]],
+) -> Table:
+    """Returns a table of shares 0…1 as percentages, in two sections of rows.
+
+    Args:
+        title: the heading above the names of the rows.
+        columns: the scores of each class, by column and by class.
+        overall: the further scores of each column, by title.
+    """
+    shown = Table(title)
+    for name in columns:
+        shown.add_column(name, justify="right")
+    by_class = list(columns.values())
+    for name in by_class[0]:
+        shown.add_row(name, *(format_percent(column[name]) for column in by_class))
     shown.add_section()
-    for title in overall(columns[0]):
-        shown.add_row(title, *(percent(overall(column)[title][1]) for column in columns))
+    for name in overall[0]:
+        shown.add_row(name, *(format_percent(column[name]) for column in overall))
     return shown

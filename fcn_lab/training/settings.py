@@ -1,4 +1,4 @@
-"""The trainer: what `trainer=` words choose, checked before anything is built with it."""
+"""Settings of a training: what `trainer=` words choose, checked before anything is built."""
 
 import warnings
 from collections.abc import Sequence
@@ -20,25 +20,25 @@ from torch import nn
 
 from fcn_lab.errors import UserError
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.training.callbacks.averaging import warmed_average
-from fcn_lab.training.callbacks.checkpoints import WholeFile
+from fcn_lab.training.callbacks.averaging import create_warm_average
+from fcn_lab.training.callbacks.checkpoints import AtomicCheckpointIO
 from fcn_lab.training.callbacks.world_size import WorldSize
-from fcn_lab.training.devices import check_compiler, check_count, find_device
-from fcn_lab.training.precision import HALVES, PRECISIONS, Choice, settle
-from fcn_lab.training.ranks import is_torchruns, processes_started
+from fcn_lab.training.devices import check_compiler, check_device_count, find_device
+from fcn_lab.training.precision import HALF_DTYPES, PRECISIONS, PrecisionChoice, settle_precision
+from fcn_lab.training.ranks import count_processes, is_started_by_torchrun
 from fcn_lab.upsampling import Upsampling
-from fcn_lab.values import Count, Positive, checked
+from fcn_lab.values import Count, Positive, check_arguments
 
-Several = Annotated[int, Ge(1), Le(1024)]
+ProcessCount = Annotated[int, Ge(1), Le(1024)]
 ACCELERATORS = ("auto", "cpu", "gpu", "mps")
-# those that start each rank as a process of its own
+# these start each rank as a process of its own
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")
 
 
-@checked
+@check_arguments
 @dataclass(frozen=True)
-class Training:
-    """How long, on what and how exactly to train.
+class TrainerSettings:
+    """The length of a training, its devices and its arithmetic.
 
     Args:
         max_epochs: passes over the training set.
@@ -47,26 +47,26 @@ class Training:
         strategy: "auto" is one process for one device and "ddp" for several.
         num_nodes: machines.
         precision: of the arithmetic; "auto" is bf16-mixed where the device computes it natively.
-        gradient_clip_val: largest norm of the gradient.
+        gradient_clip_val: largest norm of the gradient; longer ones are scaled down to it.
         channels_last: memory format of weights and images; None is true in bf16 and float16, whose
             kernels want it, and false in float32, which a CPU computes faster without.
         compile: torch.compile the network.
-        ema_decay: average the weights with it, and score and keep the average.
-        patience: stop after so many validations without a better mean IU.
+        ema_decay: decay of an average of the weights, which is then what is scored and saved.
+        patience: stop after so many validations without a better mean IoU.
         val_every: epochs from validation to validation.
-        gradients_every: steps from one note of the gradient's norms to the next; None notes none.
-        deterministic: on a GPU, torch's deterministic kernels where there are any, and a line on
+        gradients_every: steps from one record of the gradient's norms to the next; None for none.
+        deterministic: on a GPU, torch's deterministic kernels where there are any, and a line about
             operators that have none; a CPU repeats itself anyway.
 
     Raises:
-        UserError: for a value outside its range.
+        UserError: a value is outside its range.
     """
 
     max_epochs: Count = 60
     accelerator: str = "auto"
-    devices: Several = 1
+    devices: ProcessCount = 1
     strategy: str = "auto"
-    num_nodes: Several = 1
+    num_nodes: ProcessCount = 1
     precision: str = "32-true"
     gradient_clip_val: Positive | None = None
     channels_last: bool | None = None
@@ -78,9 +78,9 @@ class Training:
     deterministic: bool = True
 
     def __post_init__(self) -> None:
-        one_of("accelerator", self.accelerator, ACCELERATORS)
-        one_of("strategy", self.strategy, STRATEGIES)
-        one_of("precision", self.precision, PRECISIONS)
+        require_option("accelerator", self.accelerator, ACCELERATORS)
+        require_option("strategy", self.strategy, STRATEGIES)
+        require_option("precision", self.precision, PRECISIONS)
         if self.val_every > self.max_epochs:
             raise UserError(
                 f"trainer.val_every={self.val_every}: expected at most "
@@ -95,13 +95,13 @@ class Training:
             UserError: a device, or what it takes to compile for it, is not here; torchrun or srun
                 started another number of processes.
         """
-        if (found := processes_started()) not in (1, self.devices * self.num_nodes):
+        if (found := count_processes()) not in (1, self.devices * self.num_nodes):
             raise UserError(
                 f"{found} processes were started, but trainer.devices={self.devices} x "
                 f"trainer.num_nodes={self.num_nodes}.\n"
                 "Start as many as these say, with trainer.strategy=ddp"
             )
-        check_count(self.device, self.devices)
+        check_device_count(self.device, self.devices)
         if self.device == "mps" and self.strategy != "auto":
             raise UserError(
                 f"trainer.strategy={self.strategy}: expected auto, since there is one Apple GPU"
@@ -111,40 +111,44 @@ class Training:
 
     @property
     def device(self) -> str:
-        """Where it computes: "cuda", "mps" or "cpu"."""
+        """The device that computes: "cuda", "mps" or "cpu"."""
         return find_device(self.accelerator)
 
     @property
     def device_name(self) -> str:
-        """The device and how many of it, for people."""
+        """The number of devices and their name, as printed for people."""
         name = torch.cuda.get_device_name() if self.device == "cuda" else self.device
         return f"{self.devices * self.num_nodes} x {name}"
 
-    def settle(self, began: str | None = None, keep: bool = False) -> "tuple[Training, Choice]":
-        """The same in a precision that is not "auto", and how that came; see `precision.settle`."""
-        choice = settle(self.precision, self.device, began, keep)
+    def settle_precision(
+        self, began: str | None = None, keep: bool = False
+    ) -> "tuple[TrainerSettings, PrecisionChoice]":
+        """Returns these settings with "auto" resolved, and the choice that was made."""
+        choice = settle_precision(self.precision, self.device, began, keep)
         return replace(self, precision=choice.used), choice
 
     @property
     def used_precision(self) -> str:
-        """What is computed in; never "auto"."""
-        return settle(self.precision, self.device).used
+        """The precision of the arithmetic, never "auto"."""
+        return settle_precision(self.precision, self.device).used
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """Of weights and images."""
-        last = self.used_precision in HALVES if self.channels_last is None else self.channels_last
+        """The memory format of weights and images."""
+        last = (
+            self.used_precision in HALF_DTYPES if self.channels_last is None else self.channels_last
+        )
         return torch.channels_last if last else torch.contiguous_format
 
     def prepare(self, net: nn.Module) -> nn.Module:
-        """The network in this memory format and, on demand, compiled; its state keeps its names."""
+        """Sets the memory format and compiles if asked; the names in the state dict stay."""
         net = net.to(memory_format=self.memory_format)
         if self.compile:
             net.compile()
         return net
 
-    def doubts(self, net: nn.Module) -> list[str]:
-        """A line for each kind of operator that keeps ``deterministic`` from holding here."""
+    def describe_nondeterminism(self, net: nn.Module) -> list[str]:
+        """Returns a line for each kind of operator that is not deterministic on this device."""
         if not self.deterministic or self.device == "cpu":
             return []
         found = {type(m) for m in net.modules() if isinstance(m, Upsampling)}
@@ -155,23 +159,23 @@ class Training:
             if not kind.deterministic
         ]
 
-    def averaging(self) -> list[Callback]:
-        """The averaging of the weights and of batch norm's statistics, if any."""
+    def create_averaging(self) -> list[Callback]:
+        """Returns the callback that averages weights and batch statistics, or an empty list."""
         if self.ema_decay is None:
             return []
-        return [WeightAveraging(use_buffers=True, multi_avg_fn=warmed_average(self.ema_decay))]
+        return [WeightAveraging(use_buffers=True, multi_avg_fn=create_warm_average(self.ema_decay))]
 
-    def _arithmetic(self) -> Precision:
-        """A plugin, because by its word Lightning takes bf16-mixed for 16-mixed on a CPU."""
+    def _create_precision_plugin(self) -> Precision:
+        """Returns a plugin, because Lightning itself takes bf16-mixed for 16-mixed on a CPU."""
         precision = self.used_precision
-        if precision not in HALVES:
+        if precision not in HALF_DTYPES:
             return Precision()
         return MixedPrecision(precision, self.device)  # type: ignore[arg-type]
 
-    def trainer(
+    def create_trainer(
         self, folder: RunFolder, loggers: Sequence[Logger] = (), callbacks: Sequence[Callback] = ()
     ) -> L.Trainer:
-        """A trainer that writes nothing on its own: the callbacks do."""
+        """Returns a Lightning trainer that writes no files; the callbacks do."""
         # Lightning looks for the place in the epoch at the loader; the data module keeps it
         warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
         # every rank computes the scores from the gathered matrices
@@ -188,7 +192,11 @@ class Training:
             default_root_dir=folder.path,
             logger=list(loggers) or False,
             callbacks=[WorldSize(self.devices * self.num_nodes), *callbacks],
-            plugins=[WholeFile(), self._arithmetic(), launcher()],
+            plugins=[
+                AtomicCheckpointIO(),
+                self._create_precision_plugin(),
+                create_cluster_environment(),
+            ],
             num_sanity_val_steps=0,
             log_every_n_steps=1,
             use_distributed_sampler=False,  # the data module's own samplers neither pad nor repeat
@@ -198,21 +206,21 @@ class Training:
         )
 
 
-def one_of(name: str, value: str, options: Sequence[str]) -> None:
+def require_option(name: str, value: str, options: Sequence[str]) -> None:
     """Refuses a value that is not an option.
 
     Raises:
-        UserError: with the options.
+        UserError: it is none; the message lists the options.
     """
     if value not in options:
         raise UserError(f"trainer.{name}={value}: expected one of {', '.join(options)}")
 
 
-def launcher() -> ClusterEnvironment:
-    """What started the ranks: torchrun, srun, or Lightning itself.
+def create_cluster_environment() -> ClusterEnvironment:
+    """Returns Lightning's environment of torchrun, of srun, or its own.
 
-    Lightning would ask the environment, and take an allocation of Slurm's for as many processes.
+    Left to itself, Lightning takes any Slurm allocation for as many processes.
     """
-    if is_torchruns():
+    if is_started_by_torchrun():
         return TorchElasticEnvironment()
-    return SLURMEnvironment() if processes_started() > 1 else LightningEnvironment()
+    return SLURMEnvironment() if count_processes() > 1 else LightningEnvironment()

@@ -1,4 +1,4 @@
-"""One recipe of stochastic gradient descent in the terms of another.
+"""Equivalent recipes of stochastic gradient descent: other reduction, other batch size.
 
 Legend: η rate, p momentum, λ weight decay, k images a batch, P scored pixels an image.
 
@@ -15,11 +15,12 @@ Shelhamer, Darrell, PAMI 2017, who round 0.9^(1/20) = 0.9947 to 0.99). An image'
 
 from dataclasses import dataclass, replace
 
-HEAVY, LIGHT = 1, 20  # images a batch, of which the paper says that they come to the same
+# images a batch; the paper finds that both train alike, each with its momentum
+PAPER_BATCH_SIZES = (1, 20)
 
 
 @dataclass(frozen=True)
-class Descent:
+class SGDRecipe:
     """Stochastic gradient descent with momentum on a cross entropy.
 
     Args:
@@ -28,7 +29,7 @@ class Descent:
         weight_decay: λ.
         batch: k.
         pixels: P.
-        summed: over the pixels of a batch, or else their mean.
+        summed: whether the loss is the sum over the pixels of a batch, or else their mean.
     """
 
     lr: float
@@ -38,8 +39,8 @@ class Descent:
     pixels: float
     summed: bool
 
-    def reduced(self, summed: bool) -> "Descent":
-        """The same steps under the other reduction; exact."""
+    def to_reduction(self, summed: bool) -> "SGDRecipe":
+        """Returns the recipe that takes the same steps under that reduction; exact."""
         if summed == self.summed:
             return self
         factor = (self.batch * self.pixels) ** (-1 if summed else 1)
@@ -47,9 +48,9 @@ class Descent:
             self, lr=self.lr * factor, weight_decay=self.weight_decay / factor, summed=summed
         )
 
-    def batched(self, batch: int) -> "Descent":
-        """About the same training in batches of another size."""
-        sums = self.reduced(True)
+    def to_batch_size(self, batch: int) -> "SGDRecipe":
+        """Returns the recipe of about the same training in batches of another size."""
+        sums = self.to_reduction(True)
         momentum = self.momentum ** (batch / self.batch)
         other = replace(
             sums,
@@ -58,16 +59,16 @@ class Descent:
             weight_decay=sums.weight_decay * batch / self.batch,
             batch=batch,
         )
-        return other.reduced(self.summed)
+        return other.to_reduction(self.summed)
 
     def describe(self) -> list[str]:
-        """Itself, the other reduction, and the batch sizes that the paper compares."""
-        others = [k for k in (HEAVY, LIGHT) if k != self.batch and self.momentum > 0]
-        same = self.reduced(not self.summed)
+        """Returns lines: this recipe, the other reduction, the batch sizes of the paper."""
+        others = [k for k in PAPER_BATCH_SIZES if k != self.batch and self.momentum > 0]
+        same = self.to_reduction(not self.summed)
         return [
             f"optimisation: {self}",
             f"  exactly, where all images have so many scored pixels: {same}",
-            *(f"  about: {self.batched(batch)}" for batch in others),
+            *(f"  about: {self.to_batch_size(batch)}" for batch in others),
         ]
 
     def __str__(self) -> str:

@@ -1,12 +1,14 @@
-"""How many processes read ahead of the network, and how they are started."""
+"""Settings of the processes that read ahead of the network."""
 
 import sys
 from typing import TypedDict
 
 from fcn_lab.training.machine import count_cores
 
-A_CORE = 4  # more only fight for it, and each takes memory
-ENOUGH = 8  # read ahead of any one GPU, whatever the augmentation
+# more of them slow each other down, and each takes memory
+WORKERS_PER_CORE = 4
+# enough to read ahead of one GPU, whatever the augmentation
+WORKERS_PER_GPU = 8
 
 
 class LoaderSettings(TypedDict):
@@ -19,16 +21,16 @@ class LoaderSettings(TypedDict):
 
 
 def settle_loader(asked: int | None, on_gpu: bool, ranks: int = 1) -> LoaderSettings:
-    """What suits this machine.
+    """Returns the loader's settings for this machine.
 
     Args:
-        asked: how many workers; None for none beside a network that needs the cores itself, and for
-            what a rank has of them beside a GPU, which would wait for the augmentation else.
-        on_gpu: where the network computes.
-        ranks: that share this machine.
+        asked: how many workers; None is none where the network needs the cores itself, and a
+            rank's share of the cores beside a GPU, which would otherwise wait for the augmentation.
+        on_gpu: whether the network computes on a GPU.
+        ranks: number of ranks that share this machine.
     """
-    share = min(ENOUGH, max(1, count_cores() // ranks - 1)) if on_gpu else 0
-    workers = share if asked is None else min(asked, most_workers())
+    share = min(WORKERS_PER_GPU, max(1, count_cores() // ranks - 1)) if on_gpu else 0
+    workers = share if asked is None else min(asked, max_workers())
     return LoaderSettings(
         num_workers=workers,
         pin_memory=on_gpu,
@@ -40,15 +42,15 @@ def settle_loader(asked: int | None, on_gpu: bool, ranks: int = 1) -> LoaderSett
 
 
 def explain_loader(asked: int | None) -> list[str]:
-    """A line where fewer workers than asked for are started."""
-    if asked is None or asked <= most_workers():
+    """Returns a line where fewer workers than asked for are started, else nothing."""
+    if asked is None or asked <= max_workers():
         return []
     return [
-        f"data.num_workers={asked}: {most_workers()} are started, "
-        f"{A_CORE} for each of the {count_cores()} cores here"
+        f"data.num_workers={asked}: {max_workers()} are started, "
+        f"{WORKERS_PER_CORE} for each of the {count_cores()} cores here"
     ]
 
 
-def most_workers() -> int:
-    """As many as one rank is given."""
-    return A_CORE * count_cores()
+def max_workers() -> int:
+    """Returns the largest number of workers that one rank gets."""
+    return WORKERS_PER_CORE * count_cores()

@@ -33,13 +33,13 @@ from annotated_types import Le
 from torch import Tensor, nn
 
 from fcn_lab.errors import UserError
-from fcn_lab.values import Width, checked
+from fcn_lab.values import Width, check_arguments
 
 Switches = Tensor | Sequence[Tensor]
 Factor = Annotated[int, Le(2**10)]
 
 
-@checked
+@check_arguments
 class Upsampling(nn.Module):
     """Base of the operators: it checks the factor and climbs in refined steps of two.
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fcn_lab.errors import UserError
 from fcn_lab.upsampling.base import Upsampling, split_into_twos
-from fcn_lab.values import Width, checked
+from fcn_lab.values import Width, check_arguments
 
 
 class Reassembly(nn.Module):
@@ -54,7 +54,7 @@ def reassemble(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
     return F.pixel_shuffle(cells.flatten(3).permute(0, 3, 1, 2).contiguous(), stride)
 
 
-@checked
+@check_arguments
 class Carafe(Upsampling):
     """Content-aware reassembly of features, in steps of two as in the paper.
 

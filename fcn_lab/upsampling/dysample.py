@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fcn_lab.errors import UserError
 from fcn_lab.upsampling.base import Upsampling
-from fcn_lab.values import Count, Width, checked
+from fcn_lab.values import Count, Width, check_arguments
 
 
 class PointSampling(nn.Module):
@@ -45,7 +45,7 @@ class PointSampling(nn.Module):
         return F.pixel_shuffle(reach * self.offset(x), self.stride)
 
 
-@checked
+@check_arguments
 class DySample(Upsampling):
     """Every output pixel reads its input bilinearly, at its own place plus a predicted shift.
 

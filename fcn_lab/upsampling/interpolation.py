@@ -14,7 +14,7 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from fcn_lab.upsampling.base import Upsampling
-from fcn_lab.values import Width, checked
+from fcn_lab.values import Width, check_arguments
 
 Kernel = Callable[[Tensor], Tensor]
 
@@ -126,7 +126,7 @@ class BilinearDeterministic(Upsampling):
         return Stamp(stride, triangle, 1)
 
 
-@checked
+@check_arguments
 class Bicubic(Upsampling):
     """Interpolates by cubic convolution between cell centres: Keys' kernel, edges repeated.
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from fcn_lab.errors import UserError
 from fcn_lab.upsampling.base import Upsampling, dirac_kernel
 from fcn_lab.upsampling.interpolation import bilinear_kernel
-from fcn_lab.values import Count, Width, checked
+from fcn_lab.values import Count, Width, check_arguments
 
 
 class Deconvolution(nn.ConvTranspose2d):
@@ -21,7 +21,7 @@ class Deconvolution(nn.ConvTranspose2d):
         return super().forward(x)
 
 
-@checked
+@check_arguments
 class TransposedConv(Upsampling):
     """Learned interpolation: kernel 2f, stride f, padding f/2, bilinear at the start.
 

@@ -26,18 +26,20 @@ from types import FrameType
 from typing import NoReturn
 
 from fcn_lab.config.build import build, locate
-from fcn_lab.config.frozen import forget_start, read_frozen, require_plain
+from fcn_lab.config.frozen import forget_start, read_frozen, require_plain_keys
 from fcn_lab.config.trust import find_own_modules, require_allowed
 from fcn_lab.errors import NotWritten, UserError, find_refusal
 from fcn_lab.files import write_text
-from fcn_lab.runs.attempts import TAKEN, Attempt, Taken, begin, keep_alive
-from fcn_lab.runs.records import require_no_way_out
+from fcn_lab.runs.attempts import EXIT_TAKEN, Attempt, RunTaken, begin_attempt, keep_alive
+from fcn_lab.runs.names import LAST_CHECKPOINT
+from fcn_lab.runs.records import require_no_links_outside
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.signals import Stopped
+from fcn_lab.runs.statuses import RunStatus
+from fcn_lab.signals import StoppedBySignal
 from fcn_lab.training.ranks import is_first_rank
 from fcn_lab.worker.claims import withdraw
 from fcn_lab.worker.shell import mend_streams
-from fcn_lab.worker.supervisor import GRACE_SECONDS, TRACEBACK
+from fcn_lab.worker.supervisor import EXIT_MISTAKE, GRACE_SECONDS, TRACEBACK_VARIABLE
 
 # of each the reason: what a user can neither change nor act upon
 QUIET_WARNINGS = (
@@ -51,69 +53,71 @@ QUIET_LOGGERS = (
     "lightning.pytorch",  # device lines, and tips to install Lightning's other products
     "lightning.fabric",  # the same, a second time
 )
-FRESH = "--fresh="
-MISTAKE = 2  # exit status
+FRESH_FLAG = "--fresh="
 
 
 def main(arguments: list[str]) -> int:
     """Runs the task of the config named first and gives the exit status."""
     path, flags = Path(arguments[0]), arguments[1:]
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, _raise_stopped)
     logging.raiseExceptions = False  # libraries' own logs, on a disk that is full
-    threading.excepthook = _tell_of_thread
+    threading.excepthook = _report_thread_failure
     attempt = None
     try:
         if is_first_rank():
-            attempt = begin(path.parent)
+            attempt = begin_attempt(path.parent)
             keep_alive(attempt)
-    except Taken as other:
+    except RunTaken as other:
         print(other)
-        return TAKEN
-    code, reason = _outcome(path, flags)
+        return EXIT_TAKEN
+    code, reason = _run_and_report(path, flags)
     if attempt is not None and "--cell" not in flags:
-        _conclude(attempt, code, reason, flags)
+        _end_attempt(attempt, code, reason, flags)
     return code
 
 
-def _outcome(path: Path, flags: list[str]) -> tuple[int, str]:
+def _run_and_report(path: Path, flags: list[str]) -> tuple[int, str]:
     """The exit status, and the line that tells of a failure."""
     resume = "--resume" in flags
     try:
         if "--cell" in flags:
             _follow_parent()
-            resume = (path.parent / "checkpoints" / "last.ckpt").exists()
+            resume = (path.parent / LAST_CHECKPOINT).exists()
         if resume:
-            require_no_way_out(path.parent)
-        run(path, resume)
+            require_no_links_outside(path.parent)
+        run_config(path, resume)
     except UserError as error:
-        if os.environ.get(TRACEBACK):
+        if os.environ.get(TRACEBACK_VARIABLE):
             traceback.print_exc()
         print(f"fcn-lab: {error}", file=sys.stderr)
-        return MISTAKE, str(error)
+        return EXIT_MISTAKE, str(error)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT, ""
-    except Stopped as stopped:
+    except StoppedBySignal as stopped:
         return 128 + stopped.signum, ""
     except Exception as error:
         if (refusal := find_refusal(error, path.parent)) is not None:
             print(f"fcn-lab: {refusal}", file=sys.stderr)
-            return MISTAKE, refusal
+            return EXIT_MISTAKE, refusal
         traceback.print_exc()
-        _keep_traceback(path.parent)
+        _write_traceback(path.parent)
         return 1, f"{type(error).__name__}: {error}"
     return 0, ""
 
 
-def _conclude(attempt: Attempt, code: int, reason: str, flags: list[str]) -> None:
-    made = [int(flag.removeprefix(FRESH)) for flag in flags if flag.startswith(FRESH)]
+def _end_attempt(attempt: Attempt, code: int, reason: str, flags: list[str]) -> None:
+    made = [int(flag.removeprefix(FRESH_FLAG)) for flag in flags if flag.startswith(FRESH_FLAG)]
     stopped = code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
     with suppress(NotWritten):  # a full disk has been told of, and ends attempts by itself
-        attempt.end("done" if code == 0 else "stopped" if stopped else "failed", reason)
-    if code == MISTAKE and made:
+        attempt.end(
+            RunStatus.DONE if code == 0 else RunStatus.STOPPED if stopped else RunStatus.FAILED,
+            reason,
+        )
+    if code == EXIT_MISTAKE and made:
         withdraw(attempt, *made)
 
 
-def run(path: Path, resume: bool = False) -> None:
+def run_config(path: Path, resume: bool = False) -> None:
     """Checks, seeds, builds and runs the task of one frozen config.
 
     Raises:
@@ -130,7 +134,7 @@ def run(path: Path, resume: bool = False) -> None:
         task["resume"] = True
         if RunFolder(path.parent).last.exists():
             forget_start(task["net"])
-    require_plain(config)  # a file may have been edited by hand
+    require_plain_keys(config)  # a file may have been edited by hand
     _seed(config["seed"])
     built = build(task, "task", links)
     for name in QUIET_LOGGERS:
@@ -163,20 +167,20 @@ def _follow_parent() -> None:
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
-def _keep_traceback(folder: Path) -> None:
+def _write_traceback(folder: Path) -> None:
     if is_first_rank():
         with suppress(UserError):  # it stands in the terminal, too
             write_text(folder / "error.txt", traceback.format_exc())
 
 
-def _tell_of_thread(failed: threading.ExceptHookArgs) -> None:
+def _report_thread_failure(failed: threading.ExceptHookArgs) -> None:
     """Leaves full disks to the main thread, which meets them too and names the place."""
     if failed.exc_value is None or find_refusal(failed.exc_value) is None:
         threading.__excepthook__(failed)
 
 
-def _stop(signum: int, frame: FrameType | None) -> NoReturn:
-    raise Stopped(signum)
+def _raise_stopped(signum: int, frame: FrameType | None) -> NoReturn:
+    raise StoppedBySignal(signum)
 
 
 if __name__ == "__main__":

@@ -10,24 +10,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from fcn_lab.commands import command
+from fcn_lab.commands import format_command
 from fcn_lab.errors import UserError
-from fcn_lab.runs.attempts import Attempt, Taken, begin, last
-from fcn_lab.runs.outcomes import finished
+from fcn_lab.runs.attempts import Attempt, RunTaken, begin_attempt, find_last_attempt
+from fcn_lab.runs.names import CHECKPOINTS, HISTORY, METRICS
+from fcn_lab.runs.outcomes import is_finished
+from fcn_lab.runs.statuses import RunStatus
 
 # what is there before a first step, and what a scoring leaves that was killed
-LEFTOVERS = (
+LEFTOVER_FILES = (
     *(".part-*", "config.yaml", "env.json", "git.diff", "git.*.diff"),
-    *("error.txt", "checkpoints", "wandb", "csv", "tensorboard"),
+    *("error.txt", CHECKPOINTS, "wandb", "csv", "tensorboard"),
     *("panels", "predictions.zip", "predictions.*.zip", "confusions.npz", "confusions_val.npz"),
 )
-RESULTS = (
-    *("history.csv", "gradients.csv", "metrics.json", "stages", "audit.html", "audit.json"),
+RESULT_FILES = (
+    *(HISTORY, "gradients.csv", METRICS, "stages", "audit.html", "audit.json"),
     *("capacity", "capacity.json", "ceilings.csv", "ceilings.json", "costs.*", "profile.json"),
     *("export.json", "network.onnx", "network.pt", "network.pt2", "shapes.json"),
 )
-STEPS = ("history.csv", "checkpoints/*.ckpt", "stages/*/history.csv", "stages/*/metrics.json")
-ELSEWHERE = "hydra.run.dir= chooses another folder."
+STEP_FILES = (HISTORY, f"{CHECKPOINTS}/*.ckpt", f"stages/*/{HISTORY}", f"stages/*/{METRICS}")
+OTHER_FOLDER_ADVICE = "hydra.run.dir= chooses another folder."
 
 
 def claim(folder: Path) -> Attempt:
@@ -38,7 +40,7 @@ def claim(folder: Path) -> Attempt:
     """
     require_free(folder)
     attempt = hold(folder)
-    clear(folder)
+    clear_leftovers(folder)
     return attempt
 
 
@@ -49,8 +51,8 @@ def hold(folder: Path) -> Attempt:
         UserError: another one is, which it names.
     """
     try:
-        return begin(folder)
-    except Taken as other:
+        return begin_attempt(folder)
+    except RunTaken as other:
         raise UserError(f"{other}.\nWait for its end, or choose another folder") from other
 
 
@@ -62,14 +64,18 @@ def require_free(folder: Path) -> None:
     """
     for sweep in (folder, folder.parent):
         if (sweep / "sweep.json").is_file() and (sweep == folder or _holds_config(folder)):
-            go_on = command("-m", f"sweep.dir={sweep}")
-            raise UserError(f"{folder} is of a sweep. {ELSEWHERE} To go on with that:\n{go_on}")
-    require_own(folder, ELSEWHERE)
-    if is_over(folder):
-        raise UserError(f"{folder} holds a run that is finished.\n{ELSEWHERE}")
+            go_on = format_command("-m", f"sweep.dir={sweep}")
+            raise UserError(
+                f"{folder} is of a sweep. {OTHER_FOLDER_ADVICE} To go on with that:\n{go_on}"
+            )
+    require_own(folder, OTHER_FOLDER_ADVICE)
+    if has_ended(folder):
+        raise UserError(f"{folder} holds a run that is finished.\n{OTHER_FOLDER_ADVICE}")
     if has_begun(folder):
-        go_on = command(f"resume={folder}")
-        raise UserError(f"{folder} holds a run already. {ELSEWHERE} To go on with it:\n{go_on}")
+        go_on = format_command(f"resume={folder}")
+        raise UserError(
+            f"{folder} holds a run already. {OTHER_FOLDER_ADVICE} To go on with it:\n{go_on}"
+        )
 
 
 def require_own(folder: Path, advice: str) -> None:
@@ -78,26 +84,26 @@ def require_own(folder: Path, advice: str) -> None:
     Raises:
         UserError: it was not; ends with `advice`.
     """
-    if last(folder) is None and not _holds_config(folder):
-        for found in _found(folder, (*LEFTOVERS, *RESULTS)):
+    if find_last_attempt(folder) is None and not _holds_config(folder):
+        for found in _find_files(folder, (*LEFTOVER_FILES, *RESULT_FILES)):
             raise UserError(f"{found} is of no run, and one would write over it.\n{advice}")
 
 
 def has_begun(folder: Path) -> bool:
     """Whether a training has made a step there, or a run of another kind has come to its end."""
-    return any(_found(folder, STEPS)) or is_over(folder)
+    return any(_find_files(folder, STEP_FILES)) or has_ended(folder)
 
 
-def is_over(folder: Path) -> bool:
+def has_ended(folder: Path) -> bool:
     """Whether the folder's run is finished, of whatever kind it is."""
-    if (folder / "metrics.json").exists():
-        return finished(folder)
-    if any(_found(folder, STEPS)):
+    if (folder / METRICS).exists():
+        return is_finished(folder)
+    if any(_find_files(folder, STEP_FILES)):
         return False
-    attempt = last(folder)
+    attempt = find_last_attempt(folder)
     if attempt is None:  # recorded before every run had attempts
-        return _holds_config(folder) and any(_found(folder, RESULTS))
-    return attempt.status == "done"
+        return _holds_config(folder) and any(_find_files(folder, RESULT_FILES))
+    return attempt.status == RunStatus.DONE
 
 
 def withdraw(attempt: Attempt, made: int) -> None:
@@ -108,9 +114,9 @@ def withdraw(attempt: Attempt, made: int) -> None:
         made: how many folders of the path did not exist before it.
     """
     folder = attempt.path.parent.parent
-    if has_begun(folder) or any(_found(folder, RESULTS)):
+    if has_begun(folder) or any(_find_files(folder, RESULT_FILES)):
         return
-    clear(folder)
+    clear_leftovers(folder)
     for path in (*attempt.path.parent.glob(".part-*"), *attempt.path.parent.glob("*.json")):
         if path != attempt.path:
             path.unlink(missing_ok=True)
@@ -118,9 +124,9 @@ def withdraw(attempt: Attempt, made: int) -> None:
     remove_empty(attempt.path.parent, made + 1)
 
 
-def clear(folder: Path) -> None:
+def clear_leftovers(folder: Path) -> None:
     """Removes what precedes a first step."""
-    for path in list(_found(folder, LEFTOVERS)):
+    for path in list(_find_files(folder, LEFTOVER_FILES)):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
@@ -134,25 +140,25 @@ def remove_empty(folder: Path, count: int) -> None:
             place.rmdir()
 
 
-def first_existing(folder: Path) -> Path:
+def find_existing(folder: Path) -> Path:
     """What is there of a path: the folder itself, or the next above it; absolute."""
     return next(place for place in (folder, *folder.absolute().parents) if place.exists()).resolve()
 
 
-def depth_below(folder: Path, above: Path) -> int:
+def count_levels(folder: Path, above: Path) -> int:
     """How many folders lie on the way; none where `above` is not above."""
     folder = folder.resolve()
     return len(folder.relative_to(above).parts) if folder.is_relative_to(above) else 0
 
 
-def is_recorded(path: Path) -> bool:
+def is_run_config(path: Path) -> bool:
     """Whether this is the config.yaml of a run, and not of something else."""
     return path.is_file() and "\nlinks:" in path.read_text(encoding="utf-8", errors="replace")
 
 
 def _holds_config(folder: Path) -> bool:
-    return is_recorded(folder / "config.yaml")
+    return is_run_config(folder / "config.yaml")
 
 
-def _found(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
+def _find_files(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
     return (path for pattern in patterns for path in folder.glob(pattern))

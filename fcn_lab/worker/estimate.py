@@ -15,22 +15,24 @@ if TYPE_CHECKING:
     from fcn_lab.worker.workload import Pace, Workload
 
 
-def estimate(trainings: "Sequence[tuple[Train, Callable[[], Train]]]", start: float) -> list[float]:
+def estimate_seconds(
+    trainings: "Sequence[tuple[Train, Callable[[], Train]]]", start: float
+) -> list[float]:
     """Seconds of each training.
 
     Args:
         trainings: each on the meta device, with what makes it anew, with memory.
         start: seconds that a process takes before its first step.
     """
-    from fcn_lab.worker.workload import pace, workload
+    from fcn_lab.worker.workload import count_workload, measure_pace
 
-    works = [workload(training) for training, _ in trainings]
+    works = [count_workload(training) for training, _ in trainings]
     order = sorted(range(len(works)), key=lambda number: works[number].macs)
-    ends = {works[n].macs: pace(trainings[n][1]()) for n in (order[0], order[-1])}
-    return [round(start + between(ends, work).seconds(work), 1) for work in works]
+    ends = {works[n].macs: measure_pace(trainings[n][1]()) for n in (order[0], order[-1])}
+    return [round(start + interpolate_pace(ends, work).seconds(work), 1) for work in works]
 
 
-def between(ends: "Mapping[int, Pace]", work: "Workload") -> "Pace":
+def interpolate_pace(ends: "Mapping[int, Pace]", work: "Workload") -> "Pace":
     """The pace at the work's operations, between those timed at one or two counts of them."""
     from fcn_lab.worker.workload import Pace
 
@@ -43,6 +45,6 @@ def between(ends: "Mapping[int, Pace]", work: "Workload") -> "Pace":
     )
 
 
-def since_start() -> float:
+def measure_uptime() -> float:
     """Seconds since this process was started."""
     return time.time() - psutil.Process().create_time()

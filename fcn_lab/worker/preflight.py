@@ -19,14 +19,14 @@ from fcn_lab.config.frozen import read_frozen
 from fcn_lab.config.trust import find_own_modules, require_allowed
 from fcn_lab.errors import UserError
 from fcn_lab.files import write_json
-from fcn_lab.worker.estimate import estimate, since_start
+from fcn_lab.worker.estimate import estimate_seconds, measure_uptime
 
-_OF_ONE_CELL = ("seed", "name", "group", "arm", "links")
-_ESTIMATE = "--estimate="
+_CELL_KEYS = ("seed", "name", "group", "arm", "links")
+_ESTIMATE_FLAG = "--estimate="
 
 
 @dataclass
-class Kind:
+class CellGroup:
     """Cells that are built alike."""
 
     config: dict[str, Any]
@@ -40,15 +40,15 @@ class Kind:
 def main(arguments: list[str]) -> int:
     """Builds the task of each folder's config and lets it look at its data."""
     elsewhere = "--elsewhere" in arguments
-    files = [a.removeprefix(_ESTIMATE) for a in arguments if a.startswith(_ESTIMATE)]
+    files = [a.removeprefix(_ESTIMATE_FLAG) for a in arguments if a.startswith(_ESTIMATE_FLAG)]
     mistakes: dict[str, str] = {}
-    tasks: list[tuple[Kind, Any]] = []
-    for kind in _kinds(Path(a) for a in arguments if not a.startswith("--")):
+    tasks: list[tuple[CellGroup, Any]] = []
+    for kind in _group_cells(Path(a) for a in arguments if not a.startswith("--")):
         try:
             require_allowed(kind.config["task"], kind.cells[0])
             find_own_modules(kind.config["task"])
             check(kind.config["task"], "task", kind.config.get("links", {}))
-            with _no_memory():
+            with _use_meta_device():
                 task = kind.build()
             if hasattr(task, "preflight"):
                 task.preflight(elsewhere)
@@ -58,25 +58,25 @@ def main(arguments: list[str]) -> int:
     for mistake, name in mistakes.items():
         print(f"{name}: {mistake}", file=sys.stderr)
     for file in files if not mistakes else ():
-        start = since_start()
-        seconds = estimate([(task, kind.build) for kind, task in tasks], start)
+        start = measure_uptime()
+        seconds = estimate_seconds([(task, kind.build) for kind, task in tasks], start)
         known = {n: s for (kind, _), s in zip(tasks, seconds, strict=True) for n in kind.cells}
         write_json(Path(file), known)
     return 2 if mistakes else 0
 
 
-def _kinds(folders: Iterable[Path]) -> Iterable[Kind]:
-    kinds: dict[str, Kind] = {}
+def _group_cells(folders: Iterable[Path]) -> Iterable[CellGroup]:
+    kinds: dict[str, CellGroup] = {}
     for folder in folders:
         config = read_frozen(folder / "config.yaml")
         seed = config["seed"]
-        kept = {key: value for key, value in config.items() if key not in _OF_ONE_CELL}
+        kept = {key: value for key, value in config.items() if key not in _CELL_KEYS}
         key = json.dumps(kept, sort_keys=True).replace(f'"seed": {seed}', '"seed": 0')
-        kinds.setdefault(key, Kind(config)).cells.append(folder.name)
+        kinds.setdefault(key, CellGroup(config)).cells.append(folder.name)
     return kinds.values()
 
 
-def _no_memory() -> AbstractContextManager[object]:
+def _use_meta_device() -> AbstractContextManager[object]:
     """On the meta device parameters have shapes and no values, whatever the network's size."""
     torch = sys.modules.get("torch")  # there is no need to import it for tasks that do not
     return torch.device("meta") if torch is not None else nullcontext()

@@ -13,8 +13,8 @@ from typing import Any, TextIO
 from fcn_lab.errors import UserError
 from fcn_lab.training.ranks import check_ranks
 
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-MOST_THREADS = 1024
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+THREAD_LIMIT = 1024
 
 
 def check_shell() -> None:
@@ -31,13 +31,13 @@ def check_shell() -> None:
             f"the folder that this was typed in is gone, or closed ({error.strerror}).\n"
             "Type: cd FOLDER, to one that exists"
         ) from error
-    for name in THREADS:
+    for name in THREAD_VARIABLES:
         given = os.environ.get(name) or "1"
         numbers = [n.strip() for n in given.split(",")]  # one a level of nested threads
-        if not all(n.isdecimal() and 0 < int(n) <= MOST_THREADS for n in numbers):
+        if not all(n.isdecimal() and 0 < int(n) <= THREAD_LIMIT for n in numbers):
             raise UserError(
                 f"{name}={given} in the environment: expected a number of threads, "
-                f"1 to {MOST_THREADS}.\nType: unset {name}"
+                f"1 to {THREAD_LIMIT}.\nType: unset {name}"
             )
 
 
@@ -60,12 +60,12 @@ def mend_streams() -> None:
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number is free
     if sys.stdout is sys.__stdout__:  # else somebody listens
-        sys.stdout = _lasting(1, sys.stdout)
+        sys.stdout = _open_lenient(1, sys.stdout)
     if sys.stderr is sys.__stderr__:
-        sys.stderr = _lasting(2, sys.stderr)
+        sys.stderr = _open_lenient(2, sys.stderr)
 
 
-class _Lasting(io.FileIO):
+class _LenientFile(io.FileIO):
     """Takes what it is given, and drops what the other end does not take."""
 
     def write(self, data: Any, /) -> int:  # noqa: ANN401 - whatever holds bytes
@@ -75,8 +75,8 @@ class _Lasting(io.FileIO):
             return len(data)
 
 
-def _lasting(number: int, before: TextIO | None) -> TextIO:
-    raw = _Lasting(number, "w", closefd=False)
+def _open_lenient(number: int, before: TextIO | None) -> TextIO:
+    raw = _LenientFile(number, "w", closefd=False)
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=before.encoding if before is not None else "utf-8",

@@ -11,16 +11,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fcn_lab.errors import guard_writing
-from fcn_lab.runs.attempts import TAKEN, Attempt, Taken, begin, last
-from fcn_lab.training.machine import bound_cores, count_cores
-from fcn_lab.training.ranks import without_stray_ranks
+from fcn_lab.runs.attempts import EXIT_TAKEN, Attempt, RunTaken, begin_attempt, find_last_attempt
+from fcn_lab.runs.statuses import RunStatus
+from fcn_lab.training.machine import count_bound_cores, count_cores
+from fcn_lab.training.ranks import drop_stray_ranks
 
+# exit status of a worker after a user's mistake; trying again would not help
+EXIT_MISTAKE = 2
 GRACE_SECONDS = 20.0
 POLL_SECONDS = 0.1
-TRACEBACK = "FCN_LAB_TRACEBACK"  # set where a user wants one for a mistake, too
+TRACEBACK_VARIABLE = "FCN_LAB_TRACEBACK"  # set where a user wants one for a mistake, too
 # glibc hands every large tensor back to the system at once and faults its pages in again at the
 # next step: measured, 15 % of a training step on a CPU. Other C libraries ignore these words.
-KEEP_PAGES = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
+MALLOC_VARIABLES = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,12 @@ class Job:
         return self.folder / "log.txt"
 
 
-def worker_command(config: Path) -> list[str]:
+def build_worker_command(config: Path) -> list[str]:
     """What starts the worker on one frozen config."""
     return [sys.executable, "-m", "fcn_lab.worker", str(config)]
 
 
-def worker_environment(code: Path | None = None) -> dict[str, str]:
+def build_worker_environment(code: Path | None = None) -> dict[str, str]:
     """This environment with `code`, or else the package now running, first on the worker's path."""
     environment = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
     package = str(code or Path(__file__).resolve().parents[2])
@@ -67,8 +70,8 @@ def worker_environment(code: Path | None = None) -> dict[str, str]:
         "PYTHONUTF8": "1",  # whatever the locale: names and texts are read as they were written
     }
     # torch starts a thread a core, also those whose time a container does not get
-    share = {"OMP_NUM_THREADS": str(count_cores())} if count_cores() < bound_cores() else {}
-    return {**KEEP_PAGES, **share, **without_stray_ranks(environment), **own}
+    share = {"OMP_NUM_THREADS": str(count_cores())} if count_cores() < count_bound_cores() else {}
+    return {**MALLOC_VARIABLES, **share, **drop_stray_ranks(environment), **own}
 
 
 @dataclass
@@ -81,29 +84,29 @@ class Supervisor:
 
     job: Job
     environment: Mapping[str, str] = field(default_factory=dict)
-    asked: int | None = field(default=None, init=False)
-    _why: str = field(default="", init=False)
+    requested_signal: int | None = field(default=None, init=False)
+    _stop_reason: str = field(default="", init=False)
 
     def stop(self, signum: int, why: str = "") -> None:
         """Asks the worker to end where it can be resumed; after a grace it is killed."""
-        if self.asked is None:
-            self._why, self.asked = why, signum
+        if self.requested_signal is None:
+            self._stop_reason, self.requested_signal = why, signum
 
     def run(self) -> int:
         """The worker's exit status, negative for a signal; TAKEN where another one has the cell."""
-        if self.asked is not None:
-            return 128 + self.asked
+        if self.requested_signal is not None:
+            return 128 + self.requested_signal
         job = self.job
         with guard_writing(job.log):
             log = job.log.open("ab")
         with log:
             start = log.tell()
             process = subprocess.Popen(
-                [*worker_command(job.folder / "config.yaml"), "--cell"],
+                [*build_worker_command(job.folder / "config.yaml"), "--cell"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**worker_environment(job.code), **self.environment},
+                env={**build_worker_environment(job.code), **self.environment},
                 cwd=job.cwd,
                 process_group=0,
             )
@@ -124,39 +127,42 @@ class Supervisor:
             now = time.monotonic()
             if now > ends:
                 self.stop(signal.SIGTERM, f"timed out after {self.job.minutes:g} min")
-            if self.asked is not None and kill_at == float("inf"):
-                process.send_signal(self.asked)
+            if self.requested_signal is not None and kill_at == float("inf"):
+                process.send_signal(self.requested_signal)
                 kill_at = time.monotonic() + GRACE_SECONDS  # from here: we may have been held up
             elif now > kill_at:
                 os.killpg(process.pid, signal.SIGKILL)
 
     def _record(self, pid: int, code: int, start: int) -> None:
-        attempt = None if code == TAKEN else self._attempt(pid)
+        attempt = None if code == EXIT_TAKEN else self._claim_attempt(pid)
         if attempt is None:
             return
         if code == 0:
-            attempt.end("done")
-        elif self._why:
-            attempt.end("failed", self._why)
-        elif self.asked is not None or code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
-            attempt.end("stopped")
+            attempt.end(RunStatus.DONE)
+        elif self._stop_reason:
+            attempt.end(RunStatus.FAILED, self._stop_reason)
+        elif self.requested_signal is not None or code in (
+            128 + signal.SIGINT,
+            128 + signal.SIGTERM,
+        ):
+            attempt.end(RunStatus.STOPPED)
         elif code < 0:
             hint = " (out of memory?)" if -code == signal.SIGKILL else ""
-            attempt.end("failed", f"killed by {signal.Signals(-code).name}{hint}")
+            attempt.end(RunStatus.FAILED, f"killed by {signal.Signals(-code).name}{hint}")
         else:
-            attempt.end("failed", self._last_line(start))
+            attempt.end(RunStatus.FAILED, self._read_last_line(start))
 
-    def _attempt(self, pid: int) -> Attempt | None:
+    def _claim_attempt(self, pid: int) -> Attempt | None:
         """The worker's; ours in its place where it died before it had one."""
-        attempt = last(self.job.folder)
+        attempt = find_last_attempt(self.job.folder)
         if attempt is not None and attempt.pid == pid:
             return attempt
         try:
-            return begin(self.job.folder)
-        except Taken:
+            return begin_attempt(self.job.folder)
+        except RunTaken:
             return None
 
-    def _last_line(self, start: int) -> str:
+    def _read_last_line(self, start: int) -> str:
         with self.job.log.open("rb") as log:
             log.seek(start)
             lines = [line.strip() for line in log.read().decode(errors="replace").splitlines()]

@@ -9,29 +9,29 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fcn_lab.errors import UserError
-from fcn_lab.training.ranks import is_torchruns
+from fcn_lab.training.ranks import is_started_by_torchrun
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import TCPStore
 
-_KEY = "fcn_lab/worker"
-_PATIENCE = timedelta(minutes=5)
+_STORE_KEY = "fcn_lab/worker"
+_TIMEOUT = timedelta(minutes=5)
 
 
 def is_follower() -> bool:
     """Whether another rank composes."""
-    return is_torchruns() and os.environ["RANK"] != "0"
+    return is_started_by_torchrun() and os.environ["RANK"] != "0"
 
 
-def announce(arguments: list[str]) -> None:
+def send_arguments(arguments: list[str]) -> None:
     """Tells the other ranks what the worker is started with; nothing where the words were wrong."""
-    if is_torchruns():
-        _store().set(_KEY, "\n".join(arguments))
+    if is_started_by_torchrun():
+        _connect_store().set(_STORE_KEY, "\n".join(arguments))
 
 
-def announced() -> list[str]:
+def receive_arguments() -> list[str]:
     """Waits for the first rank's word; ends this process where there is nothing to run."""
-    arguments = _store().get(_KEY).decode()
+    arguments = _connect_store().get(_STORE_KEY).decode()
     if not arguments:
         sys.exit(2)
     return arguments.split("\n")
@@ -43,15 +43,15 @@ def refuse_sweeps() -> None:
     Raises:
         UserError: this process is one of torchrun's.
     """
-    if is_torchruns():
+    if is_started_by_torchrun():
         raise UserError(
             "torchrun starts the ranks of one run; a sweep starts those of its cells by itself.\n"
             "Leave out torchrun, and say trainer.devices=2 trainer.strategy=ddp"
         )
 
 
-def _store() -> "TCPStore":
+def _connect_store() -> "TCPStore":
     from torch._C._distributed_c10d import TCPStore
 
     host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    return TCPStore(host, port, is_master=False, timeout=_PATIENCE)
+    return TCPStore(host, port, is_master=False, timeout=_TIMEOUT)

@@ -13,11 +13,11 @@ from fcn_lab.cost.macs import count_cost
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.tasks.train import Train
 from fcn_lab.training.module import Batch
-from fcn_lab.training.opening import scored_splits
+from fcn_lab.training.opening import find_scored_splits
 from fcn_lab.training.scoring import image_size
 
-BATCHES = 6  # timed at most, after a first one that is not
-ENOUGH_SECONDS = 2.0
+TIMED_BATCHES = 6  # timed at most, after a first one that is not
+TIMING_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Workload:
     """
 
     macs: int
-    trained: float
+    trained_frames: float
     scored: float
 
 
@@ -44,12 +44,12 @@ class Pace:
 
     def seconds(self, work: Workload) -> float:
         """What the work takes at this pace."""
-        return work.trained * self.training + work.scored * self.scoring
+        return work.trained_frames * self.training + work.scored * self.scoring
 
 
-def workload(task: Train) -> Workload:
+def count_workload(task: Train) -> Workload:
     """Counted; nothing is computed."""
-    splits = scored_splits(task.data)
+    splits = find_scored_splits(task.data)
     frames = {name: task.data.source.frames(name) for name in ("train", *splits)}
     training = task.training
     validations = training.max_epochs // training.val_every
@@ -62,19 +62,19 @@ def workload(task: Train) -> Workload:
     )
 
 
-def pace(task: Train) -> Pace:
+def measure_pace(task: Train) -> Pace:
     """Timed over a few steps of the training itself, on one device and not compiled."""
     # further ranks would be started, and compiling takes longer than all that is timed here
     single = replace(task.training, devices=1, num_nodes=1, strategy="auto", compile=False)
-    watch, module = Stopwatch(), replace(task, training=single).module()
+    watch, module = Stopwatch(), replace(task, training=single).create_module()
     with tempfile.TemporaryDirectory() as folder:
-        trainer = single.trainer(RunFolder(Path(folder)), [], [watch])
-        trainer.limit_train_batches, trainer.limit_val_batches = BATCHES + 1, 0
+        trainer = single.create_trainer(RunFolder(Path(folder)), [], [watch])
+        trainer.limit_train_batches, trainer.limit_val_batches = TIMED_BATCHES + 1, 0
         trainer.fit_loop.max_epochs = 1
         trainer.fit(module, task.data)
         training = watch.seconds()
-        scorer = single.trainer(RunFolder(Path(folder)), [], [watch])
-        scorer.limit_val_batches = BATCHES + 1
+        scorer = single.create_trainer(RunFolder(Path(folder)), [], [watch])
+        scorer.limit_val_batches = TIMED_BATCHES + 1
         scorer.validate(module, task.data, verbose=False)
     return Pace(training, watch.seconds())
 
@@ -92,23 +92,23 @@ class Stopwatch(Callback):
         return (kept[-1][0] - kept[0][0]) / (kept[-1][1] - kept[0][1])
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._mark(0)
+        self._record_frames(0)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._mark(0)
+        self._record_frames(0)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: object, batch: Batch, *_: int
     ) -> None:
-        self._mark(len(batch["image"]))
-        trainer.should_stop = self._marks[-1][0] - self._marks[0][0] > ENOUGH_SECONDS
+        self._record_frames(len(batch["image"]))
+        trainer.should_stop = self._marks[-1][0] - self._marks[0][0] > TIMING_SECONDS
 
     def on_validation_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: object, batch: Batch, *_: int
     ) -> None:
-        self._mark(len(batch["image"]))
+        self._record_frames(len(batch["image"]))
 
-    def _mark(self, frames: int) -> None:
+    def _record_frames(self, frames: int) -> None:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         before = self._marks[-1][1] if self._marks else 0

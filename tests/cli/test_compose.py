@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from fcn_lab.cli.compose import Composer
-from fcn_lab.config.frozen import conf_folder
+from fcn_lab.config.frozen import find_conf_folder
 
 CELLS = [
     ["model=fcn8s", "seed=1"],
@@ -26,7 +26,7 @@ CELLS = [
 
 @pytest.fixture
 def asked() -> Iterator[tuple[ConfigLoader, DictConfig]]:
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+    with initialize_config_dir(str(find_conf_folder()), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         yield loader, compose("config", return_hydra_config=True)
 

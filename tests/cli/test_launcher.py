@@ -30,7 +30,7 @@ def rows() -> dict[str, dict[str, str]]:
 
 
 def stand_still(sweep: Sweep) -> dict[str, Progress]:
-    return {cell.name: cell.progress() for cell in sweep.cells}
+    return {cell.name: cell.read_progress() for cell in sweep.cells}
 
 
 def test_hydra_finds_the_launcher() -> None:

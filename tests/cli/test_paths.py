@@ -14,8 +14,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from fcn_lab import commands
-from fcn_lab.cli.paths import FOLDERS, SEVERAL, SINGLE, path_of, spell_paths
-from fcn_lab.commands import command
+from fcn_lab.cli.paths import FOLDERS, SEVERAL, SINGLE, find_path, spell_paths
+from fcn_lab.commands import format_command
 from fcn_lab.config.build import build
 from support.commandline import TypeLine
 
@@ -72,7 +72,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_folder_that_exists_is_meant_by_its_name(name: str) -> None:
     Path(name).mkdir(parents=True, exist_ok=True)
     for key in (*FOLDERS, *SINGLE, *SEVERAL):
-        assert path_of(key, [f"{key}={name}"]) == name
+        assert find_path(key, [f"{key}={name}"]) == name
         for swept in (False, True):
             assert read(spell_paths(f"{key}={name}", swept)) == name
 
@@ -151,7 +151,7 @@ def test_what_is_no_path_stays_as_it_was_typed(override: str) -> None:
 def test_quotes_for_hydra_come_off_where_no_name_has_them(value: str) -> None:
     expected = value[1:-1].replace("\\", "")
     assert read(spell_paths(f"output={value}", False)) == expected
-    assert path_of("output", [f"output={value}"]) == expected
+    assert find_path("output", [f"output={value}"]) == expected
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -159,7 +159,7 @@ def test_a_printed_command_pasted_into_a_shell_is_the_same_words(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(commands.STARTED, "printf '%s\\0'")
-    line = command(f"resume={name}", "-m")
+    line = format_command(f"resume={name}", "-m")
     said = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True).stdout
     assert said == f"resume={name}\0-m\0"
 
@@ -180,10 +180,10 @@ def test_a_printed_command_starts_the_lab_as_it_was_started(
             ("/x/fcn_lab/__main__.py", f"{python} -m fcn_lab"),
         ):
             monkeypatch.setattr(sys, "argv", [argument])
-            assert commands.started() == expected
+            assert commands.format_start() == expected
         script = str(tmp_path / "bin" / "fcn-lab")
         monkeypatch.setattr(sys, "argv", [script])
-        assert commands.started() == ("fcn-lab" if path == "bin" else script)
+        assert commands.format_start() == ("fcn-lab" if path == "bin" else script)
 
 
 AWKWARD = "a=b, [c] 'd' \"e\" $f {g} #h %i ~j é ${k}"
@@ -218,7 +218,8 @@ def test_a_sweeps_folder_may_have_any_name_and_stands_for_its_command(
     type_line: TypeLine, stub: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "fcn_lab.sweeps.loop.Sweep.run", lambda sweep: {c.name: c.progress() for c in sweep.cells}
+        "fcn_lab.sweeps.loop.Sweep.run",
+        lambda sweep: {c.name: c.read_progress() for c in sweep.cells},
     )
     name = AWKWARD
     Path(name).mkdir()  # else its commas would part two roots

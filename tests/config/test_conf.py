@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fcn_lab.api import compose
 from fcn_lab.config.build import build, check
-from fcn_lab.config.frozen import references
+from fcn_lab.config.frozen import find_references
 from fcn_lab.errors import UserError
 from support.places import CONF
 
@@ -66,7 +66,7 @@ def test_a_word_composes_and_fits_the_signatures(file: Path) -> None:
     if "grid" in config.task:
         config.task.grid.typed = []  # nor what was typed
     resolved = OmegaConf.to_container(config.task, resolve=True)
-    check(resolved, "task", references(config))
+    check(resolved, "task", find_references(config))
 
 
 @pytest.mark.parametrize("file", ENGINES, ids=word)

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from fcn_lab.config.build import check, users_key
-from fcn_lab.config.frozen import forget_start, freeze, recorded, resolve, without_start
+from fcn_lab.config.build import check, find_user_key
+from fcn_lab.config.frozen import drop_initial_weights, forget_start, freeze, read_recorded, resolve
 from fcn_lab.errors import UserError
 from support.commandline import METRICS, TypeLine
 
@@ -42,7 +42,7 @@ def test_freezing_and_reading_back_gives_the_references_again(tmp_path: Path) ->
         "choices",  # type: ignore[arg-type]
     )
     assert frozen["choices"] == {"model": "m"}
-    again = recorded(tmp_path)
+    again = read_recorded(tmp_path)
     again.a.x = 2
     assert again.task.deep.list[1].k == again.a.y == again.task.deep.z == 2
 
@@ -169,8 +169,8 @@ def test_an_argument_that_the_signature_takes_passes(node: dict[str, Any]) -> No
 
 def test_a_copy_of_a_copy_is_named_by_the_original() -> None:
     links = {"task.net": "model", "model.encoder": "encoder"}
-    assert users_key("task.net.encoder.width", links) == "encoder.width"
-    assert users_key("task.network", links) == "task.network"
+    assert find_user_key("task.net.encoder.width", links) == "encoder.width"
+    assert find_user_key("task.network", links) == "task.network"
 
 
 def test_a_trained_network_asks_for_no_weights_that_it_began_with() -> None:
@@ -183,11 +183,14 @@ def test_a_trained_network_asks_for_no_weights_that_it_began_with() -> None:
             }
         )
         forgotten = {"encoder": {"weights": "none"}, "encoder_weights": "none"}
-        assert without_start(config).model == forgotten
+        assert drop_initial_weights(config).model == forgotten
         assert config.weights is None
         net = {"weights": before, "encoder": {"weights": before}, "encoder_weights": before}
         forget_start(net)
         assert net == {"weights": None, **forgotten}
-    assert without_start(OmegaConf.create({"encoder": {}})) == {"weights": None, "encoder": {}}
+    assert drop_initial_weights(OmegaConf.create({"encoder": {}})) == {
+        "weights": None,
+        "encoder": {},
+    }
     forget_start(net := {"encoder": {"width": 3}})
     assert net == {"encoder": {"width": 3}}

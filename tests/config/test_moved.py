@@ -9,7 +9,7 @@ import torch
 
 from fcn_lab import load_run
 from fcn_lab.config.build import locate
-from fcn_lab.config.moved import MOVED, current_name, rename_targets
+from fcn_lab.config.moved import MOVED, find_current_name, rename_targets
 from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.metrics.confusion import confusion_matrices
 from support.forked import type_line
@@ -27,9 +27,16 @@ def recorded_run(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recorded_name_leads_to_what_it_named(name: str) -> None:
-    found = locate(current_name(name), "key")
-    merged = {"fcn_lab.data.augment.Unchanged": "Augmentation"}  # built without arguments
-    assert found.__name__ == merged.get(name, name.rpartition(".")[2])
+    found = locate(find_current_name(name), "key")
+    renamed = {
+        "fcn_lab.data.augment.Unchanged": "Augmentation",  # built without arguments
+        "fcn_lab.datamodule.camvid": "CamVidDataModule",
+        "fcn_lab.tasks.staged.Staged": "TrainInStages",
+        "fcn_lab.trainer.Training": "TrainerSettings",
+        "fcn_lab.training.datamodule.camvid": "CamVidDataModule",
+        "fcn_lab.training.settings.Training": "TrainerSettings",
+    }
+    assert found.__name__ == renamed.get(name, name.rpartition(".")[2])
 
 
 def test_every_row_of_the_table_is_needed() -> None:

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from fcn_lab import load_run
-from fcn_lab.api import network
+from fcn_lab.api import build_network
 from fcn_lab.config import trust
-from fcn_lab.config.frozen import recorded
-from fcn_lab.config.trust import targets
+from fcn_lab.config.frozen import read_recorded
+from fcn_lab.config.trust import find_targets
 from fcn_lab.errors import UserError
 from fcn_lab.sweeps import snapshot
 from fcn_lab.sweeps.engines.slurm_job import read_result
@@ -51,7 +51,7 @@ NODES: dict[str, Config] = {
         "text": "",
     },
     "a function of ours that starts git": {
-        "_target_": "fcn_lab.runs.provenance.git",
+        "_target_": "fcn_lab.runs.provenance.run_git",
         "_args_": [".", "init"],
     },
     "a class of ours that no word names": {
@@ -138,7 +138,11 @@ def test_no_node_of_a_recorded_config_is_built(
     path = plant(run, everywhere(NODES[name]))
     imported: list[str] = []
     monkeypatch.setattr("fcn_lab.config.build.import_module", imported.append)
-    for build in (lambda: load_run(run), lambda: worker.run(path), lambda: worker.run(path, True)):
+    for build in (
+        lambda: load_run(run),
+        lambda: worker.run_config(path),
+        lambda: worker.run_config(path, True),
+    ):
         with pytest.raises(UserError, match="allow"):
             build()
     assert preflight.main([run]) == 2
@@ -202,7 +206,7 @@ def test_a_recorded_config_reads_nothing_of_this_machine(
     change: Callable[[Config], object], told: str, run: str, type_line: TypeLine
 ) -> None:
     path = plant(run, change)
-    for read in (lambda: recorded(path), lambda: load_run(run)):
+    for read in (lambda: read_recorded(path), lambda: load_run(run)):
         with pytest.raises(UserError, match=told):
             read()
     ended = type_line("again=there")
@@ -216,7 +220,7 @@ def test_what_looks_like_a_reference_in_a_recorded_config_is_a_text(
 ) -> None:
     monkeypatch.setenv("SECRET", "hush")
     path = plant(run, lambda c: (c.update(group=text), c["data"].update(root=text)))
-    assert recorded(path).group == recorded(path).data.root == text
+    assert read_recorded(path).group == read_recorded(path).data.root == text
     config = type_line("--config-path", "there", "--config-name", "config").config
     assert config["data"]["root"] == text
 
@@ -239,7 +243,7 @@ def test_a_yaml_that_is_no_runs_is_not_built(text: str, run: str) -> None:
     with pytest.raises(UserError, match="damaged"):
         load_run(run)
     with pytest.raises(UserError, match="damaged"):
-        worker.run(path)
+        worker.run_config(path)
     assert not Path(MARK).exists()
 
 
@@ -310,24 +314,24 @@ def test_the_sources_that_a_sweep_keeps_are_ours_or_not_run(
     (package / "net.py").write_text("depth = 1\n")
     monkeypatch.setattr(snapshot, "PACKAGE", package)
     sweep = tmp_path / "theirs"
-    place = sweep / "code" / snapshot.take(sweep)
-    snapshot.take(sweep)  # untouched, it is taken as it is
+    place = sweep / "code" / snapshot.copy_sources(sweep)
+    snapshot.copy_sources(sweep)  # untouched, it is taken as it is
     compiled = place / "fcn_lab" / "__pycache__" / "net.cpython-311.pyc"
     compiled.parent.mkdir()
     compiled.write_bytes(b"evil")
-    snapshot.take(sweep)
+    snapshot.copy_sources(sweep)
     assert not compiled.exists()
     for name in ("torch.py", "fcn_lab/sitecustomize.py", "fcn_lab/net.py", "conf/loss/x.yaml"):
         kept = Path(shutil.copytree(place, tmp_path / "kept"))
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_text("_target_: os.system\n")
         with pytest.raises(UserError, match=r"none of the lab's files"):
-            snapshot.take(sweep)
+            snapshot.copy_sources(sweep)
         shutil.rmtree(place)
         kept.rename(place)
     (place / "fcn_lab/net.py").unlink()
     with pytest.raises(UserError, match="lacks files"):
-        snapshot.take(sweep)
+        snapshot.copy_sources(sweep)
 
 
 def test_a_link_that_leads_out_of_a_run_keeps_it_from_going_on(
@@ -356,12 +360,12 @@ def test_a_link_in_the_place_of_a_record_is_not_followed(
 @pytest.mark.parametrize("name", ["tu-hf-hub:them/evil", "tu-local-dir:there", "../there"])
 def test_the_name_of_an_encoder_is_no_place(name: str) -> None:
     with pytest.raises(UserError, match=r"encoder\.name=.*expected the name"):
-        network(["encoder=smp", f"encoder.name='{name}'"])
+        build_network(["encoder=smp", f"encoder.name='{name}'"])
 
 
 def test_overrides_that_a_record_keeps_build_nothing_but_ours() -> None:
     with pytest.raises(UserError, match="allow"):
-        network(["upsample._target_=os.system"])
+        build_network(["upsample._target_=os.system"])
 
 
 def test_a_pickle_that_names_code_is_no_result(tmp_path: Path) -> None:
@@ -374,8 +378,8 @@ def test_a_pickle_that_names_code_is_no_result(tmp_path: Path) -> None:
 def test_all_that_conf_builds_is_allowed_and_nothing_of_the_machines() -> None:
     conf = CONF
     files = [file for file in conf.glob("*/*.yaml")]
-    named = {name for file in files for name in targets(yaml.safe_load(file.read_text()))}
+    named = {name for file in files for name in find_targets(yaml.safe_load(file.read_text()))}
     assert len(files) > 60
-    assert named <= trust.shipped()
-    roots = {name.partition(".")[0] for name in trust.shipped()}
+    assert named <= trust.list_shipped()
+    roots = {name.partition(".")[0] for name in trust.list_shipped()}
     assert roots == {"fcn_lab", "torch", "torchvision", "hydra"}

@@ -18,15 +18,15 @@ from torch import Tensor, nn
 
 from fcn_lab.config.build import build, check, locate
 from fcn_lab.config.explain import explain
-from fcn_lab.config.frozen import Plain, require_plain
+from fcn_lab.config.frozen import PlainKeys, require_plain_keys
 from fcn_lab.errors import UserError
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.training.datamodule import CamVidDataModule
+from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.freeze import Freeze
 from fcn_lab.training.losses import Loss
 from fcn_lab.training.optim import Optim
-from fcn_lab.training.settings import Training
-from fcn_lab.values import arguments
+from fcn_lab.training.settings import TrainerSettings
+from fcn_lab.values import list_arguments
 from support import fakes, tiny, walking
 from support.walking import Key
 
@@ -44,7 +44,7 @@ def train(net: nn.Module, folder: Path) -> None:
     net.eval()(torch.rand(1, 3, 33, 40, device=device))
 
 
-def load(data: CamVidDataModule, folder: Path) -> None:
+def load(data: FrameDataModule, folder: Path) -> None:
     for split in data.source.splits:
         data.source.frames(split)
     for loader in (data.train_dataloader, data.val_dataloader, data.test_dataloader):
@@ -63,13 +63,13 @@ def step(optim: Optim, folder: Path) -> None:
         net(IMAGES).sum().backward()
         configured["optimizer"].step()
         configured["lr_scheduler"]["scheduler"].step()
-    optim.descent(1, 100, True)
+    optim.to_sgd_recipe(1, 100, True)
 
 
-def begin(training: Training, folder: Path) -> None:
+def begin(training: TrainerSettings, folder: Path) -> None:
     training.check_devices()
-    training.averaging()
-    training.trainer(RunFolder(folder))
+    training.create_averaging()
+    training.create_trainer(RunFolder(folder))
 
 
 def freeze(parts: Freeze, folder: Path) -> None:
@@ -189,13 +189,13 @@ def test_the_keys_of_tasks_and_those_outside_the_groups_are_judged() -> None:
             counts[outcome(f"{key.name}={text}", judge, key, text, config)] += 1
 
     def typed(key: Key, text: str, config: DictConfig) -> None:
-        require_plain({key.group: walking.typed(key, text, config, key.group)})
+        require_plain_keys({key.group: walking.typed(key, text, config, key.group)})
 
     missing = set()
     for word in ("train", "profile", "capacity"):
         config = walking.small("task", word)
         for key in walking.keys(config):
-            if key.group in get_type_hints(Plain):
+            if key.group in get_type_hints(PlainKeys):
                 for text in key.values():
                     counts[outcome(f"{key.name}={text}", typed, key, text, config)] += 1
             elif key.group not in (*TRIES, "task", "sweep"):
@@ -226,6 +226,6 @@ def test_every_target_of_the_words_says_what_it_takes() -> None:
         for key in walking.keys(OmegaConf.load(walking.CONF / group / f"{word}.yaml"))
         if key.name.endswith("_target_")
     }
-    unknown = {name for name in targets if arguments(locate(name, "")) == ({}, True)}
+    unknown = {name for name in targets if list_arguments(locate(name, "")) == ({}, True)}
     assert unknown == {"fcn_lab.training.losses.Dice"}  # whose own is nn.Module's
     assert len(targets) > 50

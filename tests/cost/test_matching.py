@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fcn_lab.api import network
+from fcn_lab.api import build_network
 from fcn_lab.cost.macs import Cost, count_cost
 from fcn_lab.cost.matching import fit_widths, pick_target, relative_gap
 from fcn_lab.cost.sheet import Grid
@@ -38,7 +38,7 @@ def test_the_spread_is_the_worse_of_the_two() -> None:
 
 def capacity(folder: Path, tolerance: float) -> None:
     typed = ["data=synthetic", "model=fcn8s"]
-    grid = Grid(None, ["bilinear", "pixel_shuffle"], None, typed, network)
+    grid = Grid(None, ["bilinear", "pixel_shuffle"], None, typed, build_network)
     widths = [32, 32, 64, 128, 256]
     Capacity(grid, ["none"], widths, 256, [32, 32], WORDS, tolerance).run(folder)
 
@@ -52,7 +52,7 @@ def test_matched_arms_agree_when_they_are_built_from_the_widths_written(tmp_path
         early, late = one["widths"]
         words = [f"model={one['arm'][0]}", f"upsample={one['arm'][1]}", "data=synthetic"]
         widths = [f"encoder.widths=[{early},32,64,128,256]", f"encoder.head_width={late}"]
-        costs.append(count_cost(network([*words, *widths]), 32, 32))
+        costs.append(count_cost(build_network([*words, *widths]), 32, 32))
     assert relative_gap(costs) <= 0.01
     assert "pixel_shuffle" in (tmp_path / "capacity" / "matched.yaml").read_text()
 
@@ -68,5 +68,5 @@ def test_the_widths_that_the_project_ships_match() -> None:
     for upsample in ("transposed", "bilinear", "max_unpool"):
         for refine in ("none", "conv"):
             arm = [f"upsample={upsample}", f"upsample.refine={refine}", "model=fcn8s"]
-            costs.append(count_cost(network([*arm, "capacity=matched"]), 360, 480))
+            costs.append(count_cost(build_network([*arm, "capacity=matched"]), 360, 480))
     assert relative_gap(costs) <= 0.01

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fcn_lab.api import create_model, network
+from fcn_lab.api import build_network, create_model
 from fcn_lab.cost.macs import count_cost
 from fcn_lab.cost.measure import measure_parts
 from fcn_lab.cost.parts import PARTS
@@ -95,7 +95,7 @@ def test_a_pass_holds_at_least_what_it_keeps_and_takes_time_in_every_part() -> N
 
 
 def sheet(folder: Path, *typed: str, runs: list[Path] | None = None) -> None:
-    grid = Grid(["fcn32s", "fcn8s"], ["bilinear", "max_unpool"], None, typed, network)
+    grid = Grid(["fcn32s", "fcn8s"], ["bilinear", "max_unpool"], None, typed, build_network)
     Profile(create_model(), [32, 48], WORDS, grid=grid, runs=[str(run) for run in runs or ()]).run(
         folder
     )

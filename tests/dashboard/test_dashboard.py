@@ -14,11 +14,11 @@ import wandb_workspaces.workspaces as ws
 import yaml
 
 from fcn_lab.api import compose
-from fcn_lab.config.frozen import conf_folder, words
+from fcn_lab.config.frozen import find_conf_folder, list_words
 from fcn_lab.dashboard import wandb_sweep as sweepfile
 from fcn_lab.dashboard import workspace as board
-from fcn_lab.dashboard.selection import TABLES, Subject, config_key
-from fcn_lab.dashboard.task import Dashboard, results
+from fcn_lab.dashboard.selection import TABLES, Selection, find_config_key
+from fcn_lab.dashboard.task import Dashboard, list_tables
 from fcn_lab.errors import UserError
 from fcn_lab.report.study import Study
 from fcn_lab.training.loggers.wandb_run import Wandb
@@ -29,7 +29,7 @@ from support.offline import Read, offline_runs
 from support.places import ROOT
 from support.tiny import make_train
 
-SUBJECT = Subject(
+SELECTION = Selection(
     ("first", "second"),
     "test",
     ("Ground", "Square"),
@@ -65,25 +65,27 @@ def nodes(tree: object) -> Iterator[dict[str, Any]]:
 
 
 def test_a_workspace_is_read_back_as_it_was() -> None:
-    written = board.to_json(board.workspace(SUBJECT, "project", "team"))
+    written = board.to_json(board.create_workspace(SELECTION, "project", "team"))
     read = board.read_workspace(written)
     assert json.loads(board.to_json(read)) == json.loads(written)
     assert (read.project, read.entity) == ("project", "team")
-    assert read.runset_settings.groupby == [ws.Config(key) for key in SUBJECT.axes.values()]
+    assert read.runset_settings.groupby == [ws.Config(key) for key in SELECTION.axes.values()]
     assert "'first'" in str(read.runset_settings.filters)
-    assert [section.name for section in read.sections] == list(board.sections(SUBJECT))
+    assert [section.name for section in read.sections] == list(board.sections(SELECTION))
     kinds = {type(panel) for section in read.sections for panel in section.panels}
     charts = {wr.BarPlot, wr.LinePlot, wr.ParallelCoordinatesPlot, wr.MediaBrowser}
     assert kinds == {*charts, wr.WeavePanelSummaryTable}
 
 
 def test_a_report_is_read_back_as_it_was() -> None:
-    written = board.to_json(board.report(SUBJECT, "project", "team", "What was **asked**."))
+    written = board.to_json(
+        board.create_report(SELECTION, "project", "team", "What was **asked**.")
+    )
     read = board.read_report(written)
     assert json.loads(board.to_json(read)) == json.loads(written)
     assert wr.MarkdownBlock("What was **asked**.") in read.blocks
     grids = [block for block in read.blocks if isinstance(block, wr.PanelGrid)]
-    assert len(grids) == len(board.sections(SUBJECT))
+    assert len(grids) == len(board.sections(SELECTION))
     *trained, tables = [grid.runsets[0].filters for grid in grids]
     of_the_study = """Metric("Group") in ['first', 'second'] and Metric("JobType")"""
     assert set(trained) == {f"{of_the_study} != 'report'"}
@@ -91,7 +93,7 @@ def test_a_report_is_read_back_as_it_was() -> None:
 
 
 def test_panels_of_a_report_do_not_overlap() -> None:
-    page = board.report(SUBJECT, "project", "team", "")
+    page = board.create_report(SELECTION, "project", "team", "")
     for grid in (block for block in page.blocks if isinstance(block, wr.PanelGrid)):
         places = [panel.layout for panel in grid.panels]
         cells = [
@@ -104,7 +106,7 @@ def test_panels_of_a_report_do_not_overlap() -> None:
 def test_every_key_of_a_panel_is_one_that_a_run_logs(tmp_path: Path) -> None:
     run = logged(tmp_path / "cell")
     keys = run.keys | set(run.summary)
-    tree = json.loads(board.to_json(board.workspace(SUBJECT, "project", "team")))
+    tree = json.loads(board.to_json(board.create_workspace(SELECTION, "project", "team")))
     asked, chosen = set(), set()
     for node in nodes(tree["spec"]["section"]["panelBankConfig"]):
         asked |= {*node.get("metrics", ()), *node.get("mediaKeys", ())}
@@ -128,16 +130,16 @@ def test_every_key_of_a_panel_is_one_that_a_run_logs(tmp_path: Path) -> None:
         found = run.config[first]
         for name in rest:
             found = found[name]
-    assert run.run.run_group in SUBJECT.groups
-    made: Any = sweepfile.sweep(words([conf_folder()]))
+    assert run.run.run_group in SELECTION.groups
+    made: Any = sweepfile.build_sweep(list_words([find_conf_folder()]))
     assert made["metric"]["name"] in run.summary
 
 
 def test_a_factor_is_a_word_or_a_key() -> None:
     config = {"choices": {"loss": "dice"}}
-    assert config_key("model", config) == "words.model"
-    assert config_key("loss", config) == "choices.loss"
-    assert config_key("optim.lr", config) == "optim.lr"
+    assert find_config_key("model", config) == "words.model"
+    assert find_config_key("loss", config) == "choices.loss"
+    assert find_config_key("optim.lr", config) == "optim.lr"
 
 
 def test_without_a_key_all_lies_in_the_folder(
@@ -150,19 +152,19 @@ def test_without_a_key_all_lies_in_the_folder(
     view = board.read_workspace((folder / "workspace.json").read_text())
     page = board.read_report((folder / "report.json").read_text())
     assert (view.project, page.project) == ("mine", "mine")
-    assert view.name == page.title == Subject.of(study).name == "skips and operators, grid"
+    assert view.name == page.title == Selection.of(study).name == "skips and operators, grid"
     (run,) = offline_runs(folder)
     assert (run.run.project, run.run.run_group, run.run.job_type) == ("mine", "grid", "report")
     assert run.status == [0]
     media = next((folder / "wandb").glob("offline-run-*")) / "files"
     shown = {row for keys in run.rows for row in keys}
-    for name, table in results(study).items():
+    for name, table in list_tables(study).items():
         assert f"{name}/path" in shown
         (path,) = media.rglob(f"{name}_*.table.json")
         kept = json.loads(path.read_text())
         assert kept["columns"] == list(table.columns)
         assert kept["data"] == [list(row) for row in table.rows]
-    assert {"low", "high"} <= set(results(study)["arms"].columns)
+    assert {"low", "high"} <= set(list_tables(study)["arms"].columns)
 
 
 def test_with_a_key_both_are_saved(
@@ -208,7 +210,7 @@ def test_what_is_missing_is_named(type_line: TypeLine, monkeypatch: pytest.Monke
 
 
 def test_the_sweep_file_is_what_the_words_make() -> None:
-    made = sweepfile.text(words([conf_folder()]))
+    made = sweepfile.format_sweep(list_words([find_conf_folder()]))
     assert (EXPERIMENTS / "wandb_sweep.yaml").read_text() == made, (
         "conf/ has changed: task=dashboard writes a new wandb_sweep.yaml"
     )
@@ -220,7 +222,7 @@ def test_a_cell_of_the_sweep_composes() -> None:
     assert sweep["command"] == ["${env}", "python", "${program}", "${args_no_hyphens}"]
     parameters = {key: node["values"] for key, node in sweep["parameters"].items()}
     assert parameters["model"] == ["fcn32s", "fcn16s", "fcn8s", "fcn4s", "fcn2s"]
-    assert set(parameters["upsample"]) == words([conf_folder()])["upsample"]
+    assert set(parameters["upsample"]) == list_words([find_conf_folder()])["upsample"]
     for place in range(max(map(len, parameters.values()))):
         cell = {key: values[place % len(values)] for key, values in parameters.items()}
         config = compose([f"{key}={value}" for key, value in cell.items()])

@@ -21,7 +21,7 @@ from fcn_lab.data.classes import CAMVID11, CAMVID32, VOID
 from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.errors import UserError
 from fcn_lab.tasks.audit import Audit as AuditTask
-from fcn_lab.training.datamodule import CamVidDataModule
+from fcn_lab.training.datamodule import FrameDataModule
 from support import fakes, pictures
 
 Pixels = NDArray[np.uint8]
@@ -239,7 +239,7 @@ def test_a_class_half_as_frequent_weighs_more_by_every_definition() -> None:
 def test_the_task_leaves_a_page_and_the_numbers(
     release: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    AuditTask(CamVidDataModule(CamVid(str(release)))).run(tmp_path)
+    AuditTask(FrameDataModule(CamVid(str(release)))).run(tmp_path)
     printed = capsys.readouterr().out
     assert "nothing is wrong with the files" in printed
     facts = json.loads((tmp_path / "audit.json").read_text())
@@ -251,7 +251,7 @@ def test_the_task_leaves_a_page_and_the_numbers(
 
 
 def test_scenes_drawn_in_memory_are_audited_too(tmp_path: Path, scenes: Synthetic) -> None:
-    AuditTask(CamVidDataModule(scenes)).run(tmp_path)
+    AuditTask(FrameDataModule(scenes)).run(tmp_path)
     counts, _ = count_pixels(scenes.frames("train"), 11)
     facts = json.loads((tmp_path / "audit.json").read_text())
     shares = list(facts["splits"]["train"]["shares"].values())
@@ -351,7 +351,7 @@ def test_an_audit_of_odd_files_ends_in_a_page_that_names_them(
     place, change = ODD[kind]
     for path in sorted(release.glob(f"{place}/*.png")):
         change(path)
-    AuditTask(CamVidDataModule(CamVid(str(release)))).run(tmp_path)
+    AuditTask(FrameDataModule(CamVid(str(release)))).run(tmp_path)
     printed = capsys.readouterr().out
     facts = json.loads((tmp_path / "audit.json").read_text(), parse_constant=pytest.fail)
     assert ">Findings</h2>" in (tmp_path / "audit.html").read_text()
@@ -371,7 +371,7 @@ def test_an_audit_of_a_frame_or_two_ends_in_a_page(
 ) -> None:
     frames = {split: [name(split, number) for number in range(count)] for split in splits}
     root = fakes.segnet(tmp_path / "few", frames)
-    AuditTask(CamVidDataModule(CamVid(str(root)))).run(tmp_path)
+    AuditTask(FrameDataModule(CamVid(str(root)))).run(tmp_path)
     facts = json.loads((tmp_path / "audit.json").read_text(), parse_constant=pytest.fail)
     assert {split: found["frames"] for split, found in facts["splits"].items()} == {
         split: count for split in splits

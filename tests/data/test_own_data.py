@@ -38,7 +38,7 @@ def run(type_line: TypeLine, capfd: pytest.CaptureFixture[str]) -> Run:
     def type_and_work(*words: str) -> str:
         ended = type_line(*words, f"hydra.run.dir=run{next(number)}")
         assert ended.status == 0, ended.err
-        worker.run(ended.folder / "config.yaml")
+        worker.run_config(ended.folder / "config.yaml")
         return capfd.readouterr().out
 
     return type_and_work

@@ -310,7 +310,7 @@ def test_a_process_that_dies_while_packing_leaves_nothing_that_is_trusted(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("fcn_lab.files._settle", no_reading)
+        patch.setattr("fcn_lab.files._publish", no_reading)
         patch.setattr("shutil.rmtree", lambda *_, **__: None)  # a killed process cleans nothing up
         with pytest.raises(AssertionError):
             labels_of(root)

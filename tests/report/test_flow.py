@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from fcn_lab.errors import UserError
-from fcn_lab.report.gradient_flow import main, report, scores, shares, steps_to
+from fcn_lab.report.gradient_flow import (
+    find_first_step,
+    format_report,
+    main,
+    measure_shares,
+    read_scores,
+)
 from fcn_lab.report.runs import Run, find_runs
 
 
@@ -31,13 +37,13 @@ def write(folder: Path, seed: int, found: list[float], early: float) -> Path:
 
 def test_a_share_is_the_median_in_units_of_the_last_stage_s() -> None:
     rows = [{"step": "0", "stem": str(n), "head": "4"} for n in (1, 2, 9)]
-    assert shares(rows) == {"stem": 2 / 4, "head": 1}
+    assert measure_shares(rows) == {"stem": 2 / 4, "head": 1}
 
 
 def test_a_score_is_reached_at_the_first_validation_at_it_or_above(tmp_path: Path) -> None:
     run = Run.read(write(tmp_path / "run", 0, [0.2, 0.5, 0.4, 0.6], 1.0))
-    assert scores(run) == [(10, 0.2), (20, 0.5), (30, 0.4), (40, 0.6)]
-    assert [steps_to(run, score) for score in (0.1, 0.5, 0.55, 0.7)] == [10, 20, 40, None]
+    assert read_scores(run) == [(10, 0.2), (20, 0.5), (30, 0.4), (40, 0.6)]
+    assert [find_first_step(run, score) for score in (0.1, 0.5, 0.55, 0.7)] == [10, 20, 40, None]
 
 
 def test_the_table_has_an_arm_a_row_and_a_seed_an_entry_and_stages_of_runs_are_left_out(
@@ -48,11 +54,11 @@ def test_the_table_has_an_arm_a_row_and_a_seed_an_entry_and_stages_of_runs_are_l
     write(tmp_path / "without", 0, [0.3, 0.5], 0.5)
     write(tmp_path / "with0" / "stages" / "fcn32s", 0, [0.9], 2.0)
     assert len(find_runs([tmp_path])[0]) == 3
-    head, _, first, second = report(tmp_path)
+    head, _, first, second = format_report(tmp_path)
     assert "steps to 50.0 mIoU" in head
     assert first == "| skips=True | stem 3 (2…4); head 1 (1…1) | 10, 20 |"
     assert second == "| skips=False | stem 0.5; head 1 | 20 |"
-    assert "never" in report(tmp_path, 0.55)[-1]
+    assert "never" in format_report(tmp_path, 0.55)[-1]
 
 
 def test_a_folder_without_notes_and_words_that_are_none_are_refused(
@@ -60,6 +66,6 @@ def test_a_folder_without_notes_and_words_that_are_none_are_refused(
 ) -> None:
     (write(tmp_path / "run", 0, [0.5], 1.0) / "gradients.csv").unlink()
     with pytest.raises(UserError, match=r"trainer\.gradients_every"):
-        report(tmp_path)
+        format_report(tmp_path)
     assert main([str(tmp_path)]) == main([]) == main([str(tmp_path), "much"]) == 2
     assert "expected FOLDER [SCORE]" in capsys.readouterr().out

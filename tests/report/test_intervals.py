@@ -13,18 +13,18 @@ from scipy import stats
 
 from fcn_lab.metrics.confusion import compute_scores, confusion_matrices
 from fcn_lab.report.intervals import (
-    Blocks,
     Estimate,
     Floats,
-    blocks,
-    class_iou,
-    difference,
-    estimate,
-    mean_iou,
-    resampled,
-    single_frames,
+    FrameBlocks,
+    compute_class_iou,
+    compute_mean_iou,
+    cut_blocks,
+    cut_single_frames,
+    estimate_difference,
+    estimate_score,
+    resample_class_iou,
 )
-from fcn_lab.report.runs import drive_of
+from fcn_lab.report.runs import find_drive
 
 DRIVES = ["0001TP"] * 62 + ["Seq05VD"] * 171  # CamVid's test split
 TRIALS = 1500
@@ -39,23 +39,25 @@ def autoregressive(rng: np.random.Generator, memory: float, shape: Sequence[int]
 
 
 def frames(rng: np.random.Generator, memory: float, *shape: int) -> Floats:
-    sizes = blocks(DRIVES).sizes
+    sizes = cut_blocks(DRIVES).sizes
     return np.concatenate([autoregressive(rng, memory, (*shape, n)) for n in sizes], -1)
 
 
-def coverage(cut: Blocks, values: Floats) -> float:
+def coverage(cut: FrameBlocks, values: Floats) -> float:
     """How often the interval of the mean holds the truth, 0; values (trials, S, N)."""
     draws = np.einsum("tsn,rn->tsr", values, cut.weights(500)) / values.shape[-1]
     points = values.mean(-1)
-    found = [estimate(p, d, cut.freedom).interval() for p, d in zip(points, draws, strict=True)]
+    found = [
+        estimate_score(p, d, cut.freedom).interval() for p, d in zip(points, draws, strict=True)
+    ]
     return float(np.mean([low <= 0 <= high for low, high in found]))
 
 
 @pytest.mark.parametrize("memory", [0.5, 0.7, 0.8])
 def test_intervals_over_blocks_cover_95_in_100_and_over_frames_far_less(memory: float) -> None:
     values = frames(np.random.default_rng(int(memory * 10)), memory, TRIALS, 1)
-    assert 0.93 < coverage(blocks(DRIVES), values) < 0.97
-    assert coverage(single_frames(DRIVES), values) < 0.80
+    assert 0.93 < coverage(cut_blocks(DRIVES), values) < 0.97
+    assert coverage(cut_single_frames(DRIVES), values) < 0.80
 
 
 @pytest.mark.parametrize("share", [0.3, 1.0])
@@ -65,24 +67,24 @@ def test_intervals_over_blocks_and_three_seeds_cover_95_in_100(share: float) -> 
     error = np.sqrt((1 + memory) / (1 - memory) / len(DRIVES))
     of_seed = share * error * rng.standard_normal((TRIALS, 3, 1))
     of_frame = frames(rng, memory, TRIALS, 1) + 0.5 * frames(rng, memory, TRIALS, 3)
-    assert 0.93 < coverage(blocks(DRIVES), of_frame + of_seed) < 0.97
+    assert 0.93 < coverage(cut_blocks(DRIVES), of_frame + of_seed) < 0.97
 
 
 def test_a_paired_difference_does_not_feel_what_both_arms_share() -> None:
-    rng, cut = np.random.default_rng(2), blocks(DRIVES)
+    rng, cut = np.random.default_rng(2), cut_blocks(DRIVES)
     shared, own = frames(rng, 0.7, 1), 0.05 * frames(rng, 0.7, 2, 1)
     weights = cut.weights()
     arms = [shared + part for part in own]
     points = arms[0].mean(1), arms[1].mean(1)
     draws = tuple(arm @ weights.T / len(DRIVES) for arm in arms)
-    gap = difference(points, (draws[0], draws[1]), cut.freedom, paired=True)
-    alone = estimate(points[0], draws[0], cut.freedom)
+    gap = estimate_difference(points, (draws[0], draws[1]), cut.freedom, paired=True)
+    alone = estimate_score(points[0], draws[0], cut.freedom)
     assert gap.error < alone.error / 5
 
 
 def test_blocks_of_one_frame_have_the_textbook_variance() -> None:
     values = np.random.default_rng(3).standard_normal(300)
-    drawn = Blocks((300,), 1).weights(6000) @ values / 300
+    drawn = FrameBlocks((300,), 1).weights(6000) @ values / 300
     assert drawn.var() == pytest.approx(values.var(ddof=1) / 300, rel=0.05)
 
 
@@ -91,22 +93,24 @@ def test_the_spread_over_blocks_is_that_of_arch(memory: float, length: int) -> N
     """Its circular blocks, but for the stretch that makes up for a sample's shortfall."""
     values = autoregressive(np.random.default_rng(9), memory, (240,))
     theirs = CircularBlockBootstrap(length, values, seed=0).var(np.mean, reps=3000)
-    ours = Blocks((240,), length).weights(6000) @ values / 240
+    ours = FrameBlocks((240,), length).weights(6000) @ values / 240
     assert ours.var() == pytest.approx(theirs.item() / (1 - length / 240), rel=0.1)
 
 
 def test_on_many_frames_circular_blocks_spread_as_moving_ones() -> None:
     values = autoregressive(np.random.default_rng(10), 0.5, (3000,))
     theirs = MovingBlockBootstrap(30, values, seed=0).var(np.mean, reps=1000)
-    ours = Blocks((3000,), 30).weights(1000) @ values / 3000
+    ours = FrameBlocks((3000,), 30).weights(1000) @ values / 3000
     assert ours.var() == pytest.approx(theirs.item(), rel=0.15)
 
 
 def test_frames_that_say_nothing_of_their_spread_make_nothing_certain() -> None:
-    cut = blocks(["a drive of one frame"])
+    cut = cut_blocks(["a drive of one frame"])
     draws = np.full((1, 9), 0.3)
-    alone = estimate(np.array([0.3]), draws, cut.freedom)
-    gap = difference((np.array([0.3]), np.array([0.1])), (draws, draws - 0.2), cut.freedom, True)
+    alone = estimate_score(np.array([0.3]), draws, cut.freedom)
+    gap = estimate_difference(
+        (np.array([0.3]), np.array([0.1])), (draws, draws - 0.2), cut.freedom, True
+    )
     for found in (alone, gap):
         assert not found.is_known
         assert found.p == 1
@@ -117,46 +121,48 @@ def test_draws_that_lack_a_class_are_left_out_while_they_are_few() -> None:
     draws = np.random.default_rng(11).standard_normal((1, 1000))
     few, many = draws.copy(), draws.copy()
     few[:, :30], many[:, :100] = np.nan, np.nan
-    assert estimate(np.zeros(1), few, 9).frames == pytest.approx(float(draws[:, 30:].var(ddof=1)))
-    assert not estimate(np.zeros(1), many, 9).is_known
+    assert estimate_score(np.zeros(1), few, 9).frames == pytest.approx(
+        float(draws[:, 30:].var(ddof=1))
+    )
+    assert not estimate_score(np.zeros(1), many, 9).is_known
 
 
 def test_weights_below_zero_take_no_iou_out_of_its_range() -> None:
     matrices = np.zeros((3, 2, 2), dtype=np.int64)
     matrices[:, 0, 0] = 10
     matrices[0, 1, 1], matrices[1, 1, 0], matrices[2, 1, 1] = 1, 60, 3
-    iou = resampled(np.array([[1.0, -0.04, 1.0], [-0.05, 0.02, 0.05]]), matrices)
+    iou = resample_class_iou(np.array([[1.0, -0.04, 1.0], [-0.05, 0.02, 0.05]]), matrices)
     assert iou[~np.isnan(iou)].min() >= 0
     assert iou[~np.isnan(iou)].max() <= 1
 
 
 def test_no_block_reaches_into_another_drive() -> None:
-    weights = Blocks((30, 50), 7).weights(200)
+    weights = FrameBlocks((30, 50), 7).weights(200)
     assert np.allclose(weights[:, :30].sum(1), 30)
     assert np.allclose(weights[:, 30:].sum(1), 50)
-    other = Blocks((30, 50), 7).weights(200)
+    other = FrameBlocks((30, 50), 7).weights(200)
     assert np.array_equal(weights, other)
 
 
 def test_neighbours_are_drawn_together() -> None:
-    weights = Blocks((60,), 20).weights(2000)
+    weights = FrameBlocks((60,), 20).weights(2000)
     near, far = (np.corrcoef(weights[:, 10], weights[:, 10 + step])[0, 1] for step in (1, 30))
     assert near > 0.8
     assert far < 0
 
 
 def test_frames_that_each_are_a_drive_are_independent() -> None:
-    assert blocks([f"frame{i}" for i in range(40)]) == Blocks((40,), 1)
+    assert cut_blocks([f"frame{i}" for i in range(40)]) == FrameBlocks((40,), 1)
 
 
 def test_a_drive_of_one_frame_among_others_stays_as_it_is() -> None:
-    weights = Blocks((1, 20), 5).weights(50)
+    weights = FrameBlocks((1, 20), 5).weights(50)
     assert np.array_equal(weights[:, 0], np.ones(50))
 
 
 def test_two_seeds_or_more_add_the_spread_of_their_mean() -> None:
     points = np.array([0.30, 0.33, 0.36])
-    found = estimate(points, np.tile(points[:, None], (1, 9)), 10)
+    found = estimate_score(points, np.tile(points[:, None], (1, 9)), 10)
     expected = stats.t.interval(0.95, 2, points.mean(), stats.sem(points))
     assert found.interval() == pytest.approx(expected)
     assert found.frames == pytest.approx(0)
@@ -165,12 +171,12 @@ def test_two_seeds_or_more_add_the_spread_of_their_mean() -> None:
 def test_unpaired_arms_are_compared_as_welch_does() -> None:
     a, b = np.array([0.1, 0.4, 0.3, 0.2]), np.array([0.5, 0.9])
     still = tuple(np.tile(points[:, None], (1, 5)) for points in (a, b))
-    gap = difference((a, b), (still[0], still[1]), 10, paired=False)
+    gap = estimate_difference((a, b), (still[0], still[1]), 10, paired=False)
     assert gap.p == pytest.approx(stats.ttest_ind(a, b, equal_var=False).pvalue)
 
 
 def test_one_seed_leaves_the_spread_of_seeds_unknown() -> None:
-    found = estimate(np.array([0.5]), np.array([[0.4, 0.6]]), 4)
+    found = estimate_score(np.array([0.5]), np.array([[0.4, 0.6]]), 4)
     assert found.seeds is None
     assert found.joint_freedom == 4
 
@@ -193,9 +199,9 @@ def test_the_score_is_that_of_the_summed_matrices() -> None:
     rng = np.random.default_rng(4)
     matrices = rng.integers(0, 50, (6, 4, 4))
     matrices[:, 3] = matrices[:, :, 3] = 0  # a class that is nowhere
-    iou = class_iou(matrices.sum(0).astype(float))
+    iou = compute_class_iou(matrices.sum(0).astype(float))
     expected = compute_scores(torch.from_numpy(matrices.sum(0)), "abcd")
-    assert float(mean_iou(iou)) == pytest.approx(expected["mean_iou"])
+    assert float(compute_mean_iou(iou)) == pytest.approx(expected["mean_iou"])
     known = [value for value in expected["iou"].values() if value is not None]
     assert iou[:3].tolist() == pytest.approx(known)
     assert np.isnan(iou[3])
@@ -204,10 +210,10 @@ def test_the_score_is_that_of_the_summed_matrices() -> None:
 def test_resampled_matrices_are_summed_with_their_counts() -> None:
     rng = np.random.default_rng(5)
     matrices, weights = rng.integers(1, 9, (5, 3, 3)), rng.integers(0, 3, (7, 5)).astype(float)
-    got = resampled(weights, matrices)
+    got = resample_class_iou(weights, matrices)
     for row, counts in zip(got, weights, strict=True):
         repeated = np.repeat(matrices, counts.astype(int), axis=0)
-        assert row == pytest.approx(class_iou(repeated.sum(0).astype(float)))
+        assert row == pytest.approx(compute_class_iou(repeated.sum(0).astype(float)))
 
 
 def test_on_camvids_test_drives_an_interval_over_single_frames_is_far_too_narrow() -> None:
@@ -219,9 +225,13 @@ def test_on_camvids_test_drives_an_interval_over_single_frames_is_far_too_narrow
     labels = np.stack([np.asarray(Image.open(path))[::4, ::4] for path in paths])
     pairs = torch.from_numpy(labels[:-1]), torch.from_numpy(np.where(labels == 11, 255, labels)[1:])
     matrices = confusion_matrices(*pairs, 12)[:, :11, :11].numpy()  # void as a guess is left out
-    drives = [drive_of(path.name) for path in paths[1:]]
+    drives = [find_drive(path.name) for path in paths[1:]]
     errors = [
-        estimate(np.zeros(1), mean_iou(resampled(cut.weights(), matrices))[None], cut.freedom)
-        for cut in (blocks(drives), single_frames(drives))
+        estimate_score(
+            np.zeros(1),
+            compute_mean_iou(resample_class_iou(cut.weights(), matrices))[None],
+            cut.freedom,
+        )
+        for cut in (cut_blocks(drives), cut_single_frames(drives))
     ]
     assert errors[0].half() > 2 * errors[1].half()

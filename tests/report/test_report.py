@@ -17,11 +17,11 @@ from PIL import Image
 from fcn_lab.data.frames import Frames
 from fcn_lab.errors import UserError
 from fcn_lab.report import charts, heatmaps, tables
-from fcn_lab.report.answer import answer
-from fcn_lab.report.frames import APART, accuracy, errors, gallery, telling
-from fcn_lab.report.runs import drive_of, find_runs
+from fcn_lab.report.answer import describe_answer
+from fcn_lab.report.frames import APART, build_gallery, draw_errors, measure_accuracy, rank_frames
+from fcn_lab.report.runs import find_drive, find_runs
 from fcn_lab.report.study import Study
-from fcn_lab.report.writing import html, markdown, write
+from fcn_lab.report.writing import format_html, format_markdown, write_report
 from support import fakeruns
 from support.commandline import TypeLine
 
@@ -84,20 +84,20 @@ def test_shares_are_not_given_where_no_pair_differs_or_seeds_are_too_few(tmp_pat
     alike = Study.read([tmp_path])
     assert alike.is_grid
     assert alike.shares() is None
-    assert "may all be error" in " ".join(answer(alike))
+    assert "may all be error" in " ".join(describe_answer(alike))
 
 
 def test_one_frame_or_one_seed_gives_no_false_certainty(tmp_path: Path) -> None:
     fakeruns.write_grid(tmp_path, upsamples=("bilinear", "nearest"), seeds=(0,), count=1)
     study = Study.read([tmp_path])
     assert study.shares() is None
-    assert not any(gap.distinct for gap in study.comparison.gaps)
-    for text in (*answer(study), *(text_of(study, tmp_path / "report"))):
+    assert not any(gap.is_distinct for gap in study.comparison.gaps)
+    for text in (*describe_answer(study), *(text_of(study, tmp_path / "report"))):
         assert not re.search(r"\b(nan|inf|Infinity)\b", text)
 
 
 def text_of(study: Study, folder: Path) -> Iterator[str]:
-    for path in write(study, folder):
+    for path in write_report(study, folder):
         if path.suffix != ".html":
             yield path.read_text()
         else:  # what the page shows, without the libraries inside it
@@ -117,19 +117,19 @@ def test_a_class_that_a_resample_lacks_has_no_nan_in_its_interval(tmp_path: Path
     assert any(np.isnan(arm.draws[..., 9]).any() for arm in study.arms)
     for text in text_of(study, tmp_path / "report"):
         assert not re.search(r"\bnan\b", text)
-    (row,) = [row for row in tables.classes_table(study).rows if row[0] == source.classes[9]]
+    (row,) = [row for row in tables.tabulate_classes(study).rows if row[0] == source.classes[9]]
     assert row[-1] == "–"
 
 
 def test_no_probability_is_called_zero(study: Study) -> None:
-    assert [tables.probability(p) for p in (0.0, 0.0004, 0.001, 0.25)] == [
+    assert [tables.format_probability(p) for p in (0.0, 0.0004, 0.001, 0.25)] == [
         "< 0.001",
         "< 0.001",
         "0.001",
         "0.250",
     ]
-    chances = {row[5] for row in tables.gaps_table(study).rows}
-    assert chances == {tables.probability(gap.adjusted) for gap in study.comparison.gaps}
+    chances = {row[5] for row in tables.tabulate_gaps(study).rows}
+    assert chances == {tables.format_probability(gap.adjusted) for gap in study.comparison.gaps}
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_folders_without_runs_are_refused(folder: str, tmp_path: Path) -> None:
     [("0001TP_008550", "0001TP"), ("Seq05VD_f00030", "Seq05VD"), ("0016E5_07959", "0016E5")],
 )
 def test_a_frames_drive_is_what_stands_before_its_number(name: str, drive: str) -> None:
-    assert drive_of(name) == drive
+    assert find_drive(name) == drive
 
 
 def test_effects_are_over_the_seeds_that_all_arms_have(grid: Path, tmp_path: Path) -> None:
@@ -195,19 +195,19 @@ def test_effects_are_over_the_seeds_that_all_arms_have(grid: Path, tmp_path: Pat
     members = [arm for arm in study.arms if study.values[arm.name]["model"] == "fcn8s"]
     recorded = [arm.runs[0].metrics["test"]["mean_iou"] for arm in members]
     assert study.mean(study.level("model", "fcn8s")).value == pytest.approx(np.mean(recorded))
-    assert "3 of the arms have one seed" in markdown(study)
+    assert "3 of the arms have one seed" in format_markdown(study)
 
 
 def test_a_grid_with_holes_says_why_it_has_no_effects(grid: Path, tmp_path: Path) -> None:
     for name in ("model=fcn8s,upsample=bilinear,seed=0", "model=fcn16s,upsample=nearest,seed=0"):
         shutil.copytree(grid / name, tmp_path / name)
-    assert "Effects of single factors are not given" in markdown(Study.read([tmp_path]))
+    assert "Effects of single factors are not given" in format_markdown(Study.read([tmp_path]))
 
 
 def test_a_single_run_has_a_report_too(tmp_path: Path) -> None:
     frames, source = fakeruns.street(9)
     fakeruns.write_run(tmp_path / "only", frames, source, predictions=False)
-    written = write(Study.read([tmp_path]), tmp_path / "report")
+    written = write_report(Study.read([tmp_path]), tmp_path / "report")
     assert all(path.stat().st_size for path in written)
     page = written[0].read_text()
     assert "predictions.zip" in page
@@ -221,13 +221,13 @@ def test_cells_without_scores_are_named(grid: Path, tmp_path: Path) -> None:
     fakeruns.write_run(tmp_path / "a", frames, source)
     study = Study.read([tmp_path])
     assert [cell.name for cell in study.missing] == ["seed=9,model=fcn8s"]
-    assert "seed=9,model=fcn8s" in markdown(study)
-    assert "seed=9,model=fcn8s" in html(study)
+    assert "seed=9,model=fcn8s" in format_markdown(study)
+    assert "seed=9,model=fcn8s" in format_html(study)
 
 
 def test_frames_are_shown_where_arms_differ_most_and_not_twice(study: Study) -> None:
-    shown = telling(study)
-    each = np.stack([accuracy(arm) for arm in study.arms]).std(0)
+    shown = rank_frames(study)
+    each = np.stack([measure_accuracy(arm) for arm in study.arms]).std(0)
     assert shown[0] == each.argmax()
     drives = study.first.drives
     for a in shown:
@@ -237,13 +237,13 @@ def test_frames_are_shown_where_arms_differ_most_and_not_twice(study: Study) -> 
 def test_errors_are_marked_where_labels_differ_and_are_not_void() -> None:
     truth = np.array([[0, 1, 255, 2]], np.uint8)
     guess = np.array([[0, 2, 1, 2]], np.uint8)
-    with Image.open(io.BytesIO(errors(truth, guess))) as image:
+    with Image.open(io.BytesIO(draw_errors(truth, guess))) as image:
         shown = np.asarray(image.convert("RGBA"))
     assert (shown[0, :, 3] > 0).tolist() == [False, True, False, False]
 
 
 def test_the_gallery_holds_every_arm_and_the_classes_colours(study: Study) -> None:
-    shown = gallery(study)
+    shown = build_gallery(study)
     assert shown is not None
     assert set(shown["frames"][0]["arms"]) == {arm.name for arm in study.arms}
     _, source = fakeruns.street(1)
@@ -266,10 +266,11 @@ def numbers(spec: object) -> Iterator[float]:
 
 def test_charts_are_plain_numbers(study: Study) -> None:
     specs = [
-        charts.forest(study), charts.trimaps(study), charts.learning(study),
-        charts.generalisation(study), charts.cost(study, "macs", "x", 1.0),
-        charts.effect(study, "model"), charts.interaction(study, "model", "upsample"),
-        heatmaps.pairs(study), heatmaps.classes(study), heatmaps.confusion(study, study.arms[0]),
+        charts.draw_forest(study), charts.draw_trimaps(study), charts.draw_learning(study),
+        charts.draw_generalisation(study), charts.draw_cost(study, "macs", "x", 1.0),
+        charts.draw_effect(study, "model"), charts.draw_interaction(study, "model", "upsample"),
+        heatmaps.draw_pairs(study), heatmaps.draw_classes(study),
+        heatmaps.draw_confusion(study, study.arms[0]),
     ]  # fmt: skip
     for spec in specs:
         json.dumps(spec, allow_nan=False)
@@ -277,14 +278,14 @@ def test_charts_are_plain_numbers(study: Study) -> None:
 
 
 def test_the_page_fetches_nothing_and_stays_small(study: Study) -> None:
-    page = html(study)
+    page = format_html(study)
     tags = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", tags)
     assert len(page.encode()) < 15e6
 
 
 def test_page_markdown_and_csv_say_the_same_numbers(study: Study, tmp_path: Path) -> None:
-    page, text, arms, _ = (path.read_text() for path in write(study, tmp_path))
+    page, text, arms, _ = (path.read_text() for path in write_report(study, tmp_path))
     rows = list(csv.DictReader(arms.splitlines()))
     assert [row["arm"] for row in rows] == [arm.name for arm in study.arms]
     for row in rows:

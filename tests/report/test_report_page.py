@@ -11,7 +11,7 @@ pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from fcn_lab.report.study import Study
-from fcn_lab.report.writing import write
+from fcn_lab.report.writing import write_report
 from support import fakeruns
 
 CHROMIUM = shutil.which("chromium")
@@ -25,7 +25,7 @@ WIDTHS = {"desk": 1280, "phone": 390}
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = fakeruns.write_grid(tmp_path_factory.mktemp("grid"), seeds=(0, 1))
-    return write(Study.read([folder]), folder / "report")[0]
+    return write_report(Study.read([folder]), folder / "report")[0]
 
 
 @pytest.fixture(scope="module")

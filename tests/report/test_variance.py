@@ -9,10 +9,10 @@ import pytest
 from statsmodels.stats.anova import AnovaRM
 
 from fcn_lab.report.intervals import Floats
-from fcn_lab.report.variance import Effect, Share, projections, share_out
+from fcn_lab.report.variance import VarianceEffect, VarianceShare, build_projections, compute_shares
 
 LEVELS = tuple(zip(*product("abc", "xyz"), strict=True))  # 3 models × 3 operators
-MODELS, OPERATORS, BOTH = projections(LEVELS)
+MODELS, OPERATORS, BOTH = build_projections(LEVELS)
 NAMES = ("models", "operators", "interaction")
 TRUTH = 3.0 * np.array([{"a": -1, "b": 0, "c": 1}[model] for model in LEVELS[0]]) + 1.0 * np.array(
     [{"x": -1, "y": 0, "z": 1}[operator] for operator in LEVELS[1]]
@@ -21,7 +21,7 @@ TRUTH = 3.0 * np.array([{"a": -1, "b": 0, "c": 1}[model] for model in LEVELS[0]]
 
 def measure(
     rng: np.random.Generator, truth: Floats, frames: float, seeds: float, blocks: int = 12
-) -> Sequence[Effect]:
+) -> Sequence[VarianceEffect]:
     """The three effects from arms with errors over frames, in part common, and over three seeds."""
     arms = len(truth)
     mixing = np.full((arms, arms), 0.8) + rng.uniform(0, 0.4, arms) * np.eye(arms)
@@ -29,16 +29,16 @@ def measure(
     own = seeds * rng.standard_normal((arms, 3))
     means = truth + over.mean(0) + own.mean(1)
     spread = np.cov(over.T) / blocks, blocks - 1, np.cov(own), 3
-    return [Effect(projection, means, *spread) for projection in (MODELS, OPERATORS, BOTH)]
+    return [VarianceEffect(projection, means, *spread) for projection in (MODELS, OPERATORS, BOTH)]
 
 
-def shares(effects: Sequence[Effect]) -> dict[str, Share]:
-    def joined(without: int) -> Effect:
+def shares(effects: Sequence[VarianceEffect]) -> dict[str, VarianceShare]:
+    def joined(without: int) -> VarianceEffect:
         projection = sum(e.projection for place, e in enumerate(effects) if place != without)
-        return Effect(np.asarray(projection), *list(vars(effects[0]).values())[1:6])
+        return VarianceEffect(np.asarray(projection), *list(vars(effects[0]).values())[1:6])
 
     rest = {name: joined(place) for place, name in enumerate(NAMES)}
-    return share_out(dict(zip(NAMES, effects, strict=True)), rest)
+    return compute_shares(dict(zip(NAMES, effects, strict=True)), rest)
 
 
 def test_effects_divide_the_space_of_differences_between_arms() -> None:
@@ -68,7 +68,7 @@ def test_over_seeds_alone_an_effect_over_its_error_is_the_f_of_repeated_measures
         ]
     )
     expected = AnovaRM(table, "score", "seed", within=["model", "operator"]).fit().anova_table
-    effects = [Effect(p, scores.mean(1), *still) for p in (MODELS, OPERATORS, BOTH)]
+    effects = [VarianceEffect(p, scores.mean(1), *still) for p in (MODELS, OPERATORS, BOTH)]
     assert [e.squares / e.error for e in effects] == pytest.approx(list(expected["F Value"]))
     for effect, chance in zip(effects, expected["Pr > F"], strict=True):
         if chance < 0.5:  # the interval leaves 0 out exactly above the level of that test

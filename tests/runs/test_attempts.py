@@ -15,21 +15,28 @@ import psutil
 import pytest
 
 from fcn_lab.runs import attempts
-from fcn_lab.runs.attempts import LIFETIME, TAKEN, Attempt, Taken, begin, last
-from fcn_lab.runs.processes import born, machine
+from fcn_lab.runs.attempts import (
+    EXIT_TAKEN,
+    LIFETIME_SECONDS,
+    Attempt,
+    RunTaken,
+    begin_attempt,
+    find_last_attempt,
+)
+from fcn_lab.runs.processes import find_start_time, identify_machine
 
-HERE = {"machine": machine(), "host": "here"}
+HERE = {"machine": identify_machine(), "host": "here"}
 THERE = {"machine": "another", "host": "there"}
 
 
 @pytest.fixture(autouse=True)
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempts, "LOOK", 0.01)
-    monkeypatch.setattr(attempts, "WATCH", 0.2)
+    monkeypatch.setattr(attempts, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(attempts, "WATCH_SECONDS", 0.2)
 
 
 def birth(pid: int) -> float:
-    known = born(pid)
+    known = find_start_time(pid)
     assert known
     return known
 
@@ -53,7 +60,7 @@ def write(folder: Path, pid: int, born: float, where: dict[str, str], number: in
 
 
 def grow_old(attempt: Attempt) -> None:
-    then = time.time() - LIFETIME - 1
+    then = time.time() - LIFETIME_SECONDS - 1
     os.utime(attempt.path, (then, then))
 
 
@@ -61,9 +68,9 @@ def claim(folder: Path, gate: Path, answers: "multiprocessing.Queue[bool]") -> N
     while not gate.exists():
         pass
     try:
-        begin(folder)
+        begin_attempt(folder)
         answers.put(True)
-    except Taken:
+    except RunTaken:
         answers.put(False)
     time.sleep(60)  # a claim of a dead process could be taken over
 
@@ -87,34 +94,34 @@ def test_of_many_processes_at_once_one_gets_the_cell(tmp_path: Path) -> None:
 
 def test_a_process_that_lives_keeps_its_cell(tmp_path: Path, sleeper: int) -> None:
     grow_old(write(tmp_path, sleeper, birth(sleeper), HERE))  # on its own machine age says nothing
-    with pytest.raises(Taken, match=f"process {sleeper}"):
-        begin(tmp_path)
+    with pytest.raises(RunTaken, match=f"process {sleeper}"):
+        begin_attempt(tmp_path)
 
 
 def test_a_number_given_to_another_process_is_not_the_one_that_had_the_cell(
     tmp_path: Path, sleeper: int
 ) -> None:
     write(tmp_path, sleeper, birth(sleeper) - 1000, HERE)
-    assert begin(tmp_path).number == 2
+    assert begin_attempt(tmp_path).number == 2
 
 
 def test_a_dead_process_loses_its_cell_at_once(tmp_path: Path) -> None:
     process = subprocess.Popen(["sleep", "60"])
     write(tmp_path, process.pid, birth(process.pid), HERE)
     process.kill()
-    while born(process.pid):  # dead and not yet waited for: a zombie holds nothing
+    while find_start_time(process.pid):  # dead and not yet waited for: a zombie holds nothing
         time.sleep(0.01)
-    assert begin(tmp_path).number == 2
+    assert begin_attempt(tmp_path).number == 2
     process.wait()
 
 
 def test_on_another_machine_a_cell_is_held_while_its_file_is_touched(tmp_path: Path) -> None:
     attempt = write(tmp_path, os.getpid(), birth(os.getpid()), THERE)
-    with pytest.raises(Taken, match="there"):
-        begin(tmp_path)
+    with pytest.raises(RunTaken, match="there"):
+        begin_attempt(tmp_path)
     grow_old(attempt)
-    assert not attempt.alive()
-    assert begin(tmp_path).number == 2
+    assert not attempt.is_alive()
+    assert begin_attempt(tmp_path).number == 2
 
 
 @pytest.mark.parametrize("hours", [-5, 5])
@@ -131,13 +138,15 @@ def test_on_another_machine_a_clock_that_was_set_takes_no_run_from_a_living_proc
 
     heart = threading.Thread(target=beat)
     heart.start()
-    while attempt.alive():
+    while attempt.is_alive():
         pass
-    with pytest.raises(Taken, match="there"):
-        begin(tmp_path)
+    with pytest.raises(RunTaken, match="there"):
+        begin_attempt(tmp_path)
     stop.set()
     heart.join()
-    assert begin(tmp_path).number == 2  # and no dead one keeps it, until that hour or for ever
+    assert (
+        begin_attempt(tmp_path).number == 2
+    )  # and no dead one keeps it, until that hour or for ever
 
 
 @pytest.mark.parametrize("hours", [-5, 5])
@@ -151,56 +160,56 @@ def test_on_its_own_machine_a_process_lives_however_the_clock_is_set(
     monkeypatch.setattr(time, "time", lambda: now + 3600 * hours)
     then = now - 3600 * hours
     os.utime(attempt.path, (then, then))
-    assert attempt.alive()
-    with pytest.raises(Taken, match=f"process {sleeper}"):
-        begin(tmp_path)
+    assert attempt.is_alive()
+    with pytest.raises(RunTaken, match=f"process {sleeper}"):
+        begin_attempt(tmp_path)
 
 
 def test_the_time_an_attempt_took_is_not_that_of_a_clock_that_was_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    attempt, now = begin(tmp_path), time.time()
+    attempt, now = begin_attempt(tmp_path), time.time()
     monkeypatch.setattr(time, "time", lambda: now + 3600)
     attempt.end("failed")
-    ended = last(tmp_path)
+    ended = find_last_attempt(tmp_path)
     assert ended is not None
     assert 0 <= ended.seconds < 60
 
 
 def test_a_process_that_becomes_another_program_keeps_its_folder(tmp_path: Path) -> None:
-    assert begin(tmp_path) == begin(tmp_path)
+    assert begin_attempt(tmp_path) == begin_attempt(tmp_path)
 
 
 def test_files_that_are_no_attempts_are_passed_over(tmp_path: Path) -> None:
-    begin(tmp_path)
+    begin_attempt(tmp_path)
     (tmp_path / "attempts" / "notes.json").write_text("[]")
     (tmp_path / "attempts" / "2.json").write_text("[1]")
-    damaged = last(tmp_path)
+    damaged = find_last_attempt(tmp_path)
     assert damaged is not None
     assert (damaged.number, damaged.status) == (2, None)
 
 
 def test_an_attempt_that_has_ended_holds_nothing(tmp_path: Path, sleeper: int) -> None:
     write(tmp_path, sleeper, birth(sleeper), HERE).end("failed", "why")
-    ended = last(tmp_path)
+    ended = find_last_attempt(tmp_path)
     assert ended is not None
     assert (ended.status, ended.reason) == ("failed", "why")
-    assert begin(tmp_path).number == 2
+    assert begin_attempt(tmp_path).number == 2
 
 
 def test_a_file_that_was_created_and_never_written_is_judged_by_its_age(tmp_path: Path) -> None:
     attempt = write(tmp_path, 1, 1.0, THERE)
     attempt.path.write_text("")
-    with pytest.raises(Taken):
-        begin(tmp_path)
+    with pytest.raises(RunTaken):
+        begin_attempt(tmp_path)
     grow_old(attempt)
-    assert begin(tmp_path).number == 2
+    assert begin_attempt(tmp_path).number == 2
 
 
 def test_attempts_count_on_beyond_nine(tmp_path: Path) -> None:
     for number in range(1, 12):
         write(tmp_path, 0, 0.0, HERE, number).end("failed")
-    assert begin(tmp_path).number == 12
+    assert begin_attempt(tmp_path).number == 12
 
 
 def test_a_process_that_was_overtaken_ends_itself(tmp_path: Path) -> None:
@@ -217,12 +226,12 @@ time.sleep(60)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "began\n"
-        mine = last(tmp_path)
+        mine = find_last_attempt(tmp_path)
         assert mine is not None
-        assert mine.alive()
+        assert mine.is_alive()
         before = mine.path.stat().st_mtime_ns
         while mine.path.stat().st_mtime_ns == before:  # its heart beats
             assert process.poll() is None
             time.sleep(0.01)
         replace(mine, path=mine.path.with_stem("2")).end("failed")
-        assert process.wait(10) == TAKEN
+        assert process.wait(10) == EXIT_TAKEN

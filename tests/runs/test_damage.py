@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from fcn_lab.config.frozen import read_frozen, recorded
+from fcn_lab.config.frozen import read_frozen, read_recorded
 from fcn_lab.errors import UserError
 from fcn_lab.report.runs import Run, find_runs
 from fcn_lab.report.study import Study
-from fcn_lab.report.writing import write
-from fcn_lab.runs.attempts import attempts, begin
-from fcn_lab.runs.outcomes import finished, read_history, read_metrics
-from fcn_lab.runs.records import Damaged, read_arrays
+from fcn_lab.report.writing import write_report
+from fcn_lab.runs.attempts import begin_attempt, list_attempts
+from fcn_lab.runs.outcomes import is_finished, read_history, read_metrics
+from fcn_lab.runs.records import DamagedFile, read_arrays
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.runs.sweep import Cell, SweepFolder
-from fcn_lab.runs.table import Rows
+from fcn_lab.runs.table import CsvFile
 from fcn_lab.sweeps.status import Status
-from fcn_lab.sweeps.studies import price
+from fcn_lab.sweeps.studies import describe_time
 from support import damage, fakeruns
 from support.commandline import TypeLine
 
@@ -32,7 +32,7 @@ CELLS = ("model=fcn8s,seed=0", "model=fcn16s,seed=0", "model=fcn32s,seed=0")
 FILES = ("metrics.json", "config.yaml", "history.csv", "confusions.npz", "predictions.zip")
 READERS: dict[str, Callable[[Path], object]] = {
     "metrics.json": lambda path: read_metrics(path.parent),
-    "config.yaml": recorded,
+    "config.yaml": read_recorded,
     "history.csv": lambda path: read_history(path.parent),
     "confusions.npz": read_arrays,
 }
@@ -47,7 +47,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model = re.findall(r"fcn\w+", name)[0]
         (sweep / name).parent.mkdir(exist_ok=True)
         folder = sweep / name
-        attempt = begin(folder)
+        attempt = begin_attempt(folder)
         folder.rename(kept := sweep / "kept")
         fakeruns.write_run(folder, frames, source, model)
         (kept / "attempts").rename(folder / "attempts")
@@ -72,7 +72,7 @@ def sweep(sound: Path, tmp_path: Path) -> Path:
 
 def reported(sweep: Path) -> str:
     """What the pages of a report say."""
-    written = write(Study.read([sweep]), sweep.parent / "report")
+    written = write_report(Study.read([sweep]), sweep.parent / "report")
     return "".join(path.read_text() for path in written)
 
 
@@ -104,15 +104,15 @@ def test_a_cell_with_half_its_scores_is_not_done_and_is_run_again(
 ) -> None:
     folder = sweep / CELLS[0]
     (folder / "metrics.json").write_text(content)
-    assert not finished(folder)
-    progress = SweepFolder.read(sweep).cells[0].progress()
+    assert not is_finished(folder)
+    progress = SweepFolder.read(sweep).cells[0].read_progress()
     assert progress.status == "failed"
     assert "metrics.json is damaged" in progress.reason
     Status(str(sweep)).run()
     told = capsys.readouterr().out
     assert "2 done" in told
     assert "metrics.json is damaged" in told.replace("\n", " ")
-    assert begin(folder).number == 2  # nobody is kept from it
+    assert begin_attempt(folder).number == 2  # nobody is kept from it
 
 
 def test_a_run_whose_scores_are_damaged_is_gone_on_with(type_line: TypeLine) -> None:
@@ -140,9 +140,9 @@ def test_a_damaged_environment_is_put_aside_and_a_resume_goes_on(
 
 
 def test_a_damaged_history_keeps_a_resume_from_cutting_it(sweep: Path) -> None:
-    rows = Rows(RunFolder(sweep / CELLS[0]).history, ("epoch", "seconds"))
+    rows = CsvFile(RunFolder(sweep / CELLS[0]).history, ("epoch", "seconds"))
     rows.path.write_text("epoch,seconds\n0,1.0\n1,\x00\n")
-    with pytest.raises(Damaged, match=r"history\.csv is damaged: line 3"):
+    with pytest.raises(DamagedFile, match=r"history\.csv is damaged: line 3"):
         rows.keep(lambda row: True)
     assert "\x00" in rows.path.read_text()
 
@@ -186,14 +186,14 @@ DAMAGES = 20  # of each file
 def look(sweep: Path, name: str) -> str:
     """All that reads a sweep; gives the pages of the report."""
     cell = sweep / CELLS[0]
-    finished(cell)
-    attempts(cell)
+    is_finished(cell)
+    list_attempts(cell)
     run = RunFolder(cell)
     assert isinstance(run.run_id, str)
     assert isinstance(run.precision, str | None)
     told = refusal_of(lambda: look_at_cells(sweep))
     assert not told or (name == "sweep.json" and name in told)
-    for read in (read_frozen, recorded):
+    for read in (read_frozen, read_recorded):
         told = refusal_of(lambda read=read: read(cell / "config.yaml"))  # type: ignore[misc]
         assert not told or name == "config.yaml"
     return reported(sweep)
@@ -202,8 +202,8 @@ def look(sweep: Path, name: str) -> str:
 def look_at_cells(sweep: Path) -> None:
     """What a runner and task=status read."""
     record = SweepFolder.read(sweep)
-    record.write_results({cell.name: cell.progress() for cell in record.cells})
-    price(record)
+    record.write_results({cell.name: cell.read_progress() for cell in record.cells})
+    describe_time(record)
     Status(str(sweep)).run()
 
 
@@ -235,6 +235,6 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(sweep: Path) -> None:
     path = sweep / CELLS[0] / "metrics.json"
     path.unlink()
     os.mkfifo(path)
-    assert not finished(path.parent)
-    with pytest.raises(Damaged, match="it is no file"):
+    assert not is_finished(path.parent)
+    with pytest.raises(DamagedFile, match="it is no file"):
         Run.read(path.parent)

@@ -11,8 +11,8 @@ import pytest
 
 from fcn_lab.errors import UserError
 from fcn_lab.inference.predictor import load_best_checkpoint
-from fcn_lab.runs.digests import LIST, require_sound, write_listed
-from fcn_lab.runs.records import Damaged
+from fcn_lab.runs.digests import LIST_NAME, require_sound, write_listed
+from fcn_lab.runs.records import DamagedFile
 from fcn_lab.runs.run import RunFolder
 from support.tiny import make_train
 
@@ -51,8 +51,10 @@ def bits(path: Path) -> list[int]:
 def test_the_list_is_what_sha256sum_says_of_both_checkpoints(run: RunFolder) -> None:
     for path in (run.best, run.last):
         line = f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}"
-        assert line in (run.best.parent / LIST).read_text().splitlines()
-    checked = subprocess.run(["sha256sum", "-c", LIST], cwd=run.best.parent, capture_output=True)
+        assert line in (run.best.parent / LIST_NAME).read_text().splitlines()
+    checked = subprocess.run(
+        ["sha256sum", "-c", LIST_NAME], cwd=run.best.parent, capture_output=True
+    )
     assert checked.returncode == 0, checked.stdout
 
 
@@ -60,7 +62,7 @@ def test_any_bit_that_is_flipped_is_noticed(run: RunFolder) -> None:
     whole = run.best.read_bytes()
     for bit in bits(run.best):
         flip(run.best, bit)
-        with pytest.raises(Damaged, match=r"best\.ckpt is damaged"):
+        with pytest.raises(DamagedFile, match=r"best\.ckpt is damaged"):
             load_best_checkpoint(run.path)
         run.best.write_bytes(whole)
     assert load_best_checkpoint(run.path)
@@ -94,14 +96,14 @@ def test_a_resume_from_a_damaged_checkpoint_names_the_best_one(run: RunFolder) -
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\x00 no list at all\n"])
 def test_a_run_without_a_list_loads_as_ever(run: RunFolder, content: bytes | None) -> None:
-    (run.best.parent / LIST).unlink()
+    (run.best.parent / LIST_NAME).unlink()
     if content is not None:
-        (run.best.parent / LIST).write_bytes(content)
+        (run.best.parent / LIST_NAME).write_bytes(content)
     assert load_best_checkpoint(run.path)
 
 
 def test_a_run_without_a_list_that_is_torn_is_no_traceback(run: RunFolder) -> None:
-    (run.best.parent / LIST).unlink()
+    (run.best.parent / LIST_NAME).unlink()
     whole = run.best.read_bytes()
     for length in (0, 1, len(whole) // 2, len(whole) - 1):
         run.best.write_bytes(whole[:length])
@@ -139,5 +141,5 @@ def test_a_kill_at_any_step_leaves_a_checkpoint_that_is_known(
             assert step < 3
         monkeypatch.undo()
         require_sound(path)
-    names = [line.split("  ")[1] for line in (tmp_path / LIST).read_text().splitlines()]
+    names = [line.split("  ")[1] for line in (tmp_path / LIST_NAME).read_text().splitlines()]
     assert names == ["last.ckpt"] * (1 if step == 3 else len(names))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fcn_lab.runs.provenance import Source, git
+from fcn_lab.runs.provenance import Source, run_git
 
 
 def repository(folder: Path) -> Path:
@@ -26,7 +26,7 @@ def test_a_commit_is_that_of_the_repository_which_holds_the_sources(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours, other = repository(tmp_path / "ours"), repository(tmp_path / "other")
-    expected = git(ours, "rev-parse", "HEAD").strip()
+    expected = run_git(ours, "rev-parse", "HEAD").strip()
     assert len(expected) == 40
     (other / "more.py").write_text("")
     for name, value in {"GIT_DIR": other.parent / ".git", "GIT_WORK_TREE": other.parent}.items():

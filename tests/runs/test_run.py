@@ -45,7 +45,7 @@ def test_a_resume_adds_its_environment_and_leaves_the_first(folder: RunFolder) -
 def test_a_dirty_tree_leaves_its_difference(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(provenance, "git", lambda *command: "changed\n")
+    monkeypatch.setattr(provenance, "run_git", lambda *command: "changed\n")
     folder.write_env("cpu", "32-true")
     assert (folder.path / "git.diff").read_text() == "changed\n"
     assert json.loads(folder.env.read_text())["git_dirty"] is True

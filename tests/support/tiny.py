@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from fcn_lab.data.frames import Frames, Pixels
 from fcn_lab.tasks.train import Train
-from fcn_lab.training.datamodule import CamVidDataModule
+from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.loggers.base import Factory
 from fcn_lab.training.losses import CrossEntropy
 from fcn_lab.training.optim import Optim, Poly
-from fcn_lab.training.settings import Training
+from fcn_lab.training.settings import TrainerSettings
 
 torch.set_num_threads(1)  # nets this small only wait for a second thread
 
@@ -103,10 +103,10 @@ def make_train(
     )
     parts: dict[str, Any] = {
         "net": Net(),
-        "data": CamVidDataModule(Squares(), speckle, batch_size=3, seed=1),
+        "data": FrameDataModule(Squares(), speckle, batch_size=3, seed=1),
         "loss": CrossEntropy(),
         "optim": sgd,
-        "training": Training(**{"max_epochs": 3, "accelerator": "cpu", **(training or {})}),
+        "training": TrainerSettings(**{"max_epochs": 3, "accelerator": "cpu", **(training or {})}),
         "words": WORDS,
         "loggers": loggers,
         "seed": 1,

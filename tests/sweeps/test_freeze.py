@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fcn_lab.runs.attempts import begin
+from fcn_lab.runs.attempts import begin_attempt
 from fcn_lab.runs.sweep import Progress, SweepFolder
 from fcn_lab.sweeps import freeze as freezing
 from fcn_lab.sweeps import snapshot
@@ -32,7 +32,7 @@ def again(type_line: TypeLine, stub: str, sources: Path, monkeypatch: pytest.Mon
     """`again("task.count=3")` types one sweep of two cells with words added; no worker starts."""
 
     def stand_still(sweep: Sweep) -> dict[str, Progress]:
-        return {cell.name: cell.progress() for cell in sweep.cells}
+        return {cell.name: cell.read_progress() for cell in sweep.cells}
 
     monkeypatch.setattr(Sweep, "run", stand_still)
     monkeypatch.setattr(freezing, "_preflight", lambda *cells: None)
@@ -105,7 +105,7 @@ def test_accepted_settings_reach_the_cells_that_have_not_begun(again: Again) -> 
 def test_a_sweep_of_which_no_cell_has_begun_is_taken_over(again: Again, status: str) -> None:
     again("task.count=-5")  # cells that refuse it when they run
     for cell in ("seed=1", "seed=2"):
-        begin(Path("all", cell)).end(status)
+        begin_attempt(Path("all", cell)).end(status)
         Path("all", cell, "error.txt").touch()
     assert again("task.count=5").err == ""
     assert count_of("seed=1") == count_of("seed=2") == 5
@@ -114,7 +114,7 @@ def test_a_sweep_of_which_no_cell_has_begun_is_taken_over(again: Again, status: 
 
 def test_a_sweep_with_a_cell_at_work_is_not_taken_over(again: Again) -> None:
     again("task.count=4")
-    begin(Path("all/seed=1"))
+    begin_attempt(Path("all/seed=1"))
     assert "task.count=4" in again("task.count=5").err
     assert count_of("seed=1") == count_of("seed=2") == 4
 

@@ -14,9 +14,15 @@ from pathlib import Path
 import pytest
 
 from fcn_lab.errors import UserError
-from fcn_lab.runs.attempts import TAKEN, Taken, attempts, begin, last
+from fcn_lab.runs.attempts import (
+    EXIT_TAKEN,
+    RunTaken,
+    begin_attempt,
+    find_last_attempt,
+    list_attempts,
+)
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
-from fcn_lab.sweeps.engines.base import Ended
+from fcn_lab.sweeps.engines.base import EndedJob
 from fcn_lab.sweeps.loop import Policy, Sweep
 from fcn_lab.worker.supervisor import Job
 from support.commandline import METRICS
@@ -30,19 +36,19 @@ class Scripted:
         ends: by the cell's name, the exit statuses of its attempts in turn; then 0.
     """
 
-    here = True
+    runs_here = True
 
     def __init__(self, **ends: list[int]) -> None:
         self.ends = ends
         self.queue: list[Job] = []
         self.started: list[str] = []
-        self.never_started: list[Ended] = []
+        self.never_started: list[EndedJob] = []
         self.closed = False
 
     def submit(self, jobs: Sequence[Job]) -> None:
         self.queue += jobs
 
-    def ended(self, patience: float) -> list[Ended]:
+    def collect_ended(self, patience: float) -> list[EndedJob]:
         if not self.queue:
             gone, self.never_started = self.never_started, []
             return gone
@@ -50,8 +56,8 @@ class Scripted:
         name = job.folder.name
         self.started.append(name)
         code = self.ends[name].pop(0) if self.ends.get(name) else 0
-        if code != TAKEN:
-            attempt = begin(job.folder)
+        if code != EXIT_TAKEN:
+            attempt = begin_attempt(job.folder)
             if code == 0:
                 (job.folder / "metrics.json").write_text(METRICS)
             attempt.end("failed" if code else "done")
@@ -114,9 +120,9 @@ def test_a_cell_that_is_done_is_not_run_again(tmp_path: Path) -> None:
 
 
 def test_a_cell_of_another_runner_is_waited_for_and_taken_up_when_that_dies(tmp_path: Path) -> None:
-    engine = Scripted(b=[TAKEN])
+    engine = Scripted(b=[EXIT_TAKEN])
     sweep = make(tmp_path, engine, Policy())
-    other = begin(tmp_path / "b")
+    other = begin_attempt(tmp_path / "b")
     update, looks = sweep._look_elsewhere, []
 
     def look() -> int:
@@ -135,15 +141,15 @@ def test_a_cell_of_another_runner_is_waited_for_and_taken_up_when_that_dies(tmp_
 def test_an_attempt_with_scores_is_done_whatever_ended_its_process(tmp_path: Path) -> None:
     engine = Scripted()
     sweep = make(tmp_path, engine, Policy(retries=1, on_failure="stop"))
-    killed, failed = begin(tmp_path / "a"), begin(tmp_path / "b")
+    killed, failed = begin_attempt(tmp_path / "a"), begin_attempt(tmp_path / "b")
     for attempt in (killed, failed):
         (attempt.path.parent.parent / "metrics.json").write_text(METRICS)
     failed.end("failed", "killed by SIGKILL")
     assert statuses(sweep.run()) == dict.fromkeys("abc", "done")
     assert engine.started == ["c"]
-    assert [last(tmp_path / name).status for name in "abc"] == ["done"] * 3  # type: ignore[union-attr]
-    with pytest.raises(Taken, match="a is done"):
-        begin(tmp_path / "a")
+    assert [find_last_attempt(tmp_path / name).status for name in "abc"] == ["done"] * 3  # type: ignore[union-attr]
+    with pytest.raises(RunTaken, match="a is done"):
+        begin_attempt(tmp_path / "a")
 
 
 def test_an_unpromising_cell_is_stopped_and_stays_so(tmp_path: Path) -> None:
@@ -157,7 +163,7 @@ def test_an_unpromising_cell_is_stopped_and_stays_so(tmp_path: Path) -> None:
             engine.ends[job.folder.name] = [143]
 
     engine.stop = stop  # type: ignore[method-assign]
-    sweep.unpromising = lambda cell: cell.name == "c"
+    sweep.is_unpromising = lambda cell: cell.name == "c"
     ended = sweep.run()
     assert stopped == ["c"]
     assert statuses(ended) == {"a": "done", "b": "done", "c": "pruned"}
@@ -181,7 +187,7 @@ def sweep_of(cells: int, stub: str, *words: str) -> list[str]:
 def done_once(folder: Path, cells: int) -> bool:
     """Whether every cell has its scores, made by its last attempt and by no other."""
     names = [folder / f"seed={n}" for n in range(cells)]
-    ends = [[attempt.status for attempt in attempts(name)] for name in names]
+    ends = [[attempt.status for attempt in list_attempts(name)] for name in names]
     made = all((name / "metrics.json").exists() for name in names)
     return made and all(end.count("done") == 1 and end[-1] == "done" for end in ends)
 
@@ -199,7 +205,11 @@ def test_kills_at_random_moments_lose_a_step_each_and_no_cell(
     for _ in range(kills):
         runner = subprocess.Popen(line, stdout=subprocess.DEVNULL, start_new_session=True)
         time.sleep(moments.uniform(1.0, 4.0))
-        running = [a for n in range(cells) if (a := last(Path(f"all/seed={n}"))) and a.alive()]
+        running = [
+            a
+            for n in range(cells)
+            if (a := find_last_attempt(Path(f"all/seed={n}"))) and a.is_alive()
+        ]
         if running and moments.random() < 0.5:
             os.kill(moments.choice(running).pid, signal.SIGKILL)
             time.sleep(moments.uniform(0.0, 1.0))
@@ -211,7 +221,7 @@ def test_kills_at_random_moments_lose_a_step_each_and_no_cell(
         cell = Path(f"all/seed={number}")
         steps = [int(step) for step in (cell / "steps.txt").read_text().split()]
         assert sorted(set(steps)) == list(range(20))
-        assert len(steps) - 20 <= len(attempts(cell)) - 1  # one step for each interruption
+        assert len(steps) - 20 <= len(list_attempts(cell)) - 1  # one step for each interruption
 
 
 @pytest.mark.slow
@@ -234,6 +244,6 @@ def test_a_cell_tried_again_goes_on_from_its_checkpoint(
     monkeypatch.chdir(tmp_path)
     line = sweep_of(2, stub, "task.kind=flaky", "sweep.retries=1")
     subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
-    assert [a.status for a in attempts(Path("all/seed=0"))] == ["failed", "done"]
+    assert [a.status for a in list_attempts(Path("all/seed=0"))] == ["failed", "done"]
     assert Path("all/seed=0/steps.txt").read_text().split() == [str(n) for n in range(20)]
     assert json.loads(Path("all/seed=0/facts.json").read_text())["resume"] is True

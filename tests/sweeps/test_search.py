@@ -21,12 +21,12 @@ from optuna.distributions import (
 from optuna.trial import TrialState
 
 from fcn_lab.errors import SweepFailed, UserError
-from fcn_lab.runs.attempts import begin
-from fcn_lab.runs.records import Damaged
+from fcn_lab.runs.attempts import begin_attempt
+from fcn_lab.runs.records import DamagedFile
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
 from fcn_lab.sweeps.loop import FINAL, Sweep
 from fcn_lab.sweeps.search import Search
-from fcn_lab.sweeps.search_space import Space
+from fcn_lab.sweeps.search_space import SearchSpace
 from fcn_lab.sweeps.study_log import open_study
 from support.commandline import TypeLine
 from support.damage import KINDS
@@ -41,8 +41,8 @@ class Killed(BaseException):
     """Stands for kill -9 of the runner."""
 
 
-def space(*overrides: str) -> Space:
-    return Space.of(OverridesParser.create().parse_overrides(list(overrides)))
+def space(*overrides: str) -> SearchSpace:
+    return SearchSpace.from_overrides(OverridesParser.create().parse_overrides(list(overrides)))
 
 
 def name_of(overrides: Sequence[str]) -> str:
@@ -75,12 +75,12 @@ class Stage:
             if len(self.ran) == self.killed_at:
                 raise Killed
             self.ran.append(list(overrides))
-            if cell.progress().status not in FINAL:
+            if cell.read_progress().status not in FINAL:
                 self.run(cell, self.score(overrides), unpromising)
-        record.write_results({cell.name: cell.progress() for cell in cells})
+        record.write_results({cell.name: cell.read_progress() for cell in cells})
 
     def run(self, cell: Cell, score: float, unpromising: Callable[[Cell], bool]) -> None:
-        attempt = begin(cell.folder)
+        attempt = begin_attempt(cell.folder)
         config = {"data": {"split": "val"}, "choices": {"task": "train"}, "seed": 0}
         (cell.folder / "config.yaml").write_text(
             yaml.safe_dump({**config, "task": {}, "links": {}, "cell": cell.name})
@@ -142,7 +142,7 @@ def test_an_axis_is_the_distribution_that_it_says(axis: str, expected: BaseDistr
 def test_every_value_drawn_is_one_that_was_declared() -> None:
     declared = space(*AXES)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    drawn = [declared.overrides(study.ask()) for _ in range(50)]
+    drawn = [declared.draw_overrides(study.ask()) for _ in range(50)]
     data, *columns = zip(*drawn, strict=True)
     assert set(data) == {"data=synthetic"}
     rates, losses, widths = ([o.partition("=")[2] for o in column] for column in columns)
@@ -218,12 +218,12 @@ def test_a_study_cut_anywhere_keeps_what_it_still_says_and_every_cell(stage: Sta
 def test_a_damaged_study_is_named_and_moved_away_it_is_drawn_again(stage: Stage) -> None:
     stage.search(3).run("test")
     path, params = stage.folder / "study.log", stage.params()
-    content, rng, told = path.read_bytes(), random.Random(0), list[Damaged]()
+    content, rng, told = path.read_bytes(), random.Random(0), list[DamagedFile]()
     for kind in 3 * KINDS:
         path.write_bytes(kind(content, rng))
         try:
             stage.trials()
-        except Damaged as error:
+        except DamagedFile as error:
             told.append(error)
     assert len(told) >= len(KINDS)
     assert {error.path for error in told} == {path}
@@ -235,7 +235,7 @@ def test_a_damaged_study_is_named_and_moved_away_it_is_drawn_again(stage: Stage)
     assert len(list(stage.folder.glob("*/metrics.json"))) == len(stage.ran) - ran == 3
     path.unlink()
     path.symlink_to("/dev/zero")
-    with pytest.raises(Damaged, match="a link"):
+    with pytest.raises(DamagedFile, match="a link"):
         stage.search(3)
 
 
@@ -243,7 +243,7 @@ def test_a_study_whose_scores_are_not_those_of_its_cells_is_named(stage: Stage) 
     stage.search(2).run("test")
     path = stage.folder / "study.log"
     path.write_text(path.read_text().replace('"values":[0.', '"values":[0.0'))
-    with pytest.raises(Damaged, match=r"in its folder and here 0\.0"):
+    with pytest.raises(DamagedFile, match=r"in its folder and here 0\.0"):
         stage.search(2)
 
 
@@ -270,7 +270,7 @@ def test_a_study_of_which_no_cell_has_begun_gives_way_to_other_axes(stage: Stage
 
 
 def test_a_study_whose_trials_all_failed_by_a_mistake_begins_anew(stage: Stage) -> None:
-    stage.run = lambda cell, *_: begin(cell.folder).end("failed", "a mistake")  # type: ignore[method-assign]
+    stage.run = lambda cell, *_: begin_attempt(cell.folder).end("failed", "a mistake")  # type: ignore[method-assign]
     with pytest.raises(SweepFailed):
         stage.search(2).run("test")
     del stage.run
@@ -320,7 +320,7 @@ def test_a_failed_trial_counts_and_leaves_the_others(
 ) -> None:
     def run(cell: Cell, score: float, unpromising: Callable[[Cell], bool]) -> None:
         if len(stage.ran) == 2:
-            return begin(cell.folder).end("failed", "out of memory")
+            return begin_attempt(cell.folder).end("failed", "out of memory")
         Stage.run(stage, cell, score, unpromising)
 
     monkeypatch.setattr(stage, "run", run)
@@ -337,7 +337,7 @@ def test_a_failed_trial_counts_and_leaves_the_others(
 def done(sweep: Sweep) -> dict[str, Progress]:
     for cell in sweep.cells:
         (cell.folder / "metrics.json").write_text('{"protocol": "stub", "val": {"mean_iou": 0.5}}')
-    return {cell.name: cell.progress() for cell in sweep.cells}
+    return {cell.name: cell.read_progress() for cell in sweep.cells}
 
 
 @pytest.fixture

@@ -10,9 +10,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from fcn_lab.runs.attempts import begin
+from fcn_lab.runs.attempts import begin_attempt
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
-from fcn_lab.sweeps.status import Watch, headline, read, remaining, table
+from fcn_lab.sweeps.status import (
+    SweepWatch,
+    build_table,
+    estimate_remaining,
+    read_progress,
+    summarize,
+)
 from support.commandline import TypeLine
 
 
@@ -33,9 +39,9 @@ def finish(cell: Cell, val: float, seconds: float = 10.0) -> None:
 
 def shown(record: SweepFolder, rows: int | None = None) -> str:
     console = Console(width=120)
-    progress = read(record, {})
+    progress = read_progress(record, {})
     with console.capture() as capture:
-        console.print(table(record, progress, rows), headline(record, progress))
+        console.print(build_table(record, progress, rows), summarize(record, progress))
     return capture.get()
 
 
@@ -43,24 +49,24 @@ def test_every_state_of_a_cell_is_read_from_its_folder(tmp_path: Path) -> None:
     record = make(tmp_path, "abcdefg")
     a, b, c, d, e, f, _ = record.cells
     finish(a, 0.5)
-    begin(b.folder)
-    begin(c.folder).end("failed", "RuntimeError: why")
-    begin(d.folder).end("stopped")
-    begin(e.folder).end("pruned")
-    begin(f.folder).end("done")  # and yet there is no metrics.json
-    states = [now.status for now in read(record, {}).values()]
+    begin_attempt(b.folder)
+    begin_attempt(c.folder).end("failed", "RuntimeError: why")
+    begin_attempt(d.folder).end("stopped")
+    begin_attempt(e.folder).end("pruned")
+    begin_attempt(f.folder).end("done")  # and yet there is no metrics.json
+    states = [now.status for now in read_progress(record, {}).values()]
     assert states == ["done", "running", "failed", "stopped", "pruned", "failed", "waiting"]
-    reasons = [now.reason for now in read(record, {}).values()]
+    reasons = [now.reason for now in read_progress(record, {}).values()]
     assert reasons[2] == "RuntimeError: why"
     assert str(os.getpid()) in reasons[1]
 
 
 def test_scores_of_a_finished_cell_count_whatever_its_last_attempt_says(tmp_path: Path) -> None:
     (cell,) = make(tmp_path, "a").cells
-    attempt = begin(cell.folder)
+    attempt = begin_attempt(cell.folder)
     finish(cell, 0.5)
     attempt.end("failed", "killed by SIGKILL")  # while it said goodbye
-    assert cell.progress().status == "done"
+    assert cell.read_progress().status == "done"
 
 
 @pytest.mark.parametrize(("done", "running", "waiting"), [(1, 1, 3), (2, 2, 5), (3, 1, 0)])
@@ -79,13 +85,13 @@ def test_the_time_left_is_what_finished_cells_say(done: int, running: int, waiti
         )
     )
     # half of each running cell, and the waiting ones in turns of as many
-    assert remaining(record, states) == pytest.approx(40.0 * (0.5 + waiting / running))
+    assert estimate_remaining(record, states) == pytest.approx(40.0 * (0.5 + waiting / running))
 
 
 def test_no_time_is_guessed_before_a_cell_has_ended(tmp_path: Path) -> None:
     record = make(tmp_path, "ab")
-    begin(record.cells[0].folder)
-    assert remaining(record, read(record, {})) is None
+    begin_attempt(record.cells[0].folder)
+    assert estimate_remaining(record, read_progress(record, {})) is None
     assert "to go" not in shown(record)
 
 
@@ -101,7 +107,7 @@ def test_a_table_cut_short_keeps_those_at_work(tmp_path: Path) -> None:
     record = make(tmp_path, "abcdefgh")
     for cell in record.cells[:5]:
         finish(cell, 0.5)
-    begin(record.cells[7].folder)
+    begin_attempt(record.cells[7].folder)
     rows = [line.split()[1] for line in shown(record, rows=2).splitlines() if "│" in line]
     assert rows == ["a", "h"]
 
@@ -113,7 +119,7 @@ def test_results_grow_as_cells_end(tmp_path: Path, capsys: pytest.CaptureFixture
         with record.results.open(newline="") as file:
             return [row["status"] for row in csv.DictReader(file)]
 
-    with Watch(record) as watch:
+    with SweepWatch(record) as watch:
         assert states() == ["waiting", "waiting"]
         finish(record.cells[0], 0.5)
         deadline = time.monotonic() + 20
@@ -126,7 +132,7 @@ def test_results_grow_as_cells_end(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_another_terminal_sees_the_same(tmp_path: Path, type_line: TypeLine) -> None:
     record = make(tmp_path / "all", "ab")
     finish(record.cells[0], 0.5)
-    begin(record.cells[1].folder).end("failed", "MemoryError: no room")
+    begin_attempt(record.cells[1].folder).end("failed", "MemoryError: no room")
     ended = type_line("task=status", "sweep.dir=all")
     assert (ended.status, ended.err, ended.command) == (0, "", ())
     assert "1 done · 1 failed · best val mIoU 50.00 (a)" in ended.out

@@ -9,12 +9,17 @@ from typing import Any
 import pytest
 import yaml
 
-from fcn_lab.commands import command
+from fcn_lab.commands import format_command
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
 from fcn_lab.sweeps.loop import Sweep
-from fcn_lab.sweeps.studies import closing, estimates, opening, price
-from fcn_lab.worker.estimate import between
-from fcn_lab.worker.workload import Pace, Workload, pace, workload
+from fcn_lab.sweeps.studies import (
+    describe_closing,
+    describe_opening,
+    describe_time,
+    locate_estimates,
+)
+from fcn_lab.worker.estimate import interpolate_pace
+from fcn_lab.worker.workload import Pace, Workload, count_workload, measure_pace
 from support.commandline import METRICS, TypeLine
 from support.places import CONF
 from support.tiny import make_train
@@ -108,7 +113,7 @@ def test_a_study_composes_into_all_its_cells_which_differ_in_its_axes_alone(
     assert record.study["question"].endswith("?")
     assert f"{len(configs)} cells: {record.study['question']}" in ended.out
     assert "Time:" in ended.out
-    assert f"The report: {command('task=report', 'runs=all')}" in ended.out
+    assert f"The report: {format_command('task=report', 'runs=all')}" in ended.out
 
 
 def test_every_seed_of_a_study_is_a_cell_that_differs_in_its_seed_alone(
@@ -144,8 +149,8 @@ def test_a_cell_of_a_study_runs_again_by_itself(type_line: TypeLine) -> None:
 
 
 def test_work_and_time_grow_with_the_epochs() -> None:
-    short = workload(make_train({"max_epochs": 2}))
-    long = workload(make_train({"max_epochs": 6}))
+    short = count_workload(make_train({"max_epochs": 2}))
+    long = count_workload(make_train({"max_epochs": 6}))
     assert long.trained == 3 * short.trained
     assert long.macs == short.macs
     assert Pace(2.0, 1.0).seconds(Workload(1, 30, 4)) == 64
@@ -154,13 +159,13 @@ def test_work_and_time_grow_with_the_epochs() -> None:
 def test_work_counts_the_frames_that_are_trained_on_and_scored() -> None:
     task = make_train({"max_epochs": 6, "val_every": 3})
     sizes = {split: len(task.data.source.frames(split)) for split in ("train", "val", "test")}
-    work = workload(task)
+    work = count_workload(task)
     assert work.trained == 6 * sizes["train"]
     assert work.scored == 2 * sizes["val"] + sizes["val"] + sizes["test"]
 
 
 def test_a_pace_is_measured_and_leaves_nothing(tmp_path: Path) -> None:
-    measured = pace(make_train())
+    measured = measure_pace(make_train())
     assert measured.training > 0
     assert measured.scoring > 0
     assert not list(tmp_path.iterdir())
@@ -168,25 +173,25 @@ def test_a_pace_is_measured_and_leaves_nothing(tmp_path: Path) -> None:
 
 def test_between_two_networks_the_pace_goes_with_the_operations() -> None:
     ends = {10: Pace(1.0, 0.5), 30: Pace(3.0, 1.0)}
-    assert between(ends, Workload(10, 1, 1)) == ends[10]
-    assert between(ends, Workload(30, 1, 1)) == ends[30]
-    assert between(ends, Workload(20, 1, 1)) == Pace(2.0, 0.75)
-    assert between({10: ends[10]}, Workload(10, 1, 1)) == ends[10]
+    assert interpolate_pace(ends, Workload(10, 1, 1)) == ends[10]
+    assert interpolate_pace(ends, Workload(30, 1, 1)) == ends[30]
+    assert interpolate_pace(ends, Workload(20, 1, 1)) == Pace(2.0, 0.75)
+    assert interpolate_pace({10: ends[10]}, Workload(10, 1, 1)) == ends[10]
 
 
 def record(folder: Path, cells: int, seconds: float) -> SweepFolder:
     made = [Cell(str(number), folder / str(number), {}) for number in range(cells)]
     for cell in made:
         cell.folder.mkdir(parents=True)
-    estimates(folder).write_text(json.dumps({cell.name: seconds for cell in made}))
+    locate_estimates(folder).write_text(json.dumps({cell.name: seconds for cell in made}))
     study = {"question": "Why?", "report": "task=report"}
     return SweepFolder(folder, made, study=study)
 
 
 def test_the_estimate_grows_with_the_cells(tmp_path: Path) -> None:
-    assert "about 0:01:00 " in price(record(tmp_path / "a", 3, 20.0))
-    assert "about 0:02:00 " in price(record(tmp_path / "b", 6, 20.0))
-    assert "about 0:10:00 " in price(record(tmp_path / "c", 1, 20.0), planned=30)
+    assert "about 0:01:00 " in describe_time(record(tmp_path / "a", 3, 20.0))
+    assert "about 0:02:00 " in describe_time(record(tmp_path / "b", 6, 20.0))
+    assert "about 0:10:00 " in describe_time(record(tmp_path / "c", 1, 20.0), planned=30)
 
 
 def test_cells_that_are_done_correct_the_estimate_of_the_others(tmp_path: Path) -> None:
@@ -194,9 +199,11 @@ def test_cells_that_are_done_correct_the_estimate_of_the_others(tmp_path: Path) 
     (study.cells[0].folder / "metrics.json").write_text(
         METRICS.replace("{", '{"seconds": 40.0, ', 1)
     )
-    assert "about 0:02:00 " in price(study)
-    assert "the 1 that are done" in price(study)
+    assert "about 0:02:00 " in describe_time(study)
+    assert "the 1 that are done" in describe_time(study)
 
 
 def test_a_sweep_that_is_no_study_asks_and_reports_nothing(tmp_path: Path) -> None:
-    assert opening(SweepFolder(tmp_path), []) == closing(SweepFolder(tmp_path)) == []
+    assert (
+        describe_opening(SweepFolder(tmp_path), []) == describe_closing(SweepFolder(tmp_path)) == []
+    )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fcn_lab.runs.attempts import attempts, last
+from fcn_lab.runs.attempts import find_last_attempt, list_attempts
 from support.offline import offline_runs
 from support.places import RUN
 
@@ -72,7 +72,9 @@ def test_fifteen_cells_survive_five_kills() -> None:
     for victim in ("runner", "worker", "runner", "worker", "runner"):
         runner = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(moments.uniform(2.0, 20.0))
-        running = [a for path in Path("all").glob("*/") if (a := last(path)) and a.alive()]
+        running = [
+            a for path in Path("all").glob("*/") if (a := find_last_attempt(path)) and a.is_alive()
+        ]
         if victim == "worker" and running:
             os.kill(moments.choice(running).pid, signal.SIGKILL)
             time.sleep(moments.uniform(0.0, 2.0))
@@ -83,12 +85,12 @@ def test_fifteen_cells_survive_five_kills() -> None:
     assert [row["status"] for row in table] == ["done"] * 15
     cells = [Path("all", row["cell"]) for row in table]
     for cell in cells:
-        *before, final = [attempt.status for attempt in attempts(cell)]
+        *before, final = [attempt.status for attempt in list_attempts(cell)]
         assert "done" not in before
         assert final == "done"
         assert epochs(cell) == [0, 1, 2, 3]
     # the cell that was interrupted most ends like the run that never was
-    cell = max(cells, key=lambda cell: len(attempts(cell)))
+    cell = max(cells, key=lambda cell: len(list_attempts(cell)))
     again = [f"--config-path={cell}", "--config-name=config", "hydra.run.dir=alone"]
     subprocess.run([sys.executable, str(RUN), *again], check=True, stdout=subprocess.DEVNULL)
     assert scores(Path("alone")) == scores(cell)
@@ -100,7 +102,7 @@ def test_the_grid_runs_under_every_engine(engine: str) -> None:
     line = sweep(*GRID, f"hydra/launcher={engine}", "trainer.max_epochs=1")
     subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
     assert [row["status"] for row in rows()] == ["done"] * 15
-    assert {len(attempts(Path("all", row["cell"]))) for row in rows()} == {1}
+    assert {len(list_attempts(Path("all", row["cell"]))) for row in rows()} == {1}
 
 
 @pytest.mark.parametrize("engine", ["basic", "local"])  # the others have tests of their own
@@ -112,7 +114,7 @@ def test_a_cell_of_two_ranks_trains_once_in_one_folder(engine: str) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     for cell in (Path("all/seed=0"), Path("all/seed=1")):
-        assert [attempt.status for attempt in attempts(cell)] == ["done"]
+        assert [attempt.status for attempt in list_attempts(cell)] == ["done"]
         assert epochs(cell) == [0, 1]
         assert json.loads((cell / "env.json").read_text()).get("resumed", []) == []
         (run,) = offline_runs(cell)  # one run of W&B, of the first rank

@@ -14,8 +14,8 @@ from torchmetrics.functional import classification
 from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.locations import find_default_folder
 from fcn_lab.errors import UserError
-from fcn_lab.tasks.ceilings import Ceilings, there_and_back
-from fcn_lab.training.datamodule import CamVidDataModule, synthetic
+from fcn_lab.tasks.ceilings import Ceilings, downsample_and_upsample
+from fcn_lab.training.datamodule import FrameDataModule, synthetic
 from fcn_lab.upsampling import Bilinear
 from support.tiny import Squares
 
@@ -51,12 +51,12 @@ def test_a_mask_comes_back_as_counted_pixel_by_pixel(stride: int) -> None:
     rng = np.random.default_rng(stride)
     for size in ((9, 13), (16, 8), (1, 5)):
         label = rng.choice(np.array([0, 1, 2, VOID], np.uint8), size)
-        ours = there_and_back(torch.from_numpy(label)[None], Bilinear(3, stride))[0]
+        ours = downsample_and_upsample(torch.from_numpy(label)[None], Bilinear(3, stride))[0]
         assert np.array_equal(ours, oracle(label, 3, stride))
 
 
 def test_the_scores_are_those_of_all_frames_together(tmp_path: Path) -> None:
-    data = CamVidDataModule(Squares(), split="val")
+    data = FrameDataModule(Squares(), split="val")
     task = Ceilings(data, [4, 16])
     task.run(tmp_path)
     told = json.loads((tmp_path / "ceilings.json").read_text())
@@ -80,7 +80,7 @@ def test_the_scores_are_those_of_all_frames_together(tmp_path: Path) -> None:
 
 def test_on_synthetic_streets_finer_maps_lose_less() -> None:
     data = synthetic(size=(45, 60), val=3, split="val")
-    found = Ceilings(data).measured(data.source.frames("val"))
+    found = Ceilings(data).measure(data.source.frames("val"))
     assert list(found) == [64, 32, 16, 8, 4, 2]
     accuracies = [score["pixel_accuracy"] for score in found.values()]
     assert accuracies == sorted(accuracies)
@@ -88,7 +88,7 @@ def test_on_synthetic_streets_finer_maps_lose_less() -> None:
 
 def test_a_stride_that_is_no_power_of_two_is_refused() -> None:
     with pytest.raises(UserError, match="12: expected a power of two"):
-        Ceilings(CamVidDataModule(Squares()), [12])
+        Ceilings(FrameDataModule(Squares()), [12])
 
 
 @pytest.mark.slow
@@ -97,8 +97,8 @@ def test_the_ceilings_of_camvid_are_those_published_with_the_lab(tmp_path: Path)
     root = find_default_folder()
     if not (root / "testannot").is_dir():
         pytest.skip("real CamVid absent: set FCN_LAB_CAMVID to its folder")
-    data = CamVidDataModule(CamVid(str(root), [360, 480], cache=str(tmp_path)))
-    found = Ceilings(data, [32, 16]).measured(data.source.frames("test"))
+    data = FrameDataModule(CamVid(str(root), [360, 480], cache=str(tmp_path)))
+    found = Ceilings(data, [32, 16]).measure(data.source.frames("test"))
     for stride, mean_iou, accuracy in ((32, 63.7, 91.8), (16, 75.3, 95.2)):
         assert 100 * found[stride]["mean_iou"] == pytest.approx(mean_iou, abs=0.1)
         assert 100 * found[stride]["pixel_accuracy"] == pytest.approx(accuracy, abs=0.1)

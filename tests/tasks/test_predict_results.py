@@ -13,8 +13,8 @@ from test_predict import film
 
 from fcn_lab.errors import UserError
 from fcn_lab.inference.predictor import Predictor, load_weights
-from fcn_lab.tasks.inputs import Given, find
-from fcn_lab.tasks.naming import result_names, results_of
+from fcn_lab.tasks.inputs import InputFile, find_inputs
+from fcn_lab.tasks.naming import list_result_files, name_results
 from fcn_lab.tasks.predict import Predict
 from fcn_lab.tasks.results import Results
 from support.tiny import Net, Squares, make_train
@@ -111,8 +111,8 @@ def test_every_input_has_results_of_its_own(
         there
     )
     assert f"{3 * len(there)} files written" in capsys.readouterr().out
-    found = find("in", Path("out"))
-    for given, name in zip(found.files, result_names(found.files), strict=True):
+    found = find_inputs("in", Path("out"))
+    for given, name in zip(found.files, name_results(found.files), strict=True):
         assert np.array_equal(labels(f"out/{name}.png"), expected(run, str(given.path)))
         assert np.load(f"out/{name}.npz")["scores"].argmax(0).shape == (6, 8)
 
@@ -140,13 +140,13 @@ def test_no_tree_of_files_makes_two_results_meet() -> None:
             + dice.choice([".png", ".jpg", ".mp4"])
             for _ in range(dice.randint(2, 12))
         }
-        given = [Given(PurePath(name), Path(name)) for name in sorted(names)]
+        given = [InputFile(PurePath(name), Path(name)) for name in sorted(names)]
         made: set[str] = set()
         folders: set[str] = set()
         own: set[str] = set()
-        for file, name in zip(given, result_names(given), strict=True):
-            assert name.parent == file.place.parent
-            results = list(results_of(name, file.is_video))
+        for file, name in zip(given, name_results(given), strict=True):
+            assert name.parent == file.relative_path.parent
+            results = list(list_result_files(name, file.is_video))
             if file.is_video:
                 own.add(fold(results[0]))
                 results[0] = results[0] / "000000.png"
@@ -310,7 +310,7 @@ def test_links_that_lead_round_end_and_hidden_files_are_left_alone(run: Path) ->
     Path("in/A/up").symlink_to("..", target_is_directory=True)
     Path("in/B").symlink_to("A", target_is_directory=True)
     for given in ("in", "in/**/*.png"):
-        found = [str(one.place) for one in find(given, Path("out")).files]
+        found = [str(one.relative_path) for one in find_inputs(given, Path("out")).files]
         assert found == ["A/a.png", "B/a.png"]
 
 

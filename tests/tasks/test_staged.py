@@ -14,7 +14,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.networks.fcn import FCN, climb_levels, coarsen
 from fcn_lab.networks.weights.warm_start import transplant
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.tasks.staged import Staged, budget
+from fcn_lab.tasks.staged import TrainInStages, split_epochs
 from fcn_lab.tasks.train import Train
 from fcn_lab.training.loggers.base import RunInfo, RunLogger
 from fcn_lab.training.loggers.files import Csv
@@ -93,15 +93,15 @@ def test_a_kernel_that_overlaps_or_was_learned_does_not_compose(kind: type[Upsam
 
 def test_the_epochs_of_the_stages_add_up() -> None:
     for epochs in range(3, 12):
-        parts = budget(epochs, 3)
+        parts = split_epochs(epochs, 3)
         assert sum(parts) == epochs
         assert min(parts) == parts[0] >= 1
 
 
-def make(**fields: Any) -> Staged:  # noqa: ANN401
+def make(**fields: Any) -> TrainInStages:  # noqa: ANN401
     train = make_train({"max_epochs": 4})
     parts = {**vars(train), "net": FCN(TinyEncoder(**SMALL), Nearest, 3, 8), **fields}
-    return Staged(**parts)
+    return TrainInStages(**parts)
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ from fcn_lab.networks.fcn import FCN
 from fcn_lab.networks.smp import SmpModel
 from fcn_lab.networks.weights.warm_start import transplant
 from fcn_lab.tasks.train import Train
-from fcn_lab.training.datamodule import CamVidDataModule
-from fcn_lab.training.freeze import AllButScore, Encoder, Freeze, Norms, Nothing, account
-from fcn_lab.training.opening import require_spread
+from fcn_lab.training.datamodule import FrameDataModule
+from fcn_lab.training.freeze import AllButScore, Encoder, Freeze, Norms, Nothing, describe_trained
+from fcn_lab.training.opening import require_batch_statistics
 from fcn_lab.upsampling import Nearest
 from support.tiny import Squares, make_train, weights
 
@@ -93,7 +93,7 @@ def test_the_account_adds_up_to_the_whole_network() -> None:
     AllButScore().apply(net)
     score = sum(p.numel() for n, p in net.named_parameters() if n.startswith("score"))
     encoder = sum(p.numel() for p in net.encoder.parameters())
-    trained, frozen = account(net).split("; ")
+    trained, frozen = describe_trained(net).split("; ")
     counts = [int(word.replace(",", "")) for word in trained.split() if word[0].isdigit()]
     assert trained.startswith("trained: score_fr")
     assert sum(int(str(c)) for c in counts) == score
@@ -109,14 +109,14 @@ def test_parts_a_network_does_not_have_cannot_be_frozen() -> None:
 def test_a_network_frozen_whole_is_refused() -> None:
     net = small().requires_grad_(False)
     with pytest.raises(UserError, match="frozen"):
-        make_train().optim.groups(net)
+        make_train().optim.parameter_groups(net)
 
 
 def test_a_rate_for_a_part_that_is_not_there_names_those_that_are() -> None:
     optim = make_train().optim
     wrong = type(optim)(optim.optimizer, 0.1, optim.schedule, rates={"encodr": 0.1})
     with pytest.raises(UserError, match=r"optim\.rates\.encodr.*encoder, score_fr"):
-        wrong.groups(small())
+        wrong.parameter_groups(small())
 
 
 def test_a_run_goes_on_from_the_best_weights_of_another(run: Path, tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_batch_of_one_trains_or_is_refused_before_the_first_step(arch: str) ->
     torch.manual_seed(0)
     net = SmpModel(3, arch, ENCODERS.get(arch, "resnet18"))
     one = torch.rand(1, 3, 24, 32)
-    data = CamVidDataModule(Squares(), batch_size=1)
+    data = FrameDataModule(Squares(), batch_size=1)
     modes = [layer.training for layer in net.modules()]
     try:
         net(one)
@@ -215,14 +215,14 @@ def test_a_batch_of_one_trains_or_is_refused_before_the_first_step(arch: str) ->
         with pytest.raises(
             UserError, match=r"data\.batch_size=1: for 24x32 pixels.*\n.*freeze=norm"
         ):
-            require_spread(net, [], data)
+            require_batch_statistics(net, [], data)
     else:
-        require_spread(net, [], data)
+        require_batch_statistics(net, [], data)
     assert [layer.training for layer in net.modules()] == modes
-    require_spread(net, [], CamVidDataModule(Squares(), batch_size=2))
+    require_batch_statistics(net, [], FrameDataModule(Squares(), batch_size=2))
     net(torch.cat([one, one]))
     still = Norms().apply(net)
-    require_spread(net, still, data)
+    require_batch_statistics(net, still, data)
     for layer in still:
         layer.eval()
     net(one).sum().backward()

@@ -13,7 +13,7 @@ from fcn_lab.data.augment import Augmentation
 from fcn_lab.data.classes import CAMVID11, VOID
 from fcn_lab.data.frames import Frames, Pixels
 from fcn_lab.errors import UserError
-from fcn_lab.training.datamodule import CamVidDataModule, synthetic
+from fcn_lab.training.datamodule import FrameDataModule, synthetic
 from support.places import CONF
 
 TRAIN, BATCH = 14, 3
@@ -68,9 +68,9 @@ class Diary(L.LightningModule):
         return torch.optim.SGD(self.parameters(), 0.01)
 
 
-def data(**changes: object) -> CamVidDataModule:
+def data(**changes: object) -> FrameDataModule:
     options: dict[str, Any] = {"augment": seeded, "batch_size": BATCH, **changes}
-    return CamVidDataModule(Ramp(), **options)
+    return FrameDataModule(Ramp(), **options)
 
 
 def keepers(folder: Path) -> list[Callback]:
@@ -228,5 +228,6 @@ def test_the_words_of_conf_data_name_arguments_that_exist() -> None:
     assert [path.stem for path in found] == ["camvid", "folder", "synthetic"]
     for path in found:
         node = yaml.safe_load(path.read_text())
-        assert node["_target_"] == f"fcn_lab.training.datamodule.{path.stem}"
+        name = {"camvid": "CamVidDataModule"}.get(path.stem, path.stem)
+        assert node["_target_"] == f"fcn_lab.training.datamodule.{name}"
         assert len([line for line in path.read_text().splitlines() if line[0] != "#"]) <= 20

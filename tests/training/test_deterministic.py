@@ -8,7 +8,7 @@ from torch import nn
 
 from fcn_lab.metrics.confusion import VOID
 from fcn_lab.training.losses import CrossEntropy
-from fcn_lab.training.settings import Training
+from fcn_lab.training.settings import TrainerSettings
 from fcn_lab.upsampling import Bilinear, DySample, Nearest, Upsampling
 from support.operators import OPERATORS, random_switches
 from support.places import CONF
@@ -71,15 +71,15 @@ def test_trainers_that_shall_repeat_themselves_name_the_operators_that_do_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     net = nn.Sequential(Bilinear(3, 2), Nearest(3, 2), DySample(3, 2), Bilinear(3, 2))
-    assert Training().doubts(net) == []
-    monkeypatch.setattr(Training, "device", "cuda")
-    lines = Training().doubts(net)
+    assert TrainerSettings().describe_nondeterminism(net) == []
+    monkeypatch.setattr(TrainerSettings, "device", "cuda")
+    lines = TrainerSettings().describe_nondeterminism(net)
     assert ["upsample=bilinear_deterministic" in lines[0], "upsample=carafe" in lines[1]] == [
         True,
         True,
     ]
     assert len(lines) == 2
-    assert Training(deterministic=False).doubts(net) == []
+    assert TrainerSettings(deterministic=False).describe_nondeterminism(net) == []
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])

@@ -14,8 +14,8 @@ from fcn_lab.encoders import Normalize, VGG16Encoder
 from fcn_lab.errors import UserError
 from fcn_lab.metrics.confusion import VOID
 from fcn_lab.networks.fcn import FCN
-from fcn_lab.training.datamodule import CamVidDataModule
-from fcn_lab.training.diagnosis import Vitals, kurtosis
+from fcn_lab.training.datamodule import FrameDataModule
+from fcn_lab.training.diagnosis import TrainingDiagnosis, kurtosis
 from fcn_lab.training.losses import CrossEntropy
 from fcn_lab.upsampling import Bilinear
 from support.places import CONF
@@ -48,17 +48,17 @@ def train(
     image = torch.rand(2, 3, size, size)
     if label is None:
         label = (image.mean(1) * CLASSES).long().clamp(max=CLASSES - 1)
-    vitals = Vitals(net, CLASSES, lr, STEPS)
+    vitals = TrainingDiagnosis(net, CLASSES, lr, STEPS)
     loss_of = CrossEntropy(reduction)
     steps = optimizer([p for p in net.parameters() if p.requires_grad], lr=lr)
     for _ in range(STEPS):
-        vitals.before(label)
-        with vitals.step():
+        vitals.check_labels(label)
+        with vitals.watch_step():
             steps.zero_grad()
             loss = loss_of(net(image), label)
             loss.backward()
             steps.step()
-        vitals.judge(float(loss.detach()))
+        vitals.find_signs(float(loss.detach()))
     return vitals.signs
 
 
@@ -184,11 +184,11 @@ def test_watching_changes_no_weight() -> None:
     def weights(watched: bool) -> dict[str, Tensor]:
         torch.manual_seed(1)
         net, image = network(), torch.rand(2, 3, 32, 32)
-        vitals = Vitals(net, CLASSES, steps=1)
+        vitals = TrainingDiagnosis(net, CLASSES, steps=1)
         optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
         if watched:
-            vitals.before(torch.zeros(2, 32, 32))
-            with vitals.step():
+            vitals.check_labels(torch.zeros(2, 32, 32))
+            with vitals.watch_step():
                 F.cross_entropy(net(image), torch.zeros(2, 32, 32).long()).backward()
                 optimizer.step()
         else:
@@ -209,7 +209,7 @@ def test_a_training_run_is_watched_and_told(
             found.labels[:, :1, :1] = 0
             return found
 
-    data = CamVidDataModule(Voids(), batch_size=3, seed=1)
+    data = FrameDataModule(Voids(), batch_size=3, seed=1)
     make_train({"max_epochs": 1}, data=data).run(tmp_path)
     assert "vital signs: " in capsys.readouterr().out
     make_train({"max_epochs": 1}).run(tmp_path / "healthy")

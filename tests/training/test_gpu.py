@@ -19,9 +19,9 @@ from torch.overrides import TorchFunctionMode
 from fcn_lab.errors import UserError
 from fcn_lab.inference.predictor import Predictor
 from fcn_lab.training import devices
-from fcn_lab.training.datamodule import CamVidDataModule
-from fcn_lab.training.precision import BF16, FULL
-from fcn_lab.training.settings import Training
+from fcn_lab.training.datamodule import FrameDataModule
+from fcn_lab.training.precision import BF16, FLOAT32
+from fcn_lab.training.settings import TrainerSettings
 from fcn_lab.training.workers import settle_loader
 from support.tiny import Net, Squares, make_train, speckle
 
@@ -87,19 +87,19 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
 
 def trained(folder: Path, **training: object) -> dict[str, Any]:
     # workers would hand their batches to a thread that only a real GPU can pin for
-    data = CamVidDataModule(Squares(), speckle, batch_size=3, num_workers=0, seed=1)
+    data = FrameDataModule(Squares(), speckle, batch_size=3, num_workers=0, seed=1)
     make_train({"accelerator": "auto", "max_epochs": 1, **training}, data=data).run(folder)
     content: dict[str, Any] = json.loads((folder / "env.json").read_text())
     return content
 
 
-@pytest.mark.parametrize(("major", "expected"), [(7, FULL), (8, BF16), (9, BF16)])
+@pytest.mark.parametrize(("major", "expected"), [(7, FLOAT32), (8, BF16), (9, BF16)])
 def test_auto_follows_the_generation(
     major: int, expected: str, gpu: SimpleNamespace, tmp_path: Path
 ) -> None:
     gpu.major = major
     assert trained(tmp_path, precision="auto")["precision"] == expected
-    training = Training(precision="auto")
+    training = TrainerSettings(precision="auto")
     assert (training.memory_format == torch.channels_last) == (expected == BF16)
 
 
@@ -124,24 +124,24 @@ def test_a_network_is_compiled_once_where_a_compiler_is(
     monkeypatch.setattr(devices.shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(devices.Path, "is_file", lambda path: True)
-    Training(compile=True).check_devices()
-    net = Training(compile=True, channels_last=True).prepare(Net())
+    TrainerSettings(compile=True).check_devices()
+    net = TrainerSettings(compile=True, channels_last=True).prepare(Net())
     assert gpu.compiled == 1
     assert net.body[0].weight.is_contiguous(memory_format=torch.channels_last)  # type: ignore[union-attr, index]
     monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="the package triton"):
-        Training(compile=True).check_devices()
+        TrainerSettings(compile=True).check_devices()
 
 
 def test_more_gpus_than_there_are_are_refused_with_their_number(gpu: SimpleNamespace) -> None:
-    Training(devices=1).check_devices()
+    TrainerSettings(devices=1).check_devices()
     with pytest.raises(UserError, match=r"there is 1 here, type trainer\.devices=1"):
-        Training(devices=2, strategy="ddp").check_devices()
+        TrainerSettings(devices=2, strategy="ddp").check_devices()
 
 
 @pytest.mark.parametrize("place", ["cuda", "cpu"])
 def test_a_loader_follows_the_device_of_its_trainer(place: str) -> None:
-    data = CamVidDataModule(Squares(), batch_size=1)
+    data = FrameDataModule(Squares(), batch_size=1)
     strategy = SimpleNamespace(root_device=torch.device(place))
     data.trainer = SimpleNamespace(  # type: ignore[assignment]
         strategy=strategy, num_devices=1, global_rank=0, world_size=1

@@ -15,8 +15,8 @@ from fcn_lab.encoders.vgg import VGG16Encoder
 from fcn_lab.errors import UserError
 from fcn_lab.networks.fcn import FCN
 from fcn_lab.networks.unet import UNet
-from fcn_lab.training.callbacks.gradients import norm, stages
-from fcn_lab.training.settings import Training
+from fcn_lab.training.callbacks.gradients import find_stages, gradient_norm
+from fcn_lab.training.settings import TrainerSettings
 from fcn_lab.upsampling import Nearest
 from support.tiny import make_train
 
@@ -92,25 +92,31 @@ def test_at_its_first_step_an_fcn_s_skips_hand_no_gradient_back_and_then_they_do
 def test_stages_are_those_of_the_encoder_and_hold_all_its_parameters(
     encoder: nn.Module, expected: list[str]
 ) -> None:
-    found = stages(encoder)
+    found = find_stages(encoder)
     assert [name.removeprefix("encoder.") for name in found if name != "fc7"] == expected
     assert sum(map(len, found.values())) == len(list(encoder.parameters()))
 
 
 def test_vgg_has_its_five_stages_and_its_two_layers() -> None:
     with torch.device("meta"):
-        assert list(stages(VGG16Encoder())) == [*(f"stages.{i}" for i in range(5)), "fc6", "fc7"]
+        assert list(find_stages(VGG16Encoder())) == [
+            *(f"stages.{i}" for i in range(5)),
+            "fc6",
+            "fc7",
+        ]
 
 
 def test_a_norm_is_the_root_of_the_sum_of_all_squares() -> None:
     net = twins(NETS[0])[0]
     backward(net)
     everything = [p for p in net.parameters() if p.grad is not None]
-    parts = [norm(parameters) for parameters in stages(net.encoder).values()]  # type: ignore[arg-type]
+    parts = [gradient_norm(parameters) for parameters in find_stages(net.encoder).values()]  # type: ignore[arg-type]
     encoder = [p for p in net.encoder.parameters()]  # type: ignore[union-attr]
-    assert torch.stack(parts).square().sum().sqrt().item() == pytest.approx(norm(encoder).item())
+    assert torch.stack(parts).square().sum().sqrt().item() == pytest.approx(
+        gradient_norm(encoder).item()
+    )
     flat = torch.cat([p.grad.flatten() for p in everything if p.grad is not None])
-    assert norm(everything).item() == pytest.approx(flat.norm().item())
+    assert gradient_norm(everything).item() == pytest.approx(flat.norm().item())
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -142,4 +148,4 @@ def test_a_run_notes_a_row_every_so_many_steps_and_a_resume_neither_loses_nor_re
 
 def test_a_note_every_zero_steps_is_refused() -> None:
     with pytest.raises(UserError, match=r"^Training\(gradients_every=0\): expected"):
-        Training(gradients_every=0)
+        TrainerSettings(gradients_every=0)

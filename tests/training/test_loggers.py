@@ -15,7 +15,7 @@ from test_resume import SignalAt
 
 from fcn_lab.errors import UserError
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.signals import Stopped
+from fcn_lab.signals import StoppedBySignal
 from fcn_lab.training.loggers import wandb_run as online
 from fcn_lab.training.loggers.files import Csv, TensorBoard
 from fcn_lab.training.loggers.wandb_run import Wandb
@@ -66,7 +66,7 @@ def test_an_offline_run_holds_what_was_promised(
 
 def test_a_resumed_run_goes_on_as_the_same_run(folder: Path) -> None:
     loggers = {"wandb": Wandb()}
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedBySignal):
         make_train({"max_epochs": 1}, loggers, loss=SignalAt(3)).run(folder)
     time.sleep(1)  # W&B names a run's folder by the second
     make_train({"max_epochs": 1}, loggers, resume=True).run(folder)
@@ -95,14 +95,14 @@ def test_several_loggers_write_beside_each_other(folder: Path) -> None:
 def test_without_a_key_a_run_is_offline_and_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("builtins.input", lambda *args: pytest.fail("it asked"))
     start = time.monotonic()
-    assert online.mode() == "offline"
+    assert online.choose_mode() == "offline"
     assert time.monotonic() - start < 2
 
 
 def test_a_given_mode_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    assert online.mode() == "disabled"
+    assert online.choose_mode() == "disabled"
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_with_a_key_a_run_is_online_where_the_server_answers(
         if answering:
             server.listen()
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
-        assert online.mode() == ("online" if answering else "offline")
+        assert online.choose_mode() == ("online" if answering else "offline")
 
 
 def test_a_login_counts_as_a_key(
@@ -150,7 +150,7 @@ def test_a_server_that_swallows_everything_is_not_waited_for(
 
     monkeypatch.setattr(socket, "create_connection", swallow)
     start = time.monotonic()
-    assert not online.answers("example.invalid", 443)
+    assert not online.can_connect("example.invalid", 443)
     assert time.monotonic() - start < 1
     over.set()
 
@@ -166,7 +166,7 @@ def test_a_server_that_refuses_at_the_start_leaves_an_offline_run(
             raise wandb.errors.CommError("refused")
         return start(**settings)
 
-    monkeypatch.setattr(online, "mode", lambda: "online")
+    monkeypatch.setattr(online, "choose_mode", lambda: "online")
     monkeypatch.setattr(wandb, "init", refuse_online)
     make_train({"max_epochs": 1}, {"wandb": Wandb()}).run(folder)
     assert tried == ["online", "offline"]

@@ -7,9 +7,14 @@ from pathlib import Path
 import pytest
 
 from fcn_lab.training import machine, workers
-from fcn_lab.training.machine import bound_cores, count_cores, quotas
-from fcn_lab.training.workers import A_CORE, ENOUGH, explain_loader, settle_loader
-from fcn_lab.worker.supervisor import worker_environment
+from fcn_lab.training.machine import count_bound_cores, count_cores, read_quotas
+from fcn_lab.training.workers import (
+    WORKERS_PER_CORE,
+    WORKERS_PER_GPU,
+    explain_loader,
+    settle_loader,
+)
+from fcn_lab.worker.supervisor import build_worker_environment
 
 Files = dict[str, str]
 UNLIMITED: Files = {}
@@ -46,7 +51,7 @@ def test_a_quota_is_found_in_the_groups_of_the_process(
     group: str, files: Files, expected: list[float], tmp_path: Path
 ) -> None:
     (tmp_path / "group").write_text(group)
-    assert quotas(tmp_path / "group", written(tmp_path / "groups", files)) == expected
+    assert read_quotas(tmp_path / "group", written(tmp_path / "groups", files)) == expected
 
 
 @pytest.mark.parametrize(
@@ -56,9 +61,9 @@ def test_whole_cores_are_counted_at_least_one_and_none_that_are_not_ours(
     quota: str, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "group").write_text("0::/")
-    monkeypatch.setattr(machine, "GROUP", tmp_path / "group")
-    monkeypatch.setattr(machine, "GROUPS", written(tmp_path / "groups", {"cpu.max": quota}))
-    monkeypatch.setattr(machine, "bound_cores", lambda: 4)
+    monkeypatch.setattr(machine, "CGROUP_FILE", tmp_path / "group")
+    monkeypatch.setattr(machine, "CGROUP_ROOT", written(tmp_path / "groups", {"cpu.max": quota}))
+    monkeypatch.setattr(machine, "count_bound_cores", lambda: 4)
     assert count_cores() == expected
 
 
@@ -69,9 +74,9 @@ def test_a_worker_starts_no_more_threads_than_its_container_has_cores(
     monkeypatch.setattr("fcn_lab.worker.supervisor.bound_cores", lambda: 64)
     for cores in (64, 3):
         monkeypatch.setattr("fcn_lab.worker.supervisor.count_cores", lambda cores=cores: cores)
-        assert worker_environment().get("OMP_NUM_THREADS") == (None if cores == 64 else "3")
+        assert build_worker_environment().get("OMP_NUM_THREADS") == (None if cores == 64 else "3")
     monkeypatch.setenv("OMP_NUM_THREADS", "7")  # who says a number means it
-    assert worker_environment()["OMP_NUM_THREADS"] == "7"
+    assert build_worker_environment()["OMP_NUM_THREADS"] == "7"
 
 
 def test_the_cores_are_those_that_the_process_is_bound_to() -> None:
@@ -80,7 +85,7 @@ def test_the_cores_are_those_that_the_process_is_bound_to() -> None:
     before = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(before)})
-        assert bound_cores() == count_cores() == 1
+        assert count_bound_cores() == count_cores() == 1
     finally:
         os.sched_setaffinity(0, before)
 
@@ -93,11 +98,11 @@ def test_workers_suit_the_machine_unless_they_are_asked_for(
     assert settle_loader(None, on_gpu=False)["num_workers"] == 0
     for ranks in (1, 2, 8):
         found = settle_loader(None, on_gpu=True, ranks=ranks)["num_workers"]
-        assert 1 <= found <= min(ENOUGH, max(1, cores))
+        assert 1 <= found <= min(WORKERS_PER_GPU, max(1, cores))
         assert found * ranks <= max(cores, ranks)
-    for asked in (0, 1, cores, A_CORE * cores, 300):
+    for asked in (0, 1, cores, WORKERS_PER_CORE * cores, 300):
         started = settle_loader(asked, on_gpu=False)["num_workers"]
-        assert started == min(asked, A_CORE * cores)
+        assert started == min(asked, WORKERS_PER_CORE * cores)
         assert bool(explain_loader(asked)) == (started < asked)
     assert not explain_loader(None)
 

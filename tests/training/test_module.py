@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from fcn_lab.errors import UserError
 from fcn_lab.metrics.confusion import VOID, confusion_matrices
-from fcn_lab.training.datamodule import CamVidDataModule
+from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.losses import CrossEntropy
 from fcn_lab.training.module import ImageScores, SegmentationModule
 from support.tiny import Net, Sided, Squares, make_train
@@ -115,7 +115,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_advice() -> None:
         def forward(self, scores: Tensor, target: Tensor) -> Tensor:
             return super().forward(scores, target) * float("nan")
 
-    data = CamVidDataModule(Squares(), batch_size=3)
+    data = FrameDataModule(Squares(), batch_size=3)
     module = SegmentationModule(Net(), Broken(), make_train().optim, data.classes)
     trainer = L.Trainer(
         max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,

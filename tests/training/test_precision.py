@@ -11,19 +11,27 @@ from test_resume import STEPS, SignalAt, end_of, same
 from torch import nn
 
 from fcn_lab.api import compose
-from fcn_lab.config.frozen import conf_folder
+from fcn_lab.config.frozen import find_conf_folder
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.signals import Stopped
+from fcn_lab.signals import StoppedBySignal
 from fcn_lab.tasks.evaluate import Evaluate
 from fcn_lab.tasks.train import Train
 from fcn_lab.training import precision
-from fcn_lab.training.precision import BF16, FULL, HALVES, PRECISIONS, choose, is_native, slowdown
-from fcn_lab.training.settings import Training
+from fcn_lab.training.precision import (
+    BF16,
+    FLOAT32,
+    HALF_DTYPES,
+    PRECISIONS,
+    choose_precision,
+    is_native,
+    measure_slowdown,
+)
+from fcn_lab.training.settings import TrainerSettings
 from support.tiny import Net, make_train
 
 RECIPES = sorted(
     file.stem
-    for file in (conf_folder() / "experiment").glob("*.yaml")
+    for file in (find_conf_folder() / "experiment").glob("*.yaml")
     if file.stem not in ("tune",)  # its sweeper is composed with the whole command line only
 )
 Machine = Callable[[bool], None]
@@ -32,14 +40,14 @@ Machine = Callable[[bool], None]
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     """`machine(True)` stands for a CPU with bf16 of its own, `machine(False)` for one without."""
-    monkeypatch.setattr(precision, "seconds_a_step", seconds_of_a_network)
+    monkeypatch.setattr(precision, "time_step", seconds_of_a_network)
 
     def pretend(has_bf16: bool) -> None:
         monkeypatch.setattr(precision, "cpu_has_bf16", lambda: has_bf16)
 
-    slowdown.cache_clear()
+    measure_slowdown.cache_clear()
     yield pretend
-    slowdown.cache_clear()
+    measure_slowdown.cache_clear()
 
 
 def seconds_of_a_network(net: nn.Module, image: torch.Tensor) -> float:
@@ -55,11 +63,11 @@ def env(folder: Path) -> dict[str, object]:
 def stopped(task: Train, folder: Path) -> None:
     """Begins the run and ends it inside its second epoch."""
     task.loss = SignalAt(STEPS + 7)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedBySignal):
         task.run(folder)
 
 
-@pytest.mark.parametrize(("capability", "expected"), [(7, FULL), (8, BF16), (9, BF16)])
+@pytest.mark.parametrize(("capability", "expected"), [(7, FLOAT32), (8, BF16), (9, BF16)])
 def test_a_gpu_takes_bf16_from_ampere_on(
     capability: int, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,17 +76,17 @@ def test_a_gpu_takes_bf16_from_ampere_on(
     monkeypatch.setattr(
         torch.cuda, "get_device_properties", lambda device: SimpleNamespace(major=capability)
     )
-    assert choose("cuda") == expected
-    assert Training(precision="auto").used_precision == expected
+    assert choose_precision("cuda") == expected
+    assert TrainerSettings(precision="auto").used_precision == expected
     assert is_native("16-mixed", "cuda")
 
 
 @pytest.mark.parametrize(
     ("onednn", "avx512", "avx512_bf16", "expected"),
     [
-        (False, False, False, FULL),  # AVX2 alone
+        (False, False, False, FLOAT32),  # AVX2 alone
         (True, True, True, BF16),
-        (True, True, False, FULL),  # oneDNN says yes and converts
+        (True, True, False, FLOAT32),  # oneDNN says yes and converts
         (True, False, False, BF16),  # no x86 at all
     ],
 )
@@ -92,15 +100,15 @@ def test_a_cpu_takes_bf16_where_its_instructions_do(
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: onednn)
     monkeypatch.setattr(torch.cpu, "_is_avx512_supported", lambda: avx512)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
-    assert choose("cpu") == expected
-    assert Training(accelerator="cpu", precision="auto").used_precision == expected
+    assert choose_precision("cpu") == expected
+    assert TrainerSettings(accelerator="cpu", precision="auto").used_precision == expected
 
 
 def test_a_torch_without_onednn_and_an_apple_gpu_take_float32(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    assert choose("cpu") == choose("mps") == FULL
+    assert choose_precision("cpu") == choose_precision("mps") == FLOAT32
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -111,10 +119,10 @@ def test_every_recipe_leaves_the_precision_to_the_machine(recipe: str) -> None:
 
 @pytest.mark.parametrize("used", [name for name in PRECISIONS if name != "auto"])
 def test_halves_lie_channels_last_unless_told_otherwise(used: str) -> None:
-    plain = Training(accelerator="cpu", precision=used)
-    assert (plain.memory_format == torch.channels_last) == (used in HALVES)
+    plain = TrainerSettings(accelerator="cpu", precision=used)
+    assert (plain.memory_format == torch.channels_last) == (used in HALF_DTYPES)
     for told in (True, False):
-        training = Training(accelerator="cpu", precision=used, channels_last=told)
+        training = TrainerSettings(accelerator="cpu", precision=used, channels_last=told)
         assert (training.memory_format == torch.channels_last) == told
 
 
@@ -124,7 +132,7 @@ def test_auto_is_printed_and_recorded(
 ) -> None:
     machine(has_bf16)
     make_train({"precision": "auto", "max_epochs": 1}).run(tmp_path)
-    expected = BF16 if has_bf16 else FULL
+    expected = BF16 if has_bf16 else FLOAT32
     assert env(tmp_path)["precision"] == expected
     out = capsys.readouterr().out
     assert out.count(f"precision: {expected} (auto: ") == 1
@@ -144,15 +152,15 @@ class Typed(Net):
         return super().forward(image)
 
 
-@pytest.mark.parametrize("used", [FULL, *HALVES])
+@pytest.mark.parametrize("used", [FLOAT32, *HALF_DTYPES])
 def test_a_precision_computes_in_its_own_type(used: str, tmp_path: Path) -> None:
     net = Typed()
     make_train({"precision": used, "max_epochs": 1}, net=net).run(tmp_path)
-    assert net.found == {HALVES.get(used, torch.float32)}
+    assert net.found == {HALF_DTYPES.get(used, torch.float32)}
     assert env(tmp_path)["precision"] == used
 
 
-@pytest.mark.parametrize("typed", list(HALVES))
+@pytest.mark.parametrize("typed", list(HALF_DTYPES))
 def test_what_is_emulated_warns_once_with_the_measured_ratio(
     typed: str, machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -174,20 +182,20 @@ def test_what_is_native_does_not_warn(
 
 
 def test_the_ratio_is_that_of_the_fastest_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    slowdown.cache_clear()
+    measure_slowdown.cache_clear()
     ends = iter([0, 4, 4, 6, 6, 9, 9, 19, 19, 27, 27, 39])  # steps of 4, 2, 3, then of 10, 8, 12
     monkeypatch.setattr(precision, "synchronized_time", lambda given: float(next(ends)))
     state = torch.get_rng_state()
-    assert slowdown(BF16, "cpu", torch.channels_last) == 4
+    assert measure_slowdown(BF16, "cpu", torch.channels_last) == 4
     assert torch.equal(state, torch.get_rng_state())
-    slowdown.cache_clear()
+    measure_slowdown.cache_clear()
 
 
 @pytest.mark.parametrize("began_with_bf16", [True, False])
 def test_a_resume_keeps_what_the_run_began_with_and_says_where_the_machine_differs(
     began_with_bf16: bool, machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    used, other = (BF16, FULL) if began_with_bf16 else (FULL, BF16)
+    used, other = (BF16, FLOAT32) if began_with_bf16 else (FLOAT32, BF16)
     make_train({"precision": used}).run(tmp_path / "unstopped")
     machine(began_with_bf16)
     stopped(make_train({"precision": "auto"}), tmp_path / "run")
@@ -206,14 +214,14 @@ def test_a_resume_keeps_what_the_run_began_with_and_says_where_the_machine_diffe
 def test_a_run_that_never_began_leaves_no_precision(machine: Machine, tmp_path: Path) -> None:
     machine(True)
     task = make_train({"precision": "auto"}, loss=SignalAt(1))
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedBySignal):
         task.run(tmp_path)
     assert env(tmp_path)["precision"] == BF16
     for kept in (tmp_path / "checkpoints").glob("*"):
         kept.unlink()
     machine(False)
     make_train({"precision": "auto", "max_epochs": 1}).run(tmp_path)
-    assert env(tmp_path)["precision"] == FULL
+    assert env(tmp_path)["precision"] == FLOAT32
     assert "resumed" not in env(tmp_path)
 
 
@@ -229,18 +237,18 @@ def evaluated(run: Path, folder: Path, asked: str) -> dict[str, object]:
 def test_an_evaluation_computes_as_the_run_did_where_that_is_native(
     machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for used, has_bf16 in ((FULL, True), (BF16, True), (BF16, False)):
+    for used, has_bf16 in ((FLOAT32, True), (BF16, True), (BF16, False)):
         machine(True)
         run = tmp_path / f"{used} {has_bf16}"
         make_train({"precision": used, "max_epochs": 1}).run(run)
         machine(has_bf16)
         capsys.readouterr()
         scores = evaluated(run, tmp_path / f"again {run.name}", "auto")
-        expected = used if has_bf16 else FULL
+        expected = used if has_bf16 else FLOAT32
         assert env(tmp_path / f"again {run.name}")["precision"] == expected
         out = capsys.readouterr().out
         assert "times as long" not in out
         if has_bf16:
             assert scores == RunFolder(run).read_metrics()["test"]
         else:
-            assert f"precision: {FULL}; the run began in {BF16}, which this cpu emulates" in out
+            assert f"precision: {FLOAT32}; the run began in {BF16}, which this cpu emulates" in out

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fcn_lab.errors import UserError
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.signals import Stopped
+from fcn_lab.signals import StoppedBySignal
 from fcn_lab.tasks.train import Train
 from fcn_lab.training.losses import CrossEntropy
 from support.tiny import make_train, weights
@@ -96,7 +96,7 @@ def test_a_stopped_run_ends_like_one_never_stopped(
     unstopped: dict[str, dict[str, Any]],
     tmp_path: Path,
 ) -> None:
-    with pytest.raises(Stopped) as stopped:
+    with pytest.raises(StoppedBySignal) as stopped:
         make_train(training, loss=SignalAt(call)).run(tmp_path)
     assert stopped.value.code == 128 + signal.SIGTERM
     assert not RunFolder(tmp_path).metrics.exists()
@@ -112,7 +112,7 @@ def test_a_run_stopped_at_every_third_batch_ends_the_same(
     for _ in range(20):
         try:
             make_train(AVERAGED, loss=SignalAt(3, signal.SIGINT), resume=True).run(tmp_path)
-        except Stopped as stopped:
+        except StoppedBySignal as stopped:
             assert stopped.code == 128 + signal.SIGINT  # noqa: PT017
         else:
             break
@@ -129,7 +129,7 @@ def test_a_run_that_stopped_early_does_not_train_on_when_resumed(tmp_path: Path)
         body[1].momentum = 0.0
         return dataclasses.replace(stuck, optim=dataclasses.replace(stuck.optim, lr=1e-12))
 
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedBySignal):
         make(SignalAt(2 * (STEPS + VAL_IMAGES) + 2), resume=False).run(tmp_path)
     assert len(RunFolder(tmp_path).read_history()) == 2
     make(CrossEntropy(), resume=True).run(tmp_path)
@@ -137,7 +137,7 @@ def test_a_run_that_stopped_early_does_not_train_on_when_resumed(tmp_path: Path)
 
 
 def test_rows_that_the_checkpoint_does_not_know_are_dropped(tmp_path: Path) -> None:
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedBySignal):
         make_train(loss=SignalAt(STEPS + VAL_IMAGES + 2)).run(tmp_path)
     history = RunFolder(tmp_path).history
     with history.open(newline="") as file:
@@ -149,7 +149,7 @@ def test_rows_that_the_checkpoint_does_not_know_are_dropped(tmp_path: Path) -> N
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path: Path) -> None:
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedBySignal):
         make_train(loss=SignalAt(2)).run(tmp_path)
     with pytest.raises(UserError, match="resume="):
         make_train().run(tmp_path)

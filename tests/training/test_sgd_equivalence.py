@@ -7,31 +7,31 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fcn_lab.terminal import say
+from fcn_lab.terminal import print_text
 from fcn_lab.training.losses import CrossEntropy
-from fcn_lab.training.opening import terms
+from fcn_lab.training.opening import describe_recipe
 from fcn_lab.training.optim import Constant, Optim
-from fcn_lab.training.sgd_equivalence import Descent
+from fcn_lab.training.sgd_equivalence import SGDRecipe
 from support.tiny import Net, make_train
 
 STEPS, SIDE, BATCH = 20, 16, 2
 PIXELS = SIDE * SIDE  # a power of two, and so is a batch of two: to scale by it loses no bit
-LIGHT = Descent(lr=0.1, momentum=0.9, weight_decay=1e-3, batch=20, pixels=1, summed=True)
-HEAVY = LIGHT.batched(1)
+LIGHT = SGDRecipe(lr=0.1, momentum=0.9, weight_decay=1e-3, batch=20, pixels=1, summed=True)
+HEAVY = LIGHT.to_batch_size(1)
 
 
-def trajectory(terms: Descent) -> list[Tensor]:
+def trajectory(recipe: SGDRecipe) -> list[Tensor]:
     """All weights after each of STEPS steps on images without void."""
     torch.manual_seed(0)
     net = Net().double().eval()
-    loss = CrossEntropy("sum" if terms.summed else "mean")
-    optim = Optim(sgd(terms.momentum), terms.lr, Constant(), terms.weight_decay, bias_rate=2.0)
+    loss = CrossEntropy("sum" if recipe.summed else "mean")
+    optim = Optim(sgd(recipe.momentum), recipe.lr, Constant(), recipe.weight_decay, bias_rate=2.0)
     optimizer = optim.configure(net, STEPS)["optimizer"]
     found = []
     for _ in range(STEPS):
-        image = torch.rand(terms.batch, 3, SIDE, SIDE, dtype=torch.float64)
+        image = torch.rand(recipe.batch, 3, SIDE, SIDE, dtype=torch.float64)
         optimizer.zero_grad()
-        loss(net(image), torch.randint(3, (terms.batch, SIDE, SIDE))).backward()
+        loss(net(image), torch.randint(3, (recipe.batch, SIDE, SIDE))).backward()
         optimizer.step()
         found.append(nn.utils.parameters_to_vector(net.parameters()).detach())
     return found
@@ -41,13 +41,13 @@ def sgd(momentum: float) -> Callable[..., torch.optim.Optimizer]:
     return lambda p, **kw: torch.optim.SGD(p, momentum=momentum, **kw)
 
 
-def weight_after(terms: Descent, gradients: Sequence[float]) -> list[float]:
+def weight_after(recipe: SGDRecipe, gradients: Sequence[float]) -> list[float]:
     """A weight after each batch, of images whose gradients do not depend on it; no decay."""
     weight = nn.Parameter(torch.zeros((), dtype=torch.float64))
-    optimizer = torch.optim.SGD([weight], terms.lr, terms.momentum)
+    optimizer = torch.optim.SGD([weight], recipe.lr, recipe.momentum)
     found = []
-    for first in range(0, len(gradients), terms.batch):
-        weight.grad = torch.tensor(sum(gradients[first : first + terms.batch])).double()
+    for first in range(0, len(gradients), recipe.batch):
+        weight.grad = torch.tensor(sum(gradients[first : first + recipe.batch])).double()
         optimizer.step()
         found.append(weight.item())
     return found
@@ -57,25 +57,28 @@ def weight_after(terms: Descent, gradients: Sequence[float]) -> list[float]:
 def test_a_summed_loss_at_the_rate_translated_takes_the_very_steps_of_the_mean(
     momentum: float,
 ) -> None:
-    mean = Descent(0.25, momentum, 2**-10, BATCH, PIXELS, summed=False)
+    mean = SGDRecipe(0.25, momentum, 2**-10, BATCH, PIXELS, summed=False)
     steps = trajectory(mean)
-    assert torch.equal(torch.stack(trajectory(mean.reduced(True))), torch.stack(steps))
+    assert torch.equal(torch.stack(trajectory(mean.to_reduction(True))), torch.stack(steps))
     assert not torch.equal(steps[0], steps[-1])
 
 
 def test_without_its_decay_translated_a_summed_loss_goes_elsewhere() -> None:
-    mean = Descent(0.25, 0.9, 2**-10, BATCH, PIXELS, summed=False)
-    sums = mean.reduced(True)
-    other = Descent(sums.lr, 0.9, mean.weight_decay, BATCH, PIXELS, summed=True)
+    mean = SGDRecipe(0.25, 0.9, 2**-10, BATCH, PIXELS, summed=False)
+    sums = mean.to_reduction(True)
+    other = SGDRecipe(sums.lr, 0.9, mean.weight_decay, BATCH, PIXELS, summed=True)
     assert not torch.equal(trajectory(other)[-1], trajectory(mean)[-1])
 
 
 def test_translations_undo_each_other() -> None:
-    terms = Descent(1e-10, 0.99, 5e-4, 1, 172_800, summed=True)
-    for back in (terms.reduced(False).reduced(True), terms.batched(20).batched(1)):
-        assert vars(back) == pytest.approx(vars(terms))
-    assert vars(terms.batched(20).reduced(False)) == pytest.approx(
-        vars(terms.reduced(False).batched(20))
+    recipe = SGDRecipe(1e-10, 0.99, 5e-4, 1, 172_800, summed=True)
+    for back in (
+        recipe.to_reduction(False).to_reduction(True),
+        recipe.to_batch_size(20).to_batch_size(1),
+    ):
+        assert vars(back) == pytest.approx(vars(recipe))
+    assert vars(recipe.to_batch_size(20).to_reduction(False)) == pytest.approx(
+        vars(recipe.to_reduction(False).to_batch_size(20))
     )
 
 
@@ -86,7 +89,7 @@ def test_the_papers_heavy_momentum_is_the_twentieth_root_of_the_light_one() -> N
 
 def test_velocities_fade_alike_and_coefficients_differ_by_the_floor() -> None:
     gradients = [1.0] + [0.0] * (STEPS * LIGHT.batch - 1)
-    heavy, light = (weight_after(terms, gradients) for terms in (HEAVY, LIGHT))
+    heavy, light = (weight_after(recipe, gradients) for recipe in (HEAVY, LIGHT))
     speeds = [b - a for a, b in pairwise([0.0, *heavy])]
     coarse = [b - a for a, b in pairwise([0.0, *light])]
     for speeds_of, over in ((speeds, LIGHT.batch), (coarse, 1)):
@@ -100,7 +103,7 @@ def test_velocities_fade_alike_and_coefficients_differ_by_the_floor() -> None:
 
 def test_every_image_has_the_same_whole_effect_in_the_end() -> None:
     gradients = [*torch.linspace(-1, 3, 40).tolist(), *[0.0] * 8000]
-    heavy, light = (weight_after(terms, gradients)[-1] for terms in (HEAVY, LIGHT))
+    heavy, light = (weight_after(recipe, gradients)[-1] for recipe in (HEAVY, LIGHT))
     expected = -LIGHT.lr / (1 - LIGHT.momentum) * sum(gradients)
     assert heavy == pytest.approx(expected)
     assert light == pytest.approx(expected)
@@ -130,8 +133,8 @@ def test_biases_go_at_their_own_rate_without_decay_and_parts_at_theirs() -> None
 
 def test_the_translation_is_said_at_the_start(capsys: pytest.CaptureFixture[str]) -> None:
     task = make_train({"max_epochs": 1}, loss=CrossEntropy("sum"))
-    for line in terms(task.loss, task.optim, task.data):
-        say(line)
+    for line in describe_recipe(task.loss, task.optim, task.data):
+        print_text(line)
     said = " ".join(capsys.readouterr().out.split())
     assert "on the sum over 3 x" in said
     assert "momentum 0.9" in said

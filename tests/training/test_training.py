@@ -24,9 +24,9 @@ from fcn_lab.errors import UserError
 from fcn_lab.metrics.boundaries import EdgeRows
 from fcn_lab.metrics.confusion import compute_scores, confusion_matrices
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.training.callbacks.pictures import evenly
+from fcn_lab.training.callbacks.pictures import spread_indices
 from fcn_lab.training.losses import CrossEntropy
-from fcn_lab.training.settings import Training
+from fcn_lab.training.settings import TrainerSettings
 from support.tiny import SIZES, WORDS, Net, Squares, make_train, weights
 
 SCORES = ["pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou", "iou"]
@@ -57,7 +57,7 @@ def test_a_run_leaves_the_promised_files_and_no_others(done: RunFolder) -> None:
     panels = {
         f"panels/{split}_{split}{i}.png"
         for split in ("val", "test")
-        for i in evenly(SIZES[split], 4)
+        for i in spread_indices(SIZES[split], 4)
     }
     files = {"env.json", "history.csv", "metrics.json", "confusions.npz", "confusions_val.npz"}
     files |= {"predictions.zip"}
@@ -199,13 +199,15 @@ def test_a_compiled_network_keeps_the_names_of_its_weights() -> None:
     if shutil.which("g++") is None:
         pytest.skip("no g++")
     names = list(Net().state_dict())
-    assert list(Training(accelerator="cpu", compile=True).prepare(Net()).state_dict()) == names
+    assert (
+        list(TrainerSettings(accelerator="cpu", compile=True).prepare(Net()).state_dict()) == names
+    )
 
 
 def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(UserError, match=r"there is no g\+\+.*install it"):
-        Training(accelerator="cpu", compile=True).check_devices()
+        TrainerSettings(accelerator="cpu", compile=True).check_devices()
 
 
 @pytest.mark.parametrize(
@@ -228,7 +230,7 @@ def test_a_wrong_value_is_named_with_what_was_expected(
     # Python's callers hear of the argument, or of the key where the value depends on others
     said = rf"^(Training\({field}={value}\)|trainer\.{field}={value}): expected .*{expected}"
     with pytest.raises(UserError, match=said):
-        Training(**{"accelerator": "cpu", field: value})  # type: ignore[arg-type]
+        TrainerSettings(**{"accelerator": "cpu", field: value})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -243,14 +245,14 @@ def test_a_number_out_of_range_is_named_by_the_users_key(field: str) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_here_is_refused() -> None:
     with pytest.raises(UserError, match=r"trainer\.accelerator=cpu"):
-        Training(accelerator="gpu").check_devices()
+        TrainerSettings(accelerator="gpu").check_devices()
 
 
 def test_more_gpus_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(UserError, match="there are 2 here"):
-        Training(devices=3).check_devices()
+        TrainerSettings(devices=3).check_devices()
 
 
 def test_fewer_processes_than_asked_for_are_refused(
@@ -258,16 +260,16 @@ def test_fewer_processes_than_asked_for_are_refused(
 ) -> None:
     for name, value in {"NTASKS": "1", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
-    training = Training(accelerator="cpu", max_epochs=1)
-    trainer = training.trainer(RunFolder(tmp_path))
+    training = TrainerSettings(accelerator="cpu", max_epochs=1)
+    trainer = training.create_trainer(RunFolder(tmp_path))
     trainer.callbacks[0].expected = 2  # type: ignore[attr-defined]
     with pytest.raises(UserError, match="1 processes were started"):
-        trainer.validate(make_train().module(), make_train().data, verbose=False)
+        trainer.validate(make_train().create_module(), make_train().data, verbose=False)
 
 
 @pytest.mark.parametrize(("length", "count"), [*itertools.product((1, 4, 5, 101), (1, 4))])
 def test_pictures_are_taken_evenly(length: int, count: int) -> None:
-    places = sorted(evenly(length, count))
+    places = sorted(spread_indices(length, count))
     assert len(places) == min(length, count)
     assert 0 <= places[0] <= places[-1] < length
     gaps = [b - a for a, b in itertools.pairwise(places)]

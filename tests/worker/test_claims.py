@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 from fcn_lab.errors import UserError
-from fcn_lab.runs.attempts import begin, last
-from fcn_lab.runs.processes import born
+from fcn_lab.runs.attempts import begin_attempt, find_last_attempt
+from fcn_lab.runs.processes import find_start_time
 from fcn_lab.worker.claims import (
-    LEFTOVERS,
-    RESULTS,
+    LEFTOVER_FILES,
+    RESULT_FILES,
     claim,
-    depth_below,
-    first_existing,
+    count_levels,
+    find_existing,
     has_begun,
-    is_over,
+    has_ended,
     require_free,
     withdraw,
 )
@@ -47,7 +47,7 @@ def tree(folder: Path) -> list[str]:
 
 
 def fail(folder: Path, status: str = "failed") -> None:
-    begin(folder).end(status)
+    begin_attempt(folder).end(status)
 
 
 LEFT = ("config.yaml", "env.json", "error.txt", "git.diff", "checkpoints/", "wandb/run/files.txt")
@@ -71,8 +71,8 @@ def test_what_never_began_is_taken_over(leave: Callable[[Path], object], tmp_pat
     own = [name for name in tree(tmp_path) if name.startswith(("notes", "data", "capacity"))]
     assert not has_begun(tmp_path)
     attempt = claim(tmp_path)
-    assert attempt == last(tmp_path)
-    assert attempt.alive()
+    assert attempt == find_last_attempt(tmp_path)
+    assert attempt.is_alive()
     assert [name for name in tree(tmp_path) if not name.startswith("attempts")] == own
 
 
@@ -92,13 +92,13 @@ def test_a_run_that_has_begun_is_kept_and_said_how_to_go_on_with(
 ) -> None:
     leave(tmp_path)
     before = tree(tmp_path)
-    assert (has_begun(tmp_path), is_over(tmp_path)) == (True, over)
+    assert (has_begun(tmp_path), has_ended(tmp_path)) == (True, over)
     with pytest.raises(UserError, match="finished" if over else f"\n.*resume={tmp_path}$"):
         claim(tmp_path)
     assert tree(tmp_path) == before
 
 
-@pytest.mark.parametrize("name", [*LEFTOVERS, *RESULTS])
+@pytest.mark.parametrize("name", [*LEFTOVER_FILES, *RESULT_FILES])
 def test_files_of_ones_own_keep_a_run_out_that_would_write_over_them(
     name: str, tmp_path: Path
 ) -> None:
@@ -121,13 +121,13 @@ def test_a_folder_of_a_sweep_is_left_to_the_sweep(tmp_path: Path) -> None:
 def test_a_refused_command_leaves_a_folder_as_it_was(tmp_path: Path) -> None:
     put(tmp_path, "a/", "d/notes.txt")
     for folder in (tmp_path / "a/b/c", tmp_path / "a", tmp_path / "d"):
-        existing = first_existing(folder)
+        existing = find_existing(folder)
         before = tree(tmp_path)
         folder.mkdir(parents=True, exist_ok=True)  # as Hydra does
         attempt = claim(folder)
         put(folder, *LEFT, "env.json")
         attempt.end("failed")
-        withdraw(attempt, depth_below(folder, existing))
+        withdraw(attempt, count_levels(folder, existing))
         assert tree(tmp_path) == before
 
 
@@ -163,7 +163,9 @@ def test_after_a_mistake_the_corrected_command_works_in_the_same_folder(
     assert not Path("a").exists()
     done = type_stub(stub)
     assert (done.returncode, done.stderr) == (0, "")
-    assert [attempt.status for attempt in [last(Path("a/here"))] if attempt] == ["done"]
+    assert [attempt.status for attempt in [find_last_attempt(Path("a/here"))] if attempt] == [
+        "done"
+    ]
     again = type_stub(stub)
     assert again.returncode == 2
     assert "finished" in again.stderr
@@ -189,7 +191,7 @@ def test_a_run_killed_before_its_first_step_is_taken_over_or_started_by_a_resume
         assert again.stdout is not None
         assert again.stdout.readline() == "asleep\n"
         again.send_signal(signal.SIGTERM)
-    ended = last(Path("other"))
+    ended = find_last_attempt(Path("other"))
     assert ended is not None
     assert ended.status == "stopped"
 
@@ -226,9 +228,9 @@ def test_a_held_folder_is_refused_by_name_of_the_holder_and_stays_as_it_is(
 ) -> None:
     with subprocess.Popen(["sleep", "60"]) as sleeper:
         put(Path("here"), "config.yaml")
-        mine = begin(Path("here"))
+        mine = begin_attempt(Path("here"))
         known = {**json.loads(mine.path.read_text()), "pid": sleeper.pid, "host": "far"}
-        mine.path.write_text(json.dumps({**known, "born": born(sleeper.pid)}))
+        mine.path.write_text(json.dumps({**known, "born": find_start_time(sleeper.pid)}))
         before = tree(Path("here"))
         for words in (["hydra.run.dir=here", "seed=3"], ["resume=here", "allow=[stub.Task]"]):
             ended = type_line(*words)

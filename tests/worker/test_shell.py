@@ -11,10 +11,10 @@ from lightning.fabric.utilities.rank_zero import _get_rank
 
 from fcn_lab.commands import quote
 from fcn_lab.errors import UserError
-from fcn_lab.training.ranks import LAUNCHERS, SRUN, TORCHRUN, is_first_rank, processes_started
-from fcn_lab.training.settings import launcher
-from fcn_lab.worker.shell import THREADS, check_shell
-from fcn_lab.worker.supervisor import worker_environment
+from fcn_lab.training.ranks import LAUNCHERS, SRUN, TORCHRUN, count_processes, is_first_rank
+from fcn_lab.training.settings import create_cluster_environment
+from fcn_lab.worker.shell import THREAD_VARIABLES, check_shell
+from fcn_lab.worker.supervisor import build_worker_environment
 from support.commandline import TypeLine
 from support.places import RUN
 
@@ -31,7 +31,7 @@ VALUES = ("", "x", "-1", "0", "1", "3", "1.5", "9" * 30, "½", "\udcff")
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
     """No launcher has started the tests either."""
-    for name in (*OF_RANKS, TORCHRUN, *THREADS):
+    for name in (*OF_RANKS, TORCHRUN, *THREAD_VARIABLES):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -59,13 +59,13 @@ def test_a_variable_of_ranks_without_its_launcher_is_named_or_makes_no_differenc
                 assert said.startswith(f"{name}={value} ")
                 assert f"unset {name}" in said
                 continue
-            assert processes_started() == 1
-            for key in set(os.environ) - set(worker_environment()):
+            assert count_processes() == 1
+            for key in set(os.environ) - set(build_worker_environment()):
                 given.delenv(key)
             # by Lightning's own reading
             assert is_first_rank()
             assert _get_rank() in (None, 0)
-            ranks = launcher()
+            ranks = create_cluster_environment()
             assert isinstance(ranks, LightningEnvironment)
             assert not ranks.creates_processes_externally
             assert ranks.main_address == "127.0.0.1"
@@ -80,9 +80,9 @@ def test_what_a_launcher_sets_is_believed_whole_and_refused_in_part(
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     assert not refused()
-    assert processes_started() == 2
-    assert given.items() <= worker_environment().items()
-    assert not isinstance(launcher(), LightningEnvironment)
+    assert count_processes() == 2
+    assert given.items() <= build_worker_environment().items()
+    assert not isinstance(create_cluster_environment(), LightningEnvironment)
     for name in given:
         for value in ("", "x", "-1", "1.5", "½", None):
             with monkeypatch.context() as broken:
@@ -96,7 +96,7 @@ def test_what_a_launcher_sets_is_believed_whole_and_refused_in_part(
         assert "MASTER_PORT=70000: expected a port" in refused()
 
 
-@pytest.mark.parametrize("name", THREADS)
+@pytest.mark.parametrize("name", THREAD_VARIABLES)
 def test_threads_are_a_number_of_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for value in VALUES:
         monkeypatch.setenv(name, value)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fcn_lab.runs.attempts import TAKEN, Attempt, begin, last
+from fcn_lab.runs.attempts import EXIT_TAKEN, Attempt, begin_attempt, find_last_attempt
 from fcn_lab.worker import supervisor
 from fcn_lab.worker.supervisor import Job, Supervisor
 from support.commandline import STUB
@@ -35,7 +35,7 @@ def make(folder: Path, kind: str, minutes: float | None = None, target: str = "s
 
 
 def record_of(job: Job) -> Attempt:
-    attempt = last(job.folder)
+    attempt = find_last_attempt(job.folder)
     assert attempt is not None
     return attempt
 
@@ -66,7 +66,7 @@ def test_the_end_of_a_worker_is_written_down(
     assert Supervisor(job).run() == code
     attempt = record_of(job)
     assert (attempt.number, attempt.status, attempt.reason) == (1, status, reason)
-    assert not attempt.alive()
+    assert not attempt.is_alive()
     traced = (job.folder / "error.txt").exists()
     assert traced == (code == 1)
 
@@ -111,7 +111,9 @@ print(subprocess.Popen(["sleep", "60"]).pid, "asleep", flush=True)
 time.sleep(60)
 """
     monkeypatch.setattr(supervisor, "GRACE_SECONDS", 0.2)
-    monkeypatch.setattr(supervisor, "worker_command", lambda _: [sys.executable, "-c", stubborn])
+    monkeypatch.setattr(
+        supervisor, "build_worker_command", lambda _: [sys.executable, "-c", stubborn]
+    )
     job, codes = make(tmp_path, "work"), list[int]()
     running = Supervisor(job)
     thread = threading.Thread(target=lambda: codes.append(running.run()))
@@ -130,8 +132,8 @@ time.sleep(60)
 
 def test_a_cell_that_another_process_has_is_left_alone(stub: str, tmp_path: Path) -> None:
     job = make(tmp_path, "work")
-    mine = begin(job.folder)
-    assert Supervisor(job).run() == TAKEN
+    mine = begin_attempt(job.folder)
+    assert Supervisor(job).run() == EXIT_TAKEN
     assert record_of(job) == mine
     assert not (job.folder / "facts.json").exists()
 
@@ -141,7 +143,7 @@ def test_a_worker_asked_to_stop_before_it_starts_never_does(stub: str, tmp_path:
     stopped = Supervisor(job)
     stopped.stop(signal.SIGTERM)
     assert stopped.run() == 128 + signal.SIGTERM
-    assert last(job.folder) is None
+    assert find_last_attempt(job.folder) is None
 
 
 def test_a_worker_runs_the_frozen_sources_and_finds_modules_where_it_stands(tmp_path: Path) -> None:

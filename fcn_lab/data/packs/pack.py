@@ -26,7 +26,7 @@ from fcn_lab.data.packs.decode import read_pair
 from fcn_lab.data.packs.folder import FORMAT, Manifest, open_pack, write_array_header, write_pack
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.errors import UserError
-from fcn_lab.files import sync
+from fcn_lab.files import flush_to_disk
 
 STRANGE_SHARE_LIMIT = 1e-4
 _log = logging.getLogger(__name__)
@@ -101,8 +101,8 @@ def _write_arrays(pairs: Sequence[Pair], recipe: Recipe, half: Path) -> Manifest
             strange.update(decoded.strange)
             stored += decoded.stored
             worst = max(worst, (decoded.strange.total(), pair.label))
-        sync(images)
-        sync(labels)
+        flush_to_disk(images)
+        flush_to_disk(labels)
     if strange.total() > STRANGE_SHARE_LIMIT * stored:
         raise _strange_error(strange, stored, worst[1])
     return Manifest([pair.name for pair in pairs], list(recipe.size), dict(strange))

@@ -16,7 +16,7 @@ from fcn_lab.data.pictures.unreadable import LIMIT, Limit, Unreadable
 from fcn_lab.data.source import require_split
 from fcn_lab.data.survey import FrameSurvey, survey_pair
 from fcn_lab.errors import UserError
-from fcn_lab.values import Positive, Size, checked
+from fcn_lab.values import Positive, Size, check_arguments
 
 CACHE = ".cache/fcn_lab"
 NATIVE_SIZE = (720, 960)
@@ -24,7 +24,7 @@ PAPER_SIZE = (360, 480)
 SPLITTINGS = (None, "drive")
 
 
-@checked
+@check_arguments
 class PackedSource:
     """Base of the data sets that are read from files.
 

@@ -26,12 +26,12 @@ from fcn_lab.geometry.alignment import Crops
 from fcn_lab.networks.fcn import FCN
 from fcn_lab.upsampling.base import Upsampling
 from fcn_lab.upsampling.valid_transposed import ValidTransposedConv
-from fcn_lab.values import Count, Share, Width, checked
+from fcn_lab.values import Count, Share, Width, check_arguments
 
 AT_ONCE_SCALES = (0.01, 0.0001)  # of pool4 and pool3
 
 
-@checked
+@check_arguments
 def published_fcn(
     num_classes: Width,
     stride: Literal[32, 16, 8],

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from fcn_lab.worker.supervisor import Job
 
-Ended = tuple[Job, int]
+EndedJob = tuple[Job, int]
 
 
 class Engine(Protocol):
@@ -19,7 +19,7 @@ class Engine(Protocol):
         here: whether cells run on this very machine, so that its devices can be checked now.
     """
 
-    here: bool
+    runs_here: bool
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """Queues them; none is waited for.
@@ -28,7 +28,7 @@ class Engine(Protocol):
             UserError: the engine is not there, or cannot give what a job asks for.
         """
 
-    def ended(self, patience: float) -> list[Ended]:
+    def collect_ended(self, patience: float) -> list[EndedJob]:
         """Jobs that ended since the last call with the exit status of their worker.
 
         Waits at most `patience` seconds for the first. A job that the engine itself lost ends too,

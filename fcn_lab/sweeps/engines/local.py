@@ -17,9 +17,9 @@ from typing import Annotated
 import psutil
 from annotated_types import Ge, Le
 
-from fcn_lab.sweeps.engines.base import Ended
+from fcn_lab.sweeps.engines.base import EndedJob
 from fcn_lab.training.machine import count_cores
-from fcn_lab.values import checked
+from fcn_lab.values import check_arguments
 from fcn_lab.worker.supervisor import Job, Supervisor
 
 # a number, or the name of a GPU or of a part of one; CUDA stops at the first that is neither
@@ -28,14 +28,14 @@ GIGABYTES_A_CELL = 2  # of main memory: torch, the data's pages and a small netw
 AtOnce = Annotated[int, Ge(1), Le(1000)]
 
 
-class Threads:
+class ThreadEngine:
     """An engine of threads, each of which waits for one worker process.
 
     Args:
         at_once: how many workers run at a time.
     """
 
-    here = True
+    runs_here = True
 
     def __init__(self, at_once: int) -> None:
         self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="cell")
@@ -47,7 +47,7 @@ class Threads:
             supervisor = Supervisor(job)
             self._jobs[self._pool.submit(self._run, supervisor)] = (job, supervisor)
 
-    def ended(self, patience: float) -> list[Ended]:
+    def collect_ended(self, patience: float) -> list[EndedJob]:
         if not self._jobs:  # the sweep waits for cells of another runner
             time.sleep(patience)
         done, _ = wait(self._jobs, patience, FIRST_COMPLETED)
@@ -72,15 +72,15 @@ class Threads:
             return supervisor.run()
 
 
-class Basic(Threads):
+class Basic(ThreadEngine):
     """One cell after the other, with the whole machine to itself."""
 
     def __init__(self) -> None:
         super().__init__(at_once=1)
 
 
-@checked
-class Local(Threads):
+@check_arguments
+class Local(ThreadEngine):
     """As many cells at once as this machine has slots; each sees its own devices only.
 
     Args:
@@ -92,8 +92,8 @@ class Local(Threads):
     def __init__(self, cells_per_gpu: AtOnce = 1, slots: AtOnce | None = None) -> None:
         room = int(psutil.virtual_memory().available / 2**30 / GIGABYTES_A_CELL)
         cpus = slots or max(1, min(count_cores(), room))
-        self.gpus = Shares(visible_gpus(), cells_per_gpu)
-        self.cpus = Shares([str(number) for number in range(cpus)], 1)
+        self.gpus = DeviceShares(list_visible_gpus(), cells_per_gpu)
+        self.cpus = DeviceShares([str(number) for number in range(cpus)], 1)
         self.threads = max(1, count_cores() // (len(self.gpus) or cpus))
         super().__init__(at_once=len(self.gpus) + cpus)
 
@@ -107,7 +107,7 @@ class Local(Threads):
             yield {**threads, "CUDA_VISIBLE_DEVICES": ",".join(names)} if on_gpu else threads
 
 
-class Shares:
+class DeviceShares:
     """Devices that can each be held `each` times at once.
 
     Args:
@@ -139,7 +139,7 @@ class Shares:
                 self._changed.notify_all()
 
 
-def visible_gpus() -> list[str]:
+def list_visible_gpus() -> list[str]:
     """The GPUs this process may use, as CUDA_VISIBLE_DEVICES names them; torch is not asked."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is not None:

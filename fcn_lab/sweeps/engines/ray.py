@@ -16,42 +16,45 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fcn_lab.errors import UserError
-from fcn_lab.runs.attempts import Taken, begin, last
+from fcn_lab.runs.attempts import RunTaken, begin_attempt, find_last_attempt
+from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.signals import SIGNALS
-from fcn_lab.sweeps.engines.base import Ended
+from fcn_lab.sweeps.engines.base import EndedJob
 from fcn_lab.training.machine import count_cores
-from fcn_lab.values import NotNegative, Positive, checked
+from fcn_lab.values import NotNegative, Positive, check_arguments
 from fcn_lab.worker.supervisor import GRACE_SECONDS, Job, Supervisor
 
 if TYPE_CHECKING:
     from ray import ObjectRef
 
 CONNECT_SECONDS = 5.0
-STOPPED = 128 + signal.SIGTERM
+EXIT_STOPPED = 128 + signal.SIGTERM
 # what of the runner's environment holds on every node; CUDA_VISIBLE_DEVICES and PATH do not
-PASSED_ON = ("FCN_LAB_", "WANDB_", "PYTHONPATH", "OMP_NUM_THREADS")
+INHERITED_VARIABLES = ("FCN_LAB_", "WANDB_", "PYTHONPATH", "OMP_NUM_THREADS")
 # set before Ray is imported; whoever sets them otherwise is heard
-QUIET = {
+QUIET_VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",  # or Ray would report to its makers
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # or it warns of a future default
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # a dead worker would be a paragraph; we record the reason
 }
-OBJECTS = 80 * 2**20  # bytes of shared memory, about Ray's least: what travels is an exit status
+OBJECT_STORE_BYTES = (
+    80 * 2**20
+)  # bytes of shared memory, about Ray's least: what travels is an exit status
 
 
-def run(job: Job, environment: Mapping[str, str]) -> int:
+def run_job(job: Job, environment: Mapping[str, str]) -> int:
     """The Ray task: supervises the job's worker, which sees the leased devices only."""
     import ray
 
     os.environ.update(environment)  # the process serves this runner alone
     gpus = ray.get_runtime_context().get_accelerator_ids()["GPU"]
     supervisor = Supervisor(job, {"CUDA_VISIBLE_DEVICES": ",".join(gpus)})
-    with _signals_stop(supervisor):
+    with _stop_at_signals(supervisor):
         return supervisor.run()
 
 
 @contextmanager
-def _signals_stop(supervisor: Supervisor) -> Iterator[None]:
+def _stop_at_signals(supervisor: Supervisor) -> Iterator[None]:
     """ray.cancel is a SIGINT, and Ray's own end a SIGTERM: either leaves the worker its grace."""
     stop = lambda signum, frame: supervisor.stop(signal.SIGTERM)  # noqa: E731
     before = {number: signal.signal(number, stop) for number in SIGNALS}
@@ -62,7 +65,7 @@ def _signals_stop(supervisor: Supervisor) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@checked
+@check_arguments
 class Ray:
     """An engine of Ray tasks.
 
@@ -77,7 +80,7 @@ class Ray:
         UserError: Ray is not installed, the cluster does not answer, an option is out of range.
     """
 
-    task = staticmethod(run)
+    task = staticmethod(run_job)
 
     def __init__(
         self,
@@ -91,7 +94,7 @@ class Ray:
                 f"hydra.launcher.gpus_per_cell={gpus:g}: expected a part of one GPU, "
                 "or a whole number of them"
             )
-        self.here = address is None
+        self.runs_here = address is None
         self._gpus, self._cpus = gpus_per_cell, cpus_per_cell
         self._tasks: dict[ObjectRef[int], Job] = {}
         self._lost: dict[Job, str] = {}
@@ -110,27 +113,27 @@ class Ray:
         """
         for job in jobs:
             self._require_a_node(job)
-        here = {k: v for k, v in os.environ.items() if k.startswith(PASSED_ON)}
+        here = {k: v for k, v in os.environ.items() if k.startswith(INHERITED_VARIABLES)}
         for job in jobs:
             lease = self.lease(job)
             threads = {"OMP_NUM_THREADS": str(max(1, int(lease["CPU"] // job.devices)))}
             task = self._run.options(num_cpus=lease["CPU"], num_gpus=lease["GPU"])
             self._tasks[task.remote(job, {**threads, **here})] = job
 
-    def ended(self, patience: float) -> list[Ended]:
+    def collect_ended(self, patience: float) -> list[EndedJob]:
         from ray.exceptions import RayError, TaskCancelledError
 
-        ended: list[Ended] = []
-        for task in self._ready(patience):
+        ended: list[EndedJob] = []
+        for task in self._wait_for_results(patience):
             job = self._tasks.pop(task)
             try:
                 ended.append((job, self._ray.get(task)))
             except TaskCancelledError:
-                ended.append((job, STOPPED))
+                ended.append((job, EXIT_STOPPED))
             except RayError as error:
-                self._lost[job] = f"Ray lost it: {_line(error)}"
-        for job in [job for job in self._lost if not _at_work(job)]:
-            _record(job, self._lost.pop(job))
+                self._lost[job] = f"Ray lost it: {_first_sentence(error)}"
+        for job in [job for job in self._lost if not _is_at_work(job)]:
+            _record_end(job, self._lost.pop(job))
             ended.append((job, 1))
         return ended
 
@@ -143,7 +146,7 @@ class Ray:
         self.stop()
         until = time.monotonic() + 2 * GRACE_SECONDS
         while self._tasks and time.monotonic() < until:
-            self.ended(1.0)
+            self.collect_ended(1.0)
         self._ray.shutdown()
 
     def lease(self, job: Job) -> dict[str, float]:
@@ -165,7 +168,7 @@ class Ray:
             "say how many."
         )
 
-    def _ready(self, patience: float) -> list["ObjectRef[int]"]:
+    def _wait_for_results(self, patience: float) -> list["ObjectRef[int]"]:
         tasks = list(self._tasks)
         if not tasks:
             time.sleep(patience)
@@ -175,7 +178,7 @@ class Ray:
 
 
 def _connect(address: str | None) -> None:
-    for name, value in QUIET.items():
+    for name, value in QUIET_VARIABLES.items():
         os.environ.setdefault(name, value)
     try:
         import ray
@@ -186,7 +189,12 @@ def _connect(address: str | None) -> None:
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     join = partial(ray.init, log_to_driver=False, configure_logging=False)
     if address is None:
-        join("local", num_cpus=count_cores(), include_dashboard=False, object_store_memory=OBJECTS)
+        join(
+            "local",
+            num_cpus=count_cores(),
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+        )
         return
     try:
         host, _, port = address.rpartition(":")
@@ -195,31 +203,31 @@ def _connect(address: str | None) -> None:
         join(address)
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(
-            f"hydra.launcher.address={address} leads to no Ray cluster: {_line(error)}.\n"
+            f"hydra.launcher.address={address} leads to no Ray cluster: {_first_sentence(error)}.\n"
             "Expected the HOST:PORT that `ray start --head` printed, from a machine of the "
             "cluster, or auto for the one this machine is part of."
         ) from error
 
 
-def _line(error: Exception) -> str:
+def _first_sentence(error: Exception) -> str:
     """The first sentence; of an error inside a task its cause's."""
     cause = getattr(error, "cause", None) or error
     return (str(cause).splitlines() or [type(cause).__name__])[0].partition(". ")[0].rstrip(".")
 
 
-def _at_work(job: Job) -> bool:
+def _is_at_work(job: Job) -> bool:
     """Whether a worker outlives the Ray process that started it: it needs seconds to end.
 
     Of a machine that is gone, or out of reach, this cannot be seen: its heartbeat runs out.
     """
-    attempt = last(job.folder)
-    return attempt is not None and attempt.alive()
+    attempt = find_last_attempt(job.folder)
+    return attempt is not None and attempt.is_alive()
 
 
-def _record(job: Job, reason: str) -> None:
+def _record_end(job: Job, reason: str) -> None:
     """Writes down the end of a job whose Supervisor could not."""
-    attempt = last(job.folder)
-    with suppress(Taken):
+    attempt = find_last_attempt(job.folder)
+    with suppress(RunTaken):
         if attempt is None or attempt.status is not None:
-            attempt = begin(job.folder)
-        attempt.end("failed", reason)
+            attempt = begin_attempt(job.folder)
+        attempt.end(RunStatus.FAILED, reason)

@@ -18,31 +18,38 @@ from pathlib import Path
 from typing import Any
 
 from fcn_lab.errors import UserError
-from fcn_lab.runs.attempts import LIFETIME, TAKEN, Taken, begin, last
-from fcn_lab.runs.outcomes import finished
+from fcn_lab.runs.attempts import (
+    EXIT_TAKEN,
+    LIFETIME_SECONDS,
+    RunTaken,
+    begin_attempt,
+    find_last_attempt,
+)
+from fcn_lab.runs.outcomes import is_finished
+from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.sweeps.engines import slurm_job as slurmjob
-from fcn_lab.sweeps.engines.base import Ended
-from fcn_lab.values import Count, Positive, Whole, checked
+from fcn_lab.sweeps.engines.base import EndedJob
+from fcn_lab.values import Count, Positive, Whole, check_arguments
 from fcn_lab.worker.supervisor import GRACE_SECONDS, Job
 
-LOOK_SECONDS = 2.0  # between two calls of squeue
+QUERY_SECONDS = 2.0  # between two calls of squeue
 GONE_SECONDS = 10.0  # a file that was written on another machine may take as long to show here
 WARNING_SECONDS = 120  # Slurm's warning ahead of the time limit; it may come up to a minute early
-FORGOTTEN = "no longer known to Slurm, as one cancelled while it waits"
+UNKNOWN_STATE = "no longer known to Slurm, as one cancelled while it waits"
 # of squeue's states those behind which there is nothing more
-OVER = {
+FINAL_STATES = {
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY"),
-    *("PREEMPTED", "TIMEOUT", FORGOTTEN),
+    *("PREEMPTED", "TIMEOUT", UNKNOWN_STATE),
 }
 # of squeue's reasons for waiting those that no waiting changes
-NEVER_STARTS = {
+HOPELESS_REASONS = {
     *("BadConstraints", "PartitionConfig", "PartitionNodeLimit", "PartitionTimeLimit"),
     "launch failed requeued held",
 }
 
 
 @dataclass
-class Submitted:
+class SlurmJob:
     """A job that is with Slurm.
 
     Args:
@@ -63,33 +70,39 @@ class Submitted:
         """The exit status; None while there is none."""
         if self.result.exists():
             kind, value = slurmjob.read_result(self.result)
-            return int(value) if kind == "success" else self._lost(value.strip().splitlines()[-1])
+            return (
+                int(value)
+                if kind == "success"
+                else self._record_failure(value.strip().splitlines()[-1])
+            )
         if self.gone is None:
             return None
         since = time.monotonic() - self.gone
-        if finished(self.job.folder):
+        if is_finished(self.job.folder):
             return 0
         if since < GONE_SECONDS and not self.unwanted:
             return None
-        attempt = last(self.job.folder)
-        if attempt is not None and attempt.alive():  # its dead worker's, or another runner's
-            return None if since < LIFETIME else TAKEN
-        return 1 if self.unwanted else self._lost(f"Slurm job {self.number}: {self.state}")
+        attempt = find_last_attempt(self.job.folder)
+        if attempt is not None and attempt.is_alive():  # its dead worker's, or another runner's
+            return None if since < LIFETIME_SECONDS else EXIT_TAKEN
+        return (
+            1 if self.unwanted else self._record_failure(f"Slurm job {self.number}: {self.state}")
+        )
 
     @property
     def number(self) -> str:
         """Slurm's, with its place in the array."""
         return self.result.name.removesuffix("_0_result.pkl")
 
-    def _lost(self, reason: str) -> int:
-        with suppress(Taken):
-            attempt = last(self.job.folder) or begin(self.job.folder)
-            if attempt.status in (None, "stopped"):
-                attempt.end("failed", reason)
+    def _record_failure(self, reason: str) -> int:
+        with suppress(RunTaken):
+            attempt = find_last_attempt(self.job.folder) or begin_attempt(self.job.folder)
+            if attempt.status in (None, RunStatus.STOPPED):
+                attempt.end(RunStatus.FAILED, reason)
         return 1
 
 
-@checked
+@check_arguments
 class Slurm:
     """Jobs of one task each, in arrays of those that ask for the same.
 
@@ -107,7 +120,7 @@ class Slurm:
         UserError: there is no Slurm here.
     """
 
-    here = False
+    runs_here = False
 
     def __init__(
         self,
@@ -130,8 +143,8 @@ class Slurm:
         self.partition, self.minutes, self.at_once = partition, minutes, at_once
         self.gpus, self.cpus, self.gigabytes = gpus, cpus, gigabytes
         self.setup, self.extra = setup, extra or {}
-        self._submitted: dict[str, Submitted] = {}
-        self._looked = 0.0
+        self._submitted: dict[str, SlurmJob] = {}
+        self._query_time = 0.0
 
     def request(self, job: Job) -> dict[str, Any]:
         """What the job asks Slurm for, in submitit's words; None leaves it to the cluster."""
@@ -152,7 +165,7 @@ class Slurm:
             "additional_parameters": {
                 "ntasks": 1,
                 "requeue": True,
-                "signal": f"{slurmjob.ALONE}{slurmjob.WARNING.name[3:]}@{warning}",
+                "signal": f"{slurmjob.BATCH_ONLY}{slurmjob.WARNING.name[3:]}@{warning}",
                 **self.extra,
             },
         }
@@ -181,7 +194,7 @@ class Slurm:
         )
         try:
             with redirect_stderr(StringIO()):
-                tasks = executor.map_array(slurmjob.run, jobs)
+                tasks = executor.map_array(slurmjob.run_job, jobs)
         except FailedJobError as error:
             words = str(error).strip().splitlines() or ["sbatch failed"]
             raise UserError(
@@ -189,18 +202,18 @@ class Slurm:
                 ".gpus=, .cpus=, .gigabytes= and .extra= change what is asked for"
             ) from error
         for job, task in zip(jobs, tasks, strict=True):
-            self._submitted[task.job_id] = Submitted(job, task.paths.result_pickle)
+            self._submitted[task.job_id] = SlurmJob(job, task.paths.result_pickle)
 
-    def ended(self, patience: float) -> list[Ended]:
+    def collect_ended(self, patience: float) -> list[EndedJob]:
         until = time.monotonic() + patience
-        while not (found := self._found()) and time.monotonic() < until:
+        while not (found := self._collect_ended()) and time.monotonic() < until:
             time.sleep(0.2)
         return found
 
-    def _found(self) -> list[Ended]:
-        if self._submitted and time.monotonic() > self._looked + LOOK_SECONDS:
-            self._look()
-            self._looked = time.monotonic()
+    def _collect_ended(self) -> list[EndedJob]:
+        if self._submitted and time.monotonic() > self._query_time + QUERY_SECONDS:
+            self._query_states()
+            self._query_time = time.monotonic()
         codes = {number: cell.code() for number, cell in self._submitted.items()}
         return [
             (self._submitted.pop(number).job, code)
@@ -208,7 +221,7 @@ class Slurm:
             if code is not None
         ]
 
-    def _look(self) -> None:
+    def _query_states(self) -> None:
         """Asks Slurm about the jobs; where it does not answer, nothing is known to have changed."""
         asked = ["squeue", "--me", "--array", "--states=all", "--noheader", "--format=%i|%T|%r"]
         answer = subprocess.run(asked, capture_output=True, text=True, check=False)
@@ -216,10 +229,10 @@ class Slurm:
             return
         states = dict(line.split("|", 1) for line in answer.stdout.split("\n") if line)
         for number, cell in self._submitted.items():
-            state, _, reason = states.get(number, FORGOTTEN).partition("|")
-            if stuck := state == "PENDING" and reason in NEVER_STARTS:
+            state, _, reason = states.get(number, UNKNOWN_STATE).partition("|")
+            if stuck := state == "PENDING" and reason in HOPELESS_REASONS:
                 self._cancel([number])
-            if not stuck and state not in OVER:
+            if not stuck and state not in FINAL_STATES:
                 cell.gone = None
             elif cell.gone is None:
                 cell.gone, cell.state = time.monotonic(), reason if stuck else state
@@ -243,5 +256,5 @@ class Slurm:
         self.stop()
         until = time.monotonic() + GRACE_SECONDS
         while self._submitted and time.monotonic() < until:
-            self.ended(1.0)
+            self.collect_ended(1.0)
         self._cancel(list(self._submitted))

@@ -13,14 +13,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from fcn_lab.runs.attempts import TAKEN, last
+from fcn_lab.runs.attempts import EXIT_TAKEN, find_last_attempt
+from fcn_lab.runs.names import LAST_CHECKPOINT
+from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.worker.supervisor import Job, Supervisor
 
-ALONE = "B:"  # of sbatch's --signal: the script's own process, which is replaced by ours
+BATCH_ONLY = "B:"  # of sbatch's --signal: the script's own process, which is replaced by ours
 WARNING, STOP = signal.SIGUSR2, signal.SIGINT
 
 
-def run(job: Job) -> int:
+def run_job(job: Job) -> int:
     """The worker's exit status; where the job goes back into Slurm's queue, there is none.
 
     Raises:
@@ -40,21 +42,21 @@ def run(job: Job) -> int:
 
     for signum in (WARNING, STOP, signal.SIGTERM):
         signal.signal(signum, hear)
-    before = _saved(job.folder)
+    before = _read_checkpoint_time(job.folder)
     code = supervisor.run()
-    if code in (0, TAKEN) or not heard or STOP in heard:
+    if code in (0, EXIT_TAKEN) or not heard or STOP in heard:
         return code
-    if heard[0] == WARNING and _saved(job.folder) == before:
+    if heard[0] == WARNING and _read_checkpoint_time(job.folder) == before:
         _record_lack_of_time(job.folder)
         return code
-    if _state(number) == "RUNNING":
+    if _query_state(number) == "RUNNING":
         requeued = subprocess.run(["scontrol", "requeue", number], check=False)
         if requeued.returncode != 0:
             return code
     sys.exit(f"exit status {code}; job {number} is Slurm's again")
 
 
-class _Plain(pickle.Unpickler):
+class _PlainUnpickler(pickle.Unpickler):
     """Takes numbers and texts: a sweep's folder from a stranger may hold pickles that run code."""
 
     def find_class(self, module: str, name: str) -> NoReturn:
@@ -65,7 +67,7 @@ def read_result(path: Path) -> tuple[str, Any]:
     """What submitit's file says of a job: "success" and its exit status, or "error" and a text."""
     try:
         with path.open("rb") as file:
-            kind, value = _Plain(file).load()
+            kind, value = _PlainUnpickler(file).load()
         return str(kind), value
     # an unpickler raises whatever the bytes lead it to
     except Exception as error:
@@ -78,18 +80,18 @@ def _hide_slurm() -> None:
         del os.environ[name]
 
 
-def _saved(folder: Path) -> int:
+def _read_checkpoint_time(folder: Path) -> int:
     """When the last checkpoint was written."""
-    path = folder / "checkpoints" / "last.ckpt"
+    path = folder / LAST_CHECKPOINT
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def _record_lack_of_time(folder: Path) -> None:
-    attempt = last(folder)
+    attempt = find_last_attempt(folder)
     if attempt is not None:
-        attempt.end("failed", "Slurm's time limit came before the first checkpoint")
+        attempt.end(RunStatus.FAILED, "Slurm's time limit came before the first checkpoint")
 
 
-def _state(number: str) -> str:
+def _query_state(number: str) -> str:
     asked = ["squeue", "--noheader", "--format=%T", f"--jobs={number}"]
     return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()

@@ -1,4 +1,4 @@
-"""How the weights are averaged while they train."""
+"""The exponential average of the weights while they train."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,10 @@ from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
-def warmed_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
-    """Exponential average whose memory grows with the steps n taken: min(decay, (1 + n)/(10 + n)).
+def create_warm_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+    """Returns an exponential average with decay min(decay, (1 + n)/(10 + n)) after n steps.
 
-    With the full decay from the first step on, the random start would weigh in for thousands of
+    At the full decay from the first step on, the random start would count for thousands of
     steps.
     """
 

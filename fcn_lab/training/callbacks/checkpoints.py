@@ -10,15 +10,15 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
 from fcn_lab.runs.digests import write_listed
+from fcn_lab.runs.names import MONITOR
 from fcn_lab.runs.run import RunFolder
 
-MONITOR = "val/mean_iou"
 
-
-class WholeFile(TorchCheckpointIO):
+class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint whole or not at all; a kill or a full disk leaves the old one.
 
-    Lightning's own writes to the folder of temporary files first, which may be full or elsewhere.
+    Lightning's own class first writes to the folder of temporary files, which may be full or on
+    another disk.
     """
 
     def save_checkpoint(
@@ -40,7 +40,7 @@ class BestAndLast(Checkpoint):
     resumed that had stopped early.
 
     Args:
-        folder: the run's.
+        folder: the run's folder.
         patience: stop after so many validations in a row without a better score; None never does.
     """
 
@@ -50,7 +50,7 @@ class BestAndLast(Checkpoint):
         self._validated = False
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._judge(trainer)  # a resumed run may have stopped early already
+        self._check_patience(trainer)  # a resumed run may have stopped early already
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._validated = True
@@ -62,12 +62,12 @@ class BestAndLast(Checkpoint):
             better = score > self.best
             self.best, self.waited = max(score, self.best), 0 if better else self.waited + 1
             self._validated = False
-        self._judge(trainer)
+        self._check_patience(trainer)
         if better:
             self.save(trainer, self.folder.best)
         self.save(trainer, self.folder.last)
 
-    def _judge(self, trainer: L.Trainer) -> None:
+    def _check_patience(self, trainer: L.Trainer) -> None:
         if self.patience is not None and self.waited >= self.patience:
             trainer.should_stop = True
 

@@ -10,7 +10,7 @@ from fcn_lab.training.module import Batch
 
 
 class Clock(Callback):
-    """Counts seconds from its making on, on top of earlier ones or those a checkpoint brings."""
+    """Counts seconds since it was created, in addition to those of earlier attempts."""
 
     def __init__(self, earlier: float = 0.0) -> None:
         self._earlier = earlier
@@ -19,12 +19,12 @@ class Clock(Callback):
 
     @property
     def seconds(self) -> float:
-        """Wall time, resumes included."""
+        """Wall time of the run in seconds, resumes included."""
         return self._earlier + time.monotonic() - self._start
 
     @property
     def images_per_second(self) -> float:
-        """Of training, over all ranks and the epoch so far, validation not counted."""
+        """Training speed over all ranks in this epoch so far, validation not counted."""
         return self._images / max(self._batch_end - self._epoch_start, 1e-9)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

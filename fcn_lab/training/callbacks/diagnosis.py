@@ -1,4 +1,4 @@
-"""Says in the first minute why a run will learn nothing."""
+"""Prints in the first minute why a run will learn nothing."""
 
 from contextlib import AbstractContextManager
 
@@ -8,33 +8,35 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from rich import get_console
 from torch import Tensor
 
-from fcn_lab.training.diagnosis import STEPS, Vitals
+from fcn_lab.training.diagnosis import WATCHED_STEPS, TrainingDiagnosis
 from fcn_lab.training.module import Batch, SegmentationModule
 
 
 class VitalSigns(Callback):
-    """Watches the first steps of a run that begins, prints what it finds, and is gone after them.
+    """Watches the first steps of a new run, prints what it finds, and does nothing after them.
 
-    Networks that are compiled are left alone: a look inside would compile them again.
+    Compiled networks are not watched: hooks would compile them again.
     """
 
     def __init__(self) -> None:
-        self.vitals: Vitals | None = None
+        self.vitals: TrainingDiagnosis | None = None
         self._step: AbstractContextManager[None] | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, SegmentationModule)
         compiled = getattr(pl_module.net, "_compiled_call_impl", None) is not None
         if trainer.global_step == 0 and trainer.is_global_zero and not compiled:
-            steps = min(STEPS, int(trainer.estimated_stepping_batches))
-            self.vitals = Vitals(pl_module.net, len(pl_module.classes), pl_module.optim.lr, steps)
+            steps = min(WATCHED_STEPS, int(trainer.estimated_stepping_batches))
+            self.vitals = TrainingDiagnosis(
+                pl_module.net, len(pl_module.classes), pl_module.optim.lr, steps
+            )
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         if self.vitals is not None:
-            self.vitals.before(batch["label"])
-            self._step = self.vitals.step()
+            self.vitals.check_labels(batch["label"])
+            self._step = self.vitals.watch_step()
             self._step.__enter__()
 
     def on_train_batch_end(
@@ -50,9 +52,9 @@ class VitalSigns(Callback):
         self._step.__exit__(None, None, None)
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         assert isinstance(loss, Tensor)
-        for sign in self.vitals.judge(float(loss)):
+        for sign in self.vitals.find_signs(float(loss)):
             get_console().print(
                 f"vital signs: {sign}", style="yellow", markup=False, soft_wrap=True
             )
-        if self.vitals.done >= self.vitals.steps:
+        if self.vitals.steps_done >= self.vitals.steps:
             self.vitals = None

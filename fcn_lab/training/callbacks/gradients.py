@@ -1,4 +1,4 @@
-"""How much of the gradient reaches each stage of the encoder."""
+"""Records how much of the gradient reaches each stage of the encoder."""
 
 import lightning as L
 import torch
@@ -7,11 +7,11 @@ from torch import nn
 from torch.optim import Optimizer
 
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.runs.table import Rows
+from fcn_lab.runs.table import CsvFile
 
 
 class GradientNorms(Callback):
-    """Every n steps the Euclidean norm of the loss's gradient by each stage's parameters.
+    """Records every n steps the Euclidean norm of the loss's gradient by each stage's parameters.
 
     ‖∂L/∂θ_s‖ = √Σ (∂L/∂θ)² over the parameters of stage s, before clipping, as gradients.csv and
     in the loggers. That skip connections give the gradient a shorter way back is what it is to
@@ -19,14 +19,14 @@ class GradientNorms(Callback):
     Biomedical Image Segmentation", 2016).
 
     Args:
-        folder: the run's.
-        net: with an ``encoder``; without one its own children are taken for stages.
+        folder: the run's folder.
+        net: has an ``encoder``; without one its own children are taken for stages.
         every: n.
     """
 
     def __init__(self, folder: RunFolder, net: nn.Module, every: int) -> None:
-        self.stages, self.every = stages(getattr(net, "encoder", net)), every
-        self.rows = Rows(folder.gradients, ["step", *self.stages])
+        self.stages, self.every = find_stages(getattr(net, "encoder", net)), every
+        self.rows = CsvFile(folder.gradients, ["step", *self.stages])
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero:
@@ -38,15 +38,17 @@ class GradientNorms(Callback):
         step = trainer.global_step
         if step % self.every or not trainer.is_global_zero:
             return
-        values = torch.stack([norm(parameters) for parameters in self.stages.values()]).tolist()
+        values = torch.stack(
+            [gradient_norm(parameters) for parameters in self.stages.values()]
+        ).tolist()
         norms = dict(zip(self.stages, values, strict=True))
         self.rows.append({"step": step, **norms})
         for logger in trainer.loggers:
             logger.log_metrics({f"gradient/{stage}": n for stage, n in norms.items()}, step)
 
 
-def stages(encoder: nn.Module) -> dict[str, list[nn.Parameter]]:
-    """The trained parameters by stage, from the image on; lists and wrappers are opened."""
+def find_stages(encoder: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """Returns the trained parameters by stage, from the image on; lists and wrappers are opened."""
     found: dict[str, list[nn.Parameter]] = {}
     for name, child in encoder.named_children():
         opened = isinstance(child, nn.ModuleList) or name == "encoder"
@@ -58,6 +60,6 @@ def stages(encoder: nn.Module) -> dict[str, list[nn.Parameter]]:
     return found
 
 
-def norm(parameters: list[nn.Parameter]) -> torch.Tensor:
-    """Of their gradients, together."""
+def gradient_norm(parameters: list[nn.Parameter]) -> torch.Tensor:
+    """Returns the Euclidean norm of all their gradients together."""
     return nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])

@@ -7,7 +7,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.runs.table import Rows
+from fcn_lab.runs.table import CsvFile
 from fcn_lab.training.callbacks.clock import Clock
 
 SPLIT_SCORES = ("loss", "mean_iou", "pixel_accuracy", "mean_accuracy", "fw_iou")
@@ -16,7 +16,7 @@ SPLIT_SCORES = ("loss", "mean_iou", "pixel_accuracy", "mean_accuracy", "fw_iou")
 class History(Callback):
     """Appends every epoch's scores to history.csv and hands them to the loggers.
 
-    The row is written before the epoch's checkpoint: a run killed between the two writes it again,
+    The row is written before the epoch's checkpoint. A run killed between the two writes it again,
     and rows that the checkpoint does not know are dropped at a resume. An epoch without validation
     leaves its val columns empty.
     """
@@ -24,16 +24,8 @@ class History(Callback):
     def __init__(self, folder: RunFolder, clock: Clock, classes: Sequence[str]) -> None:
         self.clock = clock
         scores = [f"val/{name}" for name in (*SPLIT_SCORES, *(f"iou/{c}" for c in classes))]
-        columns = (
-            "epoch",
-            "step",
-            "seconds",
-            "images_per_second",
-            "train/lr",
-            "train/loss",
-            *scores,
-        )
-        self.rows = Rows(folder.history, columns)
+        times = ("epoch", "step", "seconds", "images_per_second")
+        self.rows = CsvFile(folder.history, (*times, "train/lr", "train/loss", *scores))
         self._begun = self._validated = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -42,7 +34,8 @@ class History(Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, *rest: Any) -> None:  # noqa: ANN401  (the hook's many arguments)
         if trainer.is_global_zero and not self._begun:
-            self.rows.begin()  # from the first step on there is a run
+            # from the first step on there is a run
+            self.rows.begin()
         self._begun = True
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -50,7 +43,8 @@ class History(Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        if not self._validated:  # what is there then stems from an earlier epoch
+        # without a validation the values of an earlier epoch are still there
+        if not self._validated:
             values = {name: value for name, value in values.items() if not name.startswith("val/")}
         self._validated = False
         row = {

@@ -1,4 +1,4 @@
-"""Holds frozen normalisation layers still while everything else trains."""
+"""Keeps frozen normalisation layers in evaluation mode while everything else trains."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,8 +7,8 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 
-class Frozen(Callback):
-    """Before every batch the layers are in evaluation, whatever has set the mode since."""
+class FrozenLayers(Callback):
+    """Puts the layers into evaluation mode before every batch, whatever has set the mode since."""
 
     def __init__(self, layers: Sequence[nn.Module]) -> None:
         self.layers = layers

@@ -1,4 +1,4 @@
-"""Panels of some images of a split, written and shown after every scoring of it."""
+"""Writes panels of some images of a split after every scoring of it."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -22,12 +22,12 @@ class Pictures(Callback):
     """Writes panels/<split>_<name>.png and hands the pictures to the loggers.
 
     Args:
-        folder: the run's.
-        classes: K names.
-        palette: K colours.
-        test_split: what the test loader serves.
-        count: panels a split, taken evenly from what the first rank scores.
-        omissions: takes note where panels cannot be written; None makes that an error.
+        folder: the run's folder.
+        classes: the names of the K classes.
+        palette: the colours of the K classes.
+        test_split: the split that the test loader serves.
+        count: panels a split, spread evenly over the images that the first rank scores.
+        omissions: collects the panels that could not be written; None makes that an error.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Pictures(Callback):
     ) -> None:
         assert loader is not None
         assert isinstance(outputs, Tensor)  # the prediction, (N,H,W)
-        if batch_idx not in evenly(len(loader), self.count):
+        if batch_idx not in spread_indices(len(loader), self.count):
             return
         image, truth, guess = (
             t[0].cpu().numpy().astype(np.uint8) for t in (batch["image"], batch["label"], outputs)
@@ -99,8 +99,8 @@ class Pictures(Callback):
                 logger.show(split, pictures, trainer.global_step)
 
 
-def evenly(length: int, count: int) -> set[int]:
-    """At most `count` of 0…length−1, spread evenly."""
+def spread_indices(length: int, count: int) -> set[int]:
+    """Returns at most `count` of the indices 0…length−1, spread evenly."""
     return (
         {(2 * i + 1) * length // (2 * count) for i in range(count)}
         if length > count

@@ -1,4 +1,4 @@
-"""What the network said of every frame of the scored split, kept for the report."""
+"""Writes the prediction of every frame of the scored split into an archive for the report."""
 
 import io
 import zipfile
@@ -15,44 +15,45 @@ from torch import Tensor
 
 from fcn_lab.errors import NotWritten, Omissions, guard_writing
 from fcn_lab.escaping import zip_text
-from fcn_lab.files import draft_beside
+from fcn_lab.files import create_draft_path
 from fcn_lab.rendering.pictures import VOID_COLOUR, Colour, Pixels
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.training.module import Batch
 
-QUALITY = 75  # of the pictures, which are only looked at
+# the pictures are looked at and never computed with
+JPEG_QUALITY = 75
 
 
 class Archive:
-    """A zip file that gets its name when it is whole, and takes nothing more once it cannot.
+    """A zip file that gets its name when it is complete; after a failed write it takes no more.
 
     Args:
-        path: its place.
-        omissions: takes note of what went wrong.
+        path: the name that the file gets.
+        omissions: collects the failed writes.
     """
 
     def __init__(self, path: Path, omissions: Omissions) -> None:
         self.path, self.omissions = path, omissions
-        self._draft = draft_beside(path)
+        self._draft = create_draft_path(path)
         self._file: zipfile.ZipFile | None = None
-        with self._noted():
+        with self._note_refusal():
             self._file = zipfile.ZipFile(self._draft, "w")
 
     def add(self, name: str, content: bytes) -> None:
-        """Appends a file; pictures are packed already and are stored as they are."""
+        """Appends a file; pictures are compressed already and are stored unchanged."""
         if self._file is not None:
-            with self._noted():
+            with self._note_refusal():
                 self._file.writestr(zip_text(name), content)
 
     def publish(self) -> None:
-        """Closes it and gives it its name."""
+        """Closes the file and gives it its name."""
         if self._file is not None:
-            with self._noted():
+            with self._note_refusal():
                 self._file.close()
                 self._draft.replace(self.path)
 
-    def drop(self) -> None:
-        """Removes it."""
+    def discard(self) -> None:
+        """Closes and removes the unfinished file."""
         file, self._file = self._file, None
         with suppress(OSError):
             if file is not None:
@@ -61,13 +62,13 @@ class Archive:
             self._draft.unlink(missing_ok=True)
 
     @contextmanager
-    def _noted(self) -> Iterator[None]:
+    def _note_refusal(self) -> Iterator[None]:
         with self.omissions.note():
             try:
                 with guard_writing(self.path):
                     yield
             except NotWritten:
-                self.drop()
+                self.discard()
                 raise
 
 
@@ -78,9 +79,9 @@ class Predictions(Callback):
     writes the frames it scores into a file of its own.
 
     Args:
-        folder: the run's.
-        palette: K colours.
-        omissions: takes note where the file cannot be written; scoring goes on.
+        folder: the run's folder.
+        palette: the colours of the K classes.
+        omissions: collects what could not be written; scoring goes on.
     """
 
     def __init__(self, folder: RunFolder, palette: Sequence[Colour], omissions: Omissions) -> None:
@@ -105,12 +106,12 @@ class Predictions(Callback):
         assert isinstance(outputs, Tensor)  # the prediction, (N,H,W)
         assert self._file is not None
         frames = trainer.test_dataloaders.dataset.frames  # type: ignore[union-attr]
-        shown = (_pixels(part) for part in (batch["image"], batch["label"], outputs))
+        shown = (_to_pixels(part) for part in (batch["image"], batch["label"], outputs))
         for index, image, truth, guess in zip(batch["index"].tolist(), *shown, strict=True):
             name = frames.names[index]
-            self._file.add(f"{name}.jpg", _picture(image.transpose(1, 2, 0)))
-            self._file.add(f"{name}.truth.png", self._labels(truth))
-            self._file.add(f"{name}.png", self._labels(guess))
+            self._file.add(f"{name}.jpg", _encode_jpeg(image.transpose(1, 2, 0)))
+            self._file.add(f"{name}.truth.png", self._encode_labels(truth))
+            self._file.add(f"{name}.png", self._encode_labels(guess))
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert self._file is not None
@@ -120,20 +121,20 @@ class Predictions(Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
         if self._file is not None:
-            self._file.drop()
+            self._file.discard()
 
-    def _labels(self, labels: Pixels) -> bytes:
+    def _encode_labels(self, labels: Pixels) -> bytes:
         image, file = Image.fromarray(labels), io.BytesIO()
         image.putpalette(self.palette)
         image.save(file, "PNG")
         return file.getvalue()
 
 
-def _pixels(batch: Tensor) -> Pixels:
+def _to_pixels(batch: Tensor) -> Pixels:
     return batch.cpu().numpy().astype(np.uint8)
 
 
-def _picture(image: Pixels) -> bytes:
+def _encode_jpeg(image: Pixels) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=QUALITY)
+    Image.fromarray(image).save(file, "JPEG", quality=JPEG_QUALITY)
     return file.getvalue()

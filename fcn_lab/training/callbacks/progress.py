@@ -1,4 +1,4 @@
-"""What a run says while it trains: a bar in a terminal, a line an epoch anywhere else."""
+"""The progress of a training: a bar in a terminal, a line an epoch anywhere else."""
 
 import time
 from typing import Any
@@ -8,20 +8,20 @@ from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 from rich import get_console
 
-from fcn_lab.training.callbacks.checkpoints import MONITOR
+from fcn_lab.runs.names import MONITOR
 from fcn_lab.training.callbacks.clock import Clock
 
 REFRESH_SECONDS = 0.5
 COLOUR = "#2a9d8f"
 
 
-def progress(clock: Clock) -> Callback:
-    """The one that suits where the output goes."""
-    return Bar(clock) if get_console().is_terminal else Lines(clock)
+def create_progress(clock: Clock) -> Callback:
+    """Returns a bar for a terminal, and lines for a file or a pipe."""
+    return EpochBar(clock) if get_console().is_terminal else EpochLines(clock)
 
 
-class Bar(RichProgressBar):
-    """Epoch, batches and time, with loss, mean IU and images per second behind them."""
+class EpochBar(RichProgressBar):
+    """A bar with epoch, batches and time, then loss, mean IoU and images per second."""
 
     def __init__(self, clock: Clock) -> None:
         theme = RichProgressBarTheme(
@@ -39,15 +39,15 @@ class Bar(RichProgressBar):
     def get_metrics(
         self, trainer: L.Trainer, pl_module: L.LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
-        """What to show; a loss is fetched from the device twice a second and not at every batch."""
+        """Returns what to show; the loss is fetched from the device twice a second at most."""
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + REFRESH_SECONDS
-            self._shown = dict(figures(trainer, self.clock))
+            self._shown = dict(collect_figures(trainer, self.clock))
         return self._shown
 
 
-class Lines(Callback):
-    """One line an epoch."""
+class EpochLines(Callback):
+    """Prints one line at the end of each epoch."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -55,15 +55,15 @@ class Lines(Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero:
             shown = "  ".join(
-                f"{name} {value}" for name, value in figures(trainer, self.clock).items()
+                f"{name} {value}" for name, value in collect_figures(trainer, self.clock).items()
             )
             epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
             print(f"{epoch}  {shown}  {self.clock.seconds:.0f} s", flush=True)
 
 
-def figures(trainer: L.Trainer, clock: Clock) -> dict[str, str]:
-    """Loss of the epoch so far, mean IU of the last validation, images per second."""
+def collect_figures(trainer: L.Trainer, clock: Clock) -> dict[str, str]:
+    """Returns loss of the epoch so far, mean IoU of the last validation, images per second."""
     known: dict[str, Any] = trainer.callback_metrics
-    named = {"loss": known.get("train/loss"), "mean IU": known.get(MONITOR)}
+    named = {"loss": known.get("train/loss"), "mean IoU": known.get(MONITOR)}
     shown = {name: f"{float(value):.3f}" for name, value in named.items() if value is not None}
     return {**shown, "images/s": f"{clock.images_per_second:.1f}"}

@@ -7,24 +7,26 @@ import torch.distributed as dist
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
-from fcn_lab.signals import Stopped, StopRequest
+from fcn_lab.signals import StoppedBySignal, StopRequest
 from fcn_lab.training.callbacks.checkpoints import BestAndLast
 
 
 class StopOnSignal(Checkpoint):
-    """Raises `Stopped` for a noted signal, in the next place where a resume can go on.
+    """Raises `StoppedBySignal` after a signal, at the next point from which a resume can continue.
 
-    Inside an epoch that is behind a training batch, whose checkpoint is written first; behind an
-    epoch's last batch and during its validation it is the end of the epoch; while scoring, with
-    training complete, it is at once, with several ranks behind the split. A callback of the
-    checkpoint kind, so that it runs behind those that average weights, write rows or save.
+    Inside an epoch that point is after a training batch, and a checkpoint is written first. After
+    an epoch's last batch and during its validation it is the end of the epoch. While a complete
+    training is scored it is the next batch, or with several ranks the end of the split. This is a
+    callback of the checkpoint kind, so that it runs after those that average weights, write rows or
+    save.
     """
 
     def __init__(self, request: StopRequest, checkpoints: BestAndLast | None = None) -> None:
         self.request, self.checkpoints = request, checkpoints
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.request.install()  # Lightning has just put its own in place
+        # Lightning has just installed its own handler
+        self.request.install()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.request.install()
@@ -33,33 +35,33 @@ class StopOnSignal(Checkpoint):
         self.request.install()
 
     def on_train_batch_end(self, trainer: L.Trainer, *rest: Any) -> None:  # noqa: ANN401  (the hook's many arguments)
-        if not trainer.is_last_batch and (signum := self._agreed(trainer)):
+        if not trainer.is_last_batch and (signum := self._agree_on_signal(trainer)):
             if self.checkpoints is not None:
                 self.checkpoints.save(trainer, self.checkpoints.folder.last)
-            raise Stopped(signum)
+            raise StoppedBySignal(signum)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if signum := self._agreed(trainer):
-            raise Stopped(signum)
+        if signum := self._agree_on_signal(trainer):
+            raise StoppedBySignal(signum)
 
     def on_validation_batch_end(self, trainer: L.Trainer, *rest: Any) -> None:  # noqa: ANN401
-        self._scored(trainer)
+        self._stop_scoring(trainer)
 
     def on_test_batch_end(self, trainer: L.Trainer, *rest: Any) -> None:  # noqa: ANN401
-        self._scored(trainer)
+        self._stop_scoring(trainer)
 
-    def _scored(self, trainer: L.Trainer) -> None:
+    def _stop_scoring(self, trainer: L.Trainer) -> None:
         # several ranks score different numbers of images and cannot ask each other here
         alone = trainer.world_size == 1 and trainer.state.fn != TrainerFn.FITTING
         if alone and self.request.signum is not None:
-            raise Stopped(self.request.signum)
+            raise StoppedBySignal(self.request.signum)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.state.fn != TrainerFn.FITTING and (signum := self._agreed(trainer)):
-            raise Stopped(signum)
+        if trainer.state.fn != TrainerFn.FITTING and (signum := self._agree_on_signal(trainer)):
+            raise StoppedBySignal(signum)
 
-    def _agreed(self, trainer: L.Trainer) -> int | None:
-        """The signal that any rank has noted: a scheduler may send it to one process alone."""
+    def _agree_on_signal(self, trainer: L.Trainer) -> int | None:
+        """Returns the signal that any rank got: a scheduler may send it to one process alone."""
         if trainer.world_size == 1:
             return self.request.signum
         noted: list[int | None] = [None] * trainer.world_size

@@ -1,4 +1,4 @@
-"""The number of processes that train together."""
+"""Checks the number of processes that train together."""
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
@@ -13,10 +13,10 @@ class WorldSize(Callback):
         self.expected = expected
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Compares.
+        """Compares the number of processes with the one expected.
 
         Raises:
-            UserError: where they differ.
+            UserError: the two numbers differ.
         """
         if trainer.world_size != self.expected:
             raise UserError(

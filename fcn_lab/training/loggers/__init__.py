@@ -1,1 +1,1 @@
-"""Where scores are logged to."""
+"""Loggers of a run's scores and pictures: files, TensorBoard, W&B."""

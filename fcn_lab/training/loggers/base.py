@@ -1,6 +1,6 @@
-"""What every logger of a run is given, and what it takes.
+"""The interface of every logger of a run, and what it is given.
 
-A word of `logger=` builds a `Factory`, called once the run's folder is known. What that makes is a
+A word of `logger=` builds a `Factory`, called once the run's folder is known. It returns a
 Lightning logger that also takes pictures, the final scores and the end of the run.
 """
 
@@ -15,20 +15,20 @@ from lightning.pytorch.loggers import Logger
 from numpy.typing import NDArray
 
 from fcn_lab.rendering.pictures import Picture
-from fcn_lab.signals import Stopped
+from fcn_lab.signals import StoppedBySignal
 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What a logger may know of its run.
+    """The facts about a run that its loggers may use.
 
     Attributes:
-        folder: the run's.
+        folder: the run's folder.
         id: the same for every resume of the run and for no other run.
-        words: model, upsample, encoder.
-        config: the frozen configuration, plain containers.
-        classes: K names.
-        palette: K colours.
+        words: the words of the groups model, upsample and encoder.
+        config: the frozen configuration in plain containers.
+        classes: the names of the K classes.
+        palette: the colours of the K classes.
     """
 
     folder: Path
@@ -40,18 +40,18 @@ class RunInfo:
 
 
 class RunLogger(Logger):
-    """A logger that takes pictures and the end; one that does not care overrides nothing."""
+    """A logger that also takes pictures, the final scores and the end; each may be ignored."""
 
     def show(self, split: str, pictures: Sequence[Picture], step: int) -> None:
-        """Predictions on some images of a split."""
+        """Logs predictions on some images of a split."""
 
     def conclude(
         self, scores: Mapping[str, float], matrices: Mapping[str, NDArray[np.int64]]
     ) -> None:
-        """The final scores, and the K×K confusion matrix of each split."""
+        """Logs the final scores, and the K×K confusion matrix of each split."""
 
     def close(self, status: int) -> None:
-        """The run's exit status."""
+        """Ends the log with the run's exit status."""
 
 
 Factory = Callable[[RunInfo], RunLogger]
@@ -59,7 +59,7 @@ Factory = Callable[[RunInfo], RunLogger]
 
 @contextmanager
 def open_loggers(factories: Iterable[Factory], run: RunInfo) -> Iterator[list[RunLogger]]:
-    """Yields the loggers of a run, and tells each how the block ended."""
+    """Yields the loggers of a run; closes each with the exit status of the block."""
     made: list[RunLogger] = []
     status = 1
     try:
@@ -67,7 +67,7 @@ def open_loggers(factories: Iterable[Factory], run: RunInfo) -> Iterator[list[Ru
             made.append(factory(run))
         yield made
         status = 0
-    except Stopped as stopped:
+    except StoppedBySignal as stopped:
         status = 128 + stopped.signum
         raise
     finally:

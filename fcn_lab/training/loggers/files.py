@@ -15,8 +15,8 @@ from fcn_lab.rendering.pictures import Picture, draw_confusion, draw_panel
 from fcn_lab.training.loggers.base import RunInfo, RunLogger
 
 
-class Rows(RunLogger, CSVLogger):
-    """csv/version_N/metrics.csv."""
+class CsvRunLogger(RunLogger, CSVLogger):
+    """Writes csv/version_N/metrics.csv in the run's folder."""
 
     @rank_zero_only
     def save(self) -> None:
@@ -29,11 +29,11 @@ class Csv:
     """Lightning's CSV logger; a resumed run writes the next version."""
 
     def __call__(self, run: RunInfo) -> RunLogger:
-        """The logger of one run."""
-        return Rows(run.folder, name="csv")
+        """Returns the logger of one run."""
+        return CsvRunLogger(run.folder, name="csv")
 
 
-class Board(RunLogger, TensorBoardLogger):
+class TensorBoardRunLogger(RunLogger, TensorBoardLogger):
     """TensorBoard's event files, with the panels as images."""
 
     def __init__(self, run: RunInfo) -> None:
@@ -42,7 +42,7 @@ class Board(RunLogger, TensorBoardLogger):
 
     @rank_zero_only
     def show(self, split: str, pictures: Sequence[Picture], step: int) -> None:
-        """The panels."""
+        """Writes each panel as an image."""
         for picture in pictures:
             shown = np.asarray(draw_panel(picture, self.run.classes, self.run.palette))
             self.experiment.add_image(f"{split}/{picture.name}", shown, step, dataformats="HWC")
@@ -51,7 +51,7 @@ class Board(RunLogger, TensorBoardLogger):
     def conclude(
         self, scores: Mapping[str, float], matrices: Mapping[str, NDArray[np.int64]]
     ) -> None:
-        """The confusion matrices as images, the scores as scalars."""
+        """Writes the confusion matrices as images and the scores as scalars."""
         for split, matrix in matrices.items():
             self.experiment.add_image(
                 f"{split}/confusion",
@@ -68,7 +68,7 @@ class TensorBoard:
     """Lightning's TensorBoard logger.
 
     Raises:
-        UserError: where TensorBoard is not installed.
+        UserError: TensorBoard is not installed.
     """
 
     def __post_init__(self) -> None:
@@ -79,5 +79,5 @@ class TensorBoard:
             )
 
     def __call__(self, run: RunInfo) -> RunLogger:
-        """The logger of one run."""
-        return Board(run)
+        """Returns the logger of one run."""
+        return TensorBoardRunLogger(run)

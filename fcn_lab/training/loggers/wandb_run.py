@@ -1,4 +1,4 @@
-"""The W&B logger: online or offline, decided before it starts."""
+"""The W&B logger, which decides before it starts whether it is online."""
 
 import netrc
 import os
@@ -29,13 +29,13 @@ INIT_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class Wandb:
-    """W&B, online where a key and its server are at hand, else offline; it asks for nothing.
+    """W&B, online where there is a key and its server answers, else offline; it never prompts.
 
     Args:
         project: W&B's project.
         entity: W&B's team; None is the key's own.
         group: the sweep's name.
-        name: the run's; None takes its folder's.
+        name: the run's name; None takes its folder's.
     """
 
     project: str = "fcn_lab"
@@ -44,12 +44,12 @@ class Wandb:
     name: str | None = None
 
     def __call__(self, run: RunInfo) -> RunLogger:
-        """The logger of one run; on other ranks than the first it is dumb."""
-        return WandbRun(run, self.start(run) if is_first_rank() else None)
+        """Returns the logger of one run; on ranks other than the first it logs nothing."""
+        return WandbRunLogger(run, self.start(run) if is_first_rank() else None)
 
     def start(self, run: RunInfo) -> "wandb.Run":
-        """The W&B run, a new one or the one that a resumed run left."""
-        started = begin(
+        """Starts the W&B run, or continues that of a resumed run."""
+        started = start_run(
             run.folder,
             project=self.project,
             entity=self.entity,
@@ -65,12 +65,12 @@ class Wandb:
         return started
 
 
-def begin(folder: Path, **settings: Any) -> "wandb.Run":  # noqa: ANN401
-    """Starts, or goes on with, a W&B run that lies in `folder`; offline where the server refuses.
+def start_run(folder: Path, **settings: Any) -> "wandb.Run":  # noqa: ANN401
+    """Starts or continues a W&B run in `folder`; offline where the server refuses.
 
     Args:
-        folder: of the run.
-        settings: what `wandb.init` takes besides.
+        folder: the run's folder.
+        settings: further arguments of `wandb.init`.
     """
     # W&B caches in the home directory by default, and a run leaves nothing outside its folder
     for name in ("CACHE", "DATA"):
@@ -80,7 +80,7 @@ def begin(folder: Path, **settings: Any) -> "wandb.Run":  # noqa: ANN401
     quiet = wandb.Settings(init_timeout=INIT_SECONDS, console="off", silent=True)
     # absolute: the service that writes has a working directory of its own
     settings |= {"dir": folder.resolve(), "resume": "allow", "settings": quiet}
-    chosen: Any = mode()
+    chosen: Any = choose_mode()
     try:
         return wandb.init(mode=chosen, **settings)
     except wandb.errors.CommError:
@@ -89,8 +89,8 @@ def begin(folder: Path, **settings: Any) -> "wandb.Run":  # noqa: ANN401
         return wandb.init(mode="offline", **settings)
 
 
-def mode() -> str:
-    """WANDB_MODE if set; else online with a key and a server that answers, offline without."""
+def choose_mode() -> str:
+    """Returns WANDB_MODE if set; else online with a key and a server that answers, or offline."""
     if given := os.environ.get("WANDB_MODE"):
         return given
     import wandb
@@ -98,19 +98,20 @@ def mode() -> str:
     server = urlparse(wandb.setup().settings.base_url)
     if not (os.environ.get("WANDB_API_KEY") or has_login(server.hostname or "")):
         return "offline"
-    return "online" if answers(server.hostname or "", server.port or 443) else "offline"
+    return "online" if can_connect(server.hostname or "", server.port or 443) else "offline"
 
 
 def has_login(host: str) -> bool:
-    """Whether ~/.netrc, where `wandb login` writes, knows the host."""
+    """Returns whether ~/.netrc, where `wandb login` writes, has the host."""
     try:
         return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
     except (FileNotFoundError, netrc.NetrcParseError):
         return False
 
 
-def answers(host: str, port: int) -> bool:
-    """Whether a connection succeeds in time; looking a name up has no time-out, hence a thread."""
+def can_connect(host: str, port: int) -> bool:
+    """Returns whether a connection succeeds in time."""
+    # looking a name up has no time-out, hence the thread
     found = threading.Event()
 
     def connect() -> None:
@@ -126,7 +127,7 @@ def answers(host: str, port: int) -> bool:
     return found.is_set()
 
 
-class WandbRun(RunLogger, WandbLogger):
+class WandbRunLogger(RunLogger, WandbLogger):
     """A W&B run that shows predictions with masks, confusion matrices and the final scores."""
 
     def __init__(self, run: RunInfo, experiment: "wandb.Run | None") -> None:
@@ -136,7 +137,7 @@ class WandbRun(RunLogger, WandbLogger):
 
     @rank_zero_only
     def show(self, split: str, pictures: Sequence[Picture], step: int) -> None:
-        """Images under the masks of truth and prediction."""
+        """Logs images under the masks of truth and prediction."""
         import wandb
 
         shown = [
@@ -157,7 +158,7 @@ class WandbRun(RunLogger, WandbLogger):
     def conclude(
         self, scores: Mapping[str, float], matrices: Mapping[str, NDArray[np.int64]]
     ) -> None:
-        """Tables and pictures of the matrices; the scores go into the summary."""
+        """Logs tables and pictures of the matrices; the scores go into the summary."""
         import wandb
 
         for split, matrix in matrices.items():

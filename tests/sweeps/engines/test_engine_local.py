@@ -9,7 +9,7 @@ import pytest
 
 from fcn_lab.errors import UserError
 from fcn_lab.sweeps.engines import local
-from fcn_lab.sweeps.engines.local import Basic, Local, Shares, Threads, visible_gpus
+from fcn_lab.sweeps.engines.local import Basic, DeviceShares, Local, ThreadEngine, list_visible_gpus
 from fcn_lab.worker.supervisor import Job, Supervisor
 
 
@@ -41,10 +41,10 @@ def gpus(names: str, monkeypatch: pytest.MonkeyPatch, **options: int) -> Iterato
         engine.close()
 
 
-def drain(engine: Threads, count: int) -> dict[Job, int]:
+def drain(engine: ThreadEngine, count: int) -> dict[Job, int]:
     ended: dict[Job, int] = {}
     while len(ended) < count:
-        ended |= dict(engine.ended(1.0))
+        ended |= dict(engine.collect_ended(1.0))
     return ended
 
 
@@ -77,7 +77,7 @@ def _enter(engine: Local, devices: int) -> None:
 
 
 def test_a_slot_comes_back_from_a_cell_that_fails() -> None:
-    shares = Shares(["0"], 1)
+    shares = DeviceShares(["0"], 1)
     for _ in range(3):
         with pytest.raises(RuntimeError), shares.lease(1):
             raise RuntimeError
@@ -128,7 +128,7 @@ def test_only_visible_gpus_are_used(
     given: str, expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
-    assert visible_gpus() == expected
+    assert list_visible_gpus() == expected
 
 
 @pytest.mark.parametrize("option", ["slots", "cells_per_gpu"])

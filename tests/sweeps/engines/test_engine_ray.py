@@ -20,9 +20,9 @@ import yaml
 
 from fcn_lab.config.build import build
 from fcn_lab.errors import UserError
-from fcn_lab.runs.attempts import attempts, born
+from fcn_lab.runs.attempts import born, list_attempts
 from fcn_lab.runs.sweep import Cell, SweepFolder
-from fcn_lab.sweeps.engines.base import Ended
+from fcn_lab.sweeps.engines.base import EndedJob
 from fcn_lab.sweeps.engines.ray import Ray
 from fcn_lab.sweeps.loop import Policy, Sweep
 from fcn_lab.worker.supervisor import Job
@@ -132,11 +132,11 @@ def raylet(node: "Node") -> int:
     return process
 
 
-def all_ended(engine: Ray, count: int) -> list[Ended]:
-    ended: list[Ended] = []
+def all_ended(engine: Ray, count: int) -> list[EndedJob]:
+    ended: list[EndedJob] = []
     deadline = time.monotonic() + 60
     while len(ended) < count and time.monotonic() < deadline:
-        ended += engine.ended(1.0)
+        ended += engine.collect_ended(1.0)
     return ended
 
 
@@ -180,7 +180,7 @@ def test_cells_share_gpus_on_both_nodes_and_see_no_others(
     assert sorted(all_ended(ray, 4), key=str) == sorted([(job, 0) for job in jobs], key=str)
     assert sorted(Counter(fact["node"] for fact in seen).values()) == [2, 2]
     assert {fact["CUDA_VISIBLE_DEVICES"] for fact in seen} == {"0"}
-    assert ray.ended(0.0) == []
+    assert ray.collect_ended(0.0) == []
 
 
 @pytest.mark.slow
@@ -212,7 +212,7 @@ def test_a_cell_larger_than_every_node_is_refused_with_what_there_is(
     fits, large = make_job("fits"), make_job("large", devices=2)
     with pytest.raises(UserError, match=r"large asks for 2 GPUs and 2 CPUs(.|\n)*trainer.devices="):
         ray.submit([fits, large])
-    assert ray.ended(2.0) == []
+    assert ray.collect_ended(2.0) == []
     assert not (fits.folder / "log.txt").exists()
 
 
@@ -227,8 +227,8 @@ def test_a_killed_ray_worker_gives_its_cell_back_once_its_process_has_ended(
     os.kill(seen["parent"], signal.SIGKILL)
     assert all_ended(ray, 1) == [(job, 1)]
     assert not is_alive(seen["pid"])
-    assert ray.ended(3.0) == []
-    [attempt] = attempts(job.folder)  # and Ray has not run it again
+    assert ray.collect_ended(3.0) == []
+    [attempt] = list_attempts(job.folder)  # and Ray has not run it again
     assert attempt.status == "failed"
     assert attempt.reason.startswith("Ray lost it: The worker died")
 
@@ -242,7 +242,7 @@ def test_a_cell_whose_folder_a_node_does_not_see_says_so(
     ray = engine()
     ray.submit([job])
     assert all_ended(ray, 1) == [(job, 1)]
-    [attempt] = attempts(job.folder)
+    [attempt] = list_attempts(job.folder)
     assert "No such file or directory" in attempt.reason
     assert str(tmp_path / "elsewhere") in attempt.reason
 
@@ -266,7 +266,7 @@ def test_stop_leaves_running_cells_their_grace_and_those_queued_never_start(
     assert {job: code for job, code in all_ended(ray, 3)} == dict.fromkeys(
         (other, second, last), 128 + signal.SIGTERM
     )
-    assert [a.status for job in (first, second, other) for a in attempts(job.folder)] == (
+    assert [a.status for job in (first, second, other) for a in list_attempts(job.folder)] == (
         ["stopped"] * 3
     )
     assert not (last.folder / "log.txt").exists()
@@ -296,7 +296,7 @@ def test_the_cell_of_a_dead_node_is_resumed_on_another(
     steps = json.loads((job.folder / "checkpoints" / "last.ckpt").read_text())
     assert [step for step, _ in steps] == list(range(40))  # none lost, none twice
     assert len({pid for _, pid in steps}) == 2
-    assert [attempt.status for attempt in attempts(job.folder)] == ["failed", "done"]
+    assert [attempt.status for attempt in list_attempts(job.folder)] == ["failed", "done"]
 
 
 @pytest.fixture
@@ -329,7 +329,7 @@ def test_a_killed_runner_is_taken_up_and_every_cell_is_done_once(word: list[str]
     runner.wait()
     again = subprocess.run(word, capture_output=True, text=True)
     assert (again.returncode, again.stderr) == (0, "")
-    ends = [[attempt.status for attempt in attempts(folder)] for folder in folders]
+    ends = [[attempt.status for attempt in list_attempts(folder)] for folder in folders]
     assert [end.count("done") for end in ends] == [1] * 4
     assert [len(end) for end in ends] == [2, 2, 1, 1]
     for folder in folders:
@@ -375,4 +375,4 @@ def test_a_cell_on_two_ranks_trains_once(tmp_path: Path, monkeypatch: pytest.Mon
         images = re.search(r"train (\d+)", (folder / "log.txt").read_text())
         assert images is not None
         assert int(row["step"]) * 2 * 8 == int(images[1])  # each of two ranks had half of them
-        assert [attempt.status for attempt in attempts(folder)] == ["done"]
+        assert [attempt.status for attempt in list_attempts(folder)] == ["done"]

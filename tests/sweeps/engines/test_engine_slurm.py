@@ -20,7 +20,7 @@ import pytest
 
 from fcn_lab.config.build import build
 from fcn_lab.errors import UserError
-from fcn_lab.runs.attempts import TAKEN, attempts, begin, last
+from fcn_lab.runs.attempts import EXIT_TAKEN, begin_attempt, find_last_attempt, list_attempts
 from fcn_lab.sweeps.engines import slurm
 from fcn_lab.sweeps.engines import slurm_job as slurmjob
 from fcn_lab.sweeps.engines.slurm import Slurm
@@ -47,7 +47,7 @@ def pretended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(slurm, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(slurm, "QUERY_SECONDS", 0.0)
     monkeypatch.setattr(slurm, "GONE_SECONDS", 0.0)
     (tmp_path / "queue").write_text("")
     return tmp_path
@@ -136,11 +136,11 @@ def test_each_job_ends_once_with_the_status_it_left(pretended: Path) -> None:
     engine, jobs = Slurm(), [job(pretended, str(n)) for n in range(3)]
     engine.submit(jobs)
     (pretended / "queue").write_text("".join(f"7_{n}|RUNNING|None\n" for n in range(3)))
-    assert engine.ended(0) == []
+    assert engine.collect_ended(0) == []
     leave(pretended, "7_1", ("success", 75))
     leave(pretended, "7_2", ("error", "Traceback\nImportError: no fcn_lab"))
-    assert engine.ended(0) == [(jobs[1], 75), (jobs[2], 1)]
-    assert engine.ended(0) == []
+    assert engine.collect_ended(0) == [(jobs[1], 75), (jobs[2], 1)]
+    assert engine.collect_ended(0) == []
     assert jobs[2].folder.joinpath("attempts/1.json").read_text().count("no fcn_lab") == 1
 
 
@@ -148,9 +148,9 @@ def test_each_job_ends_once_with_the_status_it_left(pretended: Path) -> None:
 def test_a_requeued_job_is_waited_for(pretended: Path, state: str) -> None:
     engine, only = Slurm(), job(pretended)
     engine.submit([only])
-    begin(only.folder).end("stopped")
+    begin_attempt(only.folder).end("stopped")
     (pretended / "queue").write_text(f"7|{state}\n")
-    assert engine.ended(0.3) == []
+    assert engine.collect_ended(0.3) == []
 
 
 @pytest.mark.parametrize(
@@ -166,8 +166,8 @@ def test_a_lost_job_is_a_failed_cell_that_says_why(pretended: Path, queue: str, 
     engine, only = Slurm(), job(pretended)
     engine.submit([only])
     (pretended / "queue").write_text(queue)
-    assert engine.ended(0) == [(only, 1)]
-    attempt = last(only.folder)
+    assert engine.collect_ended(0) == [(only, 1)]
+    attempt = find_last_attempt(only.folder)
     assert attempt is not None
     assert (attempt.status, attempt.reason) == ("failed", f"Slurm job 7: {why}")
 
@@ -176,7 +176,7 @@ def test_a_job_that_scored_is_done_whatever_slurm_thinks(pretended: Path) -> Non
     engine, only = Slurm(), job(pretended)
     engine.submit([only])
     (only.folder / "metrics.json").write_text(METRICS)
-    assert engine.ended(0) == [(only, 0)]
+    assert engine.collect_ended(0) == [(only, 0)]
 
 
 def test_a_lost_job_whose_cell_runs_elsewhere_leaves_it_there(
@@ -184,17 +184,17 @@ def test_a_lost_job_whose_cell_runs_elsewhere_leaves_it_there(
 ) -> None:
     engine, only = Slurm(), job(pretended)
     engine.submit([only])
-    begin(only.folder)  # this process: it lives
-    assert engine.ended(0) == []
-    monkeypatch.setattr(slurm, "LIFETIME", 0.0)
-    assert engine.ended(0) == [(only, TAKEN)]
+    begin_attempt(only.folder)  # this process: it lives
+    assert engine.collect_ended(0) == []
+    monkeypatch.setattr(slurm, "LIFETIME_SECONDS", 0.0)
+    assert engine.collect_ended(0) == [(only, EXIT_TAKEN)]
 
 
 def test_while_slurm_does_not_answer_nothing_is_lost(pretended: Path) -> None:
     engine = Slurm()
     engine.submit([job(pretended)])
     (pretended / "queue").unlink()
-    assert engine.ended(0.3) == []
+    assert engine.collect_ended(0.3) == []
 
 
 def test_only_what_is_unwanted_is_cancelled(pretended: Path) -> None:
@@ -217,7 +217,7 @@ def inside(pretended: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., in
             if saves:
                 (only.folder / "checkpoints").mkdir()
                 (only.folder / "checkpoints/last.ckpt").touch()
-            begin(only.folder).end("stopped")
+            begin_attempt(only.folder).end("stopped")
             if signum is not None:
                 os.kill(os.getpid(), signum)
             # of what all processes of a job hear, the worker needs no second telling
@@ -230,7 +230,7 @@ def inside(pretended: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., in
         monkeypatch.setenv("SLURM_NTASKS", "1")
         only = job(pretended)
         try:
-            return slurmjob.run(only)
+            return slurmjob.run_job(only)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -261,13 +261,13 @@ def test_a_time_limit_before_the_first_checkpoint_is_a_failure(
     inside: Callable[..., int], pretended: Path
 ) -> None:
     assert inside(signal.SIGUSR2, saves=False) == 143
-    attempt = last(pretended / "sweep/cell")
+    attempt = find_last_attempt(pretended / "sweep/cell")
     assert attempt is not None
     assert attempt.status == "failed"
     assert "time limit" in attempt.reason
 
 
-@pytest.mark.parametrize("code", [0, 1, TAKEN, 143])
+@pytest.mark.parametrize("code", [0, 1, EXIT_TAKEN, 143])
 def test_a_job_that_ends_by_itself_or_by_us_says_how(inside: Callable[..., int], code: int) -> None:
     assert inside(signal.SIGINT if code == 143 else None, code=code) == code
 
@@ -366,7 +366,7 @@ def test_a_cancelled_job_is_a_failed_cell_and_the_others_of_its_array_run(
     assert sweep.wait(SECONDS) == 1
     assert statuses() == ["failed", "failed", "done", "done"]
     words = [row["reason"].removeprefix("Slurm job ") for row in rows().values()]
-    assert words == [f"{numbers[0]}: CANCELLED", f"{numbers[1]}: {slurm.FORGOTTEN}", "", ""]
+    assert words == [f"{numbers[0]}: CANCELLED", f"{numbers[1]}: {slurm.UNKNOWN_STATE}", "", ""]
     assert not cluster.jobs()
 
 
@@ -399,7 +399,7 @@ def test_a_requeued_job_goes_on_where_it_was(cluster: Cluster) -> None:
     # Slurm lets a requeued job wait for two minutes
     subprocess.run(["scontrol", "update", f"JobId={number}", "StartTime=now"], check=True)
     assert sweep.wait(SECONDS) == 0
-    assert [attempt.status for attempt in attempts(history.parent)] == ["stopped", "done"]
+    assert [attempt.status for attempt in list_attempts(history.parent)] == ["stopped", "done"]
     with history.open(newline="") as file:
         epochs = [int(row["epoch"]) for row in csv.DictReader(file)]
     assert epochs == list(range(epochs[0], epochs[0] + 6))
@@ -413,7 +413,7 @@ def test_a_cell_of_two_ranks_is_one_job_of_one_task(cluster: Cluster) -> None:
     (folder,) = (history.parent for history in histories())
     assert "2 x cpu" in (folder / "env.json").read_text()
     assert json.loads((folder / "metrics.json").read_text())["test"]["mean_iou"] >= 0
-    assert len(attempts(folder)) == 1
+    assert len(list_attempts(folder)) == 1
 
 
 @REAL

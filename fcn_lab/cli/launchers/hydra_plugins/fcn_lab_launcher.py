@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 if TYPE_CHECKING:
     from fcn_lab.runs.sweep import Cell, SweepFolder
-    from fcn_lab.sweeps.freeze import Composed
+    from fcn_lab.sweeps.freeze import ComposedCell
 
 _OF_A_SEARCH = ("hydra/sweeper=", "hydra.sweeper.")
 LONGEST_NAME = 120  # a file name holds 255 bytes, and suffixes will come
@@ -55,7 +55,7 @@ class CellLauncher(Launcher):
 
     def __init__(self, engine: str, **options: Any) -> None:
         self.engine, self.options = engine, options
-        self.unpromising: Callable[[Cell], bool] = lambda cell: False
+        self.is_unpromising: Callable[[Cell], bool] = lambda cell: False
         self.of_every_cell: Sequence[str] = ()
         self.planned: int | None = None
 
@@ -63,9 +63,9 @@ class CellLauncher(Launcher):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         from fcn_lab.cli.compose import Composer
-        from fcn_lab.config.trust import allow, shipped
+        from fcn_lab.config.trust import allow, list_shipped
 
-        allow(shipped())  # the frozen sources that its cells run have no conf/
+        allow(list_shipped())  # the frozen sources that its cells run have no conf/
         self.composer = Composer(hydra_context.config_loader, config)
         self.config = config
 
@@ -79,10 +79,11 @@ class CellLauncher(Launcher):
         """
         from fcn_lab.config.build import build
         from fcn_lab.errors import SweepFailed
+        from fcn_lab.runs.statuses import FINAL_STATUSES
         from fcn_lab.sweeps.freeze import freeze_sweep
         from fcn_lab.sweeps.loop import Policy, Sweep
-        from fcn_lab.sweeps.studies import closing, opening
-        from fcn_lab.values import require
+        from fcn_lab.sweeps.studies import describe_closing, describe_opening
+        from fcn_lab.values import require_type
 
         setup_globals()
         before = HydraConfig.instance().cfg
@@ -98,21 +99,21 @@ class CellLauncher(Launcher):
         assert isinstance(settings, dict)
         accept_changes = settings.pop("accept_changes")
         del settings["dir"]
-        require(bool, accept_changes, "sweep.accept_changes")
+        require_type(bool, accept_changes, "sweep.accept_changes")
         policy: Policy = build({"_target_": "fcn_lab.sweeps.loop.Policy", **settings}, "sweep", {})
         record = self._record()
-        cells = freeze_sweep(record.path, composed, record, engine.here, accept_changes)
+        cells = freeze_sweep(record.path, composed, record, engine.runs_here, accept_changes)
         whole = self.planned is None
-        for line in opening(record, cells, self.planned) if initial_job_idx == 0 else ():
+        for line in describe_opening(record, cells, self.planned) if initial_job_idx == 0 else ():
             print(line, flush=True)
-        progress = Sweep(record, cells, engine, policy, self.unpromising, whole).run()
-        for line in closing(record) if whole else ():
+        progress = Sweep(record, cells, engine, policy, self.is_unpromising, whole).run()
+        for line in describe_closing(record) if whole else ():
             print(line, flush=True)
         results = []
         for cell, overrides in zip(cells, job_overrides, strict=True):
             result = CellReturn(overrides=overrides, status=JobStatus.COMPLETED)
             result.return_value = progress[cell.name]
-            if progress[cell.name].status not in ("done", "pruned"):
+            if progress[cell.name].status not in FINAL_STATUSES:
                 result.status = JobStatus.FAILED
                 result.return_value = SweepFailed(cell.name)
             results.append(result)
@@ -129,31 +130,31 @@ class CellLauncher(Launcher):
         study: Any = OmegaConf.to_container(OmegaConf.create({"": self.config.study}))
         return SweepFolder(Path(hydra.sweep.dir), asked=asked, engine=engine, study=study[""] or {})
 
-    def _compose(self, overrides: list[str], number: int) -> "Composed":
-        from fcn_lab.config.inheritance import settle, with_recorded_words
+    def _compose(self, overrides: list[str], number: int) -> "ComposedCell":
+        from fcn_lab.config.inheritance import add_recorded_words, resolve_command
         from fcn_lab.escaping import omegaconf_text
-        from fcn_lab.sweeps.freeze import Composed
+        from fcn_lab.sweeps.freeze import ComposedCell
 
         conf = [
             Path(s.path) for s in self.config.hydra.runtime.config_sources if s.schema == "file"
         ]
         whole = [*overrides, *self.of_every_cell]
-        config = self.composer.compose(with_recorded_words(whole, conf))
+        config = self.composer.compose(add_recorded_words(whole, conf))
         folder = Path(self.config.hydra.sweep.dir)
         with open_dict(config):
             config.hydra.job.id = str(number)
             config.hydra.job.num = number
             HydraConfig.instance().set_config(config)  # which config.name refers to
             unseeded = [o for o in overrides if not o.startswith("seed=")]
-            config.arm = self.name_of(unseeded) or config.name
-            config.name = self.name_of(overrides) or config.name
+            config.arm = self.name_cell(unseeded) or config.name
+            config.name = self.name_cell(overrides) or config.name
             config.group = config.group or omegaconf_text(folder.resolve().name)
         task = copy.deepcopy(config)
         with read_write(task), open_dict(task):
             del task["hydra"]
-        return Composed(config.name, settle(task, whole, conf))
+        return ComposedCell(config.name, resolve_command(task, whole, conf))
 
-    def name_of(self, overrides: Sequence[str]) -> str:
+    def name_cell(self, overrides: Sequence[str]) -> str:
         """What distinguishes a cell, as a file name: the overrides that not all cells share.
 
         It has at most LONGEST_NAME characters and a hash, and none where all is shared.

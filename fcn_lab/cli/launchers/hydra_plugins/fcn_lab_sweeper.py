@@ -63,8 +63,8 @@ class OptunaSweeper(Sweeper):
         from fcn_lab.errors import UserError
 
         try:
-            from fcn_lab.sweeps.search import Search, command
-            from fcn_lab.sweeps.search_space import Space
+            from fcn_lab.sweeps.search import Search, build_command
+            from fcn_lab.sweeps.search_space import SearchSpace
             from fcn_lab.sweeps.status import Status
         except ImportError as error:
             raise UserError(
@@ -80,22 +80,22 @@ class OptunaSweeper(Sweeper):
         folder = Path(self.config.hydra.sweep.dir)
         best = Search(
             folder,
-            Space.of(parser.parse_overrides([*declared, *arguments])),
+            SearchSpace.from_overrides(parser.parse_overrides([*declared, *arguments])),
             self.sampler,
             self.pruner,
             self.n_trials,
             self.n_jobs,
-            self.cells.name_of,
+            self.cells.name_cell,
             self._launch,
             self.config.sweep.on_failure == "stop",
         ).run(self.config.data.split)
         Status(str(folder)).run()
         assert best.value is not None
         print(f"best val mIoU {100 * best.value:.2f}: {best.user_attrs['cell']}")
-        print(f"train it and score {self.config.data.split}: {command(folder)}")
+        print(f"train it and score {self.config.data.split}: {build_command(folder)}")
 
     def _launch(
         self, batch: Sequence[Sequence[str]], first: int, unpromising: "Callable[[Cell], bool]"
     ) -> None:
-        self.cells.unpromising = unpromising
+        self.cells.is_unpromising = unpromising
         self.cells.launch(batch, initial_job_idx=first)

@@ -1,0 +1,8 @@
+"""Names that other code looks for in a run's folder: its files, and the score that is monitored."""
+
+METRICS = "metrics.json"
+HISTORY = "history.csv"
+CHECKPOINTS = "checkpoints"
+LAST_CHECKPOINT = f"{CHECKPOINTS}/last.ckpt"
+# chooses the best epoch; searches and dashboards look at it too
+MONITOR = "val/mean_iou"
