@@ -24,7 +24,7 @@ from fcn_lab.escaping import (
 )
 from fcn_lab.files import write_table
 from fcn_lab.rendering.html import render_figure
-from fcn_lab.report.frames import Keeper
+from fcn_lab.report.frames import PredictionArchive
 from fcn_lab.training.callbacks.predictions import Archive
 from support.places import ROOT
 
@@ -151,6 +151,6 @@ def test_a_name_that_is_no_utf8_is_kept_in_an_archive_and_found_again(
     archive.add(name, b"content")
     archive.publish()
     with zipfile.ZipFile(tmp_path / "predictions.zip") as kept:
-        keeper = Keeper({one: kept for one in kept.namelist()})
+        keeper = PredictionArchive({one: kept for one in kept.namelist()})
         assert keeper.read(name) == b"content"
     assert omissions.errors == []

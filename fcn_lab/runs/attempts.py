@@ -68,7 +68,7 @@ class Attempt:
     host: str
     machine: str
     pid: int
-    born: float
+    find_start_time: float
     began: float
     clock: float = 0.0
     status: str | None = None

@@ -17,8 +17,8 @@ from fcn_lab.api import compose
 from fcn_lab.encoders.packages import PACKAGES, find_package, map_package_names
 from fcn_lab.encoders.smp import SmpEncoder
 from fcn_lab.errors import UserError
-from fcn_lab.training.freeze import Encoder, Norms, norms
-from fcn_lab.worker.__main__ import run as run_frozen
+from fcn_lab.training.freeze import Encoder, Norms, find_norms
+from fcn_lab.worker.__main__ import run_config as run_frozen
 
 SIZES = (0, 1, 2)
 # of the stages of EfficientNet-B0 and of all that are made from it (Tan, Le 2019, table 1)
@@ -157,7 +157,7 @@ def test_without_its_package_the_hub_is_asked_and_the_packages_are_named(
 def test_a_frozen_encoder_stays_and_its_statistics_with_it() -> None:
     net = create_model("fcn8s", "bilinear", "lite0", **{"encoder.weights": "imagenet"})
     frozen, still = net.encoder, Encoder().apply(net)
-    assert set(still) == set(norms(frozen))
+    assert set(still) == set(find_norms(frozen))
     assert len(still) == sum(name.endswith("running_mean") for name, _ in frozen.named_buffers())
     trained = {name.partition(".")[0] for name, p in net.named_parameters() if p.requires_grad}
     assert trained == {"score_fr", "score_pool4", "score_pool3"}

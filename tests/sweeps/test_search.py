@@ -23,8 +23,9 @@ from optuna.trial import TrialState
 from fcn_lab.errors import SweepFailed, UserError
 from fcn_lab.runs.attempts import begin_attempt
 from fcn_lab.runs.records import DamagedFile
+from fcn_lab.runs.statuses import FINAL_STATUSES
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
-from fcn_lab.sweeps.loop import FINAL, Sweep
+from fcn_lab.sweeps.loop import Sweep
 from fcn_lab.sweeps.search import Search
 from fcn_lab.sweeps.search_space import SearchSpace
 from fcn_lab.sweeps.study_log import open_study
@@ -75,7 +76,7 @@ class Stage:
             if len(self.ran) == self.killed_at:
                 raise Killed
             self.ran.append(list(overrides))
-            if cell.read_progress().status not in FINAL:
+            if cell.read_progress().status not in FINAL_STATUSES:
                 self.run(cell, self.score(overrides), unpromising)
         record.write_results({cell.name: cell.read_progress() for cell in cells})
 

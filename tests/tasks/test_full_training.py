@@ -25,7 +25,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where scores go that their run's folder does not take."""
     place = tmp_path / "elsewhere"
     place.mkdir()
-    monkeypatch.setattr(files, "usual_folders", lambda: iter([place]))
+    monkeypatch.setattr(files, "list_usual_folders", lambda: iter([place]))
     return place
 
 

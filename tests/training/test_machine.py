@@ -71,7 +71,7 @@ def test_a_worker_starts_no_more_threads_than_its_container_has_cores(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("fcn_lab.worker.supervisor.bound_cores", lambda: 64)
+    monkeypatch.setattr("fcn_lab.worker.supervisor.count_bound_cores", lambda: 64)
     for cores in (64, 3):
         monkeypatch.setattr("fcn_lab.worker.supervisor.count_cores", lambda cores=cores: cores)
         assert build_worker_environment().get("OMP_NUM_THREADS") == (None if cores == 64 else "3")

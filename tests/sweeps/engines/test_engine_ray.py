@@ -20,7 +20,7 @@ import yaml
 
 from fcn_lab.config.build import build
 from fcn_lab.errors import UserError
-from fcn_lab.runs.attempts import born, list_attempts
+from fcn_lab.runs.attempts import find_start_time, list_attempts
 from fcn_lab.runs.sweep import Cell, SweepFolder
 from fcn_lab.sweeps.engines.base import EndedJob
 from fcn_lab.sweeps.engines.ray import Ray
@@ -141,7 +141,7 @@ def all_ended(engine: Ray, count: int) -> list[EndedJob]:
 
 
 def is_alive(pid: int) -> bool:
-    return born(pid) > 0
+    return find_start_time(pid) > 0
 
 
 @pytest.mark.parametrize(
