@@ -68,7 +68,7 @@ class Attempt:
     host: str
     machine: str
     pid: int
-    find_start_time: float
+    born: float
     began: float
     clock: float = 0.0
     status: str | None = None

@@ -123,7 +123,7 @@ def test_a_cell_of_another_runner_is_waited_for_and_taken_up_when_that_dies(tmp_
     engine = Scripted(b=[EXIT_TAKEN])
     sweep = make(tmp_path, engine, Policy())
     other = begin_attempt(tmp_path / "b")
-    update, looks = sweep._look_elsewhere, []
+    update, looks = sweep._resubmit_free_jobs, []
 
     def look() -> int:
         looks.append(list(engine.started))
@@ -131,7 +131,7 @@ def test_a_cell_of_another_runner_is_waited_for_and_taken_up_when_that_dies(tmp_
             other.end("stopped")
         return update()
 
-    sweep._look_elsewhere = look  # type: ignore[method-assign]
+    sweep._resubmit_free_jobs = look  # type: ignore[method-assign]
     ended = sweep.run()
     assert looks[3] == ["a", "b", "c"]  # the loop had long nothing else to do
     assert engine.started == ["a", "b", "c", "b"]

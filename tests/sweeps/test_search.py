@@ -104,7 +104,7 @@ class Stage:
             **{**settings, **options},
             n_trials=n_trials,
             n_jobs=n_jobs,
-            name_of=name_of,
+            name_cell=name_of,
             launch=self.launch,
         )
 

@@ -151,7 +151,7 @@ def test_a_cell_of_a_study_runs_again_by_itself(type_line: TypeLine) -> None:
 def test_work_and_time_grow_with_the_epochs() -> None:
     short = count_workload(make_train({"max_epochs": 2}))
     long = count_workload(make_train({"max_epochs": 6}))
-    assert long.trained == 3 * short.trained
+    assert long.trained_frames == 3 * short.trained
     assert long.macs == short.macs
     assert Pace(2.0, 1.0).seconds(Workload(1, 30, 4)) == 64
 
@@ -160,7 +160,7 @@ def test_work_counts_the_frames_that_are_trained_on_and_scored() -> None:
     task = make_train({"max_epochs": 6, "val_every": 3})
     sizes = {split: len(task.data.source.frames(split)) for split in ("train", "val", "test")}
     work = count_workload(task)
-    assert work.trained == 6 * sizes["train"]
+    assert work.trained_frames == 6 * sizes["train"]
     assert work.scored == 2 * sizes["val"] + sizes["val"] + sizes["test"]
 
 
