@@ -132,7 +132,7 @@ def run_config(path: Path, resume: bool = False) -> None:
     # whatever else was stopped begins anew
     if resume and "resume" in inspect.signature(locate(task["_target_"], "task")).parameters:
         task["resume"] = True
-        if RunFolder(path.parent).last.exists():
+        if "net" in task and RunFolder(path.parent).last.exists():
             forget_start(task["net"])
     require_plain_keys(config)  # a file may have been edited by hand
     _seed(config["seed"])
