@@ -71,7 +71,7 @@ def test_a_workspace_is_read_back_as_it_was() -> None:
     assert (read.project, read.entity) == ("project", "team")
     assert read.runset_settings.groupby == [ws.Config(key) for key in SELECTION.axes.values()]
     assert "'first'" in str(read.runset_settings.filters)
-    assert [section.name for section in read.sections] == list(board.sections(SELECTION))
+    assert [section.name for section in read.sections] == list(board.list_sections(SELECTION))
     kinds = {type(panel) for section in read.sections for panel in section.panels}
     charts = {wr.BarPlot, wr.LinePlot, wr.ParallelCoordinatesPlot, wr.MediaBrowser}
     assert kinds == {*charts, wr.WeavePanelSummaryTable}
@@ -85,7 +85,7 @@ def test_a_report_is_read_back_as_it_was() -> None:
     assert json.loads(board.to_json(read)) == json.loads(written)
     assert wr.MarkdownBlock("What was **asked**.") in read.blocks
     grids = [block for block in read.blocks if isinstance(block, wr.PanelGrid)]
-    assert len(grids) == len(board.sections(SELECTION))
+    assert len(grids) == len(board.list_sections(SELECTION))
     *trained, tables = [grid.runsets[0].filters for grid in grids]
     of_the_study = """Metric("Group") in ['first', 'second'] and Metric("JobType")"""
     assert set(trained) == {f"{of_the_study} != 'report'"}
