@@ -6,6 +6,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from hydra import version
+
+# Hydra hands out a loader publicly only by its global state, which may be the caller's
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.errors import HydraException

@@ -96,6 +96,21 @@ def test_a_library_is_imported_in_its_place_only(library: str, places: set[str])
         assert any(f"{user}.".startswith(f"{place}.") for place in places), user
 
 
+def is_private(line: str) -> bool:
+    """Whether the line imports a library's private module."""
+    words = line.split()
+    return words[:1] == ["from"] and any(part[:1] == "_" for part in words[1].split("."))
+
+
+@pytest.mark.parametrize("file", FILES, ids=name)
+def test_a_private_module_is_imported_with_its_reason_in_the_line_above(file: Path) -> None:
+    lines = file.read_text().splitlines()
+    for number, line in enumerate(lines):
+        if is_private(line):
+            above = lines[number - 1].strip()
+            assert above.startswith("# ") or is_private(above), f"line {number + 1}"
+
+
 def test_the_package_itself_imports_nothing_until_asked() -> None:
     tree = ast.parse((PACKAGE / "__init__.py").read_text())
     at_once = {

@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NoReturn
 
+# Hydra gives the parser of its own flags no public name
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 
+# Hydra applies overrides to a composed config nowhere in public
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser

@@ -13,6 +13,8 @@ from typing import Any, TypedDict, cast, get_type_hints
 
 import yaml
 from omegaconf import Container, DictConfig, OmegaConf
+
+# the loader that reads as OmegaConf writes has no public name
 from omegaconf._utils import get_yaml_loader
 from omegaconf.errors import OmegaConfBaseException
 

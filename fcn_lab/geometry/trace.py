@@ -11,8 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+# torch gives its operators, dispatch modes and trees no public names
 from torch._ops import OpOverload, OpOverloadPacket
 from torch.func import functional_call
+
+# likewise
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.module_tracker import ModuleTracker
 

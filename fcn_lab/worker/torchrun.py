@@ -12,7 +12,8 @@ from fcn_lab.errors import UserError
 from fcn_lab.training.ranks import is_started_by_torchrun
 
 if TYPE_CHECKING:
-    from torch._C._distributed_c10d import TCPStore
+    # public, but not marked so for type checkers
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 _STORE_KEY = "fcn_lab/worker"
 _TIMEOUT = timedelta(minutes=5)
@@ -51,7 +52,7 @@ def refuse_sweeps() -> None:
 
 
 def _connect_store() -> "TCPStore":
-    from torch._C._distributed_c10d import TCPStore
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     return TCPStore(host, port, is_master=False, timeout=_TIMEOUT)

@@ -1,23 +1,80 @@
-"""The sweeper behind ``python run.py -m``: every combination of the values given."""
+"""The sweeper behind ``python run.py -m``: every combination of the values given.
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+Hydra imports this file at every start: it stays light.
+"""
+
+from collections.abc import Mapping
+from itertools import product
+
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
 
-class GridSweeper(BasicSweeper):
-    """Hydra's own combinations; their composition and their folder are left to CellLauncher.
+class GridSweeper(Sweeper):
+    """Lists the combinations as Hydra's own sweeper does; CellLauncher composes them all.
 
-    That one composes all cells before the first starts, so that a wrong word is told as early, and
-    writes nothing for a command that it refuses.
+    It composes before the first cell starts, so that a wrong word is told as early, and nothing is
+    written for a command that is refused.
+
+    Args:
+        max_batch_size: how many cells the launcher is given at a time; by default all.
+        params: axes by key, as an experiment declares them; those of the command line count more.
     """
 
+    def __init__(
+        self, max_batch_size: int | None = None, params: Mapping[str, str] | None = None
+    ) -> None:
+        self.max_batch_size, self.params = max_batch_size, params or {}
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        self.loader = hydra_context.config_loader
+        self.cells: Launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
     def sweep(self, arguments: list[str]) -> None:
-        assert self.launcher is not None
-        assert self.hydra_context is not None
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        axes = parser.parse_overrides([*self._parse_config(), *arguments])
-        first = 0
-        for batch in self.split_arguments(axes, self.max_batch_size):
-            for result in self.launcher.launch(batch, initial_job_idx=first):
+        """Runs every cell.
+
+        Raises:
+            HydraException: an axis lists no values.
+            UserError: a cell, or the size of the batches, is not possible.
+            SweepFailed: a cell has failed.
+        """
+        from fcn_lab.values import Count, require
+
+        require(Count | None, self.max_batch_size, "hydra.sweeper.max_batch_size")
+        declared = [f"{key}={axis}" for key, axis in self.params.items()]
+        parser = OverridesParser.create(config_loader=self.loader)
+        given = parser.parse_overrides([*declared, *arguments])
+        axes = {override.get_key_element(): list_values(override) for override in given}
+        cells = [list(cell) for cell in product(*axes.values())]
+        size = self.max_batch_size or len(cells)
+        for first in range(0, len(cells), size):
+            batch = cells[first : first + size]
+            for result in self.cells.launch(batch, initial_job_idx=first):
                 _ = result.return_value  # raises where a cell has failed
-            first += len(batch)
+
+
+def list_values(override: Override) -> list[str]:
+    """Returns one override for each value of an axis.
+
+    Raises:
+        HydraException: the axis is an interval, which has no values to list.
+    """
+    key = override.get_key_element()
+    if not override.is_sweep_override():
+        return [f"{key}={override.get_value_element_as_str()}"]
+    if not override.is_discrete_sweep():
+        raise HydraException(
+            f"{override.input_line}: a grid needs values to list, as {key}=0.1,0.2\n"
+            "hydra/sweeper=optuna draws from intervals"
+        )
+    return [f"{key}={value}" for value in override.sweep_string_iterator()]
