@@ -152,7 +152,9 @@ def test_without_a_key_all_lies_in_the_folder(
     view = board.read_workspace((folder / "workspace.json").read_text())
     page = board.read_report((folder / "report.json").read_text())
     assert (view.project, page.project) == ("mine", "mine")
-    assert view.name == page.title == Selection.of(study).name == "skips and operators, grid"
+    assert (
+        view.name == page.title == Selection.from_study(study).name == "skips and operators, grid"
+    )
     (run,) = offline_runs(folder)
     assert (run.run.project, run.run.run_group, run.run.job_type) == ("mine", "grid", "report")
     assert run.status == [0]

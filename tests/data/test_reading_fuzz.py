@@ -157,7 +157,7 @@ def test_an_audit_of_spoilt_frames_counts_them_all(tmp_path: Path) -> None:
         for path in corpus(tmp_path / kind, cases, FRAMES, seed):
             path.rename(path.with_name(f"{path.name[:4]}.png"))
     source = Folder(str(tmp_path), "photos", "masks", ["a", "b"], megapixels=1)
-    audit = Audit.of(source)
+    audit = Audit.measure(source)
     frames = sum(len(split.frames) for split in audit.data.splits.values())
     faults = sum(len(split.faults) for split in audit.data.splits.values())
     print(f"audit: {frames} frames, {faults} faults")

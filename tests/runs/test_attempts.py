@@ -217,8 +217,8 @@ def test_a_process_that_was_overtaken_ends_itself(tmp_path: Path) -> None:
 import time
 from pathlib import Path
 from fcn_lab.runs import attempts
-attempts.HEARTBEAT = 0.02
-attempts.keep_alive(attempts.begin(Path({str(tmp_path)!r})))
+attempts.HEARTBEAT_SECONDS = 0.02
+attempts.keep_alive(attempts.begin_attempt(Path({str(tmp_path)!r})))
 print("began", flush=True)
 time.sleep(60)
 """

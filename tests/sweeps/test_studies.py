@@ -151,7 +151,7 @@ def test_a_cell_of_a_study_runs_again_by_itself(type_line: TypeLine) -> None:
 def test_work_and_time_grow_with_the_epochs() -> None:
     short = count_workload(make_train({"max_epochs": 2}))
     long = count_workload(make_train({"max_epochs": 6}))
-    assert long.trained_frames == 3 * short.trained
+    assert long.trained_frames == 3 * short.trained_frames
     assert long.macs == short.macs
     assert Pace(2.0, 1.0).seconds(Workload(1, 30, 4)) == 64
 
