@@ -35,11 +35,11 @@ class UserError(ValueError):
     """
 
 
-class SweepFailed(Exception):
+class SweepFailure(Exception):
     """At least one cell did not get done; the last lines of the output have said which."""
 
 
-class NotWritten(UserError):
+class WriteFailure(UserError):
     """A place took no file; the message names the place, the reason and what to do."""
 
 
@@ -54,14 +54,14 @@ def guard_writing(path: Path, advice: str = "") -> Iterator[None]:
         advice: what to do, where the caller knows it better than the system's error tells.
 
     Raises:
-        NotWritten: the block raised an OSError about `path` or its folder.
+        WriteFailure: the block raised an OSError about `path` or its folder.
     """
     try:
         yield
     except OSError as error:
         if not _is_about(error, path):
             raise
-        raise NotWritten(explain_refusal(error, path, advice)) from error
+        raise WriteFailure(explain_refusal(error, path, advice)) from error
 
 
 def explain_refusal(error: OSError, path: Path, advice: str = "") -> str:
@@ -77,14 +77,14 @@ class Omissions:
     """What could not be written while the work went on, for those whose result is worth more."""
 
     def __init__(self) -> None:
-        self.errors: list[NotWritten] = []
+        self.errors: list[WriteFailure] = []
 
     @contextmanager
     def note(self) -> Iterator[None]:
         """Ends a block that could not write, and remembers why."""
         try:
             yield
-        except NotWritten as error:
+        except WriteFailure as error:
             self.errors.append(error)
 
 

@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from fcn_lab.errors import NotWritten, guard_writing, list_usual_folders
+from fcn_lab.errors import WriteFailure, guard_writing, list_usual_folders
 from fcn_lab.escaping import csv_row
 
 _DRAFT = ".part-"
@@ -111,7 +111,7 @@ def make_folder(folder: Path, advice: str = "") -> None:
 def write_anywhere(name: str, content: object, *folders: Path) -> Path | None:
     """Writes JSON into the first folder that takes it, of these and then of the usual ones."""
     for folder in (*folders, *list_usual_folders()):
-        with suppress(NotWritten):
+        with suppress(WriteFailure):
             write_json(folder / name, content)
             return folder / name
     return None

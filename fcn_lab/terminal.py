@@ -11,7 +11,7 @@ def format_number(value: object) -> str:
 
 
 def format_percent(value: float | None) -> str:
-    """With one decimal; a class absent from truth and prediction is a dash."""
+    """Formats a share in per cent, with one decimal; where there is none, a dash."""
     return "–" if value is None else f"{100 * value:.1f}"
 
 

@@ -71,7 +71,7 @@ def check_arguments(call: C) -> C:
     function = call.__init__ if isinstance(call, type) else call  # type: ignore[misc]
 
     @wraps(function)
-    def judged(*given: Any, **named: Any) -> Any:
+    def call_checked(*given: Any, **named: Any) -> Any:
         try:
             bound = signature.bind(*given, **named)
         except TypeError:  # Python's own message says which argument is missing or unknown
@@ -89,9 +89,9 @@ def check_arguments(call: C) -> C:
     signature = inspect.signature(function)
     rest = next((p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD), None)
     if isinstance(call, type):
-        setattr(call, "__init__", judged)  # noqa: B010 - mypy takes an assignment for unsound
+        setattr(call, "__init__", call_checked)  # noqa: B010 - mypy takes an assignment for unsound
         return call
-    return judged  # type: ignore[return-value]
+    return call_checked  # type: ignore[return-value]
 
 
 @cache

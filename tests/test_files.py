@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fcn_lab import errors, files
-from fcn_lab.errors import NotWritten
+from fcn_lab.errors import WriteFailure
 
 WRITERS: dict[str, Callable[[Path], None]] = {
     "bytes": lambda path: files.write_bytes(path, b"new" * 99),
@@ -48,7 +48,7 @@ def test_a_file_that_cannot_be_renamed_leaves_the_old_one_and_nothing_beside(
     path = tmp_path / "file"
     path.write_text("old")
     monkeypatch.setattr(Path, "replace", refuse(errno.ENOSPC))
-    with pytest.raises(NotWritten, match=rf"^{path} cannot be written: no space .*\n.+\.$"):
+    with pytest.raises(WriteFailure, match=rf"^{path} cannot be written: no space .*\n.+\.$"):
         WRITERS[name](path)
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["file"]
@@ -59,7 +59,7 @@ def test_a_file_too_large_for_its_place_is_not_there_at_all(name: str, tmp_path:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50, limits[1]))
     try:
-        with pytest.raises(NotWritten, match="larger than is allowed there"):
+        with pytest.raises(WriteFailure, match="larger than is allowed there"):
             WRITERS[name](tmp_path / "file")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -84,7 +84,7 @@ def test_each_refusal_of_the_system_is_two_lines_that_name_the_place(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "fsync", refuse(number))
-    with pytest.raises(NotWritten) as caught:
+    with pytest.raises(WriteFailure) as caught:
         files.write_text(tmp_path / "file", "text")
     first, second = str(caught.value).split("\n")
     assert first.startswith(f"{tmp_path / 'file'} cannot be written: ")
@@ -105,7 +105,7 @@ def test_each_refusal_of_the_system_is_two_lines_that_name_the_place(
 def test_a_place_that_cannot_be_is_told_from_others(place: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(NotWritten, match=words):
+    with pytest.raises(WriteFailure, match=words):
         files.write_text(tmp_path / place, "text")
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
 
@@ -169,7 +169,7 @@ def test_a_line_that_does_not_fit_leaves_the_table_as_it_was(tmp_path: Path) -> 
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
     try:
-        with pytest.raises(NotWritten, match=r"table\.csv cannot be written"):
+        with pytest.raises(WriteFailure, match=r"table\.csv cannot be written"):
             files.append_text(path, "1,2\r\n" * 9)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -205,7 +205,7 @@ def test_a_copied_folder_without_room_names_the_place(
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "file").write_text("text")
     monkeypatch.setattr(shutil, "copy2", refuse(errno.ENOSPC))
-    full = pytest.raises(NotWritten, match="copy cannot be written: no space is left")
+    full = pytest.raises(WriteFailure, match="copy cannot be written: no space is left")
     with full, files.publish_folder(tmp_path / "copy") as draft:
         shutil.copytree(tmp_path / "source", draft / "x", copy_function=shutil.copy2)
     assert os.listdir(tmp_path) == ["source"]

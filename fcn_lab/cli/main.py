@@ -36,7 +36,7 @@ from fcn_lab.config.frozen import (
 )
 from fcn_lab.config.inheritance import resolve_command
 from fcn_lab.config.trust import allow, read_names, require_allowed
-from fcn_lab.errors import SweepFailed, UserError, find_refusal
+from fcn_lab.errors import SweepFailure, UserError, find_refusal
 from fcn_lab.runs.names import METRICS
 from fcn_lab.runs.records import require_no_links_outside
 from fcn_lab.worker import torchrun
@@ -103,7 +103,7 @@ def main() -> None:
         hydra.main(version_base="1.3", config_path=str(find_conf_folder()), config_name="config")(
             start
         )()
-    except SweepFailed:
+    except SweepFailure:
         sys.exit(1)
     except MISTAKES as error:
         if traceback_wanted:

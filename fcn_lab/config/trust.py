@@ -28,7 +28,7 @@ def allow(names: Iterable[str]) -> None:
 
 
 def read_names(value: object) -> list[str]:
-    """What ``allow=`` says.
+    """Reads the dotted names that ``allow=`` lists.
 
     Raises:
         UserError: it is neither a dotted name nor a list of some.

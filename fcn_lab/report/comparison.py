@@ -44,7 +44,7 @@ class Arm:
     draws: Floats
 
     @classmethod
-    def of(cls, name: str, runs: Sequence[Run], weights: Floats) -> "Arm":
+    def from_runs(cls, name: str, runs: Sequence[Run], weights: Floats) -> "Arm":
         """Resamples all runs by the same `weights`, (R,N)."""
         ordered = tuple(sorted(runs, key=lambda run: run.seed))
         points = np.stack([compute_class_iou(run.matrices.sum(0).astype(float)) for run in ordered])
@@ -63,7 +63,7 @@ class Arm:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Ascending."""
+        """The seeds of its runs, ascending."""
         return tuple(run.seed for run in self.runs)
 
     def average_number(self, *keys: str | int) -> float | None:
@@ -77,7 +77,7 @@ class Arm:
         return float(compute_mean_iou(self.points).std(ddof=1)) if len(self.runs) > 1 else 0.0
 
     def mean_iou(self, freedom: float) -> Estimate:
-        """Of the class IoUs' mean."""
+        """Estimates the mean of the class IoUs."""
         return estimate_score(compute_mean_iou(self.points), compute_mean_iou(self.draws), freedom)
 
 

@@ -42,8 +42,8 @@ class PredictionArchive:
     files: Mapping[str, zipfile.ZipFile]
 
     @classmethod
-    def of(cls, run: Run) -> "PredictionArchive":
-        """Of all ranks."""
+    def open(cls, run: Run) -> "PredictionArchive":
+        """Opens the archives that all ranks wrote."""
         paths = sorted(run.folder.glob("predictions*.zip"))
         opened = [zipfile.ZipFile(path) for path in paths if require_regular_file(path)]
         return cls({name: file for file in opened for name in file.namelist()})
@@ -91,7 +91,7 @@ def build_gallery(study: Study) -> dict[str, Any] | None:
     for arm in study.arms:
         each = measure_accuracy(arm)
         try:
-            keeper = PredictionArchive.of(arm.runs[0])
+            keeper = PredictionArchive.open(arm.runs[0])
             if keeper.files:
                 names = [study.first.names[index] for index in chosen]
                 found = [

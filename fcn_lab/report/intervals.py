@@ -115,7 +115,7 @@ class Estimate:
 
     @property
     def error(self) -> float:
-        """Standard error."""
+        """The standard error of the value."""
         return math.sqrt(self.frames + (self.seeds or 0.0))
 
     @property
@@ -132,7 +132,7 @@ class Estimate:
         return float(stdtrit(self.joint_freedom, 0.5 + level / 2)) * self.error
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """From, to."""
+        """Returns the two ends of the interval of that level."""
         half = self.half(level)
         return self.value - half, self.value + half
 
@@ -151,7 +151,7 @@ class Estimate:
 
 
 def estimate_score(points: Floats, draws: Floats, freedom: float) -> Estimate:
-    """Of a score over S seeds.
+    """Estimates a score over S seeds.
 
     Args:
         points: (S,), each seed's score over all frames.
@@ -180,7 +180,7 @@ def compute_variance(draws: Floats, freedom: float) -> float:
 def estimate_difference(
     points: tuple[Floats, Floats], draws: tuple[Floats, Floats], freedom: float, paired: bool
 ) -> Estimate:
-    """Of the first arm less the second, over the same frames.
+    """Estimates the first arm less the second, over the same frames.
 
     Args:
         points: (S,) of each arm.

@@ -16,19 +16,19 @@ class ScoredRun(Protocol):
 
     @property
     def folder(self) -> Path:
-        """Where it lies."""
+        """The folder in which it lies."""
 
     @property
     def protocol(self) -> str:
-        """The protocol id."""
+        """The id that its numbers carry."""
 
     @property
     def split(self) -> str:
-        """The scored one."""
+        """The split that it was scored on."""
 
     @property
     def names(self) -> Sequence[str]:
-        """Of the frames, in their order."""
+        """The names of the frames, in their order."""
 
     @property
     def classes(self) -> Sequence[str]:

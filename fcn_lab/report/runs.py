@@ -29,7 +29,7 @@ _IGNORED = ("seed", "data.root")
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run.
+    """A finished run as a report reads it.
 
     Args:
         folder: where it lies.
@@ -43,7 +43,7 @@ class Run:
 
     @classmethod
     def read(cls, folder: Path) -> "Run":
-        """What lies there.
+        """Reads the run that lies in a folder.
 
         Raises:
             Damaged: a file of it that the report needs does not hold what it is to hold.
@@ -78,7 +78,7 @@ class Run:
 
     @property
     def seed(self) -> int:
-        """Of the training."""
+        """The seed of the training."""
         return int(self.metrics["seed"])
 
     def number(self, *keys: str | int) -> float | None:
@@ -90,28 +90,28 @@ class Run:
 
     @property
     def split(self) -> str:
-        """The scored one."""
+        """The split that it was scored on."""
         return str(self._confusions["split"])
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the N frames."""
+        """The names of the N frames."""
         return tuple(map(str, self._confusions["names"]))
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """K names."""
+        """The names of the K classes."""
         return tuple(map(str, self._confusions["classes"]))
 
     @property
     def matrices(self) -> NDArray[np.int64]:
-        """(N,K,K), rows truth."""
+        """A confusion matrix a frame, (N,K,K), rows truth."""
         found: NDArray[np.int64] = self._confusions["matrices"]
         return found
 
     @property
     def drives(self) -> tuple[str, ...]:
-        """Of the N frames: as recorded, else what stands before the number in a frame's name."""
+        """The N frames' drives: as recorded, else what stands before the number in a name."""
         recorded = self._confusions.get("drives")
         if recorded is not None and all(recorded):
             return tuple(map(str, recorded))

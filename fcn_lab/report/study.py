@@ -69,7 +69,7 @@ class Study:
             _refuse_twins(name, members)
         cut = cut_blocks(runs[0].drives)
         weights = cut.weights()
-        arms = [Arm.of(name, members, weights) for name, members in groups.items()]
+        arms = [Arm.from_runs(name, members, weights) for name, members in groups.items()]
         values = {
             name: {factor: members[0].factors.get(factor, "–") for factor in factors}
             for name, members in groups.items()
@@ -81,7 +81,7 @@ class Study:
 
     @property
     def arms(self) -> tuple[Arm, ...]:
-        """Best first."""
+        """The arms, the best first."""
         return self.comparison.arms
 
     @property
@@ -91,7 +91,7 @@ class Study:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Of all runs."""
+        """The seeds of all runs, ascending."""
         return tuple(sorted({run.seed for run in self.runs}))
 
     @cached_property
@@ -101,7 +101,7 @@ class Study:
         None where the frames do not tell it.
         """
         best, cut = self.arms[0], cut_single_frames(self.first.drives)
-        alone = Arm.of(best.name, best.runs, cut.weights()).mean_iou(cut.freedom)
+        alone = Arm.from_runs(best.name, best.runs, cut.weights()).mean_iou(cut.freedom)
         now = self.comparison.means[best.name]
         known = now.is_known and alone.is_known and alone.frames
         return now.half_of_frames() / alone.half_of_frames() if known else None
@@ -127,11 +127,11 @@ class Study:
         return Arm(value, members[0].runs, points, draws)
 
     def mean(self, arm: Arm) -> Estimate:
-        """Of any arm, also of one that `level` has made."""
+        """Estimates the mean IoU of any arm, also of one that `level` has made."""
         return arm.mean_iou(self.comparison.blocks.freedom)
 
     def shares(self) -> dict[str, VarianceShare] | None:
-        """Of the variance between arms: each factor's part, and that of their interaction.
+        """Shares the variance between arms out to each factor and to their interaction.
 
         None where it may all be error: no pair differs, the arms together do not, or fewer than
         two seeds that all have leave the spread between trainings unknown.

@@ -28,7 +28,7 @@ class Table:
     words: int = 1
 
     def html(self) -> Markup:
-        """For the page."""
+        """Returns the table for the page."""
         return page.render_table(self.columns, self.rows, self.caption, self.words)
 
     def markdown(self) -> str:
@@ -38,7 +38,7 @@ class Table:
         return "\n".join(map(markdown_row, cells))
 
     def csv(self) -> str:
-        """With a header."""
+        """Returns the table as CSV, with a header."""
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
         writer.writerows(map(csv_row, [self.columns, *self.rows]))
@@ -46,7 +46,7 @@ class Table:
 
 
 def format_percent(value: float | None, signed: bool = False) -> str | None:
-    """With one decimal."""
+    """Formats a share in per cent, with one decimal."""
     if value is None:
         return None
     return f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
@@ -61,7 +61,7 @@ def format_interval(found: Estimate, level: float = 0.95, signed: bool = False) 
 
 
 def format_probability(value: float) -> str:
-    """With three decimals; no probability is called zero."""
+    """Formats a probability with three decimals; none is called zero."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 

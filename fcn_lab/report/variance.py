@@ -75,7 +75,7 @@ class VarianceEffect:
         return self.squares - self.error
 
     def interval(self, level: float) -> tuple[float, float]:
-        """Of the sum of squares that is no error, at least 0 (Steiger 2004, equation 26)."""
+        """Bounds the sum of squares that is no error, at least 0 (Steiger 2004, equation 26)."""
         if not self.error:
             return self.squares, self.squares
         by_frames, by_seeds = self._parts
@@ -114,7 +114,7 @@ def compute_shares(
 
 
 def build_projections(levels: Sequence[Sequence[str]]) -> list[Floats]:
-    """Of each factor of a full grid and, last, of all their interactions: (A,A) each.
+    """Builds (A,A) for each factor of a full grid and, last, for all their interactions.
 
     Args:
         levels: of each factor, the level of each of the A arms.

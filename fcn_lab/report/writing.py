@@ -34,13 +34,13 @@ def write_report(study: Study, folder: Path) -> list[Path]:
 
 
 def format_html(study: Study) -> str:
-    """The page."""
+    """Returns the page, with its scripts and styles in it."""
     script = TEMPLATES.get_template("report.js").render()
     return page.render_page(format_heading(study), list_sections(study), script=script)
 
 
 def format_heading(study: Study) -> str:
-    """The report's title."""
+    """Returns the title of the report."""
     factors = " and ".join(map(format_factor, study.factors)) or study.arms[0].name
     return f"{factors[0].upper()}{factors[1:]}: what the runs show"
 
@@ -66,7 +66,7 @@ def format_markdown(study: Study) -> str:
 
 
 def list_sections(study: Study) -> Iterator[Section]:
-    """Of the page, in their order."""
+    """Yields the sections of the page, in their order."""
     yield Section("What was asked", render_paragraphs(*describe_question(study)))
     yield Section("The answer", Markup('<div class="answer">{}</div>').format(_answer(study)))
     yield Section("Scores", _scores(study))

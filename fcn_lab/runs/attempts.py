@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import UnionType
 
-from fcn_lab.errors import NotWritten, guard_writing
+from fcn_lab.errors import WriteFailure, guard_writing
 from fcn_lab.files import make_folder, write_json
 from fcn_lab.runs.outcomes import is_finished
 from fcn_lab.runs.processes import find_start_time, identify_machine, measure_age, read_touch_time
@@ -41,7 +41,7 @@ _FIELD_TYPES: dict[str, type | UnionType] = {
 EXIT_TAKEN = 75  # exit status of a worker whose cell another one runs: EX_TEMPFAIL of sysexits.h
 
 
-class RunTaken(Exception):
+class RunConflict(Exception):
     """Another process runs this, or has done it."""
 
 
@@ -152,9 +152,9 @@ def begin_attempt(folder: Path) -> Attempt:
     if before is not None and before.is_mine:
         return before
     if before is not None and before.confirm_alive():
-        raise RunTaken(f"{folder} is at work: {before.holder}")
+        raise RunConflict(f"{folder} is at work: {before.holder}")
     if is_finished(folder):  # looked for behind `holds`: the dead write no more
-        raise RunTaken(f"{folder} is done")
+        raise RunConflict(f"{folder} is done")
     number = before.number + 1 if before else 1
     path = folder / "attempts" / f"{number}.json"
     make_folder(path.parent)
@@ -174,10 +174,10 @@ def begin_attempt(folder: Path) -> Attempt:
         except (FileExistsError, FileNotFoundError) as error:
             rival = find_last_attempt(folder)
             holder = rival.holder if rival is not None and rival.pid else "another process"
-            raise RunTaken(f"{folder} is at work: {holder}") from error
+            raise RunConflict(f"{folder} is at work: {holder}") from error
     try:
         _write(attempt)
-    except NotWritten:
+    except WriteFailure:
         with suppress(OSError):
             path.unlink()
         raise

@@ -19,7 +19,7 @@ def find_start_time(pid: int) -> float | None:
 
 
 def _read_ticks(pid: int) -> float:
-    """From the boot on: psutil's seconds since 1970 move with a clock that is set."""
+    """Reads ticks since the boot: psutil's seconds since 1970 move with a clock that is set."""
     # behind the name, which may hold anything: the state, and 19 fields on the start
     fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     return 0.0 if fields[0] in "ZX" else float(fields[19])

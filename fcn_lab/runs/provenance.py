@@ -26,8 +26,8 @@ class Source:
     diff: str
 
     @classmethod
-    def of(cls, package: Path) -> "Source":
-        """Of the package in that folder."""
+    def find(cls, package: Path) -> "Source":
+        """Returns the state of the package in that folder."""
         remembered = package.parent / SOURCE
         if remembered.is_file():
             return cls(**json.loads(remembered.read_text()))
@@ -41,7 +41,7 @@ class Source:
         )
 
     def as_dict(self) -> dict[str, object]:
-        """For JSON."""
+        """Returns its fields as JSON takes them."""
         return asdict(self)
 
 

@@ -45,7 +45,7 @@ class RunFolder:
 
     @property
     def config(self) -> Path:
-        """The resolved configuration."""
+        """The file of the resolved configuration."""
         return self.path / "config.yaml"
 
     @property
@@ -80,7 +80,7 @@ class RunFolder:
 
     @property
     def panels(self) -> Path:
-        """Pictures."""
+        """The folder of the pictures."""
         return self.path / "panels"
 
     def predictions(self, rank: int = 0) -> Path:
@@ -181,7 +181,7 @@ class RunFolder:
 
     def write_env(self, device: str, precision: str) -> None:
         """Writes env.json; a resume adds itself to the list `resumed` and leaves the rest."""
-        source = Source.of(Path(__file__).parents[1])
+        source = Source.find(Path(__file__).parents[1])
         now, diff = describe_environment(device, precision, source), source.diff
         first = self._read_env()
         if first is None:

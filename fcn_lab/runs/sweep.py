@@ -64,7 +64,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Cell:
-    """One frozen cell.
+    """A cell of a sweep, frozen in its folder.
 
     Args:
         name: the overrides that are its own.
@@ -168,7 +168,7 @@ class SweepFolder:
 
     @classmethod
     def read(cls, path: Path) -> "SweepFolder":
-        """What lies there.
+        """Reads the sweep that lies in a folder.
 
         Raises:
             UserError: no sweep does.

@@ -12,7 +12,7 @@ from fcn_lab.runs.records import DamagedFile, read_rows
 
 
 class CsvFile:
-    """A CSV file.
+    """A CSV file that rows are added to.
 
     Args:
         path: its place.
@@ -48,7 +48,7 @@ class CsvFile:
         write_text(self.path, table.getvalue())
 
     def append(self, row: Mapping[str, object]) -> None:
-        """Adds a row."""
+        """Adds a row to the file."""
         line = io.StringIO()
         csv.DictWriter(line, self.columns).writerow(row)
         append_text(self.path, line.getvalue())

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from fcn_lab.commands import format_command as typed
 from fcn_lab.config.build import build
 from fcn_lab.config.frozen import read_recorded, resolve
-from fcn_lab.errors import SweepFailed, guard_writing
+from fcn_lab.errors import SweepFailure, guard_writing
 from fcn_lab.files import write_text
 from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
@@ -77,7 +77,7 @@ class Search:
             split: what that configuration will be scored on.
 
         Raises:
-            SweepFailed: no trial came through, or one failed and that is to end the search.
+            SweepFailure: no trial came through, or one failed and that is to end the search.
         """
         with guard_writing(self.folder / "study.log"):
             while batch := self._next_batch():
@@ -85,9 +85,9 @@ class Search:
                 if self._has_result():
                     write_best(self.folder, self.study.best_trial, split)
                 if failed and self.stop:
-                    raise SweepFailed(", ".join(failed))
+                    raise SweepFailure(", ".join(failed))
         if not self._has_result():
-            raise SweepFailed("no trial came through")
+            raise SweepFailure("no trial came through")
         return self.study.best_trial
 
     def _has_result(self) -> bool:
@@ -125,7 +125,7 @@ class Search:
         after = {name: known[name].read_progress() for name in cells}
         for name, progress in after.items():
             if progress.status not in TRIAL_STATES:  # the next command takes it up
-                raise SweepFailed(name)
+                raise SweepFailure(name)
             for trial in cells[name]:
                 self._report_result(trial, progress)
         return [name for name, progress in after.items() if progress.status == "failed"]

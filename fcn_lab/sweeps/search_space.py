@@ -59,7 +59,7 @@ class SearchSpace:
 
 
 def create_distribution(override: Override) -> BaseDistribution:
-    """Of an axis: interval and range are ordered, everything else is a choice of words.
+    """Creates what an axis draws from: an ordered interval or range, else a choice of words.
 
     Raises:
         UserError: it has no values.

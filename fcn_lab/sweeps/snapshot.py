@@ -36,7 +36,7 @@ def copy_sources(sweep: Path) -> str:
         with publish_folder(place) as half:
             # compiled files come along and stay valid, since copies keep their sources' times
             shutil.copytree(PACKAGE, half / PACKAGE.name, ignore=shutil.ignore_patterns("conf"))
-            write_json(half / SOURCE, Source.of(PACKAGE).as_dict())
+            write_json(half / SOURCE, Source.find(PACKAGE).as_dict())
     return now
 
 

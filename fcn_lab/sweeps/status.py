@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from fcn_lab.errors import NotWritten
+from fcn_lab.errors import WriteFailure
 from fcn_lab.runs.statuses import ENDED_EARLY, FINAL_STATUSES, RunStatus
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
 
@@ -49,7 +49,7 @@ class SweepWatch:
         self._console = Console()
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._next = 0.0
-        self._unwritten: NotWritten | None = None
+        self._unwritten: WriteFailure | None = None
 
     def __enter__(self) -> "SweepWatch":
         if self._console.is_terminal:
@@ -106,7 +106,7 @@ class SweepWatch:
         try:
             self.record.write_results(self.progress)
             self._unwritten = None
-        except NotWritten as error:
+        except WriteFailure as error:
             if self._unwritten is None:
                 print(f"{error}\nThe cells go on.", file=sys.stderr, flush=True)
             self._unwritten = error
@@ -131,7 +131,7 @@ class Status:
     folder: str
 
     def run(self) -> None:
-        """Prints the table.
+        """Prints the table of all cells.
 
         Raises:
             UserError: the folder holds no sweep.

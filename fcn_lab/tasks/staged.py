@@ -12,7 +12,6 @@ Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentatio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from torch import nn
 
@@ -22,35 +21,12 @@ from fcn_lab.networks.fcn import FCN, coarsen
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.tasks.train import Train
 from fcn_lab.terminal import print_text
-from fcn_lab.training.callbacks.clock import Clock
+from fcn_lab.training.opening import EarlierStages
 from fcn_lab.training.ranks import is_first_rank
 from fcn_lab.values import Positive
 
 # difference of the seeds of two stages, so that no stage repeats another's draws
 STAGE_SEED_STEP = 1_000_003
-
-
-class PreviousStages(NamedTuple):
-    """What a stage continues: the folder that the user named, and the seconds spent before."""
-
-    root: Path
-    seconds: float
-
-
-@dataclass
-class Stage(Train):
-    """One training of several that are resumed and timed as one."""
-
-    earlier: PreviousStages = field(kw_only=True)
-
-    def _create_clock(self) -> Clock:
-        return Clock(self.earlier.seconds)
-
-    def _settle_precision(self, folder: RunFolder) -> None:
-        """Keeps the precision, which all stages share."""
-
-    def _find_root(self, folder: Path) -> Path:
-        return self.earlier.root
 
 
 @dataclass
@@ -110,20 +86,20 @@ class TrainInStages(Train):
             stage_folder = RunFolder(folder / "stages" / f"fcn{stride}s")
             if not stage_folder.is_finished:
                 net = coarsen(self.net, stride)
-                stage = self._stage(number, net, start, PreviousStages(folder, seconds))
+                stage = self._stage(number, net, start, EarlierStages(folder, seconds))
                 replace(stage, resume=stage_folder.last.exists()).run(stage_folder.path)
             start = stage_folder.path
             # the other ranks may come here before the file is written
             if is_first_rank():
                 seconds = stage_folder.read_metrics()["seconds"]
-        last = self._stage(len(self._strides) - 1, self.net, start, PreviousStages(folder, seconds))
+        last = self._stage(len(self._strides) - 1, self.net, start, EarlierStages(folder, seconds))
         replace(last, resume=self.resume).run(folder)
 
     def _stage(
-        self, number: int, net: nn.Module, start: str | Path | None, earlier: PreviousStages
-    ) -> Stage:
+        self, number: int, net: nn.Module, start: str | Path | None, earlier: EarlierStages
+    ) -> Train:
         epochs = split_epochs(self.training.max_epochs, len(self._strides))[number]
-        return Stage(
+        return Train(
             net=net,
             data=self.data.reseed(self.data.seed + number * STAGE_SEED_STEP),
             loss=self.loss,

@@ -12,10 +12,8 @@ from torch import nn
 from fcn_lab.commands import format_command
 from fcn_lab.cost.macs import count_cost
 from fcn_lab.data.balance import count_pixels
-from fcn_lab.errors import NotWritten, Omissions, UserError
-from fcn_lab.files import clear_drafts, make_folder
+from fcn_lab.errors import Omissions, WriteFailure
 from fcn_lab.inference.predictor import load_weights
-from fcn_lab.runs.names import METRICS
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StoppedBySignal, StopRequest
 from fcn_lab.terminal import print_text
@@ -35,16 +33,24 @@ from fcn_lab.training.loggers.base import Factory, RunInfo, RunLogger, open_logg
 from fcn_lab.training.losses import Loss
 from fcn_lab.training.module import SegmentationModule
 from fcn_lab.training.opening import (
+    EarlierStages,
     describe_recipe,
     find_data_gaps,
     find_scored_splits,
     load_initial_weights,
+    prepare_folder,
     require_batch_statistics,
 )
 from fcn_lab.training.optim import Optim
 from fcn_lab.training.precision import PrecisionChoice
 from fcn_lab.training.ranks import is_first_rank
-from fcn_lab.training.scoring import ScoredSplit, image_size, publish_scores, score_split
+from fcn_lab.training.scoring import (
+    ScoredSplit,
+    conclude_loggers,
+    image_size,
+    publish_scores,
+    score_split,
+)
 from fcn_lab.training.settings import TrainerSettings
 
 
@@ -65,6 +71,7 @@ class Train:
         freeze: which parts are not trained.
         init_from: the folder of a run whose best weights are loaded first, as far as they fit.
         resume: continue the run in the folder.
+        earlier: the stages before this one; they have settled the precision that all share.
     """
 
     net: nn.Module
@@ -79,6 +86,7 @@ class Train:
     freeze: Freeze = field(default_factory=Nothing)
     init_from: str | Path | None = None
     resume: bool = False
+    earlier: EarlierStages | None = None
 
     def run(self, folder: Path) -> None:
         """Writes a complete run into `folder`.
@@ -87,7 +95,7 @@ class Train:
             UserError: the folder holds a finished run, or one that was not to be resumed.
             Stopped: a signal came; the run can be resumed.
         """
-        run_folder, clock = RunFolder(folder), self._create_clock()
+        run_folder, clock = RunFolder(folder), Clock(self.earlier.seconds if self.earlier else 0.0)
         self.training.check_devices()
         # refuses data that cannot be trained on
         find_scored_splits(self.data)
@@ -113,13 +121,11 @@ class Train:
                 if is_first_rank():
                     print_text(f"stopped; go on with: {self._resume_command(folder)}")
                 raise
-            except NotWritten as error:
+            except WriteFailure as error:
                 if not run_folder.last.exists():
                     raise
-                reason = str(error).partition("\n")[0]
-                raise NotWritten(
-                    f"{reason}\nThen go on with: {self._resume_command(folder)}"
-                ) from error
+                reason, go_on = str(error).partition("\n")[0], self._resume_command(folder)
+                raise WriteFailure(f"{reason}\nThen go on with: {go_on}") from error
 
     def preflight(self, elsewhere: bool) -> None:
         """Refuses what `run` would refuse, and packs the data; nothing is trained.
@@ -141,42 +147,26 @@ class Train:
 
     def _settle_precision(self, folder: RunFolder) -> PrecisionChoice | None:
         """Resolves the precision; returns the choice, or None where it was printed before."""
+        if self.earlier is not None:
+            return None
         began = folder.precision if self.resume else None
         self.training, choice = self.training.settle_precision(began, keep=True)
         return choice
 
     def _open_folder(self, folder: RunFolder, choice: PrecisionChoice | None) -> None:
-        if folder.is_finished:
-            raise UserError(f"{folder.path}: this run is finished, its scores are in {METRICS}")
-        if folder.last.exists() and not self.resume:
-            go_on = format_command(f"resume={folder.path}")
-            raise UserError(
-                f"{folder.path} holds a run already. hydra.run.dir= chooses another folder. "
-                f"To go on with it:\n{go_on}"
-            )
-        folder.require_sound()
-        make_folder(folder.last.parent)
-        for folder_with_drafts in (folder.path, folder.last.parent, folder.panels):
-            # an attempt that was killed may have left some
-            clear_drafts(folder_with_drafts, 0)
-        # an attempt that never began may have left it
-        if not self.resume:
-            folder.env.unlink(missing_ok=True)
+        prepare_folder(folder, self.resume)
         folder.write_env(self.training.device_name, self.training.precision)
         arithmetic = choice.describe(self.training.memory_format) if choice is not None else []
-        print_text("\n".join([self.data.describe(), *find_data_gaps(self.data), *arithmetic]))
-        for line in self.training.describe_nondeterminism(self.net):
-            print_text(line)
+        data = [self.data.describe(), *find_data_gaps(self.data)]
+        lines = [*data, *arithmetic, *self.training.describe_nondeterminism(self.net)]
+        print_text("\n".join(lines))
 
     def _resume_command(self, folder: Path) -> str:
         return format_command(f"resume={self._find_root(folder)}")
 
-    def _create_clock(self) -> Clock:
-        return Clock()
-
     def _find_root(self, folder: Path) -> Path:
         """Returns the folder that the user resumes."""
-        return folder
+        return folder if self.earlier is None else self.earlier.root
 
     def _prepare_network(self, folder: RunFolder) -> None:
         begins = self.init_from is not None and not folder.last.exists()
@@ -185,12 +175,8 @@ class Train:
         require_batch_statistics(self.net, self._frozen_layers, self.data)
         self.optim.parameter_groups(self.net)
         if is_first_rank():
-            for line in (
-                *lines,
-                describe_trained(self.net),
-                *describe_recipe(self.loss, self.optim, self.data),
-            ):
-                print_text(line)
+            recipe = describe_recipe(self.loss, self.optim, self.data)
+            print_text("\n".join([*lines, describe_trained(self.net), *recipe]))
 
     def create_module(self) -> SegmentationModule:
         """Returns what Lightning trains: the network, and the loss with weights from the labels."""
@@ -238,9 +224,9 @@ class Train:
     ) -> dict[str, ScoredSplit]:
         splits = find_scored_splits(self.data)
         load_weights(module.net, folder.path)
-        predictions = Predictions(folder, self.data.palette, omissions)
         pictures = self._create_pictures(folder, omissions)
-        callbacks = [pictures, predictions, create_progress(clock), StopOnSignal(request)]
+        kept = Predictions(folder, self.data.palette, omissions)
+        callbacks = [pictures, kept, create_progress(clock), StopOnSignal(request)]
         trainer = self.training.create_trainer(folder, loggers, callbacks)
         scored = {
             split: score_split(
@@ -248,15 +234,7 @@ class Train:
             )
             for split in splits
         }
-        for logger in loggers:
-            logger.conclude(
-                {
-                    f"{s}/{name}": value
-                    for s, r in scored.items()
-                    for name, value in r.list_scores()
-                },
-                {s: r.matrix for s, r in scored.items()},
-            )
+        conclude_loggers(loggers, scored)
         return scored
 
     def _create_pictures(self, folder: RunFolder, omissions: Omissions | None = None) -> Callback:

@@ -60,9 +60,9 @@ class FrameDataModule(L.LightningDataModule):
         self.source = source
         self.split = split
         self._augment = augment
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._num_workers = num_workers
-        self._seed = seed
+        self.seed = seed
         self._resumed = (0, 0)
 
     @property
@@ -92,33 +92,23 @@ class FrameDataModule(L.LightningDataModule):
     def reseed(self, seed: int) -> "FrameDataModule":
         """Returns the same data for another training, with its own order and augmentation."""
         return FrameDataModule(
-            self.source, self._augment, self._batch_size, self._num_workers, self.split, seed
+            self.source, self._augment, self.batch_size, self._num_workers, self.split, seed
         )
-
-    @property
-    def seed(self) -> int:
-        """The seed of the order and the augmentation of the training frames."""
-        return self._seed
-
-    @property
-    def batch_size(self) -> int:
-        """The number of images in a training batch on each rank."""
-        return self._batch_size
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Returns this rank's batches of train: shuffled, augmented and all of one size."""
         frames = self.source.frames("train")
         rank, world = self._find_rank()
-        if len(frames) < self._batch_size * world:
+        if len(frames) < self.batch_size * world:
             raise UserError(
-                f"data.batch_size={self._batch_size} on {world} device(s) is more than the "
+                f"data.batch_size={self.batch_size} on {world} device(s) is more than the "
                 f"{len(frames)} training frames.\n"
                 f"Type data.batch_size={max(1, len(frames) // world)} or less."
             )
-        sampler = TrainSampler(len(frames), self._batch_size, self._seed, rank, world)
+        sampler = TrainSampler(len(frames), self.batch_size, self.seed, rank, world)
         sampler.resume(*self._resumed)
-        dataset = FrameDataset(frames, self._augment, self._seed)
-        return self._create_loader(dataset, sampler, self._batch_size)
+        dataset = FrameDataset(frames, self._augment, self.seed)
+        return self._create_loader(dataset, sampler, self.batch_size)
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Returns a loader of the val split, image by image."""
@@ -165,9 +155,7 @@ class FrameDataModule(L.LightningDataModule):
     def _create_eval_loader(self, split: str) -> DataLoader[Sample]:
         frames = self.source.frames(split)
         sampler = EvalSampler(len(frames), *self._find_rank())
-        return self._create_loader(
-            FrameDataset(frames, IDENTITY, self._seed), sampler, batch_size=1
-        )
+        return self._create_loader(FrameDataset(frames, IDENTITY, self.seed), sampler, batch_size=1)
 
     def _create_loader(
         self, dataset: FrameDataset, sampler: TrainSampler | EvalSampler, batch_size: int
@@ -182,7 +170,7 @@ class FrameDataModule(L.LightningDataModule):
             sampler=sampler,
             **settle_loader(self._num_workers, on_gpu, ranks),
             # Without its own a loader draws from the global generator, and dropout would feel it.
-            generator=torch.Generator().manual_seed(seed_of(self._seed)),
+            generator=torch.Generator().manual_seed(seed_of(self.seed)),
         )
 
     def _find_rank(self) -> tuple[int, int]:
@@ -191,7 +179,7 @@ class FrameDataModule(L.LightningDataModule):
         return (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
 
     def _batch_layout(self) -> list[int]:
-        return [self._batch_size, self._find_rank()[1]]
+        return [self.batch_size, self._find_rank()[1]]
 
 
 class LoaderArguments(TypedDict, total=False):

@@ -1,6 +1,7 @@
-"""Checks before the first step of a training, and lines on its recipe and its data."""
+"""Before the first step of a training: its folder, checks, and lines on its recipe and data."""
 
 from collections.abc import Sequence, Sized
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -8,18 +9,58 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
+from fcn_lab.commands import format_command
 from fcn_lab.cost.macs import move_state_to_meta
 from fcn_lab.data.balance import count_pixels, describe_gaps
 from fcn_lab.errors import UserError
+from fcn_lab.files import clear_drafts, make_folder
 from fcn_lab.inference.predictor import load_best_checkpoint, select_network_state
 from fcn_lab.metrics.confusion import VOID
 from fcn_lab.networks.weights.warm_start import transplant
+from fcn_lab.runs.names import METRICS
+from fcn_lab.runs.run import RunFolder
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.losses import CrossEntropy, Loss
 from fcn_lab.training.optim import Optim
 
 # augmented training images whose non-void pixels are counted
 SAMPLED_IMAGES = 16
+
+
+@dataclass(frozen=True)
+class EarlierStages:
+    """What a training continues that is the next of several stages, resumed and timed as one.
+
+    Args:
+        root: the folder that the user named.
+        seconds: spent on the stages before.
+    """
+
+    root: Path
+    seconds: float
+
+
+def prepare_folder(folder: RunFolder, resume: bool) -> None:
+    """Makes the folder ready for a training, and clears what killed attempts have left in it.
+
+    Raises:
+        UserError: it holds a finished run, one that is not to be resumed, or damaged files.
+    """
+    if folder.is_finished:
+        raise UserError(f"{folder.path}: this run is finished, its scores are in {METRICS}")
+    if folder.last.exists() and not resume:
+        go_on = format_command(f"resume={folder.path}")
+        raise UserError(
+            f"{folder.path} holds a run already. hydra.run.dir= chooses another folder. "
+            f"To go on with it:\n{go_on}"
+        )
+    folder.require_sound()
+    make_folder(folder.last.parent)
+    for folder_with_drafts in (folder.path, folder.last.parent, folder.panels):
+        clear_drafts(folder_with_drafts, 0)
+    # an attempt that never began may have left it
+    if not resume:
+        folder.env.unlink(missing_ok=True)
 
 
 def describe_recipe(loss: Loss, optim: Optim, data: FrameDataModule) -> list[str]:

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from fcn_lab.data.frames import Frames
-from fcn_lab.errors import NotWritten, Omissions
+from fcn_lab.errors import Omissions, WriteFailure
 from fcn_lab.files import write_anywhere
 from fcn_lab.metrics.boundaries import EdgeSummary
 from fcn_lab.metrics.confusion import SplitScores, compute_scores
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.terminal import format_number, format_percent, print_text
 from fcn_lab.training.datamodule import FrameDataModule
+from fcn_lab.training.loggers.base import RunLogger
 from fcn_lab.training.module import SegmentationModule
 
 SCORE_TITLES = {
@@ -96,6 +97,13 @@ def score_split(
     return ScoredSplit(result, total.numpy())
 
 
+def conclude_loggers(loggers: Sequence[RunLogger], scored: Mapping[str, ScoredSplit]) -> None:
+    """Gives every logger the final scores, named by split, and the confusion matrices."""
+    values = {f"{s}/{name}": value for s, r in scored.items() for name, value in r.list_scores()}
+    for logger in loggers:
+        logger.conclude(values, {split: result.matrix for split, result in scored.items()})
+
+
 def publish_scores(
     folder: RunFolder,
     protocol: str,
@@ -115,7 +123,7 @@ def publish_scores(
         shown: facts that are printed and not written.
 
     Raises:
-        NotWritten: a file of the run could not be written; the message names the folder that took
+        WriteFailure: a file of the run could not be written; the message names the folder that took
             the scores instead.
     """
     splits = {split: result.scores for split, result in scored.items()}
@@ -132,7 +140,7 @@ def publish_scores(
         reason, _, advice = str(omissions.errors[0]).partition("\n")
         kept = write_anywhere(name, metrics, folder.path)
         saved = f"lie in {kept}" if kept else "stand above and nowhere else"
-        raise NotWritten(f"{reason} The scores {saved}.\n{advice}")
+        raise WriteFailure(f"{reason} The scores {saved}.\n{advice}")
 
 
 def image_size(frames: Frames) -> tuple[int, int]:

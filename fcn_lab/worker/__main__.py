@@ -28,9 +28,9 @@ from typing import NoReturn
 from fcn_lab.config.build import build, locate
 from fcn_lab.config.frozen import forget_start, read_frozen, require_plain_keys
 from fcn_lab.config.trust import find_own_modules, require_allowed
-from fcn_lab.errors import NotWritten, UserError, find_refusal
+from fcn_lab.errors import UserError, WriteFailure, find_refusal
 from fcn_lab.files import write_text
-from fcn_lab.runs.attempts import EXIT_TAKEN, Attempt, RunTaken, begin_attempt, keep_alive
+from fcn_lab.runs.attempts import EXIT_TAKEN, Attempt, RunConflict, begin_attempt, keep_alive
 from fcn_lab.runs.names import LAST_CHECKPOINT
 from fcn_lab.runs.records import require_no_links_outside
 from fcn_lab.runs.run import RunFolder
@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
         if is_first_rank():
             attempt = begin_attempt(path.parent)
             keep_alive(attempt)
-    except RunTaken as other:
+    except RunConflict as other:
         print(other)
         return EXIT_TAKEN
     code, reason = _run_and_report(path, flags)
@@ -108,7 +108,7 @@ def _run_and_report(path: Path, flags: list[str]) -> tuple[int, str]:
 def _end_attempt(attempt: Attempt, code: int, reason: str, flags: list[str]) -> None:
     made = [int(flag.removeprefix(FRESH_FLAG)) for flag in flags if flag.startswith(FRESH_FLAG)]
     stopped = code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
-    with suppress(NotWritten):  # a full disk has been told of, and ends attempts by itself
+    with suppress(WriteFailure):  # a full disk has been told of, and ends attempts by itself
         attempt.end(
             RunStatus.DONE if code == 0 else RunStatus.STOPPED if stopped else RunStatus.FAILED,
             reason,

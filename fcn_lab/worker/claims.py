@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fcn_lab.commands import format_command
 from fcn_lab.errors import UserError
-from fcn_lab.runs.attempts import Attempt, RunTaken, begin_attempt, find_last_attempt
+from fcn_lab.runs.attempts import Attempt, RunConflict, begin_attempt, find_last_attempt
 from fcn_lab.runs.names import CHECKPOINTS, HISTORY, METRICS
 from fcn_lab.runs.outcomes import is_finished
 from fcn_lab.runs.statuses import RunStatus
@@ -52,7 +52,7 @@ def hold(folder: Path) -> Attempt:
     """
     try:
         return begin_attempt(folder)
-    except RunTaken as other:
+    except RunConflict as other:
         raise UserError(f"{other}.\nWait for its end, or choose another folder") from other
 
 

@@ -33,7 +33,7 @@ class CellGroup:
     cells: list[str] = field(default_factory=list)
 
     def build(self) -> Any:  # noqa: ANN401 - whatever the target makes
-        """Their task."""
+        """Builds the task of these cells."""
         return build(self.config["task"], "task", self.config.get("links", {}))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fcn_lab.errors import guard_writing
-from fcn_lab.runs.attempts import EXIT_TAKEN, Attempt, RunTaken, begin_attempt, find_last_attempt
+from fcn_lab.runs.attempts import EXIT_TAKEN, Attempt, RunConflict, begin_attempt, find_last_attempt
 from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.training.machine import count_bound_cores, count_cores
 from fcn_lab.training.ranks import drop_stray_ranks
@@ -159,7 +159,7 @@ class Supervisor:
             return attempt
         try:
             return begin_attempt(self.job.folder)
-        except RunTaken:
+        except RunConflict:
             return None
 
     def _read_last_line(self, start: int) -> str:

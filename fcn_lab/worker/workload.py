@@ -22,7 +22,7 @@ TIMING_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Workload:
-    """Of one training.
+    """How much one training computes.
 
     Args:
         macs: multiply-accumulates of one frame's forward pass.
@@ -86,7 +86,7 @@ class Stopwatch(Callback):
         self._marks: list[tuple[float, int]] = []  # when, and how many frames were through
 
     def seconds(self) -> float:
-        """Of a frame, without the first batch if there were others; then forgets them all."""
+        """Returns those of a frame, less the first batch where there are others; forgets all."""
         marks, self._marks = self._marks, []
         kept = marks[1:] if len(marks) > 2 else marks
         return (kept[-1][0] - kept[0][0]) / (kept[-1][1] - kept[0][1])

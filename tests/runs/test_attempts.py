@@ -19,7 +19,7 @@ from fcn_lab.runs.attempts import (
     EXIT_TAKEN,
     LIFETIME_SECONDS,
     Attempt,
-    RunTaken,
+    RunConflict,
     begin_attempt,
     find_last_attempt,
 )
@@ -70,7 +70,7 @@ def claim(folder: Path, gate: Path, answers: "multiprocessing.Queue[bool]") -> N
     try:
         begin_attempt(folder)
         answers.put(True)
-    except RunTaken:
+    except RunConflict:
         answers.put(False)
     time.sleep(60)  # a claim of a dead process could be taken over
 
@@ -94,7 +94,7 @@ def test_of_many_processes_at_once_one_gets_the_cell(tmp_path: Path) -> None:
 
 def test_a_process_that_lives_keeps_its_cell(tmp_path: Path, sleeper: int) -> None:
     grow_old(write(tmp_path, sleeper, birth(sleeper), HERE))  # on its own machine age says nothing
-    with pytest.raises(RunTaken, match=f"process {sleeper}"):
+    with pytest.raises(RunConflict, match=f"process {sleeper}"):
         begin_attempt(tmp_path)
 
 
@@ -117,7 +117,7 @@ def test_a_dead_process_loses_its_cell_at_once(tmp_path: Path) -> None:
 
 def test_on_another_machine_a_cell_is_held_while_its_file_is_touched(tmp_path: Path) -> None:
     attempt = write(tmp_path, os.getpid(), birth(os.getpid()), THERE)
-    with pytest.raises(RunTaken, match="there"):
+    with pytest.raises(RunConflict, match="there"):
         begin_attempt(tmp_path)
     grow_old(attempt)
     assert not attempt.is_alive()
@@ -140,7 +140,7 @@ def test_on_another_machine_a_clock_that_was_set_takes_no_run_from_a_living_proc
     heart.start()
     while attempt.is_alive():
         pass
-    with pytest.raises(RunTaken, match="there"):
+    with pytest.raises(RunConflict, match="there"):
         begin_attempt(tmp_path)
     stop.set()
     heart.join()
@@ -161,7 +161,7 @@ def test_on_its_own_machine_a_process_lives_however_the_clock_is_set(
     then = now - 3600 * hours
     os.utime(attempt.path, (then, then))
     assert attempt.is_alive()
-    with pytest.raises(RunTaken, match=f"process {sleeper}"):
+    with pytest.raises(RunConflict, match=f"process {sleeper}"):
         begin_attempt(tmp_path)
 
 
@@ -200,7 +200,7 @@ def test_an_attempt_that_has_ended_holds_nothing(tmp_path: Path, sleeper: int) -
 def test_a_file_that_was_created_and_never_written_is_judged_by_its_age(tmp_path: Path) -> None:
     attempt = write(tmp_path, 1, 1.0, THERE)
     attempt.path.write_text("")
-    with pytest.raises(RunTaken):
+    with pytest.raises(RunConflict):
         begin_attempt(tmp_path)
     grow_old(attempt)
     assert begin_attempt(tmp_path).number == 2

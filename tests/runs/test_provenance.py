@@ -31,16 +31,16 @@ def test_a_commit_is_that_of_the_repository_which_holds_the_sources(
     (other / "more.py").write_text("")
     for name, value in {"GIT_DIR": other.parent / ".git", "GIT_WORK_TREE": other.parent}.items():
         monkeypatch.setenv(name, str(value))
-    assert Source.of(ours) == Source(expected, False, "")
+    assert Source.find(ours) == Source(expected, False, "")
     monkeypatch.setenv("GIT_DIR", "/nowhere")
-    assert Source.of(ours).commit == expected
+    assert Source.find(ours).commit == expected
 
 
 def test_a_package_installed_inside_another_repository_has_no_commit(tmp_path: Path) -> None:
     installed = repository(tmp_path).parent / "site-packages" / "fcn_lab"
     installed.mkdir(parents=True)
     (installed / "__init__.py").write_text("")
-    assert Source.of(installed) == Source(None, False, "")
+    assert Source.find(installed) == Source(None, False, "")
 
 
 @pytest.mark.parametrize("path", ["", "/nowhere", "FOLDER"])
@@ -51,4 +51,4 @@ def test_a_git_that_cannot_be_run_is_none(
     (tmp_path / "git").write_text("no program")
     (tmp_path / "git").chmod(0o755)
     monkeypatch.setenv("PATH", path.replace("FOLDER", str(tmp_path)))
-    assert Source.of(package) == Source(None, False, "")
+    assert Source.find(package) == Source(None, False, "")

@@ -16,7 +16,7 @@ import pytest
 from fcn_lab.errors import UserError
 from fcn_lab.runs.attempts import (
     EXIT_TAKEN,
-    RunTaken,
+    RunConflict,
     begin_attempt,
     find_last_attempt,
     list_attempts,
@@ -148,7 +148,7 @@ def test_an_attempt_with_scores_is_done_whatever_ended_its_process(tmp_path: Pat
     assert statuses(sweep.run()) == dict.fromkeys("abc", "done")
     assert engine.started == ["c"]
     assert [find_last_attempt(tmp_path / name).status for name in "abc"] == ["done"] * 3  # type: ignore[union-attr]
-    with pytest.raises(RunTaken, match="a is done"):
+    with pytest.raises(RunConflict, match="a is done"):
         begin_attempt(tmp_path / "a")
 
 

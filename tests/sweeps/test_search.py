@@ -20,7 +20,7 @@ from optuna.distributions import (
 )
 from optuna.trial import TrialState
 
-from fcn_lab.errors import SweepFailed, UserError
+from fcn_lab.errors import SweepFailure, UserError
 from fcn_lab.runs.attempts import begin_attempt
 from fcn_lab.runs.records import DamagedFile
 from fcn_lab.runs.statuses import FINAL_STATUSES
@@ -272,7 +272,7 @@ def test_a_study_of_which_no_cell_has_begun_gives_way_to_other_axes(stage: Stage
 
 def test_a_study_whose_trials_all_failed_by_a_mistake_begins_anew(stage: Stage) -> None:
     stage.run = lambda cell, *_: begin_attempt(cell.folder).end("failed", "a mistake")  # type: ignore[method-assign]
-    with pytest.raises(SweepFailed):
+    with pytest.raises(SweepFailure):
         stage.search(2).run("test")
     del stage.run
     stage.ran.clear()
@@ -330,7 +330,7 @@ def test_a_failed_trial_counts_and_leaves_the_others(
     assert len(stage.trials()) == 4
     monkeypatch.setattr(stage, "folder", stage.folder.with_name("stops"))
     stage.ran.clear()
-    with pytest.raises(SweepFailed):
+    with pytest.raises(SweepFailure):
         stage.search(4, stop=True).run("test")
     assert len(stage.ran) == 2
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fcn_lab import errors, files
-from fcn_lab.errors import NotWritten
+from fcn_lab.errors import WriteFailure
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.training.callbacks import predictions
 from support.tiny import make_train, weights
@@ -65,7 +65,7 @@ def test_scores_are_kept_and_a_resume_completes_the_run(
     expected = whole.read_metrics()
     with monkeypatch.context() as patch:
         fail_for(patch, ending)
-        with pytest.raises(NotWritten) as caught:
+        with pytest.raises(WriteFailure) as caught:
             make_train().run(run.path)
     first, second = str(caught.value).split("\n")
     assert ending in first
@@ -89,7 +89,7 @@ def test_a_training_that_cannot_go_on_leaves_whole_files(
     run = RunFolder(tmp_path / "run")
     with monkeypatch.context() as patch:
         fail_for(patch, ending)
-        with pytest.raises(NotWritten, match=f"{ending} cannot be written: no space is left"):
+        with pytest.raises(WriteFailure, match=f"{ending} cannot be written: no space is left"):
             make_train().run(run.path)
     assert not list(drafts(tmp_path))
     make_train(resume=run.last.exists()).run(run.path)

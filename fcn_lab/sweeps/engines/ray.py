@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fcn_lab.errors import UserError
-from fcn_lab.runs.attempts import RunTaken, begin_attempt, find_last_attempt
+from fcn_lab.runs.attempts import RunConflict, begin_attempt, find_last_attempt
 from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.signals import SIGNALS
 from fcn_lab.sweeps.engines.base import EndedJob
@@ -227,7 +227,7 @@ def _is_at_work(job: Job) -> bool:
 def _record_end(job: Job, reason: str) -> None:
     """Writes down the end of a job whose Supervisor could not."""
     attempt = find_last_attempt(job.folder)
-    with suppress(RunTaken):
+    with suppress(RunConflict):
         if attempt is None or attempt.status is not None:
             attempt = begin_attempt(job.folder)
         attempt.end(RunStatus.FAILED, reason)

@@ -10,30 +10,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr, suppress
-from dataclasses import dataclass
+from contextlib import redirect_stderr
 from importlib.util import find_spec
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 from fcn_lab.errors import UserError
-from fcn_lab.runs.attempts import (
-    EXIT_TAKEN,
-    LIFETIME_SECONDS,
-    RunTaken,
-    begin_attempt,
-    find_last_attempt,
-)
-from fcn_lab.runs.outcomes import is_finished
-from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.sweeps.engines import slurm_job as slurmjob
 from fcn_lab.sweeps.engines.base import EndedJob
+from fcn_lab.sweeps.engines.slurm_submission import SlurmJob
 from fcn_lab.values import Count, Positive, Whole, check_arguments
 from fcn_lab.worker.supervisor import GRACE_SECONDS, Job
 
 QUERY_SECONDS = 2.0  # between two calls of squeue
-GONE_SECONDS = 10.0  # a file that was written on another machine may take as long to show here
 WARNING_SECONDS = 120  # Slurm's warning ahead of the time limit; it may come up to a minute early
 UNKNOWN_STATE = "no longer known to Slurm, as one cancelled while it waits"
 # of squeue's states those behind which there is nothing more
@@ -46,60 +35,6 @@ HOPELESS_REASONS = {
     *("BadConstraints", "PartitionConfig", "PartitionNodeLimit", "PartitionTimeLimit"),
     "launch failed requeued held",
 }
-
-
-@dataclass
-class SlurmJob:
-    """A job that is with Slurm.
-
-    Args:
-        job: ours.
-        result: the file that its end leaves.
-        unwanted: it was asked to stop.
-        gone: since when Slurm has been through with it, in seconds of time.monotonic().
-        state: how Slurm named that.
-    """
-
-    job: Job
-    result: Path
-    unwanted: bool = False
-    gone: float | None = None
-    state: str = ""
-
-    def code(self) -> int | None:
-        """The exit status; None while there is none."""
-        if self.result.exists():
-            kind, value = slurmjob.read_result(self.result)
-            return (
-                int(value)
-                if kind == "success"
-                else self._record_failure(value.strip().splitlines()[-1])
-            )
-        if self.gone is None:
-            return None
-        since = time.monotonic() - self.gone
-        if is_finished(self.job.folder):
-            return 0
-        if since < GONE_SECONDS and not self.unwanted:
-            return None
-        attempt = find_last_attempt(self.job.folder)
-        if attempt is not None and attempt.is_alive():  # its dead worker's, or another runner's
-            return None if since < LIFETIME_SECONDS else EXIT_TAKEN
-        return (
-            1 if self.unwanted else self._record_failure(f"Slurm job {self.number}: {self.state}")
-        )
-
-    @property
-    def number(self) -> str:
-        """Slurm's, with its place in the array."""
-        return self.result.name.removesuffix("_0_result.pkl")
-
-    def _record_failure(self, reason: str) -> int:
-        with suppress(RunTaken):
-            attempt = find_last_attempt(self.job.folder) or begin_attempt(self.job.folder)
-            if attempt.status in (None, RunStatus.STOPPED):
-                attempt.end(RunStatus.FAILED, reason)
-        return 1
 
 
 @check_arguments

@@ -13,7 +13,7 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from PIL import Image
 from torch import Tensor
 
-from fcn_lab.errors import NotWritten, Omissions, guard_writing
+from fcn_lab.errors import Omissions, WriteFailure, guard_writing
 from fcn_lab.escaping import zip_text
 from fcn_lab.files import create_draft_path
 from fcn_lab.rendering.pictures import VOID_COLOUR, Colour, Pixels
@@ -67,7 +67,7 @@ class Archive:
             try:
                 with guard_writing(self.path):
                     yield
-            except NotWritten:
+            except WriteFailure:
                 self.discard()
                 raise
 

@@ -65,7 +65,7 @@ class TensorBoardRunLogger(RunLogger, TensorBoardLogger):
 
 @dataclass(frozen=True)
 class TensorBoard:
-    """Lightning's TensorBoard logger.
+    """Lightning's TensorBoard logger, with our hyperparameters.
 
     Raises:
         UserError: TensorBoard is not installed.

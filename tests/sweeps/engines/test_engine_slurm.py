@@ -21,7 +21,7 @@ import pytest
 from fcn_lab.config.build import build
 from fcn_lab.errors import UserError
 from fcn_lab.runs.attempts import EXIT_TAKEN, begin_attempt, find_last_attempt, list_attempts
-from fcn_lab.sweeps.engines import slurm
+from fcn_lab.sweeps.engines import slurm, slurm_submission
 from fcn_lab.sweeps.engines import slurm_job as slurmjob
 from fcn_lab.sweeps.engines.slurm import Slurm
 from fcn_lab.worker.supervisor import Job
@@ -48,7 +48,7 @@ def pretended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(slurm, "QUERY_SECONDS", 0.0)
-    monkeypatch.setattr(slurm, "GONE_SECONDS", 0.0)
+    monkeypatch.setattr(slurm_submission, "GONE_SECONDS", 0.0)
     (tmp_path / "queue").write_text("")
     return tmp_path
 
@@ -186,7 +186,7 @@ def test_a_lost_job_whose_cell_runs_elsewhere_leaves_it_there(
     engine.submit([only])
     begin_attempt(only.folder)  # this process: it lives
     assert engine.collect_ended(0) == []
-    monkeypatch.setattr(slurm, "LIFETIME_SECONDS", 0.0)
+    monkeypatch.setattr(slurm_submission, "LIFETIME_SECONDS", 0.0)
     assert engine.collect_ended(0) == [(only, EXIT_TAKEN)]
 
 

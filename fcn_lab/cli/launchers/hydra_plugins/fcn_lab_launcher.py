@@ -78,7 +78,7 @@ class CellLauncher(Launcher):
             UserError: a cell cannot run; none has started.
         """
         from fcn_lab.config.build import build
-        from fcn_lab.errors import SweepFailed
+        from fcn_lab.errors import SweepFailure
         from fcn_lab.runs.statuses import FINAL_STATUSES
         from fcn_lab.sweeps.freeze import freeze_sweep
         from fcn_lab.sweeps.loop import Policy, Sweep
@@ -115,7 +115,7 @@ class CellLauncher(Launcher):
             result.return_value = progress[cell.name]
             if progress[cell.name].status not in FINAL_STATUSES:
                 result.status = JobStatus.FAILED
-                result.return_value = SweepFailed(cell.name)
+                result.return_value = SweepFailure(cell.name)
             results.append(result)
         return results
 

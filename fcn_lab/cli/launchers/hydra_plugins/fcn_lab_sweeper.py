@@ -57,7 +57,7 @@ class OptunaSweeper(Sweeper):
 
         Raises:
             UserError: there is no Optuna, no axis, or another search in the folder.
-            SweepFailed: no trial came through.
+            SweepFailure: no trial came through.
         """
         from fcn_lab.config.build import check
         from fcn_lab.errors import UserError

@@ -1,0 +1,74 @@
+"""A job that was handed to Slurm, and how it ended: read from the files that it leaves."""
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from fcn_lab.runs.attempts import (
+    EXIT_TAKEN,
+    LIFETIME_SECONDS,
+    RunConflict,
+    begin_attempt,
+    find_last_attempt,
+)
+from fcn_lab.runs.outcomes import is_finished
+from fcn_lab.runs.statuses import RunStatus
+from fcn_lab.sweeps.engines import slurm_job as slurmjob
+from fcn_lab.worker.supervisor import Job
+
+# a file that was written on another machine may take as long to show here
+GONE_SECONDS = 10.0
+
+
+@dataclass
+class SlurmJob:
+    """A job that is with Slurm.
+
+    Args:
+        job: ours.
+        result: the file that its end leaves.
+        unwanted: it was asked to stop.
+        gone: since when Slurm has been through with it, in seconds of time.monotonic().
+        state: how Slurm named that.
+    """
+
+    job: Job
+    result: Path
+    unwanted: bool = False
+    gone: float | None = None
+    state: str = ""
+
+    def code(self) -> int | None:
+        """The exit status; None while there is none."""
+        if self.result.exists():
+            kind, value = slurmjob.read_result(self.result)
+            if kind == "success":
+                return int(value)
+            return self._record_failure(value.strip().splitlines()[-1])
+        if self.gone is None:
+            return None
+        since = time.monotonic() - self.gone
+        if is_finished(self.job.folder):
+            return 0
+        if since < GONE_SECONDS and not self.unwanted:
+            return None
+        attempt = find_last_attempt(self.job.folder)
+        # its dead worker's, or another runner's
+        if attempt is not None and attempt.is_alive():
+            return None if since < LIFETIME_SECONDS else EXIT_TAKEN
+        if self.unwanted:
+            return 1
+        return self._record_failure(f"Slurm job {self.number}: {self.state}")
+
+    @property
+    def number(self) -> str:
+        """Slurm's number of the job, with its place in the array."""
+        return self.result.name.removesuffix("_0_result.pkl")
+
+    def _record_failure(self, reason: str) -> int:
+        with suppress(RunConflict):
+            attempt = find_last_attempt(self.job.folder) or begin_attempt(self.job.folder)
+            if attempt.status in (None, RunStatus.STOPPED):
+                attempt.end(RunStatus.FAILED, reason)
+        return 1
