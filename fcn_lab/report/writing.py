@@ -47,6 +47,7 @@ def format_heading(study: Study) -> str:
 
 def format_markdown(study: Study) -> str:
     """The words and the tables."""
+    several = len(study.arms) > 1
     parts = [
         f"# {markdown_text(format_heading(study))}",
         *map(markdown_text, describe_question(study)),
@@ -54,8 +55,7 @@ def format_markdown(study: Study) -> str:
         markdown_text(" ".join(describe_answer(study))),
         "## Scores",
         tables.tabulate_arms(study).markdown(),
-        "## Differences",
-        tables.tabulate_gaps(study).markdown(),
+        *(("## Differences", tables.tabulate_gaps(study).markdown()) if several else ()),
         "## Classes",
         tables.tabulate_classes(study).markdown(),
         *(("## Missing", tables.tabulate_missing(study).markdown()) if study.missing else ()),
@@ -74,7 +74,7 @@ def list_sections(study: Study) -> Iterator[Section]:
         yield Section("Effects", _effects(study), "Means over all else, and how factors interact.")
     if len(study.arms) > 1:
         yield Section("Differences", _differences(study))
-        yield Section("Classes", _classes(study))
+    yield Section("Classes", _classes(study))
     yield from _edges(study)
     yield from _training(study)
     yield Section("Confusion", _confusion(study))
@@ -129,9 +129,12 @@ def _differences(study: Study) -> Markup:
 
 
 def _classes(study: Study) -> Markup:
+    table = tables.tabulate_classes(study).html()
+    if len(study.arms) == 1:
+        return table
     caption = "IoU in % of every class; the colour is the distance from the mean of all arms."
     chart = render_figure(heatmaps.draw_classes(study), caption, 200 + ROW * len(study.arms), WIDE)
-    return chart + tables.tabulate_classes(study).html()
+    return chart + table
 
 
 def _edges(study: Study) -> Iterator[Section]:
