@@ -48,9 +48,9 @@ class GridSweeper(Sweeper):
             UserError: a cell, or the size of the batches, is not possible.
             SweepFailed: a cell has failed.
         """
-        from fcn_lab.values import Count, require
+        from fcn_lab.values import Count, require_type
 
-        require(Count | None, self.max_batch_size, "hydra.sweeper.max_batch_size")
+        require_type(Count | None, self.max_batch_size, "hydra.sweeper.max_batch_size")
         declared = [f"{key}={axis}" for key, axis in self.params.items()]
         parser = OverridesParser.create(config_loader=self.loader)
         given = parser.parse_overrides([*declared, *arguments])

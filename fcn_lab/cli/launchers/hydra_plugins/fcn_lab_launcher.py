@@ -48,15 +48,15 @@ class CellLauncher(Launcher):
         options: its arguments.
 
     Attributes:
-        unpromising: asked about every running cell; one for which it says yes is pruned.
-        of_every_cell: overrides that a sweeper adds, and that are no part of a cell's name.
+        is_unpromising: asked about every running cell; one for which it says yes is pruned.
+        shared_overrides: overrides that a sweeper adds, and that are no part of a cell's name.
         planned: cells in all, where they come in batches; the whole is not told at each one's end.
     """
 
     def __init__(self, engine: str, **options: Any) -> None:
         self.engine, self.options = engine, options
         self.is_unpromising: Callable[[Cell], bool] = lambda cell: False
-        self.of_every_cell: Sequence[str] = ()
+        self.shared_overrides: Sequence[str] = ()
         self.planned: int | None = None
 
     def setup(
@@ -138,7 +138,7 @@ class CellLauncher(Launcher):
         conf = [
             Path(s.path) for s in self.config.hydra.runtime.config_sources if s.schema == "file"
         ]
-        whole = [*overrides, *self.of_every_cell]
+        whole = [*overrides, *self.shared_overrides]
         config = self.composer.compose(add_recorded_words(whole, conf))
         folder = Path(self.config.hydra.sweep.dir)
         with open_dict(config):

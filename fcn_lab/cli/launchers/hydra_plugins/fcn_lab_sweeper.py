@@ -48,7 +48,7 @@ class OptunaSweeper(Sweeper):
             hydra_context=hydra_context, task_function=task_function, config=config
         )
         # what was never looked at cannot have been selected on
-        launcher.of_every_cell = ["data.split=val"]
+        launcher.shared_overrides = ["data.split=val"]
         launcher.planned = self.n_trials
         self.cells = launcher
 
