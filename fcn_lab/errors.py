@@ -36,7 +36,7 @@ class UserError(ValueError):
 
 
 class SweepFailure(Exception):
-    """At least one cell did not get done; the last lines of the output have said which."""
+    """A sweep in which a cell failed; the last lines of the output have named it."""
 
 
 class WriteFailure(UserError):

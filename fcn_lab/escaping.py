@@ -33,12 +33,12 @@ def script_json(content: object) -> str:
 
 
 def plotly_text(text: str) -> str:
-    """For plotly's labels, which know ``<b>``, ``<br>``, ``<a href=…>`` and entities."""
+    """Escapes plotly's labels, which interpret ``<b>``, ``<br>``, ``<a href=…>`` and entities."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def markdown_text(text: str) -> str:
-    """For a line of Markdown or a cell of one of its tables."""
+    """Escapes a line of Markdown or a cell of a Markdown table."""
     return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))
 
 
@@ -48,12 +48,12 @@ def markdown_row(cells: Iterable[object]) -> str:
 
 
 def csv_row(cells: Iterable[object]) -> list[object]:
-    """For ``csv.writer``; see `csv_cell`."""
+    """Prepares a row for ``csv.writer``; see `csv_cell`."""
     return list(map(csv_cell, cells))
 
 
 def csv_cell(value: object) -> object:
-    """For ``csv.writer``: text that a spreadsheet would compute gets an apostrophe before it.
+    """Prepares a cell for ``csv.writer``: an apostrophe precedes what a spreadsheet would compute.
 
     Numbers stay numbers, also those that are text: ``-0.5``, ``+1e3``.
     """
@@ -67,7 +67,7 @@ def csv_cell(value: object) -> object:
 
 
 def terminal_text(text: str) -> str:
-    r"""For a line of a terminal, which obeys control characters: they are shown as ``\x1b``.
+    r"""Escapes a line for a terminal: control characters are shown as ``\x1b``.
 
     So are the marks that turn the direction of writing, and bytes that were no UTF-8.
     """
@@ -85,7 +85,7 @@ def zip_text(text: str) -> str:
 
 
 def omegaconf_text(text: str) -> str:
-    """For OmegaConf, which looks for a key behind every ``${``."""
+    """Escapes text for OmegaConf, which looks for a key after every ``${``."""
     return _INTERPOLATION.sub(r"\1\1\\${", text)
 
 

@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line: arguments, composition and the launchers of sweeps."""

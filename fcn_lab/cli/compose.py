@@ -49,6 +49,6 @@ class Composer:
         return config
 
     def _is_word(self, override: Override) -> bool:
-        """As Hydra tells them apart."""
+        """Returns whether an override is a group's word, by the rule that Hydra has."""
         is_group = self._groups.group_exists(override.key_or_group)
         return is_group and not isinstance(override.value(), dict)

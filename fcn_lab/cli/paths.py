@@ -94,7 +94,7 @@ def _spell(path: str) -> str:
 
 
 def _strip_quotes(path: str) -> str:
-    """Without the quotes that Hydra would take off."""
+    """Returns the text without the quotes that Hydra would remove."""
     if exists(path) or not _QUOTED.fullmatch(path):
         return path
     return re.sub(rf"\\({path[0]})", r"\1", path[1:-1])

@@ -1,1 +1,1 @@
-"""From composed words to one frozen file, and to objects."""
+"""Freezes composed words into one file, and builds objects from it."""

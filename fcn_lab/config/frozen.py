@@ -1,4 +1,4 @@
-"""From a composed config to one frozen file, and back from a recorded run.
+"""Freezes a composed config into one file, and reads that of a recorded run.
 
 RUN_DIR/config.yaml is fully resolved, so that a worker reads it without Hydra. One key is added,
 ``links``: which keys were plain references to which others. With the links put back, an override of

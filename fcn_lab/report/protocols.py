@@ -32,7 +32,7 @@ class ScoredRun(Protocol):
 
     @property
     def classes(self) -> Sequence[str]:
-        """In their order, without void."""
+        """Returns the classes in their order, without void."""
 
 
 def refuse_mixed(runs: Sequence[ScoredRun]) -> None:

@@ -32,7 +32,7 @@ class Table:
         return page.render_table(self.columns, self.rows, self.caption, self.words)
 
     def markdown(self) -> str:
-        """As a pipe table."""
+        """Returns the table with Markdown's pipes."""
         rule = ["---" if place < self.words else "---:" for place in range(len(self.columns))]
         cells = [self.columns, rule, *self.rows]
         return "\n".join(map(markdown_row, cells))

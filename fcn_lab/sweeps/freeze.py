@@ -1,4 +1,4 @@
-"""From composed cells to a sweep's folder in which every one is checked and frozen."""
+"""Turns composed cells into a sweep's folder in which every one is checked and frozen."""
 
 import shutil
 import subprocess

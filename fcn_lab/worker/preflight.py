@@ -77,7 +77,7 @@ def _group_cells(folders: Iterable[Path]) -> Iterable[CellGroup]:
 
 
 def _use_meta_device() -> AbstractContextManager[object]:
-    """On the meta device parameters have shapes and no values, whatever the network's size."""
+    """Selects the meta device, where parameters have shapes and take no memory."""
     torch = sys.modules.get("torch")  # there is no need to import it for tasks that do not
     return torch.device("meta") if torch is not None else nullcontext()
 

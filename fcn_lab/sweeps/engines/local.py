@@ -81,7 +81,7 @@ class Basic(ThreadEngine):
 
 @check_arguments
 class Local(ThreadEngine):
-    """As many cells at once as this machine has slots; each sees its own devices only.
+    """Runs as many cells at once as this machine has slots; each sees its own devices only.
 
     Args:
         cells_per_gpu: cells that share one GPU.

@@ -41,7 +41,7 @@ class GridSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        """Runs every cell.
+        """Runs a cell for every combination of the axes.
 
         Raises:
             HydraException: an axis lists no values.
