@@ -193,6 +193,7 @@ def done_once(folder: Path, cells: int) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("cells")
 @pytest.mark.parametrize("engine", ["basic", "local"])
 def test_kills_at_random_moments_lose_a_step_each_and_no_cell(
     engine: str, stub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -225,6 +226,7 @@ def test_kills_at_random_moments_lose_a_step_each_and_no_cell(
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("cells")
 def test_two_runners_share_a_sweep(
     stub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

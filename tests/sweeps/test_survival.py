@@ -22,13 +22,14 @@ SMALL = (
     *("+data.train=6", "+data.val=2", "+data.test=2", "encoder.head_width=8"),
     *("trainer.accelerator=cpu", "sweep.dir=all"),
 )
-GRID = (
+FIFTEEN = (
     "model=fcn32s,fcn16s,fcn8s",
     "upsample=transposed,bilinear,nearest,max_unpool,bed_of_nails",
     *("logger=csv", "trainer.max_epochs=4"),
 )
+FOUR = ("model=fcn32s,fcn8s", "upsample=bilinear,max_unpool", "logger=csv", "trainer.max_epochs=1")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cells")]
 
 
 def need(engine: str) -> None:
@@ -43,6 +44,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("RAY_worker_niceness", "0")
 
 
 def sweep(*words: str) -> list[str]:
@@ -68,7 +70,7 @@ def test_fifteen_cells_survive_five_kills() -> None:
     seed = int.from_bytes(os.urandom(4))
     print(f"the moments are those of random.Random({seed})")
     moments = random.Random(seed)
-    line = sweep(*GRID, "hydra/launcher=local", "sweep.retries=5")
+    line = sweep(*FIFTEEN, "hydra/launcher=local", "sweep.retries=5")
     for victim in ("runner", "worker", "runner", "worker", "runner"):
         runner = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(moments.uniform(2.0, 20.0))
@@ -97,11 +99,11 @@ def test_fifteen_cells_survive_five_kills() -> None:
 
 
 @pytest.mark.parametrize("engine", ["basic", "ray", "slurm"])
-def test_the_grid_runs_under_every_engine(engine: str) -> None:
+def test_a_grid_runs_under_every_engine(engine: str) -> None:
     need(engine)
-    line = sweep(*GRID, f"hydra/launcher={engine}", "trainer.max_epochs=1")
+    line = sweep(*FOUR, f"hydra/launcher={engine}")
     subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
-    assert [row["status"] for row in rows()] == ["done"] * 15
+    assert [row["status"] for row in rows()] == ["done"] * 4
     assert {len(list_attempts(Path("all", row["cell"]))) for row in rows()} == {1}
 
 

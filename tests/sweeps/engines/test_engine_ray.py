@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
 
 pytest.importorskip("ray", reason="needs the extra ray")
+pytestmark = pytest.mark.xdist_group("cells")  # one after the other: each wants both cores
 STEPS = """
 import json, os, time
 import psutil
@@ -62,14 +63,19 @@ class Steps:
         (folder / "metrics.json").write_text(json.dumps(scores))
 """
 ENDLESS = 3000
+ENVIRONMENT = {
+    "RAY_AUTH_MODE": "disabled",  # or Ray would write a key to the home folder
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",  # or cells would give way to whatever else is tested
+}
 
 
 @pytest.fixture(scope="module")
 def head() -> "Iterator[Cluster]":
     """A cluster whose head runs nothing."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "disabled")  # or Ray would write a key to the home folder
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
         from ray.cluster_utils import Cluster
 
         cluster = Cluster(True, head_node_args={"num_cpus": 0, "include_dashboard": False})
@@ -78,13 +84,11 @@ def head() -> "Iterator[Cluster]":
 
 
 @pytest.fixture
-def cluster(head: "Cluster") -> "Iterator[Cluster]":
+def cluster(head: "Cluster") -> "Cluster":
     """Two nodes with two CPUs and a GPU each; the GPUs are pretended."""
-    for _ in range(2):
+    while len(head.worker_nodes) < 2:  # a test may have killed one
         head.add_node(num_cpus=2, num_gpus=1)
-    yield head
-    for node in list(head.worker_nodes):
-        head.remove_node(node, allow_graceful=False)
+    return head
 
 
 @pytest.fixture
@@ -307,10 +311,20 @@ def word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     node = {"_target_": "steps.Steps", "seed": "${seed}", "count": 30}
     (tmp_path / "own" / "task" / "steps.yaml").write_text(yaml.safe_dump(node))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     line = [sys.executable, str(ROOT / "run.py"), f"--config-dir={tmp_path / 'own'}"]
     return [*line, "-m", "task=steps", "seed=1,2,3,4", "sweep.dir=all", "hydra/launcher=ray"]
+
+
+@pytest.fixture
+def runner(word: list[str]) -> "Iterator[subprocess.Popen[str]]":
+    """The sweep, begun; it does not outlive a test that fails."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(word, **pipes) as begun:  # type: ignore[call-overload]
+        yield begun
+        begun.kill()
 
 
 def wait_for(*paths: Path) -> None:
@@ -321,8 +335,9 @@ def wait_for(*paths: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_runner_is_taken_up_and_every_cell_is_done_once(word: list[str]) -> None:
-    runner = subprocess.Popen(word, stdout=subprocess.DEVNULL)
+def test_a_killed_runner_is_taken_up_and_every_cell_is_done_once(
+    word: list[str], runner: "subprocess.Popen[str]"
+) -> None:
     folders = [Path("all", f"seed={seed}") for seed in (1, 2, 3, 4)]
     wait_for(*(folder / "checkpoints" / "last.ckpt" for folder in folders[:2]))
     runner.kill()
@@ -338,8 +353,9 @@ def test_a_killed_runner_is_taken_up_and_every_cell_is_done_once(word: list[str]
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_the_cells_ray_and_the_sweep_within_seconds(word: list[str]) -> None:
-    runner = subprocess.Popen(word, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def test_ctrl_c_ends_the_cells_ray_and_the_sweep_within_seconds(
+    runner: "subprocess.Popen[str]",
+) -> None:
     wait_for(Path("all/seed=1/facts.json"))
     runner.send_signal(signal.SIGINT)
     _, err = runner.communicate(timeout=15)
@@ -354,7 +370,8 @@ def test_ctrl_c_ends_the_cells_ray_and_the_sweep_within_seconds(word: list[str])
 @pytest.mark.slow
 def test_a_cell_on_two_ranks_trains_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
     two = ["trainer.devices=2", "trainer.strategy=ddp", "trainer.accelerator=cpu"]
     data = ["data=synthetic", "data.size=[32,32]", "data.batch_size=8"]
     small = [*data, "model=fcn32s", "encoder=tiny", "logger=csv"]

@@ -354,6 +354,7 @@ def statuses() -> list[str]:
 
 @REAL
 @pytest.mark.slow
+@pytest.mark.xdist_group("cells")
 def test_a_cancelled_job_is_a_failed_cell_and_the_others_of_its_array_run(
     stub: str, cluster: Cluster
 ) -> None:
@@ -372,6 +373,7 @@ def test_a_cancelled_job_is_a_failed_cell_and_the_others_of_its_array_run(
 
 @REAL
 @pytest.mark.slow
+@pytest.mark.xdist_group("cells")
 def test_ctrl_c_ends_the_jobs_and_the_same_command_takes_them_up(
     stub: str, cluster: Cluster
 ) -> None:
@@ -389,6 +391,7 @@ def test_ctrl_c_ends_the_jobs_and_the_same_command_takes_them_up(
 
 @REAL
 @pytest.mark.slow
+@pytest.mark.xdist_group("cells")
 def test_a_requeued_job_goes_on_where_it_was(cluster: Cluster) -> None:
     sweep = cluster.type(*TRAINING, "trainer.max_epochs=6")
     until(lambda: any(len(read.read_text().splitlines()) > 1 for read in histories()))
@@ -407,6 +410,7 @@ def test_a_requeued_job_goes_on_where_it_was(cluster: Cluster) -> None:
 
 @REAL
 @pytest.mark.slow
+@pytest.mark.xdist_group("cells")
 def test_a_cell_of_two_ranks_is_one_job_of_one_task(cluster: Cluster) -> None:
     ddp = ("trainer.devices=2", "trainer.strategy=ddp", "hydra.launcher.cpus=1")
     assert cluster.type(*TRAINING, *ddp, "trainer.max_epochs=1").wait(SECONDS) == 0
@@ -418,6 +422,7 @@ def test_a_cell_of_two_ranks_is_one_job_of_one_task(cluster: Cluster) -> None:
 
 @REAL
 @pytest.mark.slow
+@pytest.mark.xdist_group("cells")
 def test_a_partition_that_is_not_there_is_the_users_mistake(type_line: TypeLine, stub: str) -> None:
     wrong = ("hydra/launcher=slurm", "hydra.launcher.partition=nowhere", "sweep.dir=all")
     ended = type_line(stub, "-m", "task=stub", "seed=1,2", *wrong)
