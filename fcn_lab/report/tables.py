@@ -131,10 +131,10 @@ def tabulate_classes(study: Study) -> Table:
     """The best arm less the last, class by class; of one arm its own scores."""
     best, last = study.arms[0], study.arms[-1]
     if best is last:
-        known = {
-            name: _average_class(best, label) for label, name in enumerate(study.first.classes)
-        }
-        own = [[name, format_percent(value)] for name, value in known.items()]
+        own = [
+            [name, format_percent(_average_class(best, label))]
+            for label, name in enumerate(study.first.classes)
+        ]
         return Table("IoU in % of each class", ["class", best.name], own)
     rows: list[list[Cell]] = []
     for label, name in enumerate(study.first.classes):
