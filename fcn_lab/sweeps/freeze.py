@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from fcn_lab.runs.records import require_no_links_outside
 from fcn_lab.runs.statuses import FINAL_STATUSES
 from fcn_lab.runs.sweep import Cell, SweepFolder
 from fcn_lab.sweeps import snapshot
+from fcn_lab.sweeps.reuse import flatten_settings
 from fcn_lab.sweeps.studies import locate_estimates
 from fcn_lab.worker.claims import (
     clear_leftovers,
@@ -130,7 +131,7 @@ def _require_equal(cells: Sequence[Cell], resolved: Mapping[str, DictConfig]) ->
         if not path.exists():
             continue
         asked: Any = OmegaConf.to_container(resolved[cell.name], resolve=True)
-        frozen, asked = _flatten(read_frozen(path)), _flatten(asked)
+        frozen, asked = flatten_settings(read_frozen(path)), flatten_settings(asked)
         for key in sorted(frozen.keys() | asked.keys()):
             if frozen.get(key) != asked.get(key):
                 raise UserError(
@@ -139,25 +140,6 @@ def _require_equal(cells: Sequence[Cell], resolved: Mapping[str, DictConfig]) ->
                     "sweep.dir= chooses another folder; "
                     "sweep.accept_changes=true freezes anew the cells that have not begun."
                 )
-
-
-def _flatten(node: dict[str, Any]) -> dict[str, Any]:
-    """Every value by its dotted key; copies only where the user sets the original."""
-    links = node.pop("links")
-    return {key: value for key, value in _list_leaves(node, "") if not _is_copy(key, links)}
-
-
-def _list_leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
-    if not isinstance(node, dict):
-        yield key, node
-        return
-    for name, value in node.items():
-        yield from _list_leaves(value, f"{key}.{name}" if key else str(name))
-
-
-def _is_copy(key: str, links: Mapping[str, str]) -> bool:
-    parts = key.split(".")
-    return any(".".join(parts[:length]) in links for length in range(1, len(parts) + 1))
 
 
 def _preflight(cells: Sequence[Cell], code: Path, here: bool, estimate: Path | None) -> None:

@@ -82,6 +82,7 @@ class CellLauncher(Launcher):
         from fcn_lab.runs.statuses import FINAL_STATUSES
         from fcn_lab.sweeps.freeze import freeze_sweep
         from fcn_lab.sweeps.loop import Policy, Sweep
+        from fcn_lab.sweeps.reuse import find_done_runs, link_done_cells
         from fcn_lab.sweeps.studies import describe_closing, describe_opening
         from fcn_lab.values import require_type
 
@@ -97,12 +98,15 @@ class CellLauncher(Launcher):
         engine = build({"_target_": self.engine, **self.options}, "hydra.launcher", {})
         settings = OmegaConf.to_container(self.config.sweep, resolve=True)
         assert isinstance(settings, dict)
-        accept_changes = settings.pop("accept_changes")
+        accept_changes, reuse = settings.pop("accept_changes"), settings.pop("reuse")
         del settings["dir"]
         require_type(bool, accept_changes, "sweep.accept_changes")
+        require_type(list[str], reuse, "sweep.reuse")
         policy: Policy = build({"_target_": "fcn_lab.sweeps.loop.Policy", **settings}, "sweep", {})
-        record = self._record()
+        record, done = self._record(), find_done_runs([Path(folder) for folder in reuse])
         cells = freeze_sweep(record.path, composed, record, engine.runs_here, accept_changes)
+        for line in link_done_cells(cells, done):
+            print(line, flush=True)
         whole = self.planned is None
         for line in describe_opening(record, cells, self.planned) if initial_job_idx == 0 else ():
             print(line, flush=True)

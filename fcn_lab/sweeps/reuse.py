@@ -1,0 +1,106 @@
+"""Cells that were trained before: with the same settings, they are the same run.
+
+``sweep.reuse=[FOLDER,…]`` names sweeps or runs that are done. A new cell whose settings are those
+of one of them is not trained again: the run is linked into the sweep, and keeps the commit that it
+was trained with in its env.json.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fcn_lab.config.frozen import read_frozen
+from fcn_lab.errors import UserError
+from fcn_lab.runs.names import METRICS
+from fcn_lab.runs.outcomes import is_finished
+from fcn_lab.runs.records import DamagedFile
+from fcn_lab.runs.sweep import Cell
+from fcn_lab.worker.claims import has_begun
+
+CONFIG = "config.yaml"
+# what a run is called, and where it is logged: they change no number of it
+LABEL_KEYS = ("name", "group", "arm", "choices", "logger")
+
+
+def find_done_runs(folders: Sequence[Path]) -> dict[str, Path]:
+    """Returns the finished runs in these folders by their settings.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(
+                f"sweep.reuse={folder}: there is no such folder; expected finished runs"
+            )
+    configs = (path for folder in folders for path in sorted(folder.rglob(CONFIG)))
+    runs = [path.parent for path in configs if is_finished(path.parent)]
+    return {settings: run for run in runs if (settings := _describe_settings(run)) is not None}
+
+
+def link_done_cells(cells: Iterable[Cell], done: Mapping[str, Path]) -> Iterator[str]:
+    """Links into each cell's folder the finished run of the same settings, where there is one.
+
+    Args:
+        cells: frozen ones; those that have begun are left alone.
+        done: what `find_done_runs` has found.
+
+    Yields:
+        A line for each cell that needs no training.
+    """
+    for cell in cells:
+        run = done.get(_describe_settings(cell.folder) or "")
+        if run is not None and not has_begun(cell.folder):
+            _link_run(run, cell.folder)
+            yield f"{cell.name}: taken from {run}"
+
+
+def flatten_settings(node: dict[str, Any]) -> dict[str, Any]:
+    """Returns every value by its dotted key; copies only where the user sets the original."""
+    links = node.pop("links")
+    return {key: value for key, value in _list_leaves(node, "") if not _is_copy(key, links)}
+
+
+def _list_leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if not isinstance(node, dict):
+        yield key, node
+        return
+    for name, value in node.items():
+        yield from _list_leaves(value, f"{key}.{name}" if key else str(name))
+
+
+def _is_copy(key: str, links: Mapping[str, str]) -> bool:
+    parts = key.split(".")
+    return any(".".join(parts[:length]) in links for length in range(1, len(parts) + 1))
+
+
+def _describe_settings(run: Path) -> str | None:
+    """Every setting that decides about a run's numbers, in one text; None of a damaged record."""
+    try:
+        values = flatten_settings(read_frozen(run / CONFIG))
+    except (DamagedFile, UserError, KeyError):
+        return None
+    kept = {key: value for key, value in values.items() if key.split(".")[0] not in LABEL_KEYS}
+    return repr(sorted(kept.items()))
+
+
+def _link_run(run: Path, folder: Path) -> None:
+    """Puts everything of the run into the folder but its config, whose labels are the cell's own.
+
+    metrics.json comes last, so that a run which was not linked to its end is not done.
+    """
+
+    def leave_out(place: str, names: list[str]) -> set[str]:
+        return {CONFIG, METRICS} & {*names} if Path(place) == run else set()
+
+    shutil.copytree(run, folder, ignore=leave_out, copy_function=_share, dirs_exist_ok=True)
+    _share(str(run / METRICS), str(folder / METRICS))
+
+
+def _share(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without links
+        shutil.copy2(source, target)
