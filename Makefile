@@ -39,7 +39,7 @@ test: setup ## run the tests (<= 5 min on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal -m "not slow"
 
 test-all: test ## run those too that start a cluster, a scheduler, a browser or many processes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow --durations=12
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup -m slow --durations=12
 
 lint: setup ## ruff
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

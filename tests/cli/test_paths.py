@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,15 @@ from typing import Any
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
+from PIL import Image
 
 from fcn_lab import commands
 from fcn_lab.cli.paths import FOLDERS, SEVERAL, SINGLE, find_path, spell_paths
 from fcn_lab.commands import format_command
 from fcn_lab.config.build import build
+from support import forked
 from support.commandline import TypeLine
+from support.places import RUN
 
 NAMES = (
     *("model=fcn8s,upsample=bilinear,seed=0", "a b", "a,b", "[a]", "[a,b]", "a]b[", "(a)", "{a}"),
@@ -233,3 +238,53 @@ def test_a_sweeps_folder_may_have_any_name_and_stands_for_its_command(
     status = type_line("task=status", f"sweep.dir={name}")
     assert (status.status, status.err) == (0, "")
     assert sorted(os.listdir()) == sorted([name, "own", "stub.py"])
+
+
+TINY = (
+    *("model=fcn8s", "upsample=bilinear", "data=synthetic", "data.size=[32,48]", "logger=none"),
+    *("+data.train=4", "+data.val=2", "+data.test=2", "data.batch_size=2"),
+    *("encoder.widths=[4,4,8,8,8]", "encoder.head_width=8", "trainer.accelerator=cpu"),
+)
+
+
+@pytest.mark.slow
+def test_every_command_takes_a_folder_of_any_name_and_what_it_prints_can_be_pasted(
+    tmp_path: Path,
+) -> None:
+    def run(*words: str) -> None:
+        ended = forked.type_line(words, tmp_path)
+        assert ended.status == 0, ended.err
+
+    place, one = f"-{AWKWARD}", ("trainer.max_epochs=1",)
+    run("-m", *TINY, *one, "seed=0", f"sweep.dir={place}")
+    here = tmp_path / place
+    (scores,) = here.glob("*/metrics.json")
+    cell = f"{place}/{scores.parent.name}"
+    run("task=status", f"sweep.dir={place}")
+    run("-m", f"sweep.dir={place}")
+    for task in ("evaluate", "profile", "export"):
+        run(f"task={task}", f"run={cell}", f"hydra.run.dir={place}/{task}")
+    (here / "in=put").mkdir()
+    Image.new("RGB", (40, 30)).save(here / "in=put" / "a,b=c.png")
+    run("task=predict", f"run={cell}", f"input={place}/in=put", f"output={place}/out=put")
+    assert (here / "out=put" / "a,b=c.png").exists()
+    run(*TINY, *one, f"init_from={cell}", f"hydra.run.dir={place}/warm")
+    run("task=report", f"runs={cell}", "output=page")
+    run("task=profile", f"runs=[{cell},{place}/warm]", "data.size=[32,48]")
+
+
+@pytest.mark.slow
+def test_the_command_that_a_stopped_run_prints_can_be_pasted(tmp_path: Path) -> None:
+    folder = f"-{AWKWARD}/long"
+    line = [sys.executable, str(RUN), *TINY, f"hydra.run.dir={folder}", "trainer.max_epochs=40"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        while not (tmp_path / folder / "history.csv").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.terminate()
+        said = process.communicate()[0]
+    pasted = re.search(r"^stopped; go on with: (.*)$", said, re.MULTILINE)
+    assert pasted is not None, said
+    done = subprocess.run(["sh", "-c", pasted[1]], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / folder / "metrics.json").exists()
