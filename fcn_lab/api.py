@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
 from fcn_lab.config.build import build
-from fcn_lab.config.explain import explain, suggest
+from fcn_lab.config.explain import explain
 from fcn_lab.config.frozen import (
     drop_initial_weights,
     find_conf_folder,
@@ -26,7 +26,7 @@ from fcn_lab.config.frozen import (
     require_published_weights,
 )
 from fcn_lab.config.trust import require_allowed
-from fcn_lab.errors import UserError
+from fcn_lab.errors import UserError, suggest
 from fcn_lab.values import Width, check_arguments, list_arguments
 
 if TYPE_CHECKING:
@@ -52,6 +52,17 @@ def create_model(
 
     Raises:
         UserError: a word, key or value that there is not.
+
+    Example:
+        >>> import torch
+        >>> small = {"encoder.widths": [4, 4, 8, 8, 8], "encoder.head_width": 8}
+        >>> net = create_model("fcn8s", upsample="max_unpool", num_classes=5, **small)
+        >>> net(torch.rand(2, 3, 33, 45)).shape
+        torch.Size([2, 5, 33, 45])
+        >>> create_model("fcn8s", classes=5)
+        Traceback (most recent call last):
+        fcn_lab.errors.UserError: create_model has no argument classes. Did you mean num_classes?
+        It takes model, upsample, encoder, num_classes, and keys as in **{'upsample.refine': 'conv'}
     """
     _require_names(overrides)
     words = {"model": model, "upsample": upsample, "encoder": encoder}
@@ -93,6 +104,15 @@ def load_run(
     Raises:
         UserError: the folder holds no run with a trained network, `dense` is not for it, or the
             network is made of code that nobody has allowed.
+
+    Example:
+        >>> import numpy as np
+        >>> predictor = load_run("RUN_DIR")
+        >>> labels = predictor(np.zeros((48, 64, 3), np.uint8))
+        >>> labels.shape, labels.dtype
+        ((48, 64), dtype('uint8'))
+        >>> predictor.classes[:3]
+        ('Sky', 'Building', 'Pole')
     """
     from fcn_lab.inference.predictor import load_predictor
 

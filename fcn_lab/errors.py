@@ -1,10 +1,11 @@
 """The exceptions a user meets, among them what a full or read-only place says."""
 
+import difflib
 import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -33,6 +34,30 @@ class UserError(ValueError):
 
     The entry layer prints it without a traceback and ends with exit status 2.
     """
+
+
+def suggest(word: str, options: Iterable[str]) -> str:
+    """Returns a question to append, or nothing where no option is near."""
+    options = list(options)
+    near = difflib.get_close_matches(word, options, n=1) or [
+        option for option in options if option.rpartition(".")[2] == word.rpartition(".")[2]
+    ]
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def require_known(given: Iterable[str], known: Iterable[str], maker: str) -> None:
+    """Refuses names of arguments that a class or function does not take.
+
+    Raises:
+        UserError: with the argument that may have been meant, and with all there are.
+    """
+    known = list(known)
+    for name in given:
+        if name not in known:
+            raise UserError(
+                f"{maker} has no argument {name}.{suggest(name, known)}\n"
+                f"It takes {', '.join(known) or 'none'}"
+            )
 
 
 class SweepFailure(Exception):

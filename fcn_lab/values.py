@@ -16,7 +16,7 @@ from typing import get_type_hints as type_hints
 
 from annotated_types import Ge, Gt, Le, Len, Lt
 
-from fcn_lab.errors import UserError
+from fcn_lab.errors import UserError, require_known
 
 Count = Annotated[int, Ge(1)]
 Whole = Annotated[int, Ge(0)]
@@ -72,17 +72,19 @@ def check_arguments(call: C) -> C:
 
     @wraps(function)
     def call_checked(*given: Any, **named: Any) -> Any:
+        hints, others = list_arguments(call)
+        maker = type(given[0]).__name__ if isinstance(call, type) else call.__name__
+        if not others:
+            require_known(named, hints, maker)
         try:
             bound = signature.bind(*given, **named)
-        except TypeError:  # Python's own message says which argument is missing or unknown
+        except TypeError:  # Python's own message says which argument is missing
             return function(*given, **named)
-        hints, _ = list_arguments(call)
         for name, value in bound.arguments.items():
             inner = value if name == rest else {name: value}
             for key, item in inner.items():
                 if not is_admitted(hint := hints.get(key, Any), item):
-                    made = type(given[0]).__name__ if isinstance(call, type) else call.__name__
-                    place = f"{made}({key}={format_value(item)})"
+                    place = f"{maker}({key}={format_value(item)})"
                     raise UserError(f"{place}: expected {describe_type(hint)}")
         return function(*given, **named)
 

@@ -9,7 +9,6 @@ import torch
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-import fcn_lab
 from fcn_lab import create_model, load_run
 from fcn_lab.errors import UserError
 
@@ -81,21 +80,3 @@ def test_threads_may_build_at_the_same_time() -> None:
         nets = list(pool.map(lambda word: create_model(upsample=word, **SMALL), words))
     for left, right in zip(nets[:4], nets[4:], strict=True):
         assert left.state_dict().keys() == right.state_dict().keys()
-
-
-def test_the_package_offers_its_two_functions_and_nothing_by_accident() -> None:
-    assert {"create_model", "load_run"} <= set(dir(fcn_lab))
-    with pytest.raises(AttributeError, match="nothing"):
-        _ = fcn_lab.nothing
-
-
-def test_what_a_notebook_needs_is_offered_by_the_package() -> None:
-    from importlib.metadata import version
-
-    from fcn_lab.training.datamodule import FrameDataModule
-    from fcn_lab.training.module import SegmentationModule
-
-    assert fcn_lab.CamVidDataModule is FrameDataModule
-    assert fcn_lab.SegmentationModule is SegmentationModule
-    assert fcn_lab.__version__ == version("fcn-lab")
-    assert set(fcn_lab.__all__) <= set(dir(fcn_lab))

@@ -13,9 +13,8 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from fcn_lab import values
-from fcn_lab.config.explain import suggest
 from fcn_lab.config.frozen import find_conf_folder, list_words
-from fcn_lab.errors import UserError
+from fcn_lab.errors import UserError, suggest
 from fcn_lab.escaping import omegaconf_node
 
 _HYDRAS: dict[str, Any] = {

@@ -1,8 +1,7 @@
 """Hydra's and OmegaConf's errors in the user's words: which word, what was expected and meant."""
 
-import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import yaml
 from hydra.errors import MissingConfigException, OverrideParseException
@@ -10,16 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from fcn_lab.commands import format_command
-from fcn_lab.errors import UserError
-
-
-def suggest(word: str, options: Iterable[str]) -> str:
-    """A question to append, or nothing where no option is near."""
-    options = list(options)
-    near = difflib.get_close_matches(word, options, n=1) or [
-        option for option in options if option.rpartition(".")[2] == word.rpartition(".")[2]
-    ]
-    return f" Did you mean {near[0]}?" if near else ""
+from fcn_lab.errors import UserError, suggest
 
 
 def explain(error: BaseException) -> str:

@@ -1,27 +1,21 @@
 """Loaders over one data source. N H W: batch, rows, columns."""
 
-from collections.abc import Mapping
-from typing import Any, TypedDict, Unpack
+from typing import Any
 
 import lightning as L
 import torch
 from torch.utils.data import DataLoader
 
 from fcn_lab.data.augment import IDENTITY
-from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.classes import Colour
-from fcn_lab.data.folder import Folder
 from fcn_lab.data.frames import Augment, FrameDataset, Sample
 from fcn_lab.data.layouts.layout import SPLITS
-from fcn_lab.data.packs.source import CACHE
-from fcn_lab.data.pictures.unreadable import LIMIT
 from fcn_lab.data.sampling import EvalSampler, TrainSampler
 from fcn_lab.data.seeds import seed_of
 from fcn_lab.data.source import Source, require_split
-from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.errors import UserError
 from fcn_lab.training.workers import explain_loader, settle_loader
-from fcn_lab.values import Classes, Count, Positive, Seed, Size, Whole, check_arguments
+from fcn_lab.values import Count, Seed, Whole, check_arguments
 
 
 @check_arguments
@@ -44,6 +38,14 @@ class FrameDataModule(L.LightningDataModule):
 
     Raises:
         UserError: no data have such a split, or train holds less than one batch over all ranks.
+
+    Example:
+        >>> from fcn_lab.data.synthetic import Synthetic
+        >>> data = FrameDataModule(Synthetic((24, 32), train=4, val=1, test=1), batch_size=2)
+        >>> [batch["index"].tolist() for batch in data.val_dataloader()]
+        [[0]]
+        >>> data.num_classes, len(data.train_dataloader())
+        (11, 2)
     """
 
     def __init__(
@@ -180,70 +182,3 @@ class FrameDataModule(L.LightningDataModule):
 
     def _batch_layout(self) -> list[int]:
         return [self.batch_size, self._find_rank()[1]]
-
-
-class LoaderArguments(TypedDict, total=False):
-    """Arguments of FrameDataModule after its source."""
-
-    augment: Augment
-    batch_size: Count
-    num_workers: Whole | None
-    split: str
-    seed: Seed
-
-
-class CamVidDataModule(FrameDataModule):
-    """CamVid in any of its four releases, what ``data=camvid`` builds.
-
-    Takes the arguments of `CamVid`, then those of `FrameDataModule` after its source:
-    ``CamVidDataModule("data/CamVid", size=[360, 480], batch_size=4)``.
-    """
-
-    def __init__(
-        self,
-        root: str | None = None,
-        size: Size | None = None,
-        classes: Classes = 11,
-        download: bool = False,
-        cache: str = CACHE,
-        split_by: str | None = None,
-        held_out: str | None = None,
-        megapixels: Positive = LIMIT.megapixels,
-        **loading: Unpack[LoaderArguments],
-    ) -> None:
-        given = (root, size, classes, download, cache, split_by, held_out, megapixels)
-        super().__init__(CamVid(*given), **loading)
-
-
-def folder(
-    root: str | None = None,
-    images: str | None = None,
-    masks: str | None = None,
-    names: object = None,
-    classes: Classes | None = None,
-    splits: Mapping[str, float | str] | None = None,
-    blocks: str | None = None,
-    size: Size | None = None,
-    split_by: str | None = None,
-    held_out: str | None = None,
-    cache: str = CACHE,
-    ignore: object = None,
-    megapixels: Positive = LIMIT.megapixels,
-    **loading: Unpack[LoaderArguments],
-) -> FrameDataModule:
-    """Builds ``data=folder``: arguments of Folder, then those of FrameDataModule."""
-    given = (images, masks, names, splits, blocks, size, split_by, held_out, cache)
-    return FrameDataModule(Folder(root, *given, ignore, classes, megapixels), **loading)
-
-
-def synthetic(
-    size: Size = (96, 128),
-    classes: Classes = 11,
-    train: Count = 160,
-    val: Count = 40,
-    test: Count = 60,
-    scenes: Seed = 0,
-    **loading: Unpack[LoaderArguments],
-) -> FrameDataModule:
-    """Builds ``data=synthetic``: arguments of Synthetic, then those of FrameDataModule."""
-    return FrameDataModule(Synthetic(size, classes, train, val, test, scenes), **loading)

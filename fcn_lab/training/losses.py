@@ -4,6 +4,18 @@
 nothing, and a batch of void alone gives 0. ``calibrate(counts, shown)`` is called once before
 training with, for each class, its pixels in the training set and the pixels of the images that show
 it: losses that weight classes learn the weights there.
+
+    >>> scores = torch.zeros(1, 4, 2, 2)
+    >>> target = torch.tensor([[[0, 1], [3, VOID]]])
+    >>> loss = CrossEntropy()(scores, target)
+    >>> torch.isclose(loss, torch.tensor(4.0).log())
+    tensor(True)
+    >>> WeightedSum([CrossEntropy(), Dice()], weights=[1.0, 0.5])(scores, target).shape
+    torch.Size([])
+    >>> CrossEntropy(reducton="sum")
+    Traceback (most recent call last):
+    fcn_lab.errors.UserError: CrossEntropy has no argument reducton. Did you mean reduction?
+    It takes reduction, balance
 """
 
 from collections.abc import Callable, Sequence
@@ -21,8 +33,12 @@ from fcn_lab.values import NotNegative, check_arguments
 Balance = Callable[[Tensor, Tensor], Tensor]
 
 
+@check_arguments
 class Loss(nn.Module):
     """The base of all losses; see the top of this file."""
+
+    def __init__(self) -> None:
+        super().__init__()
 
     def calibrate(self, counts: Tensor, shown: Tensor) -> None:
         """Learns from the training set's class counts; most losses have nothing to learn."""
@@ -82,6 +98,7 @@ def keep_sum(total: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
 REDUCTIONS = {"mean": divide_by_weights, "sum": keep_sum}
 
 
+@check_arguments
 class SmpLoss(Loss):
     """A loss of segmentation-models-pytorch under our void rule.
 

@@ -19,6 +19,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.metrics.boundaries import EdgeRows, ImageEdges
 from fcn_lab.metrics.confusion import compute_scores, confusion_matrices
 from fcn_lab.training.optim import Optim, OptimizerConfig
+from fcn_lab.values import check_arguments
 
 Batch = dict[str, Tensor]
 
@@ -57,6 +58,7 @@ class ImageScores(Metric):
         return self.matrices.clone(), self.losses.clone()
 
 
+@check_arguments
 class SegmentationModule(L.LightningModule):
     """Trains and scores a network that maps float RGB 0…1 (N,3,H,W) to scores (N,K,H,W).
 
@@ -68,6 +70,26 @@ class SegmentationModule(L.LightningModule):
         seed: with the step and the rank it decides every random draw of a training step.
         flip: average the class probabilities of image and mirror image when scoring.
         memory_format: memory format of the batches.
+
+    Raises:
+        UserError: an argument of another kind, or a training loss that is not a number.
+
+    Example:
+        >>> import lightning, torch
+        >>> from fcn_lab import Optim, create_model, losses, synthetic
+        >>> data = synthetic(size=(32, 32), train=2, val=1, test=1, batch_size=2)
+        >>> net = create_model(**{"encoder.widths": [4] * 5, "encoder.head_width": 4})
+        >>> optim = Optim(torch.optim.AdamW, lr=1e-3, schedule=lambda progress: 1 - progress)
+        >>> module = SegmentationModule(net, losses.CrossEntropy(), optim, data.classes)
+        >>> module(torch.zeros(2, 3, 32, 32, dtype=torch.uint8)).shape
+        torch.Size([2, 11, 32, 32])
+        >>> trainer = lightning.Trainer(
+        ...     max_epochs=1, accelerator="cpu", use_distributed_sampler=False, logger=False,
+        ...     enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        ... )
+        >>> trainer.fit(module, datamodule=data)
+        >>> 0 <= float(trainer.callback_metrics["val/mean_iou"]) <= 1
+        True
     """
 
     def __init__(

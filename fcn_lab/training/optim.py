@@ -137,6 +137,12 @@ class Optim:
 
     Raises:
         UserError: a factor is not above 0, or the optimiser itself refuses its settings.
+
+    Example:
+        >>> sgd = Optim(torch.optim.SGD, lr=0.1, schedule=Poly(), weight_decay=1e-4, bias_rate=2)
+        >>> kernels, biases = sgd.parameter_groups(nn.Conv2d(3, 8, 3))
+        >>> kernels["lr"], kernels["weight_decay"], biases["lr"], biases["weight_decay"]
+        (0.1, 0.0001, 0.2, 0.0)
     """
 
     optimizer: Callable[..., Optimizer]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fcn_lab.data.classes import CAMVID11, VOID
 from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.errors import UserError
-from fcn_lab.training.datamodule import synthetic
+from fcn_lab.training.sources import synthetic
 from support.places import ROOT
 
 K = len(CAMVID11)
@@ -92,6 +92,6 @@ def test_impossible_wishes_are_refused() -> None:
 
 def test_the_word_builds_what_the_defaults_say() -> None:
     node = yaml.safe_load((ROOT / "conf/data/synthetic.yaml").read_text())
-    assert node.pop("_target_") == "fcn_lab.training.datamodule.synthetic"
+    assert node.pop("_target_") == "fcn_lab.training.sources.synthetic"
     plain = {key: value for key, value in node.items() if not str(value).startswith("${")}
     assert synthetic(**plain).protocol == synthetic().protocol

@@ -15,7 +15,8 @@ from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.locations import find_default_folder
 from fcn_lab.errors import UserError
 from fcn_lab.tasks.ceilings import Ceilings, downsample_and_upsample
-from fcn_lab.training.datamodule import FrameDataModule, synthetic
+from fcn_lab.training.datamodule import FrameDataModule
+from fcn_lab.training.sources import synthetic
 from fcn_lab.upsampling import Bilinear
 from support.tiny import Squares
 

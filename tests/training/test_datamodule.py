@@ -13,7 +13,8 @@ from fcn_lab.data.augment import Augmentation
 from fcn_lab.data.classes import CAMVID11, VOID
 from fcn_lab.data.frames import Frames, Pixels
 from fcn_lab.errors import UserError
-from fcn_lab.training.datamodule import FrameDataModule, synthetic
+from fcn_lab.training.datamodule import FrameDataModule
+from fcn_lab.training.sources import synthetic
 from support.places import CONF
 
 TRAIN, BATCH = 14, 3
@@ -229,5 +230,5 @@ def test_the_words_of_conf_data_name_arguments_that_exist() -> None:
     for path in found:
         node = yaml.safe_load(path.read_text())
         name = {"camvid": "CamVidDataModule"}.get(path.stem, path.stem)
-        assert node["_target_"] == f"fcn_lab.training.datamodule.{name}"
+        assert node["_target_"] == f"fcn_lab.training.sources.{name}"
         assert len([line for line in path.read_text().splitlines() if line[0] != "#"]) <= 20

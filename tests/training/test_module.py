@@ -17,7 +17,7 @@ K = 3
 
 def make(net: nn.Module | None = None, **fields: object) -> SegmentationModule:
     torch.manual_seed(0)
-    parts = {"optim": make_train().optim, "classes": "abc", **fields}
+    parts = {"optim": make_train().optim, "classes": ("a", "b", "c"), **fields}
     return SegmentationModule(net or Net(), CrossEntropy(), **parts).eval()  # type: ignore[arg-type]
 
 

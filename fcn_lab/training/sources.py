@@ -1,0 +1,161 @@
+"""The data modules that ``data=`` builds: each takes its source's arguments and the loader's."""
+
+from collections.abc import Mapping
+from typing import TypedDict, Unpack
+
+from fcn_lab.data.camvid import CamVid
+from fcn_lab.data.folder import Folder
+from fcn_lab.data.frames import Augment
+from fcn_lab.data.packs.source import CACHE
+from fcn_lab.data.pictures.unreadable import LIMIT
+from fcn_lab.data.synthetic import Synthetic
+from fcn_lab.training.datamodule import FrameDataModule
+from fcn_lab.values import Classes, Count, Positive, Seed, Size, Whole, check_arguments
+
+
+class LoaderArguments(TypedDict, total=False):
+    """Arguments of FrameDataModule after its source."""
+
+    augment: Augment
+    batch_size: Count
+    num_workers: Whole | None
+    split: str
+    seed: Seed
+
+
+@check_arguments
+class CamVidDataModule(FrameDataModule):
+    """CamVid in any of its four releases, what ``data=camvid`` builds.
+
+    After its own arguments it takes those of `FrameDataModule` after its source,
+    all of them by their names.
+
+    Args:
+        root: folder of the data, or the one above it; None looks in the usual places.
+        size: (H,W) in pixels to bring frames to; None as stored, but 360×480 for native 720×960.
+        classes: 11, or 32 for those of the class file.
+        download: fetch the SegNet release where nothing is found.
+        cache: folder of the decoded frames.
+        split_by: "drive" divides the frames anew by whole drives; None keeps the release's split.
+        held_out: the drive to score then.
+        megapixels: the most pixels of a picture, in millions.
+
+    Raises:
+        UserError: no data are found, they are broken, or have no such classes or split.
+
+    Example:
+        >>> data = CamVidDataModule("CamVid", size=(24, 32), batch_size=1, split="val")
+        >>> batch = next(iter(data.train_dataloader()))
+        >>> batch["image"].shape, batch["label"].shape
+        (torch.Size([1, 3, 24, 32]), torch.Size([1, 24, 32]))
+        >>> data.num_classes
+        11
+    """
+
+    def __init__(
+        self,
+        root: str | None = None,
+        size: Size | None = None,
+        classes: Classes = 11,
+        download: bool = False,
+        cache: str = CACHE,
+        split_by: str | None = None,
+        held_out: str | None = None,
+        megapixels: Positive = LIMIT.megapixels,
+        **loading: Unpack[LoaderArguments],
+    ) -> None:
+        given = (root, size, classes, download, cache, split_by, held_out, megapixels)
+        super().__init__(CamVid(*given), **loading)
+
+
+@check_arguments
+def folder(
+    root: str | None = None,
+    images: str | None = None,
+    masks: str | None = None,
+    names: object = None,
+    classes: Classes | None = None,
+    splits: Mapping[str, float | str] | None = None,
+    blocks: str | None = None,
+    size: Size | None = None,
+    split_by: str | None = None,
+    held_out: str | None = None,
+    cache: str = CACHE,
+    ignore: object = None,
+    megapixels: Positive = LIMIT.megapixels,
+    **loading: Unpack[LoaderArguments],
+) -> FrameDataModule:
+    """Builds ``data=folder``: batches of a user's own pictures and masks.
+
+    After its own arguments it takes those of `FrameDataModule` after its source, all by name. A
+    picture and its mask are those whose paths have the same text in place of the stars.
+
+    Args:
+        root: the folder that all other paths start from.
+        images: pattern of the pictures, as ``photos/*.jpg``, or their folder.
+        masks: pattern of the masks, as ``masks/*.png``, or their folder.
+        names: the classes in the order of their ids in the masks, or with their ids or colours.
+        classes: how many are scored, if the caller counts on that.
+        splits: split → share of the frames, or split → text file that names a frame a line.
+        blocks: ``FILE.csv:COLUMN`` that names the drive of each frame; no drive is divided.
+        size: (H,W) in pixels to bring frames to; None as the first is stored.
+        split_by: "drive" divides the frames anew by whole drives.
+        held_out: the drive to score then.
+        cache: folder of the decoded frames.
+        ignore: ids or colours of masks that are void besides 255.
+        megapixels: the most pixels of a picture, in millions.
+
+    Raises:
+        UserError: there are no classes, or patterns and lists that fit no files.
+
+    Example:
+        >>> names = ["road", "car", "person"]
+        >>> data = folder("my_data", "photos/*.png", "masks/*.png", names, batch_size=2)
+        >>> data.classes
+        ('road', 'car', 'person')
+        >>> next(iter(data.train_dataloader()))["image"].shape
+        torch.Size([2, 3, 24, 32])
+    """
+    given = (images, masks, names, splits, blocks, size, split_by, held_out, cache)
+    return FrameDataModule(Folder(root, *given, ignore, classes, megapixels), **loading)
+
+
+@check_arguments
+def synthetic(
+    size: Size = (96, 128),
+    classes: Classes = 11,
+    train: Count = 160,
+    val: Count = 40,
+    test: Count = 60,
+    scenes: Seed = 0,
+    **loading: Unpack[LoaderArguments],
+) -> FrameDataModule:
+    """Builds ``data=synthetic``: batches of street scenes with CamVid's 11 classes.
+
+    After its own arguments it takes those of `FrameDataModule` after its source, all by name. The
+    scenes are drawn in memory at the first use of a split.
+
+    Args:
+        size: (H,W) in pixels.
+        classes: 11; there are no others.
+        train: number of frames of the train split.
+        val: number of frames of the val split.
+        test: number of frames of the test split.
+        scenes: seed of the scenes; ``seed`` is that of order and augmentation.
+
+    Raises:
+        UserError: other classes, or more scenes than memory holds.
+
+    Example:
+        >>> data = synthetic(size=(24, 32), train=4, val=1, test=2, batch_size=2)
+        >>> batch = next(iter(data.train_dataloader()))
+        >>> batch["image"].shape, batch["image"].dtype
+        (torch.Size([2, 3, 24, 32]), torch.uint8)
+        >>> len(data.test_dataloader())
+        2
+        >>> synthetic(batchsize=2)
+        Traceback (most recent call last):
+        fcn_lab.errors.UserError: synthetic has no argument batchsize. Did you mean batch_size?
+        It takes size, classes, train, val, test, scenes, augment, batch_size, ...
+    """
+    return FrameDataModule(Synthetic(size, classes, train, val, test, scenes), **loading)
