@@ -70,7 +70,7 @@ def test_scores_are_kept_and_a_resume_completes_the_run(
     first, second = str(caught.value).split("\n")
     assert ending in first
     assert f"resume={run.path}" in second
-    assert "mean IU" in capsys.readouterr().out
+    assert "mean IoU" in capsys.readouterr().out
     (kept,) = [path for path in (*run.path.glob("scores-*"), *elsewhere.iterdir())]
     assert str(kept) in first
     assert json.loads(kept.read_text())["test"] == expected["test"]
