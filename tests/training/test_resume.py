@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fcn_lab.errors import UserError
+from fcn_lab.runs.digests import LIST_NAME
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StoppedBySignal
 from fcn_lab.tasks.train import Train
@@ -104,6 +105,21 @@ def test_a_stopped_run_ends_like_one_never_stopped(
     end = end_of(tmp_path)
     for part, expected in unstopped[name].items():
         assert same(end[part], expected), part
+
+
+def test_a_checkpoint_from_before_the_data_module_had_its_name_goes_on_inside_its_epoch(
+    unstopped: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    with pytest.raises(StoppedBySignal):
+        make_train(PLAIN, loss=SignalAt(STEPS + VAL_IMAGES + 2)).run(tmp_path)
+    last = RunFolder(tmp_path).last
+    checkpoint = torch.load(last, weights_only=True)
+    checkpoint["CamVidDataModule"] = checkpoint.pop("FrameDataModule")
+    assert checkpoint["CamVidDataModule"]["batches"] % STEPS > 0
+    torch.save(checkpoint, last)
+    (last.parent / LIST_NAME).unlink()
+    make_train(PLAIN, resume=True).run(tmp_path)
+    assert same(end_of(tmp_path)["last"], unstopped["plain"]["last"])
 
 
 def test_a_run_stopped_at_every_third_batch_ends_the_same(
