@@ -1,12 +1,19 @@
 """Which data set lies in a folder, told by looking."""
 
+from functools import cache
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
-from fcn_lab.data.layouts import cambridge, fastai, kaggle, segnet
 from fcn_lab.data.layouts.layout import Detector, Layout
 from fcn_lab.errors import UserError
 
-DETECTORS: tuple[Detector, ...] = (segnet.detect, kaggle.detect, fastai.detect, cambridge.detect)
+
+@cache
+def list_detectors() -> tuple[Detector, ...]:
+    """Returns the ``detect`` of every module of this folder that has one."""
+    modules = (import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__))
+    return tuple(module.detect for module in modules if hasattr(module, "detect"))
 
 
 def recognise(root: Path) -> tuple[Path, Layout] | None:
@@ -29,4 +36,6 @@ def recognise(root: Path) -> tuple[Path, Layout] | None:
 
 
 def _detect_in(folder: Path) -> list[tuple[Path, Layout]]:
-    return [(folder, layout) for detect in DETECTORS if (layout := detect(folder)) is not None]
+    return [
+        (folder, layout) for detect in list_detectors() if (layout := detect(folder)) is not None
+    ]
