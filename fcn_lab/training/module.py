@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
+from fcn_lab.data.classes import generate_colour
 from fcn_lab.errors import UserError
 from fcn_lab.metrics.boundaries import EdgeRows, ImageEdges
 from fcn_lab.metrics.confusion import compute_scores, confusion_matrices
@@ -219,9 +220,12 @@ class SegmentationModule(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["epoch_loss"] = {k: v for k, v in self.train_loss.metric_state.items()}
         # a predictor has no data module, and reads these from here
-        data = cast("Any", self.trainer).datamodule
         checkpoint["classes"] = list(self.classes)
-        checkpoint["palette"] = [tuple(map(int, colour)) for colour in data.palette]
+        # a trainer of one's own may have loaders alone
+        data = cast("Any", self.trainer).datamodule
+        generated = [generate_colour(number) for number in range(len(self.classes))]
+        palette = getattr(data, "palette", generated)
+        checkpoint["palette"] = [tuple(map(int, colour)) for colour in palette]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # Lightning files the data module's state under its class; there was one class for all data

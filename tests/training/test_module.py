@@ -1,5 +1,7 @@
 """The LightningModule: scores of images, flips, formats, randomness."""
 
+from pathlib import Path
+
 import lightning as L
 import pytest
 import torch
@@ -124,3 +126,29 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_advice() -> None:
     )  # fmt: skip
     with pytest.raises(UserError, match=r"optim\.lr"):
         trainer.fit(module, data)
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["data module", "loaders alone"])
+def test_a_trainer_of_ones_own_saves_classes_and_colours_and_goes_on(
+    whole: bool, tmp_path: Path
+) -> None:
+    data = FrameDataModule(Squares(), batch_size=7)
+    path = tmp_path / "a.ckpt"
+    for epochs, start in ((1, None), (2, path)):
+        trainer = L.Trainer(
+            max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False,
+            enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
+        )  # fmt: skip
+        loaders = (data.train_dataloader(), data.val_dataloader())
+        fed = (
+            {"datamodule": data}
+            if whole
+            else dict(zip(("train_dataloaders", "val_dataloaders"), loaders, strict=True))
+        )
+        trainer.fit(make(classes=data.classes).train(), **fed, ckpt_path=start, weights_only=True)  # type: ignore[arg-type]
+        trainer.save_checkpoint(path)
+    kept = torch.load(path, weights_only=True)
+    assert kept["epoch"] == 2
+    assert kept["classes"] == list(data.classes)
+    assert len(set(kept["palette"])) == len(data.classes)
+    assert not whole or kept["palette"] == list(data.palette)
