@@ -55,7 +55,7 @@ class PlainKeys(TypedDict, total=False):
     refines: Sequence[str]
     study: Mapping[str, Any] | None
     choices: Mapping[str, Any]
-    list_words: Mapping[str, str]
+    words: Mapping[str, str]
     name: str
     group: str | None
     arm: str | None

@@ -19,7 +19,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 if TYPE_CHECKING:
-    from fcn_lab.runs.sweep import Cell, SweepFolder
+    from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
     from fcn_lab.sweeps.freeze import ComposedCell
 
 _OF_A_SEARCH = ("hydra/sweeper=", "hydra.sweeper.")
@@ -78,8 +78,6 @@ class CellLauncher(Launcher):
             UserError: a cell cannot run; none has started.
         """
         from fcn_lab.config.build import build
-        from fcn_lab.errors import SweepFailure
-        from fcn_lab.runs.statuses import FINAL_STATUSES
         from fcn_lab.sweeps.freeze import freeze_sweep
         from fcn_lab.sweeps.loop import Policy, Sweep
         from fcn_lab.sweeps.reuse import find_done_runs, link_done_cells
@@ -113,15 +111,23 @@ class CellLauncher(Launcher):
         progress = Sweep(record, cells, engine, policy, self.is_unpromising, whole).run()
         for line in describe_closing(record) if whole else ():
             print(line, flush=True)
-        results = []
-        for cell, overrides in zip(cells, job_overrides, strict=True):
-            result = CellReturn(overrides=overrides, status=JobStatus.COMPLETED)
-            result.return_value = progress[cell.name]
-            if progress[cell.name].status not in FINAL_STATUSES:
-                result.status = JobStatus.FAILED
-                result.return_value = SweepFailure(cell.name)
-            results.append(result)
-        return results
+        return [
+            self._report_cell(cell, progress[cell.name], overrides)
+            for cell, overrides in zip(cells, job_overrides, strict=True)
+        ]
+
+    def _report_cell(
+        self, cell: "Cell", progress: "Progress", overrides: Sequence[str]
+    ) -> CellReturn:
+        from fcn_lab.errors import SweepFailure
+        from fcn_lab.runs.statuses import FINAL_STATUSES
+
+        result = CellReturn(overrides=overrides, status=JobStatus.COMPLETED)
+        result.return_value = progress
+        if progress.status not in FINAL_STATUSES:
+            result.status = JobStatus.FAILED
+            result.return_value = SweepFailure(cell.name)
+        return result
 
     def _record(self) -> "SweepFolder":
         from fcn_lab.runs.sweep import SweepFolder
