@@ -147,5 +147,5 @@ def test_a_run_notes_a_row_every_so_many_steps_and_a_resume_neither_loses_nor_re
 
 
 def test_a_note_every_zero_steps_is_refused() -> None:
-    with pytest.raises(UserError, match=r"^Training\(gradients_every=0\): expected"):
+    with pytest.raises(UserError, match=r"^TrainerSettings\(gradients_every=0\): expected"):
         TrainerSettings(gradients_every=0)

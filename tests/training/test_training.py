@@ -228,7 +228,7 @@ def test_a_wrong_value_is_named_with_what_was_expected(
     field: str, value: object, expected: str
 ) -> None:
     # Python's callers hear of the argument, or of the key where the value depends on others
-    said = rf"^(Training\({field}={value}\)|trainer\.{field}={value}): expected .*{expected}"
+    said = rf"^(TrainerSettings\({field}={value}\)|trainer\.{field}={value}): expected .*{expected}"
     with pytest.raises(UserError, match=said):
         TrainerSettings(**{"accelerator": "cpu", field: value})  # type: ignore[arg-type]
 
@@ -237,7 +237,7 @@ def test_a_wrong_value_is_named_with_what_was_expected(
     "field", ["max_epochs", "devices", "val_every", "patience", "gradients_every", "ema_decay"]
 )
 def test_a_number_out_of_range_is_named_by_the_users_key(field: str) -> None:
-    node = {"_target_": "fcn_lab.training.settings.Training", field: -1}
+    node = {"_target_": "fcn_lab.training.settings.TrainerSettings", field: -1}
     with pytest.raises(UserError, match=rf"^trainer\.{field}=-1: expected"):
         check(node, "task.training", {"task.training": "trainer"})
 

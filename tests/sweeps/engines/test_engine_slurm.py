@@ -222,7 +222,7 @@ def inside(pretended: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., in
                 os.kill(os.getpid(), signum)
             # of what all processes of a job hear, the worker needs no second telling
             told = signum not in (None, signal.SIGTERM)
-            assert supervisor.asked == (signal.SIGTERM if told else None)
+            assert supervisor.requested_signal == (signal.SIGTERM if told else None)
             return code
 
         monkeypatch.setattr(slurmjob.Supervisor, "run", work)
