@@ -32,6 +32,7 @@ HEARTBEAT_SECONDS = 10.0
 LIFETIME_SECONDS = 60.0
 WATCH_SECONDS = 3 * HEARTBEAT_SECONDS  # how long a silent process elsewhere is listened to
 POLL_SECONDS = 0.5
+NAMED_WITHIN_SECONDS = 1.0  # between the claim of a folder and the name in it
 # of an attempt's file
 _FIELD_TYPES: dict[str, type | UnionType] = {
     **dict.fromkeys(("host", "machine", "reason"), str),
@@ -152,7 +153,7 @@ def begin_attempt(folder: Path) -> Attempt:
     if before is not None and before.is_mine:
         return before
     if before is not None and before.confirm_alive():
-        raise RunConflict(f"{folder} is at work: {before.holder}")
+        raise RunConflict(f"{folder} is at work: {_name_holder(folder)}")
     if is_finished(folder):  # looked for behind `holds`: the dead write no more
         raise RunConflict(f"{folder} is done")
     number = before.number + 1 if before else 1
@@ -172,9 +173,7 @@ def begin_attempt(folder: Path) -> Attempt:
         try:
             path.open("x").close()
         except (FileExistsError, FileNotFoundError) as error:
-            rival = find_last_attempt(folder)
-            holder = rival.holder if rival is not None and rival.pid else "another process"
-            raise RunConflict(f"{folder} is at work: {holder}") from error
+            raise RunConflict(f"{folder} is at work: {_name_holder(folder)}") from error
     try:
         _write(attempt)
     except WriteFailure:
@@ -182,6 +181,18 @@ def begin_attempt(folder: Path) -> Attempt:
             path.unlink()
         raise
     return attempt
+
+
+def _name_holder(folder: Path) -> str:
+    """Returns who holds the folder; a process that has just come has a second to write its name."""
+    until = time.monotonic() + NAMED_WITHIN_SECONDS
+    while True:
+        rival = find_last_attempt(folder)
+        if rival is not None and rival.pid:
+            return rival.holder
+        if time.monotonic() > until:
+            return "another process"
+        time.sleep(0.02)
 
 
 def keep_alive(attempt: Attempt) -> None:

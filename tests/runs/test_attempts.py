@@ -64,6 +64,26 @@ def grow_old(attempt: Attempt) -> None:
     os.utime(attempt.path, (then, then))
 
 
+def test_a_holder_that_has_just_come_is_named_once_it_has_written_its_name(
+    sleeper: int, tmp_path: Path
+) -> None:
+    claimed = tmp_path / "attempts" / "1.json"
+    claimed.parent.mkdir()
+    claimed.touch()
+    naming = threading.Timer(0.1, write, (tmp_path, sleeper, birth(sleeper), HERE))
+    naming.start()
+    with pytest.raises(RunConflict, match=f"process {sleeper}"):
+        begin_attempt(tmp_path)
+    naming.join()
+
+
+def test_a_holder_that_never_writes_its_name_is_another_process(tmp_path: Path) -> None:
+    (tmp_path / "attempts").mkdir()
+    (tmp_path / "attempts" / "1.json").touch()
+    with pytest.raises(RunConflict, match="is at work: another process"):
+        begin_attempt(tmp_path)
+
+
 def claim(folder: Path, gate: Path, answers: "multiprocessing.Queue[bool]") -> None:
     while not gate.exists():
         pass
