@@ -1,16 +1,14 @@
 """A study's pictures, each for a light and for a dark page."""
 
-import csv
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fcn_lab.rendering.html import COLOURS
+from fcn_lab.report.charts import Spec
 
 THEMES = {
     "light": {"ink": "#1f2328", "grid": "#d1d9e0"},
@@ -19,71 +17,50 @@ THEMES = {
 MARKERS = "osD^vXP*"
 
 
-def draw_forest(arms: Sequence[Mapping[str, str]], title: str, path: Path) -> None:
-    """Draws each arm's mean IoU in % with its 95 % interval, a row an arm, the first on top.
+def draw_forest(spec: Spec, title: str, path: Path) -> None:
+    """Draws each arm's mean IoU in % with its 95 % interval, the best on top.
 
     Args:
-        arms: rows of a report's arms.csv, with `arm`, `mean_iou`, `low` and `high`.
+        spec: the chart of the report's page, as `charts.draw_forest` makes it.
         title: what the figure shows.
         path: of the pictures, to which ``_light.png`` and ``_dark.png`` are added.
     """
-    rows = list(reversed(arms))
+    (points,) = spec["data"]
+    rows = list(zip(points["x"], points["y"], points["error_x"]["array"], strict=True))
 
     def draw(axes: Axes, ink: str) -> None:
-        for place, row in enumerate(rows):
-            value = 100 * float(row["mean_iou"])
-            if row["low"]:
-                ends = [100 * float(row["low"]), 100 * float(row["high"])]
+        for place, (value, _, half) in enumerate(rows):
+            if half is not None:
+                ends = [value - half, value + half]
                 axes.plot(ends, [place, place], color=COLOURS[0], linewidth=2)
             axes.plot(value, place, "o", color=COLOURS[0], markersize=8)
-            note = (value, place), (0, 7)
-            axes.annotate(
-                f"{value:.1f}", note[0], note[1], textcoords="offset points", ha="center", color=ink
-            )
-        axes.set_yticks(range(len(rows)), [row["arm"] for row in rows])
+            label = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
+            axes.annotate(f"{value:.1f}", (value, place), color=ink, **label)
+        axes.set_yticks(range(len(rows)), [name for _, name, _ in rows])
         axes.set_ylim(-0.6, len(rows) - 0.2)
         axes.set_xlabel("mean IoU on test, %, with 95 % intervals over frames and seeds")
 
     _save(draw, title, path, height=1.3 + 0.42 * len(rows))
 
 
-def draw_curves(curves: Mapping[str, Mapping[int, float]], title: str, path: Path) -> None:
+def draw_curves(spec: Spec, title: str, path: Path) -> None:
     """Draws each arm's mean IoU on val over epochs.
 
     Args:
-        curves: by arm, mean IoU by epoch.
+        spec: the chart of the report's page, as `charts.draw_learning` makes it.
         title: what the figure shows.
         path: as for `draw_forest`.
     """
 
     def draw(axes: Axes, ink: str) -> None:
-        for place, (arm, curve) in enumerate(curves.items()):
+        for place, line in enumerate(spec["data"]):
             look = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
-            epochs = sorted(curve)
-            axes.plot(
-                epochs, [100 * curve[epoch] for epoch in epochs], label=arm, markersize=4, **look
-            )
+            axes.plot(line["x"], line["y"], label=line["name"], markersize=4, **look)
         axes.set_xlabel("epoch")
         axes.set_ylabel("mean IoU on val, %, mean over seeds")
-        legend = axes.legend(frameon=False, fontsize=9)
-        for text in legend.get_texts():
-            text.set_color(ink)
+        axes.legend(frameon=False, fontsize=9, labelcolor=ink)
 
     _save(draw, title, path, height=4.2)
-
-
-def read_curves(histories: Mapping[str, Sequence[Path]]) -> dict[str, dict[int, float]]:
-    """Returns each arm's mean IoU on val by epoch, as the mean over its runs' history.csv."""
-    found: dict[str, dict[int, float]] = {}
-    for arm, paths in histories.items():
-        scores: dict[int, list[float]] = defaultdict(list)
-        for path in paths:
-            with path.open() as file:
-                for row in csv.DictReader(file):
-                    if row.get("val/mean_iou"):
-                        scores[int(row["epoch"]) + 1].append(float(row["val/mean_iou"]))
-        found[arm] = {epoch: float(np.mean(values)) for epoch, values in scores.items()}
-    return found
 
 
 def picture_tag(name: str, text: str) -> str:
@@ -94,7 +71,7 @@ def picture_tag(name: str, text: str) -> str:
     )
 
 
-def _save(draw, title: str, path: Path, height: float) -> None:  # noqa: ANN001
+def _save(draw: Callable[[Axes, str], None], title: str, path: Path, height: float) -> None:
     for theme, colours in THEMES.items():
         ink = colours["ink"]
         look = {

@@ -53,7 +53,7 @@ def unpack_runs(path: Path, folder: Path) -> dict[str, Any]:
     """Writes the archive's runs into a folder, where a report finds them.
 
     Returns:
-        The study's question and the commands it was run by.
+        The study's question, the commands it was run by, and how many cells they asked for.
     """
     with zipfile.ZipFile(path) as archive:
         archive.extractall(folder)
@@ -63,12 +63,18 @@ def unpack_runs(path: Path, folder: Path) -> dict[str, Any]:
 
 def _describe_study(folders: Sequence[Path]) -> dict[str, object]:
     sweeps = [SweepFolder.read(folder) for folder in folders if (folder / "sweep.json").exists()]
-    asked = [" ".join(word for word in sweep.asked if "=multirun" not in word) for sweep in sweeps]
+    lines = [" ".join(_hide_root(word) for word in sweep.asked) for sweep in sweeps]
     questions = [sweep.study["question"] for sweep in sweeps if sweep.study]
     return {
         "question": questions[0] if questions else None,
-        "commands": [f"python run.py -m {words}" for words in asked],
+        "commands": [f"python run.py -m {line}" for line in lines],
+        "cells": sum(len(sweep.cells) for sweep in sweeps) or None,
     }
+
+
+def _hide_root(word: str) -> str:
+    key, equals, _ = word.partition("=")
+    return "data.root=FOLDER" if equals and key == "data.root" else word
 
 
 def _recipe(path: Path) -> str:

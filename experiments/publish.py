@@ -11,18 +11,18 @@ import math
 import re
 import sys
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import figures
-import numpy as np
 from packing import pack_runs, unpack_runs
 from statsmodels.stats.power import TTestPower
 
 from fcn_lab.escaping import csv_cell
-from fcn_lab.report.gradient_flow import format_report as gradient_rows
+from fcn_lab.report.charts import draw_forest, draw_learning
+from fcn_lab.report.gradient_flow import format_report as format_gradients
 from fcn_lab.report.study import Study
 from fcn_lab.report.writing import write_report
 
@@ -47,31 +47,32 @@ def publish(folder: Path) -> None:
     """Writes a study's results.csv, figures and page from its runs.zip."""
     with tempfile.TemporaryDirectory() as scratch:
         runs = Path(scratch) / "runs"
-        study = unpack_runs(folder / "runs.zip", runs)
+        asked = unpack_runs(folder / "runs.zip", runs)
         page = folder / "README.md"
         if not page.exists():
-            title = study["question"] or folder.name
+            title = asked["question"] or folder.name
             page.write_text(f"# {title}\n\n<!-- figures {folder.name} -->\n<!-- end -->\n")
-        found = Study.read([runs])
-        report = read_report(found, Path(scratch) / "report")
-        members = read_runs(found)
-        draw(report, members, folder)
+        study = Study.read([runs])
+        report = read_report(study, Path(scratch) / "report")
+        members = read_runs(study)
         write_results(members, folder / "results.csv")
-        replace_block(page, folder.name, compose_page(study, report, members, runs))
+        figures.draw_forest(draw_forest(study), "Mean IoU of every arm", folder / "scores")
+        if (curves := draw_learning(study)) is not None:
+            figures.draw_curves(curves, "Mean IoU on val while training", folder / "curves")
+        circumstances = [describe_circumstances(members, asked["cells"])]
+        if len(study.arms) == 1 and len(members) > 1:
+            circumstances.append(describe_power(study.arms[0].seed_spread()))
+        parts = compose_page(asked, report, runs, circumstances, curves is not None)
+        replace_block(page, folder.name, parts)
         for front in (EXPERIMENTS / "README.md", FRONT_PAGE):
-            parts = [report["Scores"], describe_circumstances(members)]
-            if len(report["arms"]) == 1 and len(members) > 1:
-                parts.append(describe_power([run["test"]["mean_iou"] for run in members]))
-            replace_block(front, f"{folder.name} scores", parts)
+            replace_block(front, f"{folder.name} scores", [report["Scores"], *circumstances])
 
 
-def read_report(study: Study, folder: Path) -> dict[str, Any]:
-    """Returns the sections of a report on these runs, and under "arms" the rows of its table."""
+def read_report(study: Study, folder: Path) -> dict[str, str]:
+    """Returns the sections of a report on these runs, as Markdown by their titles."""
     write_report(study, folder)
     parts = re.split(r"^## (.+)\n", (folder / "report.md").read_text(), flags=re.MULTILINE)
-    with (folder / "arms.csv").open() as file:
-        arms = list(csv.DictReader(file))
-    return {**dict(zip(parts[1::2], map(str.strip, parts[2::2]), strict=True)), "arms": arms}
+    return dict(zip(parts[1::2], map(str.strip, parts[2::2]), strict=True))
 
 
 def read_runs(study: Study) -> list[dict[str, Any]]:
@@ -88,26 +89,16 @@ def read_runs(study: Study) -> list[dict[str, Any]]:
     ]
 
 
-def draw(report: Mapping[str, Any], members: Sequence[Mapping[str, Any]], folder: Path) -> None:
-    """Draws the arms' scores with their intervals, and their learning curves."""
-    figures.draw_forest(report["arms"], "Mean IoU of every arm", folder / "scores")
-    histories: dict[str, list[Path]] = defaultdict(list)
-    for run in members:
-        if (run["folder"] / "history.csv").exists():
-            histories[run["arm"]].append(run["folder"] / "history.csv")
-    curves = figures.read_curves(histories)
-    figures.draw_curves(curves, "Mean IoU on val while training", folder / "curves")
-
-
 def compose_page(
-    study: Mapping[str, Any],
-    report: Mapping[str, Any],
-    members: Sequence[Mapping[str, Any]],
+    asked: Mapping[str, Any],
+    report: Mapping[str, str],
     runs: Path,
+    circumstances: Iterable[str],
+    trained: bool,
 ) -> Iterator[str]:
     """Yields the parts of a study's page: commands, answer, figures, tables, circumstances."""
-    if study["commands"]:
-        yield "```bash\n" + "\n".join(study["commands"]) + "\n```"
+    if asked["commands"]:
+        yield "```bash\n" + "\n".join(asked["commands"]) + "\n```"
     yield f"**Answer.** {report['The answer']}"
     yield figures.picture_tag("scores", "mean IoU of every arm with its interval")
     for name in SECTIONS:
@@ -116,53 +107,54 @@ def compose_page(
             yield report[name]
     if any(runs.glob("*/gradients.csv")):
         yield "### Gradients"
-        yield "\n".join(gradient_rows(runs))
-    if len(report["arms"]) == 1 and len(members) > 1:
-        yield "### How many seeds"
-        yield describe_power([run["test"]["mean_iou"] for run in members])
-    yield "### Learning curves"
-    yield figures.picture_tag("curves", "mean IoU on val over epochs")
+        yield "\n".join(format_gradients(runs))
+    if trained:
+        yield "### Learning curves"
+        yield figures.picture_tag("curves", "mean IoU on val over epochs")
     yield "### How it was run"
-    yield describe_circumstances(members)
+    yield from circumstances
     yield report["How the numbers were made"]
 
 
-def describe_power(scores: Sequence[float]) -> str:
+def describe_power(spread: float) -> str:
     """Returns what differences some numbers of seeds show, if all arms spread like this one.
 
     The t test of pairs of seeds, two-sided at 5 %, with power 80 %; a difference of two arms
     spreads √2 times as far as an arm. What the test frames leave open comes on top.
+
+    Args:
+        spread: the standard deviation of mean IoU between seeds, 0…1.
     """
-    spread = 100 * float(np.std(scores, ddof=1))
     shown = []
     for seeds in (3, 4, 6, 10):
         effect = TTestPower().solve_power(nobs=seeds, alpha=0.05, power=0.8)
-        shown.append(f"{seeds} seeds {effect * math.sqrt(2) * spread:.1f}")
+        shown.append(f"{seeds} seeds {100 * effect * math.sqrt(2) * spread:.1f}")
     return (
-        f"Trainings of this arm spread by {spread:.2f} points of mean IoU on test. Were all arms "
-        "like it, a pair of arms would be told apart four times in five, the spread of trainings "
-        f"alone considered, where they differ by these points: {', '.join(shown)}."
+        f"Trainings of this arm spread by {100 * spread:.2f} points of mean IoU on test. Were all "
+        "arms like it, a pair of arms would be told apart four times in five, the spread of "
+        f"trainings alone considered, where they differ by these points: {', '.join(shown)}."
     )
 
 
-def describe_circumstances(members: Sequence[Mapping[str, Any]]) -> str:
-    """Returns protocol, seeds, cost, processors, versions and commits in sentences."""
+def describe_circumstances(members: Sequence[Mapping[str, Any]], cells: int | None) -> str:
+    """Returns protocol, seeds, cost, processors, versions and commits in sentences.
+
+    Args:
+        members: the runs.
+        cells: how many the sweeps were to have; None where the runs are no sweep's.
+    """
 
     def every(*keys: str) -> str:
-        values = []
-        for run in members:
-            value: Any = run
-            for key in keys:
-                value = value.get(key) if isinstance(value, Mapping) else None
-            values.append(str(value))
+        values = (str(reduce(lambda node, key: node.get(key, {}), keys, run)) for run in members)
         return ", ".join(dict.fromkeys(values))
 
     minutes = sum(run["seconds"] for run in members) / 60
     commits = ", ".join(dict.fromkeys(str(run["env"]["git_commit"])[:10] for run in members))
+    count = f"{len(members)} runs" + (f" of {cells} asked for" if cells else "")
     return (
-        f"`{every('protocol')}`; seeds {every('seed')}; {len(members)} runs in {minutes:.0f} "
-        f"minutes on {every('env', 'device')} with {every('env', 'threads')} threads "
-        f"({every('env', 'processor')}), {every('env', 'precision')}; "
+        f"`{every('protocol')}`; seeds {every('seed')}; {count} in {minutes:.0f} minutes on "
+        f"{every('env', 'device')} ({every('env', 'processor')}; threads: "
+        f"{every('env', 'threads')}), {every('env', 'precision')}; "
         f"torch {every('env', 'versions', 'torch')}; commit {commits}."
     )
 

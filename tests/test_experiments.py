@@ -14,6 +14,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from fcn_lab.runs.sweep import SweepFolder
 from support.fakeruns import write_grid
 from support.places import ROOT
 
@@ -40,6 +41,8 @@ def study(publishing: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> P
         (run / "env.json").write_text(json.dumps(env))
         with (run / "config.yaml").open("a") as file:
             file.write(f"data:\n  root: {place}\ntask:\n  data:\n    root: {place}\n")
+    asked = ["experiment=skips", f"data.root={place}"]
+    SweepFolder(sweep, [], asked=asked, code="1", study={"question": "Which skips?"}).write()
     home = place / "experiments"
     home.mkdir()
     marks = "<!-- figures made scores -->\n<!-- end -->\n"
@@ -57,6 +60,12 @@ def test_packed_runs_name_no_folder_of_their_machine(study: Path) -> None:
     with zipfile.ZipFile(study / "runs.zip") as archive:
         everything = b"".join(archive.read(name) for name in archive.namelist())
     assert str(study.parents[1]).encode() not in everything
+
+
+def test_a_new_page_asks_the_studys_question_and_says_what_to_type(study: Path) -> None:
+    page = (study / "README.md").read_text()
+    assert page.startswith("# Which skips?\n")
+    assert "\npython run.py -m experiment=skips data.root=FOLDER\n" in page
 
 
 def test_pages_get_the_table_between_their_marks(study: Path) -> None:
