@@ -1,5 +1,6 @@
 """Runs recorded before modules moved live on; recorded/ holds one, and the names of its time."""
 
+import copy
 import zipfile
 from pathlib import Path
 
@@ -55,8 +56,7 @@ def test_a_recorded_run_labels_pictures_as_it_did(recorded_run: Path) -> None:
     known = np.load(recorded_run / "confusions.npz")
     assert list(known["names"]) == list(frames.names)
     count = len(known["classes"])
-    exact = load_run(recorded_run)
-    exact.net.double()
+    exact = copy.deepcopy(predictor.net).double()
     for image, label, matrix in zip(frames.images, frames.labels, known["matrices"], strict=True):
         found = torch.from_numpy(predictor(image))[None], torch.from_numpy(np.array(label))[None]
         again = confusion_matrices(*found, count)[0].numpy()
@@ -64,7 +64,7 @@ def test_a_recorded_run_labels_pictures_as_it_did(recorded_run: Path) -> None:
         # turn where its two best classes are nearer than the errors of both, on both processors
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
         with torch.inference_mode():
-            scores = exact.net(pixels.double() / 255)
+            scores = exact(pixels.double() / 255)
             error = (predictor.net(pixels.float() / 255).double() - scores).abs().max()
         best, second = scores[0].topk(2, 0).values
         ties = int((best - second <= 4 * error).sum())
