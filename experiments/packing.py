@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from fcn_lab.files import make_folder, write_buffer
 from fcn_lab.report.runs import find_run_folders
 from fcn_lab.runs.sweep import SweepFolder
 
@@ -33,10 +34,15 @@ def pack_runs(folders: Sequence[Path], path: Path) -> None:
 
     Left out are the weights, the pictures, the bands along edges (their scores stay in
     metrics.json), and whatever names a folder of the machine that trained.
+
+    Raises:
+        UserError: a folder is not there, or holds no finished run; the archive stays as it was.
     """
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+    runs = sorted(find_run_folders(folders))
+    make_folder(path.parent)
+    with write_buffer(path) as file, zipfile.ZipFile(file, "w") as archive:
         _put(archive, "study.json", json.dumps(_describe_study(folders), indent=1))
-        for run in sorted(find_run_folders(folders)):
+        for run in runs:
             # two sweeps may have cells of one name
             inside = f"{run.parent.name},{run.name}"
             for name in COPIED:

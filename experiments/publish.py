@@ -20,6 +20,7 @@ import figures
 from packing import pack_runs, unpack_runs
 from statsmodels.stats.power import TTestPower
 
+from fcn_lab.errors import UserError
 from fcn_lab.escaping import csv_cell
 from fcn_lab.report.charts import draw_forest, draw_learning
 from fcn_lab.report.gradient_flow import format_report as format_gradients
@@ -35,12 +36,20 @@ SECTIONS = ("Scores", "Differences", "Classes")
 
 def main() -> None:
     """Packs the runs of the folders named, where any are, and writes the study's files."""
+    if len(sys.argv) < 2:
+        sys.exit("publish.py: expected STUDY [FOLDER …], a folder of experiments/ and its runs")
     study, *sources = sys.argv[1:]
     folder = EXPERIMENTS / study
-    if sources:
-        folder.mkdir(exist_ok=True)
-        pack_runs([Path(source) for source in sources], folder / "runs.zip")
-    publish(folder)
+    try:
+        if sources:
+            pack_runs([Path(source) for source in sources], folder / "runs.zip")
+        elif not (folder / "runs.zip").exists():
+            raise UserError(
+                f"{study} holds no runs.zip yet: name the folders of its runs behind it"
+            )
+        publish(folder)
+    except UserError as error:
+        sys.exit(f"publish.py: {error}")
 
 
 def publish(folder: Path) -> None:

@@ -85,6 +85,30 @@ def test_the_same_runs_make_the_same_files(
         assert path.read_bytes() == (again / path.name).read_bytes(), path.name
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "expected STUDY"),
+        (["unknown"], "unknown holds no runs.zip yet"),
+        (["made", "nowhere"], "runs=nowhere: there is no such folder"),
+    ],
+)
+def test_a_mistake_is_named_and_leaves_the_study_as_it_was(
+    words: list[str],
+    message: str,
+    study: Path,
+    publishing: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = {path: path.read_bytes() for path in study.iterdir()}
+    monkeypatch.setattr(publishing, "EXPERIMENTS", study.parent)
+    monkeypatch.setattr(sys, "argv", ["publish.py", *words])
+    with pytest.raises(SystemExit, match=message):
+        publishing.main()
+    assert {path: path.read_bytes() for path in study.iterdir()} == before
+    assert not (study.parent / "unknown").exists()
+
+
 def test_made_scores_are_those_of_their_matrices(study: Path) -> None:
     require_scores_of_matrices(study)
 
