@@ -1,4 +1,4 @@
-"""Text and numbers in a terminal."""
+"""Numbers as text, and text in a terminal."""
 
 from rich.console import Console, RenderableType
 
@@ -10,9 +10,11 @@ def format_number(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def format_percent(value: float | None) -> str:
-    """Formats a share in per cent, with one decimal; where there is none, a dash."""
-    return "–" if value is None else f"{100 * value:.1f}"
+def format_percent(value: float | None, digits: int = 1, signed: bool = False) -> str | None:
+    """Formats a share 0…1 in per cent, without the sign %; each table has its own mark for None."""
+    if value is None:
+        return None
+    return f"{100 * value:{'+' if signed else ''}.{digits}f}"
 
 
 def print_text(content: RenderableType) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from fcn_lab.audit.audit import Audit
 from fcn_lab.audit.copying import RULES
 from fcn_lab.audit.weights import DEFINITIONS
+from fcn_lab.terminal import format_percent
 
 Cell = str | int | None
 
@@ -153,11 +154,6 @@ def tabulate_weights(audit: Audit) -> AuditTable:
         for k, name in enumerate(audit.data.classes if found else ())
     ]
     return AuditTable("Class weights", f"{about}.", ("class", *found), rows)
-
-
-def format_percent(value: float, digits: int = 1) -> str:
-    """Returns a share in 0…1 as a percentage, without the sign."""
-    return f"{100 * value:.{digits}f}"
 
 
 def collect_numbers(audit: Audit) -> dict[str, object]:

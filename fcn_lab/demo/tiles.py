@@ -13,6 +13,7 @@ from fcn_lab.demo.views import Scene, View, agreement, blend, colour_values
 from fcn_lab.rendering import html as page
 from fcn_lab.rendering.html import TEMPLATES
 from fcn_lab.rendering.pictures import ERROR_COLOUR, Colour, Picture, Pixels, draw_errors
+from fcn_lab.terminal import format_percent
 
 
 @dataclass(frozen=True)
@@ -114,11 +115,7 @@ def _score_table(scene: Scene, recorded: Mapping[str, float | None]) -> Markup:
         alike = None if view is first or first is None else agreement(view.labels, first.labels)
         right = None if scene.truth is None else agreement(view.labels, scene.truth)
         numbers = (f"{1000 * view.seconds:.0f}", f"{view.entropy.mean():.3f}")
-        rows.append([label, *numbers, *map(_format_percent, (alike, right, recorded.get(label)))])
+        rows.append([label, *numbers, *map(format_percent, (alike, right, recorded.get(label)))])
     return page.render_table(
         columns, rows, "What each network said of this picture; mean IoU as recorded"
     )
-
-
-def _format_percent(share: float | None) -> str | None:
-    return None if share is None else f"{100 * share:.1f}"

@@ -46,7 +46,7 @@ def compute_scores(matrix: Tensor, classes: Sequence[str]) -> SplitScores:
     """Returns the four scores of Long, Shelhamer, Darrell 2015, section 5, and each class's IoU.
 
     pixel accuracy Σ_i n_ii / Σ_i t_i; mean accuracy (1/K) Σ_i n_ii / t_i; IU_i = n_ii / (t_i + Σ_j
-    n_ji − n_ii); mean IU (1/K) Σ_i IU_i; frequency weighted IU Σ_i t_i IU_i / Σ_k t_k. A class
+    n_ji − n_ii); mean IoU (1/K) Σ_i IU_i; frequency weighted IU Σ_i t_i IU_i / Σ_k t_k. A class
     absent from truth and prediction drops out of the means; mean accuracy runs over the classes the
     truth has.
 

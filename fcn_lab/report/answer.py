@@ -5,7 +5,8 @@ from itertools import pairwise
 
 from fcn_lab.report.comparison import correct_holm
 from fcn_lab.report.study import Study, format_factor
-from fcn_lab.report.tables import format_interval, format_percent
+from fcn_lab.report.tables import format_interval
+from fcn_lab.terminal import format_percent
 
 
 def describe_question(study: Study) -> list[str]:
@@ -79,7 +80,7 @@ def _describe_effect(study: Study, factor: str) -> Iterator[str]:
     yield (
         f"Averaged over all else, the best of the {format_factor(factor)}, {levels[0].name}, leads "
         "the "
-        f"last, {levels[-1].name}, by {format_percent(whole.value, True)} points "
+        f"last, {levels[-1].name}, by {format_percent(whole.value, signed=True)} points "
         f"{format_interval(whole, signed=True)}"
         f"{'' if clear else ', which is no distinguishable difference'}."
     )

@@ -5,7 +5,7 @@ Of the finished runs in a folder that noted the norms of their gradient, by arm:
 * for each stage its median norm over the run's steps, divided by that of the last stage, the one
   nearest to the loss: the share of the gradient that arrives. The mean over seeds, and their least
   and most;
-* the first step at which val mean IU was at least SCORE, for each seed; by default SCORE is the
+* the first step at which val mean IoU was at least SCORE, for each seed; by default SCORE is the
   least of the runs' best scores, which all of them reached.
 """
 
@@ -32,7 +32,7 @@ def measure_shares(rows: Sequence[Mapping[str, str]]) -> dict[str, float]:
 
 
 def read_scores(run: Run) -> list[tuple[int, float]]:
-    """Step and val mean IU of each validation."""
+    """Step and val mean IoU of each validation."""
     return [(int(row["step"]), float(row[MONITOR])) for row in run.history if row.get(MONITOR)]
 
 
@@ -65,8 +65,9 @@ def format_report(folder: Path, score: float | None = None) -> list[str]:
     factors = find_varied(runs)
     for run in runs:
         arms.setdefault(format_arm(run, factors), []).append(run)
+    column = f"steps to {100 * goal:.1f} mean IoU on val"
     lines = [
-        f"| | gradient by stage, the last one's as unit | steps to {100 * goal:.1f} mIoU on val |",
+        f"| | gradient by stage, the last one's as unit | {column} |",
         "| --- | --- | --- |",
     ]
     for arm, members in arms.items():

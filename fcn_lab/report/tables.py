@@ -13,6 +13,7 @@ from fcn_lab.rendering import html as page
 from fcn_lab.report.comparison import Arm, Gap
 from fcn_lab.report.intervals import Estimate
 from fcn_lab.report.study import WIDTHS, Study
+from fcn_lab.terminal import format_percent
 
 UNKNOWN = "–"
 Cell = str | float | int | None
@@ -45,18 +46,11 @@ class Table:
         return file.getvalue()
 
 
-def format_percent(value: float | None, signed: bool = False) -> str | None:
-    """Formats a share in per cent, with one decimal."""
-    if value is None:
-        return None
-    return f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
-
-
 def format_interval(found: Estimate, level: float = 0.95, signed: bool = False) -> str:
     """The interval in per cent; a dash where the frames do not tell it."""
     if not found.is_known:
         return UNKNOWN
-    low, high = (format_percent(end, signed) for end in found.interval(level))
+    low, high = (format_percent(end, signed=signed) for end in found.interval(level))
     return f"[{low}, {high}]"
 
 
@@ -85,7 +79,16 @@ def tabulate_arms(study: Study) -> Table:
         place = format_rank(*ranks[arm.name])
         first: list[Cell] = [arm.name, place, format_percent(found.value), format_interval(found)]
         rows.append([*first, spread, len(arm.runs), *map(format_percent, scores)])
-    columns = ["arm", "rank", "mIoU", "95 %", "sd seeds", "seeds", *extra.values(), "val mIoU"]
+    columns = [
+        "arm",
+        "rank",
+        "mean IoU",
+        "95 %",
+        "sd seeds",
+        "seeds",
+        *extra.values(),
+        "val mean IoU",
+    ]
     return Table(f"Scores on {split} in %, best first", columns, rows)
 
 
@@ -141,7 +144,7 @@ def tabulate_classes(study: Study) -> Table:
         ours, theirs = (_average_class(arm, label) for arm in (best, last))
         if ours is not None and theirs is not None:
             gap = study.comparison.compare_arms(best, last, label)
-            shown = format_percent(gap.value, True), format_interval(gap, signed=True)
+            shown = format_percent(gap.value, signed=True), format_interval(gap, signed=True)
             rows.append([name, format_percent(ours), format_percent(theirs), *shown])
         elif ours is not None or theirs is not None:
             rows.append([name, format_percent(ours), format_percent(theirs), None, None])

@@ -45,7 +45,7 @@ class Progress:
         reason: one line on what went wrong, or where it runs.
         seconds: spent on training, or by its last attempt where that is not known.
         epochs: complete.
-        best: the best val mean IU so far, 0…1.
+        best: the best val mean IoU so far, 0…1.
         scores: the content of metrics.json once it is there.
     """
 
@@ -119,7 +119,7 @@ class Cell:
         return Progress(status, told, trained or attempt.seconds, len(rows), best)
 
     def curve(self) -> dict[int, float]:
-        """The val mean IU after so many epochs, of those that were scored."""
+        """The val mean IoU after so many epochs, of those that were scored."""
         try:
             return _extract_curve(_complete_rows(read_history(self.folder)))
         except DamagedFile:

@@ -2,7 +2,7 @@
 
 The study is a file beside the cells, SWEEP/study.log, to which lines are only ever appended: a
 runner that is killed leaves its trials open in it, and the next one takes them up, each with its
-values and in its cell's folder. A trial is judged by val's mean IU and by nothing else.
+values and in its cell's folder. A trial is judged by val's mean IoU and by nothing else.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -160,7 +160,7 @@ def write_best(folder: Path, best: FrozenTrial, split: str) -> Path:
     config = read_recorded(folder / cell)
     config.data.split = split
     head = (
-        f"val mean IU {best.value:.4f}, the best of {folder.name}: {cell}\n"
+        f"val mean IoU {best.value:.4f}, the best of {folder.name}: {cell}\n"
         f"Trains it and scores {split}: {build_command(folder)}\n"
     )
     write_text(path, indent(head, "# ") + OmegaConf.to_yaml(resolve(config), resolve=True))

@@ -17,6 +17,7 @@ from rich.text import Text
 from fcn_lab.errors import WriteFailure
 from fcn_lab.runs.statuses import ENDED_EARLY, FINAL_STATUSES, RunStatus
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
+from fcn_lab.terminal import format_percent
 
 LIVE_ROWS = 20  # of a live table; the rest are counted
 STATUSES = (
@@ -174,7 +175,7 @@ def build_table(
         Column("cell", overflow="fold", min_width=24),
         "status",
         *(Column(name, justify="right") for name in numbers),
-        title=Text(f"{record.path}: mIoU and G in %", "table.title"),
+        title=Text(f"{record.path}: mean IoU and G in %", "table.title"),
     )
     for cell in cells:
         now = progress[cell.name]
@@ -184,8 +185,11 @@ def build_table(
             Text(now.status, COLOURS.get(now.status, "")),
             f"{now.epochs}/{cell.epochs}" if cell.epochs else "",
             f"{now.seconds:.0f}" if now.seconds else "",
-            _percent(now.best if val is None else val),
-            *(_percent(now.score("test", name)) for name in ("mean_iou", "pixel_accuracy")),
+            format_percent(now.best if val is None else val, 2),
+            *(
+                format_percent(now.score("test", name), 2)
+                for name in ("mean_iou", "pixel_accuracy")
+            ),
         )
     return shown
 
@@ -197,7 +201,7 @@ def summarize(record: SweepFolder, progress: Mapping[str, Progress]) -> Renderab
     done = {name: now.score("val", "mean_iou") for name, now in progress.items()}
     best = max(((value, name) for name, value in done.items() if value is not None), default=None)
     if best is not None:
-        parts.append(f"best val mIoU {_percent(best[0])} ({best[1]})")
+        parts.append(f"best val mean IoU {format_percent(best[0], 2)} ({best[1]})")
     if (left := estimate_remaining(record, progress)) is not None:
         parts.append(f"about {timedelta(seconds=round(left))} to go")
     return Text(" · ".join(parts))
@@ -230,11 +234,9 @@ def list_failures(record: SweepFolder, progress: Mapping[str, Progress]) -> Iter
 
 
 def _format_scores(now: Progress) -> str:
-    named = ((split, now.score(split, "mean_iou")) for split in ("val", "test"))
+    named = {split: now.score(split, "mean_iou") for split in ("val", "test")}
     return ", ".join(
-        f"{split} mIoU {_percent(value)}" for split, value in named if value is not None
+        f"{split} mean IoU {format_percent(value, 2)}"
+        for split, value in named.items()
+        if value is not None
     )
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.2f}"

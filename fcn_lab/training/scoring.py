@@ -182,8 +182,8 @@ def build_percent_table(
         shown.add_column(name, justify="right")
     by_class = list(columns.values())
     for name in by_class[0]:
-        shown.add_row(name, *(format_percent(column[name]) for column in by_class))
+        shown.add_row(name, *(format_percent(column[name]) or "–" for column in by_class))
     shown.add_section()
     for name in overall[0]:
-        shown.add_row(name, *(format_percent(column[name]) for column in overall))
+        shown.add_row(name, *(format_percent(column[name]) or "–" for column in overall))
     return shown

@@ -20,7 +20,7 @@ SPEC = {"data": [{"x": [1, 2], "y": [0.5, None], "name": "</script><b>"}], "layo
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    body = render_paragraphs("1 < 2") + render_table(["arm", "mIoU"], [["a<b", None]], "scores")
+    body = render_paragraphs("1 < 2") + render_table(["arm", "mean IoU"], [["a<b", None]], "scores")
     charts = render_figure(SPEC, "one") + render_figure(SPEC, 'the "other"')
     return render_page("A title", [Section("What was asked?", body), Section("Charts", charts)])
 

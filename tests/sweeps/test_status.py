@@ -100,7 +100,7 @@ def test_the_table_names_the_best_and_counts_all(tmp_path: Path) -> None:
     finish(record.cells[0], 0.25)
     finish(record.cells[1], 0.5)
     text = shown(record)
-    assert "2 done · 1 waiting · best val mIoU 50.00 (b)" in text
+    assert "2 done · 1 waiting · best val mean IoU 50.00 (b)" in text
 
 
 def test_a_table_cut_short_keeps_those_at_work(tmp_path: Path) -> None:
@@ -126,7 +126,10 @@ def test_results_grow_as_cells_end(tmp_path: Path, capsys: pytest.CaptureFixture
         while states() != ["done", "waiting"]:  # it looks now and then
             assert time.monotonic() < deadline
             watch.update()
-    assert "[1/2] a: done after 10 s, val mIoU 50.00, test mIoU 50.00" in capsys.readouterr().out
+    assert (
+        "[1/2] a: done after 10 s, val mean IoU 50.00, test mean IoU 50.00"
+        in capsys.readouterr().out
+    )
 
 
 def test_another_terminal_sees_the_same(tmp_path: Path, type_line: TypeLine) -> None:
@@ -135,7 +138,7 @@ def test_another_terminal_sees_the_same(tmp_path: Path, type_line: TypeLine) -> 
     begin_attempt(record.cells[1].folder).end("failed", "MemoryError: no room")
     ended = type_line("task=status", "sweep.dir=all")
     assert (ended.status, ended.err, ended.command) == (0, "", ())
-    assert "1 done · 1 failed · best val mIoU 50.00 (a)" in ended.out
+    assert "1 done · 1 failed · best val mean IoU 50.00 (a)" in ended.out
     assert "b failed: MemoryError: no room" in ended.out
     assert not Path("runs").exists()
 

@@ -94,7 +94,7 @@ def test_a_stride_that_is_no_power_of_two_is_refused() -> None:
 
 @pytest.mark.slow
 def test_the_ceilings_of_camvid_are_those_published_with_the_lab(tmp_path: Path) -> None:
-    """FACTS.md: 63.7 and 75.3 mean IU, 91.8 and 95.2 % of the pixels of test."""
+    """FACTS.md: 63.7 and 75.3 mean IoU, 91.8 and 95.2 % of the pixels of test."""
     root = find_default_folder()
     if not (root / "testannot").is_dir():
         pytest.skip("real CamVid absent: set FCN_LAB_CAMVID to its folder")

@@ -91,7 +91,7 @@ class OptunaSweeper(Sweeper):
         ).run(self.config.data.split)
         Status(str(folder)).run()
         assert best.value is not None
-        print(f"best val mIoU {100 * best.value:.2f}: {best.user_attrs['cell']}")
+        print(f"best val mean IoU {100 * best.value:.2f}: {best.user_attrs['cell']}")
         print(f"train it and score {self.config.data.split}: {build_command(folder)}")
 
     def _launch(
