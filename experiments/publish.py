@@ -7,7 +7,6 @@ what stands between ``<!-- figures STUDY -->`` and ``<!-- end -->``, the same on
 
 import csv
 import json
-import math
 import re
 import sys
 import tempfile
@@ -18,12 +17,14 @@ from typing import Any
 
 import figures
 from packing import pack_runs, unpack_runs
-from statsmodels.stats.power import TTestPower
+from scipy.optimize import brentq
 
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import csv_cell
 from fcn_lab.report.charts import draw_forest, draw_learning
 from fcn_lab.report.gradient_flow import format_report as format_gradients
+from fcn_lab.report.intervals import Estimate
+from fcn_lab.report.power import compute_power
 from fcn_lab.report.study import Study
 from fcn_lab.report.writing import write_report
 
@@ -125,23 +126,31 @@ def compose_page(
     yield report["How the numbers were made"]
 
 
-def describe_power(spread: float) -> str:
+def describe_power(spread: float, arms: int = 6) -> str:
     """Returns what differences some numbers of seeds show, if all arms spread like this one.
 
-    The t test of pairs of seeds, two-sided at 5 %, with power 80 %; a difference of two arms
-    spreads √2 times as far as an arm. What the test frames leave open comes on top.
+    The t test of two arms of a study, two-sided at 5 %, with power 80 %, the variance between seeds
+    pooled over its arms. What the test frames leave open, and Holm's correction, come on top.
 
     Args:
         spread: the standard deviation of mean IoU between seeds, 0…1.
+        arms: of the study; `skips` has six.
     """
-    shown = []
-    for seeds in (3, 4, 6, 10):
-        effect = TTestPower().solve_power(nobs=seeds, alpha=0.05, power=0.8)
-        shown.append(f"{seeds} seeds {100 * effect * math.sqrt(2) * spread:.1f}")
+
+    def find_difference(seeds: int) -> float:
+        def excess(difference: float) -> float:
+            freedom = (arms - 1) * (seeds - 1)
+            gap = Estimate(difference, 0.0, 1.0, 2 * spread**2 / seeds, freedom)
+            return compute_power(gap, seeds, seeds) - 0.8
+
+        return float(brentq(excess, 1e-3 * spread, 20 * spread))
+
+    shown = (f"{seeds} seeds {100 * find_difference(seeds):.1f}" for seeds in (3, 4, 6, 10))
     return (
         f"Trainings of this arm spread by {100 * spread:.2f} points of mean IoU on test. Were all "
-        "arms like it, a pair of arms would be told apart four times in five, the spread of "
-        f"trainings alone considered, where they differ by these points: {', '.join(shown)}."
+        f"arms like it, two of the {arms} arms of a study, all of which tell the spread together, "
+        "would be told apart four times in five, the spread of trainings alone considered, where "
+        f"they differ by these points: {', '.join(shown)}."
     )
 
 

@@ -1,5 +1,6 @@
 """What the numbers say, in sentences made from them."""
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -48,12 +49,13 @@ def _list_sentences(study: Study) -> Iterator[str]:
         if len(study.factors) > 1:
             yield _describe_interaction(study)
     single = sum(len(arm.runs) == 1 for arm in study.arms)
-    if single:
-        which = "Each arm has" if single == len(study.arms) else f"{single} of the arms have"
+    if single == len(study.arms):
         yield (
-            f"{which} one seed: their intervals know nothing of the spread between trainings, and "
-            "a difference that is called distinct may be one of two seeds."
+            "Each arm has one seed: their intervals know nothing of the spread between trainings, "
+            "and a difference that is called distinct may be one of two seeds."
         )
+    elif single:
+        yield f"{single} of the arms have one seed: their spread is taken from the other arms."
 
 
 def _describe_ties(study: Study) -> str:
@@ -72,7 +74,7 @@ def _describe_ties(study: Study) -> str:
 def _describe_effect(study: Study, factor: str) -> Iterator[str]:
     """The steps between neighbouring values of a factor, best first."""
     levels = [study.level(factor, value) for value in study.factors[factor]]
-    levels.sort(key=lambda arm: -study.mean(arm).value)
+    levels.sort(key=lambda arm: -study.comparison.estimate_mean(arm).value)
     steps = [study.comparison.compare_arms(a, b) for a, b in pairwise(levels)]
     whole = study.comparison.compare_arms(levels[0], levels[-1])
     corrected = correct_holm([step.p for step in [*steps, whole]])
@@ -124,6 +126,7 @@ def describe_method(study: Study) -> list[str]:
         "all arms, so that differences are paired. The block is 2√N frames long: intervals cover "
         "best with blocks that grow with √N and are longer than the variance alone would ask for "
         "(Sun, Phillips, Jin 2008; Lazarus, Lewis, Stock, Watson 2018).",
+        _describe_seeds(study),
         "The variance over frames and that of the mean over seeds are added, with Student's t and"
         " Satterthwaite's degrees of freedom (1946). On simulated frames that remember up to "
         "0.8 of the one before, with one seed, or three that spread no wider than the frames, "
@@ -144,6 +147,26 @@ def describe_method(study: Study) -> list[str]:
         "the stride have in common, 0 for noise and smooth maps of any size (after Odena, "
         "Dumoulin, Olah 2016).",
     ]
+
+
+def _describe_seeds(study: Study) -> str:
+    pooled = study.comparison.seed_variance
+    if not pooled.residual_freedom:
+        return "The spread between trainings is not known, since each arm has one seed."
+    if len(study.arms) == 1:
+        return "The variance between seeds is that of this arm."
+    spreads = [arm.seed_spread() for arm in study.arms if len(arm.runs) > 1]
+    trained = (
+        "what a seed does to all arms alike drops out of their differences"
+        if pooled.between_freedom
+        else "arms that have different seeds are taken for independent"
+    )
+    return (
+        "The variance between seeds is pooled over the arms, as in an analysis of variance (Fisher "
+        f"1925), with {pooled.residual_freedom:.0f} degrees of freedom; {trained}. Trainings of an "
+        f"arm spread by {100 * math.sqrt(pooled.residual):.2f} points of mean IoU beside that, and "
+        f"arm by arm, by {100 * min(spreads):.2f} to {100 * max(spreads):.2f}."
+    )
 
 
 def _describe_width(study: Study) -> Iterator[str]:

@@ -25,7 +25,7 @@ def draw_forest(study: Study) -> Spec:
 def draw_effect(study: Study, factor: str) -> Spec:
     """The mean over all arms with each value of a factor."""
     values = list(study.factors[factor])
-    found = [study.mean(study.level(factor, value)) for value in values]
+    found = [study.comparison.estimate_mean(study.level(factor, value)) for value in values]
     points = {"x": values, "y": _percents(found), "error_y": _bars(found)}
     layout = {**_xy(format_factor(factor), "mean IoU, %"), "showlegend": False}
     return {"data": [{**_line(0, ""), "mode": "markers", **points}], "layout": layout}

@@ -17,12 +17,12 @@ from fcn_lab.report.intervals import (
     FrameBlocks,
     compute_class_iou,
     compute_mean_iou,
-    estimate_difference,
     estimate_score,
     resample_class_iou,
 )
 from fcn_lab.report.power import count_seeds_needed
 from fcn_lab.report.runs import Run
+from fcn_lab.report.seeds import SeedVariance, pool_seeds
 
 ALPHA = 1 - LEVEL
 
@@ -36,12 +36,14 @@ class Arm:
         runs: S of them, by seed.
         points: class IoU, (S,K).
         draws: class IoU of each draw, (S,R,K).
+        members: how many arms it is the mean of.
     """
 
     name: str
     runs: tuple[Run, ...]
     points: Floats
     draws: Floats
+    members: int = 1
 
     @classmethod
     def from_runs(cls, name: str, runs: Sequence[Run], weights: Floats) -> "Arm":
@@ -75,10 +77,6 @@ class Arm:
     def seed_spread(self) -> float:
         """Standard deviation of the mean IoU over seeds, 0 of one."""
         return float(compute_mean_iou(self.points).std(ddof=1)) if len(self.runs) > 1 else 0.0
-
-    def mean_iou(self, freedom: float) -> Estimate:
-        """Estimates the mean of the class IoUs."""
-        return estimate_score(compute_mean_iou(self.points), compute_mean_iou(self.draws), freedom)
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,18 @@ class Comparison:
     @cached_property
     def means(self) -> dict[str, Estimate]:
         """Mean IoU of each arm by name."""
-        return {arm.name: arm.mean_iou(self.blocks.freedom) for arm in self.arms}
+        return {arm.name: self.estimate_mean(arm) for arm in self.arms}
+
+    @cached_property
+    def seed_variance(self) -> SeedVariance:
+        """That of mean IoU, pooled over the arms."""
+        return self._pool_seeds(None)
+
+    def estimate_mean(self, arm: Arm) -> Estimate:
+        """Estimates the mean IoU of an arm, or of a mean of several."""
+        points, draws = compute_mean_iou(arm.points), compute_mean_iou(arm.draws)
+        spread = self.seed_variance.estimate_mean(len(points), arm.members)
+        return estimate_score(float(points.mean()), draws.mean(0), self.blocks.freedom, spread)
 
     @cached_property
     def gaps(self) -> list[Gap]:
@@ -137,12 +146,12 @@ class Comparison:
 
     def compare_arms(self, a: Arm, b: Arm, label: int | None = None) -> Estimate:
         """`a` less `b`, in mean IoU or in the IoU of class number `label`."""
-
-        def value(iou: Floats) -> Floats:
-            return compute_mean_iou(iou) if label is None else iou[..., label]
-
-        points, draws = (value(a.points), value(b.points)), (value(a.draws), value(b.draws))
-        return estimate_difference(points, draws, self.blocks.freedom, a.seeds == b.seeds)
+        value = float(_select_score(a.points, label).mean() - _select_score(b.points, label).mean())
+        draws = _select_score(a.draws, label).mean(0) - _select_score(b.draws, label).mean(0)
+        pooled = self.seed_variance if label is None else self._pool_seeds(label)
+        trainings = (len(a.points) * a.members, len(b.points) * b.members)
+        spread = pooled.estimate_difference(trainings)
+        return estimate_score(value, draws, self.blocks.freedom, spread)
 
     def ranks(self) -> dict[str, tuple[int, int]]:
         """The best and the worst rank of each arm that the corrected differences leave open."""
@@ -154,8 +163,17 @@ class Comparison:
                 above[gap.second] += 1
         return {name: (1 + above[name], len(self.arms) - below[name]) for name in above}
 
+    def _pool_seeds(self, label: int | None) -> SeedVariance:
+        scores = [_select_score(arm.points, label) for arm in self.arms]
+        return pool_seeds(scores, len({arm.seeds for arm in self.arms}) == 1)
+
     def _count_distinct(self, gap: Estimate, a: Arm, b: Arm, alpha: float) -> int | None:
         return count_seeds_needed(gap, min(len(a.runs), len(b.runs)), alpha)
+
+
+def _select_score(iou: Floats, label: int | None) -> Floats:
+    """(…,K) → (…): the mean IoU, or the IoU of one class."""
+    return compute_mean_iou(iou) if label is None else iou[..., label]
 
 
 def compare_runs(arms: Sequence[Arm], blocks: FrameBlocks) -> Comparison:

@@ -2,8 +2,8 @@
 
 Neighbouring frames are nearly the same picture, so the frames of a drive are resampled in blocks of
 consecutive ones (the circular block bootstrap of Politis and Romano 1992), the same blocks for all
-arms, so that differences are paired. The variance over frames and that over seeds are added, and
-Student's t with Satterthwaite's degrees of freedom (1946) makes an interval of the sum.
+arms, so that differences are paired. The variance over frames and that over seeds (seeds.py) are
+added, and Student's t with Satterthwaite's degrees of freedom (1946) makes an interval of the sum.
 
 Legend: N frames, R draws, S seeds, K classes.
 """
@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +91,13 @@ def cut_single_frames(drives: Sequence[str]) -> FrameBlocks:
     return FrameBlocks(tuple(len(list(group)) for _, group in groupby(drives)), 1)
 
 
+class MeanVariance(NamedTuple):
+    """The variance of a mean and its degrees of freedom."""
+
+    value: float
+    freedom: float
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A number with its uncertainty.
@@ -150,19 +158,20 @@ class Estimate:
         return float(2 * stdtr(self.joint_freedom, -abs(self.value) / self.error))
 
 
-def estimate_score(points: Floats, draws: Floats, freedom: float) -> Estimate:
-    """Estimates a score over S seeds.
+def estimate_score(
+    value: float, draws: Floats, freedom: float, spread: MeanVariance | None
+) -> Estimate:
+    """Estimates a mean over seeds, of a score or of a difference.
 
     Args:
-        points: (S,), each seed's score over all frames.
-        draws: (S,R), each seed's score over the drawn frames.
+        value: over all frames.
+        draws: (R,), the same over the drawn frames.
         freedom: of the variance over frames.
+        spread: the variance of the mean over seeds, None where it is not known.
     """
-    frames = compute_variance(draws.mean(0), freedom)
-    if len(points) == 1:
-        return Estimate(float(points[0]), frames, freedom)
-    seeds = float(points.var(ddof=1)) / len(points)
-    return Estimate(float(points.mean()), frames, freedom, seeds, len(points) - 1)
+    frames = compute_variance(draws, freedom)
+    seeds, seed_freedom = spread or (None, 0.0)
+    return Estimate(value, frames, freedom, seeds, seed_freedom)
 
 
 def compute_variance(draws: Floats, freedom: float) -> float:
@@ -175,30 +184,6 @@ def compute_variance(draws: Floats, freedom: float) -> float:
     if not freedom or len(there) < ENOUGH_DRAWS * len(draws):
         return math.inf
     return float(there.var(ddof=1))
-
-
-def estimate_difference(
-    points: tuple[Floats, Floats], draws: tuple[Floats, Floats], freedom: float, paired: bool
-) -> Estimate:
-    """Estimates the first arm less the second, over the same frames.
-
-    Args:
-        points: (S,) of each arm.
-        draws: (S,R) of each arm, from the same weights.
-        freedom: of the variance over frames.
-        paired: both arms have the same seeds in the same order. Otherwise the arms' variances over
-            seeds are added with Welch's degrees of freedom.
-    """
-    if paired:
-        return estimate_score(points[0] - points[1], draws[0] - draws[1], freedom)
-    value = float(points[0].mean() - points[1].mean())
-    frames = compute_variance(draws[0].mean(0) - draws[1].mean(0), freedom)
-    if min(map(len, points)) == 1:
-        return Estimate(value, frames, freedom)
-    parts = [(float(p.var(ddof=1)) / len(p), len(p) - 1) for p in points]
-    total = sum(variance for variance, _ in parts)
-    below = sum(variance**2 / own for variance, own in parts)
-    return Estimate(value, frames, freedom, total, total**2 / below if below else 1.0)
 
 
 def compute_class_iou(matrices: Floats) -> Floats:

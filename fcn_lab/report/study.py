@@ -16,7 +16,6 @@ from fcn_lab.errors import UserError
 from fcn_lab.report.comparison import Arm, Comparison, compare_runs
 from fcn_lab.report.intervals import (
     LEVEL,
-    Estimate,
     Floats,
     compute_mean_iou,
     cut_blocks,
@@ -101,7 +100,8 @@ class Study:
         None where the frames do not tell it.
         """
         best, cut = self.arms[0], cut_single_frames(self.first.drives)
-        alone = Arm.from_runs(best.name, best.runs, cut.weights()).mean_iou(cut.freedom)
+        arm = Arm.from_runs(best.name, best.runs, cut.weights())
+        alone = Comparison((arm,), cut).means[best.name]
         now = self.comparison.means[best.name]
         known = now.is_known and alone.is_known and alone.frames
         return now.half_of_frames() / alone.half_of_frames() if known else None
@@ -124,11 +124,7 @@ class Study:
         points, draws = (
             np.mean([getattr(arm, part) for arm in members], axis=0) for part in ("points", "draws")
         )
-        return Arm(value, members[0].runs, points, draws)
-
-    def mean(self, arm: Arm) -> Estimate:
-        """Estimates the mean IoU of any arm, also of one that `level` has made."""
-        return arm.mean_iou(self.comparison.blocks.freedom)
+        return Arm(value, members[0].runs, points, draws, len(members))
 
     def shares(self) -> dict[str, VarianceShare] | None:
         """Shares the variance between arms out to each factor and to their interaction.

@@ -18,13 +18,14 @@ from fcn_lab.report.intervals import (
     FrameBlocks,
     compute_class_iou,
     compute_mean_iou,
+    compute_variance,
     cut_blocks,
     cut_single_frames,
-    estimate_difference,
     estimate_score,
     resample_class_iou,
 )
 from fcn_lab.report.runs import find_drive
+from fcn_lab.report.seeds import pool_seeds
 
 DRIVES = ["0001TP"] * 62 + ["Seq05VD"] * 171  # CamVid's test split
 TRIALS = 1500
@@ -48,9 +49,15 @@ def coverage(cut: FrameBlocks, values: Floats) -> float:
     draws = np.einsum("tsn,rn->tsr", values, cut.weights(500)) / values.shape[-1]
     points = values.mean(-1)
     found = [
-        estimate_score(p, d, cut.freedom).interval() for p, d in zip(points, draws, strict=True)
+        estimate_seeds(p, d, cut.freedom).interval() for p, d in zip(points, draws, strict=True)
     ]
     return float(np.mean([low <= 0 <= high for low, high in found]))
+
+
+def estimate_seeds(points: Floats, draws: Floats, freedom: float) -> Estimate:
+    """The mean of one arm's seeds, (S,) and (S,R)."""
+    spread = pool_seeds([points], same_seeds=True).estimate_mean(len(points))
+    return estimate_score(float(points.mean()), draws.mean(0), freedom, spread)
 
 
 @pytest.mark.parametrize("memory", [0.5, 0.7, 0.8])
@@ -75,10 +82,10 @@ def test_a_paired_difference_does_not_feel_what_both_arms_share() -> None:
     shared, own = frames(rng, 0.7, 1), 0.05 * frames(rng, 0.7, 2, 1)
     weights = cut.weights()
     arms = [shared + part for part in own]
-    points = arms[0].mean(1), arms[1].mean(1)
-    draws = tuple(arm @ weights.T / len(DRIVES) for arm in arms)
-    gap = estimate_difference(points, (draws[0], draws[1]), cut.freedom, paired=True)
-    alone = estimate_score(points[0], draws[0], cut.freedom)
+    draws = [arm[0] @ weights.T / len(DRIVES) for arm in arms]
+    value = float(arms[0].mean() - arms[1].mean())
+    gap = estimate_score(value, draws[0] - draws[1], cut.freedom, None)
+    alone = estimate_score(float(arms[0].mean()), draws[0], cut.freedom, None)
     assert gap.error < alone.error / 5
 
 
@@ -106,25 +113,18 @@ def test_on_many_frames_circular_blocks_spread_as_moving_ones() -> None:
 
 def test_frames_that_say_nothing_of_their_spread_make_nothing_certain() -> None:
     cut = cut_blocks(["a drive of one frame"])
-    draws = np.full((1, 9), 0.3)
-    alone = estimate_score(np.array([0.3]), draws, cut.freedom)
-    gap = estimate_difference(
-        (np.array([0.3]), np.array([0.1])), (draws, draws - 0.2), cut.freedom, True
-    )
-    for found in (alone, gap):
-        assert not found.is_known
-        assert found.p == 1
-        assert found.interval() == (-np.inf, np.inf)
+    found = estimate_score(0.3, np.full(9, 0.3), cut.freedom, None)
+    assert not found.is_known
+    assert found.p == 1
+    assert found.interval() == (-np.inf, np.inf)
 
 
 def test_draws_that_lack_a_class_are_left_out_while_they_are_few() -> None:
-    draws = np.random.default_rng(11).standard_normal((1, 1000))
+    draws = np.random.default_rng(11).standard_normal(1000)
     few, many = draws.copy(), draws.copy()
-    few[:, :30], many[:, :100] = np.nan, np.nan
-    assert estimate_score(np.zeros(1), few, 9).frames == pytest.approx(
-        float(draws[:, 30:].var(ddof=1))
-    )
-    assert not estimate_score(np.zeros(1), many, 9).is_known
+    few[:30], many[:100] = np.nan, np.nan
+    assert compute_variance(few, 9) == pytest.approx(float(draws[30:].var(ddof=1)))
+    assert compute_variance(many, 9) == np.inf
 
 
 def test_weights_below_zero_take_no_iou_out_of_its_range() -> None:
@@ -162,21 +162,14 @@ def test_a_drive_of_one_frame_among_others_stays_as_it_is() -> None:
 
 def test_two_seeds_or_more_add_the_spread_of_their_mean() -> None:
     points = np.array([0.30, 0.33, 0.36])
-    found = estimate_score(points, np.tile(points[:, None], (1, 9)), 10)
+    found = estimate_seeds(points, np.tile(points[:, None], (1, 9)), 10)
     expected = stats.t.interval(0.95, 2, points.mean(), stats.sem(points))
     assert found.interval() == pytest.approx(expected)
     assert found.frames == pytest.approx(0)
 
 
-def test_unpaired_arms_are_compared_as_welch_does() -> None:
-    a, b = np.array([0.1, 0.4, 0.3, 0.2]), np.array([0.5, 0.9])
-    still = tuple(np.tile(points[:, None], (1, 5)) for points in (a, b))
-    gap = estimate_difference((a, b), (still[0], still[1]), 10, paired=False)
-    assert gap.p == pytest.approx(stats.ttest_ind(a, b, equal_var=False).pvalue)
-
-
 def test_one_seed_leaves_the_spread_of_seeds_unknown() -> None:
-    found = estimate_score(np.array([0.5]), np.array([[0.4, 0.6]]), 4)
+    found = estimate_seeds(np.array([0.5]), np.array([[0.4, 0.6]]), 4)
     assert found.seeds is None
     assert found.joint_freedom == 4
 
@@ -228,9 +221,7 @@ def test_on_camvids_test_drives_an_interval_over_single_frames_is_far_too_narrow
     drives = [find_drive(path.name) for path in paths[1:]]
     errors = [
         estimate_score(
-            np.zeros(1),
-            compute_mean_iou(resample_class_iou(cut.weights(), matrices))[None],
-            cut.freedom,
+            0.0, compute_mean_iou(resample_class_iou(cut.weights(), matrices)), cut.freedom, None
         )
         for cut in (cut_blocks(drives), cut_single_frames(drives))
     ]

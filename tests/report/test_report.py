@@ -194,7 +194,8 @@ def test_effects_are_over_the_seeds_that_all_arms_have(grid: Path, tmp_path: Pat
     assert study.common_seeds == (0,)
     members = [arm for arm in study.arms if study.values[arm.name]["model"] == "fcn8s"]
     recorded = [arm.runs[0].metrics["test"]["mean_iou"] for arm in members]
-    assert study.mean(study.level("model", "fcn8s")).value == pytest.approx(np.mean(recorded))
+    level = study.comparison.estimate_mean(study.level("model", "fcn8s"))
+    assert level.value == pytest.approx(np.mean(recorded))
     assert "3 of the arms have one seed" in format_markdown(study)
 
 

@@ -1,0 +1,90 @@
+"""The variance between trainings, estimated from all arms of a study together.
+
+Three seeds of one arm tell its spread with two degrees of freedom, so that Student's t is 4.3 and
+only large differences show. Arms that are trained alike spread alike, so their variances are
+pooled, as in an analysis of variance (Fisher 1925). Where all arms have the same seeds, scores are
+y_as = μ + α_a + β_s + ε_as: β, what a seed does to all arms alike, drops out of differences.
+
+Legend: A arms, S seeds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fcn_lab.report.intervals import Floats, MeanVariance
+
+
+@dataclass(frozen=True)
+class SeedVariance:
+    """The mean squares of one score over the trainings of all arms.
+
+    Args:
+        residual: that of ε; where arms have different seeds, that of β + ε.
+        residual_freedom: its degrees of freedom, (A − 1)(S − 1) or Σ(S_a − 1).
+        between: that between seeds, which estimates Var ε + A Var β; 0 where it is not told apart.
+        between_freedom: its degrees of freedom, S − 1; 0 where it is not told apart.
+        arms: A.
+    """
+
+    residual: float
+    residual_freedom: float
+    between: float
+    between_freedom: float
+    arms: int
+
+    def estimate_mean(self, seeds: int, members: int = 1) -> MeanVariance | None:
+        """The variance of a mean over seeds, (Var ε / members + Var β) / S.
+
+        None where no arm has two seeds.
+
+        Args:
+            seeds: S, of the mean.
+            members: arms that are averaged in it.
+        """
+        told = bool(self.between_freedom)
+        own = (1 / members - told / self.arms) * self.residual
+        parts = [(own, self.residual_freedom), (self.between / self.arms, self.between_freedom)]
+        return _sum_variances(parts, 1 / seeds)
+
+    def estimate_difference(self, trainings: tuple[int, int]) -> MeanVariance | None:
+        """The variance of a difference between two means; None where no arm has two seeds.
+
+        Args:
+            trainings: behind each mean: seeds times the arms averaged.
+        """
+        share = sum(1 / number for number in trainings)
+        return _sum_variances([(self.residual, self.residual_freedom)], share)
+
+
+def pool_seeds(scores: Sequence[Floats], same_seeds: bool) -> SeedVariance:
+    """Estimates the variance between trainings.
+
+    Args:
+        scores: (S_a,) of each arm; arms of which a score is not known are left out.
+        same_seeds: all arms have the same seeds in the same order.
+    """
+    known = [own for own in scores if np.isfinite(own).all()]
+    deviations = [own - own.mean() for own in known]
+    if not same_seeds or len(known) < 2 or len(known[0]) < 2:
+        freedom = sum(len(own) - 1 for own in known)
+        squares = sum(float(own @ own) for own in deviations)
+        return SeedVariance(squares / max(freedom, 1), freedom, 0.0, 0.0, len(known))
+    table = np.stack(deviations)
+    arms, seeds = table.shape
+    by_seed = table.mean(0)
+    residual = float(((table - by_seed) ** 2).sum()) / ((arms - 1) * (seeds - 1))
+    between = arms * float(by_seed @ by_seed) / (seeds - 1)
+    return SeedVariance(residual, (arms - 1) * (seeds - 1), between, seeds - 1, arms)
+
+
+def _sum_variances(parts: Sequence[tuple[float, float]], share: float) -> MeanVariance | None:
+    """The sum times `share`, with Satterthwaite's degrees of freedom (1946)."""
+    known = [(value, freedom) for value, freedom in parts if freedom]
+    if not known:
+        return None
+    total = sum(value for value, _ in known)
+    below = sum(value**2 / freedom for value, freedom in known)
+    freedom = total**2 / below if below else sum(freedom for _, freedom in known)
+    return MeanVariance(total * share, freedom)
