@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fcn_lab.report.study import Study, format_factor
+from fcn_lab.report.arms import format_factor
+from fcn_lab.report.study import Study
 
 # the groups whose words have a key of their own in a config
 WORDS = ("model", "upsample", "encoder")

@@ -18,9 +18,9 @@ from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.demo.views import Scene
 from fcn_lab.errors import UserError
 from fcn_lab.inference.predictor import Predictor
+from fcn_lab.report.arms import find_varied, format_arm
 from fcn_lab.report.frames import PredictionArchive
 from fcn_lab.report.runs import Run, find_runs
-from fcn_lab.report.study import find_varied, format_arm
 from fcn_lab.runs.run import RunFolder
 
 SHOWN_NETWORKS_LIMIT = 4  # networks side by side

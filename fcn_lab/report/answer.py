@@ -4,8 +4,9 @@ import math
 from collections.abc import Iterator
 from itertools import pairwise
 
+from fcn_lab.report.arms import format_factor
 from fcn_lab.report.comparison import correct_holm
-from fcn_lab.report.study import Study, format_factor
+from fcn_lab.report.study import Study
 from fcn_lab.report.tables import format_interval
 from fcn_lab.terminal import format_percent
 

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from fcn_lab.rendering.html import COLOURS, SYMBOLS
+from fcn_lab.report.arms import format_factor
 from fcn_lab.report.intervals import Estimate
-from fcn_lab.report.study import WIDTHS, Study, format_factor
+from fcn_lab.report.study import WIDTHS, Study
 from fcn_lab.runs.names import MONITOR
 
 Spec = dict[str, Any]

@@ -17,8 +17,8 @@ from statistics import fmean, median
 
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import markdown_row
+from fcn_lab.report.arms import find_varied, format_arm
 from fcn_lab.report.runs import Run, find_runs
-from fcn_lab.report.study import find_varied, format_arm
 from fcn_lab.runs.names import MONITOR
 from fcn_lab.runs.records import read_rows
 

@@ -24,6 +24,7 @@ from fcn_lab.runs.sweep import SweepFolder
 
 INSIDE = {"code", "stages"}  # of a sweep its sources, of a staged run the stages before the last
 MOST_PIXELS = 2**40  # of a pair of classes in a frame
+ABSENT = "–"  # the value of a factor that a run does not have
 _IGNORED = ("seed", "data.root")
 
 
@@ -35,11 +36,13 @@ class Run:
         folder: where it lies.
         metrics: the content of metrics.json.
         config: of config.yaml.
+        told_by: settings that tell it from others, beside the words and a sweep's keys.
     """
 
     folder: Path
     metrics: Mapping[str, Any]
     config: Mapping[str, Any] = field(repr=False)
+    told_by: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def read(cls, folder: Path) -> "Run":
@@ -119,11 +122,12 @@ class Run:
 
     @cached_property
     def factors(self) -> dict[str, str]:
-        """What was chosen: the words, and the plain keys in the name of a sweep's cell."""
+        """What was chosen: the words, the plain keys in a cell's name, and what `told_by` names."""
         words = {k: str(self.metrics[k]) for k in ("model", "upsample", "encoder")}
         arm = str(self.config.get("arm") or "")
         pairs = (part.partition("=") for part in re.split(r",(?=[\w./@]+=)", arm) if "=" in part)
-        return {**words, **{k: v for k, _, v in pairs if k not in _IGNORED}}
+        named = {k: v for k, _, v in pairs if k not in _IGNORED}
+        return {**words, **self.told_by, **named}
 
     @cached_property
     def history(self) -> list[dict[str, str]]:

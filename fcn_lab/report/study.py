@@ -3,7 +3,6 @@
 Legend: A arms, S seeds, R draws, K classes.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fcn_lab.errors import UserError
+from fcn_lab.report.arms import find_varied, group_runs, refuse_twins, tell_twins_apart
 from fcn_lab.report.comparison import Arm, Comparison, compare_runs
 from fcn_lab.report.intervals import (
     LEVEL,
@@ -21,10 +20,9 @@ from fcn_lab.report.intervals import (
     cut_blocks,
     cut_single_frames,
 )
-from fcn_lab.report.runs import MissingRun, Run, find_missing_cells, find_runs
+from fcn_lab.report.runs import ABSENT, MissingRun, Run, find_missing_cells, find_runs
 from fcn_lab.report.variance import VarianceEffect, VarianceShare, build_projections, compute_shares
 
-TITLES = {"model": "skips", "upsample": "operators", "encoder": "encoders"}
 WIDTHS = (
     1,
     2,
@@ -59,18 +57,17 @@ class Study:
         Raises:
             UserError: there are none, they cannot be compared, or a seed of an arm is there twice.
         """
-        runs, damaged = find_runs(folders)
+        found, damaged = find_runs(folders)
+        runs = tell_twins_apart(found)
         factors = find_varied(runs)
-        groups: dict[str, list[Run]] = defaultdict(list)
-        for run in runs:
-            groups[format_arm(run, factors)].append(run)
+        groups = group_runs(runs)
         for name, members in groups.items():
-            _refuse_twins(name, members)
+            refuse_twins(name, members)
         cut = cut_blocks(runs[0].drives)
         weights = cut.weights()
         arms = [Arm.from_runs(name, members, weights) for name, members in groups.items()]
         values = {
-            name: {factor: members[0].factors.get(factor, "–") for factor in factors}
+            name: {factor: members[0].factors.get(factor, ABSENT) for factor in factors}
             for name, members in groups.items()
         }
         told = {one.folder for one in damaged}
@@ -150,45 +147,3 @@ class Study:
             return None
         rest = {name: effect(whole - own) for name, own in found.items()}
         return compute_shares({name: effect(own) for name, own in found.items()}, rest)
-
-
-def find_varied(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
-    """The factors in which runs differ, with their values."""
-    names = dict.fromkeys(name for run in runs for name in run.factors)
-    values = {n: tuple(dict.fromkeys(run.factors.get(n, "–") for run in runs)) for n in names}
-    return {name: _sort_values(found) for name, found in values.items() if len(found) > 1}
-
-
-def format_factor(factor: str) -> str:
-    """What a factor is called in a sentence."""
-    return TITLES.get(factor, factor)
-
-
-def format_arm(run: Run, factors: Sequence[str] | dict[str, tuple[str, ...]]) -> str:
-    """The values of what was varied, as "fcn8s lr=0.01"; the three words where nothing was."""
-    named = factors or ("model", "upsample", "encoder")
-    return " ".join(_format_factor_value(factor, run.factors.get(factor, "–")) for factor in named)
-
-
-def _format_factor_value(factor: str, value: str) -> str:
-    _, dot, key = factor.rpartition(".")
-    return f"{key}={value}" if dot else value  # a value alone says little, a word enough
-
-
-def _sort_values(values: tuple[str, ...]) -> tuple[str, ...]:
-    """FCNs from coarse to fine, other values as they come."""
-    strides = [value.removeprefix("fcn").removesuffix("s") for value in values]
-    if all(stride.isdecimal() and len(stride) < 5 for stride in strides):
-        return tuple(sorted(values, key=lambda v: -int(v.removeprefix("fcn").removesuffix("s"))))
-    return values
-
-
-def _refuse_twins(name: str, runs: Sequence[Run]) -> None:
-    by_seed: dict[int, Run] = {}
-    for run in runs:
-        other = by_seed.setdefault(run.seed, run)
-        if other is not run:
-            raise UserError(
-                f"{other.folder} and {run.folder} are both {name}, seed {run.seed}: leave one out "
-                "(what a table shows of them must differ in a word, a key or the seed)"
-            )

@@ -12,8 +12,9 @@ from fcn_lab.rendering import html as page
 from fcn_lab.rendering.html import TEMPLATES, Section, render_figure, render_paragraphs
 from fcn_lab.report import charts, heatmaps, tables
 from fcn_lab.report.answer import describe_answer, describe_method, describe_question
+from fcn_lab.report.arms import format_factor
 from fcn_lab.report.frames import build_gallery
-from fcn_lab.report.study import Study, format_factor
+from fcn_lab.report.study import Study
 
 ADVICE = "output= chooses another folder"
 ROW = 26  # pixels of an arm in a chart with a row an arm

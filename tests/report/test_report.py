@@ -170,6 +170,28 @@ def test_an_arm_with_the_same_seed_twice_is_refused(tmp_path: Path) -> None:
         Study.read([tmp_path])
 
 
+def test_runs_that_differ_in_a_setting_alone_are_two_arms(tmp_path: Path) -> None:
+    frames, source = fakeruns.street(6)
+    for name, rate in (("a", 0.1), ("b", 0.2)):
+        for seed in (0, 1):
+            run = fakeruns.write_run(tmp_path / f"{name}{seed}", frames, source, seed=seed)
+            config = {"optim": {"lr": rate}, "data": {"root": name}, "name": name}
+            (run / "config.yaml").write_text(yaml.safe_dump(config))
+    study = Study.read([tmp_path])
+    assert study.factors == {"optim.lr": ("0.1", "0.2")}
+    assert [arm.name for arm in study.arms] == ["lr=0.1", "lr=0.2"]
+
+
+def test_a_setting_that_an_arm_does_not_have_is_not_in_its_name(tmp_path: Path) -> None:
+    frames, source = fakeruns.street(6)
+    for name, model in (("a", {}), ("b", {"skips": False})):
+        run = fakeruns.write_run(tmp_path / name, frames, source)
+        (run / "config.yaml").write_text(yaml.safe_dump({"model": model}))
+    names = {arm.name for arm in Study.read([tmp_path]).arms}
+    assert len(names) == 2
+    assert "skips=False" in names
+
+
 @pytest.mark.parametrize("folder", ["nowhere", "empty"])
 def test_folders_without_runs_are_refused(folder: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()

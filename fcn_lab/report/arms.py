@@ -1,0 +1,96 @@
+"""Runs sorted into arms: what was varied, and what an arm is called."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+from fcn_lab.errors import UserError
+from fcn_lab.report.runs import ABSENT, Run
+
+TITLES = {"model": "skips", "upsample": "operators", "encoder": "encoders"}
+
+# the keys of config.yaml that a training depends on
+SETTINGS = (
+    *("model", "upsample", "encoder", "freeze", "init_from", "data", "augment"),
+    *("loss", "optim", "schedule", "trainer"),
+)
+
+
+def find_varied(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
+    """The factors in which runs differ, with their values."""
+    names = dict.fromkeys(name for run in runs for name in run.factors)
+    values = {n: tuple(dict.fromkeys(run.factors.get(n, ABSENT) for run in runs)) for n in names}
+    return {name: _sort_values(found) for name, found in values.items() if len(found) > 1}
+
+
+def format_factor(factor: str) -> str:
+    """What a factor is called in a sentence."""
+    return TITLES.get(factor, factor)
+
+
+def format_arm(run: Run, factors: Sequence[str] | dict[str, tuple[str, ...]]) -> str:
+    """The values of what was varied, as "fcn8s lr=0.01"; the three words where nothing was."""
+    named = factors or ("model", "upsample", "encoder")
+    found = {factor: run.factors.get(factor, ABSENT) for factor in named}
+    there = {factor: value for factor, value in found.items() if value != ABSENT}
+    return " ".join(_format_factor_value(*pair) for pair in (there or found).items())
+
+
+def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """The runs of each arm, by its name."""
+    factors, groups = find_varied(runs), defaultdict[str, list[Run]](list)
+    for run in runs:
+        groups[format_arm(run, factors)].append(run)
+    return groups
+
+
+def tell_twins_apart(runs: Sequence[Run]) -> list[Run]:
+    """The runs, told by those settings, too, in which runs of one arm and seed differ."""
+    keys: dict[str, None] = {}
+    for members in group_runs(runs).values():
+        for pair in combinations(members, 2):
+            if pair[0].seed == pair[1].seed:
+                one, other = (dict(_list_settings(run.config, SETTINGS)) for run in pair)
+                keys |= {key: None for key in {**one, **other} if one.get(key) != other.get(key)}
+    keys.pop("data.root", None)
+    if not keys:
+        return list(runs)
+    settings = [dict(_list_settings(run.config, SETTINGS)) for run in runs]
+    told = [{key: own.get(key, ABSENT) for key in keys} for own in settings]
+    return [replace(run, told_by=by) for run, by in zip(runs, told, strict=True)]
+
+
+def refuse_twins(name: str, runs: Sequence[Run]) -> None:
+    """Raises UserError where a seed of an arm is there twice."""
+    by_seed: dict[int, Run] = {}
+    for run in runs:
+        other = by_seed.setdefault(run.seed, run)
+        if other is not run:
+            raise UserError(
+                f"{other.folder} and {run.folder} are both {name}, seed {run.seed}: leave one out "
+                "(what a table shows of them must differ in a word, a key or the seed)"
+            )
+
+
+def _format_factor_value(factor: str, value: str) -> str:
+    _, dot, key = factor.rpartition(".")
+    return f"{key}={value}" if dot else value  # a value alone says little, a word enough
+
+
+def _sort_values(values: tuple[str, ...]) -> tuple[str, ...]:
+    """FCNs from coarse to fine, other values as they come."""
+    strides = [value.removeprefix("fcn").removesuffix("s") for value in values]
+    if all(stride.isdecimal() and len(stride) < 5 for stride in strides):
+        return tuple(sorted(values, key=lambda v: -int(v.removeprefix("fcn").removesuffix("s"))))
+    return values
+
+
+def _list_settings(node: Mapping[str, Any], keys: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for key in keys:
+        value = node.get(key)
+        if isinstance(value, Mapping):
+            yield from ((f"{key}.{name}", inner) for name, inner in _list_settings(value, value))
+        elif key in node:
+            yield key, str(value)
