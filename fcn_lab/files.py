@@ -119,7 +119,10 @@ def write_anywhere(name: str, content: object, *folders: Path) -> Path | None:
 
 @contextmanager
 def publish_folder(
-    folder: Path, is_whole: Callable[[Path], object] = os.listdir, advice: str = ""
+    folder: Path,
+    is_whole: Callable[[Path], object] = os.listdir,
+    advice: str = "",
+    draft: Path | None = None,
 ) -> Iterator[Path]:
     """Yields a hidden folder to fill, which takes its name when the block ends.
 
@@ -127,16 +130,22 @@ def publish_folder(
         folder: its name.
         is_whole: whether what another process put there meanwhile may stay; else it is replaced.
         advice: see `guard_writing`, which the block runs under.
+        draft: a hidden folder that the caller has for itself; what lies in it stays there, also
+            where the process is stopped, for whoever goes on with it.
     """
     make_folder(folder.parent, advice)
-    draft = create_draft_path(folder)
+    half = create_draft_path(folder) if draft is None else draft
     try:
         with guard_writing(folder, advice):
-            draft.mkdir()
-            yield draft
-            _publish(draft, folder, is_whole)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+            half.mkdir(exist_ok=draft is not None)
+            yield half
+            _publish(half, folder, is_whole)
+    except BaseException as error:
+        if draft is None or isinstance(error, Exception):
+            shutil.rmtree(half, ignore_errors=True)
+        raise
+    # where another process was first, it is still there
+    shutil.rmtree(half, ignore_errors=True)
 
 
 def create_draft_path(path: Path) -> Path:

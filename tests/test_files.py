@@ -213,7 +213,8 @@ def test_a_copied_folder_without_room_names_the_place(
 
 # what writes by itself, and why it may: into folders that are published whole, or as they come
 WRITES_ITSELF = {
-    "data/packs/pack.py": "arrays of a folder that is published whole",
+    "data/packs/writing.py": "arrays of a folder that is published whole",
+    "data/packs/drafts.py": "that folder, which the next process may go on with, and its lock",
     "data/download.py": "what was received so far, to be taken up again",
     "worker/supervisor.py": "a log grows as the worker prints",
     "demo/uploads.py": "temporary files",

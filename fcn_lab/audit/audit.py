@@ -93,7 +93,7 @@ class Audit:
         train = self.data.splits.get("train")
         if train is None or not train.frames:
             return {}
-        return class_weights(train.counts, train.labels[0].size)
+        return class_weights(train.counts, np.array(train.pixels))
 
     @cached_property
     def closest_frames(self) -> dict[str, list[tuple[int, int, float]]]:

@@ -1,9 +1,10 @@
 """Scores that are reached without looking at the picture: those of copied labels.
 
 A split that scores high here is no test of a network. A copied void counts as the first class,
-since a prediction has to name one.
+since a prediction has to name one; a label of another size is stretched to the frame's.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from fcn_lab.audit.facts import DataFacts, SplitFacts
 from fcn_lab.data.classes import VOID
 from fcn_lab.data.frames import Pixels
+from fcn_lab.data.resizing import resize_label
 from fcn_lab.metrics.confusion import SplitScores, compute_scores, confusion_matrices
 
 RULES = {
@@ -28,7 +30,9 @@ def score_copies(data: DataFacts) -> dict[str, dict[str, SplitScores]]:
     prior = location_prior(train, len(data.classes)) if train and train.frames else None
     found: dict[str, dict[str, SplitScores]] = {}
     for name, split in data.scored_splits:
-        guesses: dict[str, Iterable[Pixels]] = {"previous": split.labels[find_previous(split)]}
+        guesses: dict[str, Iterable[Pixels]] = {
+            "previous": (split.labels[i] for i in find_previous(split))
+        }
         if prior is not None and train is not None:
             guesses["lookalike"] = (train.labels[i] for i in find_lookalikes(split, train)[0])
             guesses["prior"] = (prior for _ in split.frames)
@@ -67,8 +71,13 @@ def find_lookalikes(
 
 
 def location_prior(train: SplitFacts, num_classes: int) -> Pixels:
-    """Returns (h,w) the most frequent class at each pixel."""
-    seen = np.stack([(train.labels == k).sum(0) for k in range(num_classes)])
+    """Returns (h,w) the most frequent class at each pixel; of several sizes the commonest."""
+    (height, width), _ = Counter(label.shape for label in train.labels).most_common(1)[0]
+    seen = np.zeros((num_classes, height, width), np.int64)
+    for label in train.labels:
+        brought = resize_label(label, (height, width))
+        for k in range(num_classes):
+            seen[k] += brought == k
     return np.asarray(seen.argmax(0), np.uint8)
 
 
@@ -79,10 +88,12 @@ def _shrink_previews(previews: Pixels) -> NDArray[np.float64]:
 
 
 def _score_guesses(
-    guesses: Iterable[Pixels], truths: Pixels, classes: tuple[str, ...]
+    guesses: Iterable[Pixels], truths: Iterable[Pixels], classes: tuple[str, ...]
 ) -> SplitScores:
     total = torch.zeros(len(classes), len(classes), dtype=torch.int64)
     for guess, truth in zip(guesses, truths, strict=True):
-        named = torch.from_numpy(np.where(guess == VOID, 0, guess))[None]
+        height, width = truth.shape
+        copied = resize_label(guess, (height, width))
+        named = torch.from_numpy(np.where(copied == VOID, 0, copied))[None]
         total += confusion_matrices(named, torch.from_numpy(truth)[None], len(classes))[0]
     return compute_scores(total, classes)

@@ -65,7 +65,7 @@ class SplitFacts:
 
     Attributes:
         frames: those that could be read, in order of sequence and number.
-        labels: (M,h,w).
+        labels: M of them, (h,w), which may differ from frame to frame.
         previews: (M,96,128,3), the pictures small.
         edges: of all its label files; None where there are none.
         faults: why the other frames could not be read, by name.
@@ -73,7 +73,7 @@ class SplitFacts:
     """
 
     frames: tuple[FrameFacts, ...]
-    labels: Pixels
+    labels: tuple[Pixels, ...]
     previews: Pixels
     edges: LabelEdges | None
     faults: Mapping[str, str]
@@ -88,7 +88,17 @@ class SplitFacts:
     @cached_property
     def void_share(self) -> float:
         """Returns the share of pixels of no class, in 0…1."""
-        return sum(frame.void for frame in self.frames) / max(self.labels.size, 1)
+        return sum(frame.void for frame in self.frames) / max(sum(self.pixels), 1)
+
+    @cached_property
+    def pixels(self) -> tuple[int, ...]:
+        """Returns the pixels of each frame."""
+        return tuple(label.size for label in self.labels)
+
+    @cached_property
+    def sizes(self) -> set[tuple[int, ...]]:
+        """Returns the sizes (h,w) that the frames have."""
+        return {label.shape for label in self.labels}
 
     @cached_property
     def strange(self) -> Counter[str]:
@@ -151,7 +161,7 @@ def _gather(frames: Iterable[FrameSurvey], num_classes: int) -> SplitFacts:
     rows.sort(key=lambda row: (row[0].sequence, row[0].number or 0, row[0].name))
     return SplitFacts(
         tuple(row[0] for row in rows),
-        np.stack([row[1] for row in rows]) if rows else np.zeros((0, 0, 0), np.uint8),
+        tuple(row[1] for row in rows),
         np.stack([row[2] for row in rows]) if rows else np.zeros((0, *PREVIEW, 3), np.uint8),
         LabelEdges.combine(edges) if edges else None,
         faults,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from fcn_lab.audit.audit import Audit
+from fcn_lab.data.packs.sizes import OWN_SIZE
 
 VOID_SHARE_LIMIT = 0.1
 RARE_CLASS_IMAGES = 5
@@ -123,8 +124,19 @@ def check_sizes(audit: Audit) -> Iterator[Finding]:
         yield Finding(
             Level.CAREFUL,
             f"the files have {len(stored)} sizes",
-            f"{shorten_items(shown)}. All are brought to one size, whatever their shape.",
+            f"{shorten_items(shown)}. {_describe_target(audit)}",
         )
+
+
+def _describe_target(audit: Audit) -> str:
+    """Returns what becomes of files of several sizes."""
+    field = audit.data.protocol.partition("-void_ignored-")[0].rpartition("-")[2]
+    if field == OWN_SIZE:
+        return "Each is trained on and scored at its own; data.size= brings all to one."
+    size, _, way = field.partition("_")
+    if way:
+        return f"All are brought to {size}, their shapes kept (data.resize={way})."
+    return f"All are stretched to {size}, whatever their shape; data.resize=fit keeps it."
 
 
 def check_duplicates(audit: Audit) -> Iterator[Finding]:

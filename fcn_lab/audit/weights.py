@@ -62,15 +62,15 @@ DEFINITIONS: dict[str, tuple[str, Definition]] = {
 }
 
 
-def class_weights(counts: NDArray[np.int64], pixels: int) -> dict[str, Weights]:
+def class_weights(counts: NDArray[np.int64], pixels: int | NDArray[np.int64]) -> dict[str, Weights]:
     """Returns definition title → (K,) weights.
 
     Args:
         counts: (M,K) pixels of every class in every image.
-        pixels: of one image.
+        pixels: of one image, or (M,) of each.
     """
     total = counts.sum(0).astype(np.float64)
-    shown = ((counts > 0).sum(0) * pixels).astype(np.float64)
+    shown = ((counts > 0) * np.reshape(pixels, (-1, 1))).sum(0).astype(np.float64)
     if not total.any():
         return {title: total for title in DEFINITIONS}
     return {title: weigh(total, shown) for title, (_, weigh) in DEFINITIONS.items()}

@@ -16,15 +16,16 @@ from annotated_types import Ge, Le
 
 from fcn_lab.data.classes import VOID
 from fcn_lab.data.frames import Pixels
+from fcn_lab.data.resizing import IMAGENET_MEAN
 from fcn_lab.errors import UserError
 from fcn_lab.values import Share, Side, check_arguments
 
 if TYPE_CHECKING:
     from albumentations import BasicTransform, Compose
 
-IMAGENET_MEAN = (124, 116, 104)
 Zoom = Annotated[float, Ge(0.05), Le(20)]
 Exponent = Annotated[float, Ge(0.01), Le(100)]
+_PIPELINES_KEPT = 64
 
 
 @check_arguments
@@ -77,32 +78,37 @@ class Augmentation:
         """Returns one variation of the frame, the same for the same seed."""
         if self == IDENTITY:
             return image, label
-        pipeline = self._pipelines.get(label.shape) or self._build(label.shape)
+        self._require_pixels(label.shape)
+        output = self.crop or label.shape
+        pipeline = self._pipelines.get(output) or self._build(output)
         # set_random_seed would start every transform on the same stream: scale and gamma would
         # move together.
         pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
         varied = pipeline(image=image, mask=label)
         return varied["image"], varied["mask"]
 
-    def _build(self, shape: tuple[int, ...]) -> "Compose":
-        """Returns the pipeline for frames of one size."""
-        import albumentations as A
-
-        # Loader workers are the parallelism; OpenCV's threads under them only fight for the cores.
-        cv2.setNumThreads(0)
-        pipeline = A.Compose([*self._geometry(shape), *self._colour()])
-        self._pipelines[shape] = pipeline
-        return pipeline
-
-    def _geometry(self, shape: tuple[int, ...]) -> "list[BasicTransform]":
-        import albumentations as A
-
+    def _require_pixels(self, shape: tuple[int, ...]) -> None:
         if min(shape) * self.scale[0] < 1:
             raise UserError(
                 f"augment.scale=[{self.scale[0]},{self.scale[1]}]: frames of {shape[0]}x{shape[1]} "
                 "would shrink to nothing.\naugment=none takes them as they are"
             )
-        rows, columns = self.crop or shape
+
+    def _build(self, output: tuple[int, ...]) -> "Compose":
+        """Returns the pipeline that ends in this size."""
+        import albumentations as A
+
+        # Loader workers are the parallelism; OpenCV's threads under them only fight for the cores.
+        cv2.setNumThreads(0)
+        pipeline = A.Compose([*self._geometry(*output), *self._colour()])
+        if len(self._pipelines) == _PIPELINES_KEPT:  # whole frames may be of any number of sizes
+            self._pipelines.clear()
+        self._pipelines[output] = pipeline
+        return pipeline
+
+    def _geometry(self, rows: int, columns: int) -> "list[BasicTransform]":
+        import albumentations as A
+
         smallest, largest = self.scale
         flip = A.HorizontalFlip(p=self.flip)
         if smallest == largest == 1 and self.crop is None:

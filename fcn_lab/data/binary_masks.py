@@ -5,8 +5,6 @@ Which of the two 255 is, no single mask tells: one with 0 and 255 may be of a se
 number than 0 and 255 it is void. The answer is kept beside the packs until a mask changes.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +14,7 @@ import numpy as np
 from fcn_lab.data.classes import VOID
 from fcn_lab.data.label_codecs import IndexLabels, LabelCodec
 from fcn_lab.data.mask_values import read_values
+from fcn_lab.data.packs.checksums import digest_states
 from fcn_lab.data.packs.decode import open_mask
 from fcn_lab.data.packs.sealed import seal, unseal
 from fcn_lab.data.pictures.unreadable import Limit
@@ -28,7 +27,7 @@ def settle_white(codec: LabelCodec, masks: Sequence[Path], cache: Path, limit: L
     place = codec.find_foreground() if isinstance(codec, IndexLabels) else None
     if place is None or not isinstance(codec, IndexLabels):
         return codec
-    record = cache / "sources" / f"white-{_digest_states(masks)}.json"
+    record = cache / "sources" / f"white-{digest_states(masks)}.json"
     try:
         is_object = bool(unseal(record.read_text()))
     except (OSError, ValueError):
@@ -49,12 +48,3 @@ def _is_object(masks: Sequence[Path], limit: Limit) -> bool:
         if not met <= {0, VOID}:
             return False
     return VOID in met
-
-
-def _digest_states(masks: Sequence[Path]) -> str:
-    states = []
-    for mask in masks:
-        with suppress(OSError):
-            state = mask.stat()
-            states.append((str(mask.absolute()), state.st_size, state.st_mtime_ns))
-    return hashlib.sha256(json.dumps(states).encode()).hexdigest()[:24]

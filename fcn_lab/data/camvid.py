@@ -10,6 +10,7 @@ from fcn_lab.data.layouts.splits import find_drive
 from fcn_lab.data.locations import describe_releases, find_default_folder
 from fcn_lab.data.packs.source import CACHE, PackedSource
 from fcn_lab.data.pictures.unreadable import LIMIT
+from fcn_lab.data.resizing import Resize
 from fcn_lab.values import Classes, Positive, Size, check_arguments
 
 
@@ -20,7 +21,8 @@ class CamVid(PackedSource):
     Args:
         root: the data folder or the one above it; by default the folder that FCN_LAB_CAMVID names,
             else ``../shared/camvid``, else ``data/camvid``.
-        size: see ``PackedSource``, as for ``split_by``, ``held_out``, ``cache``, ``megapixels``.
+        size: see ``PackedSource``, as for ``split_by``, ``held_out``, ``cache``, ``megapixels``
+            and ``resize``.
         classes: 11, or 32 to keep the classes of the class file (without void, 31 are scored).
         download: fetch the SegNet release where nothing is found.
         url: the archive that a download fetches.
@@ -40,6 +42,7 @@ class CamVid(PackedSource):
         held_out: str | None = None,
         megapixels: Positive = LIMIT.megapixels,
         url: str = SEGNET_RELEASE,
+        resize: Resize | None = None,
     ) -> None:
         place, layout = _find_layout(
             find_default_folder() if root is None else Path(root).expanduser(), download, url
@@ -47,8 +50,9 @@ class CamVid(PackedSource):
         codec = layout.codec
         class_set = choose_classes(classes, codec.names, codec.colours, place.resolve().name)
         super().__init__(
-            place, layout, class_set, find_drive, size, split_by, held_out, cache, megapixels
-        )
+            place, layout, class_set, find_drive, size, split_by, held_out, cache, megapixels,
+            resize,
+        )  # fmt: skip
 
 
 def _find_layout(root: Path, download: bool, url: str) -> tuple[Path, Layout]:

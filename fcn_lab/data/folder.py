@@ -17,6 +17,7 @@ from fcn_lab.data.mask_values import GREY
 from fcn_lab.data.packs.decode import open_first_mask
 from fcn_lab.data.packs.source import CACHE, PackedSource
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
+from fcn_lab.data.resizing import Resize
 from fcn_lab.data.splitting import Parts, read_blocks, split_by_lists, split_by_shares
 from fcn_lab.errors import UserError
 from fcn_lab.values import Positive
@@ -43,7 +44,8 @@ class Folder(PackedSource):
             default 0.7, 0.15 and 0.15 for train, val and test.
         blocks: ``FILE.csv:COLUMN``, the column that says from which drive, or other block of
             kindred pictures, a frame is; the file's first column names the frame.
-        size: see ``PackedSource``, as for ``split_by``, ``held_out``, ``cache``, ``megapixels``.
+        size: see ``PackedSource``, as for ``split_by``, ``held_out``, ``cache``, ``megapixels``
+            and ``resize``.
         ignore: ids or colours of masks that are void.
         classes: how many are scored, if the caller counts on that.
 
@@ -67,6 +69,7 @@ class Folder(PackedSource):
         ignore: object = None,
         classes: int | None = None,
         megapixels: Positive = LIMIT.megapixels,
+        resize: Resize | None = None,
     ) -> None:
         table = read_names(names, ignore)
         count = len({name for name in table.names if not is_void(name)})
@@ -93,7 +96,7 @@ class Folder(PackedSource):
         scored = keep_classes(codec.names, codec.colours, title, with_void=False)
         layout = Layout("Pictures", codec, parts, f"{_digest(parts, table)}_split", divided=True)
         super().__init__(
-            place, layout, scored, drive_of, size, split_by, held_out, cache, megapixels
+            place, layout, scored, drive_of, size, split_by, held_out, cache, megapixels, resize
         )
 
 

@@ -3,8 +3,9 @@
 M frames, H W rows and columns, K classes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypedDict
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch.utils.data import Dataset
 from fcn_lab.data.seeds import seed_of
 
 Pixels = NDArray[np.uint8]
+PixelRows = Pixels | Sequence[Pixels]
 Augment = Callable[[Pixels, Pixels, int], tuple[Pixels, Pixels]]
 
 
@@ -23,19 +25,40 @@ class Frames:
     """The decoded frames of one split.
 
     Attributes:
-        images: (M,H,W,3) RGB, possibly a memory map.
-        labels: (M,H,W), 0..K-1 or VOID.
+        images: (M,H,W,3) RGB, possibly a memory map; of frames that keep their own sizes M arrays
+            (H,W,3).
+        labels: (M,H,W), or M arrays (H,W), 0..K-1 or VOID.
         names: M frame names.
         drives: M names of the drives the frames are from, or none where drives are not known.
+        own_sizes: M (H,W) of frames that keep their own; none where all have one.
     """
 
-    images: Pixels
-    labels: Pixels
+    images: PixelRows
+    labels: PixelRows
     names: tuple[str, ...]
     drives: tuple[str, ...] = ()
+    own_sizes: tuple[tuple[int, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @cached_property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Returns (H,W) of every frame, of which none is read."""
+        if self.own_sizes or not len(self):
+            return self.own_sizes
+        height, width = self.labels[0].shape
+        return ((height, width),) * len(self)
+
+    @property
+    def has_one_size(self) -> bool:
+        """Returns whether all frames are of one size."""
+        return len(set(self.sizes)) <= 1
+
+    @cached_property
+    def pixel_count(self) -> int:
+        """Returns the pixels of all frames together."""
+        return sum(height * width for height, width in self.sizes)
 
 
 class Sample(TypedDict):

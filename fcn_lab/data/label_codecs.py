@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
@@ -186,20 +185,3 @@ class IndexLabels:
         return (
             f"\nSay which ids are whose: '{self._key}={{{listed}}}', and data.ignore=[ID] for void"
         )
-
-
-def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resizes (H,W,3) to (h,w,3) by area average when shrinking, linearly when enlarging."""
-    if image.shape[:2] == size:
-        return image
-    method = cv2.INTER_AREA if size[0] < image.shape[0] else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, size[::-1], interpolation=method), np.uint8)
-
-
-def resize_label(label: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resizes (H,W) to (h,w) by the nearest pixel, so that no class is invented."""
-    if label.shape == size:
-        return label
-    return np.asarray(
-        cv2.resize(label, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.uint8
-    )

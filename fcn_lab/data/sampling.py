@@ -1,6 +1,7 @@
-"""Chooses which frames a rank sees, and in what order. n frames, world ranks."""
+"""Chooses which frames a rank sees, and in what order. n frames, world ranks, H W sizes."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch.utils.data import Sampler
@@ -47,6 +48,69 @@ class TrainSampler(Sampler[tuple[int, int]]):
         done = self._resumed[1] * self._batch_size if self._resumed[0] == epoch else 0
         mine = order[self._rank :: self._world][done : len(self)]
         return iter([(epoch, index) for index in mine])
+
+
+class EqualSizeSampler(Sampler[list[tuple[int, int]]]):
+    """Yields shuffled batches of (epoch, index) pairs, each of frames of one size, over all ranks.
+
+    The last batch of a size may be smaller, so that no frame is left out but by ranks: each gets
+    as many batches as the others. Order and resumption are as of ``TrainSampler``.
+
+    Args:
+        sizes: (H,W) of the n frames.
+        batch_size: the most frames of a batch.
+        seed: decides the order.
+        rank: whose batches are yielded.
+        world: the number of ranks.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[tuple[int, int]],
+        batch_size: int,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self._sizes, self._batch_size, self._seed = sizes, batch_size, seed
+        self._rank, self._world = rank, world
+        self._epoch = 0
+        self._resumed = (0, 0)
+
+    @property
+    def sampler(self) -> "EqualSizeSampler":
+        """Returns itself: of a batch sampler Lightning sets the epoch of the sampler inside."""
+        return self
+
+    def __len__(self) -> int:
+        return len(self._draw_batches(0)) // self._world
+
+    def set_epoch(self, epoch: int) -> None:
+        """Sets the epoch of the next iteration."""
+        self._epoch = epoch
+
+    def resume(self, epoch: int, batches: int) -> None:
+        """Starts this epoch after so many batches of this rank."""
+        self._epoch = epoch
+        self._resumed = (epoch, batches)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        epoch, batches = self._epoch, self._draw_batches(self._epoch)
+        done = self._resumed[1] if self._resumed[0] == epoch else 0
+        mine = batches[self._rank :: self._world][done : len(batches) // self._world]
+        return iter([[(epoch, index) for index in batch] for batch in mine])
+
+    def _draw_batches(self, epoch: int) -> list[list[int]]:
+        generator = torch.Generator().manual_seed(seed_of(self._seed, epoch))
+        alike: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for index in torch.randperm(len(self._sizes), generator=generator).tolist():
+            alike[self._sizes[index]].append(index)
+        batches = [
+            group[start : start + self._batch_size]
+            for group in alike.values()
+            for start in range(0, len(group), self._batch_size)
+        ]
+        return [batches[k] for k in torch.randperm(len(batches), generator=generator).tolist()]
 
 
 class EvalSampler(Sampler[int]):

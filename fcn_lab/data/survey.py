@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from fcn_lab.data.classes import VOID
 from fcn_lab.data.frames import Frames, Pixels
-from fcn_lab.data.label_codecs import LabelView, resize_image, resize_label
+from fcn_lab.data.label_codecs import LabelView
 from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.data.packs.decode import open_pair
 from fcn_lab.data.packs.pack import Recipe
+from fcn_lab.data.resizing import resize_frame
 from fcn_lab.errors import UserError
 
 
@@ -89,12 +90,14 @@ def survey_pair(pair: Pair, drive: str, recipe: Recipe) -> FrameSurvey:
         nothing = np.zeros((0, 0), np.uint8)
         reason = str(error) if str(pair.label) in str(error) else f"{pair.label} {error}"
         return FrameSurvey(pair.name, drive, nothing, nothing, (0, 0), Counter(), None, reason)
-    table = recipe.classes.table
+    table, ids = recipe.classes.table, seen.ids
+    if recipe.size is not None:
+        image, ids = resize_frame(image, ids, recipe.size, recipe.resize)
     return FrameSurvey(
         pair.name,
         drive,
-        resize_image(image, recipe.size),
-        np.take(table, resize_label(seen.ids, recipe.size)),
+        image,
+        np.take(table, ids),
         (file.height, file.width),
         seen.strange,
         measure_edges(seen, np.take(table, seen.ids)),
@@ -104,9 +107,9 @@ def survey_pair(pair: Pair, drive: str, recipe: Recipe) -> FrameSurvey:
 def survey_frames(frames: Frames) -> Iterator[FrameSurvey]:
     """Yields the surveys of frames that were never in files."""
     drives = frames.drives or ("",) * len(frames)
-    height, width = frames.labels.shape[1:]
     rows = zip(frames.names, drives, frames.images, frames.labels, strict=True)
     for name, drive, image, label in rows:
+        height, width = label.shape
         yield FrameSurvey(name, drive, image, label, (height, width), Counter(), None)
 
 

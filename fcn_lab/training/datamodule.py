@@ -8,9 +8,9 @@ from torch.utils.data import DataLoader
 
 from fcn_lab.data.augment import IDENTITY
 from fcn_lab.data.classes import Colour
-from fcn_lab.data.frames import Augment, FrameDataset, Sample
+from fcn_lab.data.frames import Augment, FrameDataset, Frames, Sample
 from fcn_lab.data.layouts.layout import SPLITS
-from fcn_lab.data.sampling import EvalSampler, TrainSampler
+from fcn_lab.data.sampling import EqualSizeSampler, EvalSampler, TrainSampler
 from fcn_lab.data.seeds import seed_of
 from fcn_lab.data.source import Source, require_split
 from fcn_lab.errors import UserError
@@ -23,9 +23,10 @@ class FrameDataModule(L.LightningDataModule):
     """Batches ``{"image": (N,3,H,W) uint8, "label": (N,H,W) uint8, "index": (N,)}`` of one source.
 
     Training batches are shuffled by (seed, epoch), sharded over ranks and augmented; an incomplete
-    last batch is left out. Evaluation goes image by image, so that a score depends on neither batch
-    nor rank. The trainer must not insert its own samplers (``use_distributed_sampler=False``). A
-    run that resumes inside an epoch continues after the batches that were done.
+    last batch is left out. Whole frames of several sizes go in batches of equal ones. Evaluation
+    goes image by image, so that a score depends on neither batch nor rank. The trainer must not
+    insert its own samplers (``use_distributed_sampler=False``). A run that resumes inside an epoch
+    continues after the batches that were done.
 
     Args:
         source: where the frames come from.
@@ -58,7 +59,8 @@ class FrameDataModule(L.LightningDataModule):
         seed: Seed = 0,
     ) -> None:
         super().__init__()
-        require_split(split, SPLITS)  # whether these data have it is asked where it is read
+        # whether these data have one of the usual splits is asked where it is read
+        require_split(split, tuple(dict.fromkeys((*SPLITS, *source.splits))))
         self.source = source
         self.split = split
         self._augment = augment
@@ -98,7 +100,7 @@ class FrameDataModule(L.LightningDataModule):
         )
 
     def train_dataloader(self) -> DataLoader[Sample]:
-        """Returns this rank's batches of train: shuffled, augmented and all of one size."""
+        """Returns this rank's batches of train: shuffled, augmented, each of one size."""
         frames = self.source.frames("train")
         rank, world = self._find_rank()
         if len(frames) < self.batch_size * world:
@@ -107,10 +109,24 @@ class FrameDataModule(L.LightningDataModule):
                 f"{len(frames)} training frames.\n"
                 f"Type data.batch_size={max(1, len(frames) // world)} or less."
             )
+        dataset = FrameDataset(frames, self._augment, self.seed)
+        if self._groups_sizes(frames):
+            alike = EqualSizeSampler(frames.sizes, self.batch_size, self.seed, rank, world)
+            alike.resume(*self._resumed)
+            return self._create_loader(dataset, batch_sampler=alike)
         sampler = TrainSampler(len(frames), self.batch_size, self.seed, rank, world)
         sampler.resume(*self._resumed)
-        dataset = FrameDataset(frames, self._augment, self.seed)
-        return self._create_loader(dataset, sampler, self.batch_size)
+        return self._create_loader(dataset, sampler=sampler, batch_size=self.batch_size)
+
+    @property
+    def has_single_batches(self) -> bool:
+        """Returns whether some training batch may hold a single frame."""
+        return self.batch_size == 1 or self._groups_sizes(self.source.frames("train"))
+
+    def _groups_sizes(self, frames: Frames) -> bool:
+        """Returns whether batches of whole frames have to be put together by size."""
+        is_cropped = getattr(self._augment, "crop", None) is not None
+        return self.batch_size > 1 and not is_cropped and not frames.has_one_size
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Returns a loader of the val split, image by image."""
@@ -157,19 +173,17 @@ class FrameDataModule(L.LightningDataModule):
     def _create_eval_loader(self, split: str) -> DataLoader[Sample]:
         frames = self.source.frames(split)
         sampler = EvalSampler(len(frames), *self._find_rank())
-        return self._create_loader(FrameDataset(frames, IDENTITY, self.seed), sampler, batch_size=1)
+        dataset = FrameDataset(frames, IDENTITY, self.seed)
+        return self._create_loader(dataset, sampler=sampler, batch_size=1)
 
-    def _create_loader(
-        self, dataset: FrameDataset, sampler: TrainSampler | EvalSampler, batch_size: int
-    ) -> DataLoader[Sample]:
+    def _create_loader(self, dataset: FrameDataset, **batching: Any) -> DataLoader[Sample]:  # noqa: ANN401
         on_gpu, ranks = False, 1
         if self.trainer is not None:
             on_gpu = self.trainer.strategy.root_device.type == "cuda"
             ranks = self.trainer.num_devices
         return DataLoader(
             dataset,
-            batch_size=batch_size,
-            sampler=sampler,
+            **batching,
             **settle_loader(self._num_workers, on_gpu, ranks),
             # Without its own a loader draws from the global generator, and dropout would feel it.
             generator=torch.Generator().manual_seed(seed_of(self.seed)),

@@ -106,7 +106,7 @@ def find_data_gaps(data: FrameDataModule) -> list[str]:
     train = data.source.frames("train")
     counts, _ = count_pixels(train, data.num_classes)
     others = {split: data.source.frames(split) for split in scored}
-    return [*lines, *describe_gaps(counts, data.classes, train.labels.size, others)]
+    return [*lines, *describe_gaps(counts, data.classes, train.pixel_count, others)]
 
 
 def count_scored_pixels(data: FrameDataModule) -> float:
@@ -130,9 +130,12 @@ def require_batch_statistics(
     Raises:
         UserError: a layer would normalise over a single value.
     """
-    if data.batch_size > 1:
+    if not data.has_single_batches:
         return
-    image = data.train_dataloader().dataset[(0, 0)]["image"]  # 3 h w, as it is trained on
+    dataset = data.train_dataloader().dataset
+    sizes = data.source.frames("train").sizes
+    smallest = min(range(len(sizes)), key=lambda index: sizes[index][0] * sizes[index][1])
+    image = dataset[(0, smallest)]["image"]  # 3 h w, as it is trained on
     modes = {layer: layer.training for layer in net.modules()}
     net.train()
     for layer in still:
@@ -144,10 +147,14 @@ def require_batch_statistics(
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
+        what, advice = "data.batch_size=1", "data.batch_size=2 or more"
+        if data.batch_size > 1:
+            what = "there are batches of one frame, where no other is of its size"
+            advice = "augment.crop=[ROWS,COLUMNS], which makes all of one size"
         raise UserError(
-            f"data.batch_size=1: for {image.shape[1]}x{image.shape[2]} pixels, batch normalisation "
+            f"{what}: for {image.shape[1]}x{image.shape[2]} pixels, batch normalisation "
             "in this network meets maps of one pixel, and one value has no spread.\n"
-            "Type data.batch_size=2 or more, or freeze=norm, which keeps the statistics there are"
+            f"Type {advice}, or freeze=norm, which keeps the statistics there are"
         ) from error
     finally:
         for layer, mode in modes.items():

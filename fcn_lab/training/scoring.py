@@ -144,9 +144,9 @@ def publish_scores(
 
 
 def image_size(frames: Frames) -> tuple[int, int]:
-    """Returns the height and width of the frames, in pixels."""
-    height, width = frames.images.shape[1:3]
-    return height, width
+    """Returns the height and width of the frames, in pixels; of several sizes the middle one."""
+    ordered = sorted(frames.sizes, key=lambda size: (size[0] * size[1], size))
+    return ordered[len(ordered) // 2]
 
 
 def print_scores(splits: Mapping[str, SplitResult], facts: Mapping[str, object]) -> None:

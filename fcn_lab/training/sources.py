@@ -8,6 +8,7 @@ from fcn_lab.data.folder import Folder
 from fcn_lab.data.frames import Augment
 from fcn_lab.data.packs.source import CACHE
 from fcn_lab.data.pictures.unreadable import LIMIT
+from fcn_lab.data.resizing import Resize
 from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.values import Classes, Count, Positive, Seed, Size, Whole, check_arguments
@@ -32,13 +33,14 @@ class CamVidDataModule(FrameDataModule):
 
     Args:
         root: folder of the data, or the one above it; None looks in the usual places.
-        size: (H,W) in pixels to bring frames to; None as stored, but 360×480 for native 720×960.
+        size: (H,W) in pixels to bring frames to; None keeps each frame's own.
         classes: 11, or 32 for those of the class file.
         download: fetch the SegNet release where nothing is found.
         cache: folder of the decoded frames.
         split_by: "drive" divides the frames anew by whole drives; None keeps the release's split.
         held_out: the drive to score then.
         megapixels: the most pixels of a picture, in millions.
+        resize: "fit", "fill" or "stretch": how frames of another shape are brought to the size.
 
     Raises:
         UserError: no data are found, they are broken, or have no such classes or split.
@@ -62,10 +64,11 @@ class CamVidDataModule(FrameDataModule):
         split_by: str | None = None,
         held_out: str | None = None,
         megapixels: Positive = LIMIT.megapixels,
+        resize: Resize | None = None,
         **loading: Unpack[LoaderArguments],
     ) -> None:
         given = (root, size, classes, download, cache, split_by, held_out, megapixels)
-        super().__init__(CamVid(*given), **loading)
+        super().__init__(CamVid(*given, resize=resize), **loading)
 
 
 @check_arguments
@@ -83,6 +86,7 @@ def folder(
     cache: str = CACHE,
     ignore: object = None,
     megapixels: Positive = LIMIT.megapixels,
+    resize: Resize | None = None,
     **loading: Unpack[LoaderArguments],
 ) -> FrameDataModule:
     """Builds ``data=folder``: batches of a user's own pictures and masks.
@@ -98,12 +102,13 @@ def folder(
         classes: how many are scored, if the caller counts on that.
         splits: split → share of the frames, or split → text file that names a frame a line.
         blocks: ``FILE.csv:COLUMN`` that names the drive of each frame; no drive is divided.
-        size: (H,W) in pixels to bring frames to; None as the first is stored.
+        size: (H,W) in pixels to bring frames to; None keeps each frame's own.
         split_by: "drive" divides the frames anew by whole drives.
         held_out: the drive to score then.
         cache: folder of the decoded frames.
         ignore: ids or colours of masks that are void besides 255.
         megapixels: the most pixels of a picture, in millions.
+        resize: "fit", "fill" or "stretch": how frames of another shape are brought to the size.
 
     Raises:
         UserError: there are no classes, or patterns and lists that fit no files.
@@ -117,7 +122,7 @@ def folder(
         torch.Size([2, 3, 24, 32])
     """
     given = (images, masks, names, splits, blocks, size, split_by, held_out, cache)
-    return FrameDataModule(Folder(root, *given, ignore, classes, megapixels), **loading)
+    return FrameDataModule(Folder(root, *given, ignore, classes, megapixels, resize), **loading)
 
 
 @check_arguments

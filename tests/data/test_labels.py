@@ -5,7 +5,8 @@ from PIL import Image
 
 from fcn_lab.data.classes import CAMVID11, CAMVID32, VOID
 from fcn_lab.data.colour_labels import ColourLabels
-from fcn_lab.data.label_codecs import IndexLabels, resize_image, resize_label
+from fcn_lab.data.label_codecs import IndexLabels
+from fcn_lab.data.resizing import resize_image, resize_label
 from fcn_lab.errors import UserError
 from support.fakes import COLOURS
 

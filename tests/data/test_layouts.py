@@ -113,10 +113,11 @@ def test_frames_come_in_the_size_that_is_asked_for(tmp_path: Path) -> None:
         CamVid(str(tmp_path / "set"), size=[12])
 
 
-def test_native_frames_are_halved_unless_a_size_is_given(tmp_path: Path) -> None:
+def test_native_frames_keep_their_size_unless_one_is_given(tmp_path: Path) -> None:
     name = SPLITS["train"][0]
     fakes.segnet(tmp_path / "set", {"train": [name]}, size=(720, 960))
-    assert CamVid(str(tmp_path / "set")).protocol.split("-")[1] == "360x480"
+    assert CamVid(str(tmp_path / "set")).protocol.split("-")[1] == "720x960"
+    assert CamVid(str(tmp_path / "set"), size=[360, 480]).protocol.split("-")[1] == "360x480"
 
 
 def test_lists_with_foreign_paths_choose_frames_by_base_name(tmp_path: Path) -> None:

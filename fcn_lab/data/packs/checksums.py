@@ -7,6 +7,7 @@ silently come from other data than the last one.
 """
 
 import hashlib
+import json
 import logging
 import os
 from collections.abc import Sequence
@@ -94,3 +95,13 @@ def _entry(file: Path, known: FileState | None) -> FileState:
         state = os.fstat(content.fileno())
         digest = hashlib.file_digest(content, "sha256").hexdigest()
         return state.st_size, state.st_mtime_ns, digest
+
+
+def digest_states(files: Sequence[Path]) -> str:
+    """Returns a text that differs whenever sizes and times of the files that exist do."""
+    states = []
+    for file in files:
+        with suppress(OSError):
+            state = file.stat()
+            states.append((str(file.absolute()), state.st_size, state.st_mtime_ns))
+    return hashlib.sha256(json.dumps(states).encode()).hexdigest()[:24]

@@ -14,11 +14,12 @@ import numpy as np
 from PIL import Image
 
 from fcn_lab.data.frames import Pixels
-from fcn_lab.data.label_codecs import LabelCodec, resize_image, resize_label
+from fcn_lab.data.label_codecs import LabelCodec
 from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.data.pictures import deep
 from fcn_lab.data.pictures.opening import OpenedPicture, open_upright, turn
 from fcn_lab.data.pictures.unreadable import KIND_REMEDY, LIMIT, Limit, Unreadable, UnsupportedKind
+from fcn_lab.data.resizing import Resize, resize_frame
 from fcn_lab.errors import UserError
 
 # modes that Pillow cannot bring to RGB in one step, and the step before
@@ -67,9 +68,13 @@ def open_first_mask(paths: Iterable[Path], limit: Limit = LIMIT) -> Image.Image 
 
 
 def read_pair(
-    pair: Pair, codec: LabelCodec, size: tuple[int, int], limit: Limit = LIMIT
+    pair: Pair,
+    codec: LabelCodec,
+    size: tuple[int, int] | None,
+    limit: Limit = LIMIT,
+    resize: Resize = "stretch",
 ) -> DecodedFrame:
-    """Decodes picture and mask and resizes both to (h,w).
+    """Decodes picture and mask and brings both to (h,w); without a size they keep their own.
 
     Raises:
         UserError: either file is not sound, or they do not fit together.
@@ -79,7 +84,8 @@ def read_pair(
         ids, strange = codec.decode(label)
     except UserError as error:
         raise UserError(f"{pair.label} {error}") from error
-    return DecodedFrame(resize_image(image, size), resize_label(ids, size), strange, ids.size)
+    resized = (image, ids) if size is None else resize_frame(image, ids, size, resize)
+    return DecodedFrame(*resized, strange, ids.size)
 
 
 def open_pair(pair: Pair, limit: Limit = LIMIT) -> tuple[Pixels, Image.Image]:

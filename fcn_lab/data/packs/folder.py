@@ -4,15 +4,18 @@ A digest of each array stands in the manifest, which carries its own: what a fai
 interrupted copy made of a pack is noticed by the first of a process to open it.
 """
 
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
 from fcn_lab.data.frames import Frames
+from fcn_lab.data.packs.drafts import JOURNAL, hold_draft
+from fcn_lab.data.packs.flat import FlatRows
 from fcn_lab.data.packs.sealed import digest, seal, unseal
 from fcn_lab.files import clear_drafts, publish_folder, write_text
 
@@ -26,7 +29,13 @@ _SOUND_ARRAYS: set[tuple[str, int, int, int]] = set()  # arrays that this proces
 class Manifest:
     """The description of a finished pack.
 
-    Frame names, (H,W), colours that became void with their pixel counts, and the arrays' digests.
+    Attributes:
+        names: of its frames.
+        size: (H,W) of all of them; empty where they keep their own.
+        strange: colours that became void, with their pixel counts.
+        digests: of the arrays.
+        format: of the arrays.
+        sizes: (H,W) of each frame that keeps its own; empty where all have one.
     """
 
     names: list[str]
@@ -34,6 +43,12 @@ class Manifest:
     strange: dict[str, int]
     digests: Mapping[str, int] = field(default_factory=dict)
     format: int = FORMAT
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Returns the content of its file; sizes stand there only where frames keep their own."""
+        plain = asdict(self)
+        return plain if self.sizes else {k: v for k, v in plain.items() if k != "sizes"}
 
 
 def open_pack(folder: Path) -> tuple[Frames, Manifest] | None:
@@ -45,22 +60,49 @@ def open_pack(folder: Path) -> tuple[Frames, Manifest] | None:
         images, labels = (np.load(folder / name, mmap_mode="r") for name in ARRAYS)
     except (OSError, ValueError, TypeError, KeyError, EOFError):
         return None
-    shape = (len(manifest.names), *manifest.size)
-    whole = (
-        images.shape == (*shape, 3)
-        and labels.shape == shape
-        and images.dtype == labels.dtype == np.uint8
-    )
-    return (Frames(images, labels, tuple(manifest.names)), manifest) if whole else None
+    frames = len(manifest.names)
+    shapes = find_shapes(manifest.size, manifest.sizes, frames)
+    if len(manifest.sizes) not in (0, frames):
+        return None
+    if (images.shape, labels.shape) != shapes or not images.dtype == labels.dtype == np.uint8:
+        return None
+    names, sizes = tuple(manifest.names), tuple((h, w) for h, w in manifest.sizes)
+    if not sizes:
+        return Frames(images, labels, names), manifest
+    rows = FlatRows(images, sizes, (3,)), FlatRows(labels, sizes)
+    return Frames(*rows, names, own_sizes=sizes), manifest
+
+
+def find_shapes(
+    size: Sequence[int], sizes: Sequence[tuple[int, int]], frames: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Returns the shapes of the arrays of pictures and labels: (M,H,W,3) and (M,H,W).
+
+    Frames that keep their own sizes lie one behind the other: (3P,) and (P,) for P pixels.
+    """
+    if size:
+        return (frames, *size, 3), (frames, *size)
+    pixels = sum(height * width for height, width in sizes)
+    return (3 * pixels,), (pixels,)
 
 
 def write_pack(folder: Path, write_arrays: Callable[[Path], Manifest]) -> None:
-    """Lets ``write_arrays`` fill a folder, adds the manifest, and renames it in one step."""
-    clear_drafts(folder.parent)
-    with publish_folder(folder, open_pack, ADVICE) as half:
-        manifest = write_arrays(half)
-        told = replace(manifest, digests={name: digest(half / name) for name in ARRAYS})
-        write_text(half / "manifest.json", seal(asdict(told)), ADVICE)
+    """Lets ``write_arrays`` fill a folder, adds the manifest, and renames it in one step.
+
+    A folder that a killed process has left half full is given to it again.
+    """
+    with hold_draft(folder, ADVICE) as draft:
+        clear_drafts(folder.parent)
+        if open_pack(folder) is not None:  # another process was first
+            if draft is not None:
+                shutil.rmtree(draft, ignore_errors=True)
+            return
+        with publish_folder(folder, open_pack, ADVICE, draft) as half:
+            manifest = write_arrays(half)
+            told = replace(manifest, digests={name: digest(half / name) for name in ARRAYS})
+            write_text(half / "manifest.json", seal(told.to_plain()), ADVICE)
+        # only now, since its name is the lock that others wait for
+        (folder / JOURNAL).unlink(missing_ok=True)
 
 
 def write_array_header(file: IO[bytes], shape: tuple[int, ...]) -> None:

@@ -3,8 +3,9 @@
 A pack's folder is named by the hash of what its source files hold and of how they were decoded, so
 that equal sources share one pack and no pack can be stale. It is written under another name,
 synced, and renamed as the last step, its manifest after its arrays; a folder that is not whole, or
-not as it was written, is built anew. Processes may pack at the same time: one rename wins and all
-use its result. A warm start reads the files' states only, not their content (see ledger).
+not as it was written, is built anew. Of processes that pack at the same time one does it and the
+others wait; what a killed one leaves half done is gone on with. A warm start reads the files'
+states only, not their content (see ledger).
 """
 
 import hashlib
@@ -23,10 +24,13 @@ from fcn_lab.data.label_codecs import LabelCodec
 from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.data.packs.checksums import Ledger
 from fcn_lab.data.packs.decode import read_pair
-from fcn_lab.data.packs.folder import FORMAT, Manifest, open_pack, write_array_header, write_pack
+from fcn_lab.data.packs.folder import FORMAT, Manifest, find_shapes, open_pack, write_pack
+from fcn_lab.data.packs.sizes import Sizes
+from fcn_lab.data.packs.writing import PackedFrame, write_frames
+from fcn_lab.data.pictures.opening import upright_size
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
+from fcn_lab.data.resizing import Resize
 from fcn_lab.errors import UserError
-from fcn_lab.files import flush_to_disk
 
 STRANGE_SHARE_LIMIT = 1e-4
 _log = logging.getLogger(__name__)
@@ -34,20 +38,50 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings that turn files into arrays: label codec, class set, size (h,w), pixel limit."""
+    """The settings that turn files into arrays.
+
+    Attributes:
+        codec: reads the labels.
+        classes: the classes of the run.
+        size: (h,w) of all frames; None keeps each frame's own.
+        limit: of a picture's pixels.
+        resize: the way to that size.
+    """
 
     codec: LabelCodec
     classes: ClassSet
-    size: tuple[int, int]
+    size: tuple[int, int] | None
     limit: Limit = LIMIT
+    resize: Resize = "stretch"
 
     def key(self) -> str:
         """Returns a text that differs whenever the arrays would."""
-        return repr((FORMAT, self.codec.key(), self.classes.table.tobytes().hex(), self.size))
+        way = () if self.resize == "stretch" else (self.resize,)
+        table = self.classes.table.tobytes().hex()
+        return repr((FORMAT, self.codec.key(), table, self.size, *way))
+
+    def decode(self, pair: Pair) -> PackedFrame:
+        """Returns one frame as a run sees it.
+
+        Raises:
+            UserError: its files are not sound.
+        """
+        found = read_pair(pair, self.codec, self.size, self.limit, self.resize)
+        label = np.take(self.classes.table, found.ids)
+        return PackedFrame(found.image, label, found.strange, found.stored)
 
 
-def load_frames(split: str, pairs: Sequence[Pair], recipe: Recipe, cache: Path) -> Frames:
+def load_frames(
+    split: str, pairs: Sequence[Pair], recipe: Recipe, cache: Path, stored: Sizes | None = None
+) -> Frames:
     """Returns the frames of these files from their pack, which is written first if missing.
+
+    Args:
+        split: what a message calls them.
+        pairs: their files.
+        recipe: what makes frames of them.
+        cache: where packs are kept.
+        stored: the sizes of pictures, as far as they are known.
 
     Raises:
         UserError: a file is truncated, corrupt or changed, a label is no label, or the cache cannot
@@ -64,7 +98,7 @@ def load_frames(split: str, pairs: Sequence[Pair], recipe: Recipe, cache: Path) 
     if opened is None:
         if folder.exists():
             _log.warning("%s is damaged, or of another version: it is packed anew", folder)
-        write_pack(folder, lambda half: _write_arrays(pairs, recipe, half))
+        write_pack(folder, lambda half: _write_arrays(split, pairs, recipe, half, stored or {}))
         opened = open_pack(folder)
     ledger.save(entries)
     if opened is None:
@@ -87,25 +121,28 @@ def describe_strange(strange: dict[str, int]) -> str:
     return ", ".join(f"{colour} in {count} pixels" for colour, count in commonest) + rest
 
 
-def _write_arrays(pairs: Sequence[Pair], recipe: Recipe, half: Path) -> Manifest:
-    strange: Counter[str] = Counter()
-    stored, worst = 0, (0, Path())
-    shape = (len(pairs), *recipe.size)
-    with (half / "images.npy").open("wb") as images, (half / "labels.npy").open("wb") as labels:
-        write_array_header(images, (*shape, 3))
-        write_array_header(labels, shape)
-        for pair in pairs:
-            decoded = read_pair(pair, recipe.codec, recipe.size, recipe.limit)
-            images.write(decoded.image.tobytes())
-            labels.write(np.take(recipe.classes.table, decoded.ids).tobytes())
-            strange.update(decoded.strange)
-            stored += decoded.stored
-            worst = max(worst, (decoded.strange.total(), pair.label))
-        flush_to_disk(images)
-        flush_to_disk(labels)
-    if strange.total() > STRANGE_SHARE_LIMIT * stored:
-        raise _strange_error(strange, stored, worst[1])
-    return Manifest([pair.name for pair in pairs], list(recipe.size), dict(strange))
+def _write_arrays(
+    split: str, pairs: Sequence[Pair], recipe: Recipe, half: Path, stored: Sizes
+) -> Manifest:
+    sizes = [
+        recipe.size or stored.get(pair.image) or upright_size(pair.image, recipe.limit)
+        for pair in pairs
+    ]
+
+    def decode(number: int) -> PackedFrame:
+        frame = recipe.decode(pairs[number])
+        if frame.label.shape != sizes[number]:
+            raise UserError(
+                f"{pairs[number].image} has changed while it was packed.\nType the command again"
+            )
+        return frame
+
+    size, own = (list(recipe.size), []) if recipe.size else ([], sizes)
+    shapes = find_shapes(size, own, len(pairs))
+    found = write_frames(half, shapes, sizes, decode, f"packing {split}")
+    if found.strange.total() > STRANGE_SHARE_LIMIT * found.stored:
+        raise _strange_error(found.strange, found.stored, pairs[found.worst[1]].label)
+    return Manifest([pair.name for pair in pairs], size, dict(found.strange), sizes=own)
 
 
 def _strange_error(strange: Counter[str], stored: int, worst: Path) -> UserError:

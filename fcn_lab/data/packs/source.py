@@ -1,7 +1,6 @@
 """The splits of a layout as a Source, decoded once and memory-mapped."""
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,16 +10,15 @@ from fcn_lab.data.frames import Frames
 from fcn_lab.data.layouts.held_out import split_by_drive
 from fcn_lab.data.layouts.layout import Layout
 from fcn_lab.data.packs.pack import Recipe, load_frames
-from fcn_lab.data.pictures.opening import upright_size
-from fcn_lab.data.pictures.unreadable import LIMIT, Limit, Unreadable
+from fcn_lab.data.packs.sizes import FrameTarget, read_sizes
+from fcn_lab.data.pictures.unreadable import LIMIT, Limit
+from fcn_lab.data.resizing import Resize
 from fcn_lab.data.source import require_split
 from fcn_lab.data.survey import FrameSurvey, survey_pair
 from fcn_lab.errors import UserError
 from fcn_lab.values import Positive, Size, check_arguments
 
 CACHE = ".cache/fcn_lab"
-NATIVE_SIZE = (720, 960)
-PAPER_SIZE = (360, 480)
 SPLITTINGS = (None, "drive")
 
 
@@ -33,12 +31,13 @@ class PackedSource:
         layout: its files.
         classes: chosen from what its labels hold.
         drive_of: the drive of a frame's name, "" where it is not known.
-        size: (H,W) to bring frames to, labels by nearest pixel; by default as the first is stored,
-            but 360x480 for CamVid's native 720x960.
+        size: (H,W) to bring frames to, labels by nearest pixel; by default each keeps its own.
         split_by: "drive" divides all frames anew by whole drives.
         held_out: the drive to score then.
         cache: where packs are kept.
         megapixels: most of a picture, in millions of pixels.
+        resize: how frames are brought to the size: see ``resize_frame``; by default "fit" where
+            pictures have several sizes, else "stretch".
 
     Raises:
         UserError: a wrong size, or drives that cannot be held out.
@@ -55,6 +54,7 @@ class PackedSource:
         held_out: str | None = None,
         cache: str = CACHE,
         megapixels: Positive = LIMIT.megapixels,
+        resize: Resize | None = None,
     ) -> None:
         if split_by not in SPLITTINGS:
             raise UserError(f"data.split_by={split_by}: expected drive, or null for its own split")
@@ -63,15 +63,17 @@ class PackedSource:
         self._root, self._drive_of, self._cache = root, drive_of, Path(cache)
         self._layout = layout if split_by is None else split_by_drive(layout, drive_of, held_out)
         limit = Limit(megapixels)
-        chosen = (size[0], size[1]) if size is not None else _choose_size(layout, limit)
-        masks = [pair.label for part in layout.pairs.values() for pair in part]
-        codec = settle_white(layout.codec, masks, self._cache, limit)
-        self._recipe = Recipe(codec, classes, chosen, limit)
+        pairs = [pair for part in layout.pairs.values() for pair in part]
+        self._stored = read_sizes([pair.image for pair in pairs], self._cache, limit)
+        target = FrameTarget.choose(self._stored.values(), size, resize)
+        codec = settle_white(layout.codec, [pair.label for pair in pairs], self._cache, limit)
+        self._recipe = Recipe(codec, classes, target.size, limit, target.resize)
+        self._target = target
         self._opened: dict[str, Frames] = {}
         self.classes = classes.names
         self.palette = classes.palette
         self.splits = tuple(self._layout.pairs)
-        self.protocol = f"{classes.title}-{chosen[0]}x{chosen[1]}-void_ignored-{self._layout.split}"
+        self.protocol = f"{classes.title}-{target.name}-void_ignored-{self._layout.split}"
 
     def frames(self, split: str) -> Frames:
         """Returns one split, which is packed at its first use.
@@ -83,7 +85,8 @@ class PackedSource:
         if split not in self._opened:
             # the same files in another split are no change of the data
             part = f"{split}-{self._layout.split}" if self._layout.divided else split
-            found = load_frames(part, self._layout.pairs[split], self._recipe, self._cache)
+            pairs = self._layout.pairs[split]
+            found = load_frames(part, pairs, self._recipe, self._cache, self._stored)
             drives = tuple(map(self._drive_of, found.names))
             self._opened[split] = replace(found, drives=drives)
         return self._opened[split]
@@ -97,17 +100,6 @@ class PackedSource:
         """Returns what was found and where, the counts, the split and the protocol id."""
         counts = ", ".join(f"{split} {len(pairs)}" for split, pairs in self._layout.pairs.items())
         found = f"{self._layout.title} in {self._root}: {counts}, {len(self.classes)} classes"
-        lines = (found, self._recipe.codec.describe(), f"protocol {self.protocol}")
+        inferred = (self._recipe.codec.describe(), self._target.describe(self._stored.values()))
+        lines = (found, *inferred, f"protocol {self.protocol}")
         return "\n".join(filter(None, lines))
-
-
-def _choose_size(layout: Layout, limit: Limit) -> tuple[int, int]:
-    """Returns the first frame's size, from its header; the paper's half size for native frames.
-
-    A file that cannot be read is named when its frame is asked for.
-    """
-    for pair in (pair for part in layout.pairs.values() for pair in part):
-        with suppress(Unreadable):
-            size = upright_size(pair.image, limit)
-            return PAPER_SIZE if size == NATIVE_SIZE else size
-    return PAPER_SIZE

@@ -1,0 +1,74 @@
+"""The hidden folder of a pack in the making, which one process at a time has for itself.
+
+A process that is killed leaves it behind with a journal of the parts that are whole; the next one
+that wants the same pack goes on with it. M frames, H W rows and columns.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from fcn_lab.errors import guard_writing
+from fcn_lab.files import append_text
+
+JOURNAL = "journal"
+
+
+@contextmanager
+def hold_draft(folder: Path, advice: str) -> Iterator[Path | None]:
+    """Yields the draft of a pack's folder, locked; None where the place knows no locks.
+
+    Waits for another process that has it.
+
+    Raises:
+        WriteFailure: nothing can be written there.
+    """
+    draft = folder.with_name(f".part-{folder.name}")
+    while True:
+        with guard_writing(folder, advice):
+            draft.mkdir(parents=True, exist_ok=True)
+            file = (draft / JOURNAL).open("a")
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError:
+                yield None
+                return
+            if _is_same(file, draft / JOURNAL):
+                os.utime(draft)  # it is no leftover any more
+                yield draft
+                return
+
+
+def _is_same(file: IO[str], path: Path) -> bool:
+    """Returns whether it is still the file of that name, and nobody has been done with it."""
+    with suppress(OSError):
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    return False
+
+
+@dataclass(frozen=True)
+class Journal:
+    """The parts of a draft that are whole, one a line, by their numbers."""
+
+    path: Path
+
+    def read(self) -> dict[int, dict[str, Any]]:
+        """Returns what was noted of every part; a line that was cut short is none."""
+        noted: dict[int, dict[str, Any]] = {}
+        with suppress(OSError):
+            for line in self.path.read_text(errors="replace").splitlines():
+                with suppress(ValueError, KeyError, TypeError):
+                    entry = json.loads(line)
+                    noted[entry["part"]] = entry["found"]
+        return noted
+
+    def add(self, part: int, found: dict[str, Any]) -> None:
+        """Notes that a part is whole."""
+        append_text(self.path, json.dumps({"part": part, "found": found}) + "\n")
+        os.utime(self.path.parent)

@@ -1,0 +1,42 @@
+"""Arrays of any size, one behind the other in a single flat array. H W: rows and columns."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import overload
+
+from fcn_lab.data.frames import Pixels
+
+
+class FlatRows(Sequence[Pixels]):
+    """A sequence of arrays (H,W) or (H,W,C) that are views of one flat array, memory-mapped or not.
+
+    Args:
+        flat: all pixels, array by array and row by row.
+        sizes: (H,W) of every array.
+        channels: () or (C,).
+    """
+
+    def __init__(
+        self, flat: Pixels, sizes: Sequence[tuple[int, int]], channels: tuple[int, ...] = ()
+    ) -> None:
+        self._flat, self._sizes, self._channels = flat, sizes, channels
+        self._starts = find_starts(sizes, *channels)
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    @overload
+    def __getitem__(self, index: int) -> Pixels: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Pixels]: ...
+    def __getitem__(self, index: int | slice) -> Pixels | Sequence[Pixels]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(len(self))[index]]
+        place = range(len(self))[index]
+        shape = (*self._sizes[place], *self._channels)
+        return self._flat[self._starts[place] : self._starts[place + 1]].reshape(shape)
+
+
+def find_starts(sizes: Sequence[tuple[int, int]], channels: int = 1) -> list[int]:
+    """Returns where each array of these sizes begins in a flat one, and where the last one ends."""
+    return list(accumulate((h * w * channels for h, w in sizes), initial=0))

@@ -1,0 +1,101 @@
+"""The sizes of pictures as they lie in their files, and those that a run sees them in."""
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from fcn_lab.data.packs.checksums import digest_states
+from fcn_lab.data.packs.sealed import seal, unseal
+from fcn_lab.data.pictures.opening import upright_size
+from fcn_lab.data.pictures.unreadable import Limit, Unreadable
+from fcn_lab.data.resizing import Resize
+from fcn_lab.errors import UserError
+from fcn_lab.files import make_folder, write_text
+
+Sizes = Mapping[Path, tuple[int, int]]
+OWN_SIZE = "own_size"  # in place of a size in a protocol id
+
+
+@dataclass(frozen=True)
+class FrameTarget:
+    """The size that a run sees frames in, and the way to it.
+
+    Attributes:
+        size: (h,w) of all frames; None where each keeps its own.
+        resize: how frames are brought to it, as ``resize_frame`` tells.
+    """
+
+    size: tuple[int, int] | None
+    resize: Resize = "stretch"
+
+    @classmethod
+    def choose(
+        cls,
+        stored: Collection[tuple[int, int]],
+        size: Sequence[int] | None,
+        resize: Resize | None,
+    ) -> "FrameTarget":
+        """Returns the size that was asked for, else the one that all pictures have, or none.
+
+        Frames of the shape that is asked for are the same in every way of resizing.
+
+        Raises:
+            UserError: a way is asked for, but no size.
+        """
+        kinds = set(stored)
+        if size is None:
+            if resize is not None:
+                raise UserError(
+                    f"data.resize={resize} needs a size to bring frames to.\n"
+                    "Type data.size=[ROWS,COLUMNS], too"
+                )
+            return cls(next(iter(kinds)) if len(kinds) == 1 else None)
+        rows, columns = size
+        if all(height * columns == width * rows for height, width in kinds):
+            return cls((rows, columns))
+        return cls((rows, columns), resize or ("fit" if len(kinds) > 1 else "stretch"))
+
+    @property
+    def name(self) -> str:
+        """Returns the second field of a protocol id, such as ``360x480`` or ``360x480_fit``."""
+        if self.size is None:
+            return OWN_SIZE
+        way = "" if self.resize == "stretch" else f"_{self.resize}"
+        return f"{self.size[0]}x{self.size[1]}{way}"
+
+    def describe(self, stored: Collection[tuple[int, int]]) -> str:
+        """Returns a line on pictures of several sizes; "" where all have one."""
+        kinds = sorted(set(stored), key=lambda size: size[0] * size[1])
+        if len(kinds) <= 1:
+            return ""
+        (low, high), (rows, columns) = kinds[0], kinds[-1]
+        told = f"pictures of {len(kinds)} sizes, from {low}x{high} to {rows}x{columns}"
+        if self.size is None:
+            return f"{told}: each is kept"
+        kept = "" if self.resize == "stretch" else ", their shapes kept"
+        return (
+            f"{told}: brought to {self.size[0]}x{self.size[1]} by data.resize={self.resize}{kept}"
+        )
+
+
+def read_sizes(pictures: Sequence[Path], cache: Path, limit: Limit) -> Sizes:
+    """Returns (H,W) of every picture that can be read, upright, from its header.
+
+    Sizes are kept beside the packs until a picture changes. What cannot be read is left to whoever
+    asks for its frame.
+    """
+    record = cache / "sources" / f"sizes-{digest_states(pictures)}.json"
+    try:
+        found = [tuple(size) for size in unseal(record.read_text())]
+        kept = dict(zip(pictures, found, strict=True))
+    except (OSError, ValueError, TypeError):
+        kept = {}
+        for picture in pictures:
+            with suppress(Unreadable):
+                kept[picture] = upright_size(picture, limit)
+        if len(kept) == len(pictures):
+            with suppress(UserError):  # it is found out again, then
+                make_folder(record.parent)
+                write_text(record, seal(list(kept.values())))
+    return kept

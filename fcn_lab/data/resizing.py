@@ -1,0 +1,74 @@
+"""Brings a frame to one size: stretched, fitted into it with void around, or filling it.
+
+H W: rows and columns of a frame, h w: those that are asked for.
+"""
+
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fcn_lab.data.classes import VOID
+
+Pixels = NDArray[np.uint8]
+Frame = tuple[Pixels, Pixels]
+Resize = Literal["fit", "fill", "stretch"]
+IMAGENET_MEAN = (124, 116, 104)  # the colour of what lies around a frame
+
+
+def resize_frame(image: Pixels, label: Pixels, size: tuple[int, int], resize: Resize) -> Frame:
+    """Returns picture (h,w,3) and label (h,w) of a frame (H,W).
+
+    Args:
+        image: the picture, (H,W,3).
+        label: its ids, (H,W).
+        size: (h,w).
+        resize: "stretch" changes the shape; "fit" keeps it and sets the frame into the middle of
+            the mean colour, labelled void; "fill" keeps it and cuts off what hangs over.
+    """
+    scaled = size if resize == "stretch" else scale_size(image.shape[:2], size, resize == "fill")
+    image, label = resize_image(image, scaled), resize_label(label, scaled)
+    return (image, label) if scaled == size else _centre(image, label, size)
+
+
+def scale_size(stored: tuple[int, ...], size: tuple[int, int], covers: bool) -> tuple[int, int]:
+    """Returns the size of a frame (H,W), its shape kept, that lies within (h,w) or covers it.
+
+    One of its sides is exactly the size's.
+    """
+    (rows, columns), (height, width) = stored, size
+    if (height * columns <= width * rows) is not covers:
+        return height, max(1, round(columns * height / rows))
+    return max(1, round(rows * width / columns)), width
+
+
+def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resizes (H,W,3) to (h,w,3) by area average when shrinking, linearly when enlarging."""
+    if image.shape[:2] == size:
+        return image
+    method = cv2.INTER_AREA if size[0] < image.shape[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=method), np.uint8)
+
+
+def resize_label(label: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resizes (H,W) to (h,w) by the nearest pixel, so that no class is invented."""
+    if label.shape == size:
+        return label
+    return np.asarray(
+        cv2.resize(label, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.uint8
+    )
+
+
+def _centre(image: Pixels, label: Pixels, size: tuple[int, int]) -> Frame:
+    """Returns the frame in the middle of (h,w), which is smaller on one side or larger on one."""
+    placed = np.full((*size, 3), IMAGENET_MEAN, np.uint8), np.full(size, VOID, np.uint8)
+    # per axis: what is kept of the frame, and where it comes to lie
+    kept, place = [], []
+    for there, here in zip(size, label.shape, strict=True):
+        length = min(there, here)
+        kept.append(slice((here - length) // 2, (here - length) // 2 + length))
+        place.append(slice((there - length) // 2, (there - length) // 2 + length))
+    for canvas, part in zip(placed, (image, label), strict=True):
+        canvas[place[0], place[1]] = part[kept[0], kept[1]]
+    return placed
