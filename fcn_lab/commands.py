@@ -36,10 +36,34 @@ def format_start() -> str:
     return shlex.join([_find_python(), str(script)])
 
 
+def format_tool(name: str, *words: str) -> str:
+    """A command line of a program that was installed with this Python, by its path where needed."""
+    return " ".join([shlex.quote(_shorten(Path(sys.executable), name)), *map(quote, words)])
+
+
+def format_operand(path: Path) -> str:
+    """A path that no program takes for an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)
+
+
+def find_opener() -> str | None:
+    """The program that opens files on this desk; None where there is no desk."""
+    if sys.platform == "darwin":
+        return "open"
+    shown = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return "xdg-open" if shown and shutil.which("xdg-open") else None
+
+
 def _find_python() -> str:
     """The short name where that is this very Python, else its path."""
-    here, found = Path(sys.executable), shutil.which("python")
+    return _shorten(Path(sys.executable), "python", sys.executable)
+
+
+def _shorten(python: Path, name: str, otherwise: str | None = None) -> str:
+    """The name of a program beside Python where the shell finds that one, else its path."""
+    found = shutil.which(name)
     # not where links lead: that of a virtual environment leads to the system's
-    if found is not None and Path(found).parent == here.parent:
-        return "python"
-    return str(here.relative_to(Path.cwd())) if here.is_relative_to(Path.cwd()) else str(here)
+    if found is not None and Path(found).parent == python.parent:
+        return name
+    path = Path(otherwise) if otherwise else python.with_name(name)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

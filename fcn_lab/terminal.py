@@ -1,22 +1,48 @@
 """Numbers as text, and text in a terminal."""
 
+import math
+import textwrap
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fcn_lab.commands import find_opener, format_operand, quote
+
 T = TypeVar("T")
+SMALLEST_WRITTEN_OUT = 1e-5
 QUIET_SECONDS = 2  # work that takes no longer is not shown
 LINE_SECONDS = 30  # between two lines where there is no terminal
 
 
 def format_number(value: object) -> str:
-    """Large numbers in millions, fractions with four digits."""
-    if isinstance(value, int) and value >= 1_000_000:
-        return f"{value / 1e6:,.2f} M"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """Formats a number as people read it: 3.43 M, 1,980, 117.1, 0.01234."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value / 1e6:,.2f} M" if abs(value) >= 1_000_000 else f"{value:,}"
+    if not isinstance(value, float) or not math.isfinite(value) or value == 0:
+        return str(value)
+    if abs(value) < SMALLEST_WRITTEN_OUT:
+        return f"{value:.1e}"
+    whole = f"{value:,.{max(0, 3 - math.floor(math.log10(abs(value))))}f}"
+    return whole.rstrip("0").rstrip(".") if "." in whole else whole
+
+
+def format_amount(value: float, digits: int = 3) -> str:
+    """Formats an amount with so many digits that count, written out: 1,980, 12.3, 0.0123."""
+    if not math.isfinite(value) or value == 0:
+        return f"{value:g}"
+    digits -= 1 + math.floor(math.log10(abs(value)))
+    return f"{round(value, digits):,.{max(0, digits)}f}"
+
+
+def format_duration(seconds: float) -> str:
+    """Formats a time in the unit that suits it: 1,980 ms, 12.3 s, 4 min 10 s."""
+    if seconds >= 120:
+        return f"{seconds // 60:,.0f} min {seconds % 60:.0f} s"
+    return f"{format_amount(1e3 * seconds)} ms" if seconds < 10 else f"{seconds:.1f} s"
 
 
 def format_percent(value: float | None, digits: int = 1, signed: bool = False) -> str | None:
@@ -27,9 +53,32 @@ def format_percent(value: float | None, digits: int = 1, signed: bool = False) -
 
 
 def print_text(content: RenderableType) -> None:
-    """Prints to the terminal; where there is none, a line stays a line."""
+    """Prints to the terminal, text by whole words; where there is none, a line stays a line."""
     console = Console()
+    if isinstance(content, str) and console.is_terminal:
+        content = "\n".join(wrap_line(line, console.width) for line in content.splitlines())
     console.print(content, soft_wrap=isinstance(content, str), highlight=False, markup=False)
+
+
+def wrap_line(line: str, width: int) -> str:
+    """Breaks a line between words; a word that is longer, say a path, stays in one piece."""
+    broken = textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)
+    return line if len(line) <= width else "\n".join(broken)
+
+
+def print_next(steps: Mapping[str, str | Path]) -> None:
+    """Prints what to do next: commands alone on a line, to be pasted, and files to be opened.
+
+    Args:
+        steps: a command, or a file or folder, by what it shows or does.
+    """
+    console, opener = Console(), find_opener()
+    for what, step in steps.items():
+        if isinstance(step, Path):
+            path = quote(format_operand(step))
+            step = f"{opener} {path}" if opener else path
+        # never broken: a terminal copies its own breaks as none
+        console.print(f"{what}:\n  {step}", soft_wrap=True, highlight=False, markup=False)
 
 
 def report_progress(items: Iterable[T], total: int, title: str, each: int = 1) -> Iterator[T]:

@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # a folder imports from folders of the rows above its own, and from itself
 ROWS = (
     ("errors", "escaping", "signals", "commands"),
-    ("values", "files", "terminal"),
+    ("values", "files", "terminal", "tables"),
     ("runs",),
     ("upsampling", "encoders", "geometry", "data", "metrics"),
     ("networks", "rendering", "config"),

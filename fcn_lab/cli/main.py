@@ -38,6 +38,7 @@ from fcn_lab.config.inheritance import resolve_command
 from fcn_lab.config.trust import allow, read_names, require_allowed
 from fcn_lab.errors import SweepFailure, UserError, find_refusal
 from fcn_lab.runs.names import METRICS
+from fcn_lab.runs.next_steps import list_run_steps
 from fcn_lab.runs.records import require_no_links_outside
 from fcn_lab.worker import torchrun
 from fcn_lab.worker.claims import (
@@ -172,8 +173,11 @@ def _resume_if_asked(typed: Sequence[str]) -> None:
     require_allowed(read_frozen(folder / "config.yaml")["task"], str(folder))
     require_no_links_outside(folder)
     if has_ended(folder):
+        from fcn_lab.terminal import print_next
+
         scores = folder / METRICS
         print(f"{folder} is done" + (f": its scores are in {scores}" if scores.exists() else ""))
+        print_next(list_run_steps(folder))
         sys.exit(0)
     hold(folder)
     _become_worker(str(folder / "config.yaml"), "--resume")

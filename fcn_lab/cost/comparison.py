@@ -9,7 +9,8 @@ from torch import nn
 
 from fcn_lab.cost.macs import count_cost
 from fcn_lab.cost.memory import count_peak_bytes
-from fcn_lab.terminal import format_number
+from fcn_lab.tables import Name, create_table
+from fcn_lab.terminal import format_duration, format_number
 
 
 def compare_costs(nets: Mapping[str, nn.Module], height: int, width: int) -> Table:
@@ -21,13 +22,16 @@ def compare_costs(nets: Mapping[str, nn.Module], height: int, width: int) -> Tab
         width: of the image.
     """
     _time_pass(next(iter(nets.values())).eval(), height, width)  # the first pass of all costs more
-    shown = Table("scores", "MACs", "seconds", "memory of the maps, MB")
+    shown = create_table(("scores", "MACs", "time", "memory of the maps, MB"))
     for name, net in nets.items():
         net.eval()
         taken = count_peak_bytes(net, height, width) / 1e6
         macs = count_cost(net, height, width).macs
         shown.add_row(
-            name, format_number(macs), format_number(_time_pass(net, height, width)), f"{taken:.1f}"
+            Name(name),
+            format_number(macs),
+            format_duration(_time_pass(net, height, width)),
+            f"{taken:.1f}",
         )
     return shown
 

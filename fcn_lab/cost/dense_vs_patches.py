@@ -17,6 +17,7 @@ from fcn_lab.geometry.algebra import chain_affines
 from fcn_lab.geometry.alignment import find_layers
 from fcn_lab.geometry.graph import Map
 from fcn_lab.networks.fcn import FCN
+from fcn_lab.terminal import format_amount, format_duration
 
 CLASSIFIER_MAP_SIZE = 7  # the map that the classifier's first layer covers
 
@@ -62,12 +63,13 @@ class DenseComparison:
         return self.patches_seconds / self.dense_seconds
 
     def describe(self) -> str:
-        """Returns both costs and the largest difference in two lines of text."""
+        """Returns both costs and the largest difference in a sentence."""
         return (
             f"{self.scores} scores of {self.patch}×{self.patch} patches, {self.stride} apart: one "
-            f"dense pass {self.dense_seconds:.3g} s, patch by patch {self.patches_seconds:.3g} s: "
-            f"{self.ratio:.3g} times the time,\n{self.patches_macs / self.dense_macs:.3g} times "
-            f"the operations, the same scores to {self.difference:.1e} of the largest"
+            f"dense pass {format_duration(self.dense_seconds)}, patch by patch "
+            f"{format_duration(self.patches_seconds)}: {format_amount(self.ratio)} times the time, "
+            f"{format_amount(self.patches_macs / self.dense_macs)} times the operations, the same "
+            f"scores to {self.difference:.1e} of the largest"
         )
 
 

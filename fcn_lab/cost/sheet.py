@@ -15,6 +15,8 @@ from fcn_lab.report.runs import find_runs
 from fcn_lab.runs.names import METRICS
 from fcn_lab.runs.outcomes import read_metrics
 from fcn_lab.runs.records import DamagedFile
+from fcn_lab.tables import print_table
+from fcn_lab.terminal import format_amount, print_text
 
 GROUPS = ("model", "upsample", "encoder")
 NETWORK_KEYS = (*GROUPS, "data", "experiment", "capacity")
@@ -28,6 +30,7 @@ COLUMNS = {
     "backward": ("backward ms", 1e-3),
     "peak": ("peak MB", 1e6),
 }
+SHARE_NOTE = "In brackets: the upsampling's part. "
 Words = tuple[str, ...]
 RunScore = tuple[Words, float]  # its mean IoU
 CellCosts = Mapping[Words, Mapping[str, PartCost]]
@@ -82,38 +85,44 @@ class Grid:
         return self.network([*words, *typed, *more])
 
 
-def write_sheet(bills: CellCosts, run_scores: Sequence[RunScore], folder: Path) -> str:
-    """Writes costs.csv by part, costs.md by network, and costs.html where scores are known.
-
-    Returns:
-        The Markdown table.
-    """
+def write_sheet(bills: CellCosts, run_scores: Sequence[RunScore], folder: Path) -> None:
+    """Writes costs.csv by part, costs.md by network, and costs.html where scores are known."""
     rows = [
         [*cell, part, *asdict(own).values()]
         for cell, parts in bills.items()
         for part, own in parts.items()
     ]
     write_table(folder / "costs.csv", [[*GROUPS, "part", *asdict(PartCost())], *rows])
-    table = render_markdown(bills)
-    write_text(folder / "costs.md", table + "\n")
+    write_text(folder / "costs.md", render_markdown(bills) + "\n")
     if run_scores:
         draw_costs(bills, run_scores, folder / "costs.html")
-    return table
 
 
 def render_markdown(bills: CellCosts) -> str:
     """Returns a table of one row per network: the total, in brackets the upsampling's share."""
     titles = [title for title, _ in COLUMNS.values()]
     lines = [f"| cell | {' | '.join(titles)} |", "| --- |" + " ---: |" * len(titles)]
-    for cell, parts in bills.items():
-        shown = []
-        for name, (_, unit) in COLUMNS.items():
-            whole, own = (getattr(parts[part], name) / unit for part in ("total", "upsampling"))
-            shown.append(f"{whole:.3g} ({own:.2g})" if own else f"{whole:.3g}")
-        lines.append(markdown_row([" ".join(cell), *shown]))
-    return "\n".join(
-        [*lines, "", "In brackets: the upsampling's part. " + describe_switches(bills)]
-    )
+    lines += [
+        markdown_row([" ".join(cell), *_format_costs(parts, " ")]) for cell, parts in bills.items()
+    ]
+    return "\n".join([*lines, "", SHARE_NOTE + describe_switches(bills)])
+
+
+def print_sheet(bills: CellCosts) -> None:
+    """Prints the same to the terminal, the upsampling's share below the total."""
+    columns = ("cell", *(title for title, _ in COLUMNS.values()))
+    rows = [(" ".join(cell), *_format_costs(parts, "\n")) for cell, parts in bills.items()]
+    print_table(columns, rows)
+    print_text(SHARE_NOTE + describe_switches(bills))
+
+
+def _format_costs(parts: Mapping[str, PartCost], between: str) -> list[str]:
+    shown = []
+    for name, (_, unit) in COLUMNS.items():
+        whole, own = (getattr(parts[part], name) / unit for part in ("total", "upsampling"))
+        text = format_amount(whole)
+        shown.append(f"{text}{between}({format_amount(own, 2)})" if own else text)
+    return shown
 
 
 def describe_switches(bills: CellCosts) -> str:
@@ -122,8 +131,9 @@ def describe_switches(bills: CellCosts) -> str:
     if not most.switches:
         return "No operator here reads switches."
     return (
-        f"Switches at 2 bits a 2×2 window take at most {most.switches / 1e6:.3g} MB; the float32 "
-        f"maps they stand for, 4 · 32 bits a window, {most.maps / 1e6:.3g} MB."
+        f"Switches at 2 bits a 2×2 window take at most {format_amount(most.switches / 1e6)} MB; "
+        "the float32 maps they stand for, 4 · 32 bits a window, "
+        f"{format_amount(most.maps / 1e6)} MB."
     )
 
 

@@ -16,11 +16,12 @@ from fcn_lab.report import tables
 from fcn_lab.report.answer import describe_answer, describe_question
 from fcn_lab.report.runs import list_folders
 from fcn_lab.report.study import Study
+from fcn_lab.runs.next_steps import list_wandb_steps
+from fcn_lab.terminal import print_next
 
 OUTPUT_NAMES = ("workspace.json", "report.json", "wandb_sweep.yaml", "wandb")
 OFFLINE_ADVICE = (
-    "W&B is offline: with a key (wandb login) the same command saves workspace and report there, "
-    "and `wandb sync {folder}/wandb/offline-run-*` uploads the tables"
+    "W&B is offline: with a key (wandb login) the same command saves workspace and report there"
 )
 
 
@@ -66,7 +67,8 @@ class Dashboard:
         pages = self._write(study, selection, folder, owner or self.entity or "")
         print("\n".join(describe_answer(study)))
         print(f"\nwritten: {', '.join(str(folder / name) for name in OUTPUT_NAMES)}")
-        print(OFFLINE_ADVICE.format(folder=folder) if owner is None else self._save(pages, folder))
+        print(OFFLINE_ADVICE if owner is None else self._save(pages, folder))
+        print_next(list_wandb_steps(folder / "wandb"))
 
     def _write(self, study: Study, selection: Selection, folder: Path, entity: str) -> list[Any]:
         """Writes the workspace and the report as JSON into the folder; returns both."""

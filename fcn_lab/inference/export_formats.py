@@ -33,6 +33,7 @@ LARGEST_ONNX_BYTES = int(1.75 * 2**30)
 METADATA = "fcn_lab.json"  # the extra file of torch's two formats
 # no side is 1 or a multiple of a stride, which the exporter would take for a rule
 EXAMPLE_SHAPE = (2, 3, 65, 97)
+TRIAL_IMAGE = "torch.rand(1, 3, 360, 480)"
 
 
 class Format(ABC):
@@ -50,6 +51,10 @@ class Format(ABC):
     @abstractmethod
     def read(self, path: Path) -> Scores:
         """Returns the file as a function, (N,3,H,W) → (N,K,H,W)."""
+
+    @abstractmethod
+    def write_trial(self, file: str) -> str:
+        """Returns a line of Python that scores one picture; `file` is the path as it spells it."""
 
 
 class TorchExport(Format):
@@ -71,6 +76,13 @@ class TorchExport(Format):
         found: Scores = torch.export.load(path).module(check_guards=False)
         return found
 
+    def write_trial(self, file: str) -> str:
+        """Returns a line that needs torch alone."""
+        return (
+            f"import torch; net = torch.export.load({file}).module(check_guards=False); "
+            f"print(net({TRIAL_IMAGE}).shape)"
+        )
+
 
 class TorchScript(Format):
     """Uses ``torch.jit.trace``, for C++ and older deployments; torch recommends torch.export."""
@@ -91,6 +103,10 @@ class TorchScript(Format):
         with silence_export_warnings():
             found: Scores = torch.jit.load(path)  # type: ignore[no-untyped-call]
         return found
+
+    def write_trial(self, file: str) -> str:
+        """Returns a line that needs torch alone."""
+        return f"import torch; print(torch.jit.load({file})({TRIAL_IMAGE}).shape)"
 
 
 class Onnx(Format):
@@ -137,6 +153,14 @@ class Onnx(Format):
         providers = ["CPUExecutionProvider"]
         session = onnxruntime.InferenceSession(str(path), providers=providers)
         return lambda image: torch.from_numpy(session.run(None, {INPUT: image.numpy()})[0])
+
+    def write_trial(self, file: str) -> str:
+        """Returns a line that needs onnxruntime and numpy."""
+        image = '{"image": np.random.rand(1, 3, 360, 480).astype("float32")}'
+        return (
+            "import numpy as np, onnxruntime; "
+            f"print(onnxruntime.InferenceSession({file}).run(None, {image})[0].shape)"
+        )
 
 
 FORMATS: Mapping[str, type[Format]] = {

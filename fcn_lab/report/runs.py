@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fcn_lab.errors import UserError
 from fcn_lab.report.protocols import refuse_mixed
-from fcn_lab.runs.names import METRICS
+from fcn_lab.runs.names import CONFUSIONS, METRICS
 from fcn_lab.runs.outcomes import read_history, read_metrics
 from fcn_lab.runs.records import DamagedFile, load_yaml, read_arrays, read_yaml
 from fcn_lab.runs.statuses import RunStatus
@@ -62,7 +62,7 @@ class Run:
         return run
 
     def _require_matrices(self) -> None:
-        kept, path = self._confusions, self.folder / "confusions.npz"
+        kept, path = self._confusions, self.folder / CONFUSIONS
         for name, kind in {"names": "U", "classes": "U", "split": "U", "matrices": "iu"}.items():
             if name not in kept or kept[name].dtype.kind not in kind:
                 raise DamagedFile(path, f"it holds no {name}")
@@ -136,7 +136,7 @@ class Run:
 
     @cached_property
     def _confusions(self) -> dict[str, Any]:
-        return read_arrays(self.folder / "confusions.npz")
+        return read_arrays(self.folder / CONFUSIONS)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from fcn_lab.report.answer import describe_answer
 from fcn_lab.report.runs import list_folders
 from fcn_lab.report.study import Study
 from fcn_lab.report.writing import write_report
+from fcn_lab.terminal import print_next
 
 
 @dataclass(frozen=True)
@@ -33,3 +34,4 @@ class Report:
         written = write_report(study, Path(self.output) if self.output else folders[0] / "report")
         print("\n".join(describe_answer(study)))
         print(f"\nwritten: {', '.join(map(str, written))}")
+        print_next({"The page": written[0]})

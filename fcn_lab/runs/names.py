@@ -3,6 +3,8 @@
 METRICS = "metrics.json"
 HISTORY = "history.csv"
 CHECKPOINTS = "checkpoints"
+PANELS = "panels"
+CONFUSIONS = "confusions.npz"
 LAST_CHECKPOINT = f"{CHECKPOINTS}/last.ckpt"
 # chooses the best epoch; searches and dashboards look at it too
 MONITOR = "val/mean_iou"

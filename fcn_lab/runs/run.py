@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fcn_lab.files import write_buffer, write_json, write_text
 from fcn_lab.runs.digests import require_sound
-from fcn_lab.runs.names import CHECKPOINTS, HISTORY, LAST_CHECKPOINT, METRICS
+from fcn_lab.runs.names import CHECKPOINTS, CONFUSIONS, HISTORY, LAST_CHECKPOINT, METRICS, PANELS
 from fcn_lab.runs.outcomes import is_finished, read_history, read_metrics
 from fcn_lab.runs.processor import describe_processor
 from fcn_lab.runs.provenance import Source
@@ -81,7 +81,7 @@ class RunFolder:
     @property
     def panels(self) -> Path:
         """The folder of the pictures."""
-        return self.path / "panels"
+        return self.path / PANELS
 
     def predictions(self, rank: int = 0) -> Path:
         """Pictures, truth and predictions of the scored split, one file a rank."""
@@ -89,7 +89,7 @@ class RunFolder:
 
     def confusions(self, split: str) -> Path:
         """The matrices of test or another final split, and those of val beside them."""
-        return self.path / ("confusions_val.npz" if split == "val" else "confusions.npz")
+        return self.path / ("confusions_val.npz" if split == "val" else CONFUSIONS)
 
     def write_metrics(self, metrics: Mapping[str, object]) -> None:
         """Writes metrics.json in one piece."""

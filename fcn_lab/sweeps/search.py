@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fcn_lab.commands import format_command as typed
+from fcn_lab.commands import format_operand
 from fcn_lab.config.build import build
 from fcn_lab.config.frozen import read_recorded, resolve
 from fcn_lab.errors import SweepFailure, guard_writing
@@ -169,5 +170,4 @@ def write_best(folder: Path, best: FrozenTrial, split: str) -> Path:
 
 def build_command(folder: Path) -> str:
     """What runs the best configuration."""
-    plain = f"./{folder}" if str(folder).startswith("-") else str(folder)  # and no option
-    return typed("--config-path", plain, "--config-name", "best")
+    return typed("--config-path", format_operand(folder), "--config-name", "best")

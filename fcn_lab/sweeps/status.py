@@ -17,7 +17,9 @@ from rich.text import Text
 from fcn_lab.errors import WriteFailure
 from fcn_lab.runs.statuses import ENDED_EARLY, FINAL_STATUSES, RunStatus
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
-from fcn_lab.terminal import format_percent
+from fcn_lab.sweeps.next_steps import list_sweep_steps
+from fcn_lab.tables import Name
+from fcn_lab.terminal import format_percent, print_next
 
 LIVE_ROWS = 20  # of a live table; the rest are counted
 STATUSES = (
@@ -143,6 +145,7 @@ class Status:
         console.print(build_table(record, progress), summarize(record, progress))
         for line in list_failures(record, progress):
             console.print(line)
+        print_next(list_sweep_steps(record, progress))
 
 
 def read_progress(record: SweepFolder, before: Mapping[str, Progress]) -> dict[str, Progress]:
@@ -172,7 +175,7 @@ def build_table(
         cells.sort(key=record.cells.index)
     numbers = ("epoch", "s", "val", "test", "test G")
     shown = Table(
-        Column("cell", overflow="fold", min_width=24),
+        Column("cell", min_width=24),
         "status",
         *(Column(name, justify="right") for name in numbers),
         title=Text(f"{record.path}: mean IoU and G in %", "table.title"),
@@ -181,7 +184,7 @@ def build_table(
         now = progress[cell.name]
         val = now.score("val", "mean_iou")
         shown.add_row(
-            Text(cell.name),
+            Name(cell.name),
             Text(now.status, COLOURS.get(now.status, "")),
             f"{now.epochs}/{cell.epochs}" if cell.epochs else "",
             f"{now.seconds:.0f}" if now.seconds else "",

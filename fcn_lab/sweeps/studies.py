@@ -1,11 +1,9 @@
-"""A study is an experiment that is a sweep: what it asks, what it will take, where it ends."""
+"""A study is an experiment that is a sweep: what it asks, and what it will take."""
 
-import shlex
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from fcn_lab.commands import format_command
 from fcn_lab.runs.records import DamagedFile, read_json
 from fcn_lab.runs.statuses import FINAL_STATUSES, RunStatus
 from fcn_lab.runs.sweep import Cell, SweepFolder
@@ -64,11 +62,3 @@ def _read_estimates(sweep: Path) -> dict[str, float]:
     except DamagedFile:
         return {}
     return {name: value for name, value in known.items() if isinstance(value, int | float)}
-
-
-def describe_closing(record: SweepFolder) -> list[str]:
-    """What is told after the last cell."""
-    if not record.study:
-        return []
-    words = shlex.split(record.study["report"])
-    return [f"The report: {format_command(*words, f'runs={record.path}')}"]

@@ -4,14 +4,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from fcn_lab.audit.audit import Audit as Measurements
 from fcn_lab.audit.findings import Finding, Level, collect_findings
 from fcn_lab.audit.html import render_audit
-from fcn_lab.audit.tables import AuditTable, build_tables, collect_numbers
+from fcn_lab.audit.tables import build_tables, collect_numbers
 from fcn_lab.files import write_json, write_text
-from fcn_lab.terminal import print_text
+from fcn_lab.tables import print_table
+from fcn_lab.terminal import print_next, print_text, wrap_line
 from fcn_lab.training.datamodule import FrameDataModule
 
 STYLES = {Level.WRONG: "bold red", Level.CAREFUL: "yellow", Level.KNOWN: "dim"}
@@ -33,7 +34,8 @@ class Audit:
         measured = Measurements.measure(self.source)
         found = collect_findings(measured)
         for one in build_tables(measured):
-            print_text(build_table(one))
+            cells = [["–" if cell is None else str(cell) for cell in row] for row in one.rows]
+            print_table(one.columns, cells, one.title)
         print_findings(found)
         write_text(folder / "audit.html", render_audit(measured, found))
         write_json(
@@ -44,32 +46,20 @@ class Audit:
                 **collect_numbers(measured),
             },
         )
-        print_text(f"folder: {folder}")
-
-
-def build_table(one: AuditTable) -> Table:
-    """Returns the table as rich prints it in a terminal."""
-    shown = Table(title=one.title, title_justify="left", title_style="bold")
-    for index, column in enumerate(one.columns):
-        shown.add_column(column, justify="left" if index == 0 else "right")
-    for row in one.rows:
-        shown.add_row(*("–" if cell is None else str(cell) for cell in row))
-    return shown
+        print_next({"The audit as a page, with pictures": folder / "audit.html"})
 
 
 def print_findings(found: list[Finding]) -> None:
     """Prints the findings, each with its level."""
     console = Console()
     for finding in found:
-        console.print(finding.level.name.lower(), style=STYLES[finding.level], end="  ")
-        console.print(finding.title, markup=False, highlight=False, soft_wrap=True)
-        if finding.text:
-            console.print(
-                f"         {finding.text}",
-                style="dim",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
+        level = finding.level.name.lower()
+        for words, style in ((f"{level}  {finding.title}", ""), (finding.text, "dim")):
+            whole = wrap_line(words, console.width) if console.is_terminal else words
+            shown = Text(whole, style)
+            if not style:
+                shown.stylize(STYLES[finding.level], 0, len(level))
+            if words:
+                console.print(shown, soft_wrap=True)
     if not any(finding.level is Level.WRONG for finding in found):
         print_text("nothing is wrong with the files")

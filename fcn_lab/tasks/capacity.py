@@ -11,12 +11,14 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
+from fcn_lab.commands import format_command
 from fcn_lab.cost.macs import Cost, count_cost
 from fcn_lab.cost.matching import Fit, Widths, fit_widths, pick_target, relative_gap
 from fcn_lab.cost.sheet import Grid, Words
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_json, write_text
-from fcn_lab.terminal import format_number, print_text
+from fcn_lab.tables import Name, create_table
+from fcn_lab.terminal import format_number, print_next, print_text
 from fcn_lab.values import Positive, Size, Width
 
 
@@ -68,8 +70,10 @@ class Capacity:
             )
         make_folder(folder / "capacity")
         write_text(folder / "capacity" / "matched.yaml", self._format_words(found))
-        words = shlex.join([f"--config-dir={folder}", "capacity=matched"])
-        print_text(f"use: {words}, or paste the words of a line")
+        model, upsample, _, refine = next(iter(found))
+        arm = (f"model={model}", f"upsample={upsample}", f"upsample.refine={refine}")
+        command = format_command(f"--config-dir={folder}", "capacity=matched", *arm)
+        print_next({"To train one, or several with -m": command})
 
     def _match(self, arms: Sequence[Words]) -> dict[Words, Fit]:
         start: Widths = (self.encoder_widths[0], self.head_width)
@@ -91,10 +95,10 @@ class Capacity:
         return [f"encoder.widths=[{first}]", f"encoder.head_width={widths[1]}"]
 
     def _build_table(self, found: Mapping[Words, Fit]) -> Table:
-        shown = Table("arm", "params", "MACs", "from the target", "matched")
+        shown = create_table(("arm", "params", "MACs", "from the target", "matched"))
         for (*cell, refine), one in found.items():
             shown.add_row(
-                f"{' '.join(cell)} {refine}",
+                Name(f"{' '.join(cell)} {refine}"),
                 format_number(one.cost.params),
                 format_number(one.cost.macs),
                 f"{one.distance:.2%}",

@@ -27,7 +27,7 @@ from fcn_lab.files import write_json, write_table
 from fcn_lab.geometry import crop_to, pad_to_multiple
 from fcn_lab.metrics.confusion import SplitScores, compute_scores, confusion_matrices
 from fcn_lab.tasks.predict import create_progress_bar
-from fcn_lab.terminal import print_text
+from fcn_lab.terminal import print_next, print_text
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.scoring import SCORE_TITLES, build_percent_table
 from fcn_lab.upsampling import Bilinear
@@ -63,7 +63,8 @@ class Ceilings:
             {"protocol": self.data.protocol, "split": split, "strides": by_stride},
         )
         write_csv(folder / "ceilings.csv", found)
-        print_text(f"split: {split}\nfolder: {folder}")
+        print_text(f"split: {split}")
+        print_next({"The table as a file": folder / "ceilings.csv"})
 
     def measure(self, frames: Frames) -> dict[int, SplitScores]:
         """Returns the scores by stride."""

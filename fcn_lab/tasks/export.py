@@ -6,18 +6,20 @@ RGB in 0…1. What else a user must know stands in the file's metadata.
 
 import importlib.metadata
 import io
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from fcn_lab.commands import format_tool
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_draft, write_json
 from fcn_lab.inference.export_formats import FORMATS, Scores
 from fcn_lab.inference.predictor import load_best_checkpoint, load_state
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.terminal import print_text
+from fcn_lab.terminal import print_next, print_text
 
 # N, H, W of the images that a file is tried with
 TRIAL_SIZES = ((1, 33, 47), (2, 64, 96), (3, 1, 70))
@@ -81,6 +83,10 @@ class Export:
             f"tried at {tried}: at most {worst:.1e} of the largest score away from the network"
         )
         print_text(f"file: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+        trial_line = self.format.write_trial(json.dumps(str(path)))
+        print_next(
+            {"To try the file without this package": format_tool("python", "-c", trial_line)}
+        )
 
 
 def describe_interface(net: nn.Module) -> dict[str, object]:

@@ -16,7 +16,7 @@ from fcn_lab.tasks.inputs import InputFiles, find_inputs
 from fcn_lab.tasks.labelling import Labeller
 from fcn_lab.tasks.naming import list_result_files, name_results
 from fcn_lab.tasks.results import Results, show_path
-from fcn_lab.terminal import print_text
+from fcn_lab.terminal import print_next, print_text
 from fcn_lab.values import Positive
 
 
@@ -84,6 +84,8 @@ class Predict:
                 progress.advance(task)
         done = f"{len(names) - len(bad)} of {len(names)} files labelled"
         print_text(f"{done}: {results.written} files written, in {show_path(self.output)}")
+        if results.written:
+            print_next({"The results": self.output})
         if bad:
             which = ", ".join(map(show_path, bad))
             raise UserError(f"{len(bad)} of {len(names)} files could not be read: {which}")

@@ -10,16 +10,25 @@ from typing import Annotated
 
 import torch
 from annotated_types import Ge, Le
-from rich.table import Table
 from torch import nn
 
+from fcn_lab.commands import format_command
 from fcn_lab.cost.dense_vs_patches import compare_dense_with_patches
 from fcn_lab.cost.macs import count_cost
 from fcn_lab.cost.measure import measure_parts
-from fcn_lab.cost.sheet import Grid, RunScore, Words, find_networks, read_scores, write_sheet
+from fcn_lab.cost.sheet import (
+    Grid,
+    RunScore,
+    Words,
+    find_networks,
+    print_sheet,
+    read_scores,
+    write_sheet,
+)
 from fcn_lab.files import write_json
 from fcn_lab.report.runs import list_folders
-from fcn_lab.terminal import format_number, print_text
+from fcn_lab.tables import create_table
+from fcn_lab.terminal import format_duration, format_number, print_next, print_text
 from fcn_lab.values import Count, Size, check_arguments
 
 
@@ -70,24 +79,30 @@ class Profile:
         height, width = self.size
         spent = count_cost(self.net, height, width)
         device = "cuda" if torch.cuda.is_available() else "cpu"
+        seconds = time_forward(self.net.to(device).eval(), height, width, self.repeats)
         facts = {
             **self.words,
             "size": [height, width],
             "params": spent.params,
             "macs": spent.macs,
             "device": device,
-            "seconds_per_image": time_forward(
-                self.net.to(device).eval(), height, width, self.repeats
-            ),
+            "seconds_per_image": seconds,
         }
-        shown = Table(*facts)
-        shown.add_row(*map(format_number, facts.values()))
+        shown = create_table(("what", "of one image"), " ".join(self.words.values()))
+        shown.add_row("parameters", format_number(spent.params))
+        shown.add_row("multiply-accumulates", format_number(spent.macs))
+        shown.add_row(
+            f"time of a forward pass at {height}×{width}, {device}",
+            format_duration(seconds),
+        )
         print_text(shown)
         if self.dense_vs_patches:
             compared = compare_dense_with_patches(self.net.to(device), self.patches)
             facts |= {"dense_vs_patches": {**asdict(compared), "ratio": compared.ratio}}
             print_text(compared.describe())
         write_json(folder / "profile.json", facts)
+        lists = "models=[fcn32s,fcn16s,fcn8s]"
+        print_next({"Beside others, by part": format_command("task=profile", lists)})
 
     def _sheet(
         self,
@@ -99,9 +114,12 @@ class Profile:
         bills = {}
         for cell, build in nets.items():
             bills[cell] = measure_parts(build().to(device), *self.size)
-            print_text(f"{' '.join(cell)}: {bills[cell]['total'].macs / 1e9:.3g} GMAC")
-        print_text(write_sheet(bills, scored, folder))
-        print_text(f"folder: {folder}")
+            print_text(f"{' '.join(cell)}: {format_number(bills[cell]['total'].macs / 1e9)} GMAC")
+        write_sheet(bills, scored, folder)
+        print_sheet(bills)
+        figure = folder / "costs.html"
+        shown = figure if figure.exists() else folder / "costs.csv"
+        print_next({"The same by part": shown})
 
 
 @torch.inference_mode()

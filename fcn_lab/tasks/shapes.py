@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from rich.table import Table
-from rich.text import Text
 from torch import nn
 
+from fcn_lab.commands import format_command
 from fcn_lab.files import write_json
 from fcn_lab.geometry.graph import Map
 from fcn_lab.geometry.trace import TracedLayer, trace
 from fcn_lab.networks.receptive_field import LAYER_RULES
-from fcn_lab.terminal import print_text
+from fcn_lab.tables import print_table
+from fcn_lab.terminal import print_next
 from fcn_lab.values import Size, check_arguments
 
 UNKNOWN = "–"
@@ -41,16 +41,16 @@ class Shapes:
     def run(self, folder: Path) -> None:
         """Prints a table and writes shapes.json."""
         rows = trace(self.net, self.size[0], self.size[1], LAYER_RULES)
+        title = f"{' '.join(self.words.values())}, {list(self.size)}"
         columns = ("layer", "operation", "C×H×W", "stride", "receptive field", "(0,0) looks at")
-        shown = Table(*columns, title=Text(f"{' '.join(self.words.values())}, {list(self.size)}"))
         lines = [format_row(row) for row in rows]
-        for line in lines:
-            shown.add_row(*line)
-        print_text(shown)
+        print_table(columns, lines, title, names=2)
         layers = [dict(zip(columns, line, strict=True)) for line in lines]
         write_json(
             folder / "shapes.json", {**self.words, "size": list(self.size), "layers": layers}
         )
+        words = [f"{group}={word}" for group, word in self.words.items()]
+        print_next({"What it costs": format_command("task=profile", *words)})
 
 
 def format_row(row: TracedLayer) -> Sequence[str]:

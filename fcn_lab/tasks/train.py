@@ -14,9 +14,10 @@ from fcn_lab.cost.macs import count_cost
 from fcn_lab.data.balance import count_pixels
 from fcn_lab.errors import Omissions, WriteFailure
 from fcn_lab.inference.predictor import load_weights
+from fcn_lab.runs.next_steps import list_run_steps
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StoppedBySignal, StopRequest
-from fcn_lab.terminal import print_text
+from fcn_lab.terminal import print_next, print_text
 from fcn_lab.training.callbacks.checkpoints import BestAndLast
 from fcn_lab.training.callbacks.clock import Clock
 from fcn_lab.training.callbacks.diagnosis import VitalSigns
@@ -117,15 +118,17 @@ class Train:
                     facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(spent)}
                     facts["seconds"] = round(clock.seconds, 1)
                     publish_scores(run_folder, self.data.protocol, facts, scored, omissions)
+                    if self.earlier is None or folder == self.earlier.root:
+                        print_next(list_run_steps(folder))
             except StoppedBySignal:
                 if is_first_rank():
-                    print_text(f"stopped; go on with: {self._resume_command(folder)}")
+                    print_next({"stopped; to go on": self._resume_command(folder)})
                 raise
             except WriteFailure as error:
                 if not run_folder.last.exists():
                     raise
                 reason, go_on = str(error).partition("\n")[0], self._resume_command(folder)
-                raise WriteFailure(f"{reason}\nThen go on with: {go_on}") from error
+                raise WriteFailure(f"{reason} Then go on with:\n{go_on}") from error
 
     def preflight(self, elsewhere: bool) -> None:
         """Refuses what `run` would refuse, and packs the data; nothing is trained.

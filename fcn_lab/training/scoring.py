@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import lightning as L
 import numpy as np
 from numpy.typing import NDArray
-from rich.table import Table
+from rich.table import Column, Table
 
 from fcn_lab.data.frames import Frames
 from fcn_lab.errors import Omissions, WriteFailure
@@ -177,7 +177,7 @@ def build_percent_table(
         columns: the scores of each class, by column and by class.
         overall: the further scores of each column, by title.
     """
-    shown = Table(title)
+    shown = Table(Column(title, overflow="fold"))
     for name in columns:
         shown.add_column(name, justify="right")
     by_class = list(columns.values())

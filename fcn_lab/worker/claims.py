@@ -13,7 +13,7 @@ from pathlib import Path
 from fcn_lab.commands import format_command
 from fcn_lab.errors import UserError
 from fcn_lab.runs.attempts import Attempt, RunConflict, begin_attempt, find_last_attempt
-from fcn_lab.runs.names import CHECKPOINTS, HISTORY, METRICS
+from fcn_lab.runs.names import CHECKPOINTS, CONFUSIONS, HISTORY, METRICS, PANELS
 from fcn_lab.runs.outcomes import is_finished
 from fcn_lab.runs.statuses import RunStatus
 
@@ -21,7 +21,7 @@ from fcn_lab.runs.statuses import RunStatus
 LEFTOVER_FILES = (
     *(".part-*", "config.yaml", "env.json", "git.diff", "git.*.diff"),
     *("error.txt", CHECKPOINTS, "wandb", "csv", "tensorboard"),
-    *("panels", "predictions.zip", "predictions.*.zip", "confusions.npz", "confusions_val.npz"),
+    *(PANELS, "predictions.zip", "predictions.*.zip", CONFUSIONS, "confusions_val.npz"),
 )
 RESULT_FILES = (
     *(HISTORY, "gradients.csv", METRICS, "stages", "audit.html", "audit.json"),

@@ -283,7 +283,7 @@ def test_the_command_that_a_stopped_run_prints_can_be_pasted(tmp_path: Path) -> 
             time.sleep(0.05)
         process.terminate()
         said = process.communicate()[0]
-    pasted = re.search(r"^stopped; go on with: (.*)$", said, re.MULTILINE)
+    pasted = re.search(r"^stopped; to go on:\n(.*)$", said, re.MULTILINE)
     assert pasted is not None, said
     done = subprocess.run(["sh", "-c", pasted[1]], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

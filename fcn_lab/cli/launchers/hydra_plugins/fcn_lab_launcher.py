@@ -78,10 +78,14 @@ class CellLauncher(Launcher):
             UserError: a cell cannot run; none has started.
         """
         from fcn_lab.config.build import build
+        from fcn_lab.signals import StoppedBySignal
         from fcn_lab.sweeps.freeze import freeze_sweep
         from fcn_lab.sweeps.loop import Policy, Sweep
+        from fcn_lab.sweeps.next_steps import list_sweep_steps
         from fcn_lab.sweeps.reuse import find_done_runs, link_done_cells
-        from fcn_lab.sweeps.studies import describe_closing, describe_opening
+        from fcn_lab.sweeps.status import read_progress
+        from fcn_lab.sweeps.studies import describe_opening
+        from fcn_lab.terminal import print_next
         from fcn_lab.values import require_type
 
         setup_globals()
@@ -108,9 +112,13 @@ class CellLauncher(Launcher):
         whole = self.planned is None
         for line in describe_opening(record, cells, self.planned) if initial_job_idx == 0 else ():
             print(line, flush=True)
-        progress = Sweep(record, cells, engine, policy, self.is_unpromising, whole).run()
-        for line in describe_closing(record) if whole else ():
-            print(line, flush=True)
+        try:
+            progress = Sweep(record, cells, engine, policy, self.is_unpromising, whole).run()
+        except StoppedBySignal:
+            print_next(list_sweep_steps(record, read_progress(record, {})))
+            raise
+        if whole:
+            print_next(list_sweep_steps(record, progress))
         return [
             self._report_cell(cell, progress[cell.name], overrides)
             for cell, overrides in zip(cells, job_overrides, strict=True)

@@ -66,6 +66,7 @@ class OptunaSweeper(Sweeper):
             from fcn_lab.sweeps.search import Search, build_command
             from fcn_lab.sweeps.search_space import SearchSpace
             from fcn_lab.sweeps.status import Status
+            from fcn_lab.terminal import print_next
         except ImportError as error:
             raise UserError(
                 f"hydra/sweeper=optuna: {error}.\nType pip install 'fcn-lab[tune]'"
@@ -92,7 +93,7 @@ class OptunaSweeper(Sweeper):
         Status(str(folder)).run()
         assert best.value is not None
         print(f"best val mean IoU {100 * best.value:.2f}: {best.user_attrs['cell']}")
-        print(f"train it and score {self.config.data.split}: {build_command(folder)}")
+        print_next({f"To train it and score {self.config.data.split}": build_command(folder)})
 
     def _launch(
         self, batch: Sequence[Sequence[str]], first: int, unpromising: "Callable[[Cell], bool]"

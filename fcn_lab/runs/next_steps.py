@@ -1,0 +1,33 @@
+"""What to do with runs: the commands that a task ends with."""
+
+from pathlib import Path
+
+from fcn_lab.commands import format_command, format_operand, format_tool
+from fcn_lab.runs.names import CONFUSIONS, PANELS
+
+
+def list_run_steps(folder: Path) -> dict[str, str | Path]:
+    """What there is to see and to type of a finished run."""
+    steps: dict[str, str | Path] = {}
+    if (folder / PANELS).is_dir():
+        steps["Its pictures"] = folder / PANELS
+    steps |= list_wandb_steps(folder / "wandb")
+    if (folder / CONFUSIONS).is_file():
+        steps["Its scores on a page, with intervals"] = format_report_command(folder)
+    return steps
+
+
+def list_wandb_steps(folder: Path) -> dict[str, str | Path]:
+    """What W&B's own program does with the runs that it keeps in a folder."""
+    offline = [format_operand(run) for run in sorted(folder.glob("offline-run-*"))]
+    steps: dict[str, str | Path] = {}
+    if offline or any(folder.glob("run-*")):
+        steps["Its curves in this terminal"] = format_tool("wandb", "leet", format_operand(folder))
+    if offline:
+        steps["To the W&B server"] = format_tool("wandb", "sync", *offline)
+    return steps
+
+
+def format_report_command(folder: Path) -> str:
+    """What compares the runs in a folder on a page."""
+    return format_command("task=report", f"runs={folder}")

@@ -1,0 +1,33 @@
+"""What to do with a sweep: the commands that its runner and ``task=status`` end with."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from fcn_lab.commands import format_command, format_operand, quote
+from fcn_lab.runs.names import CONFUSIONS
+from fcn_lab.runs.statuses import FINAL_STATUSES, RunStatus
+from fcn_lab.runs.sweep import Progress, SweepFolder
+
+
+def list_sweep_steps(
+    record: SweepFolder, progress: Mapping[str, Progress]
+) -> dict[str, str | Path]:
+    """What to type of a sweep: to go on with what is left of it, and to see what is done."""
+    steps: dict[str, str | Path] = {}
+    running = [c for c in record.cells if progress[c.name].status == RunStatus.RUNNING]
+    if running:
+        steps["To watch a cell"] = f"tail -f {quote(format_operand(running[0].log))}"
+    elif any(now.status not in FINAL_STATUSES for now in progress.values()):
+        steps["To go on"] = format_go_on(record)
+    done = [c for c in record.cells if progress[c.name].status == RunStatus.DONE]
+    if done and (record.study or (done[0].folder / CONFUSIONS).is_file()):
+        words = shlex.split(record.study.get("report", "task=report"))
+        steps["The report"] = format_command(*words, f"runs={record.path}")
+    return steps
+
+
+def format_go_on(record: SweepFolder) -> str:
+    """What takes a sweep up, under the engine that it was begun with."""
+    engine = [] if record.engine == "basic" else [f"hydra/launcher={record.engine}"]
+    return format_command("-m", f"sweep.dir={record.path}", *engine)

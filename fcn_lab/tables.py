@@ -1,0 +1,104 @@
+"""Tables in a terminal: as wide as it is at most, and nothing of them is cut."""
+
+import re
+import textwrap
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+NAME_WIDTH = 16  # that a column of names gets at least, where others have to make room
+# a name may be broken behind each of these
+_PIECES = re.compile(r"[^\s.,/=_+-]*[\s.,/=_+-]*")
+
+
+class Name:
+    """What tells the rows of a table apart: shown whole, broken behind a dot, comma, slash, ….
+
+    Args:
+        text: the name.
+        style: rich's, such as "green".
+    """
+
+    def __init__(self, text: str, style: str = "") -> None:
+        self.text, self.style = text, style
+        self._pieces = _PIECES.findall(text)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        longest = max((len(piece.rstrip()) for piece in self._pieces), default=0)
+        return Measurement(longest, len(self.text)).with_maximum(options.max_width)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = [""]
+        for piece in self._pieces:
+            if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > options.max_width:
+                lines.append("")
+            lines[-1] += piece
+        yield Text("\n".join(line.rstrip() for line in lines), self.style, overflow="fold")
+
+
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", names: int = 1
+) -> None:
+    """Prints a table; where the terminal is too narrow for its columns, several below each other.
+
+    Args:
+        columns: titles.
+        rows: cells.
+        title: above the table.
+        names: how many of the columns, from the left, hold names; the others hold numbers.
+    """
+    console = Console()
+    for table in split_table(columns, rows, title, names, console.width):
+        console.print(table)
+
+
+def split_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], title: str, names: int, width: int
+) -> list[Table]:
+    """Returns tables of at most `width` characters that each begin with the names of the rows."""
+    widths = [_least_width([title, *(row[n] for row in rows)]) for n, title in enumerate(columns)]
+    room = width - sum(max(NAME_WIDTH, least) + 2 for least in widths[:names])
+    parts: list[list[int]] = [[]]
+    left = room
+    for number in range(names, len(columns)):
+        if parts[-1] and widths[number] + 2 > left:
+            parts.append([])
+            left = room
+        parts[-1].append(number)
+        left -= widths[number] + 2
+    shown = []
+    for part in parts:
+        numbers = ["\n".join(textwrap.wrap(columns[n], widths[n])) for n in part]
+        table = create_table([*columns[:names], *numbers], title, names)
+        for row in rows:
+            table.add_row(*(Name(cell) for cell in row[:names]), *(row[n] for n in part))
+        shown.append(table)
+    return shown
+
+
+def create_table(columns: Sequence[str], title: str = "", names: int = 1) -> Table:
+    """Returns an empty table whose names may be broken and whose numbers are not.
+
+    Args:
+        columns: titles.
+        title: above the table.
+        names: how many of the columns, from the left, hold names; the others hold numbers.
+    """
+    shown = Table(box=box.SIMPLE_HEAD, title=Text(title, "bold") if title else None)
+    shown.title_justify = "left"
+    for place, column in enumerate(columns):
+        number = place >= names
+        justify: JustifyMethod = "right" if number else "left"
+        shown.add_column(column, justify=justify, overflow="fold", no_wrap=number)
+    return shown
+
+
+def _least_width(cells: Sequence[str]) -> int:
+    """Of a column: of the longest word of its title, or the longest line of a cell."""
+    title, *others = cells
+    words = [*title.split(), *(line for cell in others for line in cell.splitlines())]
+    return max(map(len, words), default=0)

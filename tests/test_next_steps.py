@@ -1,0 +1,110 @@
+"""Every command ends with what to type next, and it can be pasted as it was printed."""
+
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from fcn_lab import commands
+from fcn_lab.commands import format_tool
+from fcn_lab.report.task import Report
+from fcn_lab.runs.attempts import begin_attempt
+from fcn_lab.runs.next_steps import list_run_steps
+from fcn_lab.runs.sweep import Cell, SweepFolder
+from fcn_lab.sweeps.next_steps import list_sweep_steps
+from fcn_lab.sweeps.status import read_progress
+from fcn_lab.terminal import print_next
+from support import fakeruns
+from support.commandline import METRICS, TypeLine
+
+NAMES = ("run", "a b", "it's", "$HOME", "-x", "a=b,[c]", "ü;rm")
+
+
+def paste(line: str) -> list[str]:
+    """The words that a shell makes of a line."""
+    script = f"printf '%s\\0' {line}"
+    said = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    return said.split("\0")[:-1]
+
+
+def commands_of(text: str) -> list[str]:
+    """What stands alone on a line below what it does."""
+    lines = text.splitlines()
+    return [
+        line.strip()
+        for above, line in pairwise(lines)
+        if above.endswith(":") and line.startswith("  ")
+    ]
+
+
+@pytest.fixture(autouse=True)
+def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(commands.STARTED, "fcn-lab")
+    monkeypatch.setattr("fcn_lab.terminal.find_opener", lambda: "open")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_finished_run_leads_to_pictures_wandb_and_the_report(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(name)
+    for part in ("panels", "wandb/offline-run-1", "wandb/offline-run-2", "wandb/cache"):
+        (folder / part).mkdir(parents=True)
+    (folder / "confusions.npz").touch()
+    print_next(list_run_steps(folder))
+    found = [paste(line) for line in commands_of(capsys.readouterr().out)]
+    own = f"./{name}" if name.startswith("-") else name
+    assert found == [
+        ["open", f"{own}/panels"],
+        [*paste(format_tool("wandb", "leet")), f"{own}/wandb"],
+        [*paste(format_tool("wandb", "sync")), *(f"{own}/wandb/offline-run-{n}" for n in "12")],
+        ["fcn-lab", "task=report", f"runs={name}"],
+    ]
+
+
+def test_a_run_leads_to_nothing_that_it_does_not_have(tmp_path: Path) -> None:
+    assert list_run_steps(tmp_path) == {}
+    (tmp_path / "wandb" / "run-1").mkdir(parents=True)
+    assert list(list_run_steps(tmp_path).values()) == [
+        format_tool("wandb", "leet", str(tmp_path / "wandb"))
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sweep_leads_on_while_cells_are_left_and_to_its_report(name: str) -> None:
+    cells = [Cell(cell, Path(name) / cell, {"seed": 0}) for cell in "ab"]
+    record = SweepFolder(Path(name), cells, engine="local", study={"report": "task=report"})
+    for cell in cells:
+        cell.folder.mkdir(parents=True)
+
+    def steps() -> list[str | Path]:
+        return list(list_sweep_steps(record, read_progress(record, {})).values())
+
+    go_on = f"fcn-lab -m {commands.quote(f'sweep.dir={name}')} hydra/launcher=local"
+    report = f"fcn-lab task=report {commands.quote(f'runs={name}')}"
+    assert steps() == [go_on]
+    (cells[0].folder / "metrics.json").write_text(METRICS)
+    assert steps() == [go_on, report]
+    attempt = begin_attempt(cells[1].folder)
+    log = commands.format_operand(cells[1].log)
+    assert steps() == [f"tail -f {commands.quote(log)}", report]
+    attempt.end("done")
+    (cells[1].folder / "metrics.json").write_text(METRICS)
+    assert steps() == [report]
+
+
+def test_a_sweep_that_failed_and_its_status_print_the_command_that_goes_on(
+    type_line: TypeLine, stub: str
+) -> None:
+    ended = type_line("-m", stub, "task=stub", "task.kind=fail,work", "sweep.dir=all")
+    assert ended.status == 1
+    assert "run.py -m sweep.dir=all" in commands_of(ended.out)[-1]
+    assert commands_of(type_line("task=status", "sweep.dir=all").out) == commands_of(ended.out)
+
+
+def test_the_report_leads_to_its_page(capsys: pytest.CaptureFixture[str]) -> None:
+    fakeruns.write_grid(Path("a b"), ["fcn8s"], ["nearest"], (0,))
+    Report("a b").run()
+    assert commands_of(capsys.readouterr().out) == ["open 'a b/report/report.html'"]

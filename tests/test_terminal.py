@@ -1,0 +1,102 @@
+"""What is printed fits the terminal, is cut nowhere, and reads as people write."""
+
+import io
+import math
+import re
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from fcn_lab.tables import split_table
+from fcn_lab.terminal import format_amount, format_duration, format_number, wrap_line
+from fcn_lab.training.callbacks.progress import GAP, describe_epoch, fit_figures
+
+COLUMNS = ("layer", "params M", "written MB", "forward ms", "receptive field", "p (Holm)")
+NAMES = [
+    f"encoder.stages.{stage}.{block}.conv{c}" for stage in "34" for block in "01" for c in "12"
+]
+ROWS = [(name, "3.43", "1,980", "12.3\n(1.2)", "563", "< 0.001") for name in NAMES]
+FIGURES = {"loss": "1.064", "mean IoU": "0.223", "images/s": "9.1", "": "93 s"}
+
+
+def draw(tables: list[Table], width: int) -> list[str]:
+    file = io.StringIO()
+    console = Console(file=file, width=width)
+    for table in tables:
+        console.print(table)
+    return file.getvalue().splitlines()
+
+
+def read_names(lines: list[str]) -> Iterator[str]:
+    """The first column of a drawn table, the lines of a name joined again."""
+    rule = next(number for number, line in enumerate(lines) if "──" in line)
+    name = ""
+    for line in lines[rule + 1 :]:
+        if len(line) > 3 and line[2] != " ":
+            name += line.split()[0]
+            if name in NAMES:
+                yield name
+                name = ""
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 200])
+def test_a_table_is_as_wide_as_the_terminal_at_most_and_nothing_of_it_is_cut(width: int) -> None:
+    tables = split_table(COLUMNS, ROWS, "", 1, width)
+    lines = draw(tables, width)
+    assert max(map(len, lines)) <= width
+    text = "\n".join(lines)
+    assert "…" not in text
+    for table in tables:
+        assert list(read_names(draw([table], width))) == NAMES
+    for number in {number for row in ROWS for cell in row[1:] for number in cell.splitlines()}:
+        assert text.count(number) >= len(ROWS), number
+    for word in {word for title in COLUMNS for word in title.split()}:
+        assert word in text
+
+
+def test_a_wide_terminal_shows_one_table_with_names_in_one_piece() -> None:
+    (table,) = split_table(COLUMNS, ROWS, "", 1, 200)
+    assert all(name in "\n".join(draw([table], 200)) for name in NAMES)
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_text_is_broken_between_words_and_a_path_never(width: int) -> None:
+    path = "/a/folder-with/a-very-long-name/of-more/than-eighty/characters-in-all/indeed/so/it-is"
+    line = f"careful  val shows Pedestrian (4), Bicyclist (2) in fewer than 5 images: {path}"
+    broken = wrap_line(line, width)
+    assert broken.split() == line.split()
+    assert all(len(part) <= width or part == path for part in broken.splitlines())
+
+
+@pytest.mark.parametrize("value", [0, 7, 360, 1980, 12345678, 0.5, 117.1, 1980.3, 0.01234, 4e-4])
+def test_numbers_are_written_out_and_keep_their_value(value: float) -> None:
+    for text in (format_number(value), format_amount(value), format_amount(-value)):
+        assert "e" not in text
+        read = float(text.replace(",", "").removesuffix(" M")) * (1e6 if "M" in text else 1)
+        assert abs(read) == pytest.approx(value, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(1.98, "1,980 ms"), (0.0123, "12.3 ms"), (45, "45.0 s"), (250, "4 min 10 s")],
+)
+def test_a_time_is_told_in_the_unit_that_suits_it(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize("width", range(0, 90, 5))
+def test_a_line_drops_figures_from_the_end_and_never_wraps(width: int) -> None:
+    kept = fit_figures(FIGURES, width)
+    assert list(FIGURES)[: len(kept)] == list(kept)
+    assert sum(len(f"{n}: {v}") for n, v in kept.items()) + len(GAP) * (len(kept) - 1) <= max(
+        width, 0
+    )
+    trainer: Any = SimpleNamespace(current_epoch=2, max_epochs=100, callback_metrics={})
+    clock: Any = SimpleNamespace(seconds=12.0, images_per_second=math.pi)
+    line = describe_epoch(trainer, clock, width)
+    assert re.match(r"epoch 3/100", line)
+    assert len(line) <= max(width, len("epoch 3/100"))
