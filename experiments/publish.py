@@ -15,6 +15,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import claims
 import figures
 from packing import pack_runs, unpack_runs
 from scipy.optimize import brentq
@@ -49,6 +50,7 @@ def main() -> None:
                 f"{study} holds no runs.zip yet: name the folders of its runs behind it"
             )
         publish(folder)
+        publish_claims(EXPERIMENTS)
     except UserError as error:
         sys.exit(f"publish.py: {error}")
 
@@ -76,6 +78,19 @@ def publish(folder: Path) -> None:
         replace_block(page, folder.name, parts)
         for front in (EXPERIMENTS / "README.md", FRONT_PAGE):
             replace_block(front, f"{folder.name} scores", [report["Scores"], *circumstances])
+
+
+def publish_claims(experiments: Path) -> None:
+    """Writes the table of all claims into the front page of experiments/."""
+    with tempfile.TemporaryDirectory() as scratch:
+        studies = {}
+        for name in dict.fromkeys(claim.study for claim in claims.CLAIMS):
+            packed = experiments / name / "runs.zip"
+            if packed.exists():
+                unpack_runs(packed, Path(scratch) / name)
+                studies[name] = Study.read([Path(scratch) / name])
+        table = claims.tabulate_claims(studies)
+    replace_block(experiments / "README.md", "claims", [table])
 
 
 def read_report(study: Study, folder: Path) -> dict[str, str]:

@@ -109,6 +109,59 @@ def test_a_mistake_is_named_and_leaves_the_study_as_it_was(
     assert not (study.parent / "unknown").exists()
 
 
+def test_the_page_of_claims_is_that_of_the_published_runs(
+    publishing: ModuleType, tmp_path: Path
+) -> None:
+    again = shutil.copytree(EXPERIMENTS, tmp_path / "experiments")
+    publishing.publish_claims(again)
+    assert (again / "README.md").read_text() == (EXPERIMENTS / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("ends", "more", "same"),
+    [
+        ((0.1, 5.0), "holds", "does not hold"),
+        ((-5.0, -0.1), "does not hold", "does not hold"),
+        ((-0.9, 0.9), "does not hold", "holds"),
+        ((0.1, 0.9), "holds", "holds"),
+        ((-0.5, 1.5), "cannot be told", "cannot be told"),
+    ],
+)
+def test_a_claim_is_judged_by_where_its_interval_lies(
+    ends: tuple[float, float], more: str, same: str, publishing: ModuleType
+) -> None:
+    claims = publishing.claims
+    found = claims.Finding(sum(ends) / 2, *ends, (3, 3))
+    for expects, verdict in (("more", more), ("the same", same)):
+        claim = claims.Claim("a", "b", "c", ("x", "y"), expects)
+        assert claims.judge(claim, found) == verdict
+
+
+def test_other_measures_of_a_study_are_those_of_its_runs(
+    study: Path, publishing: ModuleType
+) -> None:
+    """Over all frames they are the numbers of metrics.json; the better arm comes first."""
+    publishing.unpack_runs(study / "runs.zip", study / "unpacked")
+    found = publishing.Study.read([study / "unpacked"])
+    for measure, key in {
+        "mean IoU": "mean_iou",
+        "pixel accuracy": "pixel_accuracy",
+        "boundary F1": "boundary_f1",
+    }.items():
+        comparison = publishing.claims.measure_arms(found, measure)
+        for arm in comparison.arms:
+            recorded = [run.number(found.first.split, key) for run in arm.runs]
+            assert arm.points[:, 0] == pytest.approx(recorded), measure
+        first, last = comparison.arms[0].name, comparison.arms[-1].name
+        for arms, sign in (((first, last), 1), ((last, first), -1)):
+            claim = publishing.claims.Claim("a", "b", "made", arms, measure=measure)
+            difference = publishing.claims.find_difference(claim, found)
+            value = comparison.means[first].value - comparison.means[last].value
+            assert difference.value == pytest.approx(sign * 100 * value)
+            assert difference.low < difference.value < difference.high
+    shutil.rmtree(study / "unpacked")
+
+
 def test_made_scores_are_those_of_their_matrices(study: Path) -> None:
     require_scores_of_matrices(study)
 

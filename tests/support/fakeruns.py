@@ -77,6 +77,7 @@ def write_run(
     np.savez_compressed(
         folder / "confusions.npz",
         matrices=matrices.numpy(),
+        **rows.to_arrays(),
         **{n: np.array(v) for n, v in kept.items()},
     )
     if predictions:

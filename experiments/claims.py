@@ -1,0 +1,227 @@
+"""What is claimed about skips and upsampling, and what the published studies say to it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fcn_lab.metrics.boundaries import boundary_f1
+from fcn_lab.report.comparison import Comparison, compare_runs
+from fcn_lab.report.intervals import (
+    Floats,
+    compute_mean_iou,
+    resample_class_iou,
+)
+from fcn_lab.report.runs import Run
+from fcn_lab.report.study import Study
+from fcn_lab.runs.records import read_arrays
+
+Verdict = Literal["holds", "does not hold", "cannot be told", "not run yet"]
+SMALL_CLASSES = ("Pole", "SignSymbol", "Fence", "Pedestrian", "Bicyclist")
+# points of a per cent; a difference whose interval lies within is none
+NEGLIGIBLE = 1.0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence about two arms of a study.
+
+    Args:
+        text: the claim.
+        source: who makes it.
+        study: the folder of experiments/ that asks it.
+        arms: the first is said to score more than the second, or as much.
+        expects: which of the two is said.
+        measure: a name of `MEASURES`.
+        published: the difference that others found, in points, where they give one.
+    """
+
+    text: str
+    source: str
+    study: str
+    arms: tuple[str, str]
+    expects: Literal["more", "the same"] = "more"
+    measure: str = "mean IoU"
+    published: float | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The difference of a claim's arms, in points of a per cent, and its corrected interval."""
+
+    value: float
+    low: float
+    high: float
+    seeds: tuple[int, int]
+
+
+def judge(claim: Claim, found: Finding | None) -> Verdict:
+    """Decides by experiments/README.md: what counts as an answer."""
+    if found is None:
+        return "not run yet"
+    negligible = found.low > -NEGLIGIBLE and found.high < NEGLIGIBLE
+    if claim.expects == "the same":
+        if negligible:
+            return "holds"
+        return "cannot be told" if found.low <= 0 <= found.high else "does not hold"
+    if found.low > 0:
+        return "holds"
+    return "does not hold" if found.high < 0 or negligible else "cannot be told"
+
+
+def find_difference(claim: Claim, study: Study | None) -> Finding | None:
+    """Finds the claim's difference, corrected by Holm for all pairs of the study.
+
+    None where the study, or one of the arms, is not there yet.
+    """
+    if study is None or not {*claim.arms} <= {arm.name for arm in study.arms}:
+        return None
+    comparison = measure_arms(study, claim.measure)
+    first, second = claim.arms
+    gap = next(gap for gap in comparison.gaps if {gap.first, gap.second} == {first, second})
+    sign = 1 if gap.first == first else -1
+    ends = sorted(100 * sign * end for end in gap.gap.interval(gap.level))
+    seeds = {arm.name: len(arm.runs) for arm in study.arms}
+    return Finding(100 * sign * gap.gap.value, *ends, (seeds[first], seeds[second]))
+
+
+def measure_arms(study: Study, measure: str) -> Comparison:
+    """Compares the study's arms by another score of the same frames, resampled alike."""
+    score, weights = MEASURES[measure], study.comparison.blocks.weights()
+    whole = np.ones((1, weights.shape[1]))
+
+    def resample(runs: Sequence[Run], drawn: Floats) -> Floats:
+        return np.stack([score(run, drawn) for run in runs])[..., None]
+
+    arms = [
+        replace(arm, points=resample(arm.runs, whole)[:, 0], draws=resample(arm.runs, weights))
+        for arm in study.arms
+    ]
+    return compare_runs(arms, study.comparison.blocks)
+
+
+def _score_mean_iou(run: Run, weights: Floats) -> Floats:
+    return compute_mean_iou(resample_class_iou(weights, run.matrices))
+
+
+def _score_small_classes(run: Run, weights: Floats) -> Floats:
+    labels = [run.classes.index(name) for name in SMALL_CLASSES]
+    return compute_mean_iou(resample_class_iou(weights, run.matrices)[:, labels])
+
+
+def _score_pixel_accuracy(run: Run, weights: Floats) -> Floats:
+    right = np.trace(run.matrices, axis1=1, axis2=2)
+    result: Floats = (weights @ right) / (weights @ run.matrices.sum((1, 2)))
+    return result
+
+
+def _score_boundary_f1(run: Run, weights: Floats) -> Floats:
+    counts: NDArray[np.int64] = read_arrays(run.folder / "confusions.npz")["boundary"]
+    f1 = boundary_f1(torch.from_numpy(counts)).double().numpy()
+    there = np.isfinite(f1)
+    result: Floats = (weights @ np.where(there, f1, 0)) / (weights @ there)
+    return result
+
+
+# (R,N) weights of the frames -> (R,) scores in 0…1
+MEASURES: dict[str, Callable[[Run, Floats], Floats]] = {
+    "mean IoU": _score_mean_iou,
+    "pixel accuracy": _score_pixel_accuracy,
+    "boundary F1": _score_boundary_f1,
+    "IoU of small classes": _score_small_classes,
+}
+
+LONG = "Long, Shelhamer, Darrell 2015"
+NOTES = "founding notes"
+NO_SKIPS = "fcn8s skips=false"
+
+
+def _claim_operators() -> Iterator[Claim]:
+    for refine in ("conv", "none"):
+        arms = tuple(f"{name} refine={refine}" for name in ("transposed", "bilinear", "max_unpool"))
+        how = "refined" if refine == "conv" else "raw"
+        learned, fixed, unpooling = arms
+        yield Claim(
+            f"learned (transposed) steps adapt better than fixed (bilinear), {how}",
+            *(NOTES, "operators", (learned, fixed)),
+        )
+        yield Claim(
+            f"fixed or learned makes no significant difference, {how}",
+            *("FCN reference release", "operators", (learned, fixed), "the same"),
+        )
+        for value in (4.4, -2.1, -0.3) if refine == "conv" else ():
+            arms = (unpooling, fixed) if value > 0 else (fixed, unpooling)
+            more = "more" if value > 0 else "less"
+            yield Claim(
+                f"unpooling scores {more} than bilinear, {how}",
+                *("published CamVid studies", "operators", arms),
+                published=abs(value),
+            )
+
+
+CLAIMS = (
+    Claim("FCN-16s scores more than FCN-32s", LONG, "skips", ("fcn16s", "fcn32s")),
+    Claim("FCN-8s scores more than FCN-16s", LONG, "skips", ("fcn8s", "fcn16s")),
+    Claim("finer still: FCN-4s over FCN-8s", "this study", "skips", ("fcn4s", "fcn8s")),
+    Claim("finer still: FCN-2s over FCN-4s", "this study", "skips", ("fcn2s", "fcn4s")),
+    Claim("skips add to the same net without them", NOTES, "skips", ("fcn8s", NO_SKIPS)),
+    Claim(
+        *("skips restore edges", NOTES, "skips", ("fcn8s", NO_SKIPS)),
+        measure="boundary F1",
+    ),
+    Claim(
+        *("skips restore small things", NOTES, "skips", ("fcn8s", NO_SKIPS)),
+        measure="IoU of small classes",
+    ),
+    *_claim_operators(),
+    Claim(
+        *("augmentation adds about two points", NOTES, "augmentation", ("strong", "none")),
+        measure="pixel accuracy",
+        published=2.0,
+    ),
+    Claim("pre-trained layers help", NOTES, "pretraining", ("finetuned", "scratch")),
+    Claim(
+        "training the upsampling alone suffices",
+        *(NOTES, "pretraining", ("frozen", "finetuned"), "the same"),
+    ),
+    Claim(
+        "stages beat all at once",
+        *("Shelhamer, Long, Darrell 2017", "staged", ("staged", "at once")),
+        published=0.1,
+    ),
+    Claim(
+        "high momentum is worth points",
+        *("Shelhamer, Long, Darrell 2017", "staged", ("heavy", "adamw")),
+        published=5.0,
+    ),
+)
+
+
+def tabulate_claims(studies: dict[str, Study]) -> str:
+    """Returns the Markdown table of all claims.
+
+    Args:
+        studies: the published ones by the name of their folder.
+    """
+    head = ("claim", "who", "verdict", "effect, points", "interval", "seeds", "study")
+    rows = [head, ("---",) * 3 + ("---:",) * 3 + ("---",)]
+    rows += [_format_claim(claim, studies.get(claim.study)) for claim in CLAIMS]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _format_claim(claim: Claim, study: Study | None) -> tuple[str, ...]:
+    found = find_difference(claim, study)
+    verdict = f"*{judge(claim, found)}*"
+    link = f"`{claim.study}`" if study is None else f"[{claim.study}]({claim.study}/README.md)"
+    if found is None:
+        return claim.text, claim.source, verdict, "", "", "", link
+    if claim.published is not None:
+        inside = found.low <= claim.published <= found.high
+        verdict += f"; {claim.published:+.1f} is {'in' if inside else 'out'}side"
+    effect = f"{found.value:+.1f} {claim.measure}"
+    interval = f"[{found.low:+.1f}, {found.high:+.1f}]"
+    seeds = " and ".join(map(str, dict.fromkeys(found.seeds)))
+    return claim.text, claim.source, verdict, effect, interval, seeds, link
