@@ -50,8 +50,8 @@ format: setup ## let ruff rewrite the files
 typecheck: setup ## mypy --strict
 	$(BIN)/mypy
 
-bench: setup ## parameters, operations and speed of the default network
-	$(BIN)/python run.py task=profile data=synthetic
+bench: setup ## where the time of a training goes; writes experiments/speed/README.md (about 10 min, alone)
+	$(BIN)/python experiments/bench.py
 
 bench-sweep: setup ## what engines and the start of a cell cost (about 5 min)
 	$(BIN)/python experiments/bench_sweep.py

@@ -5,6 +5,7 @@ import importlib
 import json
 import re
 import shutil
+import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -198,3 +199,16 @@ def require_scores_of_matrices(folder: Path) -> None:
                 found.append((hits.sum() / truth.sum(), iou.mean()))
     written = [(float(row["test_pixel_accuracy"]), float(row["test_mean_iou"])) for row in rows]
     np.testing.assert_allclose(sorted(written), sorted(found), rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_the_bench_prints_every_table_and_writes_nothing_when_quick() -> None:
+    page = EXPERIMENTS / "speed" / "README.md"
+    before = page.read_bytes()
+    command = [sys.executable, str(EXPERIMENTS / "bench.py"), "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    titles = re.findall(r"^### (.+)$", done.stdout, re.MULTILINE)
+    assert len(titles) == 5
+    for operator in sorted((ROOT / "conf" / "upsample").glob("*.yaml")):
+        assert f"\n| {operator.stem} |" in done.stdout
+    assert page.read_bytes() == before
