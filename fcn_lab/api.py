@@ -5,14 +5,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from hydra import version
-
-# Hydra hands out a loader publicly only by its global state, which may be the caller's
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.utils import create_config_search_path
 from hydra.errors import HydraException
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
@@ -26,6 +20,7 @@ from fcn_lab.config.frozen import (
     require_published_weights,
 )
 from fcn_lab.config.trust import require_allowed
+from fcn_lab.config.words import compose
 from fcn_lab.errors import UserError, suggest
 from fcn_lab.values import Width, check_arguments, list_arguments
 
@@ -132,14 +127,6 @@ def _load_recorded(folder: Path, allow: Sequence[str] = ()) -> tuple[nn.Module, 
         raise UserError(f"{folder} holds no training run: its config.yaml names no network")
     require_allowed(config["model"], str(folder), allow)
     return _build_network(config["model"], {}), bool(config.get("flip"))
-
-
-def compose(overrides: list[str]) -> DictConfig:
-    """The config of these words, without a command line."""
-    # not Hydra's compose API: its global initialisation may be held by a caller's own application
-    version.setbase("1.3")
-    loader = ConfigLoaderImpl(config_search_path=create_config_search_path(str(find_conf_folder())))
-    return loader.load_configuration("config", overrides, RunMode.RUN, from_shell=False)
 
 
 def _compose_checked(

@@ -1,8 +1,10 @@
 """A command line that stops before it becomes a worker, and the word of a task without torch."""
 
+import hashlib
 import os
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -55,6 +57,27 @@ def type_line(
         return Ended(status, out, err, became[0] if became else ())
 
     return run
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `record` keeps what was typed once."""
+    return tmp_path_factory.mktemp("recorded")
+
+
+@pytest.fixture
+def record(type_line: TypeLine, recorded: Path) -> Callable[..., None]:
+    """`record("there", "model=fcn8s", ...)`: the folder of a command, typed once a session."""
+
+    def copy_or_type(folder: str, *words: str) -> None:
+        kept = recorded / hashlib.sha256(repr((folder, words)).encode()).hexdigest()
+        if not kept.exists():
+            type_line(*words, f"hydra.run.dir={folder}")
+            shutil.copytree(folder, kept)
+        else:
+            shutil.copytree(kept, folder)
+
+    return copy_or_type
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -75,13 +76,17 @@ def finish_cells(sweep: Sweep) -> dict[str, Progress]:
 
 @pytest.mark.parametrize("line", RUNS)
 def test_a_command_does_what_it_says_up_to_where_training_begins(
-    line: str, study: Path, type_line: TypeLine, monkeypatch: pytest.MonkeyPatch
+    line: str,
+    study: Path,
+    type_line: TypeLine,
+    record: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Sweep, "run", finish_cells)
     monkeypatch.setattr("fcn_lab.sweeps.freeze._preflight", lambda *cells: None)
     for task in SERVING:
         monkeypatch.setattr(f"fcn_lab.{task}.run", lambda self: None)
-    type_line("hydra.run.dir=RUN_DIR")
+    record("RUN_DIR")
     if "resume=" not in line:
         Path("RUN_DIR/metrics.json").write_text(METRICS)
     words = [re.sub(r"=runs/\S+", "=RUN_DIR", word) for word in shlex.split(line)]

@@ -1,18 +1,21 @@
 """Every YAML file of conf/ is a word that composes, fits its target's signature, and builds."""
 
 from contextlib import AbstractContextManager, nullcontext
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from fcn_lab.api import compose
 from fcn_lab.config.build import build, check
 from fcn_lab.config.frozen import find_references
+from fcn_lab.config.words import compose, compose_by_hydra
 from fcn_lab.errors import UserError
 from support.places import CONF
 
@@ -27,14 +30,6 @@ NEEDS_MORE = {
 }  # a GPU; the data: they may say so, and build where it is
 
 
-def chosen(file: Path) -> DictConfig:
-    """The config of a word; classes of one's own have names first of all."""
-    config = compose([override(file)])
-    if "names" in config.data:
-        config.data.names = ["road", "car"]
-    return config
-
-
 def word(file: Path) -> str:
     return str(file.relative_to(CONF).with_suffix(""))
 
@@ -43,22 +38,38 @@ def override(file: Path) -> str:
     return word(file).replace("/", "=", 1)
 
 
-def test_together_the_words_use_every_file() -> None:
+def says_more(file: Path) -> bool:
+    """Returns whether a word brings more than its group's node."""
+    return any(sign in file.read_text() for sign in ("defaults:", "@package"))
+
+
+# of each group a word whose file is its node and no more, until every one was there
+ALONE = [
+    [override(file) for file in WORDS if file.parent.name == group and not says_more(file)]
+    for group in sorted({file.parent.name for file in WORDS} - {"logger"})  # a list of words
+]
+ROWS = [list(row) for row in zip_longest(*filter(None, ALONE), fillvalue="seed=3")]
+
+
+def test_the_files_that_are_no_words_are_used_all_the_same() -> None:
     loader = ConfigLoaderImpl(config_search_path=create_config_search_path(str(CONF)))
     used = {"config"}
-    for file in WORDS:
-        found = loader.compute_defaults_list("config", [override(file)], RunMode.RUN)
+    for words in ([], ["experiment=tune"]):
+        found = loader.compute_defaults_list("config", words, RunMode.RUN)
         used |= {default.config_path or "" for default in found.defaults}
-    assert {word(file) for file in FILES} == {
-        path for path in used if (CONF / f"{path}.yaml").exists()
-    }
-    assert len(WORDS) == len(FILES) - 3  # config.yaml, the help text and the sweeper are no words
+    others = {word(file) for file in set(FILES) - set(WORDS)}
+    assert others <= used
+    assert len(others) == 3  # config.yaml, the help text and the sweeper
     assert len(WORDS) >= 50
 
 
 @pytest.mark.parametrize("file", WORDS, ids=word)
-def test_a_word_composes_and_fits_the_signatures(file: Path) -> None:
-    config = chosen(file)
+def test_a_word_composes_fits_the_signatures_and_builds(file: Path) -> None:
+    config = compose([override(file)])
+    if "names" in config.data:  # classes of one's own have names first of all
+        config.data.names = ["road", "car"]
+    if file.parent.name in GROUPS:
+        build_group(config, file)
     # the command line would look them up in a global state of Hydra's
     config.choices = config.hydra.runtime.choices
     config.merge_with({"run": "RUN_DIR", "runs": ["RUNS"], "input": "FILE", "output": "FOLDER"})
@@ -69,17 +80,8 @@ def test_a_word_composes_and_fits_the_signatures(file: Path) -> None:
     check(resolved, "task", find_references(config))
 
 
-@pytest.mark.parametrize("file", ENGINES, ids=word)
-def test_an_engine_takes_what_its_word_says(file: Path) -> None:
-    node = OmegaConf.to_container(OmegaConf.load(file))
-    assert isinstance(node, dict)
-    assert node.pop("_target_") == "hydra_plugins.fcn_lab_launcher.CellLauncher"
-    check({"_target_": node.pop("engine"), **node}, "hydra.launcher", {})
-
-
-@pytest.mark.parametrize("file", [f for f in WORDS if f.parent.name in GROUPS], ids=word)
-def test_a_word_builds(file: Path) -> None:
-    config = chosen(file)
+def build_group(config: DictConfig, file: Path) -> None:
+    """Builds a word's node, which fails only where it needs what is not here."""
     group = file.parent.name
     node = OmegaConf.to_container(config[group], resolve=True)
     assert isinstance(node, dict)
@@ -92,3 +94,52 @@ def test_a_word_builds(file: Path) -> None:
             assert build(node, group, {}) is not None
     except UserError:
         assert word(file) in NEEDS_MORE
+
+
+@pytest.mark.parametrize("file", ENGINES, ids=word)
+def test_an_engine_takes_what_its_word_says(file: Path) -> None:
+    node = OmegaConf.to_container(OmegaConf.load(file))
+    assert isinstance(node, dict)
+    assert node.pop("_target_") == "hydra_plugins.fcn_lab_launcher.CellLauncher"
+    check({"_target_": node.pop("engine"), **node}, "hydra.launcher", {})
+
+
+def read_plainly(config: DictConfig) -> dict[str, Any]:
+    found = OmegaConf.to_container(config)
+    assert isinstance(found, dict)
+    del found["hydra"]["job"]["override_dirname"]  # of the overrides, and nothing here reads it
+    return found
+
+
+def compare_with_hydra(overrides: list[str]) -> None:
+    found, expected = compose(overrides), compose_by_hydra(overrides)
+    assert read_plainly(found) == read_plainly(expected)
+    assert OmegaConf.is_struct(found) == OmegaConf.is_struct(expected)
+
+
+@pytest.mark.parametrize("words", ROWS, ids=" ".join)
+def test_words_that_are_exchanged_compose_as_by_hydra(words: list[str]) -> None:
+    compare_with_hydra(words)
+
+
+def test_words_and_keys_compose_as_by_hydra() -> None:
+    for overrides in (
+        ["model=../model/fcn8s"],
+        ["model=fcn8s", "upsample=nearest", "encoder=smp", "encoder.name=resnet18"],
+        ["encoder=smp", "model=unet_valid", "data.classes=3", "+data.train=5"],
+        ["capacity=matched", "upsample=bilinear", "encoder.dropout=0.2"],
+        ["data.names={a: 1}", "data=folder", "logger=[csv]", "~flip"],
+        ["hydra/launcher=local", "model=fcn2s"],
+        ["optim.rates={encoder: 0.1}", "trainer=cpu"],
+    ):
+        compare_with_hydra(overrides)
+
+
+@pytest.mark.parametrize("wrong", ["model=fcn9s", "sede=1", "trainer.epochs=3", "+model=fcn8s"])
+def test_a_wrong_word_or_key_is_refused_as_by_hydra(wrong: str) -> None:
+    for overrides in ([wrong], ["upsample=nearest", wrong], ["model=unet", wrong]):
+        with pytest.raises(HydraException) as expected:
+            compose_by_hydra(overrides)
+        with pytest.raises(HydraException) as found:
+            compose(overrides)
+        assert str(found.value) == str(expected.value)

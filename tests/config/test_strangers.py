@@ -97,9 +97,9 @@ def with_own_loss(config: Config) -> None:
 
 
 @pytest.fixture
-def run(type_line: TypeLine) -> str:
+def run(record: Callable[..., None]) -> str:
     """A recorded run of today."""
-    type_line("model=fcn8s", "data=synthetic", "logger=none", "hydra.run.dir=there")
+    record("there", "model=fcn8s", "data=synthetic", "logger=none")
     shutil.rmtree("there/attempts", ignore_errors=True)
     return "there"
 

@@ -13,8 +13,8 @@ import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 import yaml
 
-from fcn_lab.api import compose
 from fcn_lab.config.frozen import find_conf_folder, list_words
+from fcn_lab.config.words import compose
 from fcn_lab.dashboard import wandb_sweep as sweepfile
 from fcn_lab.dashboard import workspace as board
 from fcn_lab.dashboard.selection import TABLES, Selection, find_config_key

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,6 @@ import pytest
 from support.places import ROOT
 
 pytest.importorskip("playwright")
-pytest.importorskip("gradio")
 from playwright.sync_api import Page, expect, sync_playwright
 from test_demo import bad_files
 
@@ -24,6 +24,7 @@ CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium: .ci/browser installs Debian's"),
+    pytest.mark.skipif(find_spec("gradio") is None, reason="gradio is not installed"),
 ]
 WIDTHS = {"desk": 1280, "phone": 390}
 PATIENCE = 60_000  # milliseconds

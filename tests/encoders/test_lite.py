@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from fcn_lab import create_model, load_run
-from fcn_lab.api import compose
+from fcn_lab.config.words import compose
 from fcn_lab.encoders.packages import PACKAGES, find_package, map_package_names
 from fcn_lab.encoders.smp import SmpEncoder
 from fcn_lab.errors import UserError

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from segmentation_models_pytorch import MODEL_ARCHITECTURES_MAPPING
 from torch import Tensor, nn
 
 from fcn_lab import create_model
+from fcn_lab.config.words import compose
 from fcn_lab.encoders import Encoder, Features, TinyEncoder
 from fcn_lab.encoders.base import STRIDE
 from fcn_lab.errors import UserError
@@ -47,8 +47,7 @@ CELLS = [
 @cache
 def node(group: str, word: str) -> dict[str, Any]:
     """The resolved node of one word."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("config", [f"{group}={word}", "data=synthetic"], return_hydra_config=True)
+    config = compose([f"{group}={word}", *(["data=synthetic"] if group != "data" else [])])
     found = OmegaConf.to_container(config[group], resolve=True)
     assert isinstance(found, dict)
     return found

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from arch.bootstrap import CircularBlockBootstrap, MovingBlockBootstrap
 from PIL import Image
 from scipy import stats
 
@@ -98,6 +97,8 @@ def test_blocks_of_one_frame_have_the_textbook_variance() -> None:
 @pytest.mark.parametrize(("memory", "length"), [(0.0, 1), (0.7, 8), (0.9, 20)])
 def test_the_spread_over_blocks_is_that_of_arch(memory: float, length: int) -> None:
     """Its circular blocks, but for the stretch that makes up for a sample's shortfall."""
+    from arch.bootstrap import CircularBlockBootstrap
+
     values = autoregressive(np.random.default_rng(9), memory, (240,))
     theirs = CircularBlockBootstrap(length, values, seed=0).var(np.mean, reps=3000)
     ours = FrameBlocks((240,), length).weights(6000) @ values / 240
@@ -105,6 +106,8 @@ def test_the_spread_over_blocks_is_that_of_arch(memory: float, length: int) -> N
 
 
 def test_on_many_frames_circular_blocks_spread_as_moving_ones() -> None:
+    from arch.bootstrap import MovingBlockBootstrap
+
     values = autoregressive(np.random.default_rng(10), 0.5, (3000,))
     theirs = MovingBlockBootstrap(30, values, seed=0).var(np.mean, reps=1000)
     ours = FrameBlocks((3000,), 30).weights(1000) @ values / 3000

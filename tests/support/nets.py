@@ -6,7 +6,8 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
-from fcn_lab.api import compose, create_model
+from fcn_lab.api import create_model
+from fcn_lab.config.words import compose
 from support import fakeruns
 
 SMALL = {"encoder.widths": [4, 4, 8, 8, 8], "encoder.head_width": 8}

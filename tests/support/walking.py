@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from fcn_lab.api import compose
+from fcn_lab.config.words import compose
 from support.places import CONF
 
 # as typed behind `key=`
@@ -20,7 +20,6 @@ VALUES = (
     *("1000000000000000000", "[]", "[0]", "[1,1]", "[x]", "[null]", "{}", "{x:1}", "'ü ✓'"),
 )
 INSIDE = ("x", "null", "0", "-1", "1e-9", "nan", "inf", "1e30", "1000000000000000000", "[]")
-BASE = ("data=synthetic", "logger=none")
 # by target: what makes nets and data as small as they get
 SMALL = {
     "TinyEncoder": ("encoder.widths=[2,2,2,2,2]", "encoder.head_width=2"),
@@ -70,12 +69,9 @@ def words() -> list[tuple[str, str]]:
 
 def small(group: str, word: str, *more: str) -> DictConfig:
     """The config of a word, made small, as a worker finds it."""
-    text = (CONF / group / f"{word}.yaml").read_text()
-    if "defaults:" in text or "@package" in text:
-        config = compose([*BASE, f"{group}={word}"])
-    else:  # the word is the node: no need to read all others again
-        config = copy.deepcopy(_base())
-        config[group] = OmegaConf.create(text)
+    config = compose([f"{group}={word}", *(["data=synthetic"] if group != "data" else [])])
+    if group != "logger":
+        config.logger = {}
     targets = {target.rpartition(".")[2] for target in _targets(_raw(config))}
     for override in (*(o for target in SMALL if target in targets for o in SMALL[target]), *more):
         lay(override, config)
@@ -117,11 +113,6 @@ def typed(key: Key, text: str, config: DictConfig, part: str) -> Any:
         return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     finally:
         content[key.group] = before
-
-
-@cache
-def _base() -> DictConfig:
-    return compose(list(BASE))
 
 
 @cache

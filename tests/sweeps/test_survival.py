@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fcn_lab.runs.attempts import find_last_attempt, list_attempts
+from support import clusters
 from support.offline import offline_runs
 from support.places import RUN
 
@@ -35,8 +35,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cells")]
 def need(engine: str) -> None:
     if engine == "ray":
         pytest.importorskip("ray")
-    if engine == "slurm" and (shutil.which("sinfo") is None or subprocess.call(["sinfo"])):
-        pytest.skip("no Slurm answers here")
+    if engine == "slurm":
+        clusters.need_slurm()
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ import torch
 from test_resume import STEPS, SignalAt, end_of, same
 from torch import nn
 
-from fcn_lab.api import compose
 from fcn_lab.config.frozen import find_conf_folder
+from fcn_lab.config.words import compose
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StoppedBySignal
 from fcn_lab.tasks.evaluate import Evaluate

@@ -1,6 +1,7 @@
 """Ray leases, queues and spreads; what is killed is given back once, and nothing runs twice."""
 
 import csv
+import importlib.util
 import json
 import os
 import re
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from ray._private.node import Node
     from ray.cluster_utils import Cluster
 
-pytest.importorskip("ray", reason="needs the extra ray")
+if importlib.util.find_spec("ray") is None:
+    pytest.skip("needs the extra ray", allow_module_level=True)
 pytestmark = pytest.mark.xdist_group("cells")  # one after the other: each wants both cores
 STEPS = """
 import json, os, time

@@ -8,7 +8,6 @@ import csv
 import json
 import os
 import pickle
-import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from fcn_lab.sweeps.engines import slurm, slurm_submission
 from fcn_lab.sweeps.engines import slurm_job as slurmjob
 from fcn_lab.sweeps.engines.slurm import Slurm
 from fcn_lab.worker.supervisor import Job
+from support import clusters
 from support.commandline import METRICS, TypeLine
 from support.places import RUN
 
@@ -276,11 +276,6 @@ def test_a_job_done_as_the_warning_comes_is_done(inside: Callable[..., int]) -> 
     assert inside(signal.SIGUSR2, code=0) == 0
 
 
-HERE = (
-    shutil.which("sinfo") is not None
-    and subprocess.run(["sinfo"], capture_output=True).returncode == 0
-)
-REAL = pytest.mark.skipif(not HERE, reason="no Slurm answers here; .ci/slurm starts one")
 SECONDS = 120.0  # a wait that only a broken engine needs
 TRAINING = (
     *("data=synthetic", "data.size=[32,32]", "model=fcn32s", "encoder=tiny", "logger=none"),
@@ -321,6 +316,7 @@ class Cluster:
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     """In an empty folder."""
+    clusters.need_slurm()
     monkeypatch.chdir(tmp_path)
     cluster = Cluster()
     yield cluster
@@ -352,7 +348,6 @@ def statuses() -> list[str]:
     return [row["status"] for row in rows().values()]
 
 
-@REAL
 @pytest.mark.slow
 @pytest.mark.xdist_group("cells")
 def test_a_cancelled_job_is_a_failed_cell_and_the_others_of_its_array_run(
@@ -371,7 +366,6 @@ def test_a_cancelled_job_is_a_failed_cell_and_the_others_of_its_array_run(
     assert not cluster.jobs()
 
 
-@REAL
 @pytest.mark.slow
 @pytest.mark.xdist_group("cells")
 def test_ctrl_c_ends_the_jobs_and_the_same_command_takes_them_up(
@@ -389,7 +383,6 @@ def test_ctrl_c_ends_the_jobs_and_the_same_command_takes_them_up(
     assert statuses() == ["done"] * 2
 
 
-@REAL
 @pytest.mark.slow
 @pytest.mark.xdist_group("cells")
 def test_a_requeued_job_goes_on_where_it_was(cluster: Cluster) -> None:
@@ -408,7 +401,6 @@ def test_a_requeued_job_goes_on_where_it_was(cluster: Cluster) -> None:
     assert epochs == list(range(epochs[0], epochs[0] + 6))
 
 
-@REAL
 @pytest.mark.slow
 @pytest.mark.xdist_group("cells")
 def test_a_cell_of_two_ranks_is_one_job_of_one_task(cluster: Cluster) -> None:
@@ -420,10 +412,10 @@ def test_a_cell_of_two_ranks_is_one_job_of_one_task(cluster: Cluster) -> None:
     assert len(list_attempts(folder)) == 1
 
 
-@REAL
 @pytest.mark.slow
 @pytest.mark.xdist_group("cells")
 def test_a_partition_that_is_not_there_is_the_users_mistake(type_line: TypeLine, stub: str) -> None:
+    clusters.need_slurm()
     wrong = ("hydra/launcher=slurm", "hydra.launcher.partition=nowhere", "sweep.dir=all")
     ended = type_line(stub, "-m", "task=stub", "seed=1,2", *wrong)
     assert ended.status == 2
