@@ -38,7 +38,7 @@ def format_start() -> str:
 
 def format_tool(name: str, *words: str) -> str:
     """A command line of a program that was installed with this Python, by its path where needed."""
-    return " ".join([shlex.quote(_shorten(Path(sys.executable), name)), *map(quote, words)])
+    return " ".join([shlex.quote(_find_name(Path(sys.executable), name)), *map(quote, words)])
 
 
 def format_operand(path: Path) -> str:
@@ -56,10 +56,10 @@ def find_opener() -> str | None:
 
 def _find_python() -> str:
     """The short name where that is this very Python, else its path."""
-    return _shorten(Path(sys.executable), "python", sys.executable)
+    return _find_name(Path(sys.executable), "python", sys.executable)
 
 
-def _shorten(python: Path, name: str, otherwise: str | None = None) -> str:
+def _find_name(python: Path, name: str, otherwise: str | None = None) -> str:
     """The name of a program beside Python where the shell finds that one, else its path."""
     found = shutil.which(name)
     # not where links lead: that of a virtual environment leads to the system's

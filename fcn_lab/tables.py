@@ -60,7 +60,7 @@ def split_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], title: str, names: int, width: int
 ) -> list[Table]:
     """Returns tables of at most `width` characters that each begin with the names of the rows."""
-    widths = [_least_width([title, *(row[n] for row in rows)]) for n, title in enumerate(columns)]
+    widths = [_measure_width([title, *(row[n] for row in rows)]) for n, title in enumerate(columns)]
     room = width - sum(max(NAME_WIDTH, least) + 2 for least in widths[:names])
     parts: list[list[int]] = [[]]
     left = room
@@ -97,8 +97,8 @@ def create_table(columns: Sequence[str], title: str = "", names: int = 1) -> Tab
     return shown
 
 
-def _least_width(cells: Sequence[str]) -> int:
-    """Of a column: of the longest word of its title, or the longest line of a cell."""
+def _measure_width(cells: Sequence[str]) -> int:
+    """The least that a column takes: its title's longest word, or the longest line of a cell."""
     title, *others = cells
     words = [*title.split(), *(line for cell in others for line in cell.splitlines())]
     return max(map(len, words), default=0)

@@ -12,10 +12,9 @@ from fcn_lab.cost.macs import count_cost
 from fcn_lab.errors import Omissions
 from fcn_lab.inference.predictor import load_weights
 from fcn_lab.inference.sliding_windows import SlidingWindows
-from fcn_lab.runs.next_steps import list_run_steps
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StopRequest
-from fcn_lab.terminal import print_next, print_text
+from fcn_lab.terminal import print_text
 from fcn_lab.training.callbacks.clock import Clock
 from fcn_lab.training.callbacks.pictures import Pictures
 from fcn_lab.training.callbacks.predictions import Predictions
@@ -110,4 +109,3 @@ class Evaluate:
             publish_scores(
                 run_folder, self.data.protocol, facts, scored, omissions, run=self.source
             )
-            print_next(list_run_steps(folder))

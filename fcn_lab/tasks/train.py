@@ -14,7 +14,6 @@ from fcn_lab.cost.macs import count_cost
 from fcn_lab.data.balance import count_pixels
 from fcn_lab.errors import Omissions, WriteFailure
 from fcn_lab.inference.predictor import load_weights
-from fcn_lab.runs.next_steps import list_run_steps
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StoppedBySignal, StopRequest
 from fcn_lab.terminal import print_next, print_text
@@ -118,8 +117,6 @@ class Train:
                     facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(spent)}
                     facts["seconds"] = round(clock.seconds, 1)
                     publish_scores(run_folder, self.data.protocol, facts, scored, omissions)
-                    if self.earlier is None or folder == self.earlier.root:
-                        print_next(list_run_steps(folder))
             except StoppedBySignal:
                 if is_first_rank():
                     print_next({"stopped; to go on": self._resume_command(folder)})

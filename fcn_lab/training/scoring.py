@@ -14,8 +14,9 @@ from fcn_lab.errors import Omissions, WriteFailure
 from fcn_lab.files import write_anywhere
 from fcn_lab.metrics.boundaries import EdgeSummary
 from fcn_lab.metrics.confusion import SplitScores, compute_scores
+from fcn_lab.runs.next_steps import list_run_steps
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.terminal import format_number, format_percent, print_text
+from fcn_lab.terminal import format_number, format_percent, print_next, print_text
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.loggers.base import RunLogger
 from fcn_lab.training.module import SegmentationModule
@@ -112,7 +113,7 @@ def publish_scores(
     omissions: Omissions,
     **shown: object,
 ) -> None:
-    """Prints the scores and writes metrics.json, which says that the run is complete.
+    """Prints the scores and what to do next, and writes metrics.json: the run is complete.
 
     Args:
         folder: the run's folder.
@@ -136,6 +137,7 @@ def publish_scores(
     if not omissions.errors:
         with suppress(OSError):  # of an attempt that could not write them all
             (folder.path / name).unlink()
+        print_next(list_run_steps(folder.path))
     else:
         reason, _, advice = str(omissions.errors[0]).partition("\n")
         kept = write_anywhere(name, metrics, folder.path)

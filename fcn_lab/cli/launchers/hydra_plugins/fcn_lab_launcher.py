@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 if TYPE_CHECKING:
     from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
     from fcn_lab.sweeps.freeze import ComposedCell
+    from fcn_lab.sweeps.loop import Sweep
 
 _OF_A_SEARCH = ("hydra/sweeper=", "hydra.sweeper.")
 LONGEST_NAME = 120  # a file name holds 255 bytes, and suffixes will come
@@ -78,14 +79,10 @@ class CellLauncher(Launcher):
             UserError: a cell cannot run; none has started.
         """
         from fcn_lab.config.build import build
-        from fcn_lab.signals import StoppedBySignal
         from fcn_lab.sweeps.freeze import freeze_sweep
         from fcn_lab.sweeps.loop import Policy, Sweep
-        from fcn_lab.sweeps.next_steps import list_sweep_steps
         from fcn_lab.sweeps.reuse import find_done_runs, link_done_cells
-        from fcn_lab.sweeps.status import read_progress
         from fcn_lab.sweeps.studies import describe_opening
-        from fcn_lab.terminal import print_next
         from fcn_lab.values import require_type
 
         setup_globals()
@@ -112,17 +109,27 @@ class CellLauncher(Launcher):
         whole = self.planned is None
         for line in describe_opening(record, cells, self.planned) if initial_job_idx == 0 else ():
             print(line, flush=True)
-        try:
-            progress = Sweep(record, cells, engine, policy, self.is_unpromising, whole).run()
-        except StoppedBySignal:
-            print_next(list_sweep_steps(record, read_progress(record, {})))
-            raise
-        if whole:
-            print_next(list_sweep_steps(record, progress))
+        progress = self._run(Sweep(record, cells, engine, policy, self.is_unpromising, whole))
         return [
             self._report_cell(cell, progress[cell.name], overrides)
             for cell, overrides in zip(cells, job_overrides, strict=True)
         ]
+
+    def _run(self, sweep: "Sweep") -> "dict[str, Progress]":
+        """The progress of the cells; tells what to type next, also where it is stopped."""
+        from fcn_lab.signals import StoppedBySignal
+        from fcn_lab.sweeps.next_steps import list_sweep_steps
+        from fcn_lab.sweeps.status import read_progress
+        from fcn_lab.terminal import print_next
+
+        try:
+            progress = sweep.run()
+        except StoppedBySignal:
+            print_next(list_sweep_steps(sweep.record, read_progress(sweep.record, {})))
+            raise
+        if sweep.conclude:
+            print_next(list_sweep_steps(sweep.record, progress))
+        return progress
 
     def _report_cell(
         self, cell: "Cell", progress: "Progress", overrides: Sequence[str]
