@@ -96,8 +96,14 @@ def resolve(config: DictConfig) -> DictConfig:
     links = find_references(config)
     read_by_task = {source for target, source in links.items() if target.startswith("task.")}
     for key, value in _OPERANDS.items():
-        if key in read_by_task and config[key] is None:
-            raise UserError(f"task={config.choices.task} needs {key}={value}")
+        if key not in read_by_task or config[key] is not None:
+            continue
+        published = ""
+        if key == "run" and config.choices.task == "evaluate":  # published nets need no run
+            if config.get("weights") is not None:
+                continue
+            published = ", or published weights: model=fcn8s_caffe weights=FILE"
+        raise UserError(f"task={config.choices.task} needs {key}={value}{published}")
     require_published_weights(config, links)
     resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)

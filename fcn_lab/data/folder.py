@@ -20,7 +20,7 @@ from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.data.resizing import Resize
 from fcn_lab.data.splitting import Parts, read_blocks, split_by_lists, split_by_shares
 from fcn_lab.errors import UserError
-from fcn_lab.values import Positive
+from fcn_lab.values import Count, Positive
 
 SHARES: Mapping[str, float | str] = {"train": 0.7, "val": 0.15, "test": 0.15}
 # in one channel, of two colours that count as different
@@ -41,9 +41,11 @@ class Folder(PackedSource):
         names: the classes in the order of their ids, or with their ids or colours, as
             ``classtable`` tells.
         splits: split → share of the frames, or split → text file that names a frame a line; by
-            default 0.7, 0.15 and 0.15 for train, val and test.
+            default 0.7, 0.15 and 0.15 for train, val and test. A folder stands for all pictures
+            in it. Pictures without a mask are left out where text files or folders choose.
         blocks: ``FILE.csv:COLUMN``, the column that says from which drive, or other block of
-            kindred pictures, a frame is; the file's first column names the frame.
+            kindred pictures, a frame is; the file's first column names the frame. Or the number
+            of the star in `images` that stands for the block.
         size: see ``PackedSource``, as for ``split_by``, ``held_out``, ``cache``, ``megapixels``
             and ``resize``.
         ignore: ids or colours of masks that are void.
@@ -61,7 +63,7 @@ class Folder(PackedSource):
         masks: str | None,
         names: object,
         splits: Mapping[str, float | str] | None = None,
-        blocks: str | None = None,
+        blocks: str | Count | None = None,
         size: Sequence[int] | None = None,
         split_by: str | None = None,
         held_out: str | None = None,
@@ -84,13 +86,19 @@ class Folder(PackedSource):
                 "'data.images=photos/*.jpg' 'data.masks=masks/*.png'"
             )
         place = Path(root or ".").expanduser()
-        pairs = pair_files(place, images, masks)
-        block_of = read_blocks(blocks, place, pairs) if blocks else {}
+        splits = SHARES if splits is None else splits
+        are_chosen = any(isinstance(share, str) for share in splits.values())
+        pairs = pair_files(place, images, masks, are_all_paired=not are_chosen)
+        block_of: Mapping[str, str] = {}
+        if isinstance(blocks, int):
+            block_of = read_star(blocks, place, images, pairs)
+        elif blocks:
+            block_of = read_blocks(blocks, place, pairs)
 
         def drive_of(name: str) -> str:
             return block_of.get(name, "")
 
-        parts = _divide(pairs, SHARES if splits is None else splits, place, drive_of)
+        parts = _divide(pairs, splits, place, drive_of)
         codec = _build_codec(table, [pair.label for pair in pairs], Limit(megapixels))
         title = f"{place.resolve().name}{count}"
         scored = keep_classes(codec.names, codec.colours, title, with_void=False)
@@ -113,13 +121,22 @@ def _divide(
     return split_by_lists(pairs, lists, root) if lists else split_by_shares(pairs, shares, block_of)
 
 
-def pair_files(root: Path, images: str, masks: str) -> list[Pair]:
+def pair_files(root: Path, images: str, masks: str, are_all_paired: bool = True) -> list[Pair]:
     """Returns every picture with its mask, in order of name.
+
+    Args:
+        root: what the patterns start from.
+        images: the pattern of the pictures.
+        masks: that of the masks.
+        are_all_paired: whether a file without partner is a mistake, or is left out.
 
     Raises:
         UserError: a pattern fits no file, or a file has no partner.
     """
     pictures, labels = _match_files(root, images, "images"), _match_files(root, masks, "masks")
+    if not are_all_paired and pictures.keys() & labels.keys():
+        pictures = {name: pictures[name] for name in pictures.keys() & labels.keys()}
+        labels = {name: labels[name] for name in pictures}
     for here, there, what in ((pictures, labels, "mask"), (labels, pictures, "picture")):
         if alone := sorted(set(here) - set(there)):
             raise UserError(
@@ -128,6 +145,23 @@ def pair_files(root: Path, images: str, masks: str) -> list[Pair]:
                 f"Expected one for each in data.images={images} data.masks={masks}"
             )
     return [Pair(name, pictures[name], labels[name]) for name in sorted(pictures)]
+
+
+def read_star(number: int, root: Path, images: str, pairs: Sequence[Pair]) -> dict[str, str]:
+    """Returns frame → what stands in place of one star of the pictures' pattern.
+
+    Raises:
+        UserError: the pattern has fewer stars.
+    """
+    pattern = Pattern.parse(images, root)
+    stars = {pair.name: pattern.read_stars(pair.image) for pair in pairs}
+    fewest = min(map(len, stars.values()))
+    if number > fewest:
+        raise UserError(
+            f"data.blocks={number}: data.images={images} has {fewest} stars.\n"
+            "Expected the number of one of them, or FILE.csv:COLUMN"
+        )
+    return {name: parts[number - 1] for name, parts in stars.items()}
 
 
 def _match_files(root: Path, pattern: str, key: str) -> dict[str, Path]:

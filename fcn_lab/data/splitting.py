@@ -78,7 +78,7 @@ def _deal_blocks(
 
 
 def split_by_lists(pairs: Sequence[Pair], lists: Mapping[str, Path], root: Path) -> Parts:
-    """Assigns the frames that each text file names, one per line.
+    """Assigns the frames that each text file names, one per line, or whose picture a folder holds.
 
     Raises:
         UserError: an unknown split, or a list is missing or empty, or names what there is not, what
@@ -90,13 +90,21 @@ def split_by_lists(pairs: Sequence[Pair], lists: Mapping[str, Path], root: Path)
     parts: Parts = {}
     taken: dict[str, str] = {}
     for split in (split for split in SPLITS if split in lists):
-        parts[split] = index.read_list(lists[split])
+        parts[split] = _find_frames(index, pairs, lists[split])
         for pair in parts[split]:
             if taken.setdefault(pair.name, split) != split:
                 raise UserError(
                     f"{lists[split]} names {pair.name}, which {taken[pair.name]} has already"
                 )
     return parts
+
+
+def _find_frames(index: FrameIndex, pairs: Sequence[Pair], place: Path) -> tuple[Pair, ...]:
+    if not place.is_dir():
+        return index.read_list(place)
+    if not (found := tuple(pair for pair in pairs if pair.image.is_relative_to(place))):
+        raise UserError(f"{place} holds no picture of data.images; expected a split's folder")
+    return found
 
 
 def read_blocks(table: str, root: Path, pairs: Sequence[Pair]) -> dict[str, str]:

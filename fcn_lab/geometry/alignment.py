@@ -5,6 +5,7 @@ from the kernels by the algebra of ``fcn_lab.geometry.algebra``.
 """
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -32,6 +33,9 @@ class Alignment(Protocol):
     def leave(self, score: Tensor, image: Tensor) -> Tensor:
         """Returns the scores that lie over the image."""
 
+    def at_stride(self, stride: int) -> "Alignment":
+        """Returns that of the same net, the finer skips left out, with this stride."""
+
 
 class PadOnce:
     """Pads zeros at the right and below up to a multiple of m, and cuts them off at the end."""
@@ -51,6 +55,10 @@ class PadOnce:
         """Returns the scores cut to the image's height and width."""
         return crop_to(score, image)
 
+    def at_stride(self, stride: int) -> "PadOnce":
+        """Returns itself: the coarsest map alone decides what is padded."""
+        return self
+
 
 class Crops:
     """Cuts maps where they meet, as Caffe's crop layers do.
@@ -64,13 +72,24 @@ class Crops:
     def __init__(
         self, pools: Mapping[int, Iterable[nn.Module]], head: Iterable[nn.Module], stride: int
     ) -> None:
-        climb = find_layers(head)
+        self._pools = {level: find_layers(layers) for level, layers in pools.items()}
+        self._head = find_layers(head)
+        self._compute_offsets(stride)
+
+    def at_stride(self, stride: int) -> "Crops":
+        """Returns the crops of the net that fuses only what is as coarse as this stride."""
+        coarser = copy(self)
+        coarser._compute_offsets(stride)
+        return coarser
+
+    def _compute_offsets(self, stride: int) -> None:
+        climb = list(self._head)
         self.offsets: dict[int, int] = {}
-        for level in sorted(pools, reverse=True):
-            climb.append(TransposedWindow(4, 2))
-            self.offsets[level] = crop_offset(
-                chain_affines(find_layers(pools[level])), chain_affines(climb)
-            )
+        for level in sorted(self._pools, reverse=True):
+            if 2**level >= stride:
+                climb.append(TransposedWindow(4, 2))
+                pool = chain_affines(self._pools[level])
+                self.offsets[level] = crop_offset(pool, chain_affines(climb))
         climb.append(TransposedWindow(2 * stride, stride))
         self.last_offset = crop_offset(chain_affines(climb), Affine())
 

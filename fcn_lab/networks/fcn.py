@@ -106,15 +106,9 @@ class FCN(nn.Module):
 
 
 def coarsen(net: FCN, stride: int) -> FCN:
-    """Returns the same net without its finer skips, over a copy of its encoder.
-
-    Raises:
-        UserError: its crops belong to its own stride.
-    """
-    if not isinstance(net.alignment, PadOnce):
-        raise UserError("a published net cannot be made coarser: its crops are those of its stride")
-    encoder = deepcopy(net.encoder)
-    return FCN(encoder, net.upsample, net.num_classes, stride, net.alignment, net.scales)
+    """Returns the same net without its finer skips, over a copy of its encoder."""
+    encoder, alignment = deepcopy(net.encoder), net.alignment.at_stride(stride)
+    return FCN(encoder, net.upsample, net.num_classes, stride, alignment, net.scales)
 
 
 def build_score_pool(channels: int, num_classes: int) -> nn.Conv2d:

@@ -1,4 +1,4 @@
-"""task=evaluate: score the best weights of a run on one split, `data.split`."""
+"""task=evaluate: score the best weights of a run, or published ones, on a split, `data.split`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -9,7 +9,7 @@ from torch import nn
 
 from fcn_lab.cost.comparison import compare_costs
 from fcn_lab.cost.macs import count_cost
-from fcn_lab.errors import Omissions
+from fcn_lab.errors import Omissions, UserError
 from fcn_lab.inference.predictor import load_weights
 from fcn_lab.inference.sliding_windows import SlidingWindows
 from fcn_lab.runs.run import RunFolder
@@ -35,7 +35,7 @@ class Evaluate:
     """Scores a run again, on another split or with another `flip`, into a folder of its own.
 
     Args:
-        run: the folder of the training run.
+        run: the folder of the training run; None where `net` has its weights, published ones.
         net: the run's network.
         data: the run's data; `data.split` is the split to score.
         training: the device and the precision to compute with.
@@ -47,7 +47,7 @@ class Evaluate:
 
     def __init__(
         self,
-        run: str | Path,
+        run: str | Path | None,
         net: nn.Module,
         data: FrameDataModule,
         training: TrainerSettings,
@@ -56,7 +56,8 @@ class Evaluate:
         flip: bool = False,
         dense: Callable[[nn.Module], nn.Module] | None = None,
     ) -> None:
-        self.source, self.net, self.data, self.training = Path(run), net, data, training
+        self.source = None if run is None else Path(run)
+        self.net, self.data, self.training = net, data, training
         self.words, self.seed, self.flip, self.dense = words, seed, flip, dense
 
     def run(self, folder: Path) -> None:
@@ -67,8 +68,9 @@ class Evaluate:
         """
         run_folder, split, clock = RunFolder(folder), self.data.split, Clock()
         self.training.check_devices()
-        training, choice = self.training.settle_precision(RunFolder(self.source).precision)
-        plain = load_weights(self.net, self.source)
+        recorded = None if self.source is None else RunFolder(self.source).precision
+        training, choice = self.training.settle_precision(recorded)
+        plain = self._load_network()
         net = plain if self.dense is None else self.dense(plain)
         if is_first_rank():
             run_folder.write_env(training.device_name, training.precision)
@@ -106,6 +108,16 @@ class Evaluate:
                 facts["dense"] = type(net).__name__
             facts["seconds"] = round(clock.seconds, 1)
             scored = {split: result}
-            publish_scores(
-                run_folder, self.data.protocol, facts, scored, omissions, run=self.source
+            shown = {} if self.source is None else {"run": self.source}
+            publish_scores(run_folder, self.data.protocol, facts, scored, omissions, **shown)
+
+    def _load_network(self) -> nn.Module:
+        if self.source is not None:
+            return load_weights(self.net, self.source)
+        scores = getattr(self.net, "score_fr", None)
+        if isinstance(scores, nn.Conv2d) and not scores.weight.any():
+            raise UserError(
+                "the weights hold no scores of classes: they are an encoder's, to train from.\n"
+                "Expected weights=FILE of a whole published net"
             )
+        return self.net

@@ -34,7 +34,8 @@ class FrameDataModule(L.LightningDataModule):
         batch_size: images a batch on each rank.
         num_workers: processes that read ahead; None for what suits the machine, which is none
             where the CPU trains.
-        split: the one that ``test_dataloader`` and ``predict_dataloader`` serve.
+        split: the one that ``test_dataloader`` and ``predict_dataloader`` serve; None for the last
+            that the source has.
         seed: decides the order and the augmentation of the training frames.
 
     Raises:
@@ -55,11 +56,12 @@ class FrameDataModule(L.LightningDataModule):
         augment: Augment = IDENTITY,
         batch_size: Count = 8,
         num_workers: Whole | None = None,
-        split: str = "test",
+        split: str | None = "test",
         seed: Seed = 0,
     ) -> None:
         super().__init__()
         # whether these data have one of the usual splits is asked where it is read
+        split = split or source.splits[-1]
         require_split(split, tuple(dict.fromkeys((*SPLITS, *source.splits))))
         self.source = source
         self.split = split

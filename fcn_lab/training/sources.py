@@ -10,6 +10,8 @@ from fcn_lab.data.packs.source import CACHE
 from fcn_lab.data.pictures.unreadable import LIMIT
 from fcn_lab.data.resizing import Resize
 from fcn_lab.data.synthetic import Synthetic
+from fcn_lab.data.voc import NAMES, Voc
+from fcn_lab.errors import UserError
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.values import Classes, Count, Positive, Seed, Size, Whole, check_arguments
 
@@ -20,7 +22,7 @@ class LoaderArguments(TypedDict, total=False):
     augment: Augment
     batch_size: Count
     num_workers: Whole | None
-    split: str
+    split: str | None
     seed: Seed
 
 
@@ -79,7 +81,7 @@ def folder(
     names: object = None,
     classes: Classes | None = None,
     splits: Mapping[str, float | str] | None = None,
-    blocks: str | None = None,
+    blocks: str | Count | None = None,
     size: Size | None = None,
     split_by: str | None = None,
     held_out: str | None = None,
@@ -100,8 +102,10 @@ def folder(
         masks: pattern of the masks, as ``masks/*.png``, or their folder.
         names: the classes in the order of their ids in the masks, or with their ids or colours.
         classes: how many are scored, if the caller counts on that.
-        splits: split → share of the frames, or split → text file that names a frame a line.
-        blocks: ``FILE.csv:COLUMN`` that names the drive of each frame; no drive is divided.
+        splits: split → share of the frames, or split → text file that names a frame a line, or
+            a folder of pictures.
+        blocks: ``FILE.csv:COLUMN`` that names the drive of each frame, or the number of the star in
+            `images` that does; no drive is divided.
         size: (H,W) in pixels to bring frames to; None keeps each frame's own.
         split_by: "drive" divides the frames anew by whole drives.
         held_out: the drive to score then.
@@ -123,6 +127,45 @@ def folder(
     """
     given = (images, masks, names, splits, blocks, size, split_by, held_out, cache)
     return FrameDataModule(Folder(root, *given, ignore, classes, megapixels, resize), **loading)
+
+
+@check_arguments
+def voc(
+    root: str | None = None,
+    sbd: str | None = None,
+    merge: bool = True,
+    classes: Classes = 21,
+    size: Size | None = None,
+    download: bool = False,
+    cache: str = CACHE,
+    megapixels: Positive = LIMIT.megapixels,
+    resize: Resize | None = None,
+    **loading: Unpack[LoaderArguments],
+) -> FrameDataModule:
+    """Builds ``data=voc``: batches of PASCAL VOC2012, by default each frame at its own size.
+
+    After its own arguments it takes those of `FrameDataModule` after its source, all by name; the
+    split that is scored is seg11valid where SBD is there, else val.
+
+    Args:
+        root: VOC2012's folder or one above it.
+        sbd: SBD's folder; None looks for it below and beside the root.
+        merge: train on SBD's train and its masks, where SBD is there.
+        classes: 21; there are no others.
+        size: (H,W) in pixels to bring frames to; None keeps each frame's own.
+        download: fetch the release where nothing is found.
+        cache: folder of the decoded frames.
+        megapixels: the most pixels of a picture, in millions.
+        resize: "fit", "fill" or "stretch": how frames of another shape are brought to the size.
+
+    Raises:
+        UserError: nothing is found, or other classes are asked for.
+    """
+    if classes != len(NAMES):
+        raise UserError(f"data.classes={classes}: VOC has {len(NAMES)}; type data.classes=21")
+    source = Voc(root, sbd, merge, size, cache, megapixels, resize, download)
+    loading.setdefault("split", None)
+    return FrameDataModule(source, **loading)
 
 
 @check_arguments

@@ -26,7 +26,10 @@ GROUPS = ("augment", "data", "encoder", "loss", "model", "optim", "schedule", "t
 NEEDS_MORE = {
     "trainer/gpu",
     "data/camvid",
+    "data/camvid_720x960",
     "data/folder",
+    "data/voc",
+    *(f"data/{word}" for word in ("ade20k", "cityscapes", "nyud", "pascal_context", "siftflow")),
 }  # a GPU; the data: they may say so, and build where it is
 
 

@@ -225,8 +225,12 @@ def test_the_synthetic_word_brings_the_classes_of_camvid() -> None:
 
 def test_the_words_of_conf_data_name_arguments_that_exist() -> None:
     folder = CONF / "data"
-    found = sorted(folder.glob("*.yaml"))
-    assert [path.stem for path in found] == ["camvid", "folder", "synthetic"]
+    nodes = {path: yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yaml"))}
+    found = [path for path, node in nodes.items() if "defaults" not in node]
+    assert [path.stem for path in found] == ["camvid", "folder", "synthetic", "voc"]
+    assert {word for path in nodes for word in nodes[path].get("defaults", [])} == {
+        "camvid", "folder"
+    }  # fmt: skip
     for path in found:
         node = yaml.safe_load(path.read_text())
         name = {"camvid": "CamVidDataModule"}.get(path.stem, path.stem)

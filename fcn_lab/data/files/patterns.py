@@ -50,6 +50,11 @@ class Pattern:
         stars = _compile("/".join(self.parts))
         return {path: _join_stars(stars, path.relative_to(self.folder)) for path in found}
 
+    def read_stars(self, path: Path) -> tuple[str, ...]:
+        """Returns what stands in place of each star in a file's path."""
+        match = _compile("/".join(self.parts)).fullmatch(path.relative_to(self.folder).as_posix())
+        return tuple(part or "" for part in match.groups()) if match else ()
+
     def describe_surroundings(self) -> str:
         """Describes the contents of the innermost folder of the pattern that exists."""
         folder = self.folder

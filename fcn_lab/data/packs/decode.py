@@ -16,7 +16,7 @@ from PIL import Image
 from fcn_lab.data.frames import Pixels
 from fcn_lab.data.label_codecs import LabelCodec
 from fcn_lab.data.layouts.layout import Pair
-from fcn_lab.data.pictures import deep
+from fcn_lab.data.pictures import deep, matlab
 from fcn_lab.data.pictures.opening import OpenedPicture, open_upright, turn
 from fcn_lab.data.pictures.unreadable import KIND_REMEDY, LIMIT, Limit, Unreadable, UnsupportedKind
 from fcn_lab.data.resizing import Resize, resize_frame
@@ -56,7 +56,7 @@ def open_mask(path: Path, limit: Limit = LIMIT) -> Image.Image:
     Raises:
         Unreadable: as of ``read_picture``, and where colours have more than eight bits.
     """
-    return _as_mask(path, open_upright(path, limit))
+    return _as_mask(path, _open_upright_mask(path, limit))
 
 
 def open_first_mask(paths: Iterable[Path], limit: Limit = LIMIT) -> Image.Image | None:
@@ -98,7 +98,7 @@ def open_pair(pair: Pair, limit: Limit = LIMIT) -> tuple[Pixels, Image.Image]:
     Raises:
         UserError: either file is not sound, or they do not fit together.
     """
-    opened, labelled = open_upright(pair.image, limit), open_upright(pair.label, limit)
+    opened, labelled = open_upright(pair.image, limit), _open_upright_mask(pair.label, limit)
     image, label = _as_rgb(pair.image, opened), _as_mask(pair.label, labelled)
     turned = opened.orientation if labelled.orientation is None else None
     height, width = image.shape[:2]
@@ -114,6 +114,14 @@ def open_pair(pair: Pair, limit: Limit = LIMIT) -> tuple[Pixels, Image.Image]:
             "Expected the same size; restore both from one archive."
         )
     return image, label
+
+
+def _open_upright_mask(path: Path, limit: Limit) -> OpenedPicture:
+    """Returns the mask in a picture's file or in one of MATLAB's."""
+    if path.suffix != matlab.SUFFIX:
+        return open_upright(path, limit)
+    values = matlab.read_matlab_mask(path, limit)
+    return OpenedPicture(Image.fromarray(values) if values.dtype == np.uint8 else values, None)
 
 
 def _as_rgb(path: Path, opened: OpenedPicture) -> Pixels:

@@ -28,6 +28,7 @@ from fcn_lab.upsampling.base import Upsampling
 from fcn_lab.upsampling.valid_transposed import ValidTransposedConv
 from fcn_lab.values import Count, Share, Width, check_arguments
 
+SCORE_LAYERS = ("score_", "upscore")
 AT_ONCE_SCALES = (0.01, 0.0001)  # of pool4 and pool3
 
 
@@ -78,6 +79,10 @@ def published_fcn(
 def load_published(net: FCN, state: Mapping[str, Tensor]) -> FCN:
     """Loads a state dict of published names into a network, all of it or nothing.
 
+    Weights of VGG-16 alone, as its authors published it for ImageNet, are what the paper starts
+    from: fc6 and fc7 become convolutions, the classifier is left out, and score_fr begins at zero,
+    as the scores of the pools do.
+
     Args:
         net: made by ``published_fcn``: other preprocessing would not fit the weights.
         state: by published names.
@@ -87,6 +92,11 @@ def load_published(net: FCN, state: Mapping[str, Tensor]) -> FCN:
             shape, with their names.
     """
     ours = name_parameters(net)
+    if not any(name.startswith(SCORE_LAYERS) for name in state):
+        state = convolve_classifier(state, ours)
+        ours = {name: tensor for name, tensor in ours.items() if not name.startswith(SCORE_LAYERS)}
+        nn.init.zeros_(net.score_fr.weight)
+        nn.init.zeros_(net.score_fr.bias)  # type: ignore[arg-type]
     missing, extra = sorted(ours.keys() - state.keys()), sorted(state.keys() - ours.keys())
     if missing or extra:
         lists = {"missing": missing, "not of this network": extra}
@@ -99,6 +109,17 @@ def load_published(net: FCN, state: Mapping[str, Tensor]) -> FCN:
         for name, tensor in fitting.items():
             ours[name].copy_(tensor)
     return net
+
+
+def convolve_classifier(
+    state: Mapping[str, Tensor], ours: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Returns VGG-16's weights with fc6 and fc7 as convolutions, and without fc8."""
+    kept = {name: tensor for name, tensor in state.items() if not name.startswith("fc8.")}
+    for name in ("fc6.weight", "fc7.weight"):
+        if name in kept and kept[name].numel() == ours[name].numel():
+            kept[name] = kept[name].reshape(ours[name].shape)
+    return kept
 
 
 def export_published(net: FCN, dense: bool = False) -> dict[str, Tensor]:

@@ -1,0 +1,236 @@
+"""PASCAL VOC's segmentation challenge as a data source, with SBD's masks to train on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fcn_lab.data.classes import Colour, keep_classes
+from fcn_lab.data.download import Release, fetch_release
+from fcn_lab.data.files.text_files import read_lines
+from fcn_lab.data.label_codecs import IndexLabels
+from fcn_lab.data.layouts.layout import Layout, Pair
+from fcn_lab.data.packs.source import CACHE, PackedSource
+from fcn_lab.data.pictures.unreadable import LIMIT
+from fcn_lab.data.resizing import Resize
+from fcn_lab.errors import UserError
+from fcn_lab.values import Positive, Size, check_arguments
+
+NAMES = (
+    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat"),
+    *("chair", "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant"),
+    *("sheep", "sofa", "train", "tvmonitor"),
+)
+LISTS = Path("ImageSets/Segmentation")
+# where the two archives put their content, below a folder that is named or around it
+VOC_FOLDERS = (".", "VOC2012", "VOCdevkit/VOC2012", "TrainVal/VOCdevkit/VOC2012")
+SBD_FOLDERS = (".", "dataset", "benchmark_RELEASE/dataset", "SBD", "sbd", "SBD/dataset")
+VOC_URL = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
+SBD_URL = (
+    "http://www.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours/"
+    "benchmark.tgz"
+)
+UNSEEN = "seg11valid"  # the authors' name of the split that they score
+
+
+@check_arguments
+class Voc(PackedSource):
+    """PASCAL VOC2012's segmentation: 20 classes and background, 255 void.
+
+    The splits are ``train`` and ``val`` of the release. Where SBD (Hariharan et al. 2011) lies
+    beside it there is ``seg11valid``, too: what of val SBD's train does not hold, as the FCN paper
+    scores; and train is SBD's train with SBD's masks, as the paper trains, and val is without what
+    is trained on. The paper took val from VOC2011, whose list is taken where its folder lies
+    beside VOC2012's: then these are the paper's 736 frames, and of VOC2012's own val they are more.
+
+    Args:
+        root: VOC2012's folder or one above it.
+        sbd: SBD's folder; by default one is looked for below and beside the root.
+        merge: train on SBD's train where SBD is there; else on the release's.
+        size: see ``PackedSource``, as for ``cache``, ``megapixels`` and ``resize``.
+        download: fetch VOC2012 and SBD where they are not found.
+        url: the archive of VOC2012.
+        sbd_url: the archive of SBD.
+
+    Raises:
+        UserError: nothing is found, or a list names what there is not.
+    """
+
+    def __init__(
+        self,
+        root: str | None = None,
+        sbd: str | None = None,
+        merge: bool = True,
+        size: Size | None = None,
+        cache: str = CACHE,
+        megapixels: Positive = LIMIT.megapixels,
+        resize: Resize | None = None,
+        download: bool = False,
+        url: str = VOC_URL,
+        sbd_url: str = SBD_URL,
+    ) -> None:
+        given = Path("data/voc" if root is None else root).expanduser()
+        if download:
+            fetch_missing(given, sbd, url, sbd_url)
+        place = find_voc(given)
+        if place is None:
+            raise UserError(
+                f"No PASCAL VOC: {given} holds no {LISTS}.\nType data.root= with the folder of "
+                "VOC2012 or one around it, or data.download=true to fetch it"
+            )
+        extra = find_sbd(given, place, sbd)
+        layout = read_layout(place, extra, merge)
+        codec = layout.codec
+        classes = keep_classes(codec.names, codec.colours, "voc21", with_void=False)
+        super().__init__(
+            place, layout, classes, lambda _: "", size, None, None, cache, megapixels, resize
+        )
+
+
+def find_voc(root: Path) -> Path | None:
+    """Returns the folder of VOC2012 at or below this one, or None where there is none."""
+    return next((root / name for name in VOC_FOLDERS if (root / name / LISTS).is_dir()), None)
+
+
+def find_sbd(root: Path, place: Path, named: str | None) -> Path | None:
+    """Returns the folder of SBD that holds ``cls``, ``img`` and ``train.txt``; None for none.
+
+    Args:
+        root: what it may lie below.
+        place: VOC's folder, beside which it may lie.
+        named: where the user says that it lies.
+
+    Raises:
+        UserError: it is not where the user says.
+    """
+    starts = [root, place.parent, place.parent.parent] if named is None else [Path(named)]
+    for start in (start.expanduser() for start in starts):
+        for folder in (start / name for name in SBD_FOLDERS):
+            if (folder / "cls").is_dir() and (folder / "train.txt").is_file():
+                return folder
+    if named is not None:
+        raise UserError(
+            f"data.sbd={named}: no folder cls beside a train.txt is there.\n"
+            "Expected the folder `dataset` of SBD's benchmark_RELEASE"
+        )
+    return None
+
+
+def fetch_missing(root: Path, sbd: str | None, url: str, sbd_url: str) -> None:
+    """Downloads VOC2012 and SBD into two folders of the root, as far as they are not there.
+
+    Raises:
+        UserError: as of ``fetch_release``.
+    """
+    if (place := find_voc(root)) is None:
+        place = root / "VOC2012"
+        fetch_release(place, VOC_RELEASE, url)
+    if find_sbd(root, place, sbd) is None:
+        fetch_release(root / "SBD", SBD_RELEASE, sbd_url)
+
+
+def require_voc(place: Path) -> None:
+    """Refuses a folder that lacks what its lists name.
+
+    Raises:
+        UserError: a list or a file is missing.
+    """
+    read_layout(place, None, merge=False)
+
+
+def require_sbd(place: Path) -> None:
+    """Refuses a folder that lacks a mask of what its list of training frames names.
+
+    Raises:
+        UserError: the list or a mask is missing.
+    """
+    for file in (place / "cls" / f"{name}.mat" for name in read_names(place / "train.txt")):
+        if not file.exists():
+            raise _missing_error(file)
+
+
+def read_layout(place: Path, sbd: Path | None, merge: bool) -> Layout:
+    """Returns the frames of every split.
+
+    Raises:
+        UserError: a list cannot be read, or names what there is not.
+    """
+    train, val = (read_names(place / LISTS / f"{split}.txt") for split in ("train", "val"))
+    pairs = {"train": pair_voc(place, train), "val": pair_voc(place, val)}
+    split = "voc2012"
+    if sbd is not None:
+        seen = read_names(sbd / "train.txt")
+        older = place.parent / "VOC2011" / LISTS / "val.txt"
+        split += "_of_2011" if older.is_file() else ""
+        listed = read_names(older) if older.is_file() else val
+        pairs[UNSEEN] = pair_voc(place, [name for name in listed if name not in set(seen)])
+        if merge:
+            pairs["train"] = pair_sbd(place, sbd, seen)
+            pairs["val"] = pair_voc(place, [name for name in val if name not in set(seen)])
+            split += "_sbd"
+    codec = IndexLabels(NAMES, draw_colours(len(NAMES)))
+    # divided: a ledger of its own for each way of dividing the same files
+    return Layout("PASCAL VOC2012", codec, pairs, f"{split}_split", divided=True)
+
+
+def read_names(file: Path) -> list[str]:
+    """Returns the names in a list, one a line.
+
+    Raises:
+        UserError: it is not there, or is empty.
+    """
+    if not (names := [line.text for line in read_lines(file)]):
+        raise UserError(f"{file} names no frame; expected one a line")
+    return names
+
+
+def pair_voc(place: Path, names: Sequence[str]) -> tuple[Pair, ...]:
+    """Returns pictures with the release's own masks, in order of name."""
+    pictures, masks = place / "JPEGImages", place / "SegmentationClass"
+    return _require(
+        [Pair(name, pictures / f"{name}.jpg", masks / f"{name}.png") for name in sorted(names)]
+    )
+
+
+def pair_sbd(place: Path, sbd: Path, names: Sequence[str]) -> tuple[Pair, ...]:
+    """Returns pictures, the same in both releases, with SBD's masks, in order of name."""
+    pairs = []
+    for name in sorted(names):
+        picture = place / "JPEGImages" / f"{name}.jpg"
+        own = sbd / "img" / f"{name}.jpg"
+        pairs.append(Pair(name, picture if picture.exists() else own, sbd / "cls" / f"{name}.mat"))
+    return _require(pairs)
+
+
+def _require(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+    for file in (file for pair in pairs for file in (pair.image, pair.label)):
+        if not file.exists():
+            raise _missing_error(file)
+    return tuple(pairs)
+
+
+def _missing_error(file: Path) -> UserError:
+    return UserError(f"{file} is missing, which a list names.\nRestore it from the archive")
+
+
+def draw_colours(count: int) -> tuple[Colour, ...]:
+    """Returns VOC's colours: the bits of a class's number, dealt to red, green and blue in turn."""
+    colours = []
+    for number in range(count):
+        channels = [0, 0, 0]
+        for place in range(24):
+            bit = number >> place & 1
+            channels[place % 3] |= bit << (7 - place // 3)
+        colours.append((channels[0], channels[1], channels[2]))
+    return tuple(colours)
+
+
+VOC_RELEASE = Release(
+    "VOC2012",
+    "VOC2012",
+    "VOC2012",
+    lambda root: (root / LISTS).is_dir(),
+    require_voc,
+    scale=3,
+)
+SBD_RELEASE = Release(
+    "SBD's benchmark", "SBD", "dataset", lambda root: (root / "cls").is_dir(), require_sbd, scale=3
+)

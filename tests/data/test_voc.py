@@ -1,0 +1,149 @@
+"""PASCAL VOC as the FCN paper uses it: its layout, SBD's masks, and the images it scores."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from fcn_lab.audit.audit import Audit
+from fcn_lab.audit.findings import Level, collect_findings
+from fcn_lab.data.packs.decode import open_mask
+from fcn_lab.data.voc import Voc, draw_colours
+from fcn_lab.errors import UserError
+from fcn_lab.training.sources import voc as voc_module
+from support import voc
+from support.server import Server
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return voc.make(tmp_path / "pascal")
+
+
+def test_the_release_alone_has_its_own_splits(tmp_path: Path) -> None:
+    place = voc.make(tmp_path / "pascal", sbd=False)
+    for folder in (place, place / "VOCdevkit", place / "VOCdevkit" / "VOC2012"):
+        data = Voc(str(folder))
+        assert {split: data.frames(split).names for split in data.splits} == {
+            "train": voc.TRAIN, "val": voc.VAL
+        }  # fmt: skip
+        assert data.protocol == "voc21-own_size-void_ignored-voc2012_split"
+    assert len(data.classes) == len(data.palette) == 21
+    for name, label in zip(voc.TRAIN, data.frames("train").labels, strict=True):
+        mask = place / "VOCdevkit" / "VOC2012" / "SegmentationClass" / f"{name}.png"
+        assert np.array_equal(label, np.asarray(Image.open(mask)))
+    assert voc_module(str(place)).split == "val"
+
+
+def test_with_sbd_train_and_its_masks_are_sbds_and_no_scored_frame_is_trained_on(
+    root: Path,
+) -> None:
+    data = Voc(str(root))
+    unseen = tuple(name for name in voc.VAL if name not in voc.SBD_TRAIN)
+    assert data.frames("seg11valid").names == data.frames("val").names == unseen
+    train = data.frames("train")
+    assert train.names == tuple(sorted(voc.SBD_TRAIN))
+    for name, label in zip(train.names, train.labels, strict=True):
+        assert np.array_equal(label, voc.sbd_mask(name))
+    assert data.protocol == "voc21-own_size-void_ignored-voc2012_sbd_split"
+    assert voc_module(str(root)).split == "seg11valid"
+    apart = Voc(str(root), merge=False)
+    assert apart.frames("train").names == voc.TRAIN
+    assert apart.frames("val").names == voc.VAL
+    assert apart.frames("seg11valid").names == unseen
+    assert apart.protocol == "voc21-own_size-void_ignored-voc2012_split"
+
+
+def test_the_list_of_voc2011_is_the_papers_where_it_lies_beside(root: Path) -> None:
+    older = root / "VOCdevkit" / "VOC2011" / "ImageSets" / "Segmentation"
+    older.mkdir(parents=True)
+    (older / "val.txt").write_text("\n".join(voc.VAL[4:12]) + "\n")
+    data = Voc(str(root))
+    assert data.frames("seg11valid").names == voc.VAL[6:12]
+    assert data.protocol.endswith("-voc2012_of_2011_sbd_split")
+
+
+def test_the_audit_finds_nothing_wrong_with_either(root: Path) -> None:
+    found = collect_findings(Audit.measure(Voc(str(root), merge=False)))
+    files = [f.title for f in found if f.level is Level.WRONG and "never shows" not in f.title]
+    # every frame of seg11valid is one of val
+    assert all("are one picture" in title or "copying" in title for title in files)
+
+
+def test_the_colours_are_those_of_the_release() -> None:
+    known = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 3: (128, 128, 0), 15: (192, 128, 128)}
+    found = draw_colours(21)
+    assert {number: found[number] for number in known} == known
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int32, np.float64])
+def test_masks_of_matlab_are_read_in_and_out_of_structs(tmp_path: Path, kind: type) -> None:
+    mask = np.arange(12, dtype=kind).reshape(3, 4)
+    names = np.array([["sky"], ["sea"]], object)
+    savemat(tmp_path / "plain.mat", {"S": mask, "names": names})
+    savemat(tmp_path / "inside.mat", {"GTcls": {"Segmentation": mask, "Score": 0.5}})
+    for file in ("plain.mat", "inside.mat"):
+        assert np.array_equal(np.asarray(open_mask(tmp_path / file)), mask)
+
+
+def test_files_of_matlab_without_a_mask_are_named(tmp_path: Path) -> None:
+    mask = np.zeros((3, 4), np.uint8)
+    cases = {
+        "none.mat": ({"x": 0.5}, "holds none where one map"),
+        "two.mat": ({"a": mask, "b": mask}, r"holds 2 \(a, b\) where one map"),
+    }
+    for name, (content, says) in cases.items():
+        savemat(tmp_path / name, content)
+        with pytest.raises(UserError, match=rf"{name} {says}"):
+            open_mask(tmp_path / name)
+    (tmp_path / "text.mat").write_text("<html>404</html>" * 20)
+    (tmp_path / "empty.mat").write_bytes(b"")
+    whole = (tmp_path / "two.mat").read_bytes()
+    (tmp_path / "cut.mat").write_bytes(whole[: len(whole) - 20])
+    for name in ("text.mat", "empty.mat", "cut.mat"):
+        with pytest.raises(UserError, match=rf"{name} (is truncated or corrupt|holds)"):
+            open_mask(tmp_path / name)
+
+
+def test_what_is_missing_is_named_with_what_to_type(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"No PASCAL VOC: .*\n.*data\.root="):
+        Voc(str(tmp_path / "nowhere"))
+    with pytest.raises(UserError, match=r"data\.sbd=.*no folder cls beside a train\.txt.*\n"):
+        Voc(str(root), sbd=str(tmp_path))
+    with pytest.raises(UserError, match=r"data\.classes=20: VOC has 21"):
+        voc_module(str(root), classes=20)
+    gone = root / "VOCdevkit" / "VOC2012" / "JPEGImages" / f"{voc.VAL[0]}.jpg"
+    gone.unlink()
+    with pytest.raises(UserError, match=rf"{voc.VAL[0]}\.jpg is missing, which a list names"):
+        Voc(str(root), merge=False)
+
+
+def archive_of(root: Path, folder: str, mode: str) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode=mode) as archive:  # type: ignore[call-overload]
+        archive.add(root / folder, folder)
+    return file.getvalue()
+
+
+def test_both_archives_are_fetched_checked_and_found(root: Path, tmp_path: Path) -> None:
+    with Server().serving() as release, Server().serving() as extra:
+        release.content = archive_of(root, "VOCdevkit", "w")
+        release.cuts = [5000]
+        extra.content = archive_of(root, "benchmark_RELEASE", "w:gz")
+        given = (str(tmp_path / "fetched"), None, True, None, "cache", 180, None, True)
+        data = Voc(*given, release.url, extra.url)
+        assert release.asked == [None, "bytes=5000-"]
+        assert data.frames("seg11valid").names == Voc(str(root)).frames("seg11valid").names
+        Voc(*given, release.url, extra.url)
+        assert len(extra.asked) == 1
+        for damage in (release.content[:30_000], b"<html>moved</html>"):
+            release.content = damage
+            with pytest.raises(UserError, match=r"corrupt or not VOC2012 .*removed"):
+                Voc(str(tmp_path / "other"), download=True, url=release.url, sbd_url=extra.url)
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["VOC2012.lock"]
+    with pytest.raises(UserError, match=r"No PASCAL VOC.*\n.*data\.download=true fetches"):
+        Voc(str(tmp_path / "other"))
