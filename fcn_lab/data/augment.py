@@ -71,8 +71,10 @@ class Augmentation:
                 raise UserError(
                     f"augment.{name}=[{smallest},{largest}]: expected the smaller number first"
                 )
-            # a config gives lists
-            setattr(self, name, (smallest, largest))
+        # a config gives lists
+        for name in ("scale", "gamma", "crop"):
+            if (pair := getattr(self, name)) is not None:
+                setattr(self, name, tuple(pair))
 
     def __call__(self, image: Pixels, label: Pixels, seed: int) -> tuple[Pixels, Pixels]:
         """Returns one variation of the frame, the same for the same seed."""

@@ -56,6 +56,11 @@ def test_a_crop_has_its_own_size_and_is_padded_where_the_frame_is_smaller() -> N
         assert (label == VOID).sum() == max(0, crop[0] - 48) * crop[1]
 
 
+def test_a_crop_from_a_config_is_a_list_and_cuts_the_same() -> None:
+    listed = word("strong", crop=[32, 40])  # type: ignore[arg-type]
+    assert equal(listed(IMAGE, LABEL, 3), word("strong", crop=(32, 40))(IMAGE, LABEL, 3))
+
+
 def test_what_zooming_out_uncovers_is_void() -> None:
     image, label = Augmentation(scale=(0.5, 0.5), flip=0)(IMAGE, LABEL, 0)
     assert (label != VOID).sum() == LABEL.size // 4
