@@ -29,6 +29,7 @@ from fcn_lab.worker.supervisor import Job
 ROOT = Path(__file__).parent.parent
 PLANNING = Path(__file__).parent / "planning"
 SECONDS, BYTES = 300, 2**30  # what 2,000 cells may cost the runner on two cores
+CELL_SECONDS = 0.03  # of composing, checking and freezing one of many
 NUMBERS = ("simulated", "measured")
 REAL = "camvid_cpu"  # the study whose cell is planned with
 CELLS, SLOTS = (45, 450, 4500), (1, 8, 64)
@@ -125,6 +126,11 @@ def simulation(simulated: Found, measured: Found) -> str:
             row("the whole command", f"{s['seconds']:.0f} s", f"{SECONDS} s"),
             row("processor time of the runner", f"{s['processor']:.0f} s", ""),
             row("of the whole: until all cells are frozen", f"{s['frozen_after']:.0f} s", ""),
+            row(
+                "a cell of that: composed, checked and frozen",
+                f"{1e3 * s['frozen_after'] / s['cells']:.0f} ms",
+                f"{1e3 * CELL_SECONDS:.0f} ms",
+            ),
             row("first quarter of the cells", f"{s['first_quarter']:.1f} s", ""),
             row("last quarter", f"{s['last_quarter']:.1f} s", ""),
             row("memory of the runner", size(s["peak_bytes"]), size(BYTES)),

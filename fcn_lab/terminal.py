@@ -4,7 +4,9 @@ import math
 import textwrap
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
+from threading import Timer
 from typing import TypeVar
 
 from rich.console import Console, RenderableType
@@ -43,6 +45,11 @@ def format_duration(seconds: float) -> str:
     if seconds >= 120:
         return f"{seconds // 60:,.0f} min {seconds % 60:.0f} s"
     return f"{format_amount(1e3 * seconds)} ms" if seconds < 10 else f"{seconds:.1f} s"
+
+
+def format_count(number: int, unit: str) -> str:
+    """Formats a number with its unit: 1 network, 2 networks."""
+    return f"{number:,} {unit}{'' if number == 1 else 's'}"
 
 
 def format_percent(value: float | None, digits: int = 1, signed: bool = False) -> str | None:
@@ -92,22 +99,65 @@ def report_progress(items: Iterable[T], total: int, title: str, each: int = 1) -
         title: what is done.
         each: units an item.
     """
-    console = Console()
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
-    task, began, told = bar.add_task(title, total=total), time.monotonic(), 0.0
-    try:
-        for number, item in enumerate(items, 1):
+    with ProgressReport(total, title) as report:
+        for item in items:
             yield item
-            done, seconds = min(number * each, total), time.monotonic() - began
-            bar.update(task, completed=done)
-            if seconds < QUIET_SECONDS:
-                continue
-            if console.is_terminal and not bar.live.is_started:
-                bar.start()
-            elif seconds - told > LINE_SECONDS:
-                told = seconds
-                print_text(f"{title}: {done} of {total}")
-    finally:
-        if bar.live.is_started:
-            bar.stop()
+            report.advance(each)
+
+
+class ProgressReport:
+    """A context that shows how far work is, how much is left, and in what time, as the above.
+
+    Args:
+        total: units of work.
+        title: what is done.
+    """
+
+    def __init__(self, total: int, title: str) -> None:
+        self.total, self.title, self.done = total, title, 0
+        self._console = Console()
+        words = TextColumn("{task.description}", markup=False)
+        self.bar = Progress(
+            *(words, BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn()),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self.bar.add_task(title, total=total)
+        self._began, self._told = time.monotonic(), 0.0
+        # the first item may take long, too
+        self._timer = Timer(QUIET_SECONDS, self._begin)
+        self._timer.daemon = True
+
+    def __enter__(self) -> "ProgressReport":
+        self._timer.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._timer.cancel()
+        self._timer.join()
+        if self.bar.live.is_started:
+            self.bar.stop()
+
+    def advance(self, units: int = 1) -> None:
+        """Counts units that are done."""
+        self.done = min(self.done + units, self.total)
+        self.bar.update(self._task, completed=self.done)
+        if not self._console.is_terminal and self._count_seconds() - self._told > LINE_SECONDS:
+            self._say()
+
+    def _begin(self) -> None:
+        if self._console.is_terminal:
+            self.bar.start()
+        else:
+            self._say()
+
+    def _say(self) -> None:
+        self._told = self._count_seconds()
+        left = ""
+        if 0 < self.done < self.total:
+            seconds = round(self._told / self.done * (self.total - self.done))
+            left = f", about {timedelta(seconds=seconds)} to go"
+        print(f"{self.title}: {self.done} of {self.total}{left}", flush=True)
+
+    def _count_seconds(self) -> float:
+        return time.monotonic() - self._began

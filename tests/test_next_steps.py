@@ -108,3 +108,11 @@ def test_the_report_leads_to_its_page(capsys: pytest.CaptureFixture[str]) -> Non
     fakeruns.write_grid(Path("a b"), ["fcn8s"], ["nearest"], (0,))
     Report("a b").run()
     assert commands_of(capsys.readouterr().out) == ["open 'a b/report/report.html'"]
+
+
+def test_the_first_line_comes_before_any_library_is_imported(
+    type_line: TypeLine, stub: str
+) -> None:
+    ended = type_line(stub, "task=stub", "hydra.run.dir=a b")
+    assert ended.out == "task=stub: a b\n"
+    assert ended.command

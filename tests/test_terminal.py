@@ -3,6 +3,7 @@
 import io
 import math
 import re
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -11,8 +12,16 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+from fcn_lab import terminal
 from fcn_lab.tables import split_table
-from fcn_lab.terminal import format_amount, format_duration, format_number, wrap_line
+from fcn_lab.terminal import (
+    format_amount,
+    format_count,
+    format_duration,
+    format_number,
+    report_progress,
+    wrap_line,
+)
 from fcn_lab.training.callbacks.progress import GAP, describe_epoch, fit_figures
 
 COLUMNS = ("layer", "params M", "written MB", "forward ms", "receptive field", "p (Holm)")
@@ -100,3 +109,38 @@ def test_a_line_drops_figures_from_the_end_and_never_wraps(width: int) -> None:
     line = describe_epoch(trainer, clock, width)
     assert re.match(r"epoch 3/100", line)
     assert len(line) <= max(width, len("epoch 3/100"))
+
+
+def test_work_of_a_moment_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(report_progress(range(3), 3, "frames")) == [0, 1, 2]
+    assert capsys.readouterr().out == ""
+
+
+def test_long_work_tells_in_a_pipe_what_it_does_before_its_first_item_ends(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(terminal, "QUIET_SECONDS", 0.02)
+    monkeypatch.setattr(terminal, "LINE_SECONDS", 0.1)
+    said = []
+    for item in report_progress(range(4), 4, "frames"):
+        time.sleep(0.15)
+        said.append((item, capsys.readouterr().out))
+    assert said[0] == (0, "frames: 0 of 4\n")
+    assert all(re.fullmatch(rf"frames: {n} of 4, about 0:00:0\d to go\n", s) for n, s in said[1:])
+
+
+def test_long_work_is_a_bar_in_a_terminal_that_goes_when_it_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = io.StringIO()
+    monkeypatch.setattr(terminal, "QUIET_SECONDS", 0.02)
+    monkeypatch.setattr(terminal, "Console", lambda: Console(file=file, force_terminal=True))
+    for _ in report_progress(range(2), 2, "frames"):
+        time.sleep(0.2)
+    assert re.search(r"frames .*1/2", file.getvalue())
+    assert file.getvalue().endswith("\x1b[2K")  # the line is empty again
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 cells"), (1, "1 cell"), (2000, "2,000 cells")])
+def test_one_of_something_is_one(number: int, text: str) -> None:
+    assert format_count(number, "cell") == text

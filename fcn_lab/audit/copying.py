@@ -16,6 +16,7 @@ from fcn_lab.data.classes import VOID
 from fcn_lab.data.frames import Pixels
 from fcn_lab.data.resizing import resize_label
 from fcn_lab.metrics.confusion import SplitScores, compute_scores, confusion_matrices
+from fcn_lab.terminal import report_progress
 
 RULES = {
     "previous": "the label of the frame before it in its own split and drive",
@@ -37,7 +38,11 @@ def score_copies(data: DataFacts) -> dict[str, dict[str, SplitScores]]:
             guesses["lookalike"] = (train.labels[i] for i in find_lookalikes(split, train)[0])
             guesses["prior"] = (prior for _ in split.frames)
         found[name] = {
-            rule: _score_guesses(guess, split.labels, data.classes)
+            rule: _score_guesses(
+                report_progress(guess, len(split.frames), f"{name}: copying labels ({rule})"),
+                split.labels,
+                data.classes,
+            )
             for rule, guess in guesses.items()
         }
     return found

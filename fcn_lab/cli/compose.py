@@ -6,11 +6,11 @@ from collections.abc import Sequence
 # Hydra applies overrides to a composed config nowhere in public
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from fcn_lab.config.mappings import WHOLE
+from fcn_lab.config.overrides import parse_overrides
 
 
 class Composer:
@@ -35,7 +35,7 @@ class Composer:
         Raises:
             HydraException: an override that does not fit.
         """
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        parsed = parse_overrides(overrides)
         words = tuple(str(override.input_line) for override in parsed if self._is_word(override))
         if words not in self._composed:
             self._composed[words] = self._loader.load_sweep_config(self._config, list(words))

@@ -134,6 +134,7 @@ def _start(existing: Path, config: DictConfig) -> None:
             withdraw(attempt, made)
         remove_empty(folder, made)
         _refuse(explain(error))
+    print(f"task={config.choices.task}: {folder}", flush=True)  # libraries take seconds from here
     _become_worker(str(path), f"--fresh={made}")
 
 
@@ -154,6 +155,8 @@ def _inspect_run(config: DictConfig) -> None:
     key, what = ONLY_LOOK[config.choices.task]
     if OmegaConf.select(config, key) is None:
         raise UserError(f"task={config.choices.task} needs {key}={what}")
+    if config.choices.task != "status":
+        print(f"task={config.choices.task}: {key}={OmegaConf.select(config, key)}", flush=True)
     task = OmegaConf.to_container(config, resolve=True)["task"]  # type: ignore[index, call-overload]
     build(task, "task", find_references(config)).run()
 
@@ -180,6 +183,7 @@ def _resume_if_asked(typed: Sequence[str]) -> None:
         print_next(list_run_steps(folder))
         sys.exit(0)
     hold(folder)
+    print(f"going on with {folder}", flush=True)
     _become_worker(str(folder / "config.yaml"), "--resume")
 
 

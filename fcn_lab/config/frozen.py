@@ -11,15 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, cast, get_type_hints
 
-import yaml
 from omegaconf import Container, DictConfig, OmegaConf
-
-# the loader that reads as OmegaConf writes has no public name
-from omegaconf._utils import get_yaml_loader
 from omegaconf.errors import OmegaConfBaseException
 
 from fcn_lab.config.links import require_sound
 from fcn_lab.config.moved import rename_targets
+from fcn_lab.config.yaml_text import dump_yaml, load_yaml
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import omegaconf_node
 from fcn_lab.files import make_folder, write_text
@@ -157,7 +154,8 @@ def freeze(resolved: DictConfig, folder: Path) -> Path:
     """Writes FOLDER/config.yaml, whole or not at all."""
     path = folder / "config.yaml"
     make_folder(folder)
-    write_text(path, OmegaConf.to_yaml(resolved, resolve=True))
+    content = OmegaConf.to_container(resolved, resolve=True)
+    write_text(path, dump_yaml(content))
     return path
 
 
@@ -211,7 +209,7 @@ def read_frozen(path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     # its loader tells numbers from texts as the writer did; a text with `${` is only a text
-    found = read_yaml(path, lambda text: yaml.load(text, get_yaml_loader()))
+    found = read_yaml(path, load_yaml)
     return cast("dict[str, Any]", rename_targets(found))
 
 

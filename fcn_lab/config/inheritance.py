@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fcn_lab.commands import format_command
 from fcn_lab.config.frozen import drop_initial_weights, list_words, read_recorded, resolve
+from fcn_lab.config.overrides import parse_overrides
 from fcn_lab.config.trust import allow, find_targets, read_names, require_allowed
 from fcn_lab.errors import UserError
 from fcn_lab.runs.names import METRICS
@@ -32,7 +32,7 @@ def add_recorded_words(overrides: Sequence[str], folders: Sequence[Path]) -> lis
 
     A recorded word that `folders` no longer have is left out: its nodes are recorded.
     """
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    parsed = parse_overrides(overrides)
     values = {
         override.key_or_group: override.value()
         for override in parsed
@@ -102,7 +102,7 @@ def inherit(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path
     for key in _OF_A_REPETITION if config.again else _OF_THE_COMMAND:
         _take(result, config, key)
     known = list_words(folders)
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
+    for override in parse_overrides(overrides):
         key = override.key_or_group
         word: Any = override.value()
         if key not in known:

@@ -13,6 +13,7 @@ from fcn_lab.data.seeds import seed_of
 from fcn_lab.data.source import require_split
 from fcn_lab.data.survey import FrameSurvey, survey_frames
 from fcn_lab.errors import UserError
+from fcn_lab.terminal import report_progress
 from fcn_lab.values import Classes, Count, Seed, Size, check_arguments
 
 DRAWING = 40  # frames that the canvas of one takes
@@ -87,7 +88,7 @@ class Synthetic:
         count = self._counts[split]
         images = np.empty((count, *self._size, 3), np.uint8)
         labels = np.empty((count, *self._size), np.uint8)
-        for number in range(count):
+        for number in report_progress(range(count), count, f"drawing {split}"):
             rng = np.random.default_rng(seed_of(self._seed, SPLITS.index(split), number))
             images[number], labels[number] = render(rng, self._size)
         return Frames(images, labels, tuple(f"{split}_{number:04d}" for number in range(count)))

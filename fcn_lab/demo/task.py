@@ -18,6 +18,7 @@ from fcn_lab.demo.uploads import Uploads, make_temporary_folder
 from fcn_lab.errors import UserError
 from fcn_lab.report.runs import list_folders
 from fcn_lab.signals import StoppedBySignal
+from fcn_lab.terminal import format_count
 from fcn_lab.values import Positive
 
 if TYPE_CHECKING:
@@ -103,9 +104,8 @@ class Demo:
         settings = uvicorn.Config(page, log_level="critical", timeout_graceful_shutdown=1)
         host, port = listening.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        print(
-            f"{len(networks.runs)} networks at http://{shown}:{port} (Ctrl-C ends it)", flush=True
-        )
+        count = format_count(len(networks.runs), "network")
+        print(f"{count} at http://{shown}:{port} (Ctrl-C ends it)", flush=True)
         if not ip_address(host).is_loopback:
             print("whoever reaches this machine can use the page", flush=True)
         with suppress(KeyboardInterrupt):

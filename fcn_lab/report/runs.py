@@ -21,6 +21,7 @@ from fcn_lab.runs.outcomes import read_history, read_metrics
 from fcn_lab.runs.records import DamagedFile, load_yaml, read_arrays, read_yaml
 from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.runs.sweep import SweepFolder
+from fcn_lab.terminal import report_progress
 
 INSIDE = {"code", "stages"}  # of a sweep its sources, of a staged run the stages before the last
 MOST_PIXELS = 2**40  # of a pair of classes in a frame
@@ -175,7 +176,8 @@ def find_runs(folders: Iterable[Path]) -> tuple[list[Run], list[MissingRun]]:
     """
     sound: list[Run] = []
     damaged: list[MissingRun] = []
-    for folder in find_run_folders(folders):
+    found = find_run_folders(folders)
+    for folder in report_progress(found, len(found), "reading runs"):
         try:
             sound.append(Run.read(folder))
         except DamagedFile as error:

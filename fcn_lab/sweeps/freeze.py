@@ -19,6 +19,7 @@ from fcn_lab.runs.sweep import Cell, SweepFolder
 from fcn_lab.sweeps import snapshot
 from fcn_lab.sweeps.reuse import flatten_settings
 from fcn_lab.sweeps.studies import locate_estimates
+from fcn_lab.terminal import report_progress
 from fcn_lab.worker.claims import (
     clear_leftovers,
     count_levels,
@@ -76,7 +77,7 @@ def freeze_sweep(
     codes, made = snapshot.list_versions(path), count_levels(path, find_existing(path))
     written = [cell for cell in fresh if not (cell.folder / "config.yaml").exists()]
     try:
-        for cell in fresh:
+        for cell in report_progress(fresh, len(fresh), "freezing the cells"):
             clear_leftovers(cell.folder)
             freeze(resolved[cell.name], cell.folder)
         record.code = snapshot.copy_sources(path) if left or before is None else before.code

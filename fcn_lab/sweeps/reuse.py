@@ -50,7 +50,7 @@ def link_done_cells(cells: Iterable[Cell], done: Mapping[str, Path]) -> Iterator
     Yields:
         A line for each cell that needs no training.
     """
-    for cell in cells:
+    for cell in cells if done else ():
         run = done.get(_describe_settings(cell.folder) or "")
         if run is not None and not has_begun(cell.folder):
             _link_run(run, cell.folder)

@@ -18,7 +18,7 @@ from fcn_lab.cost.sheet import Grid, Words
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_json, write_text
 from fcn_lab.tables import Name, create_table
-from fcn_lab.terminal import format_number, print_next, print_text
+from fcn_lab.terminal import format_number, print_next, print_text, report_progress
 from fcn_lab.values import Positive, Size, Width
 
 
@@ -79,7 +79,8 @@ class Capacity:
         start: Widths = (self.encoder_widths[0], self.head_width)
         target = pick_target([self._cost(arm, start) for arm in arms])
         found = {
-            arm: fit_widths(partial(self._cost, arm), start, target, self.tolerance) for arm in arms
+            arm: fit_widths(partial(self._cost, arm), start, target, self.tolerance)
+            for arm in report_progress(arms, len(arms), f"{arms[0][0]}: matching")
         }
         apart = relative_gap([one.cost for one in found.values()])
         print_text(f"{arms[0][0]}: the largest arm over the smallest, less 1: {apart:.2%}")

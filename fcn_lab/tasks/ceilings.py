@@ -26,8 +26,7 @@ from fcn_lab.data.frames import Frames
 from fcn_lab.files import write_json, write_table
 from fcn_lab.geometry import crop_to, pad_to_multiple
 from fcn_lab.metrics.confusion import SplitScores, compute_scores, confusion_matrices
-from fcn_lab.tasks.predict import create_progress_bar
-from fcn_lab.terminal import print_next, print_text
+from fcn_lab.terminal import print_next, print_text, report_progress
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.scoring import SCORE_TITLES, build_percent_table
 from fcn_lab.upsampling import Bilinear
@@ -72,12 +71,11 @@ class Ceilings:
         totals = {
             s: torch.zeros(len(classes), len(classes), dtype=torch.int64) for s in self.upsamplers
         }
-        with create_progress_bar() as progress:
-            for label in progress.track(frames.labels, description="frames"):
-                truth = torch.from_numpy(np.array(label))[None]  # (1,H,W)
-                for stride, upsampler in self.upsamplers.items():
-                    seen = downsample_and_upsample(truth, upsampler)
-                    totals[stride] += confusion_matrices(seen, truth, len(classes))[0]
+        for label in report_progress(frames.labels, len(frames), "frames"):
+            truth = torch.from_numpy(np.array(label))[None]  # (1,H,W)
+            for stride, upsampler in self.upsamplers.items():
+                seen = downsample_and_upsample(truth, upsampler)
+                totals[stride] += confusion_matrices(seen, truth, len(classes))[0]
         return {stride: compute_scores(total, classes) for stride, total in totals.items()}
 
 

@@ -71,6 +71,7 @@ class Export:
             facts["protocol"] = RunFolder(self.source).read_metrics()["protocol"]
         path = folder / f"network{self.format.suffix}" if self.output is None else Path(self.output)
         make_folder(path.parent)
+        print_text(f"writing {path}, and trying it at {len(TRIAL_SIZES)} sizes")
         with write_draft(path) as draft:
             packed = io.BytesIO()
             self.format.write(net, packed, facts)

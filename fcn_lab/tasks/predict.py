@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
@@ -16,7 +14,7 @@ from fcn_lab.tasks.inputs import InputFiles, find_inputs
 from fcn_lab.tasks.labelling import Labeller
 from fcn_lab.tasks.naming import list_result_files, name_results
 from fcn_lab.tasks.results import Results, show_path
-from fcn_lab.terminal import print_next, print_text
+from fcn_lab.terminal import ProgressReport, print_next, print_text
 from fcn_lab.values import Positive
 
 
@@ -70,18 +68,16 @@ class Predict:
             print_text(f"{found.skipped} files in {show_path(self.output)} itself are not labelled")
         results.make_folder()
         bad = []
-        with create_progress_bar() as progress:
-            labeller = Labeller(predictor, results, self.scores, progress, self.limit)
-            task = progress.add_task("labelling", total=len(names))
+        with ProgressReport(len(names), "labelling") as progress:
+            labeller = Labeller(predictor, results, self.scores, progress.bar, self.limit)
             for given, name in zip(found.files, names, strict=True):
                 try:
                     labeller.label(given, name)
                 except MediaError as error:
-                    progress.print(
-                        f"{show_path(given.path)}: {error}", markup=False, highlight=False
-                    )
+                    why = f"{show_path(given.path)}: {error}"
+                    progress.bar.console.print(why, soft_wrap=True, markup=False, highlight=False)
                     bad.append(given.path)
-                progress.advance(task)
+                progress.advance()
         done = f"{len(names) - len(bad)} of {len(names)} files labelled"
         print_text(f"{done}: {results.written} files written, in {show_path(self.output)}")
         if results.written:
@@ -105,15 +101,3 @@ class Predict:
             files += others
         results.claim(files, folders)
         return results
-
-
-def create_progress_bar() -> Progress:
-    """Returns a bar of files and, below it, of a video's frames; nothing is shown in a pipe."""
-    console = Console(soft_wrap=True)
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)

@@ -28,7 +28,7 @@ from fcn_lab.cost.sheet import (
 from fcn_lab.files import write_json
 from fcn_lab.report.runs import list_folders
 from fcn_lab.tables import create_table
-from fcn_lab.terminal import format_duration, format_number, print_next, print_text
+from fcn_lab.terminal import format_duration, format_number, print_next, print_text, report_progress
 from fcn_lab.values import Count, Size, check_arguments
 
 
@@ -112,7 +112,7 @@ class Profile:
     ) -> None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         bills = {}
-        for cell, build in nets.items():
+        for cell, build in report_progress(nets.items(), len(nets), "networks"):
             bills[cell] = measure_parts(build().to(device), *self.size)
             print_text(f"{' '.join(cell)}: {format_number(bills[cell]['total'].macs / 1e9)} GMAC")
         write_sheet(bills, scored, folder)

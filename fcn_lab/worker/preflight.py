@@ -8,7 +8,7 @@ mistake of each kind is printed with the cell it is in; the exit status is then 
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from fcn_lab.config.frozen import read_frozen
 from fcn_lab.config.trust import find_own_modules, require_allowed
 from fcn_lab.errors import UserError
 from fcn_lab.files import write_json
+from fcn_lab.terminal import format_count, report_progress
 from fcn_lab.worker.estimate import estimate_seconds, measure_uptime
 
 _CELL_KEYS = ("seed", "name", "group", "arm", "links")
@@ -43,7 +44,10 @@ def main(arguments: list[str]) -> int:
     files = [a.removeprefix(_ESTIMATE_FLAG) for a in arguments if a.startswith(_ESTIMATE_FLAG)]
     mistakes: dict[str, str] = {}
     tasks: list[tuple[CellGroup, Any]] = []
-    for kind in _group_cells(Path(a) for a in arguments if not a.startswith("--")):
+    folders = [Path(a) for a in arguments if not a.startswith("--")]
+    kinds = _group_cells(folders)
+    title = f"checking {format_count(len(folders), 'cell')} of {format_count(len(kinds), 'kind')}"
+    for kind in report_progress(kinds, len(kinds), title):
         try:
             require_allowed(kind.config["task"], kind.cells[0])
             find_own_modules(kind.config["task"])
@@ -59,13 +63,14 @@ def main(arguments: list[str]) -> int:
         print(f"{name}: {mistake}", file=sys.stderr)
     for file in files if not mistakes else ():
         start = measure_uptime()
+        print("timing a few steps of the smallest and the largest network", flush=True)
         seconds = estimate_seconds([(task, kind.build) for kind, task in tasks], start)
         known = {n: s for (kind, _), s in zip(tasks, seconds, strict=True) for n in kind.cells}
         write_json(Path(file), known)
     return 2 if mistakes else 0
 
 
-def _group_cells(folders: Iterable[Path]) -> Iterable[CellGroup]:
+def _group_cells(folders: Iterable[Path]) -> Sequence[CellGroup]:
     kinds: dict[str, CellGroup] = {}
     for folder in folders:
         config = read_frozen(folder / "config.yaml")
@@ -73,7 +78,7 @@ def _group_cells(folders: Iterable[Path]) -> Iterable[CellGroup]:
         kept = {key: value for key, value in config.items() if key not in _CELL_KEYS}
         key = json.dumps(kept, sort_keys=True).replace(f'"seed": {seed}', '"seed": 0')
         kinds.setdefault(key, CellGroup(config)).cells.append(folder.name)
-    return kinds.values()
+    return list(kinds.values())
 
 
 def _use_meta_device() -> AbstractContextManager[object]:

@@ -8,7 +8,15 @@ import yaml
 from omegaconf import OmegaConf
 
 from fcn_lab.config.build import check, find_user_key
-from fcn_lab.config.frozen import drop_initial_weights, forget_start, freeze, read_recorded, resolve
+from fcn_lab.config.frozen import (
+    drop_initial_weights,
+    forget_start,
+    freeze,
+    read_frozen,
+    read_recorded,
+    resolve,
+)
+from fcn_lab.config.yaml_text import dump_yaml, load_yaml
 from fcn_lab.errors import UserError
 from support.commandline import METRICS, TypeLine
 
@@ -194,3 +202,22 @@ def test_a_trained_network_asks_for_no_weights_that_it_began_with() -> None:
     }
     forget_start(net := {"encoder": {"width": 3}})
     assert net == {"encoder": {"width": 3}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: 1e-3", "a: 2020-01-01", "a: yes", "a: 1_0.5e3", "a: [1, .nan, 'x', ~]", "'a b': {1: é}"],
+)
+def test_a_record_is_read_as_omegaconf_reads_it(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(f"task: {{}}\nseed: 0\nvalue:\n  {text}\n", encoding="utf-8")
+    expected = OmegaConf.to_container(OmegaConf.load(file))
+    assert repr(read_frozen(file)) == repr(expected)
+
+
+def test_a_record_is_written_as_omegaconf_writes_it() -> None:
+    awkward: list[Any] = ["yes", "1e3", "x " * 80, "é ü", "a: b", "two\nlines", [], {}, None, 1e-5]
+    awkward += ["'q'", "#x", "", float("inf"), "007", {"a": [1, {"b": True}]}]
+    written = dump_yaml({"found": awkward})
+    assert written == OmegaConf.to_yaml(OmegaConf.create({"found": awkward}))
+    assert load_yaml(written) == {"found": awkward}

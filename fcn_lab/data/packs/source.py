@@ -16,6 +16,7 @@ from fcn_lab.data.resizing import Resize
 from fcn_lab.data.source import require_split
 from fcn_lab.data.survey import FrameSurvey, survey_pair
 from fcn_lab.errors import UserError
+from fcn_lab.terminal import report_progress
 from fcn_lab.values import Positive, Size, check_arguments
 
 CACHE = ".cache/fcn_lab"
@@ -93,7 +94,8 @@ class PackedSource:
 
     def survey(self, split: str) -> Iterator[FrameSurvey]:
         """Yields the frames of one split as they lie in their files, sound or not."""
-        for pair in self._layout.pairs[split]:
+        pairs = self._layout.pairs[split]
+        for pair in report_progress(pairs, len(pairs), f"reading {split}"):
             yield survey_pair(pair, self._drive_of(pair.name), self._recipe)
 
     def describe(self) -> str:

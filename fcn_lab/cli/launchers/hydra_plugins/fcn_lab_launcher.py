@@ -4,7 +4,6 @@ Hydra finds launchers only in the namespace package ``hydra_plugins``, and impor
 every start: it stays light.
 """
 
-import copy
 import re
 from collections.abc import Callable, Sequence
 from hashlib import sha256
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -83,14 +81,16 @@ class CellLauncher(Launcher):
         from fcn_lab.sweeps.loop import Policy, Sweep
         from fcn_lab.sweeps.reuse import find_done_runs, link_done_cells
         from fcn_lab.sweeps.studies import describe_opening
+        from fcn_lab.terminal import report_progress
         from fcn_lab.values import require_type
 
         setup_globals()
         before = HydraConfig.instance().cfg
         try:
+            shown = report_progress(job_overrides, len(job_overrides), "composing the cells")
             composed = [
                 self._compose(list(overrides), number)
-                for number, overrides in enumerate(job_overrides, initial_job_idx)
+                for number, overrides in enumerate(shown, initial_job_idx)
             ]
         finally:
             HydraConfig.instance().cfg = before
@@ -174,17 +174,18 @@ class CellLauncher(Launcher):
             config.arm = self.name_cell(unseeded) or config.name
             config.name = self.name_cell(overrides) or config.name
             config.group = config.group or omegaconf_text(folder.resolve().name)
-        task = copy.deepcopy(config)
-        with read_write(task), open_dict(task):
-            del task["hydra"]
-        return ComposedCell(config.name, resolve_command(task, whole, conf))
+        with read_write(config), open_dict(config):
+            del config["hydra"]  # what refers to it asks HydraConfig
+        return ComposedCell(config.name, resolve_command(config, whole, conf))
 
     def name_cell(self, overrides: Sequence[str]) -> str:
         """What distinguishes a cell, as a file name: the overrides that not all cells share.
 
         It has at most LONGEST_NAME characters and a hash, and none where all is shared.
         """
-        task = OverridesParser.create().parse_overrides(list(self.config.hydra.overrides.task))
+        from fcn_lab.config.overrides import parse_overrides
+
+        task = parse_overrides(self.config.hydra.overrides.task)
         shared = {o.get_key_element() for o in task if not o.is_sweep_override()}
         own = [o for o in overrides if o.partition("=")[0] not in shared]
         name = re.sub(r"[^\w.=,+-]+", "-", ",".join(own)).strip("-.")
