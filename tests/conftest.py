@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from fcn_lab.cli import main as cli
-from support.commandline import STUB, Ended, TypeLine
+from support.commandline import NO_TORCH, STUB, Ended, TypeLine
 
 WORD = {"_target_": "stub.Task", "kind": "work", "seed": "${seed}", "count": 1}
 
@@ -84,6 +84,7 @@ def record(type_line: TypeLine, recorded: Path) -> Callable[..., None]:
 def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The argument that adds the word task=stub, whose task does as `task.kind` says."""
     (tmp_path / "stub.py").write_text(STUB)
+    (tmp_path / "torch.py").write_text(NO_TORCH)
     word = tmp_path / "own" / "task" / "stub.yaml"
     word.parent.mkdir(parents=True)
     word.write_text(yaml.safe_dump(WORD))

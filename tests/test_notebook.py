@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.places import ROOT
+from support.waiting import PATIENCE
 
 NOTEBOOKS = sorted((ROOT / "experiments").glob("*.ipynb"))
 
@@ -32,7 +33,9 @@ def test_the_notebook_trains_shows_a_prediction_and_compares_two_networks(
     notebook = nbformat.read(path, as_version=4)
     work = tmp_path / "work"
     work.mkdir()
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(work)}}).execute()
+    NotebookClient(
+        notebook, timeout=int(PATIENCE), resources={"metadata": {"path": str(work)}}
+    ).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     said = "".join(output.text for output in outputs if output.output_type == "stream")
     scores = {word: float(score) for word, score in re.findall(r"(\w+): mean IoU ([\d.]+) %", said)}

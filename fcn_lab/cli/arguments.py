@@ -42,6 +42,9 @@ def rewrite_arguments() -> list[str]:
     if arguments.experimental_rerun:
         raise UserError("--experimental-rerun: again=RUN_DIR runs a recorded run again")
     typed: list[str] = arguments.overrides
+    for override in typed:
+        if override.lstrip("+").startswith("hydra.mode="):
+            raise UserError(f"{override}: leave it out; -m makes a sweep of a command")
     flags = list(sys.argv[1:])
     for override in typed:
         flags.remove(override)

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import NoReturn
 
 import hydra
+
+# whose `get_mode` composes the whole config once more, a quarter of a second of every command
+from hydra._internal.hydra import Hydra
 from hydra.conf import HydraConf
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
@@ -97,6 +100,7 @@ def main() -> None:
     try:
         typed = rewrite_arguments()
         _resume_if_asked(typed)
+        Hydra.get_mode = _leave_mode_to_flags  # type: ignore[method-assign]
         Plugins.instance()  # registers Hydra's own `basic`, before that word becomes ours
         for group, node in BASIC.items():
             ConfigStore.instance().store(group=group, name="basic", node=node, provider="fcn_lab")
@@ -115,6 +119,10 @@ def main() -> None:
         if traceback_wanted or refusal is None:
             raise
         _refuse(refusal)
+
+
+def _leave_mode_to_flags(*_: object, **__: object) -> None:
+    """Stands for Hydra's look at ``hydra.mode``: here ``-m`` alone makes a sweep."""
 
 
 def _start(existing: Path, config: DictConfig) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 from support.commandline import METRICS, TypeLine
 from support.places import RUN
+from support.waiting import PATIENCE
 
 
 def test_help_lists_every_group_within_two_seconds_and_without_torch() -> None:
@@ -72,6 +74,18 @@ def test_a_network_with_its_own_parts_says_so_in_its_words(type_line: TypeLine) 
     assert words["encoder"] == "resnet34"
 
 
+def test_a_command_is_composed_once(type_line: TypeLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    composed = []
+    load = ConfigLoaderImpl.load_configuration
+    monkeypatch.setattr(
+        ConfigLoaderImpl,
+        "load_configuration",
+        lambda *given, **named: composed.append(given) or load(*given, **named),
+    )
+    assert type_line("seed=4").config["seed"] == 4
+    assert len(composed) == 1
+
+
 def test_flags_may_stand_between_overrides(type_line: TypeLine, stub: str) -> None:
     ended = type_line("task=stub", stub, "seed=4")
     assert ended.config["seed"] == 4
@@ -91,6 +105,7 @@ def test_flags_may_stand_between_overrides(type_line: TypeLine, stub: str) -> No
         (["data.size=[360"], ["data.size=[360", "cannot be read"]),
         (["fcn8s"], ["fcn8s", "key=value"]),
         (["--modle"], ["--modle", "--help"]),
+        (["hydra.mode=MULTIRUN", "seed=1,2"], ["hydra.mode=MULTIRUN", "-m"]),
         (["experiment=nothing"], ["experiment=nothing", "no such word"]),
         (["hydra/launcher=slots", "-m", "seed=1,2"], ["hydra/launcher=slots", "basic"]),
         (["seed=???"], ["seed"]),
@@ -219,7 +234,7 @@ def test_a_signal_ends_the_worker_with_the_status_a_shell_expects(
     assert process.stdout is not None
     assert process.stdout.readline() == "asleep\n"
     os.kill(process.pid, signum)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + signum
     assert "Traceback" not in err
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from fcn_lab.runs.sweep import Progress
 from fcn_lab.sweeps.loop import Sweep
 from support.commandline import TypeLine
 from support.places import RUN
+from support.waiting import PATIENCE, wait_until
 
 
 def sweep(*words: str) -> list[str]:
@@ -129,12 +129,10 @@ def test_a_signal_ends_the_running_cell_and_the_sweep(
     monkeypatch.chdir(tmp_path)
     line = sweep(stub, "task.kind=sleep", "seed=1,2")
     process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    log, deadline = Path("all/seed=1/log.txt"), time.monotonic() + 30
-    while not (log.exists() and "asleep" in log.read_text()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    log = Path("all/seed=1/log.txt")
+    wait_until(lambda: log.exists() and "asleep" in log.read_text())
     process.send_signal(signum)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (128 + signum, "")
     assert [row["status"] for row in rows().values()] == ["stopped", "waiting"]
     with pytest.raises(ProcessLookupError):

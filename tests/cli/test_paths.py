@@ -237,7 +237,7 @@ def test_a_sweeps_folder_may_have_any_name_and_stands_for_its_command(
     assert (again.status, again.err) == (1, "")  # nothing ran
     status = type_line("task=status", f"sweep.dir={name}")
     assert (status.status, status.err) == (0, "")
-    assert sorted(os.listdir()) == sorted([name, "own", "stub.py"])
+    assert sorted(os.listdir()) == sorted([name, "own", "stub.py", "torch.py"])
 
 
 TINY = (

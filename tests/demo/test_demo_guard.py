@@ -29,6 +29,7 @@ from PIL import Image
 from fcn_lab.demo.guard import CALL, CALL_BYTES_LIMIT, FILE, PAGE_PATHS, POST_PATHS, UPLOAD, Guard
 from fcn_lab.demo.uploads import Uploads, make_temporary_folder
 from support import nets
+from support.waiting import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +47,7 @@ class Served:
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> tuple[int, bytes]:
         """Status and content."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.putrequest(method, path, skip_host="Host" in (headers or {}))
             for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
@@ -81,7 +82,7 @@ class Served:
         return status, self._answer_to(session)
 
     def _answer_to(self, session: str) -> str:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         connection.request("GET", f"/gradio_api/queue/data?session_hash={session}")
         with connection.getresponse() as stream:
             lines = iter(stream.readline, b"")
@@ -107,7 +108,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     port = int(process.stdout.readline().split()[3].rpartition(":")[2])
     yield Served(port, next(place.glob("fcn-lab-demo-*/files")))
     process.terminate()
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + signal.SIGTERM
     assert list(place.glob("fcn-lab-demo-*")) == []
 

@@ -18,7 +18,7 @@ pytest.importorskip("playwright")
 from playwright.sync_api import Page, expect, sync_playwright
 from test_demo import bad_files
 
-from support import nets
+from support import nets, waiting
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.skipif(find_spec("gradio") is None, reason="gradio is not installed"),
 ]
 WIDTHS = {"desk": 1280, "phone": 390}
-PATIENCE = 60_000  # milliseconds
+PATIENCE = 1000 * waiting.PATIENCE  # in milliseconds
 SAID = "#shown .tile:not(:first-child)"
 
 
@@ -142,6 +142,6 @@ def drop(page: Page, path: Path) -> None:
 
 def test_ctrl_c_ends_it_and_nothing_stays(served: Served) -> None:
     served.process.send_signal(signal.SIGINT)
-    assert served.process.communicate(timeout=30)[1] == ""
+    assert served.process.communicate(timeout=waiting.PATIENCE)[1] == ""
     assert served.process.returncode in (0, 130)
     assert list(served.uploads.iterdir()) == []

@@ -24,6 +24,7 @@ from fcn_lab.runs.attempts import (
     find_last_attempt,
 )
 from fcn_lab.runs.processes import find_start_time, identify_machine
+from support.waiting import PATIENCE
 
 HERE = {"machine": identify_machine(), "host": "here"}
 THERE = {"machine": "another", "host": "there"}
@@ -105,7 +106,7 @@ def test_of_many_processes_at_once_one_gets_the_cell(tmp_path: Path) -> None:
         for rival in rivals:
             rival.start()
         gate.touch()
-        won = [answers.get(timeout=20) for _ in rivals]
+        won = [answers.get(timeout=PATIENCE) for _ in rivals]
         for rival in rivals:
             rival.kill()
             rival.join()
@@ -240,7 +241,7 @@ from fcn_lab.runs import attempts
 attempts.HEARTBEAT_SECONDS = 0.02
 attempts.keep_alive(attempts.begin_attempt(Path({str(tmp_path)!r})))
 print("began", flush=True)
-time.sleep(60)
+time.sleep(600)
 """
     command = [sys.executable, "-c", script]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -254,4 +255,4 @@ time.sleep(60)
             assert process.poll() is None
             time.sleep(0.01)
         replace(mine, path=mine.path.with_stem("2")).end("failed")
-        assert process.wait(10) == EXIT_TAKEN
+        assert process.wait(PATIENCE) == EXIT_TAKEN

@@ -32,6 +32,12 @@ TypeLine = Callable[..., Ended]
 # the least that makes a run a finished one
 METRICS = '{"protocol": "stub", "test": {"mean_iou": 0.25}}'
 
+# tests write it to torch.py before a worker whose task needs no torch: it starts seconds earlier
+NO_TORCH = """
+def manual_seed(seed: int) -> None: ...
+def get_num_threads() -> int: return 1
+"""
+
 # tests write it to stub.py; `kind` says what it does
 STUB = """
 import json, os, signal, sys, time
@@ -54,7 +60,7 @@ class Task:
             raise UserError("this is not for me")
         if self.kind == "sleep":
             print("asleep", flush=True)
-            time.sleep(60)
+            time.sleep(600)
         if self.kind == "segfault":
             os.kill(os.getpid(), signal.SIGSEGV)
         if self.kind == "memory":

@@ -27,6 +27,7 @@ from fcn_lab.sweeps.loop import Policy, Sweep
 from fcn_lab.worker.supervisor import Job
 from support.commandline import METRICS
 from support.places import RUN
+from support.waiting import PATIENCE
 
 
 class Scripted:
@@ -233,7 +234,7 @@ def test_two_runners_share_a_sweep(
     monkeypatch.chdir(tmp_path)
     line = sweep_of(4, stub, "task.kind=train")
     runners = [subprocess.Popen(line, stdout=subprocess.DEVNULL) for _ in range(2)]
-    assert [runner.wait(120) for runner in runners] == [0, 0]
+    assert [runner.wait(PATIENCE) for runner in runners] == [0, 0]
     assert done_once(Path("all"), 4)
     for number in range(4):
         steps = Path(f"all/seed={number}/steps.txt").read_text().split()

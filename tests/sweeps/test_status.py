@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from fcn_lab.sweeps.status import (
     summarize,
 )
 from support.commandline import TypeLine
+from support.waiting import wait_until
 
 
 def make(folder: Path, names: str, epochs: int | None = 10) -> SweepFolder:
@@ -122,10 +122,8 @@ def test_results_grow_as_cells_end(tmp_path: Path, capsys: pytest.CaptureFixture
     with SweepWatch(record) as watch:
         assert states() == ["waiting", "waiting"]
         finish(record.cells[0], 0.5)
-        deadline = time.monotonic() + 20
-        while states() != ["done", "waiting"]:  # it looks now and then
-            assert time.monotonic() < deadline
-            watch.update()
+        # it looks now and then
+        wait_until(lambda: watch.update() or states() == ["done", "waiting"])
     assert (
         "[1/2] a: done after 10 s, val mean IoU 50.00, test mean IoU 50.00"
         in capsys.readouterr().out

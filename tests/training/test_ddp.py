@@ -17,6 +17,7 @@ from fcn_lab.tasks.evaluate import Evaluate
 from fcn_lab.training.module import SegmentationModule
 from fcn_lab.training.optim import Constant, Optim
 from support.tiny import SIZES, Squares, make_train
+from support.waiting import PATIENCE
 
 WORLDS = (1, 2, 3)
 
@@ -57,7 +58,7 @@ def start(share: Callable[[int, int, Path], None], world: int, folder: Path) -> 
     for process in ranks:
         process.start()
     for process in ranks:
-        process.join(60)
+        process.join(PATIENCE)
         assert process.exitcode == 0
 
 

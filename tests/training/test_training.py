@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -281,14 +280,12 @@ def test_a_second_signal_kills_at_once() -> None:
         "import os, signal, sys, time; from fcn_lab.signals import StopRequest\n"
         "with StopRequest() as request:\n"
         "    os.kill(os.getpid(), signal.SIGINT); print(request.signum, flush=True)\n"
-        "    os.kill(os.getpid(), signal.SIGINT); time.sleep(60)"
+        "    os.kill(os.getpid(), signal.SIGINT); time.sleep(600); print('it went on')"
     )
-    start = time.monotonic()
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert (ended.returncode, ended.stdout) == (-2, "2\n")
-    assert time.monotonic() - start < 30
 
 
 def test_metrics_are_json_that_any_reader_takes(done: RunFolder) -> None:

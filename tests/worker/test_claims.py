@@ -27,6 +27,7 @@ from fcn_lab.worker.claims import (
 )
 from support.commandline import TypeLine
 from support.places import RUN
+from support.waiting import PATIENCE
 
 CONFIG = "task: {_target_: stub.Task}\nseed: 0\nchoices: {}\nlinks: {}\n"
 
@@ -208,7 +209,7 @@ def test_of_two_resumes_at_once_one_runs_and_the_other_says_who_does(
         )
         for _ in range(2)
     ]
-    told = [process.communicate(timeout=60)[1] for process in pair]
+    told = [process.communicate(timeout=PATIENCE)[1] for process in pair]
     codes = [process.returncode for process in pair]
     assert sorted(codes) in ([0, 2], [0, 0])
     if codes != [0, 0]:  # the second came when the first was done

@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,9 @@ import yaml
 from fcn_lab.runs.attempts import EXIT_TAKEN, Attempt, begin_attempt, find_last_attempt
 from fcn_lab.worker import supervisor
 from fcn_lab.worker.supervisor import Job, Supervisor
-from support.commandline import STUB
+from support.commandline import NO_TORCH, STUB
 from support.places import ROOT
+from support.waiting import PATIENCE, wait_until
 
 CODE = ROOT
 
@@ -41,10 +41,7 @@ def record_of(job: Job) -> Attempt:
 
 
 def wait_until_asleep(job: Job) -> int:
-    deadline = time.monotonic() + 30
-    while not (job.log.exists() and "asleep" in job.log.read_text()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: job.log.exists() and "asleep" in job.log.read_text())
     pid: int = json.loads((job.folder / "facts.json").read_text())["pid"]
     return pid
 
@@ -84,7 +81,7 @@ def test_a_worker_killed_from_outside_has_failed(stub: str, tmp_path: Path) -> N
     thread = threading.Thread(target=lambda: codes.append(Supervisor(job).run()))
     thread.start()
     os.kill(wait_until_asleep(job), signal.SIGKILL)
-    thread.join(20)
+    thread.join(PATIENCE)
     assert codes == [-signal.SIGKILL]
     assert record_of(job).reason == "killed by SIGKILL (out of memory?)"
 
@@ -96,7 +93,7 @@ def test_a_worker_that_is_asked_to_stop_counts_as_stopped(stub: str, tmp_path: P
     thread.start()
     wait_until_asleep(job)
     running.stop(signal.SIGTERM)
-    thread.join(20)
+    thread.join(PATIENCE)
     assert codes == [128 + signal.SIGTERM]
     assert record_of(job).status == "stopped"
 
@@ -107,8 +104,8 @@ def test_what_will_not_stop_is_killed_with_all_it_started(
     stubborn = """
 import signal, subprocess, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-print(subprocess.Popen(["sleep", "60"]).pid, "asleep", flush=True)
-time.sleep(60)
+print(subprocess.Popen(["sleep", "600"]).pid, "asleep", flush=True)
+time.sleep(600)
 """
     monkeypatch.setattr(supervisor, "GRACE_SECONDS", 0.2)
     monkeypatch.setattr(
@@ -118,16 +115,12 @@ time.sleep(60)
     running = Supervisor(job)
     thread = threading.Thread(target=lambda: codes.append(running.run()))
     thread.start()
-    while not (job.log.exists() and job.log.read_text().endswith("asleep\n")):
-        time.sleep(0.02)
+    wait_until(lambda: job.log.exists() and job.log.read_text().endswith("asleep\n"))
     running.stop(signal.SIGTERM)
-    thread.join(20)
+    thread.join(PATIENCE)
     assert codes == [-signal.SIGKILL]
     child = Path("/proc", job.log.read_text().split()[0], "stat")
-    deadline = time.monotonic() + 5
-    while child.exists() and child.read_text().split()[2] != "Z":
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: not child.exists() or child.read_text().split()[2] == "Z")
 
 
 def test_a_cell_that_another_process_has_is_left_alone(stub: str, tmp_path: Path) -> None:
@@ -151,5 +144,6 @@ def test_a_worker_runs_the_frozen_sources_and_finds_modules_where_it_stands(tmp_
     decoy.mkdir()
     (decoy / "__init__.py").write_text("raise RuntimeError('not these sources')")
     (tmp_path / "own.py").write_text(STUB)
+    (tmp_path / "torch.py").write_text(NO_TORCH)
     job = make(tmp_path, "work", target="own.Task")
     assert Supervisor(job).run() == 0

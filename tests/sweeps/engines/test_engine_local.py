@@ -11,6 +11,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.sweeps.engines import local
 from fcn_lab.sweeps.engines.local import Basic, DeviceShares, Local, ThreadEngine, list_visible_gpus
 from fcn_lab.worker.supervisor import Job, Supervisor
+from support.waiting import PATIENCE
 
 
 def jobs(count: int, devices: int = 1, on_cpu: bool = False) -> list[Job]:
@@ -67,7 +68,7 @@ def test_no_gpu_is_ever_held_more_often_than_it_may_be(
         waiting.start()
         assert not refused.wait(0.1)  # there is no room
         held.close()
-        assert refused.wait(5)  # there is again
+        assert refused.wait(PATIENCE)  # there is again
         waiting.join()
 
 

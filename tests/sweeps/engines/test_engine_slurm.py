@@ -11,7 +11,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from fcn_lab.worker.supervisor import Job
 from support import clusters
 from support.commandline import METRICS, TypeLine
 from support.places import RUN
+from support.waiting import PATIENCE, wait_until
 
 SCRIPTS = {
     "sbatch": 'cp "$1" script; cat refusal >&2 2>/dev/null && exit 1; echo Submitted batch job 7',
@@ -276,10 +276,9 @@ def test_a_job_done_as_the_warning_comes_is_done(inside: Callable[..., int]) -> 
     assert inside(signal.SIGUSR2, code=0) == 0
 
 
-SECONDS = 120.0  # a wait that only a broken engine needs
 TRAINING = (
     *("data=synthetic", "data.size=[32,32]", "model=fcn32s", "encoder=tiny", "logger=none"),
-    *("augment=none", "trainer.accelerator=cpu"),
+    *("augment=none", "trainer.accelerator=cpu", "+data.val=4", "+data.test=4"),
 )
 
 
@@ -323,13 +322,6 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
     cluster.end()
 
 
-def until(happened: Callable[[], object], seconds: float = SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def histories() -> list[Path]:
     return list(Path("all").glob("*/history.csv"))
 
@@ -355,11 +347,11 @@ def test_a_cancelled_job_is_a_failed_cell_and_the_others_of_its_array_run(
 ) -> None:
     one = "hydra.launcher.at_once=1"  # the first runs, the second waits
     sweep = cluster.type(stub, "task=stub", "task.kind=sleep,work", "seed=1,2", one)
-    until(lambda: asleep("seed=1,task.kind=sleep") or asleep("task.kind=sleep,seed=1"))
+    wait_until(lambda: asleep("seed=1,task.kind=sleep") or asleep("task.kind=sleep,seed=1"))
     numbers = sorted(cluster.jobs())
     assert len({number.split("_")[0] for number in numbers}) == 1
     subprocess.run(["scancel", *numbers[:2]], check=True)
-    assert sweep.wait(SECONDS) == 1
+    assert sweep.wait(PATIENCE) == 1
     assert statuses() == ["failed", "failed", "done", "done"]
     words = [row["reason"].removeprefix("Slurm job ") for row in rows().values()]
     assert words == [f"{numbers[0]}: CANCELLED", f"{numbers[1]}: {slurm.UNKNOWN_STATE}", "", ""]
@@ -373,13 +365,13 @@ def test_ctrl_c_ends_the_jobs_and_the_same_command_takes_them_up(
 ) -> None:
     words = (stub, "task=stub", "task.kind=sleep", "seed=1,2", "hydra.launcher.at_once=1")
     sweep = cluster.type(*words)
-    until(lambda: asleep("seed=1"))
+    wait_until(lambda: asleep("seed=1"))
     sweep.send_signal(signal.SIGINT)
-    assert sweep.wait(20) == 130
+    assert sweep.wait(PATIENCE) == 130
     assert statuses() == ["stopped", "waiting"]
-    until(lambda: not cluster.jobs(), 5)
-    Path("stub.py").write_text(Path("stub.py").read_text().replace("sleep(60)", "sleep(0)"))
-    assert cluster.type(*words).wait(SECONDS) == 0
+    wait_until(lambda: not cluster.jobs())
+    Path("stub.py").write_text(Path("stub.py").read_text().replace("sleep(600)", "sleep(0)"))
+    assert cluster.type(*words).wait(PATIENCE) == 0
     assert statuses() == ["done"] * 2
 
 
@@ -387,14 +379,14 @@ def test_ctrl_c_ends_the_jobs_and_the_same_command_takes_them_up(
 @pytest.mark.xdist_group("cells")
 def test_a_requeued_job_goes_on_where_it_was(cluster: Cluster) -> None:
     sweep = cluster.type(*TRAINING, "trainer.max_epochs=6")
-    until(lambda: any(len(read.read_text().splitlines()) > 1 for read in histories()))
+    wait_until(lambda: any(len(read.read_text().splitlines()) > 1 for read in histories()))
     (history,) = histories()
     (number,) = cluster.jobs()
     subprocess.run(["scontrol", "requeue", number], check=True)
-    until(lambda: cluster.jobs()[number] == "PENDING")
+    wait_until(lambda: cluster.jobs()[number] == "PENDING")
     # Slurm lets a requeued job wait for two minutes
     subprocess.run(["scontrol", "update", f"JobId={number}", "StartTime=now"], check=True)
-    assert sweep.wait(SECONDS) == 0
+    assert sweep.wait(PATIENCE) == 0
     assert [attempt.status for attempt in list_attempts(history.parent)] == ["stopped", "done"]
     with history.open(newline="") as file:
         epochs = [int(row["epoch"]) for row in csv.DictReader(file)]
@@ -405,7 +397,7 @@ def test_a_requeued_job_goes_on_where_it_was(cluster: Cluster) -> None:
 @pytest.mark.xdist_group("cells")
 def test_a_cell_of_two_ranks_is_one_job_of_one_task(cluster: Cluster) -> None:
     ddp = ("trainer.devices=2", "trainer.strategy=ddp", "hydra.launcher.cpus=1")
-    assert cluster.type(*TRAINING, *ddp, "trainer.max_epochs=1").wait(SECONDS) == 0
+    assert cluster.type(*TRAINING, *ddp, "trainer.max_epochs=1").wait(PATIENCE) == 0
     (folder,) = (history.parent for history in histories())
     assert "2 x cpu" in (folder / "env.json").read_text()
     assert json.loads((folder / "metrics.json").read_text())["test"]["mean_iou"] >= 0
