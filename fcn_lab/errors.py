@@ -11,6 +11,7 @@ from pathlib import Path
 
 _ROOM = "Make room there, or choose another folder"
 _OTHER = "Choose a folder that this user may write to"
+_NETWORK = "See to the connection and type the same command, or choose a folder on a local disk"
 # what the system says → what it means for a place, and what to do
 _REFUSALS = {
     errno.ENOSPC: ("no space is left on its disk", _ROOM),
@@ -19,6 +20,12 @@ _REFUSALS = {
     errno.EROFS: ("the place is read-only", _OTHER),
     errno.EACCES: ("this user may not write there", _OTHER),
     errno.EPERM: ("this user may not write there", _OTHER),
+    errno.ESTALE: ("the network file system there has lost it", _NETWORK),
+    errno.ETIMEDOUT: ("the network file system there does not answer", _NETWORK),
+    errno.EHOSTDOWN: ("the server of its network file system is down", _NETWORK),
+    errno.EHOSTUNREACH: ("the server of its network file system is out of reach", _NETWORK),
+    errno.ENOTCONN: ("its network file system is not connected", _NETWORK),
+    errno.EIO: ("its disk, or the server of its network file system, reports an error", _NETWORK),
     errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter one"),
     errno.ENOTDIR: ("a part of its path is a file and no folder", "Choose another folder"),
     errno.EEXIST: ("a file that is no folder has this name", "Choose another folder"),
@@ -34,6 +41,12 @@ class UserError(ValueError):
 
     The entry layer prints it without a traceback and ends with exit status 2.
     """
+
+    def __init__(self, text: str = "") -> None:
+        # a loader's worker hands it over with its traceback in front
+        if text.startswith("Caught UserError in DataLoader worker"):
+            text = text.rpartition("UserError: ")[2].strip()
+        super().__init__(text)
 
 
 def suggest(word: str, options: Iterable[str]) -> str:

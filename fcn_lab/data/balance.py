@@ -21,13 +21,8 @@ AUDIT_HINT = "task=audit shows what the masks hold"
 
 def count_pixels(frames: Frames, num_classes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Returns the pixels of every class (K,), and those of the images that show it (K,)."""
-    counts = np.zeros(num_classes, np.int64)
-    shown = np.zeros(num_classes, np.int64)
-    for label in frames.labels:
-        found = np.bincount(label.ravel(), minlength=256)[:num_classes]
-        counts += found
-        shown += np.where(found > 0, label.size, 0)
-    return counts, shown
+    counts, shown = frames.label_counts
+    return counts[:num_classes].copy(), shown[:num_classes].copy()
 
 
 def describe_gaps(

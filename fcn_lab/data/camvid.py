@@ -22,7 +22,7 @@ class CamVid(PackedSource):
         root: the data folder or the one above it; by default the folder that FCN_LAB_CAMVID names,
             else ``../shared/camvid``, else ``data/camvid``.
         size: see ``PackedSource``, as for ``split_by``, ``held_out``, ``cache``, ``megapixels``
-            and ``resize``.
+            ``resize`` and ``pack``.
         classes: 11, or 32 to keep the classes of the class file (without void, 31 are scored).
         download: fetch the SegNet release where nothing is found.
         url: the archive that a download fetches.
@@ -43,6 +43,7 @@ class CamVid(PackedSource):
         megapixels: Positive = LIMIT.megapixels,
         url: str = SEGNET_RELEASE,
         resize: Resize | None = None,
+        pack: bool = True,
     ) -> None:
         place, layout = _find_layout(
             find_default_folder() if root is None else Path(root).expanduser(), download, url
@@ -51,7 +52,7 @@ class CamVid(PackedSource):
         class_set = choose_classes(classes, codec.names, codec.colours, place.resolve().name)
         super().__init__(
             place, layout, class_set, find_drive, size, split_by, held_out, cache, megapixels,
-            resize,
+            resize, pack,
         )  # fmt: skip
 
 

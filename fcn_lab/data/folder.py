@@ -10,15 +10,15 @@ from PIL import Image
 from fcn_lab.data.class_table import ClassTable, read_names
 from fcn_lab.data.classes import Colour, generate_colour, is_void, keep_classes
 from fcn_lab.data.colour_labels import ColourLabels
-from fcn_lab.data.files.patterns import Pattern
+from fcn_lab.data.files.pairing import find_blocks, pair_files
 from fcn_lab.data.label_codecs import IndexLabels, LabelCodec
-from fcn_lab.data.layouts.layout import PICTURES, Layout, Pair
+from fcn_lab.data.layouts.layout import Layout, Pair
 from fcn_lab.data.mask_values import GREY
 from fcn_lab.data.packs.decode import open_first_mask
 from fcn_lab.data.packs.source import CACHE, PackedSource
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.data.resizing import Resize
-from fcn_lab.data.splitting import Parts, read_blocks, split_by_lists, split_by_shares
+from fcn_lab.data.splitting import Parts, split_by_lists, split_by_shares
 from fcn_lab.errors import UserError
 from fcn_lab.values import Count, Positive
 
@@ -47,7 +47,7 @@ class Folder(PackedSource):
             kindred pictures, a frame is; the file's first column names the frame. Or the number
             of the star in `images` that stands for the block.
         size: see ``PackedSource``, as for ``split_by``, ``held_out``, ``cache``, ``megapixels``
-            and ``resize``.
+            ``resize`` and ``pack``.
         ignore: ids or colours of masks that are void.
         classes: how many are scored, if the caller counts on that.
 
@@ -72,6 +72,7 @@ class Folder(PackedSource):
         classes: int | None = None,
         megapixels: Positive = LIMIT.megapixels,
         resize: Resize | None = None,
+        pack: bool = True,
     ) -> None:
         table = read_names(names, ignore)
         count = len({name for name in table.names if not is_void(name)})
@@ -89,11 +90,7 @@ class Folder(PackedSource):
         splits = SHARES if splits is None else splits
         are_chosen = any(isinstance(share, str) for share in splits.values())
         pairs = pair_files(place, images, masks, are_all_paired=not are_chosen)
-        block_of: Mapping[str, str] = {}
-        if isinstance(blocks, int):
-            block_of = read_star(blocks, place, images, pairs)
-        elif blocks:
-            block_of = read_blocks(blocks, place, pairs)
+        block_of = find_blocks(blocks, place, images, pairs)
 
         def drive_of(name: str) -> str:
             return block_of.get(name, "")
@@ -103,9 +100,8 @@ class Folder(PackedSource):
         title = f"{place.resolve().name}{count}"
         scored = keep_classes(codec.names, codec.colours, title, with_void=False)
         layout = Layout("Pictures", codec, parts, f"{_digest(parts, table)}_split", divided=True)
-        super().__init__(
-            place, layout, scored, drive_of, size, split_by, held_out, cache, megapixels, resize
-        )
+        kept = (split_by, held_out, cache, megapixels, resize, pack)
+        super().__init__(place, layout, scored, drive_of, size, *kept)
 
 
 def _divide(
@@ -119,69 +115,6 @@ def _divide(
     if shares and lists:
         raise UserError("data.splits: expected shares for all splits, or text files for all")
     return split_by_lists(pairs, lists, root) if lists else split_by_shares(pairs, shares, block_of)
-
-
-def pair_files(root: Path, images: str, masks: str, are_all_paired: bool = True) -> list[Pair]:
-    """Returns every picture with its mask, in order of name.
-
-    Args:
-        root: what the patterns start from.
-        images: the pattern of the pictures.
-        masks: that of the masks.
-        are_all_paired: whether a file without partner is a mistake, or is left out.
-
-    Raises:
-        UserError: a pattern fits no file, or a file has no partner.
-    """
-    pictures, labels = _match_files(root, images, "images"), _match_files(root, masks, "masks")
-    if not are_all_paired and pictures.keys() & labels.keys():
-        pictures = {name: pictures[name] for name in pictures.keys() & labels.keys()}
-        labels = {name: labels[name] for name in pictures}
-    for here, there, what in ((pictures, labels, "mask"), (labels, pictures, "picture")):
-        if alone := sorted(set(here) - set(there)):
-            raise UserError(
-                f"{here[alone[0]]} has no {what} ({len(alone)} such): none has {alone[0]} in place "
-                "of the stars.\n"
-                f"Expected one for each in data.images={images} data.masks={masks}"
-            )
-    return [Pair(name, pictures[name], labels[name]) for name in sorted(pictures)]
-
-
-def read_star(number: int, root: Path, images: str, pairs: Sequence[Pair]) -> dict[str, str]:
-    """Returns frame → what stands in place of one star of the pictures' pattern.
-
-    Raises:
-        UserError: the pattern has fewer stars.
-    """
-    pattern = Pattern.parse(images, root)
-    stars = {pair.name: pattern.read_stars(pair.image) for pair in pairs}
-    fewest = min(map(len, stars.values()))
-    if number > fewest:
-        raise UserError(
-            f"data.blocks={number}: data.images={images} has {fewest} stars.\n"
-            "Expected the number of one of them, or FILE.csv:COLUMN"
-        )
-    return {name: parts[number - 1] for name, parts in stars.items()}
-
-
-def _match_files(root: Path, pattern: str, key: str) -> dict[str, Path]:
-    """Returns the files by the text in place of the pattern's stars."""
-    seen = Pattern.parse(pattern, root)
-    if (root / pattern).is_dir():
-        seen = Pattern.parse(f"{pattern}/*", root)
-        found = [(file.stem, file) for file in seen.find_files() if file.suffix.lower() in PICTURES]
-    else:
-        found = [(name, file) for file, name in seen.find_files().items()]
-    named: dict[str, Path] = {}
-    for name, path in found:
-        if named.setdefault(name, path) != path:
-            raise UserError(f"data.{key}={pattern}: {named[name]} and {path} would have one name")
-    if not named:
-        raise UserError(
-            f"data.{key}={pattern}: no such file; {seen.describe_surroundings()}.\n"
-            "Expected a folder of pictures, or a pattern such as photos/*.jpg or photos/**/*.tif"
-        )
-    return named
 
 
 def _build_codec(table: ClassTable, masks: Sequence[Path], limit: Limit) -> LabelCodec:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from fcn_lab.data.seeds import seed_of
+from fcn_lab.terminal import report_progress
 
 Pixels = NDArray[np.uint8]
 PixelRows = Pixels | Sequence[Pixels]
@@ -54,6 +55,16 @@ class Frames:
     def has_one_size(self) -> bool:
         """Returns whether all frames are of one size."""
         return len(set(self.sizes)) <= 1
+
+    @cached_property
+    def label_counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Returns the pixels of every value of the labels, (256,), and of the frames showing it."""
+        counts, shown = np.zeros((2, 256), np.int64)
+        for label in report_progress(self.labels, len(self), "counting pixels"):
+            found = np.bincount(label.ravel(), minlength=256)
+            counts += found
+            shown += np.where(found > 0, label.size, 0)
+        return counts, shown
 
     @cached_property
     def pixel_count(self) -> int:

@@ -45,7 +45,8 @@ class Voc(PackedSource):
         root: VOC2012's folder or one above it.
         sbd: SBD's folder; by default one is looked for below and beside the root.
         merge: train on SBD's train where SBD is there; else on the release's.
-        size: see ``PackedSource``, as for ``cache``, ``megapixels`` and ``resize``.
+        size: see ``PackedSource``, as for ``cache``, ``megapixels``,
+            ``resize`` and ``pack``.
         download: fetch VOC2012 and SBD where they are not found.
         url: the archive of VOC2012.
         sbd_url: the archive of SBD.
@@ -64,6 +65,7 @@ class Voc(PackedSource):
         megapixels: Positive = LIMIT.megapixels,
         resize: Resize | None = None,
         download: bool = False,
+        pack: bool = True,
         url: str = VOC_URL,
         sbd_url: str = SBD_URL,
     ) -> None:
@@ -81,7 +83,17 @@ class Voc(PackedSource):
         codec = layout.codec
         classes = keep_classes(codec.names, codec.colours, "voc21", with_void=False)
         super().__init__(
-            place, layout, classes, lambda _: "", size, None, None, cache, megapixels, resize
+            place,
+            layout,
+            classes,
+            lambda _: "",
+            size,
+            None,
+            None,
+            cache,
+            megapixels,
+            resize,
+            pack,
         )
 
 

@@ -43,6 +43,7 @@ class CamVidDataModule(FrameDataModule):
         held_out: the drive to score then.
         megapixels: the most pixels of a picture, in millions.
         resize: "fit", "fill" or "stretch": how frames of another shape are brought to the size.
+        pack: keep decoded frames on disk; false reads them from their files.
 
     Raises:
         UserError: no data are found, they are broken, or have no such classes or split.
@@ -67,10 +68,11 @@ class CamVidDataModule(FrameDataModule):
         held_out: str | None = None,
         megapixels: Positive = LIMIT.megapixels,
         resize: Resize | None = None,
+        pack: bool = True,
         **loading: Unpack[LoaderArguments],
     ) -> None:
         given = (root, size, classes, download, cache, split_by, held_out, megapixels)
-        super().__init__(CamVid(*given, resize=resize), **loading)
+        super().__init__(CamVid(*given, resize=resize, pack=pack), **loading)
 
 
 @check_arguments
@@ -89,6 +91,7 @@ def folder(
     ignore: object = None,
     megapixels: Positive = LIMIT.megapixels,
     resize: Resize | None = None,
+    pack: bool = True,
     **loading: Unpack[LoaderArguments],
 ) -> FrameDataModule:
     """Builds ``data=folder``: batches of a user's own pictures and masks.
@@ -113,6 +116,7 @@ def folder(
         ignore: ids or colours of masks that are void besides 255.
         megapixels: the most pixels of a picture, in millions.
         resize: "fit", "fill" or "stretch": how frames of another shape are brought to the size.
+        pack: keep decoded frames on disk; false reads them from their files.
 
     Raises:
         UserError: there are no classes, or patterns and lists that fit no files.
@@ -126,7 +130,9 @@ def folder(
         torch.Size([2, 3, 24, 32])
     """
     given = (images, masks, names, splits, blocks, size, split_by, held_out, cache)
-    return FrameDataModule(Folder(root, *given, ignore, classes, megapixels, resize), **loading)
+    return FrameDataModule(
+        Folder(root, *given, ignore, classes, megapixels, resize, pack), **loading
+    )
 
 
 @check_arguments
@@ -140,6 +146,7 @@ def voc(
     cache: str = CACHE,
     megapixels: Positive = LIMIT.megapixels,
     resize: Resize | None = None,
+    pack: bool = True,
     **loading: Unpack[LoaderArguments],
 ) -> FrameDataModule:
     """Builds ``data=voc``: batches of PASCAL VOC2012, by default each frame at its own size.
@@ -157,13 +164,14 @@ def voc(
         cache: folder of the decoded frames.
         megapixels: the most pixels of a picture, in millions.
         resize: "fit", "fill" or "stretch": how frames of another shape are brought to the size.
+        pack: keep decoded frames on disk; false reads them from their files.
 
     Raises:
         UserError: nothing is found, or other classes are asked for.
     """
     if classes != len(NAMES):
         raise UserError(f"data.classes={classes}: VOC has {len(NAMES)}; type data.classes=21")
-    source = Voc(root, sbd, merge, size, cache, megapixels, resize, download)
+    source = Voc(root, sbd, merge, size, cache, megapixels, resize, download, pack)
     loading.setdefault("split", None)
     return FrameDataModule(source, **loading)
 

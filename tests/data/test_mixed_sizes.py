@@ -196,7 +196,7 @@ def test_what_a_killed_process_packed_is_not_decoded_again(
         fakes.save(root / "photos" / f"{number:03d}.png", picture)
         fakes.save(root / "masks" / f"{number:03d}.png", mask)
     shares = {"splits": {"train": 1 - 2 / count, "val": 2 / count}}
-    monkeypatch.setattr("fcn_lab.data.packs.writing._count_threads", lambda: 1)
+    monkeypatch.setattr("fcn_lab.data.packs.writing.count_threads", lambda: 1)
     decoded: list[str] = []
     killed = f"{PART_FRAMES + 3:03d}"
 
@@ -215,7 +215,7 @@ def test_what_a_killed_process_packed_is_not_decoded_again(
     frames = source(root, **shares).frames("train")
     assert decoded == [f"{number:03d}" for number in range(PART_FRAMES, count - 2)]
     assert not list(CACHE.glob(".part-*"))
-    monkeypatch.setattr("fcn_lab.data.packs.writing._count_threads", lambda: 4)
+    monkeypatch.setattr("fcn_lab.data.packs.writing.count_threads", lambda: 4)
     other = source(root, **shares, cache="elsewhere").frames("train")
     for one, two in zip(frames.images, other.images, strict=True):
         assert np.array_equal(one, two)

@@ -134,16 +134,16 @@ def test_both_archives_are_fetched_checked_and_found(root: Path, tmp_path: Path)
         release.content = archive_of(root, "VOCdevkit", "w")
         release.cuts = [5000]
         extra.content = archive_of(root, "benchmark_RELEASE", "w:gz")
-        given = (str(tmp_path / "fetched"), None, True, None, "cache", 180, None, True)
-        data = Voc(*given, release.url, extra.url)
+        given = {"root": str(tmp_path / "fetched"), "download": True, "url": release.url}
+        data = Voc(**given, sbd_url=extra.url)
         assert release.asked == [None, "bytes=5000-"]
         assert data.frames("seg11valid").names == Voc(str(root)).frames("seg11valid").names
-        Voc(*given, release.url, extra.url)
+        Voc(**given, sbd_url=extra.url)
         assert len(extra.asked) == 1
         for damage in (release.content[:30_000], b"<html>moved</html>"):
             release.content = damage
             with pytest.raises(UserError, match=r"corrupt or not VOC2012 .*removed"):
                 Voc(str(tmp_path / "other"), download=True, url=release.url, sbd_url=extra.url)
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["VOC2012.lock"]
-    with pytest.raises(UserError, match=r"No PASCAL VOC.*\n.*data\.download=true fetches"):
+    with pytest.raises(UserError, match=r"No PASCAL VOC.*\n.*data\.download=true to fetch"):
         Voc(str(tmp_path / "other"))

@@ -24,9 +24,10 @@ from fcn_lab.data.label_codecs import LabelCodec
 from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.data.packs.checksums import Ledger
 from fcn_lab.data.packs.decode import read_pair
+from fcn_lab.data.packs.disk import require_room
 from fcn_lab.data.packs.folder import FORMAT, Manifest, find_shapes, open_pack, write_pack
 from fcn_lab.data.packs.sizes import Sizes
-from fcn_lab.data.packs.writing import PackedFrame, write_frames
+from fcn_lab.data.packs.writing import Census, PackedFrame, write_frames
 from fcn_lab.data.pictures.opening import upright_size
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.data.resizing import Resize
@@ -87,9 +88,8 @@ def load_frames(
         UserError: a file is truncated, corrupt or changed, a label is no label, or the cache cannot
             be written.
     """
-    files = [file.absolute() for pair in pairs for file in (pair.image, pair.label)]
-    place = _digest(split, *sorted({str(file.parent) for file in files}))
-    ledger = Ledger(cache / "sources" / f"{split}-{place}.json")
+    files = list_files(pairs)
+    ledger = find_ledger(split, files, cache)
     entries = ledger.digests(files)
     folder = cache / _digest(
         recipe.key(), *(f"{file.name} {entries[str(file)][2]}" for file in files)
@@ -114,6 +114,39 @@ def load_frames(
     return frames
 
 
+def list_files(pairs: Sequence[Pair]) -> list[Path]:
+    """Returns the absolute paths of pictures and labels in turn."""
+    return [file.absolute() for pair in pairs for file in (pair.image, pair.label)]
+
+
+def find_ledger(split: str, files: Sequence[Path], cache: Path) -> Ledger:
+    """Returns the ledger of a split's files."""
+    place = _digest(split, *sorted({str(file.parent) for file in files}))
+    return Ledger(cache / "sources" / f"{split}-{place}.json")
+
+
+def list_sizes(pairs: Sequence[Pair], recipe: Recipe, stored: Sizes) -> tuple[tuple[int, int], ...]:
+    """Returns (H,W) of every frame as a run sees it.
+
+    Raises:
+        UserError: a picture cannot be read.
+    """
+    return tuple(
+        recipe.size or stored.get(pair.image) or upright_size(pair.image, recipe.limit)
+        for pair in pairs
+    )
+
+
+def judge_strange(found: Census, pairs: Sequence[Pair]) -> None:
+    """Refuses labels of which too much is of no class.
+
+    Raises:
+        UserError: with the commonest colours and the worst file.
+    """
+    if found.strange.total() > STRANGE_SHARE_LIMIT * found.stored:
+        raise _strange_error(found.strange, found.stored, pairs[found.worst[1]].label)
+
+
 def describe_strange(strange: dict[str, int]) -> str:
     """Returns the most frequent strange colours with their pixel counts, in words."""
     commonest = Counter(strange).most_common(5)
@@ -124,10 +157,8 @@ def describe_strange(strange: dict[str, int]) -> str:
 def _write_arrays(
     split: str, pairs: Sequence[Pair], recipe: Recipe, half: Path, stored: Sizes
 ) -> Manifest:
-    sizes = [
-        recipe.size or stored.get(pair.image) or upright_size(pair.image, recipe.limit)
-        for pair in pairs
-    ]
+    sizes = list_sizes(pairs, recipe, stored)
+    require_room(half, 4 * sum(height * width for height, width in sizes), split)
 
     def decode(number: int) -> PackedFrame:
         frame = recipe.decode(pairs[number])
@@ -137,11 +168,10 @@ def _write_arrays(
             )
         return frame
 
-    size, own = (list(recipe.size), []) if recipe.size else ([], sizes)
+    size, own = (list(recipe.size), []) if recipe.size else ([], list(sizes))
     shapes = find_shapes(size, own, len(pairs))
     found = write_frames(half, shapes, sizes, decode, f"packing {split}")
-    if found.strange.total() > STRANGE_SHARE_LIMIT * found.stored:
-        raise _strange_error(found.strange, found.stored, pairs[found.worst[1]].label)
+    judge_strange(found, pairs)
     return Manifest([pair.name for pair in pairs], size, dict(found.strange), sizes=own)
 
 

@@ -11,6 +11,7 @@ from fcn_lab.data.layouts.held_out import split_by_drive
 from fcn_lab.data.layouts.layout import Layout
 from fcn_lab.data.packs.pack import Recipe, load_frames
 from fcn_lab.data.packs.sizes import FrameTarget, read_sizes
+from fcn_lab.data.packs.unpacked import read_frames
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.data.resizing import Resize
 from fcn_lab.data.source import require_split
@@ -39,6 +40,8 @@ class PackedSource:
         megapixels: most of a picture, in millions of pixels.
         resize: how frames are brought to the size: see ``resize_frame``; by default "fit" where
             pictures have several sizes, else "stretch".
+        pack: keep frames decoded on disk; else they are read from their files whenever they are
+            asked for.
 
     Raises:
         UserError: a wrong size, or drives that cannot be held out.
@@ -56,6 +59,7 @@ class PackedSource:
         cache: str = CACHE,
         megapixels: Positive = LIMIT.megapixels,
         resize: Resize | None = None,
+        pack: bool = True,
     ) -> None:
         if split_by not in SPLITTINGS:
             raise UserError(f"data.split_by={split_by}: expected drive, or null for its own split")
@@ -70,6 +74,7 @@ class PackedSource:
         codec = settle_white(layout.codec, [pair.label for pair in pairs], self._cache, limit)
         self._recipe = Recipe(codec, classes, target.size, limit, target.resize)
         self._target = target
+        self._is_packed = pack
         self._opened: dict[str, Frames] = {}
         self.classes = classes.names
         self.palette = classes.palette
@@ -87,7 +92,8 @@ class PackedSource:
             # the same files in another split are no change of the data
             part = f"{split}-{self._layout.split}" if self._layout.divided else split
             pairs = self._layout.pairs[split]
-            found = load_frames(part, pairs, self._recipe, self._cache, self._stored)
+            load = load_frames if self._is_packed else read_frames
+            found = load(part, pairs, self._recipe, self._cache, self._stored)
             drives = tuple(map(self._drive_of, found.names))
             self._opened[split] = replace(found, drives=drives)
         return self._opened[split]

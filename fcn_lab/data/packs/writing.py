@@ -94,7 +94,7 @@ def write_frames(
     with _open_arrays(half, shapes) as arrays:
         writer = _PartWriter(arrays, sizes, decode)
         starts = range(0, len(sizes), PART_FRAMES)
-        pool = ThreadPoolExecutor(_count_threads())
+        pool = ThreadPoolExecutor(count_threads())
         try:
             parts = pool.map(lambda start: writer.settle(start, noted.get(start)), starts)
             shown = report_progress(parts, len(sizes), title, PART_FRAMES)
@@ -175,5 +175,6 @@ def _write_at(file: int, content: memoryview, place: int) -> None:
         content, place = content[written:], place + written
 
 
-def _count_threads() -> int:
+def count_threads() -> int:
+    """Returns how many threads decode: one for each core that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

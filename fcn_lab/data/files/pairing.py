@@ -1,0 +1,85 @@
+"""Pairs the pictures and masks that two patterns find, and tells their blocks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fcn_lab.data.files.patterns import Pattern
+from fcn_lab.data.layouts.layout import PICTURES, Pair
+from fcn_lab.data.splitting import read_blocks
+from fcn_lab.errors import UserError
+
+
+def pair_files(root: Path, images: str, masks: str, are_all_paired: bool = True) -> list[Pair]:
+    """Returns every picture with its mask, in order of name.
+
+    Args:
+        root: what the patterns start from.
+        images: the pattern of the pictures.
+        masks: that of the masks.
+        are_all_paired: whether a file without partner is a mistake, or is left out.
+
+    Raises:
+        UserError: a pattern fits no file, or a file has no partner.
+    """
+    pictures, labels = _match_files(root, images, "images"), _match_files(root, masks, "masks")
+    if not are_all_paired and pictures.keys() & labels.keys():
+        pictures = {name: pictures[name] for name in pictures.keys() & labels.keys()}
+        labels = {name: labels[name] for name in pictures}
+    for here, there, what in ((pictures, labels, "mask"), (labels, pictures, "picture")):
+        if alone := sorted(set(here) - set(there)):
+            raise UserError(
+                f"{here[alone[0]]} has no {what} ({len(alone)} such): none has {alone[0]} in place "
+                "of the stars.\n"
+                f"Expected one for each in data.images={images} data.masks={masks}"
+            )
+    return [Pair(name, pictures[name], labels[name]) for name in sorted(pictures)]
+
+
+def find_blocks(
+    blocks: str | int | None, root: Path, images: str, pairs: Sequence[Pair]
+) -> dict[str, str]:
+    """Returns frame → block, as the argument `blocks` of ``Folder`` says; without one nothing.
+
+    Raises:
+        UserError: no such file, column or star.
+    """
+    if isinstance(blocks, int):
+        return read_star(blocks, root, images, pairs)
+    return read_blocks(blocks, root, pairs) if blocks else {}
+
+
+def read_star(number: int, root: Path, images: str, pairs: Sequence[Pair]) -> dict[str, str]:
+    """Returns frame → what stands in place of one star of the pictures' pattern.
+
+    Raises:
+        UserError: the pattern has fewer stars.
+    """
+    pattern = Pattern.parse(images, root)
+    stars = {pair.name: pattern.read_stars(pair.image) for pair in pairs}
+    fewest = min(map(len, stars.values()))
+    if number > fewest:
+        raise UserError(
+            f"data.blocks={number}: data.images={images} has {fewest} stars.\n"
+            "Expected the number of one of them, or FILE.csv:COLUMN"
+        )
+    return {name: parts[number - 1] for name, parts in stars.items()}
+
+
+def _match_files(root: Path, pattern: str, key: str) -> dict[str, Path]:
+    """Returns the files by the text in place of the pattern's stars."""
+    seen = Pattern.parse(pattern, root)
+    if (root / pattern).is_dir():
+        seen = Pattern.parse(f"{pattern}/*", root)
+        found = [(file.stem, file) for file in seen.find_files() if file.suffix.lower() in PICTURES]
+    else:
+        found = [(name, file) for file, name in seen.find_files().items()]
+    named: dict[str, Path] = {}
+    for name, path in found:
+        if named.setdefault(name, path) != path:
+            raise UserError(f"data.{key}={pattern}: {named[name]} and {path} would have one name")
+    if not named:
+        raise UserError(
+            f"data.{key}={pattern}: no such file; {seen.describe_surroundings()}.\n"
+            "Expected a folder of pictures, or a pattern such as photos/*.jpg or photos/**/*.tif"
+        )
+    return named

@@ -1,0 +1,61 @@
+"""Whether a place has room for a pack, and whether it is a disk of this machine at all."""
+
+import logging
+import os
+import shutil
+from pathlib import Path
+
+import psutil
+
+from fcn_lab.errors import UserError
+
+NETWORK_KINDS = frozenset(
+    [
+        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "ceph", "lustre", "gpfs", "beegfs"),
+        *("glusterfs", "wekafs", "pvfs2", "orangefs", "fuse.glusterfs", "fuse.sshfs", "fuse.ceph"),
+    ]
+)
+BLOCK = 512  # bytes, in which a file's room is told
+_log = logging.getLogger(__name__)
+
+
+def require_room(half: Path, needed: int, split: str) -> None:
+    """Refuses a pack that the disk has no room for, before anything is decoded.
+
+    A file system of the network is told apart: its room may be bounded by a quota, which only a
+    write meets, and every epoch reads it over the network, which is said.
+
+    Args:
+        half: the folder that it is written to; what lies there already has its room.
+        needed: bytes.
+        split: what is packed.
+
+    Raises:
+        UserError: there is too little room.
+    """
+    if kind := find_network_kind(half):
+        _log.warning(
+            "%s lies on a network file system (%s): every epoch reads the frames over the network. "
+            "+data.cache= with a folder on a disk of this machine is faster",
+            half.parent, kind,
+        )  # fmt: skip
+    there = sum(file.stat().st_blocks * BLOCK for file in half.iterdir() if file.is_file())
+    free = shutil.disk_usage(half).free + there
+    if needed > free:
+        raise UserError(
+            f"{half.parent}: the pack of {split} takes {needed / 1e9:.3g} GB, and {free / 1e9:.3g} "
+            "GB are free there.\nType +data.cache= with a folder on another disk, or "
+            "data.pack=false to read the files themselves"
+        )
+
+
+def find_network_kind(place: Path) -> str:
+    """Returns the kind of network file system that a folder lies on; "" on a local disk."""
+    path = os.path.realpath(place)
+    above = [
+        mount
+        for mount in psutil.disk_partitions(all=True)
+        if Path(path).is_relative_to(mount.mountpoint)
+    ]
+    kind = max(above, key=lambda mount: len(mount.mountpoint)).fstype if above else ""
+    return kind if kind in NETWORK_KINDS else ""

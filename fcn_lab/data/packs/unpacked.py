@@ -1,0 +1,103 @@
+"""Frames that are read from their files whenever they are asked for, where a pack has no room."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import overload
+
+from fcn_lab.data.frames import Frames, Pixels
+from fcn_lab.data.layouts.layout import Pair
+from fcn_lab.data.packs.pack import (
+    Recipe,
+    find_ledger,
+    judge_strange,
+    list_files,
+    list_sizes,
+)
+from fcn_lab.data.packs.sizes import Sizes
+from fcn_lab.data.packs.writing import Census, PackedFrame, count_threads
+from fcn_lab.errors import UserError
+
+AHEAD = 4  # frames a thread that are decoded before they are asked for
+
+
+class FrameReader:
+    """Decodes frames from their files; the last one is kept, since its label is asked for next."""
+
+    def __init__(self, pairs: Sequence[Pair], recipe: Recipe) -> None:
+        self.pairs, self._recipe = pairs, recipe
+        self._last: tuple[int, PackedFrame] | None = None
+
+    def read(self, index: int) -> PackedFrame:
+        """Returns one frame as a run sees it.
+
+        Raises:
+            UserError: its files are not sound; of no other kind, as a loader's worker hands on.
+        """
+        if self._last is None or self._last[0] != index:
+            self._last = index, self.decode(index)
+        return self._last[1]
+
+    def decode(self, index: int) -> PackedFrame:
+        """Returns one frame and keeps nothing, so that threads may share the reader."""
+        try:
+            return self._recipe.decode(self.pairs[index])
+        except UserError as error:
+            raise UserError(str(error)) from error
+
+
+class FileRows(Sequence[Pixels]):
+    """The pictures or the labels of a split, in their files."""
+
+    def __init__(self, reader: FrameReader, are_labels: bool) -> None:
+        self._reader, self._are_labels = reader, are_labels
+
+    def __len__(self) -> int:
+        return len(self._reader.pairs)
+
+    @overload
+    def __getitem__(self, index: int) -> Pixels: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Pixels]: ...
+    def __getitem__(self, index: int | slice) -> Pixels | Sequence[Pixels]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(len(self))[index]]
+        return self._choose(self._reader.read(range(len(self))[index]))
+
+    def __iter__(self) -> Iterator[Pixels]:
+        """Yields all of them, decoded on all cores.
+
+        Raises:
+            UserError: a file is not sound, or too many colours of the labels are of no class.
+        """
+        census, threads = Census(), count_threads()
+        pairs = self._reader.pairs
+        with ThreadPoolExecutor(threads) as pool:
+            for start in range(0, len(self), AHEAD * threads):
+                part = range(start, min(start + AHEAD * threads, len(self)))
+                for number, frame in zip(part, pool.map(self._reader.decode, part), strict=True):
+                    worst = (frame.strange.total(), number)
+                    census.add(Census(frame.strange, frame.stored, worst))
+                    yield self._choose(frame)
+        judge_strange(census, pairs)
+
+    def _choose(self, frame: PackedFrame) -> Pixels:
+        return frame.label if self._are_labels else frame.image
+
+
+def read_frames(
+    split: str, pairs: Sequence[Pair], recipe: Recipe, cache: Path, stored: Sizes | None = None
+) -> Frames:
+    """Returns the frames of these files without packing them; arguments as of ``load_frames``.
+
+    Raises:
+        UserError: a file has changed since it was last used, or cannot be read.
+    """
+    files = list_files(pairs)
+    ledger = find_ledger(split, files, cache)
+    entries = ledger.digests(files)
+    sizes = list_sizes(pairs, recipe, stored or {})
+    ledger.save(entries)
+    reader = FrameReader(pairs, recipe)
+    names = tuple(pair.name for pair in pairs)
+    return Frames(FileRows(reader, False), FileRows(reader, True), names, own_sizes=sizes)
