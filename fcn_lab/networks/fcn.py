@@ -82,7 +82,7 @@ class FCN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps RGB in 0…1 (N, 3, H, W) to scores (N, K, H, W), for any H, W ≥ 1."""
         score, features, finer = self.coarse_scores(self.encoder.normalize(x))
-        climbed = climb_levels(self.upscore, score, features, range(1, finer + 1))
+        climbed = climb_levels(self.upscore, score, features.switches, range(finer, 0, -1))
         return self.alignment.leave(climbed, x)
 
     def coarse_scores(self, x: Tensor) -> tuple[Tensor, Features, int]:
@@ -93,7 +93,7 @@ class FCN(nn.Module):
         features = self.encoder(self.alignment.enter(x))
         score, finer = self.score_fr(features.head), LEVELS  # (N, K, /32)
         for (level, climb), scale in zip(self.skips, self.scales, strict=False):
-            upscore = climb_levels(getattr(self, climb), score, features, [level + 1])
+            upscore = climb_levels(getattr(self, climb), score, features.switches, [level + 1])
             pool = features.pools[level - 1]
             skip = getattr(self, f"score_pool{level}")(pool * scale if scale != 1 else pool)
             score = self.fuse(upscore, self.alignment.skip(level, skip, upscore))  # /2^level
@@ -125,9 +125,16 @@ def raise_precision(score: Tensor) -> Tensor:
 
 
 def climb_levels(
-    operator: Upsampling, x: Tensor, features: Features, levels: Iterable[int]
+    operator: nn.Module, x: Tensor, find_switches: Callable[[int], Tensor], levels: Iterable[int]
 ) -> Tensor:
-    """Runs one climb, with the switches of the levels it passes where it uses them."""
-    switches = [features.switches(level) for level in levels] if operator.uses_switches else None
+    """Runs one climb (N, C, h, w) -> (N, C, h·f, w·f) of any network.
+
+    Args:
+        operator: an `Upsampling`.
+        x: what it climbs with.
+        find_switches: returns the switches of a level; called where the operator uses them.
+        levels: those it passes, coarse first.
+    """
+    switches = [find_switches(level) for level in levels] if operator.uses_switches else None
     out: Tensor = operator(x, switches)
     return out

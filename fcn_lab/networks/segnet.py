@@ -1,7 +1,8 @@
 """SegNet: decoders that mirror the encoder and unpool with its own switches, channel by channel."""
 
 from collections.abc import Sequence
-from typing import Annotated, cast
+from functools import partial
+from typing import Annotated
 
 import torch.nn.functional as F
 from annotated_types import Ge, Le, Len
@@ -9,8 +10,7 @@ from torch import Tensor, nn
 
 from fcn_lab.encoders.base import LEVELS, STRIDE, Encoder, Normalize, conv_bn_relu
 from fcn_lab.geometry import crop_to, pad_to_multiple
-from fcn_lab.networks.fcn import UpsamplingFactory
-from fcn_lab.upsampling import Upsampling
+from fcn_lab.networks.fcn import UpsamplingFactory, climb_levels
 from fcn_lab.values import Depth, Width, check_arguments
 
 
@@ -57,9 +57,10 @@ class SegNet(nn.Module):
         y = features.pools[-1]  # (N, C, /32)
         last = [self.score, *self.narrow]
         for i in reversed(range(LEVELS)):
-            climb = cast(Upsampling, self.climb[i])
-            switches = features.switches(i + 1, y.shape[1]) if climb.uses_switches else None
-            y = last[i](self.decode[i](climb(y, switches)))  # (N, widths[i − 1] or K, /2^i)
+            find_switches = partial(features.switches, channels=y.shape[1])
+            y = climb_levels(self.climb[i], y, find_switches, [i + 1])
+            # (N, widths[i − 1] or K, /2^i)
+            y = last[i](self.decode[i](y))
         return crop_to(y, x)
 
 
@@ -101,8 +102,9 @@ class SegNetBasic(nn.Module):
         switches: list[Tensor] = []
         for encode in self.encoder:
             y, indices = F.max_pool2d(encode(y), 2, return_indices=True)
-            switches.append(indices)  # (N, C, h, w), a position a channel
-        for climb, decode in zip(self.climb, self.decode, strict=True):
-            indices = switches.pop()
-            y = decode(climb(y, indices if cast(Upsampling, climb).uses_switches else None))
+            # (N, C, h, w), a position a channel
+            switches.append(indices)
+        levels = reversed(range(len(switches)))
+        for level, climb, decode in zip(levels, self.climb, self.decode, strict=True):
+            y = decode(climb_levels(climb, y, switches.__getitem__, [level]))
         return crop_to(self.score(y), x)

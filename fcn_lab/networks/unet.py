@@ -1,5 +1,6 @@
 """U-Net: an encoder, and a decoder that takes in the map of every level on its way back up."""
 
+from functools import partial
 from typing import Annotated
 
 import torch
@@ -10,7 +11,6 @@ from torch import Tensor, nn
 from fcn_lab.encoders.base import LEVELS, STRIDE, Encoder, Normalize, conv_bn_relu
 from fcn_lab.geometry import crop_to, pad_to_multiple
 from fcn_lab.networks.fcn import UpsamplingFactory, climb_levels
-from fcn_lab.upsampling import Upsampling
 from fcn_lab.values import Share, Width, check_arguments
 
 FirstWidth = Annotated[int, Ge(1), Le(2**9)]  # level by level
@@ -60,8 +60,7 @@ class UNet(nn.Module):
         features = self.encoder(pad_to_multiple(self.encoder.normalize(x), STRIDE))
         y = features.head  # (N, C, /32)
         for i in reversed(range(LEVELS)):
-            climb: Upsampling = self.climb[i]  # type: ignore[assignment]
-            y = climb_levels(climb, self.reduce[i](y), features, [i + 1])
+            y = climb_levels(self.climb[i], self.reduce[i](y), features.switches, [i + 1])
             skip = features.maps[i] if self.skips else torch.zeros_like(features.maps[i])
             y = self.mix[i](torch.cat([y, skip], dim=1))  # (N, widths[i], /2^i)
         return crop_to(self.score(y), x)
@@ -123,14 +122,20 @@ class ValidUNet(nn.Module):
             maps.append(encode(F.max_pool2d(maps[-1], 2)))
         y = self.dropout(maps.pop())
         for i in reversed(range(len(self.climb))):
-            climb: Upsampling = self.climb[i]  # type: ignore[assignment]
             h, w = y.shape[-2:]
             skip = crop_centre(maps[i], 2 * h, 2 * w)
-            pooled = F.max_pool2d(skip.detach(), 2, return_indices=True)
-            y = climb(self.reduce[i](y), pooled[1] if climb.uses_switches else None)
+            y = climb_levels(
+                self.climb[i], self.reduce[i](y), partial(pool_switches, skip), [i + 1]
+            )
             y = self.mix[i](torch.cat([skip, y], dim=1))
         out: Tensor = self.score(y)
         return out
+
+
+def pool_switches(x: Tensor, level: int) -> Tensor:
+    """Returns where a 2×2 max pool finds its maxima in the map of a level, channel by channel."""
+    indices: Tensor = F.max_pool2d(x.detach(), 2, return_indices=True)[1]
+    return indices
 
 
 def build_two_valid_convs(inputs: int, outputs: int) -> nn.Sequential:

@@ -18,8 +18,8 @@ things only, *where* a value is placed in its f×f cell and *which kernel* sprea
 With ``refine="conv"`` an operator climbs in steps of ×2, each followed by a learned 3×3
 convolution, so that all of them have the same capacity up to their own kernel.
 
-``switches`` are the pooling positions of the levels an operator climbs over: one index tensor a
-level as ``max_pool2d(return_indices=True)`` gives it, (N, 1 or C, h, w) int64, in any order; one
+``switches`` are the pooling positions of the levels an operator climbs over, coarse first: one
+index tensor a level as ``max_pool2d(return_indices=True)`` gives it, (N, 1 or C, h, w) int64; one
 channel serves all.
 
 Legend: N batch, C channels, h w coarse size, f factor.
@@ -97,15 +97,19 @@ class Upsampling(nn.Module):
 
     def forward(self, x: Tensor, switches: Switches | None = None) -> Tensor:
         """Maps scores (N, C, h, w) -> (N, C, h·f, w·f)."""
-        levels = self.order_levels(switches)
+        levels = self.require_switches(switches)
         for stride, step, blur in zip(self.strides, self.steps, self.blurs, strict=True):
             climbed = stride.bit_length() - 1
             x = blur(step(x, levels[:climbed]))  # (N, C, h·stride, w·stride)
             levels = levels[climbed:]
         return x
 
-    def order_levels(self, switches: Switches | None) -> list[Tensor]:
-        """Returns the switches of the levels climbed, coarse first; none where unused."""
+    def require_switches(self, switches: Switches | None) -> list[Tensor]:
+        """Returns the switches of the levels climbed; none where unused.
+
+        Raises:
+            UserError: they are not one a level.
+        """
         if not self.uses_switches:
             return []
         given = [switches] if isinstance(switches, Tensor) else list(switches or ())
@@ -115,7 +119,7 @@ class Upsampling(nn.Module):
                 f"{type(self).__name__}(factor={self.factor}) climbs {expected} pooling level(s) "
                 f"and needs the switches of each, got {len(given)}"
             )
-        return sorted(given, key=lambda level: level.shape[-1] * level.shape[-2])
+        return given
 
 
 def plan_plain_steps(operator: Upsampling) -> tuple[list[int], Callable[[], nn.Module]]:

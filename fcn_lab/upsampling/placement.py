@@ -35,7 +35,7 @@ class PlaceAtSwitches(nn.Module):
             if indices.shape[-2:] != (h, w):
                 raise UserError(
                     f"switches of {tuple(indices.shape[-2:])} for scores of {(h, w)}: "
-                    "sizes must agree"
+                    "sizes must agree, level by level, coarse first"
                 )
             down, right = indices // (2 * w) % 2, indices % 2  # rows are 2·w long, which is even
             # upper left, upper right, lower left, lower right

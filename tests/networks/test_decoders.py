@@ -11,12 +11,13 @@ from fcn_lab.encoders import VGG16Encoder
 from fcn_lab.networks.segnet import SegNet, SegNetBasic
 from fcn_lab.networks.unet import ValidUNet, mirror_border
 from fcn_lab.upsampling import BilinearDeterministic, MaxUnpool, Nearest, UpConv, Upsampling
+from fcn_lab.upsampling.base import Switches
 
 
 class Recorded(MaxUnpool):
     """Keeps what it is given."""
 
-    def forward(self, x: Tensor, switches: Tensor | None = None) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, switches: Switches | None = None) -> Tensor:
         self.given = switches
         return super().forward(x, switches)
 
@@ -31,8 +32,9 @@ def test_segnet_unpools_with_a_switch_for_each_channel_of_its_own_pools() -> Non
         net(torch.rand(1, 3, 64, 64))
     assert len(found) == len(net.climb) == 5
     for (_, indices), climb in zip(found, net.climb, strict=True):
-        assert torch.equal(climb.given, indices)
-        assert climb.given.shape[1] == climb.channels
+        (given,) = climb.given
+        assert torch.equal(given, indices)
+        assert given.shape[1] == climb.channels
 
 
 def test_segnet_has_the_papers_thirteen_convolutions_on_either_side() -> None:
@@ -56,8 +58,9 @@ def test_segnet_basic_unpools_with_a_switch_for_each_channel_of_its_own_pools() 
     with torch.no_grad():
         net(torch.rand(1, 3, 32, 48))
     for indices, climb in zip(found, reversed(net.climb), strict=True):
-        assert torch.equal(climb.given, indices)
-        assert climb.given.shape[1] == 4
+        (given,) = climb.given
+        assert torch.equal(given, indices)
+        assert given.shape[1] == 4
 
 
 def test_a_pixel_of_segnet_basics_deepest_map_sees_106_by_106_pixels() -> None:

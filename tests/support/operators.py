@@ -18,11 +18,11 @@ OPERATORS: list[type[Upsampling]] = [
 
 
 def switches_of(finest: Tensor, levels: int) -> list[Tensor]:
-    """The pooling positions of `levels` max pools of `finest`, fine first."""
-    found = []
+    """The pooling positions of `levels` max pools of `finest`, coarse first."""
+    found: list[Tensor] = []
     for _ in range(levels):
         finest, indices = F.max_pool2d(finest, 2, return_indices=True)
-        found.append(indices)
+        found.insert(0, indices)
     return found
 
 

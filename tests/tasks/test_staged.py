@@ -80,7 +80,7 @@ def test_the_finer_net_begins_with_the_scores_of_the_coarser_one_climbed_by_two(
     coarse, fine, images = pair(kind, refine, stride)
     scores, features, level = coarse.coarse_scores(images)
     climb = getattr(fine, fine.skips[-1][1])
-    expected = climb_levels(climb, scores, features, [level])
+    expected = climb_levels(climb, scores, features.switches, [level])
     assert torch.equal(fine.coarse_scores(images)[0], expected)
 
 

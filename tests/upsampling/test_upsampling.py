@@ -101,7 +101,7 @@ def test_up_convolution_starts_close_to_nearest_and_never_overlaps(x: Tensor) ->
 def test_unpooling_is_torchs_own_level_by_level(factor: int, channels: int, x: Tensor) -> None:
     switches = random_switches(x, factor, channels)
     expected = x
-    for indices in reversed(switches):
+    for indices in switches:
         expected = F.max_unpool2d(expected, indices.expand(-1, 3, -1, -1).contiguous(), 2)
     assert torch.equal(MaxUnpool(3, factor)(x, switches), expected)
 
@@ -121,9 +121,16 @@ def test_unpooling_with_switches_at_the_corners_is_the_bed_of_nails(x: Tensor) -
     assert torch.equal(MaxUnpool(3, 8)(x, switches_of(ramp, 3)), BedOfNails(3, 8)(x))
 
 
-def test_unpooling_takes_its_levels_in_any_order(x: Tensor) -> None:
+@pytest.mark.parametrize("refine", ["none", "conv"])
+def test_unpooling_takes_its_levels_coarse_first_and_in_no_other_order(
+    refine: str, x: Tensor
+) -> None:
     switches = random_switches(x, 8, 1)
-    assert torch.equal(MaxUnpool(3, 8)(x, switches), MaxUnpool(3, 8)(x, switches[::-1]))
+    assert [level.shape[-1] for level in switches] == [x.shape[-1] << level for level in range(3)]
+    operator = MaxUnpool(3, 8, refine).double()
+    operator(x, switches)
+    with pytest.raises(UserError, match="coarse first"):
+        operator(x, switches[::-1])
 
 
 def test_unpooling_without_the_right_switches_is_a_user_error(x: Tensor) -> None:
