@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from fcn_lab.geometry.meta import MetaRun
 
 
 @dataclass(frozen=True)
@@ -24,16 +25,17 @@ def count_cost(net: nn.Module, height: int, width: int) -> Cost:
         height: H.
         width: W.
     """
-    image = torch.empty(1, 3, height, width, device="meta")
-    training = net.training
-    net.eval()  # batch normalisation in training refuses one image of one pixel
+    macs = count_macs(MetaRun.prepare(net, height, width))[""]
+    return Cost(sum(p.numel() for p in net.parameters()), macs)
+
+
+def count_macs(run: MetaRun) -> dict[str, int]:
+    """Returns the multiply-accumulates of each module, with those inside it, by its name."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        functional_call(net, move_state_to_meta(net), (image,))
-    net.train(training)
-    return Cost(sum(p.numel() for p in net.parameters()), counter.get_total_flops() // 2)
-
-
-def move_state_to_meta(net: nn.Module) -> dict[str, Tensor]:
-    """Returns the network's state on the meta device: shapes without values."""
-    state = {**dict(net.named_parameters()), **dict(net.named_buffers())}
-    return {name: tensor.to("meta") for name, tensor in state.items()}
+        run.start()
+    root = type(run.net).__name__
+    counts = {
+        name: sum(counter.get_flop_counts().get(f"{root}.{name}".rstrip("."), {}).values()) // 2
+        for name, _ in run.net.named_modules()
+    }
+    return {**counts, "": counter.get_total_flops() // 2}

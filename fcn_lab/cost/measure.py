@@ -5,21 +5,20 @@ Everything is for one image, with batch norm and dropout as in evaluation.
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
-from torch.func import functional_call
-from torch.multiprocessing.reductions import StorageWeakRef
 
-# torch gives its dispatch modes and trees no public names
-from torch.utils._python_dispatch import TorchDispatchMode
+# torch gives its trees no public name
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
 
+from fcn_lab.cost.macs import count_macs
+from fcn_lab.cost.memory import StorageTracker
 from fcn_lab.cost.parts import PARTS, PartCost, name_parts, watch_parts
+from fcn_lab.geometry.meta import MetaRun
 from fcn_lab.upsampling import Upsampling
 
 BITS_A_SWITCH = 2  # four places in a 2×2 window
@@ -46,33 +45,6 @@ def measure_parts(net: nn.Module, height: int, width: int, repeats: int = 2) -> 
     return {**parts, "total": total}
 
 
-class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Reports every new storage to ``written`` and records the most bytes alive at once."""
-
-    def __init__(self, known: set[int], written: Callable[[int], None]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.known, self.written = known, written
-        self.held: dict[int, tuple[StorageWeakRef, int]] = {}  # a weak reference keeps the address
-        self.peak = 0
-
-    def __torch_dispatch__(
-        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        out = func(*args, **(kwargs or {}))
-        self.held = {
-            key: entry
-            for key, entry in self.held.items()
-            if not entry[0].expired()  # type: ignore[no-untyped-call]
-        }
-        for storage in (x.untyped_storage() for x in tree_leaves(out) if isinstance(x, Tensor)):
-            if storage._cdata not in self.known and storage._cdata not in self.held:
-                reference = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
-                self.held[storage._cdata] = (reference, storage.nbytes())
-                self.written(storage.nbytes())
-        self.peak = max(self.peak, sum(size for _, size in self.held.values()))
-        return out
-
-
 def count_parts(net: nn.Module, height: int, width: int) -> tuple[dict[str, PartCost], int]:
     """Counts all that needs no clock, on the meta device.
 
@@ -82,12 +54,8 @@ def count_parts(net: nn.Module, height: int, width: int) -> tuple[dict[str, Part
     names = name_parts(net)
     for name, parameter in net.named_parameters():
         parts[names[name.rpartition(".")[0]]].params += parameter.numel()
-    ghosts: dict[str, Tensor] = {name: x.to("meta") for name, x in net.named_buffers()}
-    for name, parameter in net.named_parameters():
-        ghosts[name] = parameter.detach().to("meta").requires_grad_(parameter.requires_grad)
-    image = torch.empty(1, 3, height, width, device="meta")
-    known = {x.untyped_storage()._cdata for x in (*ghosts.values(), image)}
-    kept = set(known)
+    run = MetaRun.prepare(net, height, width)
+    kept = run.storages
 
     def enter(part: str, module: nn.Module, given: tuple[Any, ...]) -> None:
         if isinstance(module, Upsampling) and module.uses_switches:
@@ -107,25 +75,19 @@ def count_parts(net: nn.Module, height: int, width: int) -> tuple[dict[str, Part
             parts[stack[-1]].kept += storage.nbytes()
         return tensor
 
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        functional_call(net, ghosts, (image,))
-    assign_macs(counter, type(net).__name__, names, parts)
-    with StorageTracker(known, write) as memory:
+    assign_macs(count_macs(run), names, parts)
+    with StorageTracker(run.storages, write) as memory:
         with watch_parts(net, enter, stack), saved_tensors_hooks(keep, lambda tensor: tensor):
-            scores = functional_call(net, ghosts, (image,))
+            scores = run.start()
         stack.clear()
-        scores.sum().backward()
+        scores.sum().backward()  # type: ignore[no-untyped-call]
     return parts, memory.peak
 
 
 def assign_macs(
-    counter: FlopCounterMode, root: str, names: dict[str, str], parts: dict[str, PartCost]
+    counts: Mapping[str, int], names: Mapping[str, str], parts: Mapping[str, PartCost]
 ) -> None:
     """Adds every module's MACs, without those of its submodules, to the part it belongs to."""
-    counts = {
-        name: sum(counter.get_flop_counts().get(f"{root}.{name}".rstrip("."), {}).values()) // 2
-        for name in names
-    }
     for name, macs in counts.items():
         parts[names[name]].macs += macs
         above = name.rpartition(".")[0]

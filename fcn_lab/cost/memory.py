@@ -1,49 +1,34 @@
-"""How much memory a forward pass takes, counted without taking it."""
+"""How much memory a pass takes, counted on the meta device without taking it."""
 
-import weakref
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, UntypedStorage, nn
 
 # torch gives its operators, dispatch modes and trees no public names
 from torch._ops import OpOverload
-from torch.func import functional_call
-
-# likewise
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from fcn_lab.geometry.meta import MetaRun
 
-def count_peak_bytes(net: nn.Module, height: int, width: int) -> int:
-    """Returns the most bytes of feature maps alive at once while one image is scored.
 
-    Counted on the meta device, so it is the same on every machine; parameters, and what a kernel
-    takes for itself, are not in it.
+class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Records the most bytes alive at once, and reports every new storage.
 
     Args:
-        net: float (N,3,H,W) → one tensor, in evaluation mode.
-        height: H.
-        width: W.
+        known: storages that are not counted.
+        written: called with the bytes of each new one.
     """
-    state = {**dict(net.named_parameters()), **dict(net.named_buffers())}
-    ghosts = {name: tensor.to("meta") for name, tensor in state.items()}
-    dtype = next((p.dtype for p in net.parameters()), torch.float32)
-    watch = _PeakTracker(list(ghosts.values()))
-    with watch, torch.no_grad():
-        image = torch.empty(1, 3, height, width, device="meta", dtype=dtype)
-        functional_call(net, ghosts, (image,))
-    return watch.peak
 
-
-class _PeakTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    def __init__(self, known: Sequence[Tensor]) -> None:
+    def __init__(self, known: set[int], written: Callable[[int], None] = lambda size: None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.users: Counter[int] = Counter(t.untyped_storage()._cdata for t in known)
-        self.seen: set[int] = set()
-        self.now = self.peak = 0
+        self.known, self.written = known, written
+        # a weak reference keeps the address from being used again
+        self.held: dict[int, tuple[StorageWeakRef, int]] = {}
+        self.peak = 0
 
     def __torch_dispatch__(
         self,
@@ -52,22 +37,40 @@ class _PeakTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> object:
-        result = func(*args, **(kwargs or {}))
-        for out in tree_leaves(result):
-            if isinstance(out, Tensor) and id(out) not in self.seen:
-                self._add(out)
-        return result
+        out = func(*args, **(kwargs or {}))
+        self.held = {
+            key: entry
+            for key, entry in self.held.items()
+            if not entry[0].expired()  # type: ignore[no-untyped-call]
+        }
+        for storage in (x.untyped_storage() for x in tree_leaves(out) if isinstance(x, Tensor)):
+            if storage._cdata not in self.known and storage._cdata not in self.held:
+                self.hold(storage)
+                self.written(storage.nbytes())
+        self.peak = max(self.peak, sum(size for _, size in self.held.values()))
+        return out
 
-    def _add(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key, size = storage._cdata, storage.nbytes()
-        self.seen.add(id(tensor))
-        self.now += 0 if self.users[key] else size
-        self.users[key] += 1
-        self.peak = max(self.peak, self.now)
-        weakref.finalize(tensor, self._drop, id(tensor), key, size)
+    def hold(self, storage: UntypedStorage) -> None:
+        """Counts a storage for as long as it lives."""
+        reference = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
+        self.held[storage._cdata] = (reference, storage.nbytes())
 
-    def _drop(self, tensor: int, key: int, size: int) -> None:
-        self.seen.discard(tensor)
-        self.users[key] -= 1
-        self.now -= 0 if self.users[key] else size
+
+def count_peak_bytes(net: nn.Module, height: int, width: int) -> int:
+    """Returns the most bytes of feature maps alive at once while one image is scored.
+
+    The image is one of them; parameters, and what a kernel takes for itself, are not. It is the
+    same on every machine.
+
+    Args:
+        net: float (N,3,H,W) → one tensor.
+        height: H.
+        width: W.
+    """
+    run = MetaRun.prepare(net, height, width)
+    image = run.image.untyped_storage()
+    tracker = StorageTracker(run.storages - {image._cdata})
+    tracker.hold(image)
+    with tracker, torch.no_grad():
+        run.start()
+    return tracker.peak

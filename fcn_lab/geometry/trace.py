@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 # torch gives its operators, dispatch modes and trees no public names
 from torch._ops import OpOverload, OpOverloadPacket
-from torch.func import functional_call
 
 # likewise
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -22,6 +21,7 @@ from torch.utils.module_tracker import ModuleTracker
 
 from fcn_lab.geometry.algebra import Layer, Shift, TransposedWindow, WholeMap, Window
 from fcn_lab.geometry.graph import Map
+from fcn_lab.geometry.meta import MetaRun
 
 AXES = (-2, -1)  # rows, columns
 MapPair = tuple[Map, Map]
@@ -53,19 +53,14 @@ def trace(
         width: W.
         layer_rules: modules that are one layer each, however they compute it: from their factor.
     """
-    state = {**dict(net.named_parameters()), **dict(net.named_buffers())}
-    ghosts = {name: tensor.to("meta") for name, tensor in state.items()}
-    dtype = next((p.dtype for p in net.parameters()), torch.float32)
-    image = torch.empty(1, 3, height, width, device="meta", dtype=dtype)
-    tracer, training = _LayerTracer(image, layer_rules or {}), net.training
+    run = MetaRun.prepare(net, height, width)
+    tracer = _LayerTracer(run.image, layer_rules or {})
     found = [module for module in net.modules() if type(module) in tracer.layer_rules]
     hooks = [module.register_forward_hook(tracer.record_module) for module in found]
-    net.eval()
     try:
         with tracer.modules, tracer, torch.no_grad():
-            functional_call(net, ghosts, (image,))
+            run.start()
     finally:
-        net.train(training)
         for hook in hooks:
             hook.remove()
     return tracer.rows

@@ -10,10 +10,10 @@ from torch import nn
 from torch.func import functional_call
 
 from fcn_lab.commands import format_command
-from fcn_lab.cost.macs import move_state_to_meta
 from fcn_lab.data.balance import count_pixels, describe_gaps
 from fcn_lab.errors import UserError
 from fcn_lab.files import clear_drafts, make_folder
+from fcn_lab.geometry.meta import move_state_to_meta
 from fcn_lab.inference.predictor import load_best_checkpoint, select_network_state
 from fcn_lab.metrics.confusion import VOID
 from fcn_lab.networks.weights.warm_start import transplant

@@ -1,0 +1,57 @@
+"""A network on torch's meta device: its tensors have sizes and no values, so a pass costs nothing.
+
+Whoever counts or traces watches such a pass: MACs and bytes in ``fcn_lab.cost``, the places of maps
+in ``trace``.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+
+@dataclass(frozen=True)
+class MetaRun:
+    """One image's pass through a network in evaluation mode.
+
+    Attributes:
+        net: float (N,3,H,W) → one tensor; left in its mode and on its device.
+        state: its parameters and buffers without their values.
+        image: (1,3,H,W), of the parameters' type.
+    """
+
+    net: nn.Module
+    state: dict[str, Tensor]
+    image: Tensor
+
+    @classmethod
+    def prepare(cls, net: nn.Module, height: int, width: int) -> "MetaRun":
+        """Makes the state and the image; `start` runs it, as often as wanted."""
+        dtype = next((p.dtype for p in net.parameters()), torch.float32)
+        image = torch.empty(1, 3, height, width, device="meta", dtype=dtype)
+        return cls(net, move_state_to_meta(net), image)
+
+    def start(self) -> Tensor:
+        """Runs the pass and returns what the network returns."""
+        training = self.net.training
+        # batch normalisation in training refuses one image of one pixel
+        self.net.eval()
+        try:
+            out: Tensor = functional_call(self.net, self.state, (self.image,))
+        finally:
+            self.net.train(training)
+        return out
+
+    @property
+    def storages(self) -> set[int]:
+        """Returns the storages that are there before the pass."""
+        return {x.untyped_storage()._cdata for x in (*self.state.values(), self.image)}
+
+
+def move_state_to_meta(net: nn.Module) -> dict[str, Tensor]:
+    """Returns a network's parameters and buffers as leaves on the meta device, by name."""
+    state = {name: buffer.to("meta") for name, buffer in net.named_buffers()}
+    for name, parameter in net.named_parameters():
+        state[name] = parameter.detach().to("meta").requires_grad_(parameter.requires_grad)
+    return state
