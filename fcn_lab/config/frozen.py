@@ -9,64 +9,23 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict, cast, get_type_hints
+from typing import Any, cast
 
 from omegaconf import Container, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fcn_lab.config.links import require_sound
 from fcn_lab.config.moved import rename_targets
+from fcn_lab.config.plain_keys import require_plain_keys
 from fcn_lab.config.yaml_text import dump_yaml, load_yaml
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import omegaconf_node
 from fcn_lab.files import make_folder, write_text
 from fcn_lab.runs.records import DamagedFile, read_yaml
-from fcn_lab.values import Seed, require_type
 
 Keys = tuple[str | int, ...]
 _LINK = re.compile(r"\$\{(\.*)([\w.]+)\}")
 _OPERANDS = {"run": "RUN_DIR", "input": "FILE_OR_FOLDER", "output": "FOLDER"}
-
-
-class PlainKeys(TypedDict, total=False):
-    """The keys that stand in no group, and what they take."""
-
-    seed: Seed
-    flip: bool
-    init_from: str | None
-    resume: str | None
-    run: str | None
-    again: str | None
-    allow: str | Sequence[str]
-    input: str | Sequence[str] | None
-    output: str | None
-    format: str
-    weights: str | None
-    dense_vs_patches: bool
-    scores: bool
-    overwrite: bool
-    runs: str | Sequence[str] | None
-    models: str | Sequence[str] | None
-    upsamples: str | Sequence[str] | None
-    encoders: str | Sequence[str] | None
-    refines: Sequence[str]
-    study: Mapping[str, Any] | None
-    choices: Mapping[str, Any]
-    words: Mapping[str, str]
-    name: str
-    group: str | None
-    arm: str | None
-
-
-def require_plain_keys(config: Mapping[Any, Any]) -> None:
-    """Refuses values that the keys outside the groups do not take.
-
-    Raises:
-        UserError: with the key and what it expects.
-    """
-    for key, annotation in get_type_hints(PlainKeys, include_extras=True).items():
-        if key in config:
-            require_type(annotation, config[key], key)
 
 
 def find_conf_folder() -> Path:

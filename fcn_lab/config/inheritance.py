@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from fcn_lab.commands import format_command
 from fcn_lab.config.frozen import drop_initial_weights, list_words, read_recorded, resolve
 from fcn_lab.config.overrides import parse_overrides
+from fcn_lab.config.plain_keys import CommandKeys
 from fcn_lab.config.trust import allow, find_targets, read_names, require_allowed
 from fcn_lab.errors import UserError
 from fcn_lab.runs.names import METRICS
@@ -17,14 +18,10 @@ from fcn_lab.runs.outcomes import read_metrics
 from fcn_lab.runs.records import DamagedFile
 from fcn_lab.values import require_type
 
-# belongs to the command; everything else of `run=` is the recorded run's
-_OF_THE_COMMAND = (
-    *("task", "choices.task", "resume", "run", "again", "input", "output", "format", "scores"),
-    *("name", "group", "allow", "dense", "choices.dense", "dense_vs_patches", "overwrite"),
-    "weights",  # those a run has trained take their place
-    *("models", "upsamples", "encoders", "runs", "refines"),
-)
-_OF_A_REPETITION = ("again", "name", "group", "allow")
+# of a command with `run=`; everything else is the recorded run's
+_COMMAND_KEYS = (*CommandKeys.__annotations__, "task", "choices.task", "dense", "choices.dense")
+# of a command with `again=`
+_REPETITION_KEYS = ("again", "name", "group", "allow")
 
 
 def add_recorded_words(overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:
@@ -43,10 +40,10 @@ def add_recorded_words(overrides: Sequence[str], folders: Sequence[Path]) -> lis
         return list(overrides)
     folder = OmegaConf.create([folder])[0]  # its `${` were escaped
     given = {override.key_or_group for override in parsed}
-    skip = given if values.get("again") else given.union(_OF_THE_COMMAND)
+    skip = given if values.get("again") else given.union(_COMMAND_KEYS)
     known = list_words(folders)
     before = [
-        f"{group}={word if isinstance(word, str) else _bracket(word)}"
+        f"{group}={word if isinstance(word, str) else '[' + ','.join(word) + ']'}"
         for group, word in read_recorded(Path(folder)).choices.items()
         if word is not None
         and group not in skip
@@ -99,7 +96,7 @@ def inherit(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path
         # bf16 and float16 suit the machine that trained; what this one does is the task's to say
         if OmegaConf.select(result, "trainer.precision") not in (None, "32-true"):
             result.trainer.precision = "auto"
-    for key in _OF_A_REPETITION if config.again else _OF_THE_COMMAND:
+    for key in _REPETITION_KEYS if config.again else _COMMAND_KEYS:
         _take(result, config, key)
     known = list_words(folders)
     for override in parse_overrides(overrides):
@@ -140,7 +137,3 @@ def _take(result: DictConfig, config: DictConfig, key: str) -> None:
 
 def _format_list(word: Iterable[str] | None) -> list[str]:
     return [word] if isinstance(word, str) else [str(item) for item in word or ()]
-
-
-def _bracket(words: Sequence[str]) -> str:
-    return f"[{','.join(words)}]"

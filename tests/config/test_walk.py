@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from fcn_lab.config.build import build, check, locate
 from fcn_lab.config.explain import explain
-from fcn_lab.config.frozen import PlainKeys, require_plain_keys
+from fcn_lab.config.plain_keys import PlainKeys, require_plain_keys
 from fcn_lab.errors import UserError
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.training.datamodule import FrameDataModule
