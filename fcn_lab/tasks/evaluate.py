@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from fcn_lab.cost.comparison import compare_costs
@@ -21,14 +20,10 @@ from fcn_lab.training.callbacks.predictions import Predictions
 from fcn_lab.training.callbacks.progress import create_progress
 from fcn_lab.training.callbacks.stop import StopOnSignal
 from fcn_lab.training.datamodule import FrameDataModule
-from fcn_lab.training.losses import CrossEntropy
 from fcn_lab.training.module import SegmentationModule
-from fcn_lab.training.optim import Constant, Optim
 from fcn_lab.training.ranks import is_first_rank
 from fcn_lab.training.scoring import image_size, publish_scores, score_split
 from fcn_lab.training.settings import TrainerSettings
-
-UNUSED_OPTIM = Optim(torch.optim.SGD, lr=1.0, schedule=Constant())
 
 
 class Evaluate:
@@ -83,9 +78,14 @@ class Evaluate:
             print_text(compare_costs({"upsampled": plain, type(net).__name__: net}, *size))
         spent = count_cost(net, *size)
         module = SegmentationModule(
-            training.prepare(net), CrossEntropy(), UNUSED_OPTIM, self.data.classes,
-            self.seed, self.flip, training.memory_format,
-        )  # fmt: skip
+            training.prepare(net),
+            loss=None,
+            optim=None,
+            classes=self.data.classes,
+            seed=self.seed,
+            flip=self.flip,
+            memory_format=training.memory_format,
+        )
         omissions = Omissions()
         pictures = Pictures(
             run_folder, self.data.classes, self.data.palette, split, omissions=omissions
@@ -102,7 +102,7 @@ class Evaluate:
                 ],
             )
             result = score_split(split, trainer, module, self.data, run_folder, omissions)
-        if trainer.is_global_zero:
+        if is_first_rank():
             facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(spent)}
             if self.dense is not None:
                 facts["dense"] = type(net).__name__

@@ -49,10 +49,13 @@ class ImageScores(Metric):
         self.add_state("losses", losses.to(self.device), dist_reduce_fx="sum")
         self.reset()
 
-    def update(self, prediction: Tensor, target: Tensor, losses: Tensor, index: Tensor) -> None:
-        """Writes N rows: prediction and target (N,H,W), losses and index (N,)."""
+    def update(
+        self, prediction: Tensor, target: Tensor, losses: Tensor | None, index: Tensor
+    ) -> None:
+        """Writes N rows: prediction and target (N,H,W), losses, if any, and index (N,)."""
         self.matrices[index] = confusion_matrices(prediction, target, self.num_classes)
-        self.losses[index] = losses.float()
+        if losses is not None:
+            self.losses[index] = losses.float()
 
     def compute(self) -> tuple[Tensor, Tensor]:
         """Returns the confusion matrices (M,K,K) and the losses (M,)."""
@@ -65,15 +68,16 @@ class SegmentationModule(L.LightningModule):
 
     Args:
         net: the network.
-        loss: called with scores (N,K,H,W) and int64 target (N,H,W).
-        optim: optimiser and schedule.
+        loss: called with scores (N,K,H,W) and int64 target (N,H,W); None where it only scores.
+        optim: optimiser and schedule; None where it only scores.
         classes: the K names.
         seed: with the step and the rank it decides every random draw of a training step.
         flip: average the class probabilities of image and mirror image when scoring.
         memory_format: memory format of the batches.
 
     Raises:
-        UserError: an argument of another kind, or a training loss that is not a number.
+        UserError: an argument of another kind, a training without loss or optim, or a training
+            loss that is not a number.
 
     Example:
         >>> import lightning, torch
@@ -96,8 +100,8 @@ class SegmentationModule(L.LightningModule):
     def __init__(
         self,
         net: nn.Module,
-        loss: nn.Module,
-        optim: Optim,
+        loss: nn.Module | None,
+        optim: Optim | None,
         classes: Sequence[str],
         seed: int = 0,
         flip: bool = False,
@@ -133,17 +137,15 @@ class SegmentationModule(L.LightningModule):
         stride = getattr(self.net, "stride", 2)
         self.image_edges = ImageEdges(len(self.classes), stride).to(self.device)
 
-    def _observe_batch(self, batch: Batch, rows: ImageScores | None) -> Tensor:
-        """Returns the loss without `rows`; else the prediction, whose scores go into `rows`."""
+    def _score_batch(self, batch: Batch, rows: ImageScores) -> Tensor:
+        """Returns the labels (N,H,W) of a batch; their scores go into `rows`."""
         image, target = batch["image"], batch["label"].long()
-        result = self(image)  # (N,K,H,W)
-        if rows is None:
-            loss: Tensor = self.loss(result, target)
-            return loss
-        # image by image, so that the losses depend neither on the batch size nor on the ranks
-        losses = torch.stack(
-            [self.loss(r[None], t[None]) for r, t in zip(result, target, strict=True)]
-        )
+        result = self(image)
+        losses = None
+        if self.loss is not None:
+            # image by image, so that the losses depend neither on the batch size nor on the ranks
+            pairs = zip(result, target, strict=True)
+            losses = torch.stack([self.loss(r[None], t[None]) for r, t in pairs])
         prediction = self.predict(image, result)
         rows.update(prediction, target, losses, batch["index"])
         if self.image_edges is not None:
@@ -151,16 +153,17 @@ class SegmentationModule(L.LightningModule):
         return prediction
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss = self._observe_batch(batch, None)
+        assert self.loss is not None
+        loss: Tensor = self.loss(self(batch["image"]), batch["label"].long())
         self.train_loss.update(loss.detach())
         self.log("train/loss", self.train_loss, on_step=False, on_epoch=True, logger=False)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        return self._observe_batch(batch, self.val_scores)
+        return self._score_batch(batch, self.val_scores)
 
     def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        return self._observe_batch(batch, self.test_scores)
+        return self._score_batch(batch, self.test_scores)
 
     def on_train_epoch_start(self) -> None:
         self.train_loss.reset()  # not at the epoch's end, where checkpoints would keep the old one
@@ -176,6 +179,7 @@ class SegmentationModule(L.LightningModule):
         Raises:
             UserError: the loss is infinite or not a number.
         """
+        assert self.optim is not None
         if not math.isfinite(loss := float(self.trainer.callback_metrics["train/loss"])):
             raise UserError(
                 f"the training loss is {loss} in epoch {self.current_epoch}: "
@@ -208,13 +212,21 @@ class SegmentationModule(L.LightningModule):
             self.edges[split] = self.image_edges.compute()
         result = compute_scores(matrices.sum(0).cpu(), self.classes)
         per_class = result.pop("iou")  # type: ignore[misc]
-        values = {"loss": float(losses.cpu().double().mean()), **result}
+        values: dict[str, object] = {}
+        if self.loss is not None:
+            values["loss"] = float(losses.cpu().double().mean())
+        values |= result
         values |= {f"iou/{name}": math.nan if v is None else v for name, v in per_class.items()}
         self.log_dict(
             {f"{split}/{k}": float(cast("float", v)) for k, v in values.items()}, logger=False
         )
 
     def configure_optimizers(self) -> OptimizerConfig:
+        if self.loss is None or self.optim is None:
+            raise UserError(
+                "This SegmentationModule only scores: it has no loss or no optim.\n"
+                "To train, give both: SegmentationModule(net, loss, optim, classes)"
+            )
         return self.optim.configure(self.net, int(self.trainer.estimated_stepping_batches))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

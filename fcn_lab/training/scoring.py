@@ -20,6 +20,7 @@ from fcn_lab.terminal import format_number, format_percent, print_next, print_te
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.loggers.base import RunLogger
 from fcn_lab.training.module import SegmentationModule
+from fcn_lab.training.ranks import is_first_rank
 
 SCORE_TITLES = {
     "mean_iou": "mean IoU",
@@ -86,7 +87,7 @@ def score_split(
     run(module, data, verbose=False)
     served = "val" if split == "val" else "test"
     matrices, edges = module.matrices[served], module.edges[served]
-    if trainer.is_global_zero:
+    if is_first_rank():
         frames = data.source.frames(split)
         found = matrices.numpy()
         with omissions.note():
@@ -101,7 +102,7 @@ def score_split(
 def conclude_loggers(loggers: Sequence[RunLogger], scored: Mapping[str, ScoredSplit]) -> None:
     """Gives every logger the final scores, named by split, and the confusion matrices."""
     values = {f"{s}/{name}": value for s, r in scored.items() for name, value in r.list_scores()}
-    for logger in loggers:
+    for logger in loggers if is_first_rank() else ():
         logger.conclude(values, {split: result.matrix for split, result in scored.items()})
 
 

@@ -15,7 +15,6 @@ from fcn_lab.data.sampling import EvalSampler
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.tasks.evaluate import Evaluate
 from fcn_lab.training.module import SegmentationModule
-from fcn_lab.training.optim import Constant, Optim
 from support.tiny import SIZES, Squares, make_train
 from support.waiting import PATIENCE
 
@@ -27,8 +26,7 @@ def score_share(rank: int, world: int, folder: Path) -> None:
     dist.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=world)
     try:
         task = make_train()
-        optim = Optim(torch.optim.SGD, lr=1.0, schedule=Constant())
-        module = SegmentationModule(task.net, task.loss, optim, Squares().classes).eval()
+        module = SegmentationModule(task.net, task.loss, None, Squares().classes).eval()
         module.test_scores.expect(SIZES["test"])
         frames = Squares().frames("test")
         for index in EvalSampler(SIZES["test"], rank, world):

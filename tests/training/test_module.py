@@ -128,6 +128,29 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_advice() -> None:
         trainer.fit(module, data)
 
 
+def test_a_module_without_loss_and_optim_scores_alike_and_refuses_to_train() -> None:
+    def create_trainer() -> L.Trainer:
+        return L.Trainer(
+            max_epochs=1, accelerator="cpu", use_distributed_sampler=False, logger=False,
+            enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        )  # fmt: skip
+
+    data = FrameDataModule(Squares(), batch_size=3)
+    found = {}
+    for fields in ({}, {"loss": None, "optim": None}):
+        torch.manual_seed(0)
+        parts = {"loss": CrossEntropy(), "optim": make_train().optim, **fields}
+        module = SegmentationModule(Net(), classes=("a", "b", "c"), **parts)  # type: ignore[arg-type]
+        trainer = create_trainer()
+        trainer.test(module, data, verbose=False)
+        found[len(fields)] = {k: float(v) for k, v in trainer.callback_metrics.items()}
+    with_loss, without = found.values()
+    assert with_loss.pop("test/loss") > 0
+    assert str(with_loss) == str(without)
+    with pytest.raises(UserError, match=r"SegmentationModule\(net, loss, optim, classes\)"):
+        create_trainer().fit(module, data)
+
+
 @pytest.mark.parametrize("whole", [True, False], ids=["data module", "loaders alone"])
 def test_a_trainer_of_ones_own_saves_classes_and_colours_and_goes_on(
     whole: bool, tmp_path: Path

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fcn_lab.training.diagnosis import WATCHED_STEPS, TrainingDiagnosis
 from fcn_lab.training.module import Batch, SegmentationModule
+from fcn_lab.training.ranks import is_first_rank
 
 
 class VitalSigns(Callback):
@@ -24,8 +25,9 @@ class VitalSigns(Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, SegmentationModule)
+        assert pl_module.optim is not None
         compiled = getattr(pl_module.net, "_compiled_call_impl", None) is not None
-        if trainer.global_step == 0 and trainer.is_global_zero and not compiled:
+        if trainer.global_step == 0 and is_first_rank() and not compiled:
             steps = min(WATCHED_STEPS, int(trainer.estimated_stepping_batches))
             self.vitals = TrainingDiagnosis(
                 pl_module.net, len(pl_module.classes), pl_module.optim.lr, steps

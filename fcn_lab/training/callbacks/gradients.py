@@ -8,6 +8,7 @@ from torch.optim import Optimizer
 
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.runs.table import CsvFile
+from fcn_lab.training.ranks import is_first_rank
 
 
 class GradientNorms(Callback):
@@ -29,14 +30,14 @@ class GradientNorms(Callback):
         self.rows = CsvFile(folder.gradients, ["step", *self.stages])
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.is_global_zero:
+        if is_first_rank():
             self.rows.keep(lambda row: int(row["step"]) < trainer.global_step)
 
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
     ) -> None:
         step = trainer.global_step
-        if step % self.every or not trainer.is_global_zero:
+        if step % self.every or not is_first_rank():
             return
         values = torch.stack(
             [gradient_norm(parameters) for parameters in self.stages.values()]

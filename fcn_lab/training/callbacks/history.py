@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import Callback
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.runs.table import CsvFile
 from fcn_lab.training.callbacks.clock import Clock
+from fcn_lab.training.ranks import is_first_rank
 
 SPLIT_SCORES = ("loss", "mean_iou", "pixel_accuracy", "mean_accuracy", "fw_iou")
 
@@ -29,11 +30,11 @@ class History(Callback):
         self._begun = self._validated = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.is_global_zero and self.rows.path.exists():
+        if is_first_rank() and self.rows.path.exists():
             self.rows.keep(lambda row: int(row["epoch"]) < trainer.current_epoch)
 
     def on_train_batch_end(self, trainer: L.Trainer, *rest: Any) -> None:  # noqa: ANN401  (the hook's many arguments)
-        if trainer.is_global_zero and not self._begun:
+        if is_first_rank() and not self._begun:
             # from the first step on there is a run
             self.rows.begin()
         self._begun = True
@@ -55,7 +56,7 @@ class History(Callback):
             "train/lr": trainer.optimizers[0].param_groups[0]["lr"],
             **values,
         }
-        if trainer.is_global_zero:
+        if is_first_rank():
             for logger in trainer.loggers:
                 logger.log_metrics(row, trainer.global_step)
                 logger.save()

@@ -16,6 +16,7 @@ from fcn_lab.rendering.pictures import Picture, draw_panel
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.training.loggers.base import RunLogger
 from fcn_lab.training.module import Batch
+from fcn_lab.training.ranks import is_first_rank
 
 
 class Pictures(Callback):
@@ -87,7 +88,7 @@ class Pictures(Callback):
 
     def _show(self, trainer: L.Trainer, split: str) -> None:
         pictures, self._pictures = self._pictures, []
-        if not trainer.is_global_zero:
+        if not is_first_rank():
             return
         with self._note():
             make_folder(self.folder.panels)

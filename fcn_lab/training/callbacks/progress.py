@@ -16,6 +16,7 @@ from rich.progress import TextColumn
 
 from fcn_lab.runs.names import MONITOR
 from fcn_lab.training.callbacks.clock import Clock
+from fcn_lab.training.ranks import is_first_rank
 
 REFRESH_SECONDS = 0.5
 COLOUR = "#2a9d8f"
@@ -71,7 +72,7 @@ class EpochBar(RichProgressBar):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         super().on_train_epoch_end(trainer, pl_module)
-        if self.progress is not None and trainer.is_global_zero:
+        if self.progress is not None and is_first_rank():
             line = describe_epoch(trainer, self.clock, get_console().width)
             self.progress.console.print(line, highlight=False, markup=False)
 
@@ -87,7 +88,7 @@ class EpochLines(Callback):
         self.clock = clock
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.is_global_zero:
+        if is_first_rank():
             print(describe_epoch(trainer, self.clock), flush=True)
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fcn_lab.rendering.pictures import Picture
 from fcn_lab.signals import StoppedBySignal
+from fcn_lab.training.ranks import is_first_rank
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,10 @@ class RunInfo:
 
 
 class RunLogger(Logger):
-    """A logger that also takes pictures, the final scores and the end; each may be ignored."""
+    """A logger that also takes pictures, the final scores and the end; each may be ignored.
+
+    Only the first rank gives it these.
+    """
 
     def show(self, split: str, pictures: Sequence[Picture], step: int) -> None:
         """Logs predictions on some images of a split."""
@@ -71,5 +75,5 @@ def open_loggers(factories: Iterable[Factory], run: RunInfo) -> Iterator[list[Ru
         status = 128 + stopped.signum
         raise
     finally:
-        for logger in made:
+        for logger in made if is_first_rank() else ():
             logger.close(status)

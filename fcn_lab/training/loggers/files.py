@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from numpy.typing import NDArray
 
@@ -18,7 +17,6 @@ from fcn_lab.training.loggers.base import RunInfo, RunLogger
 class CsvRunLogger(RunLogger, CSVLogger):
     """Writes csv/version_N/metrics.csv in the run's folder."""
 
-    @rank_zero_only
     def save(self) -> None:
         with guard_writing(Path(self.log_dir)):
             super().save()
@@ -40,14 +38,12 @@ class TensorBoardRunLogger(RunLogger, TensorBoardLogger):
         super().__init__(run.folder, name="tensorboard", version="")
         self.run = run
 
-    @rank_zero_only
     def show(self, split: str, pictures: Sequence[Picture], step: int) -> None:
         """Writes each panel as an image."""
         for picture in pictures:
             shown = np.asarray(draw_panel(picture, self.run.classes, self.run.palette))
             self.experiment.add_image(f"{split}/{picture.name}", shown, step, dataformats="HWC")
 
-    @rank_zero_only
     def conclude(
         self, scores: Mapping[str, float], matrices: Mapping[str, NDArray[np.int64]]
     ) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
 import numpy as np
-from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import WandbLogger
 from numpy.typing import NDArray
 
@@ -135,7 +134,6 @@ class WandbRunLogger(RunLogger, WandbLogger):
         self.run = run
         self.labels = {**dict(enumerate(run.classes)), VOID: "void"}
 
-    @rank_zero_only
     def show(self, split: str, pictures: Sequence[Picture], step: int) -> None:
         """Logs images under the masks of truth and prediction."""
         import wandb
@@ -154,7 +152,6 @@ class WandbRunLogger(RunLogger, WandbLogger):
         ]
         self.experiment.log({f"{split}/predictions": shown, "trainer/global_step": step})
 
-    @rank_zero_only
     def conclude(
         self, scores: Mapping[str, float], matrices: Mapping[str, NDArray[np.int64]]
     ) -> None:
@@ -170,7 +167,6 @@ class WandbRunLogger(RunLogger, WandbLogger):
             self.experiment.log({f"{split}/confusion": picture, f"{split}/confusion_table": table})
         self.experiment.summary.update(dict(scores))
 
-    @rank_zero_only
     def close(self, status: int) -> None:
         """Ends the W&B run, so that the next in this process does not write into it."""
         self.experiment.finish(exit_code=status)
