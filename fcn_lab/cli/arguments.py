@@ -21,7 +21,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.sweeps.recorded_command import read_command
 from fcn_lab.worker.torchrun import refuse_sweeps
 
-_OF_THE_SWEEP = ("sweep.", "hydra.", "hydra/")
+_SWEEP_PREFIXES = ("sweep.", "hydra.", "hydra/")
 
 
 def rewrite_arguments() -> list[str]:
@@ -94,7 +94,7 @@ def _add_sweep_folder(
     typed: Sequence[str], overrides: list[str], folders: Sequence[Path]
 ) -> list[str]:
     folder = find_path("sweep.dir", typed) or find_path("hydra.sweep.dir", typed)
-    asked = sorted(o for o in typed if not o.lstrip("+~").startswith(_OF_THE_SWEEP))
+    asked = sorted(o for o in typed if not o.lstrip("+~").startswith(_SWEEP_PREFIXES))
     if folder is None:
         kind = find_path("experiment", typed) or "-".join(
             key for key, _, value in (o.partition("=") for o in asked) if "," in value

@@ -25,7 +25,8 @@ class Composer:
     """
 
     def __init__(self, loader: ConfigLoader, config: DictConfig) -> None:
-        assert isinstance(loader, ConfigLoaderImpl)  # Hydra has no other
+        # Hydra has no other loader
+        assert isinstance(loader, ConfigLoaderImpl)
         self._loader, self._config, self._groups = loader, config, loader.repository
         self._composed: dict[tuple[str, ...], DictConfig] = {}
 
@@ -42,7 +43,8 @@ class Composer:
         config = copy.deepcopy(self._composed[words])
         values = [override for override in parsed if not self._is_word(override)]
         for key in {override.key_or_group for override in values} & set(WHOLE):
-            OmegaConf.update(config, key, None, merge=False)  # the file's would be merged in
+            # the file's would be merged in
+            OmegaConf.update(config, key, None, merge=False)
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
         with read_write(config.hydra):
             config.hydra.overrides.task = list(overrides)

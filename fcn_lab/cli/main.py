@@ -91,17 +91,20 @@ def main() -> None:
     except UserError as error:
         _exit_by_signal(str(error))
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["FCN_LAB_COMMAND"] = shlex.join(sys.argv)  # env.json records it
+    # env.json records it
+    os.environ["FCN_LAB_COMMAND"] = shlex.join(sys.argv)
     os.environ[STARTED] = format_start()
     os.environ[TRACEBACK_VARIABLE] = "1" if traceback_wanted else ""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors instead of printing them
+    # Hydra then raises its errors instead of printing them
+    os.environ["HYDRA_FULL_ERROR"] = "1"
     if torchrun.is_follower():
         _become_worker(*torchrun.receive_arguments())
     try:
         typed = rewrite_arguments()
         _resume_if_asked(typed)
         Hydra.get_mode = _leave_mode_to_flags  # type: ignore[method-assign]
-        Plugins.instance()  # registers Hydra's own `basic`, before that word becomes ours
+        # registers Hydra's own `basic`, before that word becomes ours
+        Plugins.instance()
         for group, node in BASIC.items():
             ConfigStore.instance().store(group=group, name="basic", node=node, provider="fcn_lab")
         start = partial(_start, find_existing(Path(find_path("hydra.run.dir", typed) or "runs")))

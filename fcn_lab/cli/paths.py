@@ -26,7 +26,8 @@ SINGLE = (
     *("data.root", "data.blocks"),
 )
 SEVERAL = ("runs", "input", "data.images", "data.masks")
-_PLAIN = re.compile(r"[A-Za-z_/][\w./-]*|\.{1,2}(/[\w./-]*)?")  # Hydra reads these as they are
+# Hydra reads these as they are
+_PLAIN = re.compile(r"[A-Za-z_/][\w./-]*|\.{1,2}(/[\w./-]*)?")
 _WORDS = ("true", "false", "inf", "nan")
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 _SWEPT = re.compile(r"(?:choice|range|interval|glob|sort|shuffle|extend_list|tag)\(.*\)")

@@ -60,7 +60,8 @@ class GridSweeper(Sweeper):
         for first in range(0, len(cells), size):
             batch = cells[first : first + size]
             for result in self.cells.launch(batch, initial_job_idx=first):
-                _ = result.return_value  # raises where a cell has failed
+                # raises where a cell has failed
+                _ = result.return_value
 
 
 def list_values(override: Override) -> list[str]:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from fcn_lab.sweeps.freeze import ComposedCell
     from fcn_lab.sweeps.loop import Sweep
 
-_OF_A_SEARCH = ("hydra/sweeper=", "hydra.sweeper.")
-LONGEST_NAME = 120  # a file name holds 255 bytes, and suffixes will come
+_SEARCH_PREFIXES = ("hydra/sweeper=", "hydra.sweeper.")
+# characters: a file name holds 255 bytes, and suffixes will come
+LONGEST_NAME = 120
 
 
 class CellReturn(JobReturn):
@@ -45,18 +46,10 @@ class CellLauncher(Launcher):
     Args:
         engine: dotted name of the engine's class.
         options: its arguments.
-
-    Attributes:
-        is_unpromising: asked about every running cell; one for which it says yes is pruned.
-        shared_overrides: overrides that a sweeper adds, and that are no part of a cell's name.
-        planned: cells in all, where they come in batches; the whole is not told at each one's end.
     """
 
     def __init__(self, engine: str, **options: Any) -> None:
         self.engine, self.options = engine, options
-        self.is_unpromising: Callable[[Cell], bool] = lambda cell: False
-        self.shared_overrides: Sequence[str] = ()
-        self.planned: int | None = None
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -64,14 +57,37 @@ class CellLauncher(Launcher):
         from fcn_lab.cli.compose import Composer
         from fcn_lab.config.trust import allow, list_shipped
 
-        allow(list_shipped())  # the frozen sources that its cells run have no conf/
+        # the frozen sources that its cells run have no conf/
+        allow(list_shipped())
         self.composer = Composer(hydra_context.config_loader, config)
         self.config = config
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
+        """Runs all cells of a sweep, as Hydra's sweepers ask for it.
+
+        Raises:
+            UserError: a cell cannot run; none has started.
+        """
+        return self.run_cells(job_overrides, initial_job_idx)
+
+    def run_cells(
+        self,
+        job_overrides: Sequence[Sequence[str]],
+        first: int,
+        shared_overrides: Sequence[str] = (),
+        planned: int | None = None,
+        is_unpromising: "Callable[[Cell], bool]" = lambda cell: False,
+    ) -> Sequence[JobReturn]:
         """Runs a batch; a cell's return value is its Progress.
+
+        Args:
+            job_overrides: those of each cell.
+            first: the number of the first cell.
+            shared_overrides: overrides of all cells that are no part of their names.
+            planned: cells in all, where they come in batches; the whole is then not told of.
+            is_unpromising: asked about every running cell; one for which it says yes is pruned.
 
         Raises:
             UserError: a cell cannot run; none has started.
@@ -81,19 +97,9 @@ class CellLauncher(Launcher):
         from fcn_lab.sweeps.loop import Policy, Sweep
         from fcn_lab.sweeps.reuse import find_done_runs, link_done_cells
         from fcn_lab.sweeps.studies import describe_opening
-        from fcn_lab.terminal import report_progress
         from fcn_lab.values import require_type
 
-        setup_globals()
-        before = HydraConfig.instance().cfg
-        try:
-            shown = report_progress(job_overrides, len(job_overrides), "composing the cells")
-            composed = [
-                self._compose(list(overrides), number)
-                for number, overrides in enumerate(shown, initial_job_idx)
-            ]
-        finally:
-            HydraConfig.instance().cfg = before
+        composed = self._compose_all(job_overrides, first, shared_overrides)
         engine = build({"_target_": self.engine, **self.options}, "hydra.launcher", {})
         settings = OmegaConf.to_container(self.config.sweep, resolve=True)
         assert isinstance(settings, dict)
@@ -106,10 +112,10 @@ class CellLauncher(Launcher):
         cells = freeze_sweep(record.path, composed, record, engine.runs_here, accept_changes)
         for line in link_done_cells(cells, done):
             print(line, flush=True)
-        whole = self.planned is None
-        for line in describe_opening(record, cells, self.planned) if initial_job_idx == 0 else ():
+        whole = planned is None
+        for line in describe_opening(record, cells, planned) if first == 0 else ():
             print(line, flush=True)
-        progress = self._run(Sweep(record, cells, engine, policy, self.is_unpromising, whole))
+        progress = self._run(Sweep(record, cells, engine, policy, is_unpromising, whole))
         return [
             self._report_cell(cell, progress[cell.name], overrides)
             for cell, overrides in zip(cells, job_overrides, strict=True)
@@ -149,13 +155,35 @@ class CellLauncher(Launcher):
 
         hydra = self.config.hydra
         engine = hydra.runtime.choices["hydra/launcher"]
-        typed: Any = OmegaConf.to_container(hydra.overrides)  # not resolved: as it was typed
-        search = [o for o in typed["hydra"] if o.startswith(_OF_A_SEARCH)]
+        # not resolved: as it was typed
+        typed: Any = OmegaConf.to_container(hydra.overrides)
+        search = [o for o in typed["hydra"] if o.startswith(_SEARCH_PREFIXES)]
         asked = [*search, *typed["task"]]
         study: Any = OmegaConf.to_container(OmegaConf.create({"": self.config.study}))
         return SweepFolder(Path(hydra.sweep.dir), asked=asked, engine=engine, study=study[""] or {})
 
-    def _compose(self, overrides: list[str], number: int) -> "ComposedCell":
+    def _compose_all(
+        self,
+        job_overrides: Sequence[Sequence[str]],
+        first: int,
+        shared_overrides: Sequence[str],
+    ) -> "list[ComposedCell]":
+        from fcn_lab.terminal import report_progress
+
+        setup_globals()
+        before = HydraConfig.instance().cfg
+        try:
+            shown = report_progress(job_overrides, len(job_overrides), "composing the cells")
+            return [
+                self._compose(list(overrides), number, shared_overrides)
+                for number, overrides in enumerate(shown, first)
+            ]
+        finally:
+            HydraConfig.instance().cfg = before
+
+    def _compose(
+        self, overrides: list[str], number: int, shared_overrides: Sequence[str]
+    ) -> "ComposedCell":
         from fcn_lab.config.inheritance import add_recorded_words, resolve_command
         from fcn_lab.escaping import omegaconf_text
         from fcn_lab.sweeps.freeze import ComposedCell
@@ -163,13 +191,14 @@ class CellLauncher(Launcher):
         conf = [
             Path(s.path) for s in self.config.hydra.runtime.config_sources if s.schema == "file"
         ]
-        whole = [*overrides, *self.shared_overrides]
+        whole = [*overrides, *shared_overrides]
         config = self.composer.compose(add_recorded_words(whole, conf))
         folder = Path(self.config.hydra.sweep.dir)
         with open_dict(config):
             config.hydra.job.id = str(number)
             config.hydra.job.num = number
-            HydraConfig.instance().set_config(config)  # which config.name refers to
+            # config.name refers to it
+            HydraConfig.instance().set_config(config)
             unseeded = [o for o in overrides if not o.startswith("seed=")]
             config.arm = self.name_cell(unseeded) or config.name
             config.name = self.name_cell(overrides) or config.name

@@ -44,13 +44,9 @@ class OptunaSweeper(Sweeper):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         self.config, self.loader = config, hydra_context.config_loader
-        launcher: Any = Plugins.instance().instantiate_launcher(
+        self.cells: Any = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
-        # what was never looked at cannot have been selected on
-        launcher.shared_overrides = ["data.split=val"]
-        launcher.planned = self.n_trials
-        self.cells = launcher
 
     def sweep(self, arguments: list[str]) -> None:
         """Runs the search and says what it found.
@@ -98,5 +94,6 @@ class OptunaSweeper(Sweeper):
     def _launch(
         self, batch: Sequence[Sequence[str]], first: int, unpromising: "Callable[[Cell], bool]"
     ) -> None:
-        self.cells.is_unpromising = unpromising
-        self.cells.launch(batch, initial_job_idx=first)
+        # what was never looked at cannot have been selected on
+        shared = ["data.split=val"]
+        self.cells.run_cells(batch, first, shared, self.n_trials, unpromising)
