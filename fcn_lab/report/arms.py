@@ -76,7 +76,8 @@ def refuse_twins(name: str, runs: Sequence[Run]) -> None:
 
 def _format_factor_value(factor: str, value: str) -> str:
     _, dot, key = factor.rpartition(".")
-    return f"{key}={value}" if dot else value  # a value alone says little, a word enough
+    # a value alone says little, a word enough
+    return f"{key}={value}" if dot else value
 
 
 def _sort_values(values: tuple[str, ...]) -> tuple[str, ...]:

@@ -28,8 +28,10 @@ UNSOUND = (
     *(zlib.error, Image.DecompressionBombError),
 )
 SHOWN = 8
-LARGEST = 200_000_000  # bytes of a kept picture
-APART = 10  # frames between two that are shown of one drive: neighbours are nearly the same
+# bytes of a kept picture
+LARGEST = 200_000_000
+# frames between two that are shown of one drive: neighbours are nearly the same
+APART = 10
 WRONG, VOID = (255, 0, 128), 255
 
 Pixels = NDArray[np.uint8]

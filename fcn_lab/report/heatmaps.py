@@ -8,8 +8,10 @@ from fcn_lab.report.charts import Spec
 from fcn_lab.report.comparison import Arm
 from fcn_lab.report.study import Study
 
-DIVERGING = [[0, "#B35806"], [0.5, "#F7F7F7"], [1, "#2166AC"]]  # brown to blue, no red and green
-SEQUENTIAL = "Cividis"  # made for colour-blind eyes
+# brown to blue, no red and green
+DIVERGING = [[0, "#B35806"], [0.5, "#F7F7F7"], [1, "#2166AC"]]
+# made for colour-blind eyes
+SEQUENTIAL = "Cividis"
 Rows = Sequence[Sequence[float | str | None]]
 
 

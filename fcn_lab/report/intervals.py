@@ -21,8 +21,10 @@ from scipy.special import stdtr, stdtrit
 Floats = NDArray[np.float64]
 DRAWS = 1000
 LEVEL = 0.95
-BLOCK = 2.0  # times √N
-ENOUGH_DRAWS = 0.95  # of all, that hold a class whose interval is given
+# the length of a block, in units of √N
+BLOCK = 2.0
+# the least share of the draws that hold a class whose interval is given
+ENOUGH_DRAWS = 0.95
 
 
 @dataclass(frozen=True)

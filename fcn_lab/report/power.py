@@ -36,7 +36,8 @@ def compute_power(gap: Estimate, seeds: int, now: int, level: float = 0.05) -> f
     freedom, shift = then.joint_freedom, abs(gap.value) / then.error
     critical = float(stdtrit(freedom, 1 - level / 2))
     found = float(1 - ncfdtr(1, freedom, shift**2, critical**2))
-    return 1.0 if math.isnan(found) else found  # it has no digits left to fall short of 1
+    # where the digits do not suffice for a number short of 1, it is 1
+    return 1.0 if math.isnan(found) else found
 
 
 def count_seeds_needed(gap: Estimate, now: int, level: float = 0.05) -> int | None:

@@ -7,7 +7,8 @@ from typing import Protocol
 
 from fcn_lab.errors import UserError
 
-FIELDS = ("classes", "size", "void rule", "split")  # of a protocol id, joined by dashes
+# the parts of a protocol id, joined by dashes
+FIELDS = ("classes", "size", "void rule", "split")
 MOST_NAMES = 5
 
 

@@ -23,9 +23,12 @@ from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.runs.sweep import SweepFolder
 from fcn_lab.terminal import report_progress
 
-INSIDE = {"code", "stages"}  # of a sweep its sources, of a staged run the stages before the last
-MOST_PIXELS = 2**40  # of a pair of classes in a frame
-ABSENT = "–"  # the value of a factor that a run does not have
+# folders inside a sweep or a staged run that hold its sources or earlier stages, and no runs
+INSIDE = {"code", "stages"}
+# the most pixels of a pair of classes in a frame
+MOST_PIXELS = 2**40
+# the value of a factor that a run does not have
+ABSENT = "–"
 _IGNORED = ("seed", "data.root")
 
 

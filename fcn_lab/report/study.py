@@ -23,13 +23,8 @@ from fcn_lab.report.intervals import (
 from fcn_lab.report.runs import ABSENT, MissingRun, Run, find_missing_cells, find_runs
 from fcn_lab.report.variance import VarianceEffect, VarianceShare, build_projections, compute_shares
 
-WIDTHS = (
-    1,
-    2,
-    4,
-    8,
-    16,
-)  # pixels on each side of a boundary, as fcn_lab/metrics/boundaries.py measures them
+# pixels on each side of a boundary, as fcn_lab/metrics/boundaries.py measures them
+WIDTHS = (1, 2, 4, 8, 16)
 
 
 @dataclass(frozen=True)
@@ -132,8 +127,10 @@ class Study:
         arms = [arm.select_seeds(self.common_seeds) for arm in self.arms]
         if len(self.common_seeds) < 2 or not any(gap.is_distinct for gap in self.comparison.gaps):
             return None
-        points = np.array([compute_mean_iou(arm.points) for arm in arms])  # (A,S)
-        draws = np.array([compute_mean_iou(arm.draws).mean(0) for arm in arms])  # (A,R)
+        # by arm and seed
+        points = np.array([compute_mean_iou(arm.points) for arm in arms])
+        # by arm and draw
+        draws = np.array([compute_mean_iou(arm.draws).mean(0) for arm in arms])
         levels = [[self.values[arm.name][factor] for arm in arms] for factor in self.factors]
 
         def effect(projection: Floats) -> VarianceEffect:

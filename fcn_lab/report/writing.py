@@ -17,8 +17,10 @@ from fcn_lab.report.frames import build_gallery
 from fcn_lab.report.study import Study
 
 ADVICE = "output= chooses another folder"
-ROW = 26  # pixels of an arm in a chart with a row an arm
-WIDE = 680  # pixels that a heat map needs for its numbers
+# pixels of an arm in a chart with a row an arm
+ROW = 26
+# pixels that a heat map needs for its numbers
+WIDE = 680
 
 
 def write_report(study: Study, folder: Path) -> list[Path]:
@@ -155,7 +157,8 @@ def _training(study: Study) -> Iterator[Section]:
     for key, label, unit in (*costs, ("seconds", "minutes of training", 60)):
         caption = f"Mean IoU with its 95 % interval against {label}."
         spec = charts.draw_cost(study, key, label, unit)
-        spec["layout"]["showlegend"] = not body  # the first chart's goes for all
+        # the first chart's legend goes for all
+        spec["layout"]["showlegend"] = not body
         body += render_figure(spec, caption, 360 if body else 480)
     yield Section("Score against cost", body)
     if (gap := charts.draw_generalisation(study)) is not None:

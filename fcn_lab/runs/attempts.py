@@ -30,16 +30,19 @@ from fcn_lab.runs.statuses import RunStatus
 
 HEARTBEAT_SECONDS = 10.0
 LIFETIME_SECONDS = 60.0
-WATCH_SECONDS = 3 * HEARTBEAT_SECONDS  # how long a silent process elsewhere is listened to
+# how long a silent process elsewhere is listened to
+WATCH_SECONDS = 3 * HEARTBEAT_SECONDS
 POLL_SECONDS = 0.5
-NAMED_WITHIN_SECONDS = 1.0  # between the claim of a folder and the name in it
+# the longest time between the claim of a folder and the name in it
+NAMED_WITHIN_SECONDS = 1.0
 # of an attempt's file
 _FIELD_TYPES: dict[str, type | UnionType] = {
     **dict.fromkeys(("host", "machine", "reason"), str),
     **dict.fromkeys(("born", "began", "clock", "seconds"), int | float),
     **{"pid": int, "status": str | None},
 }
-EXIT_TAKEN = 75  # exit status of a worker whose cell another one runs: EX_TEMPFAIL of sysexits.h
+# exit status of a worker whose cell another one runs: EX_TEMPFAIL of sysexits.h
+EXIT_TAKEN = 75
 
 
 class RunConflict(Exception):
@@ -123,7 +126,8 @@ class Attempt:
             file=sys.stderr,
             flush=True,
         )
-        with suppress(FileNotFoundError):  # it was withdrawn meanwhile
+        # it was withdrawn meanwhile
+        with suppress(FileNotFoundError):
             before, until = read_touch_time(self.path), time.monotonic() + WATCH_SECONDS
             while time.monotonic() < until:
                 time.sleep(POLL_SECONDS)
@@ -154,7 +158,8 @@ def begin_attempt(folder: Path) -> Attempt:
         return before
     if before is not None and before.confirm_alive():
         raise RunConflict(f"{folder} is at work: {_name_holder(folder)}")
-    if is_finished(folder):  # looked for behind `holds`: the dead write no more
+    # looked for behind `holds`: the dead write no more
+    if is_finished(folder):
         raise RunConflict(f"{folder} is done")
     number = before.number + 1 if before else 1
     path = folder / "attempts" / f"{number}.json"
@@ -203,8 +208,10 @@ def keep_alive(attempt: Attempt) -> None:
         while True:
             time.sleep(HEARTBEAT_SECONDS)
             if successor.exists():
-                os._exit(EXIT_TAKEN)  # another process owns the folder: not one more byte into it
-            with suppress(OSError):  # a server that is away for a moment
+                # another process owns the folder: not one more byte into it
+                os._exit(EXIT_TAKEN)
+            # a server that is away for a moment
+            with suppress(OSError):
                 os.utime(attempt.path)
 
     threading.Thread(target=beat, name="heartbeat", daemon=True).start()

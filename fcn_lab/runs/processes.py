@@ -26,7 +26,8 @@ def _read_ticks(pid: int) -> float:
 
 
 def _read_seconds(pid: int) -> float:
-    import psutil  # of which Linux has no need, and ``--help`` the less
+    # imported here, since Linux has no need of it, and ``--help`` even less
+    import psutil
 
     try:
         process = psutil.Process(pid)
@@ -50,7 +51,8 @@ def _exists(pid: int) -> bool:
 def identify_machine() -> str:
     """Within which a process number means something: this boot, this container."""
     boot, view = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
-    if boot.exists():  # a machine may change its name, a boot does not
+    # a machine may change its name, a boot does not
+    if boot.exists():
         started = boot.read_text().strip()
     elif sys.platform == "darwin":
         asked = ["sysctl", "-n", "kern.bootsessionuuid"]
@@ -68,7 +70,8 @@ def measure_age(path: Path) -> float:
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".now") as now:
             return os.stat(now.name).st_mtime - path.stat().st_mtime
-    except OSError:  # nothing can be written there: the clock of this machine has to do
+    except OSError:
+        # nothing can be written there: the clock of this machine has to do
         return time.time() - path.stat().st_mtime
 
 

@@ -6,7 +6,8 @@ import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-SOURCE = "source.json"  # beside a frozen copy of the package
+# the file beside a frozen copy of the package
+SOURCE = "source.json"
 # set by git's hooks, and by shells they start: the repository that those are about
 _FOREIGN_GIT_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
 
@@ -32,7 +33,8 @@ class Source:
         if remembered.is_file():
             return cls(**json.loads(remembered.read_text()))
         if not run_git(package, "ls-files", "__init__.py"):
-            return cls(None, False, "")  # installed inside somebody else's repository, or in none
+            # installed inside somebody else's repository, or in none
+            return cls(None, False, "")
         commit = run_git(package, "rev-parse", "HEAD").strip() or None
         return cls(
             commit,

@@ -26,10 +26,14 @@ if TYPE_CHECKING:
 MEGABYTE = 2**20
 # of a file by its ending; a run's own are thousands of times smaller
 LIMITS = {".yaml": MEGABYTE, ".json": 64 * MEGABYTE, ".csv": 256 * MEGABYTE}
-UNPACKED_LIMIT = 4096 * MEGABYTE  # of the arrays in an .npz
-DEPTH_LIMIT = 50  # nodes of a YAML file inside each other
-NODE_LIMIT = 200_000  # of one, with all its aliases written out
-NUMBER_LIMIT = 2.0**63  # of a number
+# the most bytes of the arrays in an .npz
+UNPACKED_LIMIT = 4096 * MEGABYTE
+# the most nodes of a YAML file inside each other
+DEPTH_LIMIT = 50
+# the most nodes of a YAML file, with all its aliases written out
+NODE_LIMIT = 200_000
+# the largest number in a YAML file
+NUMBER_LIMIT = 2.0**63
 
 
 class DamagedFile(UserError):
@@ -210,7 +214,8 @@ def read_arrays(path: Path) -> "dict[str, NDArray[Any]]":
     Raises:
         Damaged: it holds something else, or more than 4 GiB unpacked.
     """
-    import numpy as np  # which readers of text can do without
+    # imported here, since readers of text can do without it
+    import numpy as np
 
     require_regular_file(path)
     try:

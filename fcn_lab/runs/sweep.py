@@ -113,7 +113,8 @@ class Cell:
         status, reason = attempt.status or RunStatus.STOPPED, attempt.reason
         if attempt.status is None:
             reason = "interrupted"
-        elif status == RunStatus.DONE:  # and yet there are no scores
+        elif status == RunStatus.DONE:
+            # it says done, and yet there are no scores
             status, reason = RunStatus.FAILED, "" if damage else f"it ended without {METRICS}"
         told = "; ".join(filter(None, (reason, damage)))
         return Progress(status, told, trained or attempt.seconds, len(rows), best)

@@ -159,6 +159,5 @@ class Sweep:
 
     def _note_signal(self, signum: int, frame: FrameType | None) -> None:
         self.stopped_by = signum
-        signal.signal(
-            signum, signal.SIG_DFL
-        )  # the second one ends us; workers follow by themselves
+        # the second one ends us; workers follow by themselves
+        signal.signal(signum, signal.SIG_DFL)

@@ -56,7 +56,8 @@ def _is_plain(override: Override, known: Mapping[str, Collection[str]]) -> bool:
     if override.package or _INTERPOLATION.search(line) or "_target_" in line or key == "allow":
         return False
     if parts[-1] == "path" or any(part.startswith("_") for part in parts):
-        return False  # names what is built, or how
+        # it names what is built, or how
+        return False
     if key == "hydra/sweeper":
         return override.value() in _SWEEPERS
     if parts[0] == "hydra":

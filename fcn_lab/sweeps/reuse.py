@@ -102,5 +102,6 @@ def _link_run(run: Path, folder: Path) -> None:
 def _share(source: str, target: str) -> None:
     try:
         os.link(source, target)
-    except OSError:  # another file system, or one without links
+    except OSError:
+        # another file system, or one without links
         shutil.copy2(source, target)

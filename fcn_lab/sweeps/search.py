@@ -64,7 +64,8 @@ class Search:
     name_cell: Callable[[Sequence[str]], str]
     launch: Launch
     stop: bool = False
-    _reported: dict[int, int] = field(default_factory=dict, init=False)  # epochs, by trial
+    # the epochs reported so far, by the trial's number
+    _reported: dict[int, int] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         pruner = build(self.pruner, "hydra.sweeper.pruner", {})
@@ -107,7 +108,8 @@ class Search:
             node = {**self.sampler, "seed": (self.sampler.get("seed") or 0) + number}
             self.study.sampler = build(node, "hydra.sweeper.sampler", {})
             batch.append(begun.get(number, self.study.ask)())
-            self.space.draw_overrides(batch[-1])  # drawn now: the next one is to differ from it
+            # drawn now: the next one is to differ from it
+            self.space.draw_overrides(batch[-1])
         return batch
 
     def _run(self, batch: Sequence[Trial]) -> list[str]:
@@ -125,7 +127,8 @@ class Search:
         known = {cell.name: cell for cell in SweepFolder.read(self.folder).cells}
         after = {name: known[name].read_progress() for name in cells}
         for name, progress in after.items():
-            if progress.status not in TRIAL_STATES:  # the next command takes it up
+            # the next command takes it up
+            if progress.status not in TRIAL_STATES:
                 raise SweepFailure(name)
             for trial in cells[name]:
                 self._report_result(trial, progress)

@@ -15,7 +15,8 @@ from optuna.trial import Trial
 
 from fcn_lab.errors import UserError
 
-VALUE_DIGITS = 4  # that a drawn number has
+# digits that a drawn number has
+VALUE_DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ def suggest_value(trial: Trial, key: str, axis: BaseDistribution) -> str:
     """The trial's value of `key` as Hydra reads it."""
     if isinstance(axis, FloatDistribution):
         value = trial.suggest_float(key, axis.low, axis.high, log=axis.log, step=axis.step)
-        rounded = float(f"{value:.{VALUE_DIGITS}g}")  # it becomes part of a cell's name
+        # it becomes part of a cell's name
+        rounded = float(f"{value:.{VALUE_DIGITS}g}")
         return repr(min(max(rounded, axis.low), axis.high))
     if isinstance(axis, IntDistribution):
         return str(trial.suggest_int(key, axis.low, axis.high, log=axis.log, step=axis.step))

@@ -71,7 +71,8 @@ def _require_own(place: Path) -> None:
         if ours is None and path == place / SOURCE and not path.is_symlink():
             continue
         if path.suffix == ".pyc" and not (ours and _have_equal_content(path, ours)):
-            path.unlink()  # what a module was compiled to; it is compiled again
+            # what a module was compiled to; it is compiled again
+            path.unlink()
         elif ours is None or path.is_symlink() or not _have_equal_content(path, ours):
             raise UserError(
                 f"{path} is none of the lab's files, and the cells would run it.\n"

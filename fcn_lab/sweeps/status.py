@@ -21,7 +21,8 @@ from fcn_lab.sweeps.next_steps import list_sweep_steps
 from fcn_lab.tables import Name
 from fcn_lab.terminal import format_percent, print_next
 
-LIVE_ROWS = 20  # of a live table; the rest are counted
+# the most rows of a live table; the rest are counted
+LIVE_ROWS = 20
 STATUSES = (
     RunStatus.DONE,
     RunStatus.RUNNING,

@@ -26,7 +26,8 @@ from types import FrameType
 from typing import NoReturn
 
 from fcn_lab.config.build import build, locate
-from fcn_lab.config.frozen import forget_start, read_frozen, require_plain_keys
+from fcn_lab.config.frozen import forget_start, read_frozen
+from fcn_lab.config.plain_keys import require_plain_keys
 from fcn_lab.config.trust import find_own_modules, require_allowed
 from fcn_lab.errors import UserError, WriteFailure, find_refusal
 from fcn_lab.files import write_text
@@ -43,15 +44,22 @@ from fcn_lab.worker.supervisor import EXIT_MISTAKE, GRACE_SECONDS, TRACEBACK_VAR
 
 # of each the reason: what a user can neither change nor act upon
 QUIET_WARNINGS = (
-    r".*isinstance\(treespec, LeafSpec\).*",  # Lightning 2.6 against torch 2.15's pytree
-    r".*srun.*",  # Lightning's hint wherever Slurm's client is installed
-    r".*sync_dist=True.*",  # what is logged has been gathered from all ranks already
-    r".*GPU available but not used.*",  # trainer.accelerator=cpu was typed
-    r".*does not have many workers.*",  # the data lie in memory: workers would cost, not help
+    # Lightning 2.6 against torch 2.15's pytree
+    r".*isinstance\(treespec, LeafSpec\).*",
+    # Lightning's hint wherever Slurm's client is installed
+    r".*srun.*",
+    # what is logged has been gathered from all ranks already
+    r".*sync_dist=True.*",
+    # trainer.accelerator=cpu was typed
+    r".*GPU available but not used.*",
+    # the data lie in memory: workers would cost, not help
+    r".*does not have many workers.*",
 )
 QUIET_LOGGERS = (
-    "lightning.pytorch",  # device lines, and tips to install Lightning's other products
-    "lightning.fabric",  # the same, a second time
+    # device lines, and tips to install Lightning's other products
+    "lightning.pytorch",
+    # the same, a second time
+    "lightning.fabric",
 )
 FRESH_FLAG = "--fresh="
 
@@ -60,7 +68,8 @@ def main(arguments: list[str]) -> int:
     """Runs the task of the config named first and gives the exit status."""
     path, flags = Path(arguments[0]), arguments[1:]
     signal.signal(signal.SIGTERM, _raise_stopped)
-    logging.raiseExceptions = False  # libraries' own logs, on a disk that is full
+    # libraries' own logs, on a disk that is full
+    logging.raiseExceptions = False
     threading.excepthook = _report_thread_failure
     attempt = None
     try:
@@ -108,7 +117,8 @@ def _run_and_report(path: Path, flags: list[str]) -> tuple[int, str]:
 def _end_attempt(attempt: Attempt, code: int, reason: str, flags: list[str]) -> None:
     made = [int(flag.removeprefix(FRESH_FLAG)) for flag in flags if flag.startswith(FRESH_FLAG)]
     stopped = code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
-    with suppress(WriteFailure):  # a full disk has been told of, and ends attempts by itself
+    # a full disk has been told of, and ends attempts by itself
+    with suppress(WriteFailure):
         attempt.end(
             RunStatus.DONE if code == 0 else RunStatus.STOPPED if stopped else RunStatus.FAILED,
             reason,
@@ -134,13 +144,13 @@ def run_config(path: Path, resume: bool = False) -> None:
         task["resume"] = True
         if "net" in task and RunFolder(path.parent).last.exists():
             forget_start(task["net"])
-    require_plain_keys(config)  # a file may have been edited by hand
+    # a file may have been edited by hand
+    require_plain_keys(config)
     _seed(config["seed"])
     built = build(task, "task", links)
     for name in QUIET_LOGGERS:
-        logging.getLogger(name).setLevel(
-            logging.WARNING
-        )  # here, because Lightning sets it when it is imported
+        # here, because Lightning sets it when it is imported
+        logging.getLogger(name).setLevel(logging.WARNING)
     built.run(path.parent)
 
 
@@ -169,7 +179,8 @@ def _follow_parent() -> None:
 
 def _write_traceback(folder: Path) -> None:
     if is_first_rank():
-        with suppress(UserError):  # it stands in the terminal, too
+        # it stands in the terminal, too
+        with suppress(UserError):
             write_text(folder / "error.txt", traceback.format_exc())
 
 

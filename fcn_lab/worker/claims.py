@@ -101,7 +101,8 @@ def has_ended(folder: Path) -> bool:
     if any(_find_files(folder, STEP_FILES)):
         return False
     attempt = find_last_attempt(folder)
-    if attempt is None:  # recorded before every run had attempts
+    # recorded before every run had attempts
+    if attempt is None:
         return _holds_config(folder) and any(_find_files(folder, RESULT_FILES))
     return attempt.status == RunStatus.DONE
 
@@ -120,7 +121,8 @@ def withdraw(attempt: Attempt, made: int) -> None:
     for path in (*attempt.path.parent.glob(".part-*"), *attempt.path.parent.glob("*.json")):
         if path != attempt.path:
             path.unlink(missing_ok=True)
-    attempt.path.unlink(missing_ok=True)  # the last, since it is what keeps others out
+    # the last, since it is what keeps others out
+    attempt.path.unlink(missing_ok=True)
     remove_empty(attempt.path.parent, made + 1)
 
 

@@ -83,7 +83,8 @@ def _group_cells(folders: Iterable[Path]) -> Sequence[CellGroup]:
 
 def _use_meta_device() -> AbstractContextManager[object]:
     """Selects the meta device, where parameters have shapes and take no memory."""
-    torch = sys.modules.get("torch")  # there is no need to import it for tasks that do not
+    # there is no need to import it for tasks that do not
+    torch = sys.modules.get("torch")
     return torch.device("meta") if torch is not None else nullcontext()
 
 

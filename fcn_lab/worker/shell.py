@@ -33,7 +33,8 @@ def check_shell() -> None:
         ) from error
     for name in THREAD_VARIABLES:
         given = os.environ.get(name) or "1"
-        numbers = [n.strip() for n in given.split(",")]  # one a level of nested threads
+        # OMP_NUM_THREADS lists one number a level of nested threads
+        numbers = [n.strip() for n in given.split(",")]
         if not all(n.isdecimal() and 0 < int(n) <= THREAD_LIMIT for n in numbers):
             raise UserError(
                 f"{name}={given} in the environment: expected a number of threads, "
@@ -58,8 +59,10 @@ def mend_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number is free
-    if sys.stdout is sys.__stdout__:  # else somebody listens
+            # the lowest number is free
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    # where it is another, somebody listens
+    if sys.stdout is sys.__stdout__:
         sys.stdout = _open_lenient(1, sys.stdout)
     if sys.stderr is sys.__stderr__:
         sys.stderr = _open_lenient(2, sys.stderr)

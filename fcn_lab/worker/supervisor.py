@@ -20,7 +20,8 @@ from fcn_lab.training.ranks import drop_stray_ranks
 EXIT_MISTAKE = 2
 GRACE_SECONDS = 20.0
 POLL_SECONDS = 0.1
-TRACEBACK_VARIABLE = "FCN_LAB_TRACEBACK"  # set where a user wants one for a mistake, too
+# set where a user wants a traceback for a mistake, too
+TRACEBACK_VARIABLE = "FCN_LAB_TRACEBACK"
 # glibc hands every large tensor back to the system at once and faults its pages in again at the
 # next step: measured, 15 % of a training step on a CPU. Other C libraries ignore these words.
 MALLOC_VARIABLES = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
@@ -67,7 +68,8 @@ def build_worker_environment(code: Path | None = None) -> dict[str, str]:
         # else `python -m` puts the folder it stands in first: a clone there is not what a sweep has
         # frozen, and a run folder there may be a stranger's
         "PYTHONSAFEPATH": "1",
-        "PYTHONUTF8": "1",  # whatever the locale: names and texts are read as they were written
+        # whatever the locale: names and texts are read as they were written
+        "PYTHONUTF8": "1",
     }
     # torch starts a thread a core, also those whose time a container does not get
     share = {"OMP_NUM_THREADS": str(count_cores())} if count_cores() < count_bound_cores() else {}
@@ -129,7 +131,8 @@ class Supervisor:
                 self.stop(signal.SIGTERM, f"timed out after {self.job.minutes:g} min")
             if self.requested_signal is not None and kill_at == float("inf"):
                 process.send_signal(self.requested_signal)
-                kill_at = time.monotonic() + GRACE_SECONDS  # from here: we may have been held up
+                # counted from here, since this process may have been held up
+                kill_at = time.monotonic() + GRACE_SECONDS
             elif now > kill_at:
                 os.killpg(process.pid, signal.SIGKILL)
 
@@ -166,5 +169,6 @@ class Supervisor:
         with self.job.log.open("rb") as log:
             log.seek(start)
             lines = [line.strip() for line in log.read().decode(errors="replace").splitlines()]
-        refusals = [line for line in lines if line.startswith("fcn-lab: ")]  # of two lines or one
+        # a refusal has one line or two
+        refusals = [line for line in lines if line.startswith("fcn-lab: ")]
         return next(filter(None, reversed(refusals or lines)), "it printed nothing")

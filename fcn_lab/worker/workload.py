@@ -16,7 +16,8 @@ from fcn_lab.training.module import Batch
 from fcn_lab.training.opening import find_scored_splits
 from fcn_lab.training.scoring import image_size
 
-TIMED_BATCHES = 6  # timed at most, after a first one that is not
+# the most batches that are timed, after a first one that is not
+TIMED_BATCHES = 6
 TIMING_SECONDS = 2.0
 
 
@@ -83,7 +84,8 @@ class Stopwatch(Callback):
     """Notes when batches end, and ends a training that has been timed for long enough."""
 
     def __init__(self) -> None:
-        self._marks: list[tuple[float, int]] = []  # when, and how many frames were through
+        # the time, and how many frames were through
+        self._marks: list[tuple[float, int]] = []
 
     def seconds(self) -> float:
         """Returns those of a frame, less the first batch where there are others; forgets all."""

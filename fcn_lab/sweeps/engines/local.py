@@ -24,7 +24,8 @@ from fcn_lab.worker.supervisor import Job, Supervisor
 
 # a number, or the name of a GPU or of a part of one; CUDA stops at the first that is neither
 _GPU = re.compile(r"\d+|(GPU|MIG)-[\w/-]+")
-GIGABYTES_A_CELL = 2  # of main memory: torch, the data's pages and a small network
+# main memory for torch, the data's pages and a small network
+GIGABYTES_A_CELL = 2
 AtOnce = Annotated[int, Ge(1), Le(1000)]
 
 
@@ -48,7 +49,8 @@ class ThreadEngine:
             self._jobs[self._pool.submit(self._run, supervisor)] = (job, supervisor)
 
     def collect_ended(self, patience: float) -> list[EndedJob]:
-        if not self._jobs:  # the sweep waits for cells of another runner
+        # the sweep waits for cells of another runner
+        if not self._jobs:
             time.sleep(patience)
         done, _ = wait(self._jobs, patience, FIRST_COMPLETED)
         return [(self._jobs.pop(future)[0], future.result()) for future in done]

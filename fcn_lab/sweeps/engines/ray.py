@@ -33,20 +33,23 @@ EXIT_STOPPED = 128 + signal.SIGTERM
 INHERITED_VARIABLES = ("FCN_LAB_", "WANDB_", "PYTHONPATH", "OMP_NUM_THREADS")
 # set before Ray is imported; whoever sets them otherwise is heard
 QUIET_VARIABLES = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # or Ray would report to its makers
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # or it warns of a future default
-    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # a dead worker would be a paragraph; we record the reason
+    # else Ray would report to its makers
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # else it warns of a future default
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # a dead worker would be a paragraph; we record the reason
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
 }
-OBJECT_STORE_BYTES = (
-    80 * 2**20
-)  # bytes of shared memory, about Ray's least: what travels is an exit status
+# bytes of shared memory, about Ray's least: what travels is an exit status
+OBJECT_STORE_BYTES = 80 * 2**20
 
 
 def run_job(job: Job, environment: Mapping[str, str]) -> int:
     """The Ray task: supervises the job's worker, which sees the leased devices only."""
     import ray
 
-    os.environ.update(environment)  # the process serves this runner alone
+    # the process serves this runner alone
+    os.environ.update(environment)
     gpus = ray.get_runtime_context().get_accelerator_ids()["GPU"]
     supervisor = Supervisor(job, {"CUDA_VISIBLE_DEVICES": ",".join(gpus)})
     with _stop_at_signals(supervisor):
@@ -198,7 +201,8 @@ def _connect(address: str | None) -> None:
         return
     try:
         host, _, port = address.rpartition(":")
-        if host:  # Ray itself would try for a minute
+        # Ray itself would try for a minute
+        if host:
             socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
         join(address)
     except (OSError, ValueError, RuntimeError) as error:

@@ -22,8 +22,10 @@ from fcn_lab.sweeps.engines.slurm_submission import SlurmJob
 from fcn_lab.values import Count, Positive, Whole, check_arguments
 from fcn_lab.worker.supervisor import GRACE_SECONDS, Job
 
-QUERY_SECONDS = 2.0  # between two calls of squeue
-WARNING_SECONDS = 120  # Slurm's warning ahead of the time limit; it may come up to a minute early
+# time between two calls of squeue
+QUERY_SECONDS = 2.0
+# Slurm's warning ahead of the time limit; it may come up to a minute early
+WARNING_SECONDS = 120
 UNKNOWN_STATE = "no longer known to Slurm, as one cancelled while it waits"
 # of squeue's states those behind which there is nothing more
 FINAL_STATES = {

@@ -18,7 +18,8 @@ from fcn_lab.runs.names import LAST_CHECKPOINT
 from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.worker.supervisor import Job, Supervisor
 
-BATCH_ONLY = "B:"  # of sbatch's --signal: the script's own process, which is replaced by ours
+# of sbatch's --signal: the script's own process, which is replaced by ours
+BATCH_ONLY = "B:"
 WARNING, STOP = signal.SIGUSR2, signal.SIGINT
 
 
@@ -37,7 +38,8 @@ def run_job(job: Job) -> int:
 
     def hear(signum: int, frame: FrameType | None) -> None:
         heard.append(signum)
-        if signum != signal.SIGTERM:  # a second one would kill the worker at once
+        # a second one would kill the worker at once
+        if signum != signal.SIGTERM:
             supervisor.stop(signal.SIGTERM)
 
     for signum in (WARNING, STOP, signal.SIGTERM):
