@@ -50,6 +50,8 @@ def _list_sentences(study: Study) -> Iterator[str]:
         if len(study.factors) > 1:
             yield _describe_interaction(study)
     single = sum(len(arm.runs) == 1 for arm in study.arms)
+    for run in study.runs:
+        yield from run.altered
     if single == len(study.arms):
         yield (
             "Each arm has one seed: their intervals know nothing of the spread between trainings, "

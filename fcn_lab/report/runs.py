@@ -6,7 +6,8 @@ Legend: N frames of the scored split, K classes.
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from fcn_lab.errors import UserError
 from fcn_lab.report.protocols import refuse_mixed
+from fcn_lab.report.recount import correct_scores
 from fcn_lab.runs.names import CONFUSIONS, METRICS
 from fcn_lab.runs.outcomes import read_history, read_metrics
 from fcn_lab.runs.records import DamagedFile, load_yaml, read_arrays, read_yaml
@@ -41,12 +43,14 @@ class Run:
         metrics: the content of metrics.json.
         config: of config.yaml.
         told_by: settings that tell it from others, beside the words and a sweep's keys.
+        altered: what metrics.json says and its matrices do not, a sentence a split.
     """
 
     folder: Path
     metrics: Mapping[str, Any]
     config: Mapping[str, Any] = field(repr=False)
     told_by: Mapping[str, str] = field(default_factory=dict, repr=False)
+    altered: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> "Run":
@@ -63,7 +67,11 @@ class Run:
         run = cls(folder, metrics, loaded)
         run._require_matrices()
         run.history  # noqa: B018  (read now, while a damaged run can still be left out)
-        return run
+        kept = {CONFUSIONS: run._confusions}
+        with suppress(DamagedFile):
+            kept["confusions_val.npz"] = read_arrays(folder / "confusions_val.npz")
+        metrics, altered = correct_scores(folder, metrics, kept)
+        return replace(run, metrics=metrics, altered=altered) if altered else run
 
     def _require_matrices(self) -> None:
         kept, path = self._confusions, self.folder / CONFUSIONS

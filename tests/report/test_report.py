@@ -11,14 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
 from fcn_lab.data.frames import Frames
 from fcn_lab.errors import UserError
+from fcn_lab.metrics.confusion import compute_scores
 from fcn_lab.report import charts, heatmaps, tables
 from fcn_lab.report.answer import describe_answer
 from fcn_lab.report.frames import APART, build_gallery, draw_errors, measure_accuracy, rank_frames
+from fcn_lab.report.recount import recount_scores
 from fcn_lab.report.runs import find_drive, find_runs
 from fcn_lab.report.study import Study
 from fcn_lab.report.writing import format_html, format_markdown, write_report
@@ -237,6 +240,46 @@ def test_a_single_run_has_a_report_too(tmp_path: Path) -> None:
     assert "Each arm has one seed" in page
 
 
+@pytest.mark.parametrize("keys", ["mean_iou", "pixel_accuracy", "fw_iou", "iou.Sky"])
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_scores_that_were_altered_are_told_and_not_believed(
+    split: str, keys: str, tmp_path: Path
+) -> None:
+    frames, source = fakeruns.street(9)
+    folder = fakeruns.write_run(tmp_path / "only", frames, source, predictions=False)
+    with np.load(folder / "confusions.npz") as kept:
+        arrays = {**kept, "split": np.array("val")}
+    np.savez_compressed(folder / "confusions_val.npz", **arrays)
+    (sound,) = find_runs([tmp_path])[0]
+    assert not sound.altered
+    metrics = json.loads((folder / "metrics.json").read_text())
+    *above, last = (split, *keys.split("."))
+    entry = metrics
+    for key in above:
+        entry = entry[key]
+    entry[last] = entry[last] / 2
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    study = Study.read([tmp_path])
+    assert study.first.number(split, *keys.split(".")) == pytest.approx(2 * entry[last])
+    (sentence,) = study.first.altered
+    assert f"{folder}: metrics.json was altered" in sentence
+    assert f"on {split} it says" in sentence
+    assert sentence in " ".join(describe_answer(study))
+
+
+def test_scores_counted_again_are_those_of_the_run() -> None:
+    matrices = np.random.default_rng(0).integers(0, 50, (5, 4, 4))
+    matrices[:, 2] = matrices[:, :, 2] = 0
+    names = ("a", "b", "c", "d")
+    scores = compute_scores(torch.from_numpy(matrices.sum(0)), names)
+    counted = recount_scores(matrices, names)
+    assert counted["iou"]["c"] is None
+    assert {**counted, "iou": None} == pytest.approx({**scores, "iou": None})
+    assert counted["iou"] == pytest.approx(scores["iou"])
+    nothing = recount_scores(np.zeros((1, 4, 4), int), names)
+    assert nothing == {**compute_scores(torch.zeros(4, 4, dtype=torch.int64), names)}
+
+
 def test_cells_without_scores_are_named(grid: Path, tmp_path: Path) -> None:
     cells = [{"name": "seed=9,model=fcn8s", "folder": "x", "words": {"model": "fcn8s"}}]
     (tmp_path / "sweep.json").write_text(json.dumps({"cells": cells}))
@@ -249,7 +292,7 @@ def test_cells_without_scores_are_named(grid: Path, tmp_path: Path) -> None:
 
 
 def test_frames_are_shown_where_arms_differ_most_and_not_twice(study: Study) -> None:
-    shown = rank_frames(study)
+    shown = rank_frames(study, study.first.names)
     each = np.stack([measure_accuracy(arm) for arm in study.arms]).std(0)
     assert shown[0] == each.argmax()
     drives = study.first.drives
