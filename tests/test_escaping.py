@@ -148,7 +148,7 @@ def test_a_name_that_is_no_utf8_is_kept_in_an_archive_and_found_again(
 ) -> None:
     omissions = Omissions()
     archive = Archive(tmp_path / "predictions.zip", omissions)
-    archive.add(name, b"content")
+    archive.add({name: b"content"})
     archive.publish()
     with zipfile.ZipFile(tmp_path / "predictions.zip") as kept:
         keeper = PredictionArchive({one: kept for one in kept.namelist()})

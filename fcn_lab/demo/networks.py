@@ -92,10 +92,12 @@ class Networks:
     def load_scenes(self) -> list[Scene]:
         """Returns frames that a run has kept with their truth, or else drawn streets."""
         for run in self.runs.values():
-            places = np.linspace(0, len(run.names) - 1, min(SCENE_COUNT, len(run.names)))
-            with suppress(OSError, KeyError, ValueError, zipfile.BadZipFile):  # damaged, or none
+            # damaged, or none
+            with suppress(OSError, LookupError, ValueError, zipfile.BadZipFile):
                 keeper = PredictionArchive.open(run)
-                return [_read_scene(keeper, run.names[round(place)]) for place in places]
+                kept = [name for name in run.names if keeper.holds(name)]
+                places = np.linspace(0, len(kept) - 1, max(1, min(SCENE_COUNT, len(kept))))
+                return [_read_scene(keeper, kept[round(place)]) for place in places]
         drawn = Synthetic((180, 240), test=SCENE_COUNT).frames("test")
         shown = zip(drawn.names, drawn.images, strict=True)
         return [Scene(name, image) for name, image in shown]

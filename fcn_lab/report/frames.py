@@ -8,7 +8,7 @@ import io
 import zipfile
 import zlib
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,12 @@ from fcn_lab.escaping import zip_text
 from fcn_lab.report.comparison import Arm
 from fcn_lab.report.runs import Run
 from fcn_lab.report.study import Study
-from fcn_lab.runs.records import require_regular_file
+from fcn_lab.runs.records import (
+    MEGABYTE,
+    PICTURE_LIMIT,
+    PREDICTIONS_LIMIT,
+    require_regular_file,
+)
 
 # what reading a damaged file raises, or one that does not hold the frames
 UNSOUND = (
@@ -28,8 +33,6 @@ UNSOUND = (
     *(zlib.error, Image.DecompressionBombError),
 )
 SHOWN = 8
-# bytes of a kept picture
-LARGEST = 200_000_000
 # frames between two that are shown of one drive: neighbours are nearly the same
 APART = 10
 WRONG, VOID = (255, 0, 128), 255
@@ -45,10 +48,21 @@ class PredictionArchive:
 
     @classmethod
     def open(cls, run: Run) -> "PredictionArchive":
-        """Opens the archives that all ranks wrote."""
-        paths = sorted(run.folder.glob("predictions*.zip"))
-        opened = [zipfile.ZipFile(path) for path in paths if require_regular_file(path)]
+        """Opens the archives that all ranks wrote.
+
+        Raises:
+            ValueError: one is larger than a run writes it: it may come from a stranger.
+        """
+        opened = []
+        for path in sorted(run.folder.glob("predictions*.zip")):
+            if require_regular_file(path).st_size > PREDICTIONS_LIMIT:
+                raise ValueError(f"{path.name} is larger than {PREDICTIONS_LIMIT // MEGABYTE} MiB")
+            opened.append(zipfile.ZipFile(path))
         return cls({name: file for file in opened for name in file.namelist()})
+
+    def holds(self, frame: str) -> bool:
+        """Returns whether it has the prediction of a frame."""
+        return zip_text(f"{frame}.png") in self.files
 
     def read(self, name: str) -> bytes:
         """The bytes of a file.
@@ -57,8 +71,10 @@ class PredictionArchive:
             ValueError: it is larger than a picture: the archive may come from a stranger.
         """
         kept = zip_text(name)
-        if self.files[kept].getinfo(kept).file_size > LARGEST:
-            raise ValueError(f"{kept} in predictions.zip is larger than {LARGEST / 1e6:g} MB")
+        if self.files[kept].getinfo(kept).file_size > PICTURE_LIMIT:
+            raise ValueError(
+                f"{kept} in predictions.zip is larger than {PICTURE_LIMIT // MEGABYTE} MiB"
+            )
         return self.files[kept].read(kept)
 
 
@@ -70,13 +86,21 @@ def measure_accuracy(arm: Arm) -> NDArray[np.float64]:
     return found
 
 
-def rank_frames(study: Study, shown: int = SHOWN) -> list[int]:
-    """The frames whose accuracy differs most between arms, the most telling first."""
+def rank_frames(study: Study, kept: Collection[str], shown: int = SHOWN) -> list[int]:
+    """The frames whose accuracy differs most between arms, the most telling first.
+
+    Args:
+        study: what is reported.
+        kept: names of the frames to choose from.
+        shown: how many at most.
+    """
     each = np.stack([measure_accuracy(arm) for arm in study.arms])
     spread, drives = each.std(0), study.first.drives
     chosen: list[int] = []
     for frame in map(int, np.argsort(-spread, kind="stable")):
-        if all(drives[frame] != drives[c] or abs(frame - c) >= APART for c in chosen):
+        if study.first.names[frame] in kept and all(
+            drives[frame] != drives[c] or abs(frame - c) >= APART for c in chosen
+        ):
             chosen.append(frame)
     return chosen[:shown]
 
@@ -87,23 +111,24 @@ def build_gallery(study: Study) -> dict[str, Any] | None:
     Of each arm its first seed is shown; an arm that kept nothing is left out, and one whose file is
     damaged is named under ``damaged``.
     """
-    chosen, shown, damaged = rank_frames(study), dict[str, list[dict[str, Any]]](), []
+    keepers, damaged = _open_archives(study)
+    names = [n for n in study.first.names if all(one.holds(n) for one in keepers.values())]
+    chosen = rank_frames(study, frozenset(names or study.first.names))
+    shown: dict[str, list[dict[str, Any]]] = {}
     given: list[dict[str, Any]] = []
     colours: list[tuple[str, str]] = []
-    for arm in study.arms:
-        each = measure_accuracy(arm)
+    names = [study.first.names[index] for index in chosen]
+    for arm in (arm for arm in study.arms if arm.name in keepers):
+        each, keeper = measure_accuracy(arm), keepers[arm.name]
         try:
-            keeper = PredictionArchive.open(arm.runs[0])
-            if keeper.files:
-                names = [study.first.names[index] for index in chosen]
-                found = [
-                    _describe_frame(keeper, n, each[i]) for n, i in zip(names, chosen, strict=True)
-                ]
-                given = given or [{"name": name, **_find_selected(keeper, name)} for name in names]
-                colours = colours or read_legend(study, keeper)
-                shown[arm.name] = found
+            found = [
+                _describe_frame(keeper, n, each[i]) for n, i in zip(names, chosen, strict=True)
+            ]
+            given = given or [{"name": name, **_find_selected(keeper, name)} for name in names]
+            colours = colours or read_legend(study, keeper, names[0])
+            shown[arm.name] = found
         except UNSOUND as error:
-            damaged.append(f"{arm.runs[0].folder}: predictions.zip is damaged ({error})")
+            damaged.append(_describe_damage(arm, error))
     if not shown and not damaged:
         return None
     frames = [
@@ -113,9 +138,27 @@ def build_gallery(study: Study) -> dict[str, Any] | None:
     return {"frames": frames, "legend": colours, "damaged": damaged}
 
 
-def read_legend(study: Study, keeper: PredictionArchive) -> list[tuple[str, str]]:
-    """Name and colour of each class, from a kept picture's palette."""
-    with Image.open(io.BytesIO(keeper.read(f"{study.first.names[0]}.png"))) as image:
+def _open_archives(study: Study) -> tuple[dict[str, PredictionArchive], list[str]]:
+    """What the first seed of each arm kept, by the arm's name, and what cannot be read of it."""
+    keepers, damaged = {}, []
+    for arm in study.arms:
+        try:
+            keeper = PredictionArchive.open(arm.runs[0])
+        except UNSOUND as error:
+            damaged.append(_describe_damage(arm, error))
+        else:
+            if keeper.files:
+                keepers[arm.name] = keeper
+    return keepers, damaged
+
+
+def _describe_damage(arm: Arm, error: Exception) -> str:
+    return f"{arm.runs[0].folder}: predictions.zip is damaged ({error})"
+
+
+def read_legend(study: Study, keeper: PredictionArchive, frame: str) -> list[tuple[str, str]]:
+    """Name and colour of each class, from the palette of a frame's kept prediction."""
+    with Image.open(io.BytesIO(keeper.read(f"{frame}.png"))) as image:
         palette = np.array(image.getpalette()).reshape(-1, 3)
     colours = ["#{:02x}{:02x}{:02x}".format(*map(int, colour)) for colour in palette]
     return list(zip(study.first.classes, colours, strict=False))

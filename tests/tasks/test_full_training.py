@@ -10,8 +10,11 @@ import pytest
 
 from fcn_lab import errors, files
 from fcn_lab.errors import WriteFailure
+from fcn_lab.report import frames
+from fcn_lab.report.runs import Run
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.training.callbacks import predictions
+from support import fakeruns
 from support.tiny import make_train, weights
 
 pytestmark = pytest.mark.slow
@@ -103,12 +106,36 @@ def test_an_archive_takes_nothing_more_once_it_cannot(
 ) -> None:
     omissions = errors.Omissions()
     archive = predictions.Archive(tmp_path / "kept.zip", omissions)
-    archive.add("one", b"1")
+    archive.add({"one": b"1"})
     with monkeypatch.context() as patch:
         patch.setattr("zipfile.ZipFile.writestr", lambda *_: (_ for _ in ()).throw(
             OSError(errno.ENOSPC, "full")))  # fmt: skip
-        archive.add("two", b"2")
-    archive.add("three", b"3")
+        archive.add({"two": b"2"})
+    archive.add({"three": b"3"})
     archive.publish()
     assert len(omissions.errors) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_an_archive_is_no_larger_than_a_report_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limit, omissions, path = 20_000, errors.Omissions(), tmp_path / "predictions.zip"
+    frame = {"jpg": b"1" * 900, "truth.png": b"2" * 900, "png": b"3" * 900}
+    archive = predictions.Archive(path, omissions, limit)
+    for number in range(10):
+        archive.add({f"{number}.{ending}": content for ending, content in frame.items()})
+    archive.publish()
+    assert omissions.errors == []
+    monkeypatch.setattr(frames, "PREDICTIONS_LIMIT", limit)
+    run = fakeruns.write_run(tmp_path / "run", *fakeruns.street(3), predictions=False)
+    path.rename(run / path.name)
+    keeper = frames.PredictionArchive.open(Run.read(run))
+    held = [number for number in range(10) if keeper.holds(str(number))]
+    assert held == list(range(len(held)))
+    assert 1 <= len(held) < 10
+    assert f"{10 - len(held)} frames are not in it" in capsys.readouterr().out
+    with (run / path.name).open("ab") as file:
+        file.write(bytes(limit))
+    with pytest.raises(ValueError, match="larger than"):
+        frames.PredictionArchive.open(Run.read(run))

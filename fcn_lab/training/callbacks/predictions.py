@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -17,11 +17,15 @@ from fcn_lab.errors import Omissions, WriteFailure, guard_writing
 from fcn_lab.escaping import zip_text
 from fcn_lab.files import create_draft_path
 from fcn_lab.rendering.pictures import VOID_COLOUR, Colour, Pixels
+from fcn_lab.runs.records import PICTURE_LIMIT, PREDICTIONS_LIMIT
 from fcn_lab.runs.run import RunFolder
+from fcn_lab.terminal import print_text
 from fcn_lab.training.module import Batch
 
 # the pictures are looked at and never computed with
 JPEG_QUALITY = 75
+# of an entry beside its content: its two headers and its name, twice
+ENTRY_BYTES = 1024
 
 
 class Archive:
@@ -30,27 +34,41 @@ class Archive:
     Args:
         path: the name that the file gets.
         omissions: collects the failed writes.
+        limit: the most bytes of the file; what would go beyond it is left out.
     """
 
-    def __init__(self, path: Path, omissions: Omissions) -> None:
+    def __init__(self, path: Path, omissions: Omissions, limit: int = PREDICTIONS_LIMIT) -> None:
         self.path, self.omissions = path, omissions
+        self._left, self._left_out = limit, 0
         self._draft = create_draft_path(path)
         self._file: zipfile.ZipFile | None = None
         with self._note_refusal():
             self._file = zipfile.ZipFile(self._draft, "w")
 
-    def add(self, name: str, content: bytes) -> None:
-        """Appends a file; pictures are compressed already and are stored unchanged."""
+    def add(self, frame: Mapping[str, bytes]) -> None:
+        """Appends the files of a frame, all or none; being compressed already, they are stored."""
+        sizes = [len(content) for content in frame.values()]
+        needed = sum(sizes) + ENTRY_BYTES * len(sizes)
+        if needed > self._left or max(sizes) > PICTURE_LIMIT:
+            self._left_out += 1
+            return
         if self._file is not None:
+            self._left -= needed
             with self._note_refusal():
-                self._file.writestr(zip_text(name), content)
+                for name, content in frame.items():
+                    self._file.writestr(zip_text(name), content)
 
     def publish(self) -> None:
-        """Closes the file and gives it its name."""
+        """Closes the file, gives it its name, and says how many frames are not in it."""
         if self._file is not None:
             with self._note_refusal():
                 self._file.close()
                 self._draft.replace(self.path)
+        if self._left_out:
+            print_text(
+                f"{self.path} is as large as it may be: {self._left_out} frames are not in it, and "
+                "a report does not show them; their scores are complete"
+            )
 
     def discard(self) -> None:
         """Closes and removes the unfinished file."""
@@ -109,9 +127,13 @@ class Predictions(Callback):
         shown = (_to_pixels(part) for part in (batch["image"], batch["label"], outputs))
         for index, image, truth, guess in zip(batch["index"].tolist(), *shown, strict=True):
             name = frames.names[index]
-            self._file.add(f"{name}.jpg", _encode_jpeg(image.transpose(1, 2, 0)))
-            self._file.add(f"{name}.truth.png", self._encode_labels(truth))
-            self._file.add(f"{name}.png", self._encode_labels(guess))
+            self._file.add(
+                {
+                    f"{name}.jpg": _encode_jpeg(image.transpose(1, 2, 0)),
+                    f"{name}.truth.png": self._encode_labels(truth),
+                    f"{name}.png": self._encode_labels(guess),
+                }
+            )
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert self._file is not None
