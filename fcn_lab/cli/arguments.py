@@ -12,7 +12,7 @@ from typing import NoReturn
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from fcn_lab.cli.paths import find_path, quote, spell_paths
+from fcn_lab.cli.paths import find_path, quote, require_folder_names, spell_paths
 from fcn_lab.config.frozen import find_conf_folder
 from fcn_lab.config.inheritance import add_recorded_words
 from fcn_lab.config.mappings import replace_mappings
@@ -48,6 +48,7 @@ def rewrite_arguments() -> list[str]:
     flags = list(sys.argv[1:])
     for override in typed:
         flags.remove(override)
+    require_folder_names(typed)
     overrides = [spell_paths(override, arguments.multirun) for override in typed]
     if arguments.config_path:
         for name in ("--config-path", "-cp", "--config-name", "-cn"):

@@ -18,6 +18,7 @@ from pathlib import Path
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from fcn_lab.config.frozen import find_conf_folder
+from fcn_lab.errors import UserError
 from fcn_lab.escaping import omegaconf_text
 
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "sweep.dir")
@@ -56,6 +57,19 @@ def spell_paths(override: str, swept: bool) -> str:
         if bare in FOLDERS and _names_keys(value):
             return f"{key}={QuotedString(_strip_quotes(value), Quote.single).with_quotes()}"
     return f"{key}={_spell(value)}"
+
+
+def require_folder_names(overrides: Sequence[str]) -> None:
+    """Refuses a folder to write to that has no name.
+
+    Raises:
+        UserError: the name of a run's or a sweep's folder is empty or null.
+    """
+    for override in overrides:
+        key, equals, value = override.lstrip("+").partition("=")
+        nameless = ("", "null") if key.startswith("hydra.") else ("",)
+        if equals and key in FOLDERS and _strip_quotes(value).lower() in nameless:
+            raise UserError(f"{override}: expected the name of a folder")
 
 
 def find_path(key: str, overrides: Sequence[str]) -> str | None:

@@ -12,7 +12,7 @@ from PIL import Image
 from support.forked import type_line
 
 pytestmark = pytest.mark.slow
-LINES, SEED = 120, 0
+LINES, SEED = 100, 0
 SMALL = (
     *("data=synthetic", "data.size=[32,32]", "data.batch_size=2", "+data.train=3", "+data.val=1"),
     *("+data.test=1", "logger=none", "trainer.max_epochs=1", "trainer.accelerator=cpu"),

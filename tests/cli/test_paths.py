@@ -152,6 +152,18 @@ def test_what_is_no_path_stays_as_it_was_typed(override: str) -> None:
     assert spell_paths(override, False) == override
 
 
+@pytest.mark.parametrize(
+    "override", ["hydra.run.dir=", "hydra.run.dir=''", "hydra.run.dir=null", "+sweep.dir="]
+)
+def test_a_folder_without_a_name_is_refused_before_anything_is_written(
+    override: str, type_line: TypeLine
+) -> None:
+    done = type_line("data=synthetic", override)
+    assert (done.status, done.out) == (2, "")
+    assert done.err == f"fcn-lab: {override}: expected the name of a folder\n"
+    assert not list(Path.cwd().iterdir())
+
+
 @pytest.mark.parametrize("value", ["'a b'", '"a b"', "'it\\'s'"])
 def test_quotes_for_hydra_come_off_where_no_name_has_them(value: str) -> None:
     expected = value[1:-1].replace("\\", "")
