@@ -29,8 +29,7 @@ LIMITS = {".yaml": MEGABYTE, ".json": 64 * MEGABYTE, ".csv": 256 * MEGABYTE}
 # the most bytes of the arrays in an .npz
 UNPACKED_LIMIT = 4096 * MEGABYTE
 # the most bytes of predictions.zip, and of one picture in it; no more is written and none read
-PREDICTIONS_LIMIT = 4096 * MEGABYTE
-PICTURE_LIMIT = 200 * MEGABYTE
+PREDICTIONS_LIMIT, PICTURE_LIMIT = 4096 * MEGABYTE, 200 * MEGABYTE
 # the most nodes of a YAML file inside each other
 DEPTH_LIMIT = 50
 # the most nodes of a YAML file, with all its aliases written out

@@ -77,30 +77,19 @@ class Evaluate:
                 print_text(net.describe())
             print_text(compare_costs({"upsampled": plain, type(net).__name__: net}, *size))
         spent = count_cost(net, *size)
+        # it only scores, so there is no loss and no optimiser
         module = SegmentationModule(
-            training.prepare(net),
-            loss=None,
-            optim=None,
-            classes=self.data.classes,
-            seed=self.seed,
-            flip=self.flip,
-            memory_format=training.memory_format,
-        )
+            training.prepare(net), None, None, self.data.classes,
+            self.seed, self.flip, training.memory_format,
+        )  # fmt: skip
         omissions = Omissions()
         pictures = Pictures(
             run_folder, self.data.classes, self.data.palette, split, omissions=omissions
         )
         with StopRequest() as request:
-            trainer = training.create_trainer(
-                run_folder,
-                (),
-                [
-                    pictures,
-                    Predictions(run_folder, self.data.palette, omissions),
-                    create_progress(clock),
-                    StopOnSignal(request),
-                ],
-            )
+            kept = Predictions(run_folder, self.data.palette, omissions)
+            callbacks = [pictures, kept, create_progress(clock), StopOnSignal(request)]
+            trainer = training.create_trainer(run_folder, (), callbacks)
             result = score_split(split, trainer, module, self.data, run_folder, omissions)
         if is_first_rank():
             facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(spent)}
