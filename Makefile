@@ -8,7 +8,7 @@ PYTHON ?=
 UV := $(BIN)/uv
 STAMP := .venv/.set-up$(if $(TORCH),-$(TORCH))
 
-.PHONY: help setup demo test test-all lint format typecheck bench bench-sweep bench-plan lock clean
+.PHONY: help setup demo test test-slow test-all lint format typecheck bench bench-sweep bench-plan lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,7 +38,10 @@ demo: setup ## train, test and picture an FCN-16s on synthetic street scenes (<=
 test: setup ## run the tests (<= 5 min on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal -m "not slow"
 
-test-all: test ## run those too that start a cluster, a scheduler, a browser or many processes
+test-slow: setup ## run those that start a cluster, a scheduler, a browser or many processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "slow and not long" --durations=12
+
+test-all: test ## run all of them, those that take minutes too
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup -m slow --durations=12
 
 lint: setup ## ruff

@@ -183,10 +183,14 @@ CASES = [
     *((name, (fill, 0)) for name in ("export onnx", "export torch_export")),  # write by themselves
     *((name, (fill, pages)) for pages, names in ROOM.items() for name in names),
 ]
+MARKED = [
+    pytest.param(name, (spoil, pages), marks=[pytest.mark.long] if pages else [])
+    for name, (spoil, pages) in CASES
+]
 NAMES = [f"{name}-{spoil.__name__}-{pages}" for name, (spoil, pages) in CASES]
 
 
-@pytest.mark.parametrize(("name", "bad"), CASES, ids=NAMES, indirect=["bad"])
+@pytest.mark.parametrize(("name", "bad"), MARKED, ids=NAMES, indirect=["bad"])
 def test_a_command_names_the_place_that_takes_nothing(name: str, bad: dict[str, Path]) -> None:
     place = bad["place"]
     before = files(place)

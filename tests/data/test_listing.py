@@ -247,6 +247,7 @@ PARTS = ("a", "b", "1", "01", "é", "x y", "c,d", "it's", "[v]", "(2)", "a.b", "
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_corpus_of_lists_is_read_right_or_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

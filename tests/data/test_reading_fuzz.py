@@ -106,6 +106,7 @@ def masked(path: Path, size: tuple[int, int]) -> Pair:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 def test_spoilt_pictures_are_read_or_refused_alike_by_every_reader(tmp_path: Path) -> None:
     counts: Counter[str] = Counter()
@@ -128,6 +129,7 @@ def test_spoilt_pictures_are_read_or_refused_alike_by_every_reader(tmp_path: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 def test_spoilt_masks_are_ids_or_refused_and_surveyed_alike(tmp_path: Path) -> None:
     counts: Counter[str] = Counter()
@@ -150,6 +152,7 @@ def test_spoilt_masks_are_ids_or_refused_and_surveyed_alike(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 def test_an_audit_of_spoilt_frames_counts_them_all(tmp_path: Path) -> None:
     for kind, cases, seed in (("photos", list(pictures.sound()), 3), ("masks", masks(), 4)):

@@ -12,7 +12,7 @@ from fcn_lab.metrics.confusion import VOID, compute_scores, confusion_matrices
 from fcn_lab.networks.fcn import FCN
 from fcn_lab.upsampling import Bilinear
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 EPOCHS, BATCH, SEEDS = 10, 8, (0, 1)
 
 

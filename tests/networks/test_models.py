@@ -1,6 +1,6 @@
 """The matrix of models × operators × encoders, read from conf/: new words join by themselves."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,12 @@ from fcn_lab.networks.fcn import FCN
 from fcn_lab.upsampling import Bilinear, TransposedConv
 from support.places import CONF
 
+
+def name_words(value: object) -> str:
+    """One of an id's parts: a word, or how many."""
+    return value if isinstance(value, str) else f"{len(list(value))} operators"  # type: ignore[call-overload]
+
+
 FCNS = {f"fcn{stride}s": stride for stride in (32, 16, 8, 4, 2)}
 SMALL = {"vgg16": {"head_width": 8}, "vgg16_bn": {"head_width": 8}, "smp": {"name": "resnet18"}}
 
@@ -37,10 +43,18 @@ MODELS = [word for word in words("model") if word != "smp" and not word.endswith
 WITH_ENCODER = {
     word for word in MODELS if "${encoder}" in (CONF / f"model/{word}.yaml").read_text()
 }
+# an operator that learns, the encoder with it, and the one that takes the encoder's switches
+ONE_OF_EACH = ("transposed", "max_unpool")
+OTHERS = tuple(word for word in words("upsample") if word not in ONE_OF_EACH)
 CELLS = [
-    (word, encoder_)
-    for word in MODELS
-    for encoder_ in (words("encoder") if word in WITH_ENCODER else ["tiny"])
+    *((word, "tiny", words("upsample")) for word in MODELS),
+    *(
+        pytest.param(word, encoder_, operators, marks=marks)
+        for operators, marks in ((ONE_OF_EACH, ()), (OTHERS, (pytest.mark.slow, pytest.mark.long)))
+        for word in sorted(WITH_ENCODER)
+        for encoder_ in words("encoder")
+        if encoder_ != "tiny"
+    ),
 ]
 
 
@@ -90,11 +104,13 @@ def seed() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize(("model_word", "encoder_word"), CELLS)
-def test_every_cell_scores_and_learns_at_an_odd_size(model_word: str, encoder_word: str) -> None:
+@pytest.mark.parametrize(("model_word", "encoder_word", "operators"), CELLS, ids=name_words)
+def test_every_cell_scores_and_learns_at_an_odd_size(
+    model_word: str, encoder_word: str, operators: Sequence[str]
+) -> None:
     image, whole = torch.rand(1, 3, 33, 31), encoder(encoder_word)
     seen = Seen(whole, image)
-    for upsample in words("upsample"):
+    for upsample in operators:
         net = model(model_word, upsample, whole if upsample == "transposed" else seen)
         net.zero_grad()
         scores = net(image)
@@ -105,15 +121,14 @@ def test_every_cell_scores_and_learns_at_an_odd_size(model_word: str, encoder_wo
         assert all(g.isfinite().all() for g in gradients), upsample
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 40), (31, 32), (64, 33)])
 @pytest.mark.parametrize("model_word", MODELS)
-def test_any_size_from_one_pixel_up_comes_out_as_it_went_in(
-    model_word: str, size: tuple[int, int]
-) -> None:
+def test_any_size_from_one_pixel_up_comes_out_as_it_went_in(model_word: str) -> None:
     for upsample in words("upsample"):
         net = model(model_word, upsample, encoder("tiny"))
-        with torch.no_grad():
-            assert net(torch.rand(2, 3, *size)).shape == (2, 11, *size), upsample
+        for size in ((1, 1), (1, 40), (31, 32), (64, 33)):
+            with torch.no_grad():
+                found = net(torch.rand(2, 3, *size)).shape
+            assert found == (2, 11, *size), (upsample, size)
 
 
 @pytest.mark.parametrize("arch", MODEL_ARCHITECTURES_MAPPING)

@@ -208,6 +208,7 @@ def look_at_cells(sweep: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", [*OF_A_CELL, *OF_A_SWEEP])
 def test_no_damage_to_any_file_ends_a_report_or_a_status(
     name: str, sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -66,6 +66,7 @@ def scores(run: Path) -> dict[str, object]:
     return {split: metrics[split] for split in ("val", "test")}
 
 
+@pytest.mark.long
 def test_fifteen_cells_survive_five_kills() -> None:
     seed = int.from_bytes(os.urandom(4))
     print(f"the moments are those of random.Random({seed})")
@@ -98,6 +99,7 @@ def test_fifteen_cells_survive_five_kills() -> None:
     assert scores(Path("alone")) == scores(cell)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["basic", "ray", "slurm"])
 def test_a_grid_runs_under_every_engine(engine: str) -> None:
     need(engine)

@@ -222,6 +222,7 @@ def exports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[nn.Mod
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("word", words("upsample"))
 def test_every_operator_exports_in_every_format(
     word: str, exports: Callable[[nn.Module], None]
