@@ -167,6 +167,15 @@ CLAIMS = (
     Claim("FCN-8s scores more than FCN-16s", LONG, "skips", ("fcn8s", "fcn16s")),
     Claim("finer still: FCN-4s over FCN-8s", "this study", "skips", ("fcn4s", "fcn8s")),
     Claim("finer still: FCN-2s over FCN-4s", "this study", "skips", ("fcn2s", "fcn4s")),
+    Claim("both skips together: FCN-8s over FCN-32s", LONG, "skips", ("fcn8s", "fcn32s")),
+    Claim(
+        *("both skips restore edges", NOTES, "skips", ("fcn8s", "fcn32s")),
+        measure="boundary F1",
+    ),
+    Claim(
+        *("both skips restore small things", NOTES, "skips", ("fcn8s", "fcn32s")),
+        measure="IoU of small classes",
+    ),
     Claim("skips add to the same net without them", NOTES, "skips", ("fcn8s", NO_SKIPS)),
     Claim(
         *("skips restore edges", NOTES, "skips", ("fcn8s", NO_SKIPS)),

@@ -65,13 +65,14 @@ def _describe_ties(study: Study) -> str:
     gaps, best = study.comparison.gaps, study.arms[0].name
     tied = [gap.second for gap in gaps if gap.first == best and not gap.is_distinct]
     distinct = sum(gap.is_distinct for gap in gaps)
-    overall = f"{distinct} of the {len(gaps)} pairs of arms differ after Holm's correction."
+    overall = f" {distinct} of the {len(gaps)} pairs of arms differ after Holm's correction."
+    overall *= len(gaps) > 1
     if not tied:
-        return f"Every other arm is distinctly worse. {overall}"
+        return f"Every other arm is distinctly worse.{overall}"
     if len(tied) == len(study.arms) - 1:
-        return f"No other arm can be told apart from it. {overall}"
+        return f"No other arm can be told apart from it.{overall}"
     named = ", ".join(tied) if len(tied) <= 4 else f"{', '.join(tied[:3])} and {len(tied) - 3} more"
-    return f"It cannot be told apart from {named}; the others are distinctly worse. {overall}"
+    return f"It cannot be told apart from {named}; the others are distinctly worse.{overall}"
 
 
 def _describe_effect(study: Study, factor: str) -> Iterator[str]:
