@@ -63,6 +63,17 @@ class Arm:
         runs = tuple(self.runs[place] for place in places)
         return Arm(self.name, runs, self.points[places], self.draws[places])
 
+    @cached_property
+    def mean_points(self) -> Floats:
+        """The mean IoU of each seed, (S,)."""
+        return compute_mean_iou(self.points)
+
+    @cached_property
+    def mean_draws(self) -> Floats:
+        """The mean IoU of each draw, the mean over seeds, (R,)."""
+        found: Floats = compute_mean_iou(self.draws).mean(0)
+        return found
+
     @property
     def seeds(self) -> tuple[int, ...]:
         """The seeds of its runs, ascending."""
@@ -89,7 +100,7 @@ class Gap:
         gap: the difference.
         level: of its interval, see `correct_holm`.
         adjusted: Holm's p-value.
-        seeds: how many would settle it, None where none would.
+        trainings: seeds of each arm, of the smaller number where they differ.
     """
 
     first: str
@@ -97,7 +108,12 @@ class Gap:
     gap: Estimate
     level: float
     adjusted: float
-    seeds: int | None
+    trainings: int
+
+    @cached_property
+    def seeds(self) -> int | None:
+        """How many seeds would settle it, None where none would."""
+        return count_seeds_needed(self.gap, self.trainings, 1 - self.level)
 
     @property
     def is_distinct(self) -> bool:
@@ -129,9 +145,9 @@ class Comparison:
 
     def estimate_mean(self, arm: Arm) -> Estimate:
         """Estimates the mean IoU of an arm, or of a mean of several."""
-        points, draws = compute_mean_iou(arm.points), compute_mean_iou(arm.draws)
-        spread = self.seed_variance.estimate_mean(len(points), arm.members)
-        return estimate_score(float(points.mean()), draws.mean(0), self.blocks.freedom, spread)
+        spread = self.seed_variance.estimate_mean(len(arm.points), arm.members)
+        value = float(arm.mean_points.mean())
+        return estimate_score(value, arm.mean_draws, self.blocks.freedom, spread)
 
     @cached_property
     def gaps(self) -> list[Gap]:
@@ -140,14 +156,18 @@ class Comparison:
         found = [self.compare_arms(a, b) for a, b in pairs]
         corrected = correct_holm([gap.p for gap in found])
         return [
-            Gap(a.name, b.name, gap, 1 - alpha, p, self._count_distinct(gap, a, b, alpha))
+            Gap(a.name, b.name, gap, 1 - alpha, p, min(len(a.runs), len(b.runs)))
             for (a, b), gap, (p, alpha) in zip(pairs, found, corrected, strict=True)
         ]
 
     def compare_arms(self, a: Arm, b: Arm, label: int | None = None) -> Estimate:
         """`a` less `b`, in mean IoU or in the IoU of class number `label`."""
-        value = float(_select_score(a.points, label).mean() - _select_score(b.points, label).mean())
-        draws = _select_score(a.draws, label).mean(0) - _select_score(b.draws, label).mean(0)
+        if label is None:
+            value = float(a.mean_points.mean() - b.mean_points.mean())
+            draws = a.mean_draws - b.mean_draws
+        else:
+            value = float(a.points[:, label].mean() - b.points[:, label].mean())
+            draws = a.draws[..., label].mean(0) - b.draws[..., label].mean(0)
         pooled = self.seed_variance if label is None else self._pool_seeds(label)
         trainings = (len(a.points) * a.members, len(b.points) * b.members)
         spread = pooled.estimate_difference(trainings)
@@ -166,9 +186,6 @@ class Comparison:
     def _pool_seeds(self, label: int | None) -> SeedVariance:
         scores = [_select_score(arm.points, label) for arm in self.arms]
         return pool_seeds(scores, len({arm.seeds for arm in self.arms}) == 1)
-
-    def _count_distinct(self, gap: Estimate, a: Arm, b: Arm, alpha: float) -> int | None:
-        return count_seeds_needed(gap, min(len(a.runs), len(b.runs)), alpha)
 
 
 def _select_score(iou: Floats, label: int | None) -> Floats:

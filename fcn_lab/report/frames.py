@@ -8,7 +8,7 @@ import io
 import zipfile
 import zlib
 from base64 import b64encode
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,8 @@ UNSOUND = (
     *(zlib.error, Image.DecompressionBombError),
 )
 SHOWN = 8
+# of more arms the best, the last, and others at even distances of rank
+ARMS_SHOWN = 24
 # frames between two that are shown of one drive: neighbours are nearly the same
 APART = 10
 WRONG, VOID = (255, 0, 128), 255
@@ -105,6 +107,13 @@ def rank_frames(study: Study, kept: Collection[str], shown: int = SHOWN) -> list
     return chosen[:shown]
 
 
+def choose_arms(arms: Sequence[Arm], shown: int = ARMS_SHOWN) -> list[Arm]:
+    """All arms; of many the best, the last, and others at even distances of rank between them."""
+    if len(arms) <= shown:
+        return list(arms)
+    return [arms[round(place)] for place in np.linspace(0, len(arms) - 1, shown)]
+
+
 def build_gallery(study: Study) -> dict[str, Any] | None:
     """What the page shows of these frames; None where no run kept its predictions.
 
@@ -141,7 +150,7 @@ def build_gallery(study: Study) -> dict[str, Any] | None:
 def _open_archives(study: Study) -> tuple[dict[str, PredictionArchive], list[str]]:
     """What the first seed of each arm kept, by the arm's name, and what cannot be read of it."""
     keepers, damaged = {}, []
-    for arm in study.arms:
+    for arm in choose_arms(study.arms):
         try:
             keeper = PredictionArchive.open(arm.runs[0])
         except UNSOUND as error:

@@ -23,7 +23,8 @@ def draw_pairs(study: Study) -> Spec:
     marks = [[""] * len(names) for _ in names]
     for gap in study.comparison.gaps:
         a, b = place[gap.first], place[gap.second]
-        values[a][b], values[b][a] = 100 * gap.gap.value, -100 * gap.gap.value
+        value = round(100 * gap.gap.value, 2)
+        values[a][b], values[b][a] = value, -value
         marks[a][b] = marks[b][a] = "●" if gap.is_distinct else ""
     hover = "%{y} − %{x}: %{z:+.1f} %{text}<extra></extra>"
     reach = max((abs(v) for row in values for v in row if v is not None), default=1.0)

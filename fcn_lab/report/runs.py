@@ -20,7 +20,7 @@ from fcn_lab.report.protocols import refuse_mixed
 from fcn_lab.report.recount import correct_scores
 from fcn_lab.runs.names import CONFUSIONS, METRICS
 from fcn_lab.runs.outcomes import read_history, read_metrics
-from fcn_lab.runs.records import DamagedFile, load_yaml, read_arrays, read_yaml
+from fcn_lab.runs.records import DamagedFile, load_yaml, read_arrays, read_json, read_yaml
 from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.runs.sweep import SweepFolder
 from fcn_lab.terminal import report_progress
@@ -145,6 +145,14 @@ class Run:
     def history(self) -> list[dict[str, str]]:
         """One row an epoch; none where the run was only scored."""
         return read_history(self.folder)
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """What env.json says of code and machine; nothing where it is damaged or not there."""
+        try:
+            return read_json(self.folder / "env.json")
+        except DamagedFile:
+            return {}
 
     @cached_property
     def _confusions(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from fcn_lab.report.study import WIDTHS, Study
 from fcn_lab.terminal import format_percent
 
 UNKNOWN = "–"
+PAIRS_LIMIT = 300  # of which all are shown: 25 arms
 Cell = str | float | int | None
 
 
@@ -108,11 +109,46 @@ def tabulate_raw(study: Study) -> Table:
     return Table("arms", [*columns, *names], rows)
 
 
+def choose_gaps(study: Study) -> list[Gap]:
+    """Every pair of arms; of many those against the best arm and along one factor.
+
+    All are tested and corrected together, whichever are shown.
+    """
+    gaps = study.comparison.gaps
+    if len(gaps) <= PAIRS_LIMIT:
+        return gaps
+    best = study.arms[0].name
+
+    def differ_in_one(gap: Gap) -> bool:
+        first, second = study.values[gap.first], study.values[gap.second]
+        return sum(first[factor] != second[factor] for factor in study.factors) == 1
+
+    telling = [gap for gap in gaps if gap.first == best]
+    along = [gap for gap in gaps if gap.first != best and differ_in_one(gap)]
+    return [*telling, *(along if len(study.factors) > 1 else [])]
+
+
 def tabulate_gaps(study: Study) -> Table:
-    """Every pair of arms."""
-    rows = [_gap_row(gap) for gap in study.comparison.gaps]
+    """The pairs of arms that `choose_gaps` chooses."""
+    rows = [_gap_row(gap) for gap in choose_gaps(study)]
     columns = ["pair", "verdict", "difference", "interval", "level", "p (Holm)", "seeds to settle"]
-    return Table("Differences in mean IoU, points of a per cent", columns, rows, words=2)
+    caption = "Differences in mean IoU, points of a per cent"
+    if len(rows) < len(study.comparison.gaps):
+        caption += f"; {len(rows):,} of {len(study.comparison.gaps):,} pairs: those against the "
+        caption += "best arm, and those that differ in one factor alone"
+    return Table(caption, columns, rows, words=2)
+
+
+def tabulate_raw_gaps(study: Study) -> Table:
+    """The same pairs in plain fractions, for other programs; what is not known is left empty."""
+    rows: list[list[Cell]] = []
+    for gap in choose_gaps(study):
+        ends = gap.gap.interval(gap.level) if gap.gap.is_known else (None, None)
+        settled = None if gap.is_distinct else gap.seeds
+        numbers = [gap.gap.value, *ends, gap.level, gap.adjusted, settled]
+        rows.append([gap.first, gap.second, int(gap.is_distinct), *numbers])
+    columns = ["first", "second", "distinct", "difference", "low", "high", "level", "p_holm"]
+    return Table("differences", [*columns, "seeds_to_settle"], rows, words=2)
 
 
 def _gap_row(gap: Gap) -> list[Cell]:

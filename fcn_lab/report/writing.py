@@ -13,10 +13,14 @@ from fcn_lab.rendering.html import TEMPLATES, Section, render_figure, render_par
 from fcn_lab.report import charts, heatmaps, tables
 from fcn_lab.report.answer import describe_answer, describe_method, describe_question
 from fcn_lab.report.arms import format_factor
-from fcn_lab.report.frames import build_gallery
+from fcn_lab.report.frames import build_gallery, choose_arms
+from fcn_lab.report.recipe import tabulate_recipe
 from fcn_lab.report.study import Study
 
 ADVICE = "output= chooses another folder"
+TRAINED_LEAD = (
+    "Of each setting the values that it has among the runs; what was varied stands above."
+)
 # pixels of an arm in a chart with a row an arm
 ROW = 26
 # pixels that a heat map needs for its numbers
@@ -30,7 +34,7 @@ def write_report(study: Study, folder: Path) -> list[Path]:
         "report.html": format_html(study),
         "report.md": format_markdown(study),
         "arms.csv": tables.tabulate_raw(study).csv(),
-        "differences.csv": tables.tabulate_gaps(study).csv(),
+        "differences.csv": tables.tabulate_raw_gaps(study).csv(),
     }
     write_texts(folder, texts, ADVICE)
     return [folder / name for name in texts]
@@ -62,6 +66,8 @@ def format_markdown(study: Study) -> str:
         "## Classes",
         tables.tabulate_classes(study).markdown(),
         *(("## Missing", tables.tabulate_missing(study).markdown()) if study.missing else ()),
+        "## How the runs were trained",
+        tabulate_recipe(study).markdown(),
         "## How the numbers were made",
         *map(markdown_text, describe_method(study)),
     ]
@@ -81,10 +87,11 @@ def list_sections(study: Study) -> Iterator[Section]:
     yield from _edges(study)
     yield from _training(study)
     yield Section("Confusion", _confusion(study))
-    yield Section("Frames side by side", _frames(study), "Where the arms differ most comes first.")
+    yield Section("Frames side by side", _frames(study), _describe_frames(study))
     if study.missing:
         missing = tables.tabulate_missing(study).html()
         yield Section("Missing", missing, "These cells were asked for and have no scores.")
+    yield Section("How the runs were trained", tabulate_recipe(study).html(), TRAINED_LEAD)
     yield Section("How the numbers were made", render_paragraphs(*describe_method(study)))
 
 
@@ -126,7 +133,7 @@ def _differences(study: Study) -> Markup:
         "correction; pairs without one are not distinguishable."
     )
     chart = render_figure(heatmaps.draw_pairs(study), caption, 220 + ROW * len(study.arms), WIDE)
-    details = Markup("<details><summary>All {} pairs as a table</summary>{}</details>")
+    details = Markup("<details><summary>{} pairs as a table</summary>{}</details>")
     table = tables.tabulate_gaps(study)
     return chart + details.format(len(table.rows), table.html())
 
@@ -175,6 +182,12 @@ def _confusion(study: Study) -> Markup:
     chart = render_figure(made[best], caption, 620, WIDE)
     template = TEMPLATES.get_template("confusion.html")
     return Markup(template.render(values=_json(values), names=list(made), chart=chart))
+
+
+def _describe_frames(study: Study) -> str:
+    shown = len(choose_arms(study.arms))
+    some = f" Of {len(study.arms)} arms {shown} are shown." if shown < len(study.arms) else ""
+    return f"Where the arms differ most comes first.{some}"
 
 
 def _frames(study: Study) -> Markup:

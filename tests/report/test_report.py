@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,15 @@ from fcn_lab.errors import UserError
 from fcn_lab.metrics.confusion import compute_scores
 from fcn_lab.report import charts, heatmaps, tables
 from fcn_lab.report.answer import describe_answer
-from fcn_lab.report.frames import APART, build_gallery, draw_errors, measure_accuracy, rank_frames
+from fcn_lab.report.frames import (
+    APART,
+    build_gallery,
+    choose_arms,
+    draw_errors,
+    measure_accuracy,
+    rank_frames,
+)
+from fcn_lab.report.recipe import tabulate_recipe
 from fcn_lab.report.recount import recount_scores
 from fcn_lab.report.runs import find_drive, find_runs
 from fcn_lab.report.study import Study
@@ -374,3 +383,64 @@ def test_the_command_says_what_it_needs(type_line: TypeLine) -> None:
     ended = type_line("task=report")
     assert ended.status == 2
     assert "runs=FOLDER" in ended.err
+
+
+def read_csv(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_differences_are_numbers_for_other_programs(study: Study) -> None:
+    rows = read_csv(tables.tabulate_raw_gaps(study).csv())
+    assert len(rows) == len(study.comparison.gaps)
+    for row, gap in zip(rows, study.comparison.gaps, strict=True):
+        assert (row["first"], row["second"]) == (gap.first, gap.second)
+        numbers = {key: float(value) for key, value in row.items() if key[0] in "dlhp" and value}
+        assert numbers["difference"] == pytest.approx(gap.gap.value)
+        assert (numbers["distinct"] == 1) is gap.is_distinct
+        assert gap.is_distinct is not (numbers["low"] <= 0 <= numbers["high"])
+        assert numbers["p_holm"] == pytest.approx(gap.adjusted)
+
+
+def test_of_many_pairs_those_against_the_best_and_along_a_factor_are_shown(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = study.comparison.gaps
+    assert tables.choose_gaps(study) == whole
+    monkeypatch.setattr(tables, "PAIRS_LIMIT", 1)
+    shown = tables.choose_gaps(study)
+    assert len(shown) < len(whole)
+    assert {gap.second for gap in shown if gap.first == study.arms[0].name} == {
+        arm.name for arm in study.arms[1:]
+    }
+    for gap in shown[len(study.arms) - 1 :]:
+        first, second = study.values[gap.first], study.values[gap.second]
+        assert sum(first[factor] != second[factor] for factor in study.factors) == 1
+    assert f"{len(shown)} of {len(whole)} pairs" in tables.tabulate_gaps(study).caption
+
+
+def test_the_page_says_how_the_runs_were_trained(tmp_path: Path) -> None:
+    grid = fakeruns.write_grid(tmp_path, ["fcn8s"], ["nearest"], (3, 5), 12)
+    for number, cell in enumerate(sorted(grid.iterdir())):
+        made = {
+            "git_commit": "0123456789abcdef",
+            "processor": "a processor",
+            "device": number or None,
+        }
+        (cell / "env.json").write_text(json.dumps(made))
+        (cell / "config.yaml").write_text(yaml.safe_dump({"trainer": {"max_epochs": 321}}))
+    study = Study.read([grid])
+    facts = {str(name): text for name, text in tabulate_recipe(study).rows}
+    assert (facts["epochs"], facts["seeds"]) == ("321", "3, 5")
+    assert (facts["commit"], facts["processor"]) == ("0123456789ab", "a processor")
+    assert facts["device"] == "1"  # the device of none is not there
+    assert "321" in format_html(study)
+    assert "a processor" in format_markdown(study)
+
+
+@pytest.mark.parametrize("count", [1, 24, 25, 200])
+def test_many_arms_are_shown_from_the_best_to_the_last(count: int) -> None:
+    arms: Any = list(range(count))
+    shown: Any = choose_arms(arms)
+    assert shown == sorted(set(shown))
+    assert len(shown) == min(count, 24)
+    assert (shown[0], shown[-1]) == (0, count - 1)

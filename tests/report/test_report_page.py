@@ -99,8 +99,12 @@ def test_frames_can_be_turned_zoomed_moved_and_cut(page: Page) -> None:
     where = "e => getComputedStyle(e).transform"
     before = guess.evaluate(where)
     view.focus()
-    for key in ("+", "+", "ArrowRight"):
+    held = "(() => { const s = getComputedStyle(document.querySelector('#tiles'));"
+    held += " return +s.getPropertyValue('--x') + 50 / +s.getPropertyValue('--zoom'); })()"
+    for key in ("+", "+"):
         page.keyboard.press(key)
+    assert page.evaluate(held) == pytest.approx(50)
+    page.keyboard.press("ArrowRight")
     assert guess.evaluate(where) != before
     cut = "e => getComputedStyle(e).clipPath"
     whole = guess.evaluate(cut)
@@ -108,6 +112,13 @@ def test_frames_can_be_turned_zoomed_moved_and_cut(page: Page) -> None:
     for _ in range(5):
         page.keyboard.press("ArrowLeft")
     assert guess.evaluate(cut) != whole
+    line = view.locator(".line").bounding_box()
+    truth, shown = (view.locator(f".side.{s}").bounding_box() for s in ("right", "left"))
+    assert line
+    assert truth
+    assert shown
+    assert shown["x"] + shown["width"] <= line["x"] + 2
+    assert truth["x"] >= line["x"] - 2
     page.locator("#wrong").uncheck()
     assert not view.locator("img.errors").is_visible()
 
@@ -128,4 +139,7 @@ def test_a_print_is_light_and_without_controls(page: Page) -> None:
     assert not page.locator("#theme").is_visible()
     assert not page.locator("#zoom").is_visible()
     assert page.locator("#tiles img").first.is_visible()
+    page.wait_for_function("[...document.querySelectorAll('details')].every((fold) => fold.open)")
+    assert not page.locator(".modebar-container").first.is_visible()
     page.emulate_media(media="screen")
+    page.wait_for_function("[...document.querySelectorAll('details')].every((fold) => !fold.open)")

@@ -44,3 +44,11 @@ themeButton.addEventListener("click", () => paint(root.dataset.theme !== "dark")
 let before = null;
 window.addEventListener("beforeprint", () => { before = root.dataset.theme; paint(false); });
 window.addEventListener("afterprint", () => { paint(before === "dark"); });
+
+// on paper nothing can be opened
+const folds = [...document.querySelectorAll("details")];
+let closed = [];
+window.matchMedia("print").addEventListener("change", ({ matches }) => {
+  if (matches) closed = folds.filter((fold) => !fold.open);
+  for (const fold of closed) fold.open = matches;
+});

@@ -16,12 +16,18 @@ document.querySelectorAll("details").forEach((fold) => fold.addEventListener("to
 if (byId("gallery")) {
   const { frames } = content("gallery");
   const tiles = byId("tiles");
-  const START = { split: 100, labels: 100, zoom: 1 };
-  const at = { x: 0, y: 0 };
+  const START = { split: 50, labels: 100, zoom: 1 };
+  const at = { x: 0, y: 0, zoom: 1 };
 
   function image(source, kind, words) {
     const made = new Image();
     Object.assign(made, { src: source, className: kind, alt: words, draggable: false });
+    return made;
+  }
+
+  function mark(kind, words) {
+    const made = document.createElement("span");
+    Object.assign(made, { className: kind, textContent: words });
     return made;
   }
 
@@ -56,17 +62,21 @@ if (byId("gallery")) {
         arm, `${shown.accuracy.toFixed(1)} % right`, picture(), truth(),
         image(shown.prediction, "labels prediction", `prediction of ${arm}`),
         image(shown.errors, "errors prediction", `errors of ${arm}`),
+        mark("line", ""), mark("side left", "prediction"), mark("side right", "truth"),
       )),
     );
   }
 
   function arrange() {
-    const zoom = Number(byId("zoom").value);
-    for (const side of ["x", "y"]) at[side] = Math.min(Math.max(at[side], 0), 100 - 100 / zoom);
+    for (const side of ["x", "y"]) at[side] = Math.min(Math.max(at[side], 0), 100 - 100 / at.zoom);
+    const split = Number(byId("split").value);
     // the cut stands still in the tile while the picture moves beneath it
-    const cut = at.x + Number(byId("split").value) / zoom;
-    const values = { zoom, x: at.x, y: at.y, labels: byId("labels").value / 100, cut: `inset(0 ${100 - cut}% 0 0)` };
+    const cut = `inset(0 ${100 - at.x - split / at.zoom}% 0 0)`;
+    const values = { ...at, split, cut, labels: byId("labels").value / 100 };
     for (const [name, value] of Object.entries(values)) tiles.style.setProperty(`--${name}`, value);
+    for (const [name, is] of Object.entries({ whole: split === 100, none: split === 0, zoomed: at.zoom > 1 })) {
+      tiles.classList.toggle(name, is);
+    }
   }
 
   function move(right, down) {
@@ -75,40 +85,70 @@ if (byId("gallery")) {
     arrange();
   }
 
-  function zoomBy(step) {
-    byId("zoom").value = Number(byId("zoom").value) + step;
+  // what lies at this point of a tile, in % of it, stays there; the centre where none is given
+  function zoomTo(wanted, x = 50, y = 50) {
+    const zoom = Math.min(Math.max(wanted, 1), 8);
+    at.x += x / at.zoom - x / zoom;
+    at.y += y / at.zoom - y / zoom;
+    at.zoom = zoom;
+    byId("zoom").value = zoom;
     arrange();
   }
 
+  function cutNext() {
+    byId("split").value = (Number(byId("split").value) + 50) % 150;
+    arrange();
+  }
+
+  const turn = (step) => show(Math.min(Math.max(Number(byId("frame").value) + step, 0), frames.length - 1));
   const keys = {
     ArrowLeft: () => move(-4, 0), ArrowRight: () => move(4, 0), ArrowUp: () => move(0, -4), ArrowDown: () => move(0, 4),
-    "+": () => zoomBy(0.5), "=": () => zoomBy(0.5), "-": () => zoomBy(-0.5),
+    "+": () => zoomTo(at.zoom + 0.5), "=": () => zoomTo(at.zoom + 0.5), "-": () => zoomTo(at.zoom - 0.5),
+    t: cutNext, n: () => turn(1), p: () => turn(-1),
   };
   tiles.addEventListener("keydown", (event) => {
-    if (!keys[event.key]) return;
+    if (!keys[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
+    const place = [...tiles.querySelectorAll(".view")].indexOf(event.target);
     keys[event.key]();
+    tiles.querySelectorAll(".view")[place]?.focus(); // a new frame has new tiles
   });
+
+  // one finger or the mouse moves, two zoom about the point between them
+  const fingers = new Map();
+  const between = () => {
+    const [a, b] = [...fingers.values()];
+    return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, apart: Math.hypot(a.x - b.x, a.y - b.y) };
+  };
   tiles.addEventListener("pointerdown", (event) => {
     const view = event.target.closest(".view");
-    if (!view) return;
-    let [x, y] = [event.clientX, event.clientY];
-    const zoom = Number(byId("zoom").value);
-    const drag = (moved) => {
-      move((-100 * (moved.clientX - x)) / view.clientWidth / zoom, (-100 * (moved.clientY - y)) / view.clientHeight / zoom);
-      [x, y] = [moved.clientX, moved.clientY];
-    };
-    window.addEventListener("pointermove", drag);
-    window.addEventListener("pointerup", () => window.removeEventListener("pointermove", drag), { once: true });
+    if (view) fingers.set(event.pointerId, { x: event.clientX, y: event.clientY, view });
   });
-  for (const id of Object.keys(START)) byId(id).addEventListener("input", arrange);
+  window.addEventListener("pointermove", (event) => {
+    const finger = fingers.get(event.pointerId);
+    if (!finger) return;
+    const [before, last] = [fingers.size === 2 ? between() : null, { ...finger }];
+    Object.assign(finger, { x: event.clientX, y: event.clientY });
+    const place = finger.view.getBoundingClientRect();
+    if (before) {
+      const now = between();
+      zoomTo((at.zoom * now.apart) / before.apart, (100 * (now.x - place.left)) / place.width, (100 * (now.y - place.top)) / place.height);
+    } else if (fingers.size === 1) {
+      move((-100 * (finger.x - last.x)) / place.width / at.zoom, (-100 * (finger.y - last.y)) / place.height / at.zoom);
+    }
+  });
+  for (const end of ["pointerup", "pointercancel"]) {
+    window.addEventListener(end, (event) => fingers.delete(event.pointerId));
+  }
+  for (const id of ["split", "labels"]) byId(id).addEventListener("input", arrange);
+  byId("zoom").addEventListener("input", (event) => zoomTo(Number(event.target.value)));
   byId("wrong").addEventListener("change", (event) => tiles.classList.toggle("wrong", event.target.checked));
   byId("frame").addEventListener("change", (event) => show(Number(event.target.value)));
-  byId("frame-before").addEventListener("click", () => show(Number(byId("frame").value) - 1));
-  byId("frame-after").addEventListener("click", () => show(Number(byId("frame").value) + 1));
+  byId("frame-before").addEventListener("click", () => turn(-1));
+  byId("frame-after").addEventListener("click", () => turn(1));
   byId("reset").addEventListener("click", () => {
     for (const [id, value] of Object.entries(START)) byId(id).value = value;
-    Object.assign(at, { x: 0, y: 0 });
+    Object.assign(at, { x: 0, y: 0, zoom: 1 });
     arrange();
   });
   show(0);
