@@ -21,7 +21,9 @@ from fcn_lab.config.frozen import (
 )
 from fcn_lab.config.trust import require_allowed
 from fcn_lab.config.words import compose
+from fcn_lab.encoders.base import RGB_CHANNELS
 from fcn_lab.errors import UserError, suggest
+from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.values import Width, check_arguments, list_arguments
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ def create_model(
     upsample: str = "transposed",
     encoder: str = "tiny",
     num_classes: Width = 11,
+    in_channels: Width = 3,
     **overrides: object,
 ) -> nn.Module:
     """The network of these words: float RGB 0…1 (N,3,H,W) → scores (N,K,H,W) for any H, W ≥ 1.
@@ -43,6 +46,8 @@ def create_model(
     Args:
         model: a word of the command line, as are `upsample` and `encoder`.
         num_classes: K.
+        in_channels: of the pictures, which ``encoder.first_kernels`` spreads ImageNet's kernels
+            over where they are not three.
         overrides: further keys of the command line, as ``**{"upsample.refine": "conv"}``.
 
     Raises:
@@ -57,12 +62,21 @@ def create_model(
         >>> create_model("fcn8s", classes=5)
         Traceback (most recent call last):
         fcn_lab.errors.UserError: create_model has no argument classes. Did you mean num_classes?
-        It takes model, upsample, encoder, num_classes, and keys as in **{'upsample.refine': 'conv'}
+        It takes model, upsample, encoder, num_classes, in_channels, ...
     """
     _require_names(overrides)
     words = {"model": model, "upsample": upsample, "encoder": encoder}
     chosen = [f"{group}={word}" for group, word in words.items()]
-    return _compose_checked(chosen, {"data.classes": num_classes, **overrides})
+    values = {"data.classes": num_classes, **overrides}
+    if in_channels != RGB_CHANNELS:
+        values["encoder.in_channels"] = in_channels
+    net = _compose_checked(chosen, values)
+    if in_channels != RGB_CHANNELS and count_channels(net) != in_channels:
+        raise UserError(
+            f"in_channels={in_channels}: model={model} has no encoder that takes them.\n"
+            "Expected a network over an encoder, as model=fcn8s or model=unet"
+        )
+    return net
 
 
 def build_network(overrides: Sequence[str]) -> nn.Module:

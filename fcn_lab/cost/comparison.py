@@ -9,6 +9,7 @@ from torch import nn
 
 from fcn_lab.cost.macs import count_cost
 from fcn_lab.cost.memory import count_peak_bytes
+from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.tables import Name, create_table
 from fcn_lab.terminal import format_duration, format_number
 
@@ -39,7 +40,7 @@ def compare_costs(nets: Mapping[str, nn.Module], height: int, width: int) -> Tab
 @torch.inference_mode()
 def _time_pass(net: nn.Module, height: int, width: int) -> float:
     """Returns the seconds of one pass on the network's device."""
-    image = torch.rand(1, 3, height, width, device=next(net.parameters()).device)
+    image = torch.rand(1, count_channels(net), height, width, device=next(net.parameters()).device)
     start = time.perf_counter()
     net(image).sum().item()  # waits for the device
     return time.perf_counter() - start

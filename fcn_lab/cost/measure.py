@@ -19,6 +19,7 @@ from fcn_lab.cost.macs import count_macs
 from fcn_lab.cost.memory import StorageTracker
 from fcn_lab.cost.parts import PARTS, PartCost, name_parts, watch_parts
 from fcn_lab.geometry.meta import MetaRun
+from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.upsampling import Upsampling
 
 BITS_A_SWITCH = 2  # four places in a 2×2 window
@@ -37,7 +38,8 @@ def measure_parts(net: nn.Module, height: int, width: int, repeats: int = 2) -> 
     net.eval()
     parts, peak = count_parts(net, height, width)
     if repeats:
-        image = torch.rand(1, 3, height, width, device=next(net.parameters()).device)
+        device = next(net.parameters()).device
+        image = torch.rand(1, count_channels(net), height, width, device=device)
         time_parts(net, image, repeats, parts)
     net.train(training)
     total = sum(parts.values(), PartCost())

@@ -75,12 +75,7 @@ class Folder(PackedSource):
         pack: bool = True,
     ) -> None:
         table = read_names(names, ignore)
-        count = len({name for name in table.names if not is_void(name)})
-        if classes not in (None, count):
-            raise UserError(
-                f"data.classes={classes}: data.names has {count} classes besides void.\n"
-                "Leave data.classes out, it follows from the names"
-            )
+        count = _count_scored(table, classes)
         if images is None or masks is None:
             raise UserError(
                 f"data.images={images} data.masks={masks}: expected two patterns, such as\n"
@@ -102,6 +97,16 @@ class Folder(PackedSource):
         layout = Layout("Pictures", codec, parts, f"{_digest(parts, table)}_split", divided=True)
         kept = (split_by, held_out, cache, megapixels, resize, pack)
         super().__init__(place, layout, scored, drive_of, size, *kept)
+
+
+def _count_scored(table: ClassTable, expected: int | None) -> int:
+    count = len({name for name in table.names if not is_void(name)})
+    if expected not in (None, count):
+        raise UserError(
+            f"data.classes={expected}: data.names has {count} classes besides void.\n"
+            "Leave data.classes out, it follows from the names"
+        )
+    return count
 
 
 def _divide(

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 LEVELS = 5
 STRIDE = 2**LEVELS
+RGB_CHANNELS = 3
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -69,6 +70,7 @@ class Encoder(nn.Module):
     channels: tuple[int, ...]
     map_channels: tuple[int, ...]
     head_channels: int
+    image_channels: int = RGB_CHANNELS
     normalize: nn.Module
 
     def forward(self, x: Tensor) -> Features:

@@ -10,9 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fcn_lab.encoders.base import LEVELS, Encoder, Features, Normalize, conv_bn_relu
+from fcn_lab.encoders.channels import Channels, Kernels, widen_input
 from fcn_lab.encoders.packages import find_package, map_package_names
 from fcn_lab.encoders.preprocessing import Mean, Std, require_preprocessing, state_preprocessing
 from fcn_lab.encoders.weights import (
+    NO_WEIGHTS,
     PRETRAINED,
     check_word,
     fetch_weights,
@@ -45,6 +47,8 @@ class SmpEncoder(Encoder):
         mean: of RGB in 0…1, by channel, which the weights of a file were trained with, where the
             file does not say.
         std: likewise, the spread.
+        in_channels: of a picture; see ``fcn_lab.encoders.channels`` where they are not three.
+        first_kernels: "averaged" or "repeated": how pretrained kernels of RGB become theirs.
 
     Raises:
         UserError: for an unknown name, an encoder without five levels, weights that cannot be
@@ -58,6 +62,8 @@ class SmpEncoder(Encoder):
         head_width: Width | None = 512,
         mean: Mean | None = None,
         std: Std | None = None,
+        in_channels: Channels = 3,
+        first_kernels: Kernels = "averaged",
     ) -> None:
         super().__init__()
         require_library_name(name, "encoder.name")
@@ -79,6 +85,8 @@ class SmpEncoder(Encoder):
         theirs = map_library_names(self.state_dict())
         held = read_weights(self, weights, theirs, optional=("normalize.", "fc7."))
         require_preprocessing(self, weights, held, stated)
+        widen_input(self, in_channels, first_kernels, weights == NO_WEIGHTS)
+        self.map_channels = (in_channels, *self.map_channels[1:])
 
     def forward(self, x: Tensor) -> Features:
         """Maps normalised images (N, 3, H, W) to pools, maps and fc7."""

@@ -9,7 +9,8 @@ from annotated_types import Len
 from torch import Tensor, nn
 
 from fcn_lab.encoders.base import LEVELS, Encoder, Features, Normalize, conv_bn_relu
-from fcn_lab.encoders.weights import check_word, read_weights
+from fcn_lab.encoders.channels import Channels, Kernels, widen_input
+from fcn_lab.encoders.weights import NO_WEIGHTS, check_word, read_weights
 from fcn_lab.errors import UserError
 from fcn_lab.values import Depth, Share, Width, check_arguments
 
@@ -28,6 +29,8 @@ class TinyEncoder(Encoder):
         head_width: channels of the head.
         dropout: of whole channels, behind the head.
         weights: "none", or a file of this encoder's weights.
+        in_channels: of a picture; see ``fcn_lab.encoders.channels`` where they are not three.
+        first_kernels: "averaged" or "repeated": how pretrained kernels of RGB become theirs.
 
     Raises:
         UserError: the file does not hold them.
@@ -40,13 +43,15 @@ class TinyEncoder(Encoder):
         head_width: Width = 256,
         dropout: Share = 0.1,
         weights: str = "none",
+        in_channels: Channels = 3,
+        first_kernels: Kernels = "averaged",
     ) -> None:
         super().__init__()
         if check_word(weights, or_file=True):
             raise UserError("encoder.weights=imagenet: there are none of encoder=tiny")
         self.normalize = Normalize()
         self.channels = tuple(widths)
-        self.map_channels = (3, *widths[1:])
+        self.map_channels = (in_channels, *widths[1:])
         self.head_channels = head_width
         self.stem = conv_bn_relu(3, widths[0], kernel=5, stride=2)
         self.stages = nn.ModuleList(
@@ -61,6 +66,7 @@ class TinyEncoder(Encoder):
             if isinstance(layer, nn.Conv2d) and layer.bias is None:
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
         read_weights(self, weights)
+        widen_input(self, in_channels, first_kernels, weights == NO_WEIGHTS)
 
     def forward(self, x: Tensor) -> Features:
         """Maps normalised images (N, 3, H, W) to pools, maps and head."""

@@ -8,9 +8,10 @@ import torchvision
 from torch import Tensor, nn
 
 from fcn_lab.encoders.base import LEVELS, Encoder, Features, Normalize
+from fcn_lab.encoders.channels import Channels, Kernels, widen_input
 from fcn_lab.encoders.fully_connected import transplant_classifier
 from fcn_lab.encoders.preprocessing import Mean, Std, require_preprocessing, state_preprocessing
-from fcn_lab.encoders.weights import PRETRAINED, load_torchvision, read_weights
+from fcn_lab.encoders.weights import NO_WEIGHTS, PRETRAINED, load_torchvision, read_weights
 from fcn_lab.values import Share, Width, check_arguments
 
 
@@ -32,6 +33,8 @@ class VGG16Encoder(Encoder):
         mean: of RGB in 0…1, by channel, which the weights of a file were trained with, where the
             file does not say.
         std: likewise, the spread.
+        in_channels: of a picture; see ``fcn_lab.encoders.channels`` where they are not three.
+        first_kernels: "averaged" or "repeated": how pretrained kernels of RGB become theirs.
 
     Raises:
         UserError: where the weights are asked for and cannot be fetched, for another word, or a
@@ -46,6 +49,8 @@ class VGG16Encoder(Encoder):
         dropout: Share = 0.5,
         mean: Mean | None = None,
         std: Std | None = None,
+        in_channels: Channels = 3,
+        first_kernels: Kernels = "averaged",
     ) -> None:
         super().__init__()
         stated = state_preprocessing(weights, mean, std)
@@ -69,6 +74,7 @@ class VGG16Encoder(Encoder):
         theirs = {torchvision_name(name): name for name in self.state_dict()}
         held = read_weights(self, weights, theirs, optional=("normalize.", "fc6.", "fc7."))
         require_preprocessing(self, weights, held, stated)
+        widen_input(self, in_channels, first_kernels, weights == NO_WEIGHTS)
 
     def forward(self, x: Tensor) -> Features:
         """Maps normalised images (N, 3, H, W) to pools, maps and fc7."""

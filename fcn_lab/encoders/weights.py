@@ -12,8 +12,8 @@ from fcn_lab.errors import UserError
 from fcn_lab.runs.digests import require_sound
 
 M = TypeVar("M", bound=nn.Module)
-PRETRAINED = "imagenet"
-WORDS = ("none", PRETRAINED)
+PRETRAINED, NO_WEIGHTS = "imagenet", "none"
+WORDS = (NO_WEIGHTS, PRETRAINED)
 
 
 def check_word(weights: str, or_file: bool = False) -> bool:

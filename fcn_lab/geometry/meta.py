@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from fcn_lab.geometry.sizes import count_channels
+
 
 @dataclass(frozen=True)
 class MetaRun:
@@ -18,7 +20,7 @@ class MetaRun:
     Attributes:
         net: float (N,3,H,W) → one tensor; left in its mode and on its device.
         state: its parameters and buffers without their values.
-        image: (1,3,H,W), of the parameters' type.
+        image: (1,C,H,W), C as the network takes, of the parameters' type.
     """
 
     net: nn.Module
@@ -29,7 +31,7 @@ class MetaRun:
     def prepare(cls, net: nn.Module, height: int, width: int) -> "MetaRun":
         """Makes the state and the image; `start` runs it, as often as wanted."""
         dtype = next((p.dtype for p in net.parameters()), torch.float32)
-        image = torch.empty(1, 3, height, width, device="meta", dtype=dtype)
+        image = torch.empty(1, count_channels(net), height, width, device="meta", dtype=dtype)
         return cls(net, move_state_to_meta(net), image)
 
     def start(self) -> Tensor:

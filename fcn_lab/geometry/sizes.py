@@ -1,7 +1,7 @@
 """Padding and cutting."""
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
@@ -14,3 +14,9 @@ def crop_to(x: Tensor, reference: Tensor, offset: int = 0) -> Tensor:
     """Returns the part of x with the reference's height and width, `offset` from the upper left."""
     height, width = reference.shape[-2:]
     return x[..., offset : offset + height, offset : offset + width]
+
+
+def count_channels(net: nn.Module) -> int:
+    """Returns the channels of the pictures that a network takes, as its encoder says; else 3."""
+    stated = (getattr(part, "image_channels", None) for part in net.modules())
+    return next((int(channels) for channels in stated if channels is not None), 3)

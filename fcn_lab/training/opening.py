@@ -14,6 +14,7 @@ from fcn_lab.data.balance import count_pixels, describe_gaps
 from fcn_lab.errors import UserError
 from fcn_lab.files import clear_drafts, make_folder
 from fcn_lab.geometry.meta import move_state_to_meta
+from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.inference.predictor import load_best_checkpoint, select_network_state
 from fcn_lab.metrics.confusion import VOID
 from fcn_lab.networks.weights.warm_start import transplant
@@ -77,6 +78,20 @@ def describe_recipe(loss: Loss, optim: Optim, data: FrameDataModule) -> list[str
     return [f"{rate} is that of its mean"] if summed else []
 
 
+def require_channels(net: nn.Module, data: FrameDataModule) -> None:
+    """Refuses a network whose pictures have other channels than the data's.
+
+    Raises:
+        UserError: with both numbers.
+    """
+    wanted, there = count_channels(net), data.source.frames("train").images[0].shape[-1]
+    if wanted != there:
+        raise UserError(
+            f"encoder.in_channels={wanted}: the pictures of these data have {there} channels.\n"
+            f"Type encoder.in_channels={there}"
+        )
+
+
 def find_scored_splits(data: FrameDataModule) -> tuple[str, ...]:
     """Returns the splits scored at the end: val, and the chosen one where the data have it.
 
@@ -130,6 +145,7 @@ def require_batch_statistics(
     Raises:
         UserError: a layer would normalise over a single value.
     """
+    require_channels(net, data)
     if not data.has_single_batches:
         return
     dataset = data.train_dataloader().dataset
