@@ -84,9 +84,21 @@ def trained(net: nn.Module) -> nn.Module:
 MODELS = [word for word in words("model") if word != "smp" and not word.endswith("_caffe")]
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_a_healthy_run_hears_nothing(model: str) -> None:
-    forms = [(word, {}) for word in words("upsample")]
+# with every operator, or with one that learns and one that takes the encoder's switches
+HEALTHY = [
+    *(("fcn8s", words("upsample")),),
+    *((model, ["transposed", "max_unpool"]) for model in MODELS if model != "fcn8s"),
+    *(
+        pytest.param(model, words("upsample"), marks=[pytest.mark.slow, pytest.mark.long])
+        for model in MODELS
+        if model != "fcn8s"
+    ),
+]
+
+
+@pytest.mark.parametrize(("model", "operators"), HEALTHY)
+def test_a_healthy_run_hears_nothing(model: str, operators: list[str]) -> None:
+    forms = [(word, {}) for word in operators]
     forms += [(word, {"upsample.refine": "none"}) for word in ("bed_of_nails", "max_unpool")]
     narrow = {"model.width": 8} if model == "unet_valid" else {}
     for upsample, form in forms:

@@ -1,6 +1,7 @@
 """The whole way once: words, a trained run, and everything that reads one."""
 
 import json
+import re
 import subprocess
 import sys
 from functools import partial
@@ -12,7 +13,10 @@ import torch
 import yaml
 
 from fcn_lab import load_run
+from fcn_lab.errors import UserError
 from fcn_lab.inference.sliding_windows import SlidingWindows
+from fcn_lab.worker import __main__ as worker
+from support.commandline import TypeLine
 from support.places import RUN
 
 SMALL = (
@@ -34,15 +38,12 @@ SMALL = (
 )
 
 
-def type_line(*words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, str(RUN), *words], capture_output=True, text=True)
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a trained run in it."""
     place = tmp_path_factory.mktemp("place")
-    done = type_line(*SMALL, f"hydra.run.dir={place / 'run'}")
+    line = [sys.executable, str(RUN), *SMALL, f"hydra.run.dir={place / 'run'}"]
+    done = subprocess.run(line, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return place
@@ -79,10 +80,11 @@ def test_load_run_brings_the_best_weights(place: Path) -> None:
         assert torch.equal(value, state[f"net.{key}"])
 
 
-def test_an_evaluation_repeats_the_score_of_training(place: Path) -> None:
+def test_an_evaluation_repeats_the_score_of_training(place: Path, type_line: TypeLine) -> None:
     folder = place / "again"
-    done = type_line("task=evaluate", f"run={place / 'run'}", f"hydra.run.dir={folder}")
-    assert done.returncode == 0, done.stderr
+    ended = type_line("task=evaluate", f"run={place / 'run'}", f"hydra.run.dir={folder}")
+    assert ended.status == 0, ended.err
+    worker.run_config(folder / "config.yaml")
     first, again = (
         json.loads((where / "metrics.json").read_text())["test"]
         for where in (place / "run", folder)
@@ -96,11 +98,12 @@ def test_an_evaluation_repeats_the_score_of_training(place: Path) -> None:
     ("word", "expected"),
     [("trainer.max_epochs=abc", "trainer.max_epochs"), ("data.batch_size=-3", "data.batch_size")],
 )
-def test_a_wrong_value_is_named_in_two_lines(place: Path, word: str, expected: str) -> None:
-    done = type_line(*SMALL, word, f"hydra.run.dir={place / word}")
-    assert done.returncode == 2
-    assert expected in done.stderr
-    assert len(done.stderr.strip().splitlines()) <= 2
+def test_a_wrong_value_is_named_in_two_lines(word: str, expected: str, type_line: TypeLine) -> None:
+    ended = type_line(*SMALL, word, "hydra.run.dir=wrong")
+    assert ended.status == 0, ended.err
+    with pytest.raises(UserError, match=re.escape(expected)) as told:
+        worker.run_config(ended.folder / "config.yaml")
+    assert len(str(told.value).splitlines()) <= 2
 
 
 def test_lightning_would_start_a_further_rank_as_the_same_worker(tmp_path: Path) -> None:
