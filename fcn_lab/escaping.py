@@ -18,6 +18,11 @@ _FORMULA = re.compile("\\s*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 # backslashes before it stand for themselves only if there are two of each
 _INTERPOLATION = re.compile(r"(\\*)\$\{")
 _TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
+_LATEX = {
+    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{"–": "--", "−": "$-$", "×": r"$\times$", "<": r"$<$", ">": r"$>$", "…": r"\ldots{}"},
+}
 
 
 def script_json(content: object) -> str:
@@ -45,6 +50,11 @@ def markdown_text(text: str) -> str:
 def markdown_row(cells: Iterable[object]) -> str:
     """A line of a Markdown table; None is a dash."""
     return f"| {' | '.join('–' if cell is None else markdown_text(str(cell)) for cell in cells)} |"
+
+
+def latex_text(text: str) -> str:
+    """Escapes a cell of a LaTeX table."""
+    return "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
 
 
 def csv_row(cells: Iterable[object]) -> list[object]:

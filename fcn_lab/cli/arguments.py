@@ -13,6 +13,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from fcn_lab.cli.paths import find_path, quote, require_folder_names, spell_paths
+from fcn_lab.commands import format_command
 from fcn_lab.config.frozen import find_conf_folder
 from fcn_lab.config.inheritance import add_recorded_words
 from fcn_lab.config.mappings import replace_mappings
@@ -120,4 +121,4 @@ def _remove_option(arguments: Sequence[str], name: str) -> list[str]:
 
 
 def _reject(message: str) -> NoReturn:
-    raise UserError(f"{message}\n`python run.py --help` shows what can be said")
+    raise UserError(f"{message}\n`{format_command('--help')}` shows what can be said")

@@ -1,4 +1,4 @@
-"""The report's tables, one form for HTML, Markdown and CSV."""
+"""The report's tables, one form for HTML, Markdown, LaTeX and CSV."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from fcn_lab.escaping import csv_row, markdown_row
+from fcn_lab.escaping import csv_row, latex_text, markdown_row
 from fcn_lab.rendering import html as page
 from fcn_lab.report.comparison import Arm, Gap
 from fcn_lab.report.intervals import Estimate
@@ -38,6 +38,19 @@ class Table:
         rule = ["---" if place < self.words else "---:" for place in range(len(self.columns))]
         cells = [self.columns, rule, *self.rows]
         return "\n".join(map(markdown_row, cells))
+
+    def latex(self) -> str:
+        """Returns the table for a paper; the package booktabs draws its rules."""
+        ends = r"\\"
+        lines = [
+            " & ".join(latex_text(UNKNOWN if cell is None else str(cell)) for cell in row)
+            + f" {ends}"
+            for row in [self.columns, *self.rows]
+        ]
+        numbers = "r" * (len(self.columns) - self.words)
+        begin = rf"\begin{{tabular}}{{{'l' * self.words}{numbers}}}"
+        rules = (r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}")
+        return "\n".join([f"% {self.caption}", begin, *rules]) + "\n"
 
     def csv(self) -> str:
         """Returns the table as CSV, with a header."""

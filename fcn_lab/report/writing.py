@@ -28,11 +28,12 @@ WIDE = 680
 
 
 def write_report(study: Study, folder: Path) -> list[Path]:
-    """Writes report.html, report.md, arms.csv and differences.csv; returns their paths."""
+    """Writes report.html and .md, arms.tex, arms.csv and differences.csv; returns their paths."""
     make_folder(folder, ADVICE)
     texts = {
         "report.html": format_html(study),
         "report.md": format_markdown(study),
+        "arms.tex": tables.tabulate_arms(study).latex(),
         "arms.csv": tables.tabulate_raw(study).csv(),
         "differences.csv": tables.tabulate_raw_gaps(study).csv(),
     }

@@ -444,3 +444,17 @@ def test_many_arms_are_shown_from_the_best_to_the_last(count: int) -> None:
     assert shown == sorted(set(shown))
     assert len(shown) == min(count, 24)
     assert (shown[0], shown[-1]) == (0, count - 1)
+
+
+def test_the_latex_table_has_every_cell_and_no_letter_that_latex_would_read(study: Study) -> None:
+    table = tables.Table(
+        "a_b %", ["arm", "score"], [["a_b & 5 %{x}^~\\\\", None], ["fcn8s", "< 0.001"]]
+    )
+    begin, *lines = table.latex().splitlines()[1:]
+    assert begin == r"\begin{tabular}{lr}"
+    escaped = r"a\_b \& 5 \%\{x\}\textasciicircum{}\textasciitilde{}"
+    assert lines[3].startswith(escaped)
+    assert lines[3].endswith(r" & -- \\")
+    assert lines[4] == r"fcn8s & $<$ 0.001 \\"
+    whole = tables.tabulate_arms(study).latex().splitlines()
+    assert len(whole) == len(study.arms) + 7
