@@ -331,13 +331,18 @@ def runner(word: list[str]) -> "Iterator[subprocess.Popen[str]]":
         begun.kill()
 
 
+def wait_while_it_runs(runner: "subprocess.Popen[str]", *paths: Path) -> None:
+    wait_until(lambda: runner.poll() is not None or all(path.exists() for path in paths))
+    assert runner.poll() is None, runner.communicate()
+
+
 @pytest.mark.slow
 def test_a_killed_runner_is_taken_up_and_every_cell_is_done_once(
     word: list[str], runner: "subprocess.Popen[str]"
 ) -> None:
     folders = [Path("all", f"seed={seed}") for seed in (1, 2, 3, 4)]
     kept = [folder / "checkpoints" / "last.ckpt" for folder in folders[:2]]
-    wait_until(lambda: all(path.exists() for path in kept))
+    wait_while_it_runs(runner, *kept)
     runner.kill()
     runner.wait()
     again = subprocess.run(word, capture_output=True, text=True)
@@ -354,7 +359,7 @@ def test_a_killed_runner_is_taken_up_and_every_cell_is_done_once(
 def test_ctrl_c_ends_the_cells_ray_and_the_sweep(
     runner: "subprocess.Popen[str]",
 ) -> None:
-    wait_until(Path("all/seed=1/facts.json").exists)
+    wait_while_it_runs(runner, Path("all/seed=1/facts.json"))
     runner.send_signal(signal.SIGINT)
     _, err = runner.communicate(timeout=PATIENCE)
     assert (runner.returncode, err) == (130, "")
