@@ -89,6 +89,7 @@ ROOM = {
         *("predict", "predict folder", "profile", "profile sheet", "capacity", "ceilings"),
         *("shapes", "export folder", "audit", "report", "dashboard", "sweep"),
     ),
+    20: ("train csv", "train tensorboard", "train wandb"),
     40: ("train", "train wandb", "staged", "evaluate", "predict", "report", "audit"),
 }
 

@@ -33,9 +33,9 @@ def describe_answer(study: Study) -> list[str]:
 
 def _list_sentences(study: Study) -> Iterator[str]:
     best, found = study.arms[0], study.comparison.means[study.arms[0].name]
+    interval = format_interval(found) if found.is_known else "(its interval is not known)"
     yield (
-        f"The highest mean IoU is that of {best.name}: {format_percent(found.value)} % "
-        f"{format_interval(found)}."
+        f"The highest mean IoU is that of {best.name}: {format_percent(found.value)} % {interval}."
     )
     if len(study.arms) > 1:
         yield _describe_ties(study)

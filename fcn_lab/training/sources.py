@@ -1,4 +1,8 @@
-"""The data modules that ``data=`` builds: each takes its source's arguments and the loader's."""
+"""The data modules that ``data=`` builds: each takes its source's arguments and the loader's.
+
+The arguments of a source are listed here again, and not joined to the loader's at run time: no type
+checker and no editor would know such a signature.
+"""
 
 from collections.abc import Mapping
 from typing import TypedDict, Unpack

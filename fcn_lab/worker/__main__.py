@@ -54,6 +54,8 @@ QUIET_WARNINGS = (
     r".*GPU available but not used.*",
     # the data lie in memory: workers would cost, not help
     r".*does not have many workers.*",
+    # of more workers than cores: a line of ours says how many there will be
+    r".*This DataLoader will create.*",
 )
 QUIET_LOGGERS = (
     # device lines, and tips to install Lightning's other products

@@ -48,6 +48,9 @@ def _run(
     for number, name in ((1, "out"), (2, "err")):
         with said[name].open("w") as file:
             os.dup2(file.fileno(), number)
+    if (media := sys.modules.get("wandb.sdk.data_types._private")) is not None:
+        # W&B makes it once a process, and the copy before has removed it at its end
+        Path(media.MEDIA_TMP.name).mkdir(exist_ok=True)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
