@@ -90,7 +90,9 @@ class Evaluate:
             kept = Predictions(run_folder, self.data.palette, omissions)
             callbacks = [pictures, kept, create_progress(clock), StopOnSignal(request)]
             trainer = training.create_trainer(run_folder, (), callbacks)
-            result = score_split(split, trainer, module, self.data, run_folder, omissions)
+            result = score_split(
+                split, trainer, module, self.data, run_folder, omissions, alone=True
+            )
         if is_first_rank():
             facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(spent)}
             if self.dense is not None:

@@ -12,6 +12,7 @@ from torch import nn
 
 from fcn_lab.errors import UserError
 from fcn_lab.inference.predictor import Predictor, load_weights
+from fcn_lab.report.runs import Run
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.tasks.evaluate import Evaluate
 from fcn_lab.tasks.predict import Predict
@@ -63,8 +64,9 @@ def test_evaluating_scores_the_split_that_is_asked_for(
     task.data.split = split
     Evaluate(run, Net(), task.data, task.training, WORDS).run(tmp_path)
     assert 0 < RunFolder(tmp_path).read_metrics()[split]["mean_iou"] <= 1
-    kept = np.load(RunFolder(tmp_path).confusions(split))
+    kept = np.load(tmp_path / "confusions.npz")
     assert tuple(kept["names"]) == Squares().frames(split).names
+    assert Run.read(tmp_path).split == split
     assert kept["drives"].tolist() == [""] * len(kept["names"])
 
 
