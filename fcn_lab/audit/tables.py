@@ -11,6 +11,8 @@ from fcn_lab.terminal import format_percent
 
 Cell = str | int | None
 
+SIZES_SHOWN = 4  # the commonest of a split
+
 
 @dataclass(frozen=True)
 class AuditTable:
@@ -48,7 +50,9 @@ def tabulate_splits(audit: Audit) -> AuditTable:
     rows = []
     for name, split in audit.data.splits.items():
         stored = Counter(frame.stored for frame in split.frames).most_common()
-        shown = ", ".join(f"{height}x{width}" for (height, width), _ in stored)
+        sizes = [f"{height}x{width}" for (height, width), _ in stored]
+        rest = f" and {len(sizes) - SIZES_SHOWN} more" if len(sizes) > SIZES_SHOWN else ""
+        shown = ", ".join(sizes[:SIZES_SHOWN]) + rest
         void = format_percent(split.void_share) if split.frames else None
         rows.append((name, len(split.frames), shown, len(split.drives), void, len(split.faults)))
     columns = ("split", "frames", "stored size", "drives", "void %", "unreadable")

@@ -19,6 +19,7 @@ class CaffeNormalize(nn.Module):
     """Maps RGB in 0…1 to BGR in 0…255 minus the mean colour of ImageNet."""
 
     mean: Tensor
+    largest_input = 255.0  # that its weights were trained on
 
     def __init__(self) -> None:
         super().__init__()

@@ -127,7 +127,8 @@ class TrainingDiagnosis:
         if "input.low" not in self._seen:
             return
         low, high = float(self._seen["input.low"]), float(self._seen["input.high"])
-        if high > INPUT_LIMIT or (not drawn and low >= 0 and high <= 1):
+        stated = (getattr(part, "largest_input", 0.0) for part in self.net.modules())
+        if high > max(INPUT_LIMIT, *stated) or (not drawn and low >= 0 and high <= 1):
             self.signs.append(
                 f"the first layer sees values of {low:.2f}…{high:.2f}: not normalised as its "
                 "weights were trained, which is with each channel's mean at 0 and spread at 1"
@@ -147,7 +148,7 @@ class TrainingDiagnosis:
                 f"layer {still[0]} gives zero everywhere after {self.steps_done} steps: no "
                 "gradient passes it. Are its weights zero, or all its ReLUs dead?"
             )
-        elif self._largest < SMALLEST_RELATIVE_STEP:
+        elif self._largest < SMALLEST_RELATIVE_STEP and not self._looks_summed():
             self.signs.append(
                 f"weights do not move, by {self._largest:.1e} of their length a step at most: "
                 f"optim.lr={self.lr:g} is too low for a loss that is averaged over the pixels; "
@@ -159,10 +160,14 @@ class TrainingDiagnosis:
                 "the picture reaches them"
             )
 
+    def _looks_summed(self) -> bool:
+        """Returns whether the first loss is too large for a mean over pixels."""
+        return self._loss > SUMMED_LOSS_RATIO * math.log(max(self.num_classes, 2))
+
     def _report_fast_steps(self, loss: float) -> None:
         if any("optim.lr" in sign for sign in self.signs):
             return
-        summed = self._loss > SUMMED_LOSS_RATIO * math.log(max(self.num_classes, 2))
+        summed = self._looks_summed()
         cause = (
             f"it is summed over the pixels, {self._loss:.0f} at first: type loss=ce, or a rate as "
             "many times lower as a batch has pixels"

@@ -13,6 +13,7 @@ from PIL import Image
 
 from fcn_lab.audit.audit import Audit
 from fcn_lab.audit.findings import check_sizes
+from fcn_lab.audit.tables import tabulate_splits
 from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.classes import CAMVID11, VOID
 from fcn_lab.data.folder import Folder
@@ -252,3 +253,9 @@ def test_camvids_packs_are_bit_for_bit_those_of_before_frames_had_sizes(tmp_path
     text = (folder / "manifest.json").read_text()
     assert list(json.loads(text)["content"]) == ["names", "size", "strange", "digests", "format"]
     assert unseal(text)["size"] == [12, 16]
+
+
+def test_a_table_of_forty_sizes_names_the_commonest_and_counts_the_rest(root: Path) -> None:
+    rows = tabulate_splits(Audit.measure(source(root))).rows
+    assert str(rows[0][2]).endswith(" and 24 more")
+    assert str(rows[1][2]).count("x") == 4
