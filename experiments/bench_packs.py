@@ -19,7 +19,7 @@ from PIL import Image
 
 from fcn_lab.data.folder import Folder
 from fcn_lab.data.frames import Frames
-from fcn_lab.files import write_text
+from fcn_lab.files import make_folder, write_text
 from fcn_lab.runs.processor import describe_processor
 
 PAGE = Path(__file__).parent / "packs" / "README.md"
@@ -38,6 +38,7 @@ def main() -> None:
     page = "\n".join([TEXT.format(asked.pictures, describe_processor(), os.cpu_count()), *lines])
     print(page)
     if not asked.quick:
+        make_folder(PAGE.parent)
         write_text(PAGE, page + "\n")
 
 

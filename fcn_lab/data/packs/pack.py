@@ -170,7 +170,7 @@ def _write_arrays(
 
     size, own = (list(recipe.size), []) if recipe.size else ([], list(sizes))
     shapes = find_shapes(size, own, len(pairs))
-    found = write_frames(half, shapes, sizes, decode, f"packing {split}")
+    found = write_frames(half, shapes, sizes, decode, f"packing {split.partition('-')[0]}")
     judge_strange(found, pairs)
     return Manifest([pair.name for pair in pairs], size, dict(found.strange), sizes=own)
 
