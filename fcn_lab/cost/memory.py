@@ -9,6 +9,8 @@ from torch import Tensor, UntypedStorage, nn
 # torch gives its operators, dispatch modes and trees no public names
 from torch._ops import OpOverload
 from torch.multiprocessing.reductions import StorageWeakRef
+
+# likewise
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
