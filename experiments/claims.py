@@ -88,6 +88,26 @@ def find_difference(claim: Claim, study: Study | None) -> Finding | None:
     return Finding(100 * sign * gap.gap.value, *ends, (seeds[first], seeds[second]))
 
 
+def describe_details(study: Study) -> str:
+    """Returns a sentence on the best arm against the last, at edges and in small classes.
+
+    Empty of one arm, or of data without these classes.
+    """
+    if len(study.arms) < 2 or not {*SMALL_CLASSES} <= {*study.first.classes}:
+        return ""
+    arms = (study.arms[0].name, study.arms[-1].name)
+    parts = []
+    for measure, name in (
+        ("boundary F1", "boundary F1"),
+        ("IoU of small classes", "the mean IoU of pole, sign, fence, pedestrian and bicyclist"),
+    ):
+        found = find_difference(Claim("", "", "", arms, measure=measure), study)
+        assert found is not None
+        ends = f"[{found.low:+.1f}, {found.high:+.1f}]"
+        parts.append(f"in {name} by {found.value:+.1f} points {ends}")
+    return f"The first leads the last, {arms[0]} and {arms[1]}, {' and '.join(parts)}."
+
+
 def measure_arms(study: Study, measure: str) -> Comparison:
     """Compares the study's arms by another score of the same frames, resampled alike."""
     score, weights = MEASURES[measure], study.comparison.blocks.weights()

@@ -74,10 +74,14 @@ def publish(folder: Path) -> None:
         circumstances = [describe_circumstances(members, asked["cells"])]
         if len(study.arms) == 1 and len(members) > 1:
             circumstances.append(describe_power(study.arms[0].seed_spread()))
+        report["The answer"] += f" {claims.describe_details(study)}".rstrip()
         parts = compose_page(asked, report, runs, circumstances, curves is not None)
         replace_block(page, folder.name, parts)
-        for front in (EXPERIMENTS / "README.md", FRONT_PAGE):
+        for front, above in ((EXPERIMENTS / "README.md", ""), (FRONT_PAGE, "experiments/")):
             replace_block(front, f"{folder.name} scores", [report["Scores"], *circumstances])
+            place = f"{above}{folder.name}/scores"
+            shown = figures.picture_tag(place, "mean IoU of every arm with its interval")
+            replace_block(front, f"{folder.name} answer", [report["The answer"], shown])
 
 
 def publish_claims(experiments: Path) -> None:
