@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 from bench_sweep import SHARE_OF_BASIC, START_TO_IMPORT
-from publish import replace, row
+from publish import replace_block
 
 from fcn_lab.files import write_text
 from fcn_lab.runs.attempts import HEARTBEAT_SECONDS, begin_attempt
@@ -109,11 +109,16 @@ def main() -> None:
         **plan(**numbers),
     }
     for name, text in figures.items():
-        replace(page, name, text)
+        replace_block(page, name, [text])
         print(text, end="\n\n")
 
 
 Found = Mapping[str, Any]
+
+
+def row(*cells: object) -> str:
+    """Returns a line of a Markdown table."""
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def simulation(simulated: Found, measured: Found) -> str:
