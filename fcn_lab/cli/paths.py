@@ -24,7 +24,7 @@ from fcn_lab.escaping import omegaconf_text
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "sweep.dir")
 SINGLE = (
     *("run", "again", "resume", "init_from", "output", "weights", "encoder.weights"),
-    *("data.root", "data.blocks"),
+    *("data.root", "data.sbd", "data.blocks"),
 )
 SEVERAL = ("runs", "input", "data.images", "data.masks")
 # Hydra reads these as they are
