@@ -231,8 +231,15 @@ def test_every_operator_exports_in_every_format(
     exports(SegNetBasic(operator, 3, width=4, levels=2))
 
 
+# half a minute each: the switches of an FCN, of SegNet and the networks of the zoo stand for all
+CORNERS = [("fcn8s", "max_unpool"), ("segnet", "max_unpool"), ("smp", "bilinear")]
+KINDS = [
+    pytest.param(*one, marks=[] if one[:2] in CORNERS else [pytest.mark.long]) for one in NETWORKS
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "upsample", "encoder", "settings"), NETWORKS)
+@pytest.mark.parametrize(("model", "upsample", "encoder", "settings"), KINDS)
 def test_every_kind_of_network_exports_in_every_format(
     model: str,
     upsample: str,
