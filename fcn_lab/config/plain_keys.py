@@ -24,6 +24,7 @@ class CommandKeys(TypedDict, total=False):
     output: str | None
     format: str
     weights: str | None
+    stage_rates: Sequence[float]
     dense_vs_patches: bool
     scores: bool
     overwrite: bool
