@@ -170,7 +170,7 @@ def test_every_stage_logs_what_was_asked_of_the_whole(tmp_path: Path) -> None:
 def test_what_cannot_be_staged_is_refused_before_it_starts() -> None:
     with pytest.raises(UserError, match="no coarser stage"):
         make(net=FCN(TinyEncoder(**SMALL), Nearest, 3, 32))
-    with pytest.raises(UserError, match=r"task\.rates: 2 factors, expected 3"):
+    with pytest.raises(UserError, match=r"stage_rates: 2 factors, expected 3"):
         make(rates=[1.0, 0.1])
     with pytest.raises(UserError, match=r"trainer\.max_epochs=2 over 3 stages"):
         make(training=make_train({"max_epochs": 2}).training)
