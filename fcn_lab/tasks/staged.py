@@ -55,7 +55,8 @@ class TrainInStages(Train):
             self._strides.append(self._strides[-1] // 2)
         if self.rates and len(self.rates) != len(self._strides):
             raise UserError(
-                f"stage_rates: {len(self.rates)} factors, expected {len(self._strides)}, one a stage"
+                f"stage_rates: {len(self.rates)} factors, "
+                f"expected {len(self._strides)}, one a stage"
             )
         share = self.training.max_epochs // len(self._strides)
         if share < self.training.val_every:
