@@ -33,7 +33,7 @@ _REFUSALS = {
     errno.ENOENT: ("its folder does not exist, or no longer", "Choose another folder"),
 }
 # of the system's refusals those that say of themselves that something was to be written
-_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENAMETOOLONG)
 
 
 class UserError(ValueError):
