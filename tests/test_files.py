@@ -215,6 +215,7 @@ def test_a_copied_folder_without_room_names_the_place(
 WRITES_ITSELF = {
     "data/packs/writing.py": "arrays of a folder that is published whole",
     "data/packs/drafts.py": "that folder, which the next process may go on with, and its lock",
+    "data/archives.py": "files below the draft of a folder that is published whole",
     "data/download.py": "what was received so far, to be taken up again",
     "worker/supervisor.py": "a log grows as the worker prints",
     "demo/uploads.py": "temporary files",

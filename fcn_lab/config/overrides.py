@@ -11,11 +11,12 @@ def parse_overrides(lines: Iterable[str]) -> list[Override]:
     """Returns what each text says.
 
     Raises:
-        HydraException: one is no override.
+        OverrideParseException: one is no override.
     """
     return [_parse(line) for line in lines]
 
 
 @cache
 def _parse(line: str) -> Override:
-    return OverridesParser.create().parse_override(line)
+    # parse_override would not say in its error which text it is about
+    return OverridesParser.create().parse_overrides([line])[0]

@@ -360,7 +360,8 @@ def test_the_page_fetches_nothing_and_stays_small(study: Study) -> None:
 
 
 def test_page_markdown_and_csv_say_the_same_numbers(study: Study, tmp_path: Path) -> None:
-    page, text, arms, *_ = (path.read_text() for path in write_report(study, tmp_path))
+    written = {path.name: path.read_text() for path in write_report(study, tmp_path)}
+    page, text, arms = (written[name] for name in ("report.html", "report.md", "arms.csv"))
     rows = list(csv.DictReader(arms.splitlines()))
     assert [row["arm"] for row in rows] == [arm.name for arm in study.arms]
     for row in rows:

@@ -134,7 +134,8 @@ class CellLauncher(Launcher):
             print_next(list_sweep_steps(sweep.record, read_progress(sweep.record, {})))
             raise
         if sweep.conclude:
-            print_next(list_sweep_steps(sweep.record, progress))
+            # the record may hold cells that were asked for earlier
+            print_next(list_sweep_steps(sweep.record, read_progress(sweep.record, progress)))
         return progress
 
     def _report_cell(
