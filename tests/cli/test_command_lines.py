@@ -11,7 +11,7 @@ from PIL import Image
 
 from support.forked import type_line
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 LINES, SEED = 100, 0
 SMALL = (
     *("data=synthetic", "data.size=[32,32]", "data.batch_size=2", "+data.train=3", "+data.val=1"),
