@@ -44,11 +44,10 @@ def _list_sentences(study: Study) -> Iterator[str]:
             "Effects of single factors are not given: some combinations have no arm yet, or no "
             "seed that all arms share."
         )
-    elif study.factors:
+    elif len(study.factors) > 1:
         for factor in study.factors:
             yield from _describe_effect(study, factor)
-        if len(study.factors) > 1:
-            yield _describe_interaction(study)
+        yield _describe_interaction(study)
     single = sum(len(arm.runs) == 1 for arm in study.arms)
     for run in study.runs:
         yield from run.altered
