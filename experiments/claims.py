@@ -218,12 +218,12 @@ CLAIMS = (
     ),
     Claim(
         "stages beat all at once",
-        *("Shelhamer, Long, Darrell 2017", "staged", ("staged", "at once")),
+        *("Shelhamer, Long, Darrell 2017", "staged", ("staged", "train")),
         published=0.1,
     ),
     Claim(
         "high momentum is worth points",
-        *("Shelhamer, Long, Darrell 2017", "staged", ("heavy", "adamw")),
+        *("Shelhamer, Long, Darrell 2017", "momentum", ("heavy", "adamw")),
         published=5.0,
     ),
 )

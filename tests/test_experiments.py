@@ -14,6 +14,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import yaml
 
 from fcn_lab.runs.sweep import SweepFolder
 from support.fakeruns import write_grid
@@ -116,6 +117,24 @@ def test_the_page_of_claims_is_that_of_the_published_runs(
     again = shutil.copytree(EXPERIMENTS, tmp_path / "experiments")
     publishing.publish_claims(again)
     assert (again / "README.md").read_text() == (EXPERIMENTS / "README.md").read_text()
+
+
+def test_a_claim_is_about_arms_that_its_study_has(publishing: ModuleType) -> None:
+    """A name that no cell can have would say "not run yet" for ever."""
+    asked = 0
+    for claim in publishing.claims.CLAIMS:
+        recipe = ROOT / "conf" / "experiment" / f"{claim.study}.yaml"
+        if not recipe.exists():
+            continue
+        params = yaml.safe_load(recipe.read_text())["hydra"]["sweeper"]["params"]
+        values = {key: str(value).split(",") for key, value in params.items() if key != "seed"}
+        words = {word for key, own in values.items() if "." not in key for word in own}
+        keys = {f"{k.rpartition('.')[2]}={v}" for k, own in values.items() if "." in k for v in own}
+        known = words | keys | {"skips=false"}  # typed beside the study's own command
+        for arm in claim.arms:
+            assert {*arm.split()} <= known, (claim.text, arm)
+        asked += 1
+    assert asked
 
 
 @pytest.mark.parametrize(

@@ -94,4 +94,5 @@ def _list_settings(node: Mapping[str, Any], keys: Iterable[str]) -> Iterator[tup
         if isinstance(value, Mapping):
             yield from ((f"{key}.{name}", inner) for name, inner in _list_settings(value, value))
         elif key in node:
-            yield key, str(value)
+            # as it is typed
+            yield key, str(value).lower() if isinstance(value, bool) else str(value)

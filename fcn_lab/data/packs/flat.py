@@ -1,5 +1,6 @@
 """Arrays of any size, one behind the other in a single flat array. H W: rows and columns."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import overload
@@ -7,7 +8,25 @@ from typing import overload
 from fcn_lab.data.frames import Pixels
 
 
-class FlatRows(Sequence[Pixels]):
+class PixelRows(Sequence[Pixels], ABC):
+    """Arrays that are made when they are asked for, by their place from 0; a slice is a list."""
+
+    @abstractmethod
+    def read(self, place: int) -> Pixels:
+        """Returns one of them."""
+
+    @overload
+    def __getitem__(self, index: int) -> Pixels: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Pixels]: ...
+    def __getitem__(self, index: int | slice) -> Pixels | Sequence[Pixels]:
+        places = range(len(self))
+        if isinstance(index, slice):
+            return [self.read(place) for place in places[index]]
+        return self.read(places[index])
+
+
+class FlatRows(PixelRows):
     """A sequence of arrays (H,W) or (H,W,C) that are views of one flat array, memory-mapped or not.
 
     Args:
@@ -25,14 +44,8 @@ class FlatRows(Sequence[Pixels]):
     def __len__(self) -> int:
         return len(self._sizes)
 
-    @overload
-    def __getitem__(self, index: int) -> Pixels: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Pixels]: ...
-    def __getitem__(self, index: int | slice) -> Pixels | Sequence[Pixels]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(len(self))[index]]
-        place = range(len(self))[index]
+    def read(self, place: int) -> Pixels:
+        """Returns a view of one array."""
         shape = (*self._sizes[place], *self._channels)
         return self._flat[self._starts[place] : self._starts[place + 1]].reshape(shape)
 

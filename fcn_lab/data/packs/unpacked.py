@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import overload
 
 from fcn_lab.data.frames import Frames, Pixels
 from fcn_lab.data.layouts.layout import Pair
+from fcn_lab.data.packs.flat import PixelRows
 from fcn_lab.data.packs.pack import (
     Recipe,
     find_ledger,
@@ -46,7 +46,7 @@ class FrameReader:
             raise UserError(str(error)) from error
 
 
-class FileRows(Sequence[Pixels]):
+class FileRows(PixelRows):
     """The pictures or the labels of a split, in their files."""
 
     def __init__(self, reader: FrameReader, are_labels: bool) -> None:
@@ -55,14 +55,9 @@ class FileRows(Sequence[Pixels]):
     def __len__(self) -> int:
         return len(self._reader.pairs)
 
-    @overload
-    def __getitem__(self, index: int) -> Pixels: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Pixels]: ...
-    def __getitem__(self, index: int | slice) -> Pixels | Sequence[Pixels]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(len(self))[index]]
-        return self._choose(self._reader.read(range(len(self))[index]))
+    def read(self, place: int) -> Pixels:
+        """Returns the picture or the label of one frame."""
+        return self._choose(self._reader.read(place))
 
     def __iter__(self) -> Iterator[Pixels]:
         """Yields all of them, decoded on all cores.
