@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -17,13 +16,9 @@ from support.places import RUN
 from support.waiting import PATIENCE
 
 
-def test_help_lists_every_group_within_two_seconds_and_without_torch() -> None:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def test_help_lists_every_group_without_torch() -> None:
     command = [sys.executable, "-X", "importtime", str(RUN), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    # of the processor: on a busy machine the clock tells more about the others
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
     for group in ("model: ", "upsample: ", "encoder: ", "data: ", "task: ", "trainer: "):
         assert group in done.stdout
     assert not {"torch", "lightning", "wandb", "numpy"} & {
