@@ -74,7 +74,8 @@ class Dashboard:
         """Writes the workspace and the report as JSON into the folder; returns both."""
         from fcn_lab.dashboard import workspace as board
 
-        opening = "\n\n".join([*describe_question(study), *describe_answer(study)])
+        told = [study.question, *describe_question(study), *describe_answer(study)]
+        opening = "\n\n".join(filter(None, told))
         view = board.create_workspace(selection, self.project, entity)
         page = board.create_report(selection, self.project, entity, opening)
         write_text(folder / "workspace.json", board.to_json(view))

@@ -17,9 +17,11 @@ def describe_question(study: Study) -> list[str]:
     asked = " × ".join(factors) or "one arm"
     seeds = f"seed{'s' * (len(study.seeds) > 1)} {', '.join(map(str, study.seeds))}"
     drives = study.comparison.blocks.sizes
+    # a study's own question is the title
+    asks = "" if study.question else "What does each choice change? "
     missing = f"; {len(study.missing)} cells have no scores" if study.missing else ""
     return [
-        f"What does each choice change? Asked were {asked}: {len(study.arms)} arms, "
+        f"{asks}Asked were {asked}: {len(study.arms)} arms, "
         f"{len(study.runs)} finished runs with {seeds}{missing}.",
         f"All were scored on {len(study.first.names)} frames of {study.first.split}, from "
         f"{len(drives)} drive{'s' * (len(drives) > 1)}, by the protocol {study.first.protocol}.",

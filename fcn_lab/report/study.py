@@ -20,7 +20,14 @@ from fcn_lab.report.intervals import (
     cut_blocks,
     cut_single_frames,
 )
-from fcn_lab.report.runs import ABSENT, MissingRun, Run, find_missing_cells, find_runs
+from fcn_lab.report.runs import (
+    ABSENT,
+    MissingRun,
+    Run,
+    find_missing_cells,
+    find_question,
+    find_runs,
+)
 from fcn_lab.report.variance import VarianceEffect, VarianceShare, build_projections, compute_shares
 
 # pixels on each side of a boundary, as fcn_lab/metrics/boundaries.py measures them
@@ -37,6 +44,7 @@ class Study:
         comparison: the arms, best first.
         factors: what was varied, each with its values in the order of the runs.
         values: by arm, the value of each factor.
+        question: what the sweep asks that all runs are cells of; empty where there is none.
     """
 
     runs: tuple[Run, ...]
@@ -44,6 +52,7 @@ class Study:
     comparison: Comparison
     factors: dict[str, tuple[str, ...]]
     values: dict[str, dict[str, str]]
+    question: str = ""
 
     @classmethod
     def read(cls, folders: Sequence[Path]) -> "Study":
@@ -68,7 +77,8 @@ class Study:
         told = {one.folder for one in damaged}
         cells = [cell for cell in find_missing_cells(folders) if cell.folder not in told]
         missing = (*damaged, *cells)
-        return cls(tuple(runs), missing, compare_runs(arms, cut), factors, values)
+        comparison, question = compare_runs(arms, cut), find_question(runs)
+        return cls(tuple(runs), missing, comparison, factors, values, question)
 
     @property
     def arms(self) -> tuple[Arm, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fcn_lab.report.answer import describe_answer
+from fcn_lab.report.index import find_studies, write_index
 from fcn_lab.report.runs import list_folders
 from fcn_lab.report.study import Study
 from fcn_lab.report.writing import write_report
@@ -17,7 +18,8 @@ class Report:
 
     Args:
         runs: a folder or several: sweeps, runs, or folders that hold them.
-        output: where to write; by default ``report`` in the first of them.
+        output: where to write; by default ``report`` in the first of them. Studies of several
+            questions get a report each, and index.html goes into the folder that holds them.
     """
 
     runs: str | Sequence[str]
@@ -30,8 +32,17 @@ class Report:
             UserError: there are no runs, or they cannot stand in one table.
         """
         folders = list_folders(self.runs)
+        if len(folders) == 1 and (sweeps := find_studies(folders[0])):
+            self._index(sweeps, folders[0])
+            return
         study = Study.read(folders)
         written = write_report(study, Path(self.output) if self.output else folders[0] / "report")
         print("\n".join(describe_answer(study)))
         print(f"\nwritten: {', '.join(map(str, written))}")
+        print_next({"The page": written[0]})
+
+    def _index(self, sweeps: Sequence[Path], folder: Path) -> None:
+        written = write_index(sweeps, Path(self.output or folder), inside=not self.output)
+        print(f"{len(sweeps)} studies that ask several questions; a report of each:")
+        print("\n".join(map(str, written)))
         print_next({"The page": written[0]})

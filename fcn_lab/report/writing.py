@@ -48,7 +48,9 @@ def format_html(study: Study) -> str:
 
 
 def format_heading(study: Study) -> str:
-    """Returns the title of the report."""
+    """Returns the title of the report: the study's question, or what was varied."""
+    if study.question:
+        return study.question
     factors = " and ".join(map(format_factor, study.factors)) or study.arms[0].name
     return f"{factors[0].upper()}{factors[1:]}: what the runs show"
 
@@ -80,7 +82,7 @@ def list_sections(study: Study) -> Iterator[Section]:
     yield Section("What was asked", render_paragraphs(*describe_question(study)))
     yield Section("The answer", Markup('<div class="answer">{}</div>').format(_answer(study)))
     yield Section("Scores", _scores(study))
-    if study.is_grid and study.factors:
+    if study.is_grid and len(study.factors) > 1:
         yield Section("Effects", _effects(study), "Means over all else, and how factors interact.")
     if len(study.arms) > 1:
         yield Section("Differences", _differences(study))
@@ -100,15 +102,19 @@ def _answer(study: Study) -> Markup:
     return render_paragraphs(" ".join(describe_answer(study)))
 
 
+def render_scores(study: Study) -> Markup:
+    """Returns the chart of all arms with their intervals."""
+    caption = "Mean IoU of every arm with its 95 % interval over blocks of frames and seeds."
+    return render_figure(charts.draw_forest(study), caption, 110 + ROW * len(study.arms))
+
+
 def _scores(study: Study) -> Markup:
     table = tables.tabulate_arms(study).html()
-    caption = "Mean IoU of every arm with its 95 % interval over blocks of frames and seeds."
-    height = 110 + ROW * len(study.arms)
     note = render_paragraphs(
         "A rank from–to names the places that the corrected differences leave open. sd seeds: "
         "standard deviation between seeds, in points. bF1: boundary F1."
     )
-    return render_figure(charts.draw_forest(study), caption, height) + table + note
+    return render_scores(study) + table + note
 
 
 def _effects(study: Study) -> Markup:

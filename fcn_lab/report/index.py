@@ -1,0 +1,79 @@
+"""Several studies in one folder: a report each, and one page that leads to them."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from fcn_lab.errors import UserError
+from fcn_lab.files import make_folder, write_texts
+from fcn_lab.rendering.html import Section, render_page, render_paragraphs
+from fcn_lab.report.answer import describe_answer, describe_question
+from fcn_lab.report.runs import read_question
+from fcn_lab.report.study import Study
+from fcn_lab.report.writing import ADVICE, format_heading, render_scores, write_report
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A study on the page.
+
+    Args:
+        title: the name of its folder, and its question.
+        body: the HTML of its answer, or of why it has none.
+        page: its report; None where it has none.
+    """
+
+    title: str
+    body: Markup
+    page: Path | None = None
+
+
+def find_studies(folder: Path) -> list[Path]:
+    """Returns the sweeps right inside a folder if they ask several questions, else none."""
+    sweeps = sorted(record.parent for record in folder.glob("*/sweep.json"))
+    several = len({*map(read_question, sweeps)} - {""}) > 1
+    return sweeps if several else []
+
+
+def write_index(sweeps: Sequence[Path], folder: Path, inside: bool) -> list[Path]:
+    """Writes a report of each sweep, and index.html with the question and the answer of each.
+
+    Args:
+        sweeps: the studies.
+        folder: where index.html goes.
+        inside: each report goes into its sweep's folder, not into `folder`.
+
+    Returns:
+        The paths of all pages, that of the index first.
+    """
+    make_folder(folder, ADVICE)
+    places = {sweep: (sweep if inside else folder / sweep.name) / "report" for sweep in sweeps}
+    entries = [_report(sweep, place) for sweep, place in places.items()]
+    title = f"{len(entries)} studies: what the runs show"
+    write_texts(folder, {"index.html": render_page(title, _list_sections(entries, folder))}, ADVICE)
+    return [folder / "index.html", *(entry.page for entry in entries if entry.page is not None)]
+
+
+def _report(sweep: Path, place: Path) -> Entry:
+    """Writes the report of one study; a study that cannot have one is no reason to stop."""
+    try:
+        study = Study.read([sweep])
+    except UserError as error:
+        return Entry(sweep.name, render_paragraphs(f"No report yet: {error}"))
+    page, *_ = write_report(study, place)
+    answer = (*describe_question(study), " ".join(describe_answer(study)))
+    body = render_paragraphs(*answer) + render_scores(study)
+    return Entry(f"{sweep.name}: {format_heading(study)}", body, page)
+
+
+def _list_sections(entries: Sequence[Entry], folder: Path) -> Iterator[Section]:
+    for entry in entries:
+        body = entry.body
+        if entry.page is not None:
+            link = quote(os.fsencode(os.path.relpath(entry.page, folder)))
+            body += Markup('<p><a href="{}">The whole report</a></p>').format(link)
+        yield Section(entry.title, body)
