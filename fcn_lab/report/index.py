@@ -12,7 +12,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_texts
 from fcn_lab.rendering.html import Section, render_page, render_paragraphs
 from fcn_lab.report.answer import describe_answer, describe_question
-from fcn_lab.report.runs import read_question
+from fcn_lab.report.questions import read_question
 from fcn_lab.report.study import Study
 from fcn_lab.report.writing import ADVICE, format_heading, render_scores, write_report
 

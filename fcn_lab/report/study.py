@@ -20,12 +20,12 @@ from fcn_lab.report.intervals import (
     cut_blocks,
     cut_single_frames,
 )
+from fcn_lab.report.questions import find_question
 from fcn_lab.report.runs import (
     ABSENT,
     MissingRun,
     Run,
     find_missing_cells,
-    find_question,
     find_runs,
 )
 from fcn_lab.report.variance import VarianceEffect, VarianceShare, build_projections, compute_shares
