@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fcn_lab.data.classes import VOID, Colour
+from fcn_lab.data.classes import VOID
+from fcn_lab.data.colours import Colour
 from fcn_lab.data.frames import Pixels
 from fcn_lab.data.source import Source
 from fcn_lab.data.survey import FrameSurvey, LabelEdges

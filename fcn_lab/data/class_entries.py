@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from fcn_lab.data.classes import VOID, Colour
+from fcn_lab.data.classes import VOID
+from fcn_lab.data.colours import Colour
 from fcn_lab.errors import UserError
 
 _ITEMS_SHOWN = 8

@@ -18,7 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fcn_lab.data.class_entries import ClassEntry, read_entry, read_ids, read_ignored, read_name
-from fcn_lab.data.classes import VOID, Colour, is_void
+from fcn_lab.data.classes import VOID, is_void
+from fcn_lab.data.colours import Colour
 from fcn_lab.errors import UserError
 
 Names = Sequence[object] | Mapping[object, object]

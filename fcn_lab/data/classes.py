@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fcn_lab.data.colours import BLACK, Colour, list_distinct_colours
 from fcn_lab.errors import UserError
 
-Colour = tuple[int, int, int]
-
 VOID = 255
-BLACK: Colour = (0, 0, 0)  # what void is drawn in
+# for a class whose own colour is void's black
+DARK_GREY: Colour = (64, 64, 64)
 
 CAMVID32: dict[str, Colour] = {
     "Animal": (64, 128, 64),
@@ -100,18 +100,6 @@ class ClassSet:
     table: NDArray[np.uint8]
 
 
-def generate_colour(number: int) -> Colour:
-    """Returns a colour for a class without one, unlike its neighbours' and void's black.
-
-    The class is one of 0..254.
-    """
-    number += 1
-    return (number * 67 % 256, number * 131 % 256, number * 199 % 256)
-
-
-_SUBSTITUTE_COLOURS: tuple[Colour, ...] = ((64, 64, 64), *map(generate_colour, range(VOID)))
-
-
 def is_void(name: str) -> bool:
     """Returns whether a class name means that its pixels are not scored."""
     return name.lower() in VOID_NAMES
@@ -150,7 +138,8 @@ def keep_classes(
     palette = [colours[disk_names.index(name)] for name in names]
     for place, name in enumerate(names):
         if palette[place] == BLACK and not is_void(name):
-            palette[place] = next(other for other in _SUBSTITUTE_COLOURS if other not in palette)
+            others = (DARK_GREY, *list_distinct_colours())
+            palette[place] = next(other for other in others if other not in palette)
     return ClassSet(title, tuple(names), tuple(palette), table)
 
 

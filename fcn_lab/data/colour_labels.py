@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from fcn_lab.data.classes import VOID, Colour
+from fcn_lab.data.classes import VOID
+from fcn_lab.data.colours import Colour
 from fcn_lab.data.label_codecs import LabelView
 from fcn_lab.errors import UserError
 

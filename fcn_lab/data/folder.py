@@ -8,8 +8,9 @@ from pathlib import Path
 from PIL import Image
 
 from fcn_lab.data.class_table import ClassTable, read_names
-from fcn_lab.data.classes import Colour, generate_colour, is_void, keep_classes
+from fcn_lab.data.classes import is_void, keep_classes
 from fcn_lab.data.colour_labels import ColourLabels
+from fcn_lab.data.colours import Colour, generate_colour
 from fcn_lab.data.files.pairing import find_blocks, pair_files
 from fcn_lab.data.label_codecs import IndexLabels, LabelCodec
 from fcn_lab.data.layouts.layout import Layout, Pair

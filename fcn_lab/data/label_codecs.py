@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from fcn_lab.data.classes import VOID, Colour, is_void
+from fcn_lab.data.classes import VOID, is_void
+from fcn_lab.data.colours import Colour
 from fcn_lab.data.mask_values import read_values
 from fcn_lab.errors import UserError
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Protocol
 
-from fcn_lab.data.classes import Colour
+from fcn_lab.data.colours import Colour
 from fcn_lab.data.frames import Frames
 from fcn_lab.data.survey import FrameSurvey
 from fcn_lab.errors import UserError

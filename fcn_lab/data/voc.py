@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fcn_lab.data.classes import Colour, keep_classes
+from fcn_lab.data.classes import keep_classes
+from fcn_lab.data.colours import Colour
 from fcn_lab.data.download import Release, fetch_release
 from fcn_lab.data.files.text_files import read_lines
 from fcn_lab.data.label_codecs import IndexLabels

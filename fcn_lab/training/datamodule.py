@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from fcn_lab.data.augment import IDENTITY
-from fcn_lab.data.classes import Colour
+from fcn_lab.data.colours import Colour
 from fcn_lab.data.frames import Augment, FrameDataset, Frames, Sample
 from fcn_lab.data.layouts.layout import SPLITS
 from fcn_lab.data.sampling import EqualSizeSampler, EvalSampler, TrainSampler

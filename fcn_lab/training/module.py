@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
-from fcn_lab.data.classes import generate_colour
+from fcn_lab.data.colours import generate_colour
 from fcn_lab.errors import UserError
 from fcn_lab.metrics.boundaries import EdgeRows, ImageEdges
 from fcn_lab.metrics.confusion import compute_scores, confusion_matrices

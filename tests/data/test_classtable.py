@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from fcn_lab.data.class_table import read_names
-from fcn_lab.data.classes import BLACK, VOID, generate_colour, keep_classes
+from fcn_lab.data.classes import VOID, keep_classes
+from fcn_lab.data.colours import BLACK, generate_colour
 from fcn_lab.data.folder import Folder
 from fcn_lab.data.frames import Pixels
 from fcn_lab.errors import UserError

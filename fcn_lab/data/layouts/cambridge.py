@@ -6,8 +6,9 @@ Its ``701_StillsRaw_full/``, ``LabeledApproved_full/<frame>_L.png``, ``label_col
 from pathlib import Path
 
 from fcn_lab.data.class_table import refuse_bad_names, refuse_bad_values
-from fcn_lab.data.classes import CAMVID32, Colour
+from fcn_lab.data.classes import CAMVID32
 from fcn_lab.data.colour_labels import ColourLabels
+from fcn_lab.data.colours import Colour
 from fcn_lab.data.files.text_files import read_lines
 from fcn_lab.data.layouts.layout import Layout, pair_up
 from fcn_lab.data.layouts.splits import group_by_split, order_splits, title_split

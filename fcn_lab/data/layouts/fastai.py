@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fcn_lab.data.class_table import refuse_bad_names
-from fcn_lab.data.classes import CAMVID11, CAMVID32, Colour, generate_colour
+from fcn_lab.data.classes import CAMVID11, CAMVID32
+from fcn_lab.data.colours import Colour, generate_colour
 from fcn_lab.data.files.listing import FrameIndex
 from fcn_lab.data.files.text_files import read_lines
 from fcn_lab.data.label_codecs import IndexLabels

@@ -6,8 +6,8 @@ It has ``train/ train_labels/ … class_dict.csv`` (name,r,g,b), RGB labels ``<f
 from pathlib import Path
 
 from fcn_lab.data.class_table import refuse_bad_names, refuse_bad_values
-from fcn_lab.data.classes import Colour
 from fcn_lab.data.colour_labels import ColourLabels
+from fcn_lab.data.colours import Colour
 from fcn_lab.data.files.text_files import read_table
 from fcn_lab.data.layouts.layout import SPLITS, Layout, Pair, pair_up
 from fcn_lab.errors import UserError

@@ -1,0 +1,79 @@
+"""Colours for classes that have none, which colour-blind eyes can tell apart, too.
+
+Each is the one farthest from all before it, void's black the first, by the eye it comes closest to:
+distances in CIELAB, of the colours as they are and as simulated for the three kinds of colour
+blindness (Machado, Oliveira and Fernandes 2009, "A physiologically-based model for simulation of
+color vision deficiency", table 1, severity 1.0).
+"""
+
+from functools import cache
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+Colour = tuple[int, int, int]
+
+# what void is drawn in
+BLACK: Colour = (0, 0, 0)
+# linear RGB as each eye sees it
+VISIONS = {
+    "usual": np.eye(3),
+    "protanopia": np.array(
+        [
+            [0.152286, 1.052583, -0.204868],
+            [0.114503, 0.786281, 0.099216],
+            [-0.003882, -0.048116, 1.051998],
+        ]
+    ),
+    "deuteranopia": np.array(
+        [
+            [0.367322, 0.860646, -0.227968],
+            [0.280085, 0.672501, 0.047413],
+            [-0.011820, 0.042940, 0.968881],
+        ]
+    ),
+    "tritanopia": np.array(
+        [
+            [1.255528, -0.076749, -0.178779],
+            [-0.078411, 0.930809, 0.147602],
+            [0.004733, 0.691367, 0.303900],
+        ]
+    ),
+}
+# of a channel; the colours are chosen among all combinations
+LEVELS = (0, 36, 73, 109, 146, 182, 219, 255)
+# 255 classes and a void that is named
+MOST = 256
+
+
+@cache
+def list_distinct_colours() -> tuple[Colour, ...]:
+    """Returns a colour for each class, by its number, none of them void's black."""
+    candidates = np.array([BLACK, *product(LEVELS, repeat=3)], np.uint8)
+    seen = np.stack([convert_to_lab(candidates, vision) for vision in VISIONS])
+    chosen, nearest = [0], np.full(len(candidates), np.inf)
+    while len(chosen) <= MOST:
+        distances = np.linalg.norm(seen - seen[:, chosen[-1:]], axis=-1).min(axis=0)
+        nearest = np.minimum(nearest, distances)
+        chosen.append(int(nearest.argmax()))
+    return tuple((int(r), int(g), int(b)) for r, g, b in candidates[chosen[1:]])
+
+
+def convert_to_lab(colours: NDArray[np.uint8], vision: str) -> NDArray[np.float32]:
+    """Returns colours (M,3) in CIELAB as one of `VISIONS` sees them."""
+    # only where a class lacks a colour
+    import cv2
+
+    values = colours / 255
+    # sRGB's curve (IEC 61966-2-1), and back
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ VISIONS[vision].T, 0, 1)
+    curved = np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055)
+    lab = cv2.cvtColor(curved[None].astype(np.float32), cv2.COLOR_RGB2LAB)
+    return np.asarray(lab[0], np.float32)
+
+
+def generate_colour(number: int) -> Colour:
+    """Returns the colour of class number 0..255 where it has none of its own."""
+    return list_distinct_colours()[number]
