@@ -8,7 +8,6 @@ a sweep starts it once a cell.
 import os
 import shlex
 import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -28,28 +27,22 @@ from yaml import YAMLError
 
 from fcn_lab.cli.arguments import rewrite_arguments
 from fcn_lab.cli.paths import find_path
+from fcn_lab.cli.resuming import hold_resumed, read_resumption
 from fcn_lab.commands import STARTED, format_command, format_start
 from fcn_lab.config.explain import explain
 from fcn_lab.config.frozen import (
     find_conf_folder,
     find_references,
     freeze,
-    read_frozen,
-    read_recorded,
 )
 from fcn_lab.config.inheritance import resolve_command
-from fcn_lab.config.trust import allow, read_names, require_allowed
+from fcn_lab.config.trust import allow, read_names
 from fcn_lab.errors import SweepFailure, UserError, find_refusal
-from fcn_lab.runs.names import METRICS
-from fcn_lab.runs.next_steps import list_run_steps
-from fcn_lab.runs.records import require_no_links_outside
 from fcn_lab.worker import torchrun
 from fcn_lab.worker.claims import (
     claim,
     count_levels,
     find_existing,
-    has_ended,
-    hold,
     remove_empty,
     withdraw,
 )
@@ -101,7 +94,9 @@ def main() -> None:
         _become_worker(*torchrun.receive_arguments())
     try:
         typed = rewrite_arguments()
-        _resume_if_asked(typed)
+        if (resumption := read_resumption(typed)) is not None:
+            hold_resumed(resumption)
+            _become_worker(str(resumption.folder / "config.yaml"), *resumption.flags)
         Hydra.get_mode = _leave_mode_to_flags  # type: ignore[method-assign]
         # registers Hydra's own `basic`, before that word becomes ours
         Plugins.instance()
@@ -170,32 +165,6 @@ def _inspect_run(config: DictConfig) -> None:
         print(f"task={config.choices.task}: {key}={OmegaConf.select(config, key)}", flush=True)
     task = OmegaConf.to_container(config, resolve=True)["task"]  # type: ignore[index, call-overload]
     build(task, "task", find_references(config)).run()
-
-
-def _resume_if_asked(typed: Sequence[str]) -> None:
-    asked = find_path("resume", typed)
-    if asked is None:
-        return
-    folder = Path(asked)
-    more = [o for o in typed if not o.startswith(("resume=", "allow="))]
-    if more or {"-m", "--multirun"} & set(sys.argv):
-        others = shlex.join(more) or "-m"
-        raise UserError(
-            f"resume={folder} goes on with the run exactly as it was recorded; leave out {others}"
-        )
-    read_recorded(folder)
-    require_allowed(read_frozen(folder / "config.yaml")["task"], str(folder))
-    require_no_links_outside(folder)
-    if has_ended(folder):
-        from fcn_lab.terminal import print_next
-
-        scores = folder / METRICS
-        print(f"{folder} is done" + (f": its scores are in {scores}" if scores.exists() else ""))
-        print_next(list_run_steps(folder))
-        sys.exit(0)
-    hold(folder)
-    print(f"going on with {folder}", flush=True)
-    _become_worker(str(folder / "config.yaml"), "--resume")
 
 
 def _become_worker(config: str, *flags: str) -> NoReturn:

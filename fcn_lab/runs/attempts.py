@@ -147,8 +147,12 @@ def find_last_attempt(folder: Path) -> Attempt | None:
     return next(reversed(list_attempts(folder)), None)
 
 
-def begin_attempt(folder: Path) -> Attempt:
+def begin_attempt(folder: Path, take_done: bool = False) -> Attempt:
     """Makes this process the one that holds the folder; again, where it does already.
+
+    Args:
+        folder: a run's.
+        take_done: hold it although the run is done.
 
     Raises:
         Taken: another one does, or the run is done.
@@ -159,7 +163,7 @@ def begin_attempt(folder: Path) -> Attempt:
     if before is not None and before.confirm_alive():
         raise RunConflict(f"{folder} is at work: {_name_holder(folder)}")
     # looked for behind `holds`: the dead write no more
-    if is_finished(folder):
+    if is_finished(folder) and not take_done:
         raise RunConflict(f"{folder} is done")
     number = before.number + 1 if before else 1
     path = folder / "attempts" / f"{number}.json"

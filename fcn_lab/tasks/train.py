@@ -140,7 +140,7 @@ class Train:
             self.training.check_devices()
         for split in ("train", *find_scored_splits(self.data)):
             self.data.source.frames(split)
-        if self.init_from is not None:
+        if self.init_from is not None and not self.resume:
             load_initial_weights(self.net, Path(self.init_from))
         require_batch_statistics(self.net, self.freeze.apply(self.net), self.data)
         self.optim.parameter_groups(self.net)

@@ -22,6 +22,8 @@ from fcn_lab.values import NotNegative, Positive, check_arguments
 
 # factor of the learning rate; a ramp from 0 would waste the first step
 WARMUP_START = 0.01
+# at which the rates of two trainings are compared
+RATE_POINTS = 1000
 # part of the training that is over
 Fraction = Annotated[float, Ge(0), Lt(1)]
 AtLeastOne = Annotated[float, Ge(1)]
@@ -110,6 +112,18 @@ class OneCycle(Schedule):
     def decay(self, progress: float) -> float:
         """Returns the factor that falls from 1 to 1/(start·end)."""
         return interpolate_cosine(1.0, 1 / (self.start * self.end), progress)
+
+
+def keeps_rates(schedule: Callable[[float], float], before: float, after: float) -> bool:
+    """Returns whether a training's rates so far are those of one of another length, too.
+
+    Args:
+        schedule: returns the factor of the rate at a progress in 0…1.
+        before: the progress that the training has made.
+        after: what that would be of the other length.
+    """
+    shares = (point / RATE_POINTS for point in range(RATE_POINTS + 1))
+    return before == after or all(schedule(before * s) == schedule(after * s) for s in shares)
 
 
 def interpolate_cosine(first: float, last: float, progress: float) -> float:

@@ -6,6 +6,7 @@ worker runs this cell or has done it, 130 and 143 stopped by SIGINT and SIGTERM.
 
 It holds RUN_DIR while it runs. ``--fresh`` is how the command line starts it: if it refuses before
 its first step it leaves the folder as it was, and removes the N folders that were made for it.
+With ``--epochs=N`` a resumed run is trained for N epochs in all.
 ``--cell`` is how sweeps start it: it goes on where an earlier attempt was, ends when the process
 that started it does, and leaves it to that to write down how it ended.
 """
@@ -64,6 +65,7 @@ QUIET_LOGGERS = (
     "lightning.fabric",
 )
 FRESH_FLAG = "--fresh="
+EPOCHS_FLAG = "--epochs="
 
 
 def main(arguments: list[str]) -> int:
@@ -96,7 +98,7 @@ def _run_and_report(path: Path, flags: list[str]) -> tuple[int, str]:
             resume = (path.parent / LAST_CHECKPOINT).exists()
         if resume:
             require_no_links_outside(path.parent)
-        run_config(path, resume)
+        run_config(path, resume, next(iter(_read_numbers(flags, EPOCHS_FLAG)), None))
     except UserError as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             traceback.print_exc()
@@ -117,7 +119,7 @@ def _run_and_report(path: Path, flags: list[str]) -> tuple[int, str]:
 
 
 def _end_attempt(attempt: Attempt, code: int, reason: str, flags: list[str]) -> None:
-    made = [int(flag.removeprefix(FRESH_FLAG)) for flag in flags if flag.startswith(FRESH_FLAG)]
+    made = _read_numbers(flags, FRESH_FLAG)
     stopped = code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
     # a full disk has been told of, and ends attempts by itself
     with suppress(WriteFailure):
@@ -129,15 +131,30 @@ def _end_attempt(attempt: Attempt, code: int, reason: str, flags: list[str]) -> 
         withdraw(attempt, *made)
 
 
-def run_config(path: Path, resume: bool = False) -> None:
+def _read_numbers(flags: list[str], name: str) -> list[int]:
+    return [int(flag.removeprefix(name)) for flag in flags if flag.startswith(name)]
+
+
+def run_config(path: Path, resume: bool = False, epochs: int | None = None) -> None:
     """Checks, seeds, builds and runs the task of one frozen config.
+
+    Args:
+        path: of the config.
+        resume: go on where the run was stopped.
+        epochs: those that a resumed run is trained for in all; None for those it was asked for.
 
     Raises:
         UserError: a value that a constructor does not take, or what the task itself refuses.
     """
     for message in QUIET_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
-    config = read_frozen(path)
+    extension = None
+    if epochs is not None:
+        # brings torch and Lightning, which other tasks may do without
+        from fcn_lab.worker.extension import read_extension
+
+        extension = read_extension(path.parent, epochs)
+    config = extension.plain if extension else read_frozen(path)
     task, links = config["task"], config.get("links", {})
     require_allowed(task, str(path))
     find_own_modules(task)
@@ -153,6 +170,11 @@ def run_config(path: Path, resume: bool = False) -> None:
     for name in QUIET_LOGGERS:
         # here, because Lightning sets it when it is imported
         logging.getLogger(name).setLevel(logging.WARNING)
+    if extension is not None:
+        extension.require_same_past(built)
+        if is_first_rank():
+            built.preflight(elsewhere=False)
+            extension.apply()
     built.run(path.parent)
 
 

@@ -44,14 +44,14 @@ def claim(folder: Path) -> Attempt:
     return attempt
 
 
-def hold(folder: Path) -> Attempt:
-    """Makes this process the holder of a run.
+def hold(folder: Path, take_done: bool = False) -> Attempt:
+    """Makes this process the holder of a run, where `take_done` also of one that is done.
 
     Raises:
         UserError: another one is, which it names.
     """
     try:
-        return begin_attempt(folder)
+        return begin_attempt(folder, take_done)
     except RunConflict as other:
         raise UserError(f"{other}.\nWait for its end, or choose another folder") from other
 

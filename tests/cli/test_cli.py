@@ -158,6 +158,20 @@ def test_resuming_a_finished_run_says_that_it_is_done(type_line: TypeLine) -> No
     assert "here is done" in ended.out
 
 
+def test_a_finished_run_that_gets_more_epochs_goes_on_and_one_that_has_them_is_done(
+    type_line: TypeLine,
+) -> None:
+    type_line("hydra.run.dir=here", "trainer.max_epochs=5")
+    Path("here/metrics.json").write_text(METRICS)
+    refused = type_line("resume=here", "trainer.max_epochs=7")
+    assert refused.status == 2
+    assert "is no training" in refused.err
+    Path("here/history.csv").touch()
+    assert "here is done" in type_line("resume=here", "trainer.max_epochs=5").out
+    ended = type_line("resume=here", "trainer.max_epochs=7")
+    assert ended.command[3:] == ["here/config.yaml", "--resume", "--epochs=7"]
+
+
 def test_a_task_that_reads_a_run_refuses_an_unfinished_one_and_leaves_no_folder(
     type_line: TypeLine,
 ) -> None:

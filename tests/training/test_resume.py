@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import os
 import signal
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,11 @@ from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StoppedBySignal
 from fcn_lab.tasks.train import Train
 from fcn_lab.training.losses import CrossEntropy
-from support.tiny import make_train, weights
+from support.ends import end_of, same
+from support.tiny import make_train
 
 PLAIN: dict[str, Any] = {}
 AVERAGED = {"ema_decay": 0.7, "val_every": 2, "max_epochs": 4, "gradient_clip_val": 0.5}
-TIMES = ("seconds", "images_per_second")
 STEPS, VAL_IMAGES = 4, 5
 
 
@@ -39,30 +38,6 @@ class SignalAt(CrossEntropy):
         if self.left == 0:
             os.kill(os.getpid(), self.signum)
         return super().forward(scores, target)
-
-
-def end_of(folder: Path) -> dict[str, Any]:
-    """All that a run leaves, without times."""
-    run = RunFolder(folder)
-    last = torch.load(run.last, weights_only=True)
-    metrics = {k: v for k, v in run.read_metrics().items() if k not in TIMES}
-    rows = [{k: v for k, v in row.items() if k not in TIMES} for row in run.read_history()]
-    state = {
-        k: last.get(k)
-        for k in ("state_dict", "current_model_state", "optimizer_states", "lr_schedulers")
-    }
-    return {"last": state, "best": weights(run.best), "metrics": metrics, "rows": rows}
-
-
-def same(left: Any, right: Any) -> bool:  # noqa: ANN401  (anything that a run leaves)
-    """Equal to the last bit."""
-    if isinstance(left, Tensor):
-        return torch.equal(left, right)
-    if isinstance(left, Mapping):
-        return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
-    if isinstance(left, list | tuple):
-        return len(left) == len(right) and all(same(a, b) for a, b in zip(left, right, strict=True))
-    return bool(left == right)
 
 
 @pytest.fixture(scope="module")

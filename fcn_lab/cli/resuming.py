@@ -1,0 +1,95 @@
+"""``resume=RUN_DIR``: which run goes on, for how many epochs, and what may not stand beside it."""
+
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fcn_lab.cli.paths import find_path
+from fcn_lab.config.frozen import read_frozen, read_recorded
+from fcn_lab.config.trust import require_allowed
+from fcn_lab.errors import UserError
+from fcn_lab.runs.names import HISTORY, METRICS
+from fcn_lab.runs.next_steps import list_run_steps
+from fcn_lab.runs.records import require_no_links_outside
+from fcn_lab.worker.claims import has_ended, hold
+
+EPOCHS = "trainer.max_epochs"
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """A run that is to go on, and the epochs it is asked for; None for those it began with."""
+
+    folder: Path
+    epochs: int | None
+
+    @property
+    def flags(self) -> list[str]:
+        """What the worker is told."""
+        return ["--resume", *([f"--epochs={self.epochs}"] if self.epochs is not None else [])]
+
+
+def read_resumption(typed: Sequence[str]) -> Resumption | None:
+    """Returns what `typed` says of a resume, or None where it says nothing of one.
+
+    Raises:
+        UserError: words stand beside it that a recorded run does not take, or no number of epochs.
+    """
+    asked = find_path("resume", typed)
+    if asked is None:
+        return None
+    folder, epochs, more = Path(asked), None, []
+    for override in typed:
+        key, _, value = override.partition("=")
+        if key.lstrip("+") == EPOCHS:
+            epochs = _read_epochs(value)
+        elif key not in ("resume", "allow"):
+            more.append(override)
+    if more or {"-m", "--multirun"} & set(sys.argv):
+        others = shlex.join(more) or "-m"
+        raise UserError(
+            f"resume={folder} goes on with the run exactly as it was recorded; leave out {others}\n"
+            f"{EPOCHS}=N may stand beside it: the run is then trained for N epochs in all"
+        )
+    return Resumption(folder, epochs)
+
+
+def hold_resumed(resumption: Resumption) -> None:
+    """Makes this process the holder of a run that can go on; ends it where the run is done.
+
+    Raises:
+        UserError: there is no run, another process has it, or it is not to be trusted or trained.
+    """
+    folder = resumption.folder
+    recorded = read_recorded(folder)
+    require_allowed(read_frozen(folder / "config.yaml")["task"], str(folder))
+    require_no_links_outside(folder)
+    began = (recorded.get("trainer") or {}).get("max_epochs")
+    if has_ended(folder):
+        if resumption.epochs in (None, began):
+            _tell_done(folder)
+        if not (folder / HISTORY).exists():
+            raise UserError(
+                f"{folder} is no training, so there are no epochs to add.\n"
+                f"Expected resume=RUN_DIR {EPOCHS}=N, where RUN_DIR holds {HISTORY}"
+            )
+    hold(folder, take_done=resumption.epochs is not None)
+    print(f"going on with {folder}", flush=True)
+
+
+def _read_epochs(text: str) -> int:
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", text):
+        raise UserError(f"{EPOCHS}={text}: expected a whole number of epochs, 1 or more")
+    return int(text)
+
+
+def _tell_done(folder: Path) -> None:
+    from fcn_lab.terminal import print_next
+
+    scores = folder / METRICS
+    print(f"{folder} is done" + (f": its scores are in {scores}" if scores.exists() else ""))
+    print_next(list_run_steps(folder))
+    sys.exit(0)

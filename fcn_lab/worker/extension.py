@@ -1,0 +1,126 @@
+"""A run that is asked for another number of epochs than it began with.
+
+It goes on only where it ends like a run that was asked for them from the start, bit for bit: where
+the learning rates so far would have been the same. Everything else is refused before a file is
+touched, with the command that starts anew from its best weights.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from fcn_lab.commands import format_command
+from fcn_lab.config.frozen import freeze, read_recorded, resolve
+from fcn_lab.errors import UserError
+from fcn_lab.runs.run import RunFolder
+from fcn_lab.tasks.staged import TrainInStages
+from fcn_lab.tasks.train import Train
+from fcn_lab.terminal import format_count
+from fcn_lab.training.optim import keeps_rates
+
+EPOCHS = "trainer.max_epochs"
+
+
+def read_extension(folder: Path, epochs: int) -> "Extension | None":
+    """Returns what the run becomes with so many epochs; None where it has them already.
+
+    Raises:
+        UserError: the run has no such key.
+    """
+    recorded = read_recorded(folder)
+    before = OmegaConf.select(recorded, EPOCHS)
+    if not isinstance(before, int):
+        raise UserError(f"{folder}: its config.yaml has no {EPOCHS}, so that none can be added")
+    # all copies of the number follow
+    recorded.trainer.max_epochs = epochs
+    is_other = before != epochs
+    return Extension(RunFolder(folder), resolve(recorded), before, epochs) if is_other else None
+
+
+@dataclass(frozen=True)
+class Extension:
+    """A run, and its configuration as it would have been for other epochs.
+
+    Args:
+        folder: the run's.
+        config: resolved, with `after` epochs.
+        before: the epochs it began with.
+        after: those it is asked for.
+    """
+
+    folder: RunFolder
+    config: DictConfig
+    before: int
+    after: int
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The configuration in plain mappings and lists, as a worker reads it from a file."""
+        found = OmegaConf.to_container(self.config, resolve=True)
+        assert isinstance(found, dict)
+        return {str(key): value for key, value in found.items()}
+
+    def require_same_past(self, task: object) -> None:
+        """Compares what the run has trained so far with what it would have trained.
+
+        Args:
+            task: built of the new configuration.
+
+        Raises:
+            UserError: the two differ, or the run's last checkpoint is not there or damaged.
+        """
+        if not isinstance(task, Train) or task.training.max_epochs != self.after:
+            raise UserError(f"{self.folder.path}: {EPOCHS} is no setting of its task")
+        if isinstance(task, TrainInStages):
+            raise self._refuse("the epochs of its stages would have been others", task, self.before)
+        if not self.folder.last.exists():
+            if self.folder.history.exists():
+                raise self._refuse("its last checkpoint is gone", task, self.before)
+            return
+        self.folder.require_sound()
+        last = torch.load(self.folder.last, map_location="cpu", weights_only=True, mmap=True)
+        begun = int(last["epoch"]) + 1
+        if self.after < begun:
+            raise UserError(
+                f"{self.folder.path} has trained {format_count(begun, 'epoch')} already.\n"
+                f"Expected {EPOCHS}={begun} or more"
+            )
+        if (self.folder.path.parent / "sweep.json").is_file():
+            raise self._refuse("it is a cell of a sweep, whose cells train alike", task, begun)
+        self._require_same_rates(task, begun)
+        patience, waited = task.training.patience, last["callbacks"]["BestAndLast"]["waited"]
+        if patience is not None and waited >= patience and self.after > begun:
+            reason = f"trainer.patience={patience} ended it after {format_count(begun, 'epoch')}"
+            raise self._refuse(f"{reason}, and would again", task, begun)
+
+    def apply(self) -> None:
+        """Writes the new configuration; scores that there are move aside, for the run is not done.
+
+        In this order: a kill in between leaves the run as it was, but to be scored again.
+        """
+        if self.folder.metrics.exists():
+            kept = self.folder.path / f"metrics.{self.before}_epochs.json"
+            self.folder.metrics.replace(kept)
+            print(f"its scores after {format_count(self.before, 'epoch')}: {kept}", flush=True)
+        freeze(self.config, self.folder.path)
+
+    def _require_same_rates(self, task: Train, begun: int) -> None:
+        if not keeps_rates(task.optim.schedule, begun / self.before, begun / self.after):
+            word = (self.config.choices or {}).get("schedule")
+            first = f"its first {begun} would" if begun > 1 else "its first would"
+            reason = f"schedule={word} spans them all, and {first} have had other rates"
+            raise self._refuse(reason, task, begun)
+
+    def _refuse(self, reason: str, task: Train, begun: int) -> UserError:
+        more = max(self.after - begun, task.training.val_every)
+        words = [f"again={self.folder.path}", f"init_from={self.folder.path}", f"{EPOCHS}={more}"]
+        if isinstance(task, TrainInStages):
+            words.insert(1, "task=train")
+        return UserError(
+            f"{self.folder.path} cannot go on to {format_count(self.after, 'epoch')}: {reason}. "
+            f"From its best weights, {more} more in a new run:\n"
+            f"{format_command(*words)}"
+        )
