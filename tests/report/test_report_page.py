@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("playwright")
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from fcn_lab.report.study import Study
 from fcn_lab.report.writing import write_report
 from support import fakeruns
+from support.waiting import PATIENCE
 
+expect.set_options(timeout=1000 * PATIENCE)
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.slow,
@@ -43,6 +45,7 @@ def opened(
     """The report, and what it complains of or fetches."""
     heard: list[str] = []
     page = browser.new_page(viewport={"width": WIDTHS[request.param], "height": 800})
+    page.set_default_timeout(1000 * PATIENCE)
     page.on("console", lambda said: heard.append(said.text))
     page.on("pageerror", lambda error: heard.append(str(error)))
     page.on("request", lambda asked: heard.append(asked.url))
@@ -139,7 +142,7 @@ def test_a_print_is_light_and_without_controls(page: Page) -> None:
     assert not page.locator("#theme").is_visible()
     assert not page.locator("#zoom").is_visible()
     assert page.locator("#tiles img").first.is_visible()
-    page.wait_for_function("[...document.querySelectorAll('details')].every((fold) => fold.open)")
+    expect(page.locator("details:not([open])")).to_have_count(0)
     assert not page.locator(".modebar-container").first.is_visible()
     page.emulate_media(media="screen")
-    page.wait_for_function("[...document.querySelectorAll('details')].every((fold) => !fold.open)")
+    expect(page.locator("details[open]")).to_have_count(0)
