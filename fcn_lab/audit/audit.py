@@ -15,7 +15,7 @@ from fcn_lab.audit.positions import DriveSpan, find_spans
 from fcn_lab.audit.weights import class_weights
 from fcn_lab.data.classes import VOID
 from fcn_lab.data.source import Source
-from fcn_lab.metrics.confusion import SplitScores
+from fcn_lab.metrics.scores import SplitScores
 
 
 @dataclass(frozen=True)

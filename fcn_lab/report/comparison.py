@@ -10,12 +10,12 @@ from itertools import combinations
 
 import numpy as np
 
+from fcn_lab.metrics.scores import compute_class_iou
 from fcn_lab.report.intervals import (
     LEVEL,
     Estimate,
     Floats,
     FrameBlocks,
-    compute_class_iou,
     compute_mean_iou,
     estimate_score,
     resample_class_iou,

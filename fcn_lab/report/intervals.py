@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
+from fcn_lab.metrics.scores import compute_class_iou
+
 Floats = NDArray[np.float64]
 DRAWS = 1000
 LEVEL = 0.95
@@ -186,14 +188,6 @@ def compute_variance(draws: Floats, freedom: float) -> float:
     if not freedom or len(there) < ENOUGH_DRAWS * len(draws):
         return math.inf
     return float(there.var(ddof=1))
-
-
-def compute_class_iou(matrices: Floats) -> Floats:
-    """(…,K,K), rows truth → (…,K); a class absent from truth and prediction is nan."""
-    hits = np.diagonal(matrices, axis1=-2, axis2=-1)
-    union: Floats = matrices.sum(-1) + matrices.sum(-2) - hits
-    result: Floats = np.where(union > 0, hits / np.where(union > 0, union, 1), np.nan)
-    return result
 
 
 def compute_mean_iou(iou: Floats) -> Floats:

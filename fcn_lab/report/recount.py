@@ -3,14 +3,12 @@
 A number that was altered afterwards, or is that of another scoring, is told and not believed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from fcn_lab.metrics.scores import compute_scores
 from fcn_lab.runs.names import METRICS
 from fcn_lab.terminal import format_percent
 
@@ -22,6 +20,7 @@ TITLES = {
     "mean_accuracy": "C",
     "fw_iou": "fw IoU",
 }
+CLASS_TITLES = {"iou": "IoU", "accuracy": "accuracy"}
 
 
 def correct_scores(
@@ -40,7 +39,7 @@ def correct_scores(
         said = metrics.get(split)
         # a file that holds something else is no witness
         with suppress(LookupError, ValueError):
-            counted = recount_scores(arrays["matrices"], list(map(str, arrays["classes"])))
+            counted = compute_scores(arrays["matrices"].sum(0), list(map(str, arrays["classes"])))
             if isinstance(said, Mapping) and (found := find_altered(said, counted)):
                 corrected[split] = {**said, **counted}
                 sentences.append(
@@ -50,39 +49,17 @@ def correct_scores(
     return corrected, tuple(sentences)
 
 
-def recount_scores(matrices: NDArray[np.int64], classes: Sequence[str]) -> dict[str, Any]:
-    """Returns the entry of a split in metrics.json, without what is measured at boundaries.
-
-    Args:
-        matrices: one a frame, (N,K,K), rows truth.
-        classes: the K names.
-    """
-    total = matrices.sum(0).astype(np.float64)
-    hits, truth = total.diagonal(), total.sum(1)
-    union = truth + total.sum(0) - hits
-    shown, present = truth > 0, union > 0
-    iou = hits[present] / union[present]
-    pixels = max(truth.sum(), 1.0)
-    by_class = dict(zip(np.array(classes)[present].tolist(), iou.tolist(), strict=True))
-    return {
-        "mean_iou": float(iou.mean()) if present.any() else 0.0,
-        "pixel_accuracy": float(hits.sum() / pixels),
-        "mean_accuracy": float((hits[shown] / truth[shown]).mean()) if shown.any() else 0.0,
-        "fw_iou": float((truth[present] * iou).sum() / pixels),
-        "iou": {name: by_class.get(name) for name in classes},
-    }
-
-
 def find_altered(said: Mapping[str, Any], counted: Mapping[str, Any]) -> tuple[str, str] | None:
     """Returns the first score that differs, as said and as counted; None where all agree."""
     pairs = [(title, said.get(key), counted[key]) for key, title in TITLES.items() if key in said]
-    by_class = said.get("iou")
-    if isinstance(by_class, Mapping):
-        pairs += [
-            (f"IoU of {name}", by_class.get(name), value)
-            for name, value in counted["iou"].items()
-            if name in by_class
-        ]
+    for key, title in CLASS_TITLES.items():
+        # of runs of before, metrics.json has no accuracy of each class
+        if isinstance(by_class := said.get(key), Mapping):
+            pairs += [
+                (f"{title} of {name}", by_class.get(name), value)
+                for name, value in counted[key].items()
+                if name in by_class
+            ]
     for title, ours, theirs in pairs:
         if (ours is None) != (theirs is None) or abs((ours or 0) - (theirs or 0)) > TOLERANCE:
             first, second = (format_percent(value, 3) or "no" for value in (ours, theirs))

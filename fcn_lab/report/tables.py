@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from fcn_lab.escaping import csv_row, latex_text, markdown_row
+from fcn_lab.metrics.scores import compute_class_accuracy
 from fcn_lab.rendering import html as page
 from fcn_lab.report.comparison import Arm, Gap
 from fcn_lab.report.intervals import Estimate
@@ -182,26 +183,44 @@ def _gap_row(gap: Gap) -> list[Cell]:
 def tabulate_classes(study: Study) -> Table:
     """The best arm less the last, class by class; of one arm its own scores."""
     best, last = study.arms[0], study.arms[-1]
+    hits = [[*map(format_percent, average_class_accuracy(arm))] for arm in (best, last)]
     if best is last:
         own = [
-            [name, format_percent(_average_class(best, label))]
+            [name, format_percent(_average_class(best, label)), hits[0][label]]
             for label, name in enumerate(study.first.classes)
         ]
-        return Table("IoU in % of each class", ["class", best.name], own)
+        caption = f"IoU and accuracy of each class in %: {best.name}"
+        return Table(caption, ["class", "IoU", "accuracy"], own)
     rows: list[list[Cell]] = []
+    shown: list[Cell]
     for label, name in enumerate(study.first.classes):
         ours, theirs = (_average_class(arm, label) for arm in (best, last))
         if ours is not None and theirs is not None:
             gap = study.comparison.compare_arms(best, last, label)
-            shown = format_percent(gap.value, signed=True), format_interval(gap, signed=True)
-            rows.append([name, format_percent(ours), format_percent(theirs), *shown])
+            shown = [format_percent(gap.value, signed=True), format_interval(gap, signed=True)]
         elif ours is not None or theirs is not None:
-            rows.append([name, format_percent(ours), format_percent(theirs), None, None])
+            shown = [None, None]
+        else:
+            continue
+        scores = [format_percent(ours), format_percent(theirs)]
+        rows.append([name, *scores, *shown, *(own[label] for own in hits)])
     caption = (
         f"IoU in % of each class: {best.name} against {last.name}, 95 % intervals; a class that "
-        "more than 5 % of the resamples lack has none"
+        "more than 5 % of the resamples lack has none. Beside it the accuracy, the share of the "
+        "class's pixels that are found"
     )
-    return Table(caption, ["class", best.name, last.name, "difference", "interval"], rows)
+    iou = ["class", best.name, last.name, "difference", "interval"]
+    return Table(caption, [*iou, *(f"accuracy, {arm.name}" for arm in (best, last))], rows)
+
+
+def average_class_accuracy(arm: Arm) -> list[float | None]:
+    """Returns each class's accuracy as the mean over the seeds that show it, None where none does.
+
+    It is counted from the matrices, since metrics.json of earlier runs lacks it.
+    """
+    found = [compute_class_accuracy(run.matrices.sum(0).astype(float)) for run in arm.runs]
+    known = (column[~np.isnan(column)] for column in np.stack(found, 1))
+    return [float(column.mean()) if len(column) else None for column in known]
 
 
 def _average_class(arm: Arm, label: int) -> float | None:

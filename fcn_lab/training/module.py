@@ -18,7 +18,8 @@ from torchmetrics import MeanMetric, Metric
 from fcn_lab.data.colours import generate_colour
 from fcn_lab.errors import UserError
 from fcn_lab.metrics.boundaries import EdgeRows, ImageEdges
-from fcn_lab.metrics.confusion import compute_scores, confusion_matrices
+from fcn_lab.metrics.confusion import confusion_matrices
+from fcn_lab.metrics.scores import compute_scores
 from fcn_lab.training.optim import Optim, OptimizerConfig
 from fcn_lab.values import check_arguments
 
@@ -211,12 +212,12 @@ class SegmentationModule(L.LightningModule):
         if self.image_edges is not None:
             self.edges[split] = self.image_edges.compute()
         result = compute_scores(matrices.sum(0).cpu(), self.classes)
-        per_class = result.pop("iou")  # type: ignore[misc]
         values: dict[str, object] = {}
         if self.loss is not None:
             values["loss"] = float(losses.cpu().double().mean())
-        values |= result
-        values |= {f"iou/{name}": math.nan if v is None else v for name, v in per_class.items()}
+        values |= {name: value for name, value in result.items() if isinstance(value, float)}
+        by_class = result["iou"].items()
+        values |= {f"iou/{name}": math.nan if v is None else v for name, v in by_class}
         self.log_dict(
             {f"{split}/{k}": float(cast("float", v)) for k, v in values.items()}, logger=False
         )

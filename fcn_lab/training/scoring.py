@@ -13,7 +13,7 @@ from fcn_lab.data.frames import Frames
 from fcn_lab.errors import Omissions, WriteFailure
 from fcn_lab.files import write_anywhere
 from fcn_lab.metrics.boundaries import EdgeSummary
-from fcn_lab.metrics.confusion import SplitScores, compute_scores
+from fcn_lab.metrics.scores import SplitScores, compute_scores
 from fcn_lab.runs.next_steps import list_run_steps
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.terminal import format_number, format_percent, print_next, print_text
@@ -46,9 +46,10 @@ class ScoredSplit:
         for name, value in list_overall_scores(self.scores).values():
             if value is not None:
                 yield name, value
-        for name, value in self.scores["iou"].items():
-            if value is not None:
-                yield f"iou/{name}", value
+        for key in ("iou", "accuracy"):
+            for name, value in self.scores[key].items():
+                if value is not None:
+                    yield f"{key}/{name}", value
 
 
 def list_overall_scores(result: SplitResult) -> dict[str, tuple[str, float | None]]:
@@ -159,13 +160,16 @@ def print_scores(splits: Mapping[str, SplitResult], facts: Mapping[str, object])
 
 
 def build_score_table(splits: Mapping[str, SplitResult]) -> Table:
-    """Returns a table of the IoU of each class and the other scores, a column a split."""
-    overall = [
-        {title: value for title, (_, value) in list_overall_scores(result).items()}
-        for result in splits.values()
-    ]
-    columns = {split: result["iou"] for split, result in splits.items()}
-    return build_percent_table("IoU in %", columns, overall)
+    """Returns a table of each class's IoU and accuracy, and the other scores below, by split."""
+    columns: dict[str, Mapping[str, float | None]] = {}
+    overall: list[Mapping[str, float | None]] = []
+    for split, result in splits.items():
+        scores = list_overall_scores(result)
+        accuracies = {title: value for title, (_, value) in scores.items() if "accuracy" in title}
+        columns |= {f"{split}\nIoU": result["iou"], f"{split}\naccuracy": result["accuracy"]}
+        others = {title: value for title, (_, value) in scores.items() if title not in accuracies}
+        overall += [others, accuracies]
+    return build_percent_table("in %", columns, overall)
 
 
 def build_percent_table(
@@ -178,7 +182,7 @@ def build_percent_table(
     Args:
         title: the heading above the names of the rows.
         columns: the scores of each class, by column and by class.
-        overall: the further scores of each column, by title.
+        overall: the further scores of each column, by title; not every column has each.
     """
     shown = Table(Column(title, overflow="fold"))
     for name in columns:
@@ -187,6 +191,7 @@ def build_percent_table(
     for name in by_class[0]:
         shown.add_row(name, *(format_percent(column[name]) or "–" for column in by_class))
     shown.add_section()
-    for name in overall[0]:
-        shown.add_row(name, *(format_percent(column[name]) or "–" for column in overall))
+    for name in dict.fromkeys(title for column in overall for title in column):
+        cells = ((format_percent(c[name]) or "–") if name in c else "" for c in overall)
+        shown.add_row(name, *cells)
     return shown

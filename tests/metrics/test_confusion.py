@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassJaccardIndex
 
-from fcn_lab.metrics.confusion import VOID, compute_scores, confusion_matrices
+from fcn_lab.metrics.confusion import VOID, confusion_matrices
+from fcn_lab.metrics.scores import compute_scores
 
 
 def reference(
     prediction: np.ndarray, target: np.ndarray, k: int
-) -> tuple[float, float, float, float, list[float]]:
+) -> tuple[float, float, float, float, list[float], list[float]]:
     """Straight from the definitions, class by class, with sets of pixels."""
     p, t = prediction[target != VOID], target[target != VOID]
     hit = [((p == c) & (t == c)).sum() for c in range(k)]
@@ -19,7 +20,7 @@ def reference(
     accuracy = [h / n if (n := (t == c).sum()) else np.nan for c, h in enumerate(hit)]
     frequency = [(t == c).mean() for c in range(k)]
     weighted = np.nansum(np.array(frequency) * np.array(iou))
-    return (p == t).mean(), np.nanmean(accuracy), np.nanmean(iou), weighted, iou
+    return (p == t).mean(), np.nanmean(accuracy), np.nanmean(iou), weighted, iou, accuracy
 
 
 def random_case(seed: int, k: int) -> tuple[Tensor, Tensor]:
@@ -37,12 +38,20 @@ def random_case(seed: int, k: int) -> tuple[Tensor, Tensor]:
 def test_scores_equal_the_reference_with_void_and_absent_classes(seed: int) -> None:
     prediction, target = random_case(seed, k=6)
     got = compute_scores(confusion_matrices(prediction, target, 6).sum(0), list("abcdef"))
-    g, c, m, f, iou = reference(prediction.numpy(), target.numpy(), 6)
+    g, c, m, f, *by_class = reference(prediction.numpy(), target.numpy(), 6)
     summary = [got["pixel_accuracy"], got["mean_accuracy"], got["mean_iou"], got["fw_iou"]]
     assert summary == pytest.approx([g, c, m, f])
-    assert [np.nan if v is None else v for v in got["iou"].values()] == pytest.approx(
-        iou, nan_ok=True
-    )
+    for values, expected in zip((got["iou"], got["accuracy"]), by_class, strict=True):
+        known = [np.nan if v is None else v for v in values.values()]
+        assert known == pytest.approx(expected, nan_ok=True)
+
+
+def test_pixel_accuracy_is_the_accuracies_of_the_classes_by_their_share() -> None:
+    prediction, target = random_case(3, k=6)
+    matrix = confusion_matrices(prediction, target, 6).sum(0)
+    got, share = compute_scores(matrix, "abcdef"), matrix.sum(1) / matrix.sum()
+    weighted = [s * (v or 0) for s, v in zip(share.tolist(), got["accuracy"].values(), strict=True)]
+    assert got["pixel_accuracy"] == pytest.approx(sum(weighted))
 
 
 @pytest.mark.parametrize("seed", range(4))

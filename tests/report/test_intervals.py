@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 from scipy import stats
 
-from fcn_lab.metrics.confusion import compute_scores, confusion_matrices
+from fcn_lab.metrics.confusion import confusion_matrices
+from fcn_lab.metrics.scores import compute_class_iou, compute_scores
 from fcn_lab.report.intervals import (
     Estimate,
     Floats,
     FrameBlocks,
-    compute_class_iou,
     compute_mean_iou,
     compute_variance,
     cut_blocks,

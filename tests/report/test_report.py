@@ -12,13 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from PIL import Image
 
 from fcn_lab.data.frames import Frames
 from fcn_lab.errors import UserError
-from fcn_lab.metrics.confusion import compute_scores
 from fcn_lab.report import charts, heatmaps, tables
 from fcn_lab.report.answer import describe_answer
 from fcn_lab.report.frames import (
@@ -30,10 +28,10 @@ from fcn_lab.report.frames import (
     rank_frames,
 )
 from fcn_lab.report.recipe import tabulate_recipe
-from fcn_lab.report.recount import recount_scores
 from fcn_lab.report.runs import find_drive, find_runs
 from fcn_lab.report.study import Study
 from fcn_lab.report.writing import format_html, format_markdown, write_report
+from fcn_lab.terminal import format_percent
 from support import fakeruns
 from support.commandline import TypeLine
 
@@ -129,8 +127,18 @@ def test_a_class_that_a_resample_lacks_has_no_nan_in_its_interval(tmp_path: Path
     assert any(np.isnan(arm.draws[..., 9]).any() for arm in study.arms)
     for text in text_of(study, tmp_path / "report"):
         assert not re.search(r"\bnan\b", text)
-    (row,) = [row for row in tables.tabulate_classes(study).rows if row[0] == source.classes[9]]
-    assert row[-1] == "–"
+    table = tables.tabulate_classes(study)
+    (row,) = [row for row in table.rows if row[0] == source.classes[9]]
+    assert row[table.columns.index("interval")] == "–"
+
+
+def test_the_table_of_classes_has_each_accuracy_beside_the_iou(study: Study) -> None:
+    table = tables.tabulate_classes(study)
+    for arm in (study.arms[0], study.arms[-1]):
+        column = table.columns.index(f"accuracy, {arm.name}")
+        for row in table.rows:
+            found = arm.average_number(study.first.split, "accuracy", str(row[0]))
+            assert row[column] == format_percent(found)
 
 
 def test_no_probability_is_called_zero(study: Study) -> None:
@@ -274,19 +282,6 @@ def test_scores_that_were_altered_are_told_and_not_believed(
     assert f"{folder}: metrics.json was altered" in sentence
     assert f"on {split} it says" in sentence
     assert sentence in " ".join(describe_answer(study))
-
-
-def test_scores_counted_again_are_those_of_the_run() -> None:
-    matrices = np.random.default_rng(0).integers(0, 50, (5, 4, 4))
-    matrices[:, 2] = matrices[:, :, 2] = 0
-    names = ("a", "b", "c", "d")
-    scores = compute_scores(torch.from_numpy(matrices.sum(0)), names)
-    counted = recount_scores(matrices, names)
-    assert counted["iou"]["c"] is None
-    assert {**counted, "iou": None} == pytest.approx({**scores, "iou": None})
-    assert counted["iou"] == pytest.approx(scores["iou"])
-    nothing = recount_scores(np.zeros((1, 4, 4), int), names)
-    assert nothing == {**compute_scores(torch.zeros(4, 4, dtype=torch.int64), names)}
 
 
 def test_cells_without_scores_are_named(grid: Path, tmp_path: Path) -> None:
