@@ -7,14 +7,16 @@ call names and fetches any address; it has routes of other uses; and no name of 
 import asyncio
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from http import HTTPStatus
 from ipaddress import ip_address
+from pathlib import Path
 
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
+from starlette.responses import FileResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fcn_lab.demo.reports import HEADERS, is_own_file
 from fcn_lab.demo.uploads import Uploads
 
 API = "/gradio_api"
@@ -48,12 +50,18 @@ class Guard:
         hosts: further names of this machine, also of a proxy before it. Those of loopback and the
             address that a request arrived at need not be told; a name that somebody else's DNS
             leads here ("rebinding") is none of them.
+        reports: the files that are sent besides, by their path on the page.
     """
 
     def __init__(
-        self, page: ASGIApp, uploads: Uploads, host: str, hosts: Collection[str] = ()
+        self,
+        page: ASGIApp,
+        uploads: Uploads,
+        host: str,
+        hosts: Collection[str] = (),
+        reports: Mapping[str, Path] | None = None,
     ) -> None:
-        self.page, self.uploads = page, uploads
+        self.page, self.uploads, self.reports = page, uploads, dict(reports or {})
         self.host, self.hosts = host.lower(), {name.lower() for name in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,6 +85,8 @@ class Guard:
             await self.page(scope, await self._check_call(receive), send)
         elif method in ("GET", "HEAD") and (PAGE_PATHS.fullmatch(path) or self._is_file(path)):
             await self.page(scope, receive, send)
+        elif method in ("GET", "HEAD") and path in self.reports:
+            await self._send_report(self.reports[path])(scope, receive, send)
         else:
             raise Refusal(HTTPStatus.NOT_FOUND, "The page has nothing there.")
 
@@ -97,6 +107,11 @@ class Guard:
 
     def _is_file(self, path: str) -> bool:
         return path.startswith(FILE) and self.uploads.contains(path.removeprefix(FILE))
+
+    def _send_report(self, file: Path) -> FileResponse:
+        if not is_own_file(file):
+            raise Refusal(HTTPStatus.NOT_FOUND, "The report is no longer there.")
+        return FileResponse(file, media_type="text/html", headers=HEADERS)
 
     async def _check_call(self, receive: Receive) -> Receive:
         """Returns the call to be read again, once every file in it is one of the uploads."""

@@ -1,8 +1,6 @@
 """The trained networks that a page offers, their labels, and the scenes it begins with."""
 
 import io
-import math
-import re
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
@@ -15,12 +13,16 @@ from PIL import Image
 
 from fcn_lab.api import load_run
 from fcn_lab.data.synthetic import Synthetic
-from fcn_lab.demo.views import Scene
+from fcn_lab.demo.labels import label_runs, require_one_list
+from fcn_lab.demo.memory import fit_to_memory
+from fcn_lab.demo.reports import find_reports, name_routes
+from fcn_lab.demo.tiles import Record
+from fcn_lab.demo.views import Scene, View, ask_network
 from fcn_lab.errors import UserError
-from fcn_lab.inference.predictor import Predictor
-from fcn_lab.report.arms import find_varied, format_arm
+from fcn_lab.inference.predictor import Pixels, Predictor
+from fcn_lab.inference.sliding_windows import SlidingWindows
 from fcn_lab.report.frames import PredictionArchive
-from fcn_lab.report.runs import Run, find_runs
+from fcn_lab.report.runs import read_runs
 from fcn_lab.runs.run import RunFolder
 
 SHOWN_NETWORKS_LIMIT = 4  # networks side by side
@@ -35,21 +37,26 @@ class Networks:
         folders: runs, sweeps, or folders that hold them.
 
     Raises:
-        UserError: there are none, or they were trained for different protocols.
+        UserError: there are none, or their classes differ.
 
     Attributes:
         runs: by what tells them apart.
         damaged: those that cannot be read, and why.
+        reports: by the path that the page has them under.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        sound, self.damaged = find_runs(folders)
-        self.runs = label_runs([run for run in sound if RunFolder(run.folder).best.exists()])
-        if not self.runs:
+        sound, self.damaged = read_runs(folders)
+        kept = [run for run in sound if RunFolder(run.folder).best.exists()]
+        if not kept:
             where = ", ".join(map(str, folders))
             raise UserError(
                 f"runs={where}: no finished run there has kept its weights, checkpoints/best.ckpt"
             )
+        require_one_list(kept)
+        self.runs = label_runs(kept)
+        self._report_of = find_reports([run.folder for run in kept], folders)
+        self.reports = name_routes(self._report_of.values())
         self.predictor = lru_cache(LOADED_NETWORKS_LIMIT)(self._load)
 
     def _load(self, label: str) -> Predictor:
@@ -62,15 +69,23 @@ class Networks:
         """Returns the K class names that all networks share."""
         return next(iter(self.runs.values())).classes
 
-    @property
-    def training_pixels(self) -> float:
-        """Returns the pixels of a training frame; infinity where frames have many sizes.
+    def ask(self, label: str, image: Pixels) -> View:
+        """Runs a network on a picture (H,W,3) at its own size."""
+        predictor = fit_to_memory(self.predictor(label), *image.shape[:2])
+        net = predictor.net
+        remark = f"{label}: {net.describe()}" if isinstance(net, SlidingWindows) else ""
+        return ask_network(predictor.strips, image, remark)
 
-        Networks know objects at the sizes that these frames show.
-        """
-        protocol = next(iter(self.runs.values())).protocol
-        found = re.search(r"-(\d+)x(\d+)-", protocol)
-        return int(found[1]) * int(found[2]) if found else math.inf
+    @property
+    def records(self) -> dict[str, Record]:
+        """Returns, by network, its score, what that was measured by, and the link to a report."""
+        links = {file: path for path, file in self.reports.items()}
+        found = {}
+        for label, run in self.runs.items():
+            report = self._report_of.get(run.folder)
+            link = "" if report is None else links[report].lstrip("/")
+            found[label] = Record(run.number(run.split, "mean_iou"), run.protocol, link)
+        return found
 
     def choose_defaults(self) -> list[str]:
         """Returns one label per model with the most common operator.
@@ -101,23 +116,6 @@ class Networks:
         drawn = Synthetic((180, 240), test=SCENE_COUNT).frames("test")
         shown = zip(drawn.names, drawn.images, strict=True)
         return [Scene(name, image) for name, image in shown]
-
-
-def label_runs(runs: Sequence[Run]) -> dict[str, Run]:
-    """Returns the runs by the words that tell them apart, models from coarse to fine."""
-    factors = find_varied(runs)
-    several_seeds = len({run.seed for run in runs}) > 1
-    ordered = sorted(runs, key=lambda run: _sort_key(run, factors))
-    found: dict[str, Run] = {}
-    for run in ordered:
-        label = format_arm(run, factors) + (f", seed {run.seed}" if several_seeds else "")
-        found[f"{label} ({run.folder})" if label in found else label] = run
-    return found
-
-
-def _sort_key(run: Run, factors: dict[str, tuple[str, ...]]) -> tuple[int, ...]:
-    places = [values.index(run.factors.get(name, "–")) for name, values in factors.items()]
-    return (*places, run.seed)
 
 
 def _read_scene(keeper: PredictionArchive, name: str) -> Scene:

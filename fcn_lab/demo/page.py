@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from fcn_lab.demo import tiles
 from fcn_lab.demo.networks import SHOWN_NETWORKS_LIMIT, Networks
-from fcn_lab.demo.views import Scene, ask_network, open_picture, shrink
+from fcn_lab.demo.views import Scene, open_picture
 from fcn_lab.errors import UserError
 from fcn_lab.rendering.html import TEMPLATES
 from fcn_lab.report.runs import MissingRun
@@ -66,20 +66,14 @@ class Panel:
 
     def ask_networks(self, scene: Scene, chosen: list[str], *opacity: float) -> Answer:
         """Runs the chosen networks, each once per scene."""
-        image = (
-            shrink(scene.image, self.networks.training_pixels)
-            if scene.truth is None
-            else scene.image
-        )
         views, troubles = {}, []
         for label in chosen[:SHOWN_NETWORKS_LIMIT]:
             try:
-                probabilities = self.networks.predictor(label).probabilities
-                views[label] = scene.views.get(label) or ask_network(probabilities, image)
+                views[label] = scene.views.get(label) or self.networks.ask(label, scene.image)
             except LOAD_ERRORS as error:
                 troubles.append(f"{label}: {error}")
         trouble = "\n".join(troubles if chosen else ["Choose a network."])
-        return self._answer(replace(scene, image=image, views=views), opacity, trouble)
+        return self._answer(replace(scene, views=views), opacity, trouble)
 
     def redraw(self, scene: Scene, *opacity: float) -> str:
         """Returns the scene's HTML.
@@ -91,10 +85,7 @@ class Panel:
         networks = self.networks
         shares = [opacity[0] * share for share in opacity[1:]]
         palette = networks.predictor(next(iter(scene.views))).palette
-        recorded = {
-            label: run.number(run.split, "mean_iou") for label, run in networks.runs.items()
-        }
-        return tiles.render(scene, networks.classes, palette, shares, recorded)
+        return tiles.render(scene, networks.classes, palette, shares, networks.records)
 
     def _answer(self, scene: Scene, opacity: Sequence[float], trouble: str) -> Answer:
         shown = Markup('<p class="trouble" role="alert">{}</p>').format(trouble) if trouble else ""

@@ -94,7 +94,7 @@ class Demo:
         uploads = Uploads(folder, self.total_megabytes)
         page = mount_page(Panel(networks, self.megabytes, self.megapixels, uploads.forget))
         uploads.offer()
-        return Guard(page, uploads, self.host, self.hosts)
+        return Guard(page, uploads, self.host, self.hosts, networks.reports)
 
     def _serve(self, networks: "Networks", listening: socket.socket, folder: Path) -> None:
         import uvicorn

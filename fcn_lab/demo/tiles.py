@@ -9,11 +9,13 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
-from fcn_lab.demo.views import Scene, View, agreement, blend, colour_values
+from fcn_lab.demo.views import Scene, View, agreement, blend, colour_values, shrink
 from fcn_lab.rendering import html as page
 from fcn_lab.rendering.html import TEMPLATES
 from fcn_lab.rendering.pictures import ERROR_COLOUR, Colour, Picture, Pixels, draw_errors
-from fcn_lab.terminal import format_percent
+from fcn_lab.terminal import format_duration, format_percent
+
+LOSSLESS_PIXELS = 200_000  # larger pictures are sent as JPEG
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,14 @@ class EmbeddedPicture:
 
     @classmethod
     def encode(cls, pixels: Pixels, alt: str) -> "EmbeddedPicture":
-        """Encodes pixels (H,W,3) as a PNG data URL."""
-        file = io.BytesIO()
-        Image.fromarray(pixels).save(file, "PNG", compress_level=1)
-        return cls(f"data:image/png;base64,{b64encode(file.getvalue()).decode()}", alt)
+        """Encodes pixels (H,W,3) as a data URL, PNG or, of many, JPEG with whole colours."""
+        file, image = io.BytesIO(), Image.fromarray(pixels)
+        kind = "png" if image.width * image.height <= LOSSLESS_PIXELS else "jpeg"
+        if kind == "png":
+            image.save(file, kind, compress_level=1)
+        else:
+            image.save(file, kind, quality=90, subsampling=0)
+        return cls(f"data:image/{kind};base64,{b64encode(file.getvalue()).decode()}", alt)
 
 
 @dataclass(frozen=True)
@@ -40,12 +46,27 @@ class Tile:
     pictures: Sequence[EmbeddedPicture]
 
 
+@dataclass(frozen=True)
+class Record:
+    """What a network's run says of it.
+
+    Attributes:
+        mean_iou: the score of its run.
+        protocol: what that was measured by.
+        report: the link to a report; "" where there is none.
+    """
+
+    mean_iou: float | None
+    protocol: str = ""
+    report: str = ""
+
+
 def render(
     scene: Scene,
     classes: Sequence[str],
     palette: Sequence[Colour],
     opacity: Sequence[float],
-    recorded: Mapping[str, float | None],
+    records: Mapping[str, Record],
 ) -> str:
     """Returns the HTML of a scene with the results of all its networks.
 
@@ -54,11 +75,13 @@ def render(
         classes: K names.
         palette: K colours.
         opacity: of each class over the picture, 0…1.
-        recorded: the mean IoU that each network was scored with.
+        records: of each network.
     """
-    tiles = [_picture_tile(scene, palette, opacity)]
+    shown = shrink(scene)
+    size = f"{scene.image.shape[1]}×{scene.image.shape[0]}"
+    tiles = [_picture_tile(shown, size, palette, opacity)]
     tiles += [
-        _network_tile(scene, label, view, palette, opacity) for label, view in scene.views.items()
+        _network_tile(shown, label, view, palette, opacity) for label, view in shown.views.items()
     ]
     ramp = np.broadcast_to(np.linspace(0, 1, 120, dtype=np.float32), (12, 120))
     return TEMPLATES.get_template("demo.html").render(
@@ -67,7 +90,8 @@ def render(
         scale=EmbeddedPicture.encode(colour_values(ramp), "").source,
         truth_known=scene.truth is not None,
         wrong=css_colour(ERROR_COLOUR),
-        table=_score_table(scene, recorded),
+        table=_score_table(scene, {label: records[label] for label in scene.views}),
+        remarks=[view.remark for view in scene.views.values() if view.remark],
     )
 
 
@@ -76,14 +100,14 @@ def css_colour(colour: Colour) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
-def _picture_tile(scene: Scene, palette: Sequence[Colour], opacity: Sequence[float]) -> Tile:
+def _picture_tile(
+    scene: Scene, size: str, palette: Sequence[Colour], opacity: Sequence[float]
+) -> Tile:
     pictures = [EmbeddedPicture.encode(scene.image, f"the picture {scene.name}")]
     if scene.truth is not None:
         truth = blend(scene.image, scene.truth, palette, opacity)
         pictures.append(EmbeddedPicture.encode(truth, "its true classes"))
-    height, width = scene.image.shape[:2]
-    title = "picture" if scene.truth is None else "picture, truth"
-    return Tile(title, f"{width}×{height}", pictures)
+    return Tile("picture" if scene.truth is None else "picture, truth", size, pictures)
 
 
 def _network_tile(
@@ -97,25 +121,34 @@ def _network_tile(
     if scene.truth is not None:
         wrong = draw_errors(Picture(scene.name, scene.image, scene.truth, view.labels))
         pictures.append(EmbeddedPicture.encode(wrong, f"errors of {label}"))
-    return Tile(label, f"{1000 * view.seconds:.0f} ms", pictures)
+    return Tile(label, format_duration(view.seconds), pictures)
 
 
-def _score_table(scene: Scene, recorded: Mapping[str, float | None]) -> Markup:
+def _score_table(scene: Scene, records: Mapping[str, Record]) -> Markup:
+    comparable = len({record.protocol for record in records.values()}) < 2
+    reported = any(record.report for record in records.values())
+    columns = ["network", "time", "mean entropy", "as the first, %", "accuracy here, %"]
+    columns += ["mean IoU, %"] * comparable + ["report"] * reported
     first = next(iter(scene.views.values()), None)
-    columns = [
-        "network",
-        "ms",
-        "mean entropy",
-        "as the first, %",
-        "accuracy here, %",
-        "mean IoU, %",
-    ]
     rows = []
     for label, view in scene.views.items():
         alike = None if view is first or first is None else agreement(view.labels, first.labels)
         right = None if scene.truth is None else agreement(view.labels, scene.truth)
-        numbers = (f"{1000 * view.seconds:.0f}", f"{view.entropy.mean():.3f}")
-        rows.append([label, *numbers, *map(format_percent, (alike, right, recorded.get(label)))])
-    return page.render_table(
-        columns, rows, "What each network said of this picture; mean IoU as recorded"
+        row: list[object] = [label, format_duration(view.seconds), f"{view.mean_entropy:.3f}"]
+        row += [format_percent(alike), format_percent(right)]
+        row += [format_percent(records[label].mean_iou)] * comparable
+        row += [_link_report(records[label].report)] * reported
+        rows.append(row)
+    recorded = (
+        "mean IoU as recorded"
+        if comparable
+        else "they were scored by different protocols, so their mean IoU is not compared"
     )
+    caption = f"What each network said of this picture; {recorded}"
+    return page.render_table(columns, rows, caption)
+
+
+def _link_report(link: str) -> Markup | None:
+    # a page of its own: this one keeps its picture
+    opened = Markup('<a href="{}" target="_blank" rel="noopener">open</a>')
+    return opened.format(link) if link else None

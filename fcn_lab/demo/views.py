@@ -1,26 +1,30 @@
 """Runs networks on a picture and draws the results; independent of the page.
 
-Legend: H W rows and columns, K classes; label maps hold 0…K−1, or 255 for void.
+Legend: H W rows and columns, h w those that are shown, K classes; label maps hold 0…K−1, or 255
+for void.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.special import entr
 
 from fcn_lab.data.packs.decode import read_picture
 from fcn_lab.data.pictures.unreadable import Limit, Unreadable
+from fcn_lab.data.resizing import resize_image, resize_label
 from fcn_lab.errors import UserError
 from fcn_lab.metrics.confusion import VOID
 from fcn_lab.rendering.pictures import Colour, Pixels, colourise
 
 Floats = NDArray[np.float32]
+Size = tuple[int, int]
+
+SHOWN_PIXELS = 700_000  # most of a picture as it is sent to the browser
 
 
 @dataclass(frozen=True)
@@ -29,13 +33,17 @@ class View:
 
     Attributes:
         labels: the most probable class, (H,W).
-        entropy: see `entropy`, (H,W).
+        entropy: see `entropy`, (h,w).
+        mean_entropy: of all H×W pixels.
         seconds: from picture to probabilities.
+        remark: how it was scored, where that was not as a whole.
     """
 
     labels: Pixels
     entropy: Floats
+    mean_entropy: float
     seconds: float
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,12 +56,26 @@ class Scene:
     views: dict[str, View] = field(default_factory=dict)
 
 
-def ask_network(probabilities: Callable[[Pixels], Floats], image: Pixels) -> View:
-    """Runs a network, given as a function from (H,W,3) to probabilities (K,H,W)."""
-    start = time.perf_counter()
-    found = probabilities(image)
-    seconds = time.perf_counter() - start
-    return View(found.argmax(0).astype(np.uint8), entropy(found), seconds)
+def ask_network(
+    strips: Callable[[Pixels], Iterable[Floats]], image: Pixels, remark: str = ""
+) -> View:
+    """Runs a network on a picture at its own size.
+
+    Args:
+        strips: maps (H,W,3) to probabilities (K,·,W) from top to bottom, so that those of a large
+            picture need not be held at once.
+        image: the picture.
+        remark: see `View`.
+    """
+    labels, uncertain, seconds, start = [], [], 0.0, time.perf_counter()
+    for part in strips(image):
+        seconds += time.perf_counter() - start
+        labels.append(part.argmax(0).astype(np.uint8))
+        uncertain.append(entropy(part))
+        start = time.perf_counter()
+    whole = np.concatenate(uncertain)
+    shown = _average(whole, fit_size(image.shape[:2], SHOWN_PIXELS))
+    return View(np.concatenate(labels), shown, float(whole.mean()), seconds, remark)
 
 
 def entropy(probabilities: Floats) -> Floats:
@@ -97,14 +119,33 @@ def agreement(labels: Pixels, others: Pixels) -> float | None:
     return float((labels == others)[seen].mean()) if seen.any() else None
 
 
-def shrink(image: Pixels, pixels: float) -> Pixels:
-    """Returns the picture with at most so many pixels, in its proportions, never enlarged."""
-    height, width = image.shape[:2]
+def fit_size(stored: tuple[int, ...], pixels: float) -> Size:
+    """Returns the size (h,w) of a picture (H,W) with at most so many pixels, never enlarged."""
+    height, width = stored
     factor = (pixels / (height * width)) ** 0.5
     if factor >= 1:
-        return image
-    size = (max(1, int(width * factor)), max(1, int(height * factor)))
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
+        return height, width
+    return max(1, int(height * factor)), max(1, int(width * factor))
+
+
+def shrink(scene: Scene, pixels: float = SHOWN_PIXELS) -> Scene:
+    """Returns the scene as it is shown: pictures averaged, labels by the nearest pixel."""
+    size = fit_size(scene.image.shape[:2], pixels)
+    return replace(
+        scene,
+        image=resize_image(scene.image, size),
+        truth=None if scene.truth is None else resize_label(scene.truth, size),
+        views={
+            label: replace(view, labels=resize_label(view.labels, size))
+            for label, view in scene.views.items()
+        },
+    )
+
+
+def _average(values: Floats, size: Size) -> Floats:
+    if values.shape == size:
+        return values
+    return np.asarray(cv2.resize(values, size[::-1], interpolation=cv2.INTER_AREA), np.float32)
 
 
 def open_picture(path: Path, megabytes: float, megapixels: float) -> Pixels:

@@ -19,7 +19,7 @@ from fcn_lab.runs.records import DamagedFile
 from fcn_lab.runs.run import RunFolder
 
 Pixels = NDArray[np.uint8]
-FLIP_ROWS = 32  # whose probabilities are held at a time, beside two strips of scores
+STRIP_ROWS = 32  # whose probabilities are held at a time, beside the scores
 
 
 class Predictor:
@@ -59,16 +59,25 @@ class Predictor:
         """
         return np.concatenate(list(map(pick_labels, self._scores(image))))
 
-    @torch.inference_mode()
     def probabilities(self, image: Pixels | str | Path) -> NDArray[np.float32]:
         """Maps uint8 RGB (H,W,3), or a file, to class probabilities (K,H,W), float32.
 
         Raises:
             UserError: for an array of another shape or type, or a file that is no picture.
         """
-        result = torch.cat(list(self._scores(image)), -2)[0]
-        shares = result / 2 if self.flip else result.softmax(0)
-        return shares.float().cpu().numpy()
+        return np.concatenate(list(self.strips(image)), 1)
+
+    @torch.inference_mode()
+    def strips(self, image: Pixels | str | Path) -> Iterator[NDArray[np.float32]]:
+        """Yields the class probabilities from top to bottom, (K,≤32,W) each, float32.
+
+        Raises:
+            UserError: for an array of another shape or type, or a file that is no picture.
+        """
+        for scores in self._scores(image):
+            for part in torch.split(scores[0], STRIP_ROWS, 1):
+                shares = part / 2 if self.flip else part.softmax(0)
+                yield shares.float().cpu().numpy()
 
     def _scores(self, given: Pixels | str | Path) -> Iterator[Tensor]:
         """Yields (1,K,h,W) from top to bottom; with `flip` the sum of two probabilities."""
@@ -88,7 +97,7 @@ class Predictor:
 
 def add_mirrored(plain: Tensor, mirrored: Tensor) -> Iterator[Tensor]:
     """Yields the summed probabilities of picture and mirrored picture, (1,K,≤32,W) each."""
-    for one, other in zip(*(torch.split(x, FLIP_ROWS, 2) for x in (plain, mirrored)), strict=True):
+    for one, other in zip(*(torch.split(x, STRIP_ROWS, 2) for x in (plain, mirrored)), strict=True):
         yield one.softmax(1).add_(other.softmax(1).flip(3))
 
 

@@ -184,14 +184,25 @@ def list_folders(given: str | Sequence[str]) -> list[Path]:
 
 
 def find_runs(folders: Iterable[Path]) -> tuple[list[Run], list[MissingRun]]:
+    """As `read_runs`, of one protocol.
+
+    Raises:
+        UserError: a folder is not there or holds none, none can be read, or the runs cannot stand
+            in one table.
+    """
+    sound, damaged = read_runs(folders)
+    refuse_mixed(sound)
+    return sound, damaged
+
+
+def read_runs(folders: Iterable[Path]) -> tuple[list[Run], list[MissingRun]]:
     """Every finished run in these folders: a run's own, or one that holds runs at any depth.
 
     Returns:
         Those that can be read, and what is wrong with the others.
 
     Raises:
-        UserError: a folder is not there or holds none, none can be read, or the runs cannot stand
-            in one table.
+        UserError: a folder is not there or holds none, or none can be read.
     """
     sound: list[Run] = []
     damaged: list[MissingRun] = []
@@ -204,7 +215,6 @@ def find_runs(folders: Iterable[Path]) -> tuple[list[Run], list[MissingRun]]:
             damaged.append(MissingRun(str(folder), "damaged", reason, folder.resolve()))
     if not sound:
         raise UserError(f"{damaged[0].name}: {damaged[0].reason}\nNo run there can be read")
-    refuse_mixed(sound)
     return sound, damaged
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import socket
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,22 @@ import pytest
 from PIL import Image
 from scipy.stats import entropy as shannon
 
-from fcn_lab.demo import tiles
-from fcn_lab.demo.networks import Networks, label_runs
+from fcn_lab.demo import memory, tiles
+from fcn_lab.demo.labels import label_runs
+from fcn_lab.demo.networks import Networks
 from fcn_lab.demo.task import Demo
-from fcn_lab.demo.views import agreement, ask_network, blend, entropy, open_picture, shrink
+from fcn_lab.demo.tiles import Record
+from fcn_lab.demo.views import (
+    Scene,
+    View,
+    agreement,
+    ask_network,
+    blend,
+    entropy,
+    fit_size,
+    open_picture,
+    shrink,
+)
 from fcn_lab.errors import UserError
 from fcn_lab.rendering.pictures import colourise
 from support import nets
@@ -46,8 +59,10 @@ def test_entropy_is_shannons_over_that_of_the_uniform_distribution() -> None:
 
 def test_a_view_is_the_most_probable_class() -> None:
     shares = RNG.dirichlet(np.ones(3), (5, 7)).transpose(2, 0, 1).astype(np.float32)
-    view = ask_network(lambda image: shares, IMAGE)
+    view = ask_network(lambda image: [shares[:, :2], shares[:, 2:]], IMAGE)
     assert (view.labels == shares.argmax(0)).all()
+    np.testing.assert_array_equal(view.entropy, entropy(shares))
+    assert view.mean_entropy == pytest.approx(entropy(shares).mean())
     assert view.seconds > 0
 
 
@@ -72,13 +87,58 @@ def test_agreement_leaves_void_out() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 4000), (300, 200), (90, 120), (7, 5)])
-def test_a_picture_is_shrunk_to_so_many_pixels(height: int, width: int) -> None:
-    small = shrink(np.zeros((height, width, 3), np.uint8), 120 * 90)
-    assert 1 <= small.shape[0] * small.shape[1] <= max(120 * 90, width)
+def test_a_scene_is_shown_with_so_many_pixels(height: int, width: int) -> None:
+    rows, columns = fit_size((height, width), 120 * 90)
+    assert 1 <= rows * columns <= max(120 * 90, width)
     if height * width <= 120 * 90:
-        assert small.shape == (height, width, 3)
+        assert (rows, columns) == (height, width)
     elif height > 1:
-        assert small.shape[1] / small.shape[0] == pytest.approx(width / height, rel=0.02)
+        assert columns / rows == pytest.approx(width / height, rel=0.02)
+    labels = np.full((height, width), 2, np.uint8)
+    given = Scene("a", np.full((height, width, 3), 7, np.uint8), labels)
+    given.views["net"] = View(labels, np.zeros((rows, columns), np.float32), 0, 1)
+    shown = shrink(given, 120 * 90)
+    for pixels in (shown.image, shown.truth, shown.views["net"].labels):
+        assert pixels is not None
+        assert pixels.shape[:2] == (rows, columns)
+    assert {*np.unique(shown.image), *np.unique(shown.views["net"].labels)} == {7, 2}
+
+
+def test_a_large_picture_is_sent_as_jpeg_and_a_small_one_without_loss() -> None:
+    sent = {n: tiles.EmbeddedPicture.encode(np.zeros((n, n, 3), np.uint8), "") for n in (9, 800)}
+    assert sent[9].source.startswith("data:image/png")
+    assert sent[800].source.startswith("data:image/jpeg")
+
+
+def test_a_picture_is_labelled_at_its_own_size(networks: Networks) -> None:
+    own = RNG.integers(0, 256, (131, 203, 3), np.uint8)
+    label = networks.choose_defaults()[0]
+    view = networks.ask(label, own)
+    assert view.remark == ""
+    np.testing.assert_array_equal(view.labels, networks.predictor(label)(own))
+    assert view.mean_entropy == pytest.approx(
+        entropy(networks.predictor(label).probabilities(own)).mean()
+    )
+
+
+def test_a_picture_too_large_for_memory_is_labelled_in_windows(
+    networks: Networks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "WINDOW", 64)
+    monkeypatch.setattr(memory, "OVERLAP", 32)
+    own = RNG.integers(0, 256, (70, 101, 3), np.uint8)
+    label = networks.choose_defaults()[0]
+    assert networks.ask(label, own).remark == ""
+    needed = memory.count_peak_bytes(networks.predictor(label).net, *own.shape[:2])
+    monkeypatch.setattr(memory, "count_free_bytes", lambda device: needed / memory.MEMORY_SHARE - 1)
+    view = networks.ask(label, own)
+    assert view.labels.shape == own.shape[:2]
+    assert view.remark.startswith(f"{label}: windows of 64 that overlap by 32 pixels")
+    scene = Scene("own", own, views={label: view})
+    colours = [(0, 0, 0)] * len(networks.classes)
+    shown = tiles.render(scene, networks.classes, colours, [1] * len(colours), networks.records)
+    assert "windows of 64" in shown
+    assert networks.ask(label, own[:64, :64]).remark == ""
 
 
 def bad_files(place: Path) -> dict[str, Path]:
@@ -111,7 +171,6 @@ def test_a_file_is_judged_by_its_size_before_it_is_opened(tmp_path: Path) -> Non
 def test_networks_stand_from_coarse_to_fine_and_one_operator_is_chosen(networks: Networks) -> None:
     assert [label.split()[0] for label in networks.runs] == ["fcn32s", "fcn16s", "fcn8s", "fcn8s"]
     assert networks.choose_defaults() == [f"{m} bilinear" for m in ("fcn32s", "fcn16s", "fcn8s")]
-    assert networks.training_pixels == 48 * 64
 
 
 def test_a_network_is_loaded_once_and_when_asked_for(folder: Path) -> None:
@@ -185,15 +244,63 @@ def test_what_is_shown_says_the_accuracy_of_each_network(networks: Networks) -> 
     scene = networks.load_scenes()[0]
     label = networks.choose_defaults()[0]
     predictor = networks.predictor(label)
-    scene.views[label] = ask_network(predictor.probabilities, scene.image)
+    scene.views[label] = networks.ask(label, scene.image)
     opacity = [0.5] * len(networks.classes)
-    shown = tiles.render(scene, networks.classes, predictor.palette, opacity, {label: 0.25})
+    shown = tiles.render(scene, networks.classes, predictor.palette, opacity, {label: Record(0.25)})
     assert scene.truth is not None
     seen = scene.truth != 255
     right = (predictor(scene.image) == scene.truth)[seen].mean()
     assert f">{100 * right:.1f}</td>" in shown
     assert ">25.0</td>" in shown
     assert shown.count("<img") == 2 + 3 + 1  # picture and truth, what one network said, the scale
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> tuple[Path, Path]:
+    """Two sweeps of the same networks, scored by two protocols."""
+    first, second = (nets.write_runs(tmp_path / name) for name in ("first", "second"))
+    for path in second.rglob("metrics.json"):
+        path.write_text(path.read_text().replace("-48x64-", "-96x128-"))
+    return first, second
+
+
+def test_networks_of_two_protocols_label_one_picture(mixed: tuple[Path, Path]) -> None:
+    networks = Networks(mixed)
+    assert len(networks.runs) == 8
+    pair = ["fcn8s nearest 48x64", "fcn8s nearest 96x128"]
+    assert set(pair) <= set(networks.runs)
+    scene = networks.load_scenes()[0]
+    scene.views.update({label: networks.ask(label, scene.image) for label in pair})
+    np.testing.assert_array_equal(scene.views[pair[0]].labels, scene.views[pair[1]].labels)
+    colours = [(0, 0, 0)] * len(networks.classes)
+    shown = tiles.render(scene, networks.classes, colours, [1] * len(colours), networks.records)
+    assert "mean IoU, %" not in shown
+    assert "scored by different protocols" in shown
+    del scene.views[pair[1]]
+    shown = tiles.render(scene, networks.classes, colours, [1] * len(colours), networks.records)
+    assert "mean IoU, %" in shown
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda names: names[::-1], "the same 11, in another order"),
+        (lambda names: ["Heaven", *names[1:]], "only the first has Sky, only the second has Heav"),
+        (lambda names: [*"abcdefghijk"], "has Sky, Building, Pole and 8 more, only the second"),
+    ],
+)
+def test_networks_of_other_classes_are_refused(
+    change: Callable[[list[str]], list[str]], told: str, tmp_path: Path
+) -> None:
+    folder = nets.write_runs(tmp_path)
+    odd = folder / "model=fcn8s,upsample=nearest,seed=0"
+    with np.load(odd / "confusions.npz") as kept:
+        content = dict(kept)
+    content["classes"] = np.array(change(content["classes"].tolist()))
+    np.savez(odd / "confusions.npz", **content)
+    with pytest.raises(UserError, match=rf"{odd.name} have different classes: .*{told}.*\n") as one:
+        Networks([folder])
+    assert "as 3 of these 4 runs have; leave the others out" in str(one.value)
 
 
 def test_the_command_line_names_what_is_missing(type_line: TypeLine, tmp_path: Path) -> None:

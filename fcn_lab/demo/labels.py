@@ -1,0 +1,78 @@
+"""What tells the networks of one page apart, and which may stand on one."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fcn_lab.errors import UserError
+from fcn_lab.report.arms import find_varied, format_arm
+from fcn_lab.report.protocols import FIELDS
+from fcn_lab.report.runs import Run
+
+NAMES_SHOWN = 3
+
+
+def require_one_list(runs: Sequence[Run]) -> None:
+    """Networks label one picture where their classes are the same; protocols may differ.
+
+    Raises:
+        UserError: the names of the classes differ, or their order.
+    """
+    usual, count = Counter(run.classes for run in runs).most_common(1)[0]
+    first = next(run for run in runs if run.classes == usual)
+    for run in runs:
+        if run.classes != usual:
+            raise UserError(
+                f"{first.folder} and {run.folder} have different classes: "
+                f"{_tell_difference(usual, run.classes)}.\n"
+                "One page shows networks of the same classes in the same order, "
+                f"as {count} of these {len(runs)} runs have; leave the others out of runs="
+            )
+
+
+def label_runs(runs: Sequence[Run]) -> dict[str, Run]:
+    """Returns the runs by the words that tell them apart, models from coarse to fine.
+
+    Where only their protocols do, the fields in which these differ are among the words.
+    """
+    told = runs if _are_told_apart(runs) else [_tell_protocol(run, runs) for run in runs]
+    factors = find_varied(told)
+    several_seeds = len({run.seed for run in told}) > 1
+    found: dict[str, Run] = {}
+    for run in sorted(told, key=lambda run: _sort_key(run, factors)):
+        label = format_arm(run, factors) + (f", seed {run.seed}" if several_seeds else "")
+        found[f"{label} ({run.folder})" if label in found else label] = run
+    return found
+
+
+def _are_told_apart(runs: Sequence[Run]) -> bool:
+    factors = find_varied(runs)
+    named = {(format_arm(run, factors), run.seed, run.protocol) for run in runs}
+    return len(named) == len({words[:2] for words in named})
+
+
+def _tell_protocol(run: Run, runs: Sequence[Run]) -> Run:
+    fields = [one.protocol.split("-") for one in runs]
+    if {len(parts) for parts in fields} != {len(FIELDS)}:
+        return replace(run, told_by={**run.told_by, "protocol": run.protocol})
+    varied = [i for i in range(len(FIELDS)) if len({parts[i] for parts in fields}) > 1]
+    own = run.protocol.split("-")
+    return replace(run, told_by={**run.told_by, **{FIELDS[i]: own[i] for i in varied}})
+
+
+def _sort_key(run: Run, factors: dict[str, tuple[str, ...]]) -> tuple[int, ...]:
+    places = [values.index(run.factors.get(name, "–")) for name, values in factors.items()]
+    return (*places, run.seed)
+
+
+def _tell_difference(first: Sequence[str], second: Sequence[str]) -> str:
+    sides = [[name for name in a if name not in b] for a, b in ((first, second), (second, first))]
+    if not any(sides):
+        return f"the same {len(first)}, in another order"
+    told = [
+        f"only {which} has {', '.join(names[:NAMES_SHOWN])}"
+        + (f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else "")
+        for which, names in zip(("the first", "the second"), sides, strict=True)
+        if names
+    ]
+    return ", ".join(told)
