@@ -105,7 +105,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         cwd=runs,
     )
     assert process.stdout is not None
-    port = int(process.stdout.readline().split()[3].rpartition(":")[2])
+    line = next(line for line in process.stdout if " at http://" in line)
+    port = int(line.split()[3].rpartition(":")[2])
     yield Served(port, next(place.glob("fcn-lab-demo-*/files")))
     process.terminate()
     process.communicate(timeout=PATIENCE)

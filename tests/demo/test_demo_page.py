@@ -55,8 +55,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         cwd=runs,
     )
     assert process.stdout is not None
-    line = process.stdout.readline()
-    assert "4 networks at http://127.0.0.1:" in line
+    line = next(line for line in process.stdout if " at http://" in line)
+    assert line.startswith("4 networks at http://127.0.0.1:")
     yield Served(process, line.split()[3], uploads)
     if process.poll() is None:
         process.kill()
