@@ -36,11 +36,19 @@ class Damage:
 
 @dataclass(frozen=True)
 class Twins:
-    """Frames with equal pixels; `labels` is the number of different label maps among them."""
+    """Frames with equal pixels.
+
+    Attributes:
+        names: of the frames.
+        splits: those that they are in, each once.
+        labels: the number of different label maps among them.
+        split_of: the split of each frame.
+    """
 
     names: tuple[str, ...]
     splits: tuple[str, ...]
     labels: int
+    split_of: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,7 @@ class Audit:
                 tuple(frame.name for _, frame in group),
                 tuple(sorted({split for split, _ in group})),
                 len({frame.label for _, frame in group}),
+                tuple(split for split, _ in group),
             )
             for group in groups.values()
             if len(group) > 1

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fcn_lab.audit.looks import Look
 from fcn_lab.data.classes import VOID
 from fcn_lab.data.colours import Colour
 from fcn_lab.data.frames import Pixels
@@ -37,6 +38,7 @@ class FrameFacts:
         strange: values of its label file that name no class, with their pixels.
         image: digest of its pixels.
         label: digest of its label.
+        spoilt: pixels of its label, as a run sees it, that may be spoilt, see `FrameSurvey`.
     """
 
     name: str
@@ -47,6 +49,7 @@ class FrameFacts:
     strange: Counter[str]
     image: str
     label: str
+    spoilt: int
 
     @cached_property
     def number(self) -> int | None:
@@ -68,6 +71,7 @@ class SplitFacts:
         frames: those that could be read, in order of sequence and number.
         labels: M of them, (h,w), which may differ from frame to frame.
         previews: (M,96,128,3), the pictures small.
+        looks: M copies, for pictures of them.
         edges: of all its label files; None where there are none.
         faults: why the other frames could not be read, by name.
         num_classes: K.
@@ -76,9 +80,15 @@ class SplitFacts:
     frames: tuple[FrameFacts, ...]
     labels: tuple[Pixels, ...]
     previews: Pixels
+    looks: tuple[Look, ...]
     edges: LabelEdges | None
     faults: Mapping[str, str]
     num_classes: int
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Returns the index of each frame by its name."""
+        return {frame.name: place for place, frame in enumerate(self.frames)}
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
@@ -149,7 +159,7 @@ def gather_facts(source: Source) -> DataFacts:
 
 
 def _gather(frames: Iterable[FrameSurvey], num_classes: int) -> SplitFacts:
-    rows: list[tuple[FrameFacts, Pixels, Pixels]] = []
+    rows: list[tuple[FrameFacts, Pixels, Pixels, Look]] = []
     edges: list[LabelEdges] = []
     faults: dict[str, str] = {}
     for seen in frames:
@@ -157,13 +167,15 @@ def _gather(frames: Iterable[FrameSurvey], num_classes: int) -> SplitFacts:
             faults[seen.name] = seen.fault
             continue
         preview = cv2.resize(seen.image, PREVIEW[::-1], interpolation=cv2.INTER_AREA)
-        rows.append((_frame(seen, num_classes), seen.label, np.asarray(preview, np.uint8)))
+        look = Look.take(seen.image, seen.spoilt)
+        rows.append((_frame(seen, num_classes), seen.label, np.asarray(preview, np.uint8), look))
         edges += [] if seen.edges is None else [seen.edges]
     rows.sort(key=lambda row: (row[0].sequence, row[0].number or 0, row[0].name))
     return SplitFacts(
         tuple(row[0] for row in rows),
         tuple(row[1] for row in rows),
         np.stack([row[2] for row in rows]) if rows else np.zeros((0, *PREVIEW, 3), np.uint8),
+        tuple(row[3] for row in rows),
         LabelEdges.combine(edges) if edges else None,
         faults,
         num_classes,
@@ -181,6 +193,7 @@ def _frame(seen: FrameSurvey, num_classes: int) -> FrameFacts:
         seen.strange,
         _digest(seen.image),
         _digest(seen.label),
+        0 if seen.spoilt is None else int(seen.spoilt.sum()),
     )
 
 

@@ -8,7 +8,8 @@ from markupsafe import Markup
 from PIL import Image
 
 from fcn_lab.audit.audit import Audit
-from fcn_lab.audit.findings import Finding, Level
+from fcn_lab.audit.finding import Finding, Level
+from fcn_lab.audit.gallery import render_legend, show_classes, show_evidence, show_rarest
 from fcn_lab.audit.tables import build_tables
 from fcn_lab.data.frames import Pixels
 from fcn_lab.rendering.html import (
@@ -32,8 +33,12 @@ def render_audit(audit: Audit, found: Sequence[Finding]) -> str:
     lead = TEMPLATES.get_template("audit_lead.html").render(
         lines=audit.data.describe.splitlines(), wrong=wrong, careful=careful
     )
-    body = TEMPLATES.get_template("audit_findings.html").render(findings=found)
-    sections = [Section("Findings", Markup(body))]
+    shown = zip(found, show_evidence(audit, found), strict=True)
+    body = TEMPLATES.get_template("audit_findings.html").render(findings=list(shown))
+    frames = [frame for finding in found for frame in finding.frames]
+    marked = ["marked"] if any(frame.marked for frame in frames) else []
+    legend = render_legend(audit, marked) if frames else ""
+    sections = [Section("Findings", Markup(body) + legend)]
     for table in build_tables(audit):
         extra = CHARTS.get(table.title)
         numbers = 2 if table.columns[1] == "split" else 1
@@ -44,6 +49,8 @@ def render_audit(audit: Audit, found: Sequence[Finding]) -> str:
             ]
         )
         sections.append(Section(table.title, body, table.about))
+        if table.title == "Classes":
+            sections += filter(None, (show_classes(audit), show_rarest(audit)))
     return render_page("Data audit", sections, Markup(lead))
 
 

@@ -69,6 +69,8 @@ class FrameSurvey:
         strange: values of the label file that name no class, with their pixel counts.
         edges: None where there is no label file.
         fault: why the files cannot be used; image and label are empty then.
+        spoilt: (h,w), where the label file holds a value of no class or, in one of ids, a value
+            between its neighbours'; None where there is no label file.
     """
 
     name: str
@@ -79,6 +81,7 @@ class FrameSurvey:
     strange: Counter[str]
     edges: LabelEdges | None
     fault: str = ""
+    spoilt: NDArray[np.bool_] | None = None
 
 
 def survey_pair(pair: Pair, drive: str, recipe: Recipe) -> FrameSurvey:
@@ -91,8 +94,11 @@ def survey_pair(pair: Pair, drive: str, recipe: Recipe) -> FrameSurvey:
         reason = str(error) if str(pair.label) in str(error) else f"{pair.label} {error}"
         return FrameSurvey(pair.name, drive, nothing, nothing, (0, 0), Counter(), None, reason)
     table, ids = recipe.classes.table, seen.ids
+    edges, spoilt = measure_edges(seen, np.take(table, ids))
     if recipe.size is not None:
+        marks = resize_frame(image, spoilt.view(np.uint8), recipe.size, recipe.resize)[1]
         image, ids = resize_frame(image, ids, recipe.size, recipe.resize)
+        spoilt = marks == 1
     return FrameSurvey(
         pair.name,
         drive,
@@ -100,7 +106,8 @@ def survey_pair(pair: Pair, drive: str, recipe: Recipe) -> FrameSurvey:
         np.take(table, ids),
         (file.height, file.width),
         seen.strange,
-        measure_edges(seen, np.take(table, seen.ids)),
+        edges,
+        spoilt=spoilt,
     )
 
 
@@ -113,8 +120,14 @@ def survey_frames(frames: Frames) -> Iterator[FrameSurvey]:
         yield FrameSurvey(name, drive, image, label, (height, width), Counter(), None)
 
 
-def measure_edges(seen: LabelView, classes: NDArray[np.uint8]) -> LabelEdges:
-    """Measures the edges of a label file; `classes` (H,W) are the decoded classes."""
+def measure_edges(
+    seen: LabelView, classes: NDArray[np.uint8]
+) -> tuple[LabelEdges, NDArray[np.bool_]]:
+    """Measures the edges of a label file; `classes` (H,W) are the decoded classes.
+
+    Returns:
+        The statistics, and (H,W) where the file may be spoilt, see `FrameSurvey`.
+    """
     pixels = seen.pixels.reshape(*classes.shape, -1)
     between = np.zeros(classes.shape, np.bool_)
     triples: Counter[tuple[int, int, int]] = Counter()
@@ -128,13 +141,14 @@ def measure_edges(seen: LabelView, classes: NDArray[np.uint8]) -> LabelEdges:
             triples.update(_count_triples(np.concatenate([before, here, after], axis=1)))
     coloured = seen.pixels.ndim > classes.ndim
     spoilt = seen.wrong if coloured else seen.wrong | between
-    return LabelEdges(
+    edges = LabelEdges(
         triples,
         int(seen.wrong.sum()),
         int((seen.wrong & between).sum()),
         _count_nearest(spoilt, classes),
         np.bincount(classes[~spoilt], minlength=VOID + 1),
     )
+    return edges, spoilt
 
 
 def _count_triples(triples: Pixels) -> Counter[tuple[int, int, int]]:

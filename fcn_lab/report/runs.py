@@ -184,12 +184,7 @@ def list_folders(given: str | Sequence[str]) -> list[Path]:
 
 
 def find_runs(folders: Iterable[Path]) -> tuple[list[Run], list[MissingRun]]:
-    """As `read_runs`, of one protocol.
-
-    Raises:
-        UserError: a folder is not there or holds none, none can be read, or the runs cannot stand
-            in one table.
-    """
+    """As `read_runs`; runs that cannot stand in one table are refused, too."""
     sound, damaged = read_runs(folders)
     refuse_mixed(sound)
     return sound, damaged

@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.text import Text
 
 from fcn_lab.audit.audit import Audit as Measurements
-from fcn_lab.audit.findings import Finding, Level, collect_findings
+from fcn_lab.audit.finding import Finding, Level
+from fcn_lab.audit.findings import collect_findings
 from fcn_lab.audit.html import render_audit
 from fcn_lab.audit.tables import build_tables, collect_numbers
 from fcn_lab.files import write_json, write_text

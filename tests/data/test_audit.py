@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fcn_lab.audit.audit import Audit
-from fcn_lab.audit.findings import Level, collect_findings
+from fcn_lab.audit.finding import Level
+from fcn_lab.audit.findings import collect_findings
 from fcn_lab.audit.weights import class_weights
 from fcn_lab.data.balance import count_pixels
 from fcn_lab.data.camvid import CamVid

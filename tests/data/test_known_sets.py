@@ -10,7 +10,8 @@ import yaml
 from scipy.io import savemat
 
 from fcn_lab.audit.audit import Audit
-from fcn_lab.audit.findings import Level, collect_findings
+from fcn_lab.audit.finding import Level
+from fcn_lab.audit.findings import collect_findings
 from fcn_lab.data.classes import VOID
 from fcn_lab.data.folder import Folder
 from fcn_lab.errors import UserError

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fcn_lab.audit.audit import Audit
-from fcn_lab.audit.findings import check_sizes
+from fcn_lab.audit.file_checks import check_sizes
 from fcn_lab.audit.tables import tabulate_splits
 from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.classes import CAMVID11, VOID

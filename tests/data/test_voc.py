@@ -10,7 +10,8 @@ from PIL import Image
 from scipy.io import savemat
 
 from fcn_lab.audit.audit import Audit
-from fcn_lab.audit.findings import Level, collect_findings
+from fcn_lab.audit.finding import Level
+from fcn_lab.audit.findings import collect_findings
 from fcn_lab.data.packs.decode import open_mask
 from fcn_lab.data.voc import Voc, draw_colours
 from fcn_lab.errors import UserError

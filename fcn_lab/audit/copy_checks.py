@@ -1,0 +1,132 @@
+"""What frames copy from each other, within a split and from training."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from fcn_lab.audit.audit import Audit
+from fcn_lab.audit.copying import find_previous
+from fcn_lab.audit.finding import (
+    ITEMS_SHOWN,
+    Evidence,
+    Finding,
+    Level,
+    format_frame_count,
+    shorten_items,
+)
+from fcn_lab.audit.positions import DriveSpan
+
+# mean IoU of a copied label above which frames count as near copies of each other
+COPY_IOU_LIMIT = 0.5
+# difference of that mean IoU above which two splits count as unlike
+IOU_GAP_LIMIT = 0.15
+
+
+def check_duplicates(audit: Audit) -> Iterator[Finding]:
+    """Reports pictures that occur more than once."""
+    for twins in audit.twins:
+        crossing = len(twins.splits) > 1
+        labelled = " under different labels" if twins.labels > 1 else ""
+        level = Level.WRONG if crossing or twins.labels > 1 else Level.CAREFUL
+        yield Finding(
+            level,
+            f"{shorten_items(list(twins.names))} are one picture{labelled}, "
+            f"in {' and '.join(twins.splits)}",
+            "What is scored was trained on." if "train" in twins.splits and crossing else "",
+            tuple(map(Evidence, twins.split_of, twins.names))[:ITEMS_SHOWN],
+        )
+
+
+def check_near_copies(audit: Audit) -> Iterator[Finding]:
+    """Reports splits in which a copied label reaches a high mean IoU."""
+    scores = {name: rules["previous"]["mean_iou"] for name, rules in audit.copy_scores.items()}
+    for name, score in scores.items():
+        if score > COPY_IOU_LIMIT:
+            yield Finding(
+                Level.CAREFUL,
+                f"{name}: copying the label of the frame before scores {score:.1%} mean IoU",
+                "Its frames are near copies of each other: an interval that takes them for "
+                "independent is too narrow.",
+                _show_middle(audit, name),
+            )
+    for name, rules in audit.copy_scores.items():
+        found = rules.get("lookalike")
+        if found and found["mean_iou"] > COPY_IOU_LIMIT:
+            yield Finding(
+                Level.WRONG,
+                f"{name}: copying the label of the most similar training picture scores "
+                f"{found['mean_iou']:.1%} mean IoU",
+                "It leaks: training sees almost the same pictures.",
+                _show_lookalike(audit, name),
+            )
+    if {"val", "test"} <= set(scores) and abs(scores["val"] - scores["test"]) > IOU_GAP_LIMIT:
+        yield Finding(
+            Level.CAREFUL,
+            f"val and test are unlike: copied labels score {scores['val']:.1%} and "
+            f"{scores['test']:.1%}",
+            "Expect scores to differ as much between them; compare like with like.",
+        )
+
+
+def check_shared_drives(audit: Audit) -> Iterator[Finding]:
+    """Reports drives that are both trained on and scored, and those that are not."""
+    for span in audit.drive_spans:
+        if span.split == "train":
+            continue
+        who = f"{span.split}: {span.drive} ({format_frame_count(span.count)})"
+        if span.trained_on:
+            around = ", ".join(
+                f"{place} {number}"
+                for place, number in (("after", span.before), ("before", span.after))
+                if number is not None
+            )
+            yield Finding(
+                Level.CAREFUL,
+                f"{who} is a drive that is trained on too, {span.nearest} numbers away at the "
+                "least",
+                f"Its frames {span.first}…{span.last}"
+                + (f" lie {around} of training." if around else " lie among those of training."),
+                _show_nearest(audit, span),
+            )
+        elif span.first is not None:
+            yield Finding(Level.KNOWN, f"{who} is a drive that training never sees")
+
+
+def _show_middle(audit: Audit, name: str) -> tuple[Evidence, ...]:
+    """Returns the frame in the middle of a split and the one whose label it would copy."""
+    split = audit.data.splits[name]
+    middle = len(split.frames) // 2
+    places = (int(find_previous(split)[middle]), middle)
+    return tuple(Evidence(name, split.frames[place].name) for place in places)
+
+
+def _show_lookalike(audit: Audit, name: str) -> tuple[Evidence, ...]:
+    """Returns the training frame that is most like one of the split, and that one."""
+    here, there, _ = audit.closest_frames[name][0]
+    train, split = audit.data.splits["train"], audit.data.splits[name]
+    return (
+        Evidence("train", train.frames[there].name),
+        Evidence(name, split.frames[here].name),
+    )
+
+
+def _show_nearest(audit: Audit, span: DriveSpan) -> tuple[Evidence, ...]:
+    """Returns the training frame and the frame of the split whose numbers are nearest."""
+    numbered = [
+        [
+            (frame.name, frame.number)
+            for frame in audit.data.splits[name].drives[span.drive]
+            if frame.number is not None
+        ]
+        for name in ("train", span.split)
+    ]
+    there, here = ([number for _, number in part] for part in numbered)
+    distances = np.abs(np.subtract.outer(there, here))
+    row, column = divmod(int(distances.argmin()), len(here))
+    return (
+        Evidence("train", numbered[0][row][0]),
+        Evidence(span.split, numbered[1][column][0]),
+    )
+
+
+CHECKS = (check_duplicates, check_near_copies, check_shared_drives)

@@ -1,0 +1,132 @@
+"""Draws labels over and beside the pictures they belong to.
+
+Legend: H W rows and columns of a picture, h w of its label, which may be larger.
+"""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fcn_lab.audit.looks import shrink_picture
+from fcn_lab.data.frames import Pixels
+from fcn_lab.data.resizing import resize_label
+from fcn_lab.rendering.pictures import Colour, colourise
+
+Mask = NDArray[np.bool_]
+
+SHOWN_SIDE = 320  # pixels, the longer side of a picture on the page
+MARK: Colour = (213, 0, 110)
+MARK_OPACITY, LABEL_OPACITY = 0.75, 0.6
+CROP_MARGIN = 1.25  # of a crop to what it shows
+LEAST_CROP = 1 / 3  # of the frame's side
+
+
+@dataclass(frozen=True)
+class EmbeddedPicture:
+    """A picture as a data URL with its alternative text."""
+
+    source: str
+    alt: str
+
+    @classmethod
+    def encode(cls, pixels: Pixels, alt: str, flat: bool = False) -> "EmbeddedPicture":
+        """Encodes pixels (H,W,3), averaged to the size shown.
+
+        Args:
+            pixels: the picture.
+            alt: what it shows.
+            flat: of few colours with sharp edges, encoded without loss.
+        """
+        file, image = BytesIO(), Image.fromarray(shrink_picture(pixels, SHOWN_SIDE))
+        if flat:
+            image.save(file, "PNG", optimize=True)
+        else:
+            image.save(file, "JPEG", quality=82, subsampling=0)
+        kind = "png" if flat else "jpeg"
+        return cls(f"data:image/{kind};base64,{b64encode(file.getvalue()).decode()}", alt)
+
+
+def mark_pixels(picture: Pixels, mask: Mask) -> Pixels:
+    """Returns the picture (H,W,3) faded to grey, the pixels of a mask (h,w) in one strong colour.
+
+    What is thinner than a pixel stays visible: a pixel is coloured by the share that is marked,
+    and all of it from a third on.
+    """
+    shares = cv2.resize(mask.astype(np.float32), picture.shape[1::-1], interpolation=cv2.INTER_AREA)
+    opacity = MARK_OPACITY * np.minimum(3 * shares, 1)[..., None]
+    grey = picture.mean(2, keepdims=True) * 0.45 + 255 * 0.5
+    shown = (1 - opacity) * grey + opacity * np.array(MARK)
+    return np.asarray(shown.round(), np.uint8)
+
+
+def lay_over(picture: Pixels, label: Pixels, palette: Sequence[Colour], k: int) -> Pixels:
+    """Returns the picture (H,W,3) under the colours of its label (h,w), class k outlined."""
+    size = (picture.shape[0], picture.shape[1])
+    small = resize_label(label, size)
+    shown = (1 - LABEL_OPACITY) * picture + LABEL_OPACITY * colourise(small, palette)
+    drawn = np.ascontiguousarray(shown.round().astype(np.uint8))
+    inside = (small == k).astype(np.uint8)
+    contours, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    return np.asarray(cv2.drawContours(drawn, contours, -1, (255, 255, 255), 1), np.uint8)
+
+
+def draw_mask(label: Pixels, palette: Sequence[Colour], spoilt: Mask | None = None) -> Pixels:
+    """Returns a label (h,w) in the colours of its classes, at the size shown.
+
+    Args:
+        label: class ids or VOID.
+        palette: K colours.
+        spoilt: (h,w), drawn in one strong colour over the faded others.
+    """
+    height, width = label.shape
+    factor = min(1.0, SHOWN_SIDE / max(height, width))
+    size = max(1, round(height * factor)), max(1, round(width * factor))
+    colours = colourise(resize_label(label, size), palette)
+    if spoilt is None:
+        return colours
+    faded = (colours * 0.4 + 255 * 0.6).astype(np.uint8)
+    faded[_keep_any(spoilt, size)] = MARK
+    return faded
+
+
+def choose_crop(mask: Mask) -> tuple[slice, slice]:
+    """Returns rows and columns around the largest connected part of a mask (h,w).
+
+    They have the frame's proportions and leave some of what is around.
+    """
+    height, width = mask.shape
+    _, _, parts, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    largest = parts[1:][parts[1:, cv2.CC_STAT_AREA].argmax()]
+    left, top, columns, rows = (int(number) for number in largest[:4])
+    factor = min(1.0, max(CROP_MARGIN * rows / height, CROP_MARGIN * columns / width, LEAST_CROP))
+    return (
+        _place_slice(top + rows / 2, factor * height, height),
+        _place_slice(left + columns / 2, factor * width, width),
+    )
+
+
+def crop_picture(picture: Pixels, crop: tuple[slice, slice], stored: tuple[int, ...]) -> Pixels:
+    """Returns the part of a picture (H,W,3) that a crop of its label (h,w) shows."""
+    rows, columns = (
+        slice(part.start * here // there, max(1, -(-part.stop * here // there)))
+        for part, here, there in zip(crop, picture.shape, stored, strict=False)
+    )
+    return np.ascontiguousarray(picture[rows, columns])
+
+
+def _place_slice(middle: float, length: float, most: int) -> slice:
+    whole = max(1, round(length))
+    start = min(max(0, round(middle - whole / 2)), most - whole)
+    return slice(start, start + whole)
+
+
+def _keep_any(mask: Mask, size: tuple[int, int]) -> Mask:
+    """Returns (H,W), where any of the pixels of a mask (h,w) lies."""
+    shares = cv2.resize(mask.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(shares > 0, np.bool_)

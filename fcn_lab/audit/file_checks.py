@@ -1,0 +1,146 @@
+"""What is wrong with the files of a data set, or with what its labels show."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+
+from fcn_lab.audit.audit import Audit
+from fcn_lab.audit.facts import FrameFacts, SplitFacts
+from fcn_lab.audit.finding import (
+    ITEMS_SHOWN,
+    SPOILT,
+    Evidence,
+    Finding,
+    Level,
+    format_frame_count,
+    shorten_items,
+)
+from fcn_lab.data.packs.sizes import OWN_SIZE
+
+VOID_SHARE_LIMIT = 0.1
+RARE_CLASS_IMAGES = 5
+
+
+def check_files(audit: Audit) -> Iterator[Finding]:
+    """Reports files that cannot be read."""
+    for name, split in audit.data.splits.items():
+        if split.faults:
+            reasons = [reason.splitlines()[0] for reason in split.faults.values()]
+            yield Finding(
+                Level.WRONG,
+                f"{name}: {format_frame_count(len(reasons))} cannot be read",
+                shorten_items(reasons, "; "),
+            )
+
+
+def check_strange_values(audit: Audit) -> Iterator[Finding]:
+    """Reports colours and ids that belong to no class."""
+    for name, split in audit.data.splits.items():
+        if not split.strange:
+            continue
+        showing = [frame for frame in split.frames if frame.strange]
+        worst = _find_worst(name, split, lambda frame: frame.strange.total(), SPOILT)
+        values = [f"{value} in {count} pixels" for value, count in split.strange.most_common()]
+        yield Finding(
+            Level.WRONG,
+            f"{name}: {split.strange.total()} label pixels "
+            f"in {format_frame_count(len(showing))} hold values of no class",
+            f"{shorten_items(values)}. Most of them are in {worst[0].frame}.",
+            worst,
+        )
+
+
+def check_interpolation(audit: Audit) -> Iterator[Finding]:
+    """Reports masks that were resized as pictures are, or saved as JPEG."""
+    for name, damage in audit.damage.items():
+        worst = sorted(damage.by_class.items(), key=lambda item: -item[1])
+        hurt = ", ".join(f"{title} {share:.1%}" for title, share in worst[:ITEMS_SHOWN])
+        if damage.interpolated:
+            yield Finding(
+                Level.WRONG,
+                f"{name}: the masks look interpolated, {damage.share:.1%} of the pixels are spoilt",
+                "At their edges lie values between those of the neighbours, as no hand draws them. "
+                f"Estimated loss: {hurt}. Resize labels by the nearest pixel.",
+                _find_worst(name, audit.data.splits[name], lambda frame: frame.spoilt, SPOILT),
+            )
+
+
+def check_absent_classes(audit: Audit) -> Iterator[Finding]:
+    """Reports classes that a split never shows, or in few images."""
+    for name, split in audit.data.splits.items():
+        if not split.frames:
+            yield Finding(Level.WRONG, f"{name}: no frame is left")
+            continue
+        images = dict(zip(audit.data.classes, (split.counts > 0).sum(0), strict=True))
+        if absent := [title for title, count in images.items() if count == 0]:
+            train = name == "train"
+            meaning = "It cannot be learnt." if train else "It drops out of the means."
+            level = Level.WRONG if train else Level.CAREFUL
+            yield Finding(level, f"{name} never shows {', '.join(absent)}", meaning)
+        if rare := [f"{t} ({n})" for t, n in images.items() if 0 < n < RARE_CLASS_IMAGES]:
+            yield Finding(
+                Level.CAREFUL,
+                f"{name} shows {', '.join(rare)} in fewer than {RARE_CLASS_IMAGES} images",
+                "One image more or less moves its IoU by points.",
+                tuple(_show_rare(audit, name, images)),
+            )
+
+
+def _show_rare(audit: Audit, name: str, images: Mapping[str, int]) -> Iterator[Evidence]:
+    """Yields for each class of few images that which shows most of it."""
+    split = audit.data.splits[name]
+    for k, (title, count) in enumerate(images.items()):
+        if 0 < count < RARE_CLASS_IMAGES:
+            yield Evidence(name, split.frames[int(split.counts[:, k].argmax())].name, title)
+
+
+def check_void(audit: Audit) -> Iterator[Finding]:
+    """Reports splits of which a large share is void."""
+    for name, split in audit.data.splits.items():
+        if split.frames and split.void_share > VOID_SHARE_LIMIT:
+            yield Finding(
+                Level.CAREFUL,
+                f"{name}: {split.void_share:.1%} of the pixels are void",
+                "They count nowhere: neither in the loss nor in a score.",
+                _find_worst(name, split, lambda frame: frame.void),
+            )
+
+
+def check_sizes(audit: Audit) -> Iterator[Finding]:
+    """Reports files of several sizes."""
+    stored = Counter(frame.stored for split in audit.data.splits.values() for frame in split.frames)
+    if len(stored) > 1:
+        shown = [f"{h}x{w} ({count})" for (h, w), count in stored.most_common()]
+        yield Finding(
+            Level.CAREFUL,
+            f"the files have {len(stored)} sizes",
+            f"{shorten_items(shown)}. {_describe_target(audit)}",
+        )
+
+
+def _describe_target(audit: Audit) -> str:
+    """Returns what becomes of files of several sizes."""
+    field = audit.data.protocol.partition("-void_ignored-")[0].rpartition("-")[2]
+    if field == OWN_SIZE:
+        return "Each is trained on and scored at its own; data.size= brings all to one."
+    size, _, way = field.partition("_")
+    if way:
+        return f"All are brought to {size}, their shapes kept (data.resize={way})."
+    return f"All are stretched to {size}, whatever their shape; data.resize=fit keeps it."
+
+
+def _find_worst(
+    name: str, split: SplitFacts, measure: Callable[[FrameFacts], float], marked: str = ""
+) -> tuple[Evidence, ...]:
+    """Returns the frames of a split with the largest measure."""
+    worst = sorted(split.frames, key=measure, reverse=True)[:ITEMS_SHOWN]
+    return tuple(Evidence(name, frame.name, marked) for frame in worst if measure(frame))
+
+
+CHECKS = (
+    check_files,
+    check_strange_values,
+    check_interpolation,
+    check_absent_classes,
+    check_void,
+    check_sizes,
+)
