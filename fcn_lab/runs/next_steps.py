@@ -12,6 +12,9 @@ def list_run_steps(folder: Path) -> dict[str, str | Path]:
     if (folder / PANELS).is_dir():
         steps["Its pictures"] = folder / PANELS
     steps |= list_wandb_steps(folder / "wandb")
+    if (events := folder / "tensorboard").is_dir():
+        logdir = f"--logdir={events}"
+        steps["Its curves on a page of TensorBoard's"] = format_tool("tensorboard", logdir)
     if (folder / CONFUSIONS).is_file():
         steps["Its scores on a page, with intervals"] = format_report_command(folder)
     return steps

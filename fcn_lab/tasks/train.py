@@ -13,7 +13,7 @@ from fcn_lab.commands import format_command
 from fcn_lab.cost.macs import count_cost
 from fcn_lab.data.balance import count_pixels
 from fcn_lab.errors import Omissions, WriteFailure
-from fcn_lab.inference.predictor import load_weights
+from fcn_lab.inference.predictor import load_best_checkpoint, load_state
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StoppedBySignal, StopRequest
 from fcn_lab.terminal import print_next, print_text
@@ -26,6 +26,7 @@ from fcn_lab.training.callbacks.keep_frozen import FrozenLayers
 from fcn_lab.training.callbacks.pictures import Pictures
 from fcn_lab.training.callbacks.predictions import Predictions
 from fcn_lab.training.callbacks.progress import create_progress
+from fcn_lab.training.callbacks.steps import StepLog
 from fcn_lab.training.callbacks.stop import StopOnSignal
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.freeze import Freeze, Nothing, describe_trained
@@ -207,6 +208,8 @@ class Train:
             keep,
             StopOnSignal(request, keep),
         ]
+        if loggers:
+            callbacks.append(StepLog(self.training.log_every_n_steps))
         if (every := self.training.gradients_every) is not None:
             callbacks.append(GradientNorms(folder, self.net, every))
         trainer = self.training.create_trainer(folder, loggers, callbacks)
@@ -223,8 +226,9 @@ class Train:
         omissions: Omissions,
     ) -> dict[str, ScoredSplit]:
         splits = find_scored_splits(self.data)
-        load_weights(module.net, folder.path)
-        pictures = self._create_pictures(folder, omissions)
+        best = load_best_checkpoint(folder.path)
+        load_state(module.net, best["state_dict"], folder.path)
+        pictures = self._create_pictures(folder, omissions, best["global_step"])
         kept = Predictions(folder, self.data.palette, omissions)
         callbacks = [pictures, kept, create_progress(clock), StopOnSignal(request)]
         trainer = self.training.create_trainer(folder, loggers, callbacks)
@@ -237,9 +241,11 @@ class Train:
         conclude_loggers(loggers, scored)
         return scored
 
-    def _create_pictures(self, folder: RunFolder, omissions: Omissions | None = None) -> Callback:
+    def _create_pictures(
+        self, folder: RunFolder, omissions: Omissions | None = None, step: int | None = None
+    ) -> Callback:
         shown = (self.data.classes, self.data.palette, self.data.split)
-        return Pictures(folder, *shown, omissions=omissions)
+        return Pictures(folder, *shown, omissions=omissions, step=step)
 
     def _open_loggers(self, folder: RunFolder) -> AbstractContextManager[list[RunLogger]]:
         config = RunFolder(self._find_root(folder.path)).read_config()

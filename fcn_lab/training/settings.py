@@ -54,6 +54,7 @@ class TrainerSettings:
         ema_decay: decay of an average of the weights, which is then what is scored and saved.
         patience: stop after so many validations without a better mean IoU.
         val_every: epochs from validation to validation.
+        log_every_n_steps: steps from one record of loss, rate and speed in the loggers to the next.
         gradients_every: steps from one record of the gradient's norms to the next; None for none.
         deterministic: on a GPU, torch's deterministic kernels where there are any, and a line about
             operators that have none; a CPU repeats itself anyway.
@@ -74,6 +75,7 @@ class TrainerSettings:
     ema_decay: Annotated[float, Gt(0), Lt(1)] | None = None
     patience: Count | None = None
     val_every: Count = 1
+    log_every_n_steps: Count = 10
     gradients_every: Count | None = None
     deterministic: bool = True
 
@@ -198,6 +200,7 @@ class TrainerSettings:
                 create_cluster_environment(),
             ],
             num_sanity_val_steps=0,
+            # whose own records there are none of; `StepLog` makes them
             log_every_n_steps=1,
             use_distributed_sampler=False,  # the data module's own samplers neither pad nor repeat
             enable_model_summary=False,

@@ -4,21 +4,28 @@ import importlib.util
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import wandb
 import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from test_resume import SignalAt
+from torch import Tensor
 
 from fcn_lab.errors import UserError
+from fcn_lab.rendering.pictures import Picture
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StoppedBySignal
 from fcn_lab.training.loggers import wandb_run as online
+from fcn_lab.training.loggers.base import RunLogger
 from fcn_lab.training.loggers.files import Csv, TensorBoard
 from fcn_lab.training.loggers.wandb_run import Wandb
+from fcn_lab.training.losses import CrossEntropy
 from support.accounts import CONFIG, nobodys_home  # noqa: F401  (a fixture for all tests here)
 from support.offline import offline_runs
 from support.places import CONF
@@ -40,7 +47,9 @@ def test_an_offline_run_holds_what_was_promised(
     folder: Path,
     nobodys_home: Path,  # noqa: F811
 ) -> None:
-    make_train({"max_epochs": 2}, {"wandb": Wandb(group="sweep")}).run(folder)
+    make_train({"max_epochs": 2, "log_every_n_steps": 3}, {"wandb": Wandb(group="sweep")}).run(
+        folder
+    )
     (read,) = offline_runs(folder)
     assert (read.run.project, read.run.run_group, read.run.job_type) == (
         "fcn_lab",
@@ -56,9 +65,11 @@ def test_an_offline_run_holds_what_was_promised(
     tables = {
         f"{split}/{kind}/path"
         for split in ("val", "test")
-        for kind in ("confusion", "confusion_table")
+        for kind in ("confusion", "confusion_table", "classes")
     }
-    assert scores | masks | tables <= read.keys
+    steps = {"step/loss", "step/lr", "step/images_per_second"}
+    assert scores | masks | tables | steps <= read.keys
+    assert [row["trainer/global_step"] for row in read.rows if "step/loss" in row] == [3, 6]
     metrics = RunFolder(folder).read_metrics()
     assert read.summary["test/mean_iou"] == metrics["test"]["mean_iou"]
     assert read.summary["val/iou/Square"] == metrics["val"]["iou"]["Square"]
@@ -91,6 +102,120 @@ def test_several_loggers_write_beside_each_other(folder: Path) -> None:
     make_train({"max_epochs": 1}, {"csv": Csv(), "tensorboard": TensorBoard()}).run(folder)
     assert "val/mean_iou" in (folder / "csv" / "version_0" / "metrics.csv").read_text()
     assert list((folder / "tensorboard").rglob("events.out.tfevents.*"))
+
+
+class Memory(RunLogger):
+    """Keeps what it is given."""
+
+    name, version = "memory", 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[tuple[int, dict[str, float]]] = []
+        self.shown: list[tuple[str, int]] = []
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        assert step is not None
+        self.rows.append((step, dict(metrics)))
+
+    def log_hyperparams(self, *args: object, **more: object) -> None: ...
+
+    def show(self, split: str, pictures: Sequence[Picture], step: int) -> None:
+        self.shown.append((split, step))
+
+    def find_steps(self) -> list[tuple[int, float, float]]:
+        """Step, loss and rate of each record of a step."""
+        return [(n, r["step/loss"], r["step/lr"]) for n, r in self.rows if "step/loss" in r]
+
+
+class Noting(CrossEntropy):
+    """Notes the loss of every training step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted: list[float] = []
+
+    def forward(self, scores: Tensor, target: Tensor) -> Tensor:
+        loss = super().forward(scores, target)
+        if scores.requires_grad:
+            self.noted.append(float(loss.detach()))
+        return loss
+
+
+def test_every_third_step_has_its_own_loss_and_the_rate_it_was_made_with(tmp_path: Path) -> None:
+    memory, loss = Memory(), Noting()
+    train = make_train(
+        {"max_epochs": 2, "log_every_n_steps": 3}, {"memory": lambda run: memory}, loss=loss
+    )
+    train.run(tmp_path)
+    optim, steps = train.optim, len(loss.noted)
+    expected = [
+        (n, loss.noted[n - 1], optim.lr * optim.schedule((n - 1) / steps))
+        for n in range(3, steps + 1, 3)
+    ]
+    for found, wanted in zip(memory.find_steps(), expected, strict=True):
+        assert found == pytest.approx(wanted)
+    speeds = [row["step/images_per_second"] for _, row in memory.rows if "step/loss" in row]
+    assert min(speeds) > 0
+
+
+def test_a_resumed_run_records_the_steps_of_one_never_stopped(tmp_path: Path) -> None:
+    def run(name: str, **fields: object) -> Memory:
+        memory = Memory()
+        made = make_train(
+            {"max_epochs": 2, "log_every_n_steps": 1}, {"m": lambda run: memory}, **fields
+        )
+        made.run(tmp_path / name)
+        return memory
+
+    whole = run("whole").find_steps()
+    with pytest.raises(StoppedBySignal):
+        run("stopped", loss=SignalAt(3))
+    rest = run("stopped", resume=True).find_steps()
+    assert 0 < len(rest) < len(whole)
+    assert rest == whole[-len(rest) :]
+
+
+def test_the_final_pictures_stand_at_the_step_of_the_weights_they_show(tmp_path: Path) -> None:
+    memory = Memory()
+    make_train({"max_epochs": 3}, {"memory": lambda run: memory}).run(tmp_path)
+    best = torch.load(RunFolder(tmp_path).best, weights_only=True)["global_step"]
+    assert memory.shown[-2:] == [("val", best), ("test", best)]
+    assert best > 0
+
+
+def test_tensorboard_has_steps_settings_final_scores_panels_and_the_table_of_classes(
+    folder: Path,
+) -> None:
+    config = {
+        "seed": 3,
+        "choices": {"task": "train", "optim": "sgd", "freeze": None},
+        "optim": {"_target_": "x", "lr": 0.25, "schedule": {"power": 2}},
+        "links": {"optim.schedule": "schedule"},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    made = {"max_epochs": 1, "log_every_n_steps": 2}
+    make_train(made, {"tensorboard": TensorBoard()}).run(folder)
+    read = EventAccumulator(str(folder / "tensorboard"), {"images": 0, "tensors": 0}).Reload()
+    assert [event.step for event in read.Scalars("step/loss")] == [2, 4]
+    metrics = RunFolder(folder).read_metrics()
+    final = {f"final/test/{key}": metrics["test"][key] for key in ("mean_iou", "fw_iou")}
+    final |= {"final/val/accuracy/Square": metrics["val"]["accuracy"]["Square"]}
+    for tag, value in final.items():
+        assert read.Scalars(tag)[0].value == pytest.approx(value)
+    hparams = HParamsPluginData.FromString(
+        read.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    ).session_start_info.hparams
+    found = {key: hparams[key].number_value or hparams[key].string_value for key in hparams}
+    assert found == {"seed": 3, "optim": "sgd", "optim.lr": 0.25}
+    named = HParamsPluginData.FromString(
+        read.SummaryMetadata("_hparams_/experiment").plugin_data.content
+    ).experiment.metric_infos
+    assert final.keys() <= {info.name.tag for info in named}
+    (table,) = read.Tensors("final/test/classes/text_summary")
+    assert "| Square |" in table.tensor_proto.string_val[0].decode()
+    shown = {tag.partition("/")[0] for tag in read.Tags()["images"]}
+    assert {"val", "test"} <= shown
 
 
 def test_without_a_key_a_run_is_offline_and_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

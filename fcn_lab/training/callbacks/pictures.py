@@ -29,6 +29,7 @@ class Pictures(Callback):
         test_split: the split that the test loader serves.
         count: panels a split, spread evenly over the images that the first rank scores.
         omissions: collects the panels that could not be written; None makes that an error.
+        step: of the weights that are scored; None for those that are trained.
     """
 
     def __init__(
@@ -39,9 +40,11 @@ class Pictures(Callback):
         test_split: str = "test",
         count: int = 4,
         omissions: Omissions | None = None,
+        step: int | None = None,
     ) -> None:
         self.folder, self.classes, self.palette = folder, classes, palette
         self.test_split, self.count = test_split, count
+        self.step = step
         self._note = omissions.note if omissions else nullcontext
         self._pictures: list[Picture] = []
 
@@ -97,7 +100,8 @@ class Pictures(Callback):
                     draw_panel(picture, self.classes, self.palette).save(file, "PNG")
         for logger in trainer.loggers:
             if isinstance(logger, RunLogger):
-                logger.show(split, pictures, trainer.global_step)
+                step = trainer.global_step if self.step is None else self.step
+                logger.show(split, pictures, step)
 
 
 def spread_indices(length: int, count: int) -> set[int]:

@@ -14,6 +14,7 @@ import numpy as np
 from lightning.pytorch.loggers import Logger
 from numpy.typing import NDArray
 
+from fcn_lab.metrics.scores import compute_scores
 from fcn_lab.rendering.pictures import Picture
 from fcn_lab.signals import StoppedBySignal
 from fcn_lab.training.ranks import is_first_rank
@@ -56,6 +57,14 @@ class RunLogger(Logger):
 
     def close(self, status: int) -> None:
         """Ends the log with the run's exit status."""
+
+
+def list_class_scores(
+    matrix: NDArray[np.int64], classes: Sequence[str]
+) -> list[tuple[str, float | None, float | None]]:
+    """Returns name, IoU and accuracy of each class, the last two in 0…1, of a K×K matrix."""
+    scores = compute_scores(matrix, classes)
+    return [(name, scores["iou"][name], scores["accuracy"][name]) for name in classes]
 
 
 Factory = Callable[[RunInfo], RunLogger]

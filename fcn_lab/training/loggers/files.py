@@ -1,17 +1,20 @@
 """Loggers that write files: CSV and TensorBoard."""
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from numpy.typing import NDArray
 
 from fcn_lab.errors import UserError, guard_writing
+from fcn_lab.escaping import markdown_row
 from fcn_lab.rendering.pictures import Picture, draw_confusion, draw_panel
-from fcn_lab.training.loggers.base import RunInfo, RunLogger
+from fcn_lab.terminal import format_percent
+from fcn_lab.training.loggers.base import RunInfo, RunLogger, list_class_scores
 
 
 class CsvRunLogger(RunLogger, CSVLogger):
@@ -37,6 +40,7 @@ class TensorBoardRunLogger(RunLogger, TensorBoardLogger):
     def __init__(self, run: RunInfo) -> None:
         super().__init__(run.folder, name="tensorboard", version="")
         self.run = run
+        self.hparams.update(list_settings(run.config))
 
     def show(self, split: str, pictures: Sequence[Picture], step: int) -> None:
         """Writes each panel as an image."""
@@ -47,16 +51,53 @@ class TensorBoardRunLogger(RunLogger, TensorBoardLogger):
     def conclude(
         self, scores: Mapping[str, float], matrices: Mapping[str, NDArray[np.int64]]
     ) -> None:
-        """Writes the confusion matrices as images and the scores as scalars."""
+        """Writes each split's matrix as an image and its classes as a table, and the scores.
+
+        The scores are scalars and the metrics of the hyperparameters' page.
+        """
         for split, matrix in matrices.items():
+            table = tabulate_classes(list_class_scores(matrix, self.run.classes))
+            self.experiment.add_text(f"final/{split}/classes", table, 0)
             self.experiment.add_image(
                 f"{split}/confusion",
                 np.asarray(draw_confusion(matrix, self.run.classes)),
                 0,
                 dataformats="HWC",
             )
-        for name, value in scores.items():
-            self.experiment.add_scalar(f"final/{name}", value, 0)
+        finals = {f"final/{name}": value for name, value in scores.items()}
+        self.log_hyperparams(dict(self.hparams), finals, 0)
+
+
+def list_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the word of each group, the plain values below it, and the seed, by dotted key.
+
+    Args:
+        config: frozen; of values that stand in it twice the copies are left out.
+    """
+    settings: dict[str, Any] = {"seed": config["seed"]} if "seed" in config else {}
+    for group, word in config.get("choices", {}).items():
+        if word is not None and group != "task":
+            settings[group] = word
+            settings |= _list_values(config.get(group), group, config.get("links", {}))
+    return settings
+
+
+def _list_values(node: object, key: str, copies: Container[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in node.items() if isinstance(node, Mapping) else ():
+        place = f"{key}.{name}"
+        if isinstance(value, Mapping) and place not in copies:
+            found |= _list_values(value, place, copies)
+        elif place not in copies and value is not None and not str(name).startswith("_"):
+            found[place] = value
+    return found
+
+
+def tabulate_classes(rows: Sequence[tuple[str, float | None, float | None]]) -> str:
+    """Returns a Markdown table of name, IoU and accuracy of each class, in per cent."""
+    cells = [(name, *(format_percent(value) or "–" for value in own)) for name, *own in rows]
+    head = [("class", "IoU, %", "accuracy, %"), ("---", "---:", "---:")]
+    return "\n".join(map(markdown_row, [*head, *cells]))
 
 
 @dataclass(frozen=True)

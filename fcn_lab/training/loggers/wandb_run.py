@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fcn_lab.metrics.confusion import VOID
 from fcn_lab.rendering.pictures import Picture, draw_confusion
-from fcn_lab.training.loggers.base import RunInfo, RunLogger
+from fcn_lab.training.loggers.base import RunInfo, RunLogger, list_class_scores
 from fcn_lab.training.ranks import is_first_rank
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class WandbRunLogger(RunLogger, WandbLogger):
     def conclude(
         self, scores: Mapping[str, float], matrices: Mapping[str, NDArray[np.int64]]
     ) -> None:
-        """Logs tables and pictures of the matrices; the scores go into the summary."""
+        """Logs each split's matrix and its table of classes; the scores go into the summary."""
         import wandb
 
         for split, matrix in matrices.items():
@@ -164,7 +164,10 @@ class WandbRunLogger(RunLogger, WandbLogger):
             ]
             table = wandb.Table(columns=["truth", *self.run.classes], data=rows)
             picture = wandb.Image(draw_confusion(matrix, self.run.classes))
-            self.experiment.log({f"{split}/confusion": picture, f"{split}/confusion_table": table})
+            by_class = list_class_scores(matrix, self.run.classes)
+            scored = wandb.Table(columns=["class", "IoU", "accuracy"], data=[*map(list, by_class)])
+            tables = {f"{split}/confusion_table": table, f"{split}/classes": scored}
+            self.experiment.log({f"{split}/confusion": picture, **tables})
         self.experiment.summary.update(dict(scores))
 
     def close(self, status: int) -> None:

@@ -1,0 +1,59 @@
+"""Loss, learning rate and speed by step, between the rows of the epochs."""
+
+import time
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.types import STEP_OUTPUT
+from torch import Tensor
+
+from fcn_lab.training.module import Batch
+from fcn_lab.training.ranks import is_first_rank
+
+
+class StepLog(Callback):
+    """Gives the loggers the loss, the rate and the images a second of every n-th step.
+
+    The loss is that of the step alone on the first rank: a mean since the last record would be
+    another in a run that was resumed in between. It is fetched from the device at these steps and
+    at no others, so that the device never waits for it.
+
+    Args:
+        every: n, counted from the start of the run.
+    """
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self._rate, self._images, self._since = 0.0, 0, time.monotonic()
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # the time since then went into a validation
+        self._images, self._since = 0, time.monotonic()
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        # at a step's end the schedule has moved on already
+        self._rate = trainer.optimizers[0].param_groups[0]["lr"]
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        self._images += len(batch["image"]) * trainer.world_size
+        step = trainer.global_step
+        if step % self.every or not is_first_rank():
+            return
+        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        assert isinstance(loss, Tensor)
+        row = {"step/loss": float(loss), "step/lr": self._rate}
+        # behind the loss, which is there when the device is done
+        now = time.monotonic()
+        row["step/images_per_second"] = round(self._images / max(now - self._since, 1e-9), 2)
+        self._images, self._since = 0, now
+        for logger in trainer.loggers:
+            logger.log_metrics(row, step)
