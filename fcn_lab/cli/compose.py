@@ -6,8 +6,9 @@ from collections.abc import Sequence
 # Hydra applies overrides to a composed config nowhere in public
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from fcn_lab.config.mappings import WHOLE
 from fcn_lab.config.overrides import parse_overrides
@@ -28,10 +29,15 @@ class Composer:
         # Hydra has no other loader
         assert isinstance(loader, ConfigLoaderImpl)
         self._loader, self._config, self._groups = loader, config, loader.repository
-        self._composed: dict[tuple[str, ...], DictConfig] = {}
+        # of the words: the config without Hydra's part, and that part
+        self._composed: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}
 
-    def compose(self, overrides: Sequence[str]) -> DictConfig:
-        """The configuration of one cell.
+    def compose(self, overrides: Sequence[str], number: int) -> DictConfig:
+        """The configuration of one cell; Hydra's own part of it goes into `HydraConfig`.
+
+        Args:
+            overrides: of the cell.
+            number: of the cell among all.
 
         Raises:
             HydraException: an override that does not fit.
@@ -39,16 +45,28 @@ class Composer:
         parsed = parse_overrides(overrides)
         words = tuple(str(override.input_line) for override in parsed if self._is_word(override))
         if words not in self._composed:
-            self._composed[words] = self._loader.load_sweep_config(self._config, list(words))
-        config = copy.deepcopy(self._composed[words])
+            self._composed[words] = self._load(words)
+        shared, hydra = self._composed[words]
+        config = copy.deepcopy(shared)
         values = [override for override in parsed if not self._is_word(override)]
         for key in {override.key_or_group for override in values} & set(WHOLE):
             # the file's would be merged in
             OmegaConf.update(config, key, None, merge=False)
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
-        with read_write(config.hydra):
-            config.hydra.overrides.task = list(overrides)
+        with read_write(hydra.hydra), open_dict(hydra.hydra):
+            hydra.hydra.overrides.task = list(overrides)
+            hydra.hydra.job.id, hydra.hydra.job.num = str(number), number
+        # as HydraConfig.set_config does: what Hydra's part refers to is the cell's
+        hydra.hydra._set_parent(config)
+        HydraConfig.instance().cfg = hydra  # type: ignore[assignment]
         return config
+
+    def _load(self, words: Sequence[str]) -> tuple[DictConfig, DictConfig]:
+        config = self._loader.load_sweep_config(self._config, list(words))
+        hydra = OmegaConf.masked_copy(config, "hydra")
+        with read_write(config), open_dict(config):
+            del config["hydra"]
+        return config, hydra
 
     def _is_word(self, override: Override) -> bool:
         """Returns whether an override is a group's word, by the rule that Hydra has."""

@@ -10,7 +10,7 @@ import shlex
 import sys
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import hydra
 
@@ -144,7 +144,7 @@ def _start(existing: Path, config: DictConfig) -> None:
     _become_worker(str(path), f"--fresh={made}")
 
 
-def _settle_config(config: DictConfig, settings: HydraConf) -> DictConfig:
+def _settle_config(config: DictConfig, settings: HydraConf) -> dict[str, Any]:
     if config.study is not None and config.again is None and config.run is None:
         word = f"experiment={config.choices.experiment}"
         go_on = format_command("-m", word)

@@ -43,8 +43,8 @@ def list_words(folders: Sequence[Path]) -> dict[str, set[str]]:
     return found
 
 
-def resolve(config: DictConfig) -> DictConfig:
-    """What a run's config.yaml will hold.
+def resolve(config: DictConfig) -> dict[str, Any]:
+    """What a run's config.yaml will hold, in plain mappings and lists.
 
     Raises:
         UserError: the task lacks a key it reads.
@@ -68,9 +68,7 @@ def resolve(config: DictConfig) -> DictConfig:
         resolved.pop(key, None)
     require_plain_keys(resolved)
     choices = {group: word for group, word in resolved["choices"].items() if "/" not in group}
-    # a name may hold `${`, and nothing of what is resolved refers to anything any more
-    node = omegaconf_node({**resolved, "choices": choices, "links": links})
-    return cast("DictConfig", OmegaConf.create(node))
+    return {**resolved, "choices": choices, "links": links}
 
 
 def require_published_weights(config: DictConfig, links: Mapping[str, str]) -> None:
@@ -109,12 +107,11 @@ def count_classes(names: object) -> int:
 OmegaConf.register_new_resolver("count_classes", count_classes, replace=True)
 
 
-def freeze(resolved: DictConfig, folder: Path) -> Path:
+def freeze(resolved: Mapping[str, Any], folder: Path) -> Path:
     """Writes FOLDER/config.yaml, whole or not at all."""
     path = folder / "config.yaml"
     make_folder(folder)
-    content = OmegaConf.to_container(resolved, resolve=True)
-    write_text(path, dump_yaml(content))
+    write_text(path, dump_yaml(resolved))
     return path
 
 

@@ -54,7 +54,7 @@ def add_recorded_words(overrides: Sequence[str], folders: Sequence[Path]) -> lis
 
 def resolve_command(
     config: DictConfig, overrides: Sequence[str], folders: Sequence[Path]
-) -> DictConfig:
+) -> dict[str, Any]:
     """What a command's config.yaml will hold: of the run it reads nothing that may not be built.
 
     Raises:
@@ -66,10 +66,9 @@ def resolve_command(
     if folder is not None:
         allow(find_targets(OmegaConf.to_container(config)))  # all that is there the user has named
     resolved = resolve(inherited)
-    task = OmegaConf.to_container(resolved.task, resolve=True)
     if folder is None:
-        allow(find_targets(task))
-    require_allowed(task, str(folder))
+        allow(find_targets(resolved["task"]))
+    require_allowed(resolved["task"], str(folder))
     return resolved
 
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
 from fcn_lab.config.frozen import freeze, read_frozen
 from fcn_lab.errors import UserError
 from fcn_lab.runs.attempts import find_last_attempt
@@ -36,7 +34,7 @@ class ComposedCell:
     """A cell before it is frozen: its name and its whole configuration."""
 
     name: str
-    config: DictConfig
+    config: dict[str, Any]
 
 
 def freeze_sweep(
@@ -113,9 +111,9 @@ def _require_own(path: Path, new: bool, cells: Iterable[Cell]) -> None:
         require_own(cell.folder, "sweep.dir= chooses another folder.")
 
 
-def _create_cell(name: str, folder: Path, config: DictConfig) -> Cell:
+def _create_cell(name: str, folder: Path, config: Mapping[str, Any]) -> Cell:
     trainer = config.get("trainer") or {}
-    words = {**OmegaConf.to_container(config.words), "seed": config.seed}  # type: ignore[dict-item]
+    words = {**config["words"], "seed": config["seed"]}
     return Cell(
         name,
         folder,
@@ -126,13 +124,12 @@ def _create_cell(name: str, folder: Path, config: DictConfig) -> Cell:
     )
 
 
-def _require_equal(cells: Sequence[Cell], resolved: Mapping[str, DictConfig]) -> None:
+def _require_equal(cells: Sequence[Cell], resolved: Mapping[str, Mapping[str, Any]]) -> None:
     for cell in cells:
         path = cell.folder / "config.yaml"
         if not path.exists():
             continue
-        asked: Any = OmegaConf.to_container(resolved[cell.name], resolve=True)
-        frozen, asked = flatten_settings(read_frozen(path)), flatten_settings(asked)
+        frozen, asked = flatten_settings(read_frozen(path)), flatten_settings(resolved[cell.name])
         for key in sorted(frozen.keys() | asked.keys()):
             if frozen.get(key) != asked.get(key):
                 raise UserError(

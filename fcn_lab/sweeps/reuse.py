@@ -57,9 +57,9 @@ def link_done_cells(cells: Iterable[Cell], done: Mapping[str, Path]) -> Iterator
             yield f"{cell.name}: taken from {run}"
 
 
-def flatten_settings(node: dict[str, Any]) -> dict[str, Any]:
+def flatten_settings(frozen: Mapping[str, Any]) -> dict[str, Any]:
     """Returns every value by its dotted key; copies only where the user sets the original."""
-    links = node.pop("links")
+    links, node = frozen["links"], {key: frozen[key] for key in frozen if key != "links"}
     return {key: value for key, value in _list_leaves(node, "") if not _is_copy(key, links)}
 
 

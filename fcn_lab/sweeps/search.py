@@ -12,13 +12,13 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any
 
-from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fcn_lab.commands import format_command as typed
 from fcn_lab.commands import format_operand
 from fcn_lab.config.build import build
 from fcn_lab.config.frozen import read_recorded, resolve
+from fcn_lab.config.yaml_text import dump_yaml
 from fcn_lab.errors import SweepFailure, guard_writing
 from fcn_lab.files import write_text
 from fcn_lab.runs.statuses import RunStatus
@@ -167,7 +167,7 @@ def write_best(folder: Path, best: FrozenTrial, split: str) -> Path:
         f"val mean IoU {best.value:.4f}, the best of {folder.name}: {cell}\n"
         f"Trains it and scores {split}: {build_command(folder)}\n"
     )
-    write_text(path, indent(head, "# ") + OmegaConf.to_yaml(resolve(config), resolve=True))
+    write_text(path, indent(head, "# ") + dump_yaml(resolve(config)))
     return path
 
 

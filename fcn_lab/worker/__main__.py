@@ -11,6 +11,7 @@ With ``--epochs=N`` a resumed run is trained for N epochs in all.
 that started it does, and leaves it to that to write down how it ended.
 """
 
+import copy
 import inspect
 import logging
 import os
@@ -154,7 +155,8 @@ def run_config(path: Path, resume: bool = False, epochs: int | None = None) -> N
         from fcn_lab.worker.extension import read_extension
 
         extension = read_extension(path.parent, epochs)
-    config = extension.plain if extension else read_frozen(path)
+    # what is built of it is changed below, and what is frozen is not
+    config = copy.deepcopy(extension.config) if extension else read_frozen(path)
     task, links = config["task"], config.get("links", {})
     require_allowed(task, str(path))
     find_own_modules(task)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from fcn_lab.commands import format_command
 from fcn_lab.config.frozen import freeze, read_recorded, resolve
@@ -42,26 +42,19 @@ def read_extension(folder: Path, epochs: int) -> "Extension | None":
 
 @dataclass(frozen=True)
 class Extension:
-    """A run, and its configuration as it would have been for other epochs.
+    """A run, and its resolved configuration as it would have been for other epochs.
 
     Args:
         folder: the run's.
-        config: resolved, with `after` epochs.
+        config: with `after` epochs, in plain mappings and lists, as a worker reads it.
         before: the epochs it began with.
         after: those it is asked for.
     """
 
     folder: RunFolder
-    config: DictConfig
+    config: dict[str, Any]
     before: int
     after: int
-
-    @property
-    def plain(self) -> dict[str, Any]:
-        """The configuration in plain mappings and lists, as a worker reads it from a file."""
-        found = OmegaConf.to_container(self.config, resolve=True)
-        assert isinstance(found, dict)
-        return {str(key): value for key, value in found.items()}
 
     def require_same_past(self, task: object) -> None:
         """Compares what the run has trained so far with what it would have trained.
@@ -109,7 +102,7 @@ class Extension:
 
     def _require_same_rates(self, task: Train, begun: int) -> None:
         if not keeps_rates(task.optim.schedule, begun / self.before, begun / self.after):
-            word = (self.config.choices or {}).get("schedule")
+            word = (self.config["choices"] or {}).get("schedule")
             first = f"its first {begun} would" if begun > 1 else "its first would"
             reason = f"schedule={word} spans them all, and {first} have had other rates"
             raise self._refuse(reason, task, begun)

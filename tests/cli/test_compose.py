@@ -7,8 +7,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from fcn_lab.cli.compose import Composer
 from fcn_lab.config.frozen import find_conf_folder
@@ -34,17 +35,23 @@ def asked() -> Iterator[tuple[ConfigLoader, DictConfig]]:
 def plain(config: DictConfig) -> Any:  # noqa: ANN401
     found = OmegaConf.to_container(config)
     assert isinstance(found, dict)
-    del found["hydra"]["job"]["override_dirname"]  # of the overrides, and nothing here reads it
+    if "hydra" in found:
+        del found["hydra"]["job"]["override_dirname"]  # of the overrides, and nothing here reads it
     return found
 
 
 def test_every_cell_is_what_hydra_composes(asked: tuple[ConfigLoader, DictConfig]) -> None:
     loader, config = asked
     composer = Composer(loader, config)
-    for overrides in CELLS:
-        found, expected = composer.compose(overrides), loader.load_sweep_config(config, overrides)
-        assert plain(found) == plain(expected)
+    for number, overrides in enumerate(CELLS):
+        found = composer.compose(overrides, number)
+        expected = loader.load_sweep_config(config, overrides)
+        with read_write(expected), open_dict(expected):
+            expected.hydra.job.id, expected.hydra.job.num = str(number), number
+        hydra = HydraConfig.instance().cfg
+        assert {**plain(found), **plain(hydra)} == plain(expected)
         assert OmegaConf.is_struct(found) == OmegaConf.is_struct(expected)
+        assert hydra.hydra.run.dir.endswith(found.name)
 
 
 def test_cells_of_the_same_words_are_read_from_the_files_once(
@@ -56,8 +63,8 @@ def test_cells_of_the_same_words_are_read_from_the_files_once(
     monkeypatch.setattr(
         loader, "load_sweep_config", lambda *given: read.append(given) or load(*given)
     )
-    for overrides in CELLS:
-        composer.compose(overrides)
+    for number, overrides in enumerate(CELLS):
+        composer.compose(overrides, number)
     assert len(read) == 3
 
 
@@ -69,5 +76,5 @@ def test_a_wrong_word_or_key_is_refused_as_by_hydra(
     with pytest.raises(HydraException) as expected:
         loader.load_sweep_config(config, [wrong])
     with pytest.raises(HydraException) as found:
-        Composer(loader, config).compose([wrong])
+        Composer(loader, config).compose([wrong], 0)
     assert str(found.value) == str(expected.value)

@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 if TYPE_CHECKING:
     from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
@@ -193,19 +193,13 @@ class CellLauncher(Launcher):
             Path(s.path) for s in self.config.hydra.runtime.config_sources if s.schema == "file"
         ]
         whole = [*overrides, *shared_overrides]
-        config = self.composer.compose(add_recorded_words(whole, conf))
+        config = self.composer.compose(add_recorded_words(whole, conf), number)
         folder = Path(self.config.hydra.sweep.dir)
+        unseeded = [o for o in overrides if not o.startswith("seed=")]
         with open_dict(config):
-            config.hydra.job.id = str(number)
-            config.hydra.job.num = number
-            # config.name refers to it
-            HydraConfig.instance().set_config(config)
-            unseeded = [o for o in overrides if not o.startswith("seed=")]
             config.arm = self.name_cell(unseeded) or config.name
             config.name = self.name_cell(overrides) or config.name
             config.group = config.group or omegaconf_text(folder.resolve().name)
-        with read_write(config), open_dict(config):
-            del config["hydra"]  # what refers to it asks HydraConfig
         return ComposedCell(config.name, resolve_command(config, whole, conf))
 
     def name_cell(self, overrides: Sequence[str]) -> str:
