@@ -1,4 +1,5 @@
-# `make help` lists the targets. TORCH=cpu (make setup TORCH=cpu) installs torch's small CPU build where there is no GPU.
+# `make help` lists the targets. Where there is no NVIDIA GPU, torch's small CPU build is installed if its index can be
+# reached; TORCH=cpu asks for it anywhere, TORCH=cuda for the other (on a cluster's login node, say).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
@@ -13,7 +14,7 @@ STAMP := .venv/.set-up$(if $(TORCH),-$(TORCH))
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: $(STAMP) ## build .venv from requirements.lock (Python >= 3.11; TORCH=cpu for the small CPU build of torch)
+setup: $(STAMP) ## build .venv from requirements.lock (Python >= 3.11; TORCH=cpu or cuda chooses torch's build)
 
 $(STAMP): pyproject.toml requirements.lock
 	@python="$(PYTHON)"; \
@@ -23,14 +24,23 @@ $(STAMP): pyproject.toml requirements.lock
 	[ -n "$$python" ] || { echo "make setup: no Python >= 3.11 found; install one, or name it: make setup PYTHON=/path/to/python3" >&2; exit 1; }; \
 	[ -x $(BIN)/python ] || "$$python" -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-ifeq ($(TORCH),cpu)
 	@# the CPU wheels are other files than the locked ones: same versions, hashes not compared
-	$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --torch-backend cpu --constraints <(sed -E '/--hash/d; s/ *\\$$//' requirements.lock) --editable '.[dev]'
-else
-	$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes --requirements requirements.lock
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
-endif
-	@rm -f .venv/.set-up* && touch $(STAMP)
+	@torch="$(TORCH)"; \
+	if [ -z "$$torch" ] && [ "$$(uname)" = Linux ] && [ ! -e /proc/driver/nvidia/version ] && ! nvidia-smi -L >/dev/null 2>&1; then \
+	  if UV_HTTP_TIMEOUT=5 UV_HTTP_RETRIES=0 $(UV) pip install --quiet --python $(BIN)/python --dry-run --reinstall --no-deps --torch-backend cpu "$$(grep -o '^torch==[0-9.]*' requirements.lock)" 2>/dev/null; then \
+	    echo "make setup: no NVIDIA GPU here, so torch's CPU build is installed; make setup TORCH=cuda installs the other"; torch=cpu; \
+	  else \
+	    echo "make setup: no NVIDIA GPU here, but the index of torch's CPU build cannot be reached: .venv gets CUDA's libraries too, 4.3 of its 6.9 GB"; \
+	  fi; \
+	fi; \
+	set -e; \
+	if [ "$$torch" = cpu ]; then \
+	  $(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --torch-backend cpu --constraints <(sed -E '/--hash/d; s/ *\\$$//' requirements.lock) --editable '.[dev]'; \
+	else \
+	  $(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes --requirements requirements.lock; \
+	  $(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .; \
+	fi; \
+	rm -f .venv/.set-up*; touch ".venv/.set-up$${torch:+-$$torch}"
 
 demo: setup ## train, test and picture an FCN-16s on synthetic street scenes (<= 3 min on 2 cores)
 	$(BIN)/python run.py data=synthetic model=fcn16s logger=csv experiment=demo
