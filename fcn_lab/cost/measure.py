@@ -5,7 +5,8 @@ Everything is for one image, with batch norm and dropout as in evaluation.
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -45,6 +46,26 @@ def measure_parts(net: nn.Module, height: int, width: int, repeats: int = 2) -> 
     total = sum(parts.values(), PartCost())
     total.peak = peak
     return {**parts, "total": total}
+
+
+def combine_turns(turns: Sequence[Mapping[str, PartCost]]) -> dict[str, PartCost]:
+    """Returns what was counted of a network, with the median of its times over turns.
+
+    Args:
+        turns: what `measure_parts` has returned in each.
+    """
+    combined = {}
+    for part, first in turns[0].items():
+        forward, backward = ([getattr(t[part], n) for t in turns] for n in ("forward", "backward"))
+        both = [sum(pair) for pair in zip(forward, backward, strict=True)]
+        combined[part] = replace(
+            first,
+            forward=statistics.median(forward),
+            backward=statistics.median(backward),
+            fastest=min(both),
+            slowest=max(both),
+        )
+    return combined
 
 
 def count_parts(net: nn.Module, height: int, width: int) -> tuple[dict[str, PartCost], int]:

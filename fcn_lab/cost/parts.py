@@ -30,6 +30,8 @@ class PartCost:
         maps: bytes of the float32 maps that the switches stand for.
         forward: seconds.
         backward: seconds.
+        fastest: seconds of both together in the fastest of several turns, 0 where there were none.
+        slowest: the same of the slowest.
         peak: bytes of tensors held at most during both, gradients too, weights not; of the total.
     """
 
@@ -41,6 +43,8 @@ class PartCost:
     maps: int = 0
     forward: float = 0.0
     backward: float = 0.0
+    fastest: float = 0.0
+    slowest: float = 0.0
     peak: int = 0
 
     def __add__(self, other: "PartCost") -> "PartCost":

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from torch import nn
 
+from fcn_lab.cost.figure import CellCosts, RunScore, Words, render_costs
 from fcn_lab.cost.parts import PartCost
 from fcn_lab.errors import UserError
-from fcn_lab.escaping import markdown_row, plotly_text
+from fcn_lab.escaping import markdown_row
 from fcn_lab.files import write_table, write_text
 from fcn_lab.report.runs import find_runs
 from fcn_lab.runs.names import METRICS
@@ -30,10 +31,8 @@ COLUMNS = {
     "backward": ("backward ms", 1e-3),
     "peak": ("peak MB", 1e6),
 }
-SHARE_NOTE = "In brackets: the upsampling's part. "
-Words = tuple[str, ...]
-RunScore = tuple[Words, float]  # its mean IoU
-CellCosts = Mapping[Words, Mapping[str, PartCost]]
+RANGE_TITLE = "both, range ms"
+SHARE_NOTE = "In brackets: the upsampling's part. Times are medians of turns. "
 
 
 @dataclass
@@ -85,22 +84,32 @@ class Grid:
         return self.network([*words, *typed, *more])
 
 
-def write_sheet(bills: CellCosts, run_scores: Sequence[RunScore], folder: Path) -> None:
-    """Writes costs.csv by part, costs.md by network, and costs.html where scores are known."""
+def write_sheet(
+    bills: CellCosts, run_scores: Sequence[RunScore], folder: Path, warning: str = ""
+) -> None:
+    """Writes costs.csv by part, costs.md by network, and costs.html where scores are known.
+
+    Args:
+        bills: of each network, by part.
+        run_scores: of runs of these networks.
+        folder: the run's.
+        warning: what disturbed the times, if anything did.
+    """
     rows = [
         [*cell, part, *asdict(own).values()]
         for cell, parts in bills.items()
         for part, own in parts.items()
     ]
     write_table(folder / "costs.csv", [[*GROUPS, "part", *asdict(PartCost())], *rows])
-    write_text(folder / "costs.md", render_markdown(bills) + "\n")
+    notes = f"\n\n{warning}\n" if warning else "\n"
+    write_text(folder / "costs.md", render_markdown(bills) + notes)
     if run_scores:
-        draw_costs(bills, run_scores, folder / "costs.html")
+        write_text(folder / "costs.html", render_costs(bills, run_scores, warning))
 
 
 def render_markdown(bills: CellCosts) -> str:
     """Returns a table of one row per network: the total, in brackets the upsampling's share."""
-    titles = [title for title, _ in COLUMNS.values()]
+    titles = [*(title for title, _ in COLUMNS.values()), RANGE_TITLE]
     lines = [f"| cell | {' | '.join(titles)} |", "| --- |" + " ---: |" * len(titles)]
     lines += [
         markdown_row([" ".join(cell), *_format_costs(parts, " ")]) for cell, parts in bills.items()
@@ -110,7 +119,7 @@ def render_markdown(bills: CellCosts) -> str:
 
 def print_sheet(bills: CellCosts) -> None:
     """Prints the same to the terminal, the upsampling's share below the total."""
-    columns = ("cell", *(title for title, _ in COLUMNS.values()))
+    columns = ("cell", *(title for title, _ in COLUMNS.values()), RANGE_TITLE)
     rows = [(" ".join(cell), *_format_costs(parts, "\n")) for cell, parts in bills.items()]
     print_table(columns, rows)
     print_text(SHARE_NOTE + describe_switches(bills))
@@ -122,7 +131,8 @@ def _format_costs(parts: Mapping[str, PartCost], between: str) -> list[str]:
         whole, own = (getattr(parts[part], name) / unit for part in ("total", "upsampling"))
         text = format_amount(whole)
         shown.append(f"{text}{between}({format_amount(own, 2)})" if own else text)
-    return shown
+    ends = (format_amount(1e3 * end) for end in (parts["total"].fastest, parts["total"].slowest))
+    return [*shown, "–".join(ends)]
 
 
 def describe_switches(bills: CellCosts) -> str:
@@ -185,24 +195,3 @@ def read_scores(runs: Sequence[Path], cells: Sequence[Words]) -> Iterator[RunSco
         if not found:
             raise UserError(f"runs={run}: there is no finished run of one of these cells in it")
         yield from found
-
-
-def draw_costs(bills: CellCosts, run_scores: Sequence[RunScore], path: Path) -> None:
-    """Writes a chart of forward + backward time against mean IoU, one point for each run."""
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
-    for upsample in dict.fromkeys(words[1] for words, _ in run_scores):
-        own = [(words, value) for words, value in run_scores if words[1] == upsample]
-        totals = [bills[words]["total"] for words, _ in own]
-        figure.add_scatter(
-            x=[1e3 * (total.forward + total.backward) for total in totals],
-            y=[100 * value for _, value in own],
-            text=[plotly_text(" ".join(words)) for words, _ in own],
-            mode="markers",
-            name=plotly_text(upsample),
-        )
-    figure.update_layout(
-        xaxis_title="forward + backward, ms an image", yaxis_title="mean IoU in %", template="none"
-    )
-    write_text(path, figure.to_html(include_plotlyjs=True))

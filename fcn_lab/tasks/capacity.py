@@ -12,9 +12,10 @@ import torch
 from rich.table import Table
 
 from fcn_lab.commands import format_command
+from fcn_lab.cost.figure import Words
 from fcn_lab.cost.macs import Cost, count_cost
 from fcn_lab.cost.matching import Fit, Widths, fit_widths, pick_target, relative_gap
-from fcn_lab.cost.sheet import Grid, Words
+from fcn_lab.cost.sheet import Grid
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_json, write_text
 from fcn_lab.tables import Name, create_table

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -13,13 +14,14 @@ from annotated_types import Ge, Le
 from torch import nn
 
 from fcn_lab.commands import format_command
+from fcn_lab.cost.busyness import BusynessWatch
 from fcn_lab.cost.dense_vs_patches import compare_dense_with_patches
+from fcn_lab.cost.figure import RunScore, Words
 from fcn_lab.cost.macs import count_cost
-from fcn_lab.cost.measure import measure_parts
+from fcn_lab.cost.measure import combine_turns, measure_parts
+from fcn_lab.cost.parts import PartCost
 from fcn_lab.cost.sheet import (
     Grid,
-    RunScore,
-    Words,
     find_networks,
     print_sheet,
     read_scores,
@@ -28,7 +30,15 @@ from fcn_lab.cost.sheet import (
 from fcn_lab.files import write_json
 from fcn_lab.report.runs import list_folders
 from fcn_lab.tables import create_table
-from fcn_lab.terminal import format_duration, format_number, print_next, print_text, report_progress
+from fcn_lab.terminal import (
+    format_count,
+    format_duration,
+    format_number,
+    print_next,
+    print_text,
+    report_progress,
+)
+from fcn_lab.training.machine import count_cores
 from fcn_lab.values import Count, Size, check_arguments
 
 
@@ -41,7 +51,8 @@ class Profile:
         net: float RGB 0…1 (N,3,H,W) → scores (N,K,H,W).
         size: height and width of the image, in pixels.
         words: model, upsample, encoder.
-        repeats: timed passes after an untimed one; the median is reported.
+        repeats: timed passes after an untimed one; the median is reported with its range.
+        turns: how often each network of a sheet is timed, one after the other.
         dense_vs_patches: compare the classifier, run patch by patch, with one dense pass.
         patches: number of patches a side.
         grid: further networks; if it names any, the cost sheet of all is written instead.
@@ -54,6 +65,7 @@ class Profile:
     size: Size
     words: Mapping[str, str]
     repeats: Count = 5
+    turns: Count = 3
     dense_vs_patches: bool = False
     patches: Annotated[int, Ge(1), Le(100)] = 3
     grid: Grid | None = None
@@ -79,7 +91,10 @@ class Profile:
         height, width = self.size
         spent = count_cost(self.net, height, width)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        seconds = time_forward(self.net.to(device).eval(), height, width, self.repeats)
+        watch = BusynessWatch()
+        with watch:
+            times = time_forward(self.net.to(device).eval(), height, width, self.repeats)
+        seconds, ends = statistics.median(times), [min(times), max(times)]
         facts = {
             **self.words,
             "size": [height, width],
@@ -87,15 +102,18 @@ class Profile:
             "macs": spent.macs,
             "device": device,
             "seconds_per_image": seconds,
+            "seconds_range": ends,
         }
         shown = create_table(("what", "of one image"), " ".join(self.words.values()))
         shown.add_row("parameters", format_number(spent.params))
         shown.add_row("multiply-accumulates", format_number(spent.macs))
         shown.add_row(
             f"time of a forward pass at {height}×{width}, {device}",
-            format_duration(seconds),
+            f"{format_duration(seconds)} ({' to '.join(map(format_duration, ends))})",
         )
         print_text(shown)
+        if warning := watch.describe(count_cores(), device == "cpu"):
+            print_text(warning)
         if self.dense_vs_patches:
             compared = compare_dense_with_patches(self.net.to(device), self.patches)
             facts |= {"dense_vs_patches": {**asdict(compared), "ratio": compared.ratio}}
@@ -111,20 +129,32 @@ class Profile:
         folder: Path,
     ) -> None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        bills = {}
-        for cell, build in report_progress(nets.items(), len(nets), "networks"):
-            bills[cell] = measure_parts(build().to(device), *self.size)
-            print_text(f"{' '.join(cell)}: {format_number(bills[cell]['total'].macs / 1e9)} GMAC")
-        write_sheet(bills, scored, folder)
+        height, width = self.size
+        watch, turns = BusynessWatch(), [list(nets.items()) for _ in range(self.turns)]
+        found: dict[Words, list[Mapping[str, PartCost]]] = {cell: [] for cell in nets}
+        steps, title = len(nets) * self.turns, f"networks in {format_count(self.turns, 'turn')}"
+        for cell, build in report_progress(chain.from_iterable(turns), steps, title):
+            # built anew each time: of many large networks memory holds but one
+            net = build().to(device)
+            with watch:
+                found[cell].append(measure_parts(net, height, width, repeats=1))
+            if len(found[cell]) == 1:
+                macs = format_number(found[cell][0]["total"].macs / 1e9)
+                print_text(f"{' '.join(cell)}: {macs} GMAC")
+        bills = {cell: combine_turns(own) for cell, own in found.items()}
+        warning = watch.describe(count_cores(), device == "cpu") or ""
+        write_sheet(bills, scored, folder, warning)
         print_sheet(bills)
+        if warning:
+            print_text(warning)
         figure = folder / "costs.html"
         shown = figure if figure.exists() else folder / "costs.csv"
         print_next({"The same by part": shown})
 
 
 @torch.inference_mode()
-def time_forward(net: nn.Module, height: int, width: int, repeats: int) -> float:
-    """Returns the median seconds of a forward pass of one image, on the network's device."""
+def time_forward(net: nn.Module, height: int, width: int, repeats: int) -> list[float]:
+    """Returns the seconds of `repeats` forward passes of one image, on the network's device."""
     device = next(net.parameters()).device
     image = torch.rand(1, 3, height, width, device=device)
     times = []
@@ -134,4 +164,4 @@ def time_forward(net: nn.Module, height: int, width: int, repeats: int) -> float
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - start)
-    return statistics.median(times[1:])
+    return times[1:]

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from fcn_lab.api import build_network, create_model
+from fcn_lab.cost.busyness import describe_busyness
+from fcn_lab.cost.figure import draw_costs, render_costs
 from fcn_lab.cost.macs import count_cost
 from fcn_lab.cost.measure import measure_parts
-from fcn_lab.cost.parts import PARTS
+from fcn_lab.cost.parts import PARTS, PartCost
 from fcn_lab.cost.sheet import Grid
 from fcn_lab.errors import UserError
 from fcn_lab.networks.segnet import SegNetBasic
@@ -94,6 +96,62 @@ def test_a_pass_holds_at_least_what_it_keeps_and_takes_time_in_every_part() -> N
     assert min(total.forward, total.backward) > 0
 
 
+def test_networks_take_turns_and_the_sheet_has_the_median_of_each_with_its_range(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    took, order = iter((0.004, 0.2, 0.001, 0.1, 0.002, 0.6)), []
+
+    def measure(net: nn.Module, *_: int, repeats: int) -> dict[str, PartCost]:
+        order.append(net)
+        own = PartCost(params=7, forward=next(took), backward=0.5)
+        return {**dict.fromkeys(PARTS, PartCost()), "total": own}
+
+    monkeypatch.setattr("fcn_lab.tasks.profile.measure_parts", measure)
+    monkeypatch.setattr("fcn_lab.cost.busyness.os.getloadavg", lambda: (99.0, 0, 0))
+    made = {name: nn.Identity() for name in ("slow", "fast")}
+    Profile(create_model(), [32, 48], WORDS, turns=3)._sheet(
+        {("fcn8s", name, "tiny"): (lambda net=net: net) for name, net in made.items()}, [], tmp_path
+    )
+    assert order == [*made.values()] * 3
+    with (tmp_path / "costs.csv").open(newline="") as file:
+        totals = [row for row in csv.DictReader(file) if row["part"] == "total"]
+    times = [[float(row[key]) for key in ("forward", "fastest", "slowest")] for row in totals]
+    assert times == [pytest.approx([0.002, 0.501, 0.504]), pytest.approx([0.2, 0.6, 1.1])]
+    assert [row["params"] for row in totals] == ["7", "7"]
+    assert "load average 99.0" in capsys.readouterr().out
+    table = (tmp_path / "costs.md").read_text()
+    assert "| 501–504 |" in table
+    assert "load average 99.0" in table
+
+
+@pytest.mark.parametrize(
+    ("load", "share", "signs"),
+    [(0.4, 0.97, ""), (0.4, None, ""), (1.2, 0.97, "1.2 on 2 cores"), (0.1, 0.5, "50 % of a core")],
+)
+def test_a_busy_machine_is_told_of(load: float, share: float | None, signs: str) -> None:
+    told = describe_busyness(load, 2, share)
+    assert signs in told if told else not signs
+
+
+def test_the_figure_tells_models_by_marker_and_operators_by_colour() -> None:
+    cost = {"total": PartCost(forward=0.002, backward=0.004, fastest=0.005, slowest=0.009)}
+    pairs = [("fcn8s", "nearest"), ("fcn8s", "bilinear"), ("fcn32s", "nearest")]
+    bills = {(*pair, "tiny"): cost for pair in pairs}
+    spec = draw_costs(bills, [(words, 0.5) for words in bills])
+    looks = {trace["name"]: trace["marker"] for trace in spec["data"]}
+    symbols, colours = ({n: look[k] for n, look in looks.items()} for k in ("symbol", "color"))
+    assert symbols["fcn8s nearest"] == symbols["fcn8s bilinear"] != symbols["fcn32s nearest"]
+    assert colours["fcn8s nearest"] == colours["fcn32s nearest"] != colours["fcn8s bilinear"]
+    first, layout = spec["data"][0], spec["layout"]
+    assert (first["x"], first["y"]) == (pytest.approx([6.0]), [50.0])
+    assert first["error_x"]["array"] == pytest.approx([3.0])
+    assert first["error_x"]["arrayminus"] == pytest.approx([1.0])
+    assert layout["title"]["text"]
+    assert "ms" in layout["xaxis"]["title"]["text"]
+    assert "%" in layout["yaxis"]["title"]["text"]
+    assert 'id="theme"' in render_costs(bills, [(words, 0.5) for words in bills])
+
+
 def sheet(folder: Path, *typed: str, runs: list[Path] | None = None) -> None:
     grid = Grid(["fcn32s", "fcn8s"], ["bilinear", "max_unpool"], None, typed, build_network)
     Profile(create_model(), [32, 48], WORDS, grid=grid, runs=[str(run) for run in runs or ()]).run(
@@ -129,7 +187,7 @@ def test_a_folder_of_runs_alone_gives_the_sheet_of_their_networks_as_they_were_r
         return create_model("fcn8s", run.name.split("upsample=")[1].partition(",")[0])
 
     Profile(create_model(), [32, 48], WORDS, runs=str(runs), recorded=build).run(tmp_path)
-    assert len(asked) == 2  # and not once a seed
+    assert len(set(asked)) == 2  # and not one a seed
     table = (tmp_path / "costs.md").read_text()
     assert table.count("\n| fcn8s ") == 2
     drawn = (tmp_path / "costs.html").read_text()

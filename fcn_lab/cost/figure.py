@@ -1,0 +1,58 @@
+"""The figure of the cost sheet: what a training step takes, against what the network scores."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fcn_lab.cost.parts import PartCost
+from fcn_lab.rendering.html import (
+    COLOURS,
+    SYMBOLS,
+    Section,
+    render_figure,
+    render_page,
+    render_paragraphs,
+)
+
+Words = tuple[str, ...]
+RunScore = tuple[Words, float]  # its mean IoU
+CellCosts = Mapping[Words, Mapping[str, PartCost]]
+TITLE = "Time of a training step against mean IoU"
+CAPTION = (
+    "Forward and backward pass of one image, the median of turns with its range, against the mean "
+    "IoU of each run. The colour is the operator, the marker the model; up and left is better."
+)
+
+
+def render_costs(bills: CellCosts, run_scores: Sequence[RunScore], warning: str = "") -> str:
+    """Returns a page with the figure, for light and dark screens.
+
+    Args:
+        bills: of each network, by part.
+        run_scores: a point each.
+        warning: what disturbed the times, if anything did.
+    """
+    figure = render_figure(draw_costs(bills, run_scores), CAPTION, 560)
+    return render_page("Costs", [Section(TITLE, render_paragraphs(warning) + figure)])
+
+
+def draw_costs(bills: CellCosts, run_scores: Sequence[RunScore]) -> dict[str, Any]:
+    """Returns plotly's data: a trace for each model with each operator, a point for each run."""
+    models, upsamples = (list(dict.fromkeys(w[place] for w, _ in run_scores)) for place in (0, 1))
+    traces = []
+    for pair in dict.fromkeys(words[:2] for words, _ in run_scores):
+        own = [(words, score) for words, score in run_scores if words[:2] == pair]
+        totals = [bills[words]["total"] for words, _ in own]
+        middle = [1e3 * (total.forward + total.backward) for total in totals]
+        ahead = [max(1e3 * t.slowest - m, 0) for t, m in zip(totals, middle, strict=True)]
+        behind = [max(m - 1e3 * t.fastest, 0) for t, m in zip(totals, middle, strict=True)]
+        colour = COLOURS[upsamples.index(pair[1]) % len(COLOURS)]
+        marker = {"symbol": SYMBOLS[models.index(pair[0]) % len(SYMBOLS)], "size": 10}
+        spread = {"type": "data", "array": ahead, "arrayminus": behind, "symmetric": False}
+        trace: dict[str, Any] = {"type": "scatter", "mode": "markers", "name": " ".join(pair)}
+        trace |= {"x": middle, "y": [100 * score for _, score in own]}
+        trace |= {"text": [" ".join(words) for words, _ in own]}
+        trace |= {"error_x": {**spread, "thickness": 1.5, "width": 4, "color": colour}}
+        traces.append({**trace, "marker": {**marker, "color": colour}})
+    axes = {"xaxis": "forward + backward, ms an image", "yaxis": "mean IoU, %"}
+    layout = {axis: {"title": {"text": text}} for axis, text in axes.items()}
+    return {"data": traces, "layout": {"title": {"text": TITLE}, **layout}}
