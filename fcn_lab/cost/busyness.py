@@ -44,7 +44,7 @@ def describe_busyness(load: float, cores: int, share: float | None) -> str | Non
     if load > BUSY_LOAD * cores:
         signs.append(f"load average {load:.1f} on {format_count(cores, 'core')}")
     if share is not None and share < UNDISTURBED_SHARE:
-        signs.append(f"{100 * share:.0f} % of a core's time for this process")
+        signs.append(f"this process got {100 * share:.0f} % of a core's time")
     if not signs:
         return None
     return (

@@ -32,7 +32,9 @@ def render_costs(bills: CellCosts, run_scores: Sequence[RunScore], warning: str 
         warning: what disturbed the times, if anything did.
     """
     figure = render_figure(draw_costs(bills, run_scores), CAPTION, 560)
-    return render_page("Costs", [Section(TITLE, render_paragraphs(warning) + figure)])
+    return render_page(
+        "What the networks cost", [Section(TITLE, render_paragraphs(warning) + figure)]
+    )
 
 
 def draw_costs(bills: CellCosts, run_scores: Sequence[RunScore]) -> dict[str, Any]:
@@ -55,4 +57,4 @@ def draw_costs(bills: CellCosts, run_scores: Sequence[RunScore]) -> dict[str, An
         traces.append({**trace, "marker": {**marker, "color": colour}})
     axes = {"xaxis": "forward + backward, ms an image", "yaxis": "mean IoU, %"}
     layout = {axis: {"title": {"text": text}} for axis, text in axes.items()}
-    return {"data": traces, "layout": {"title": {"text": TITLE}, **layout}}
+    return {"data": traces, "layout": layout}

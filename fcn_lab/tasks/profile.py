@@ -138,9 +138,6 @@ class Profile:
             net = build().to(device)
             with watch:
                 found[cell].append(measure_parts(net, height, width, repeats=1))
-            if len(found[cell]) == 1:
-                macs = format_number(found[cell][0]["total"].macs / 1e9)
-                print_text(f"{' '.join(cell)}: {macs} GMAC")
         bills = {cell: combine_turns(own) for cell, own in found.items()}
         warning = watch.describe(count_cores(), device == "cpu") or ""
         write_sheet(bills, scored, folder, warning)
