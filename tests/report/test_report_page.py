@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("playwright")
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from fcn_lab.report.study import Study
@@ -81,6 +82,18 @@ def test_the_theme_changes_by_keyboard(page: Page) -> None:
     page.keyboard.press("Enter")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
     assert page.locator("#theme").get_attribute("aria-pressed") == "true"
+
+
+def test_a_chart_is_saved_with_300_dots_to_the_inch(page: Page, tmp_path: Path) -> None:
+    chart = page.locator(".plot").first
+    width = chart.evaluate("place => place.clientWidth")
+    chart.hover()
+    with page.expect_download() as download:
+        chart.locator(".modebar-btn[data-title*='PNG']").click()
+    assert download.value.suggested_filename.startswith("mean-iou-of-every-arm")
+    download.value.save_as(tmp_path / "chart.png")
+    with Image.open(tmp_path / "chart.png") as saved:
+        assert saved.width == pytest.approx(width * 300 / 96, abs=4)
 
 
 def test_the_confusion_matrix_is_that_of_the_arm_chosen(page: Page) -> None:
