@@ -5,6 +5,7 @@ knows nothing of Hydra's command line: Lightning's DDP can start it again by its
 a sweep starts it once a cell.
 """
 
+import copy
 import os
 import shlex
 import sys
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
+
+# which is copied in depth for each group of the help, half of its time
+from hydra._internal.config_repository import ConfigRepository
 
 # whose `get_mode` composes the whole config once more, a quarter of a second of every command
 from hydra._internal.hydra import Hydra
@@ -98,6 +102,7 @@ def main() -> None:
             hold_resumed(resumption)
             _become_worker(str(resumption.folder / "config.yaml"), *resumption.flags)
         Hydra.get_mode = _leave_mode_to_flags  # type: ignore[method-assign]
+        ConfigRepository.__deepcopy__ = _share_sources  # type: ignore[attr-defined]
         # registers Hydra's own `basic`, before that word becomes ours
         Plugins.instance()
         for group, node in BASIC.items():
@@ -121,6 +126,11 @@ def main() -> None:
 
 def _leave_mode_to_flags(*_: object, **__: object) -> None:
     """Stands for Hydra's look at ``hydra.mode``: here ``-m`` alone makes a sweep."""
+
+
+def _share_sources(repository: ConfigRepository, memo: object) -> ConfigRepository:
+    """Copies as deep as Hydra needs, which gives the copy another list of sources at most."""
+    return copy.copy(repository)
 
 
 def _start(existing: Path, config: DictConfig) -> None:
