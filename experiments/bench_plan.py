@@ -155,7 +155,17 @@ def engines(simulated: Found, measured: Found) -> str:
     return "\n".join(lines) + (
         f"\n\nStart of a cell, of `import torch, lightning`: {ratio['seconds']:.2f} × in time, "
         f"{ratio['processor']:.2f} × in processor time (limit {START_TO_IMPORT:g} ×)."
+        f"{describe_starts(measured['start'])}"
     )
+
+
+def describe_starts(starts: Mapping[str, Mapping[str, float]]) -> str:
+    """A sentence on what a user waits for; empty of numbers from before it was measured."""
+    told = {"help": "`--help` answers", "first line": "a training says its first line"}
+    if not told.keys() <= starts.keys():
+        return ""
+    parts = (f"{what} after {starts[name]['processor']:.2f} s" for name, what in told.items())
+    return f" Of processor time, {' and '.join(parts)}."
 
 
 def plan(simulated: Found, measured: Found) -> dict[str, str]:

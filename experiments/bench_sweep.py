@@ -1,7 +1,8 @@
 """What a sweep costs here: python experiments/bench_sweep.py [--cells 8] [--repeat 5].
 
 Runs the same short cells under each engine with one thread each, and starts a cell, up to the first
-call of its loss, beside a bare ``import torch, lightning``. Keeps the numbers in
+call of its loss, beside a bare ``import torch, lightning``, the help, and a command up to its first
+line. Keeps the numbers in
 experiments/planning/measured.json, of which experiments/bench_plan.py makes a page.
 """
 
@@ -20,6 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import psutil
 import yaml
 from rich.console import Console
 from rich.table import Table
@@ -74,14 +76,17 @@ def sweep(engine: str, cells: int, folder: Path) -> float:
 
 
 def start(cell: Path, folder: Path, repeat: int) -> dict[str, dict[str, float]]:
-    """Wall and processor seconds of a bare import and of a cell's start, taken in turns.
+    """Wall and processor seconds of a bare import and of starts of the lab, taken in turns.
 
-    Medians of each, and of the ratio of the two that were taken together.
+    Medians of each, and of the ratio of a cell's to the import that was taken with it.
     """
     (folder / "leave.py").write_text(LEAVE)
     config: dict[str, Any] = yaml.safe_load((cell / "config.yaml").read_text())
     config["task"]["loss"]["_target_"] = "leave.Leave"
-    taken: dict[str, list[dict[str, float]]] = {"import": [], "cell": []}
+    command = [sys.executable, str(ROOT / "run.py")]
+    taken: dict[str, list[dict[str, float]]] = {
+        name: [] for name in ("import", "cell", "help", "first line")
+    }
     for number in range(repeat + 1):  # the first of each fills the page cache
         run = folder / f"start{number}"
         run.mkdir()
@@ -89,6 +94,8 @@ def start(cell: Path, folder: Path, repeat: int) -> dict[str, dict[str, float]]:
         worker = [sys.executable, "-m", "fcn_lab.worker", str(run / "config.yaml"), "--cell"]
         taken["import"].append(spent(IMPORT, {}))
         taken["cell"].append(spent(worker, {"PYTHONPATH": str(folder)}))
+        taken["help"].append(spent([*command, "--help"], {}))
+        taken["first line"].append(spent_to_first_line([*command, *CELL, f"hydra.run.dir={run}/r"]))
         shutil.rmtree(run)
     taken["ratio"] = [
         {unit: ours[unit] / bare[unit] for unit in ours}
@@ -111,6 +118,20 @@ def spent(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, f
         sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
     processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"seconds": seconds, "processor": processor}
+
+
+def spent_to_first_line(command: Sequence[str]) -> dict[str, float]:
+    """Wall and processor seconds until a command says something; it is ended then."""
+    began = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as started:
+        assert started.stdout
+        line = started.stdout.readline()
+        seconds = time.perf_counter() - began
+        used = psutil.Process(started.pid).cpu_times()
+        started.kill()
+    if not line:
+        sys.exit(f"{' '.join(command)} said nothing")
+    return {"seconds": seconds, "processor": used.user + used.system}
 
 
 def one_cell(folder: Path) -> dict[str, float]:
@@ -137,7 +158,7 @@ def show(found: Mapping[str, Any]) -> None:
         table.add_row(name, f"{seconds:.1f}", f"{seconds / engines['basic']:.2f}", limit)
     console = Console()
     console.print(table)
-    table = Table(title="start of a process, up to the first step of a cell")
+    table = Table(title="start of a process; of a cell, up to its first step")
     for name in ("", "seconds", "processor seconds", "limit"):
         table.add_column(name, justify="right")
     for what, times in starts.items():

@@ -128,6 +128,7 @@ def test_an_item_is_a_function_of_seed_epoch_and_index() -> None:
 
 # Python 3.12 on warns of forking beside torch's idle threads, which is how loaders start workers.
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on one core
 def test_workers_do_not_change_a_batch() -> None:
     data = dataset()
 
