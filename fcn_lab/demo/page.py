@@ -127,7 +127,7 @@ def build_page(panel: Panel) -> gr.Blocks:
                 gr.Slider(0, 1, 1, step=0.05, label=name, elem_id=f"class-{label}", min_width=200)
                 for label, name in enumerate(networks.classes)
             ]
-        trouble, shown = gr.HTML(padding=False), gr.HTML(elem_id="shown")
+        trouble, shown = gr.HTML(padding=False), gr.HTML(elem_id="shown", padding=False)
         scene = gr.State(scenes[0])
         answer, settings = [scene, shown, trouble], [chosen, *opacity]
         _connect(page.load, panel.ask_networks, [scene, *settings], answer)

@@ -1,6 +1,7 @@
 """The demo without its page: what is computed, which networks are offered, what is refused."""
 
 import importlib.util
+import shutil
 import socket
 from collections.abc import Callable
 from dataclasses import replace
@@ -256,9 +257,9 @@ def test_what_is_shown_says_the_accuracy_of_each_network(networks: Networks) -> 
 
 
 @pytest.fixture
-def mixed(tmp_path: Path) -> tuple[Path, Path]:
+def mixed(folder: Path, tmp_path: Path) -> tuple[Path, Path]:
     """Two sweeps of the same networks, scored by two protocols."""
-    first, second = (nets.write_runs(tmp_path / name) for name in ("first", "second"))
+    first, second = (shutil.copytree(folder, tmp_path / name) for name in ("first", "second"))
     for path in second.rglob("metrics.json"):
         path.write_text(path.read_text().replace("-48x64-", "-96x128-"))
     return first, second
@@ -290,9 +291,9 @@ def test_networks_of_two_protocols_label_one_picture(mixed: tuple[Path, Path]) -
     ],
 )
 def test_networks_of_other_classes_are_refused(
-    change: Callable[[list[str]], list[str]], told: str, tmp_path: Path
+    change: Callable[[list[str]], list[str]], told: str, folder: Path, tmp_path: Path
 ) -> None:
-    folder = nets.write_runs(tmp_path)
+    folder = shutil.copytree(folder, tmp_path / "runs")
     odd = folder / "model=fcn8s,upsample=nearest,seed=0"
     with np.load(odd / "confusions.npz") as kept:
         content = dict(kept)

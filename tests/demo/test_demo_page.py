@@ -43,6 +43,7 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     runs = nets.write_runs(tmp_path_factory.mktemp("runs"))
+    (runs / "report.html").write_text("<title>A report</title>")  # the widest table has a link
     uploads = tmp_path_factory.mktemp("tmp")
     words = ["task=demo", f"runs={runs}", "demo.port=0", "demo.megapixels=1"]
     environment = {**os.environ, "TMPDIR": str(uploads), "OMP_NUM_THREADS": "1"}
@@ -138,6 +139,22 @@ def drop(page: Page, path: Path) -> None:
         clear.first.click()
         expect(page.locator("input[type=file]").first).to_be_attached(timeout=PATIENCE)
     page.locator("input[type=file]").first.set_input_files(path)
+
+
+def test_four_networks_stand_in_a_row_or_two_by_two(page: Page) -> None:
+    page.get_by_label("Networks, up to 4").click()
+    page.get_by_role("option").filter(has_text="fcn8s nearest").click()
+    page.keyboard.press("Escape")
+    expect(page.locator(SAID)).to_have_count(4, timeout=PATIENCE)
+    corners = "tiles => tiles.map(e => e.getBoundingClientRect()).map(r => [r.left, r.top])"
+    places = page.locator(SAID).evaluate_all(corners)
+    narrow = page.viewport_size is not None and page.viewport_size["width"] == WIDTHS["phone"]
+    columns, rows = (len({round(place[axis]) for place in places}) for axis in (0, 1))
+    assert (columns, rows) == ((2, 2) if narrow else (4, 1))
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    table = page.locator("#shown .scroll")
+    wide, room = table.evaluate("e => [e.scrollWidth, e.clientWidth]")
+    assert wide <= room
 
 
 def test_ctrl_c_ends_it_and_nothing_stays(served: Served) -> None:
