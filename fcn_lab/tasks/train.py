@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -103,8 +104,7 @@ class Train:
         choice = self._settle_precision(run_folder)
         if is_first_rank():
             self._open_folder(run_folder, choice)
-        height, width = image_size(self.data.source.frames("val"))
-        spent = count_cost(self.net, height, width)
+        spent = count_cost(self.net, *image_size(self.data.source.frames("val")))
         with StopRequest() as request:
             try:
                 # after all checks: loggers create folders, and W&B a run on its server
@@ -157,10 +157,9 @@ class Train:
     def _open_folder(self, folder: RunFolder, choice: PrecisionChoice | None) -> None:
         prepare_folder(folder, self.resume)
         folder.write_env(self.training.device_name, self.training.precision)
-        arithmetic = choice.describe(self.training.memory_format) if choice is not None else []
-        data = [self.data.describe(), *find_data_gaps(self.data)]
-        lines = [*data, *arithmetic, *self.training.describe_nondeterminism(self.net)]
-        print_text("\n".join(lines))
+        lines = [self.data.describe(), *find_data_gaps(self.data)]
+        lines += choice.describe(self.training.memory_format) if choice is not None else []
+        print_text("\n".join([*lines, *self.training.describe_nondeterminism(self.net)]))
 
     def _resume_command(self, folder: Path) -> str:
         return format_command(f"resume={self._find_root(folder)}")
@@ -205,11 +204,10 @@ class Train:
             self._create_pictures(folder),
             History(folder, clock, self.data.classes),
             create_progress(clock),
+            StepLog(self.training.log_every_n_steps),
             keep,
             StopOnSignal(request, keep),
         ]
-        if loggers:
-            callbacks.append(StepLog(self.training.log_every_n_steps))
         if (every := self.training.gradients_every) is not None:
             callbacks.append(GradientNorms(folder, self.net, every))
         trainer = self.training.create_trainer(folder, loggers, callbacks)
@@ -228,7 +226,7 @@ class Train:
         splits = find_scored_splits(self.data)
         best = load_best_checkpoint(folder.path)
         load_state(module.net, best["state_dict"], folder.path)
-        pictures = self._create_pictures(folder, omissions, best["global_step"])
+        pictures = self._create_pictures(folder, omissions=omissions, step=best["global_step"])
         kept = Predictions(folder, self.data.palette, omissions)
         callbacks = [pictures, kept, create_progress(clock), StopOnSignal(request)]
         trainer = self.training.create_trainer(folder, loggers, callbacks)
@@ -241,15 +239,12 @@ class Train:
         conclude_loggers(loggers, scored)
         return scored
 
-    def _create_pictures(
-        self, folder: RunFolder, omissions: Omissions | None = None, step: int | None = None
-    ) -> Callback:
+    def _create_pictures(self, folder: RunFolder, **more: Any) -> Callback:  # noqa: ANN401
         shown = (self.data.classes, self.data.palette, self.data.split)
-        return Pictures(folder, *shown, omissions=omissions, step=step)
+        return Pictures(folder, *shown, **more)
 
     def _open_loggers(self, folder: RunFolder) -> AbstractContextManager[list[RunLogger]]:
         config = RunFolder(self._find_root(folder.path)).read_config()
-        run = RunInfo(
-            folder.path, folder.run_id, self.words, config, self.data.classes, self.data.palette
-        )
+        facts = (self.words, config, self.data.classes, self.data.palette)
+        run = RunInfo(folder.path, folder.run_id, *facts)
         return open_loggers((self.loggers or {}).values(), run)

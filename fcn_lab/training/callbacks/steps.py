@@ -46,7 +46,7 @@ class StepLog(Callback):
     ) -> None:
         self._images += len(batch["image"]) * trainer.world_size
         step = trainer.global_step
-        if step % self.every or not is_first_rank():
+        if step % self.every or not trainer.loggers or not is_first_rank():
             return
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         assert isinstance(loss, Tensor)
