@@ -7,9 +7,10 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import kendalltau
 
 from fcn_lab.metrics.boundaries import boundary_f1
-from fcn_lab.report.comparison import Comparison, compare_runs
+from fcn_lab.report.comparison import ALPHA, Comparison, compare_runs
 from fcn_lab.report.intervals import (
     Floats,
     compute_mean_iou,
@@ -227,6 +228,8 @@ CLAIMS = (
         published=5.0,
     ),
 )
+# the studies whose arms val is asked to order
+ORDERED = ("skips", "operators", "grid")
 
 
 def tabulate_claims(studies: dict[str, Study]) -> str:
@@ -238,13 +241,47 @@ def tabulate_claims(studies: dict[str, Study]) -> str:
     head = ("claim", "who", "verdict", "effect, points", "interval", "seeds", "study")
     rows = [head, ("---",) * 3 + ("---:",) * 3 + ("---",)]
     rows += [_format_claim(claim, studies.get(claim.study)) for claim in CLAIMS]
+    rows += [_format_order(name, studies.get(name)) for name in ORDERED]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def judge_order(study: Study) -> tuple[Verdict, float]:
+    """Decides whether val puts the arms into the order of test, by Kendall's τ and its p-value."""
+    scores = [
+        [arm.average_number(split, "mean_iou") for arm in study.arms] for split in ("val", "test")
+    ]
+    tau, p = kendalltau(*scores)
+    if not p <= ALPHA:
+        return "cannot be told", float(tau)
+    return ("holds" if tau > 0 else "does not hold"), float(tau)
+
+
+def _format_order(name: str, study: Study | None) -> tuple[str, ...]:
+    text, source = "val tells which arm test will prefer", NOTES
+    if study is None or len(study.arms) < 2:
+        return text, source, "*not run yet*", "", "", "", _link(name, study)
+    verdict, tau = judge_order(study)
+    seeds = sorted({len(arm.runs) for arm in study.arms})
+    effect = f"Kendall's τ {tau:+.2f} of {len(study.arms)} arms"
+    return (
+        text,
+        source,
+        f"*{verdict}*",
+        effect,
+        "",
+        " and ".join(map(str, seeds)),
+        _link(name, study),
+    )
+
+
+def _link(name: str, study: Study | None) -> str:
+    return f"`{name}`" if study is None else f"[{name}]({name}/README.md)"
 
 
 def _format_claim(claim: Claim, study: Study | None) -> tuple[str, ...]:
     found = find_difference(claim, study)
     verdict = f"*{judge(claim, found)}*"
-    link = f"`{claim.study}`" if study is None else f"[{claim.study}]({claim.study}/README.md)"
+    link = _link(claim.study, study)
     if found is None:
         return claim.text, claim.source, verdict, "", "", "", link
     if claim.published is not None:

@@ -88,7 +88,8 @@ def publish_claims(experiments: Path) -> None:
     """Writes the table of all claims into the front page of experiments/."""
     with tempfile.TemporaryDirectory() as scratch:
         studies = {}
-        for name in dict.fromkeys(claim.study for claim in claims.CLAIMS):
+        asked = (*(claim.study for claim in claims.CLAIMS), *claims.ORDERED)
+        for name in dict.fromkeys(asked):
             packed = experiments / name / "runs.zip"
             if packed.exists():
                 unpack_runs(packed, Path(scratch) / name)

@@ -10,7 +10,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -155,6 +155,27 @@ def test_a_claim_is_judged_by_where_its_interval_lies(
     for expects, verdict in (("more", more), ("the same", same)):
         claim = claims.Claim("a", "b", "c", ("x", "y"), expects)
         assert claims.judge(claim, found) == verdict
+
+
+@pytest.mark.parametrize(
+    ("test", "verdict"),
+    [
+        # of 5! orders two are as far from chance, of 4! as well
+        ((0.1, 0.2, 0.3, 0.4, 0.5), "holds"),
+        ((0.5, 0.4, 0.3, 0.2, 0.1), "does not hold"),
+        ((0.1, 0.2, 0.3, 0.4), "cannot be told"),
+        ((0.2, 0.4, 0.1, 0.5, 0.3), "cannot be told"),
+    ],
+)
+def test_val_tells_the_order_of_test_where_chance_would_not(
+    test: tuple[float, ...], verdict: str, publishing: ModuleType
+) -> None:
+    def make_arm(place: int) -> SimpleNamespace:
+        scores = {"val": place / 10, "test": test[place]}
+        return SimpleNamespace(average_number=lambda split, name: scores[split])
+
+    study = SimpleNamespace(arms=[make_arm(place) for place in range(len(test))])
+    assert publishing.claims.judge_order(study)[0] == verdict
 
 
 def test_other_measures_of_a_study_are_those_of_its_runs(
