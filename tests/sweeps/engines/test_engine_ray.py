@@ -345,11 +345,15 @@ def test_a_killed_runner_is_taken_up_and_every_cell_is_done_once(
     wait_while_it_runs(runner, *kept)
     runner.kill()
     runner.wait()
+    # one core runs a cell at a time, and the first may be done
+    before = [[attempt.status for attempt in list_attempts(folder)] for folder in folders]
+    cut = [bool(end) and end[-1] != "done" for end in before]
+    assert any(cut)
     again = subprocess.run(word, capture_output=True, text=True)
     assert (again.returncode, again.stderr) == (0, "")
     ends = [[attempt.status for attempt in list_attempts(folder)] for folder in folders]
     assert [end.count("done") for end in ends] == [1] * 4
-    assert [len(end) for end in ends] == [2, 2, 1, 1]
+    assert [len(end) for end in ends] == [2 if was_cut else 1 for was_cut in cut]
     for folder in folders:
         steps = json.loads((folder / "checkpoints" / "last.ckpt").read_text())
         assert [step for step, _ in steps] == list(range(30))
