@@ -9,23 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from fcn_lab.config.frozen import freeze, read_frozen
+from fcn_lab.config.yaml_text import dump_yaml
 from fcn_lab.errors import UserError
 from fcn_lab.runs.attempts import find_last_attempt
-from fcn_lab.runs.records import require_no_links_outside
+from fcn_lab.runs.records import read_text, require_no_links_outside
 from fcn_lab.runs.statuses import FINAL_STATUSES
 from fcn_lab.runs.sweep import Cell, SweepFolder
 from fcn_lab.sweeps import snapshot
+from fcn_lab.sweeps.locking import hold_sweep
 from fcn_lab.sweeps.reuse import flatten_settings
 from fcn_lab.sweeps.studies import locate_estimates
 from fcn_lab.terminal import report_progress
-from fcn_lab.worker.claims import (
-    clear_leftovers,
-    count_levels,
-    find_existing,
-    has_begun,
-    remove_empty,
-    require_own,
-)
+from fcn_lab.worker.claims import clear_leftovers, has_begun, remove_empty, require_own
 from fcn_lab.worker.supervisor import build_worker_environment
 
 
@@ -61,6 +56,17 @@ def freeze_sweep(
     Raises:
         UserError: a cell cannot run, or differs from what was frozen.
     """
+    with hold_sweep(path):
+        return _freeze_held(path, composed, record, here, accept_changes)
+
+
+def _freeze_held(
+    path: Path,
+    composed: Sequence[ComposedCell],
+    record: SweepFolder,
+    here: bool,
+    accept_changes: bool,
+) -> list[Cell]:
     resolved = {cell.name: cell.config for cell in composed}
     cells = {name: _create_cell(name, path / name, config) for name, config in resolved.items()}
     before = SweepFolder.read(path) if (path / "sweep.json").is_file() else None
@@ -72,12 +78,14 @@ def freeze_sweep(
     if before is not None and left and not accept_changes and any(map(_has_begun, before.cells)):
         snapshot.require_unchanged(path, before.code)
         _require_equal(left, resolved)
-    codes, made = snapshot.list_versions(path), count_levels(path, find_existing(path))
+    codes = snapshot.list_versions(path)
     written = [cell for cell in fresh if not (cell.folder / "config.yaml").exists()]
     try:
         for cell in report_progress(fresh, len(fresh), "freezing the cells"):
-            clear_leftovers(cell.folder)
-            freeze(resolved[cell.name], cell.folder)
+            # another runner may be about to start one that it has just frozen
+            if not _is_untouched(cell, resolved[cell.name]):
+                clear_leftovers(cell.folder)
+                freeze(resolved[cell.name], cell.folder)
         record.code = snapshot.copy_sources(path) if left or before is None else before.code
         estimate = locate_estimates(path) if record.study and before is None and here else None
         _preflight(left, path / "code" / record.code, here, estimate)
@@ -87,7 +95,7 @@ def freeze_sweep(
             remove_empty(cell.folder, 1)
         for code in snapshot.list_versions(path) - codes:
             shutil.rmtree(path / "code" / code, ignore_errors=True)
-        remove_empty(path / "code", 1 + made)
+        remove_empty(path / "code", 1)
         raise
     known = {cell.name: cell for cell in before.cells} if before is not None else {}
     record.cells = list({**known, **cells}.values())
@@ -99,6 +107,16 @@ def _has_begun(cell: Cell) -> bool:
     """Whether there is something to lose; a cell at work is about to have it."""
     attempt = find_last_attempt(cell.folder)
     return has_begun(cell.folder) or (attempt is not None and attempt.is_alive())
+
+
+def _is_untouched(cell: Cell, config: Mapping[str, Any]) -> bool:
+    """Whether a cell is frozen with just this config, and nobody has begun it since."""
+    path = cell.folder / "config.yaml"
+    return (
+        path.exists()
+        and {entry.name for entry in cell.folder.iterdir()} == {path.name}
+        and read_text(path) == dump_yaml(config)
+    )
 
 
 def _require_own(path: Path, new: bool, cells: Iterable[Cell]) -> None:

@@ -1,0 +1,53 @@
+"""A sweep's folder, which one runner at a time freezes."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from fcn_lab.files import make_folder
+from fcn_lab.worker.claims import count_levels, find_existing, remove_empty
+
+
+@contextmanager
+def hold_sweep(folder: Path) -> Iterator[None]:
+    """Holds the folder, which is made where it is not there; waits for another runner that does.
+
+    The lock is one of the folder itself, and leaves nothing behind; a place that knows no locks is
+    not locked. A folder that was made and stays empty is removed again.
+
+    Raises:
+        WriteFailure: the folder cannot be made.
+    """
+    made = count_levels(folder, find_existing(folder))
+    try:
+        handle = _open_locked(folder)
+        try:
+            yield
+        finally:
+            os.close(handle)
+    finally:
+        remove_empty(folder, made)
+
+
+def _open_locked(folder: Path) -> int:
+    while True:
+        make_folder(folder, "sweep.dir= chooses another folder")
+        with suppress(FileNotFoundError):
+            handle = os.open(folder, os.O_RDONLY)
+            with suppress(OSError):
+                _lock(handle, folder)
+            # another runner that was refused may have removed it
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(handle), folder.stat()):
+                    return handle
+            os.close(handle)
+
+
+def _lock(handle: int, folder: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"another command is freezing {folder}; this one goes on after it", flush=True)
+        fcntl.flock(handle, fcntl.LOCK_EX)
