@@ -16,6 +16,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.geometry.algebra import chain_affines
 from fcn_lab.geometry.alignment import find_layers
 from fcn_lab.geometry.graph import Map
+from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.networks.fcn import FCN
 from fcn_lab.terminal import format_amount, format_duration
 
@@ -101,7 +102,8 @@ def compare_dense_with_patches(net: nn.Module, grid: int, batch_size: int = 1) -
         place = Map(1, [(place, layer)])
     patch, stride = place.receptive_field(), int(chain_affines(layers).scale)
     side = patch + stride * (grid - 1)
-    image = torch.randn(1, 3, side, side, device=next(net.parameters()).device)
+    size = (1, count_channels(net), side, side)
+    image = torch.randn(size, device=next(net.parameters()).device)
     starts = range(0, grid * stride, stride)
     patches = torch.cat([image[..., y : y + patch, x : x + patch] for y in starts for x in starts])
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.fx.experimental import _config as symbolic
 
 from fcn_lab.errors import UserError
+from fcn_lab.geometry.sizes import count_channels
 
 if TYPE_CHECKING:
     import onnx_ir
@@ -31,9 +32,10 @@ INPUT, OUTPUT = "image", "scores"
 # larger networks would keep their weights in a second file
 LARGEST_ONNX_BYTES = int(1.75 * 2**30)
 METADATA = "fcn_lab.json"  # the extra file of torch's two formats
-# no side is 1 or a multiple of a stride, which the exporter would take for a rule
-EXAMPLE_SHAPE = (2, 3, 65, 97)
-TRIAL_IMAGE = "torch.rand(1, 3, 360, 480)"
+# of the picture that is traced: no side is 1 or a multiple of a stride, which the exporter would
+# take for a rule
+EXAMPLE_SIZE = (65, 97)
+TRIAL_SIZE = (360, 480)
 
 
 class Format(ABC):
@@ -43,18 +45,23 @@ class Format(ABC):
 
     @abstractmethod
     def write(self, net: nn.Module, file: IO[bytes], facts: Mapping[str, object]) -> None:
-        """Writes a network in eval mode, (N,3,H,W) → (N,K,H,W), to a file in memory.
+        """Writes a network in eval mode, (N,C,H,W) → (N,K,H,W), to a file in memory.
 
         Torch's native code aborts the process where it meets a full disk itself.
         """
 
     @abstractmethod
     def read(self, path: Path) -> Scores:
-        """Returns the file as a function, (N,3,H,W) → (N,K,H,W)."""
+        """Returns the file as a function, (N,C,H,W) → (N,K,H,W)."""
 
     @abstractmethod
-    def write_trial(self, file: str) -> str:
-        """Returns a line of Python that scores one picture; `file` is the path as it spells it."""
+    def write_trial(self, file: str, channels: int) -> str:
+        """Returns a line of Python that scores one picture.
+
+        Args:
+            file: the path as the line spells it.
+            channels: of the picture.
+        """
 
 
 class TorchExport(Format):
@@ -76,11 +83,11 @@ class TorchExport(Format):
         found: Scores = torch.export.load(path).module(check_guards=False)
         return found
 
-    def write_trial(self, file: str) -> str:
+    def write_trial(self, file: str, channels: int) -> str:
         """Returns a line that needs torch alone."""
         return (
             f"import torch; net = torch.export.load({file}).module(check_guards=False); "
-            f"print(net({TRIAL_IMAGE}).shape)"
+            f"print(net(torch.rand{(1, channels, *TRIAL_SIZE)}).shape)"
         )
 
 
@@ -93,7 +100,7 @@ class TorchScript(Format):
         """Writes the script, with the facts in the extra file fcn_lab.json."""
         with silence_export_warnings(), torch.no_grad():
             traced = torch.jit.trace(  # type: ignore[no-untyped-call]
-                net, torch.rand(EXAMPLE_SHAPE), check_trace=False
+                net, draw_example(net), check_trace=False
             )
             extra = {METADATA: json.dumps(facts, indent=2)}
             torch.jit.save(traced, file, _extra_files=extra)
@@ -104,9 +111,10 @@ class TorchScript(Format):
             found: Scores = torch.jit.load(path)  # type: ignore[no-untyped-call]
         return found
 
-    def write_trial(self, file: str) -> str:
+    def write_trial(self, file: str, channels: int) -> str:
         """Returns a line that needs torch alone."""
-        return f"import torch; print(torch.jit.load({file})({TRIAL_IMAGE}).shape)"
+        image = f"torch.rand{(1, channels, *TRIAL_SIZE)}"
+        return f"import torch; print(torch.jit.load({file})({image}).shape)"
 
 
 class Onnx(Format):
@@ -154,9 +162,10 @@ class Onnx(Format):
         session = onnxruntime.InferenceSession(str(path), providers=providers)
         return lambda image: torch.from_numpy(session.run(None, {INPUT: image.numpy()})[0])
 
-    def write_trial(self, file: str) -> str:
+    def write_trial(self, file: str, channels: int) -> str:
         """Returns a line that needs onnxruntime and numpy."""
-        image = '{"image": np.random.rand(1, 3, 360, 480).astype("float32")}'
+        shape = (1, channels, *TRIAL_SIZE)
+        image = f'{{"{INPUT}": np.random.rand{shape}.astype("float32")}}'
         return (
             "import numpy as np, onnxruntime; "
             f"print(onnxruntime.InferenceSession({file}).run(None, {image})[0].shape)"
@@ -176,8 +185,13 @@ def export_graph(net: nn.Module) -> torch.export.ExportedProgram:
     # else a network of stride 32 would be told apart at 32 pixels, where its coarsest map is 1×1
     with silence_export_warnings(), symbolic.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
         return torch.export.export(
-            net, (torch.rand(EXAMPLE_SHAPE),), dynamic_shapes=({0: free, 2: free, 3: free},)
+            net, (draw_example(net),), dynamic_shapes=({0: free, 2: free, 3: free},)
         )
+
+
+def draw_example(net: nn.Module) -> Tensor:
+    """Returns noise that a network takes, (2,C,H,W)."""
+    return torch.rand(2, count_channels(net), *EXAMPLE_SIZE)
 
 
 def name_sides(graph: "onnx_ir.Graph") -> None:

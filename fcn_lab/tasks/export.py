@@ -14,8 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from fcn_lab.commands import format_tool
+from fcn_lab.encoders.base import RGB_CHANNELS
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_draft, write_json
+from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.inference.export_formats import FORMATS, Scores
 from fcn_lab.inference.predictor import load_best_checkpoint, load_state
 from fcn_lab.runs.run import RunFolder
@@ -79,12 +81,13 @@ class Export:
             worst = measure_difference(net, self.format.read(draft))
         trial = {"largest_difference": worst, "sizes": TRIAL_SIZES}
         write_json(folder / "export.json", {"file": str(path), "metadata": facts, "trial": trial})
-        tried = ", ".join(f"{n}×3×{height}×{width}" for n, height, width in TRIAL_SIZES)
+        channels = count_channels(net)
+        tried = ", ".join(f"{n}×{channels}×{height}×{width}" for n, height, width in TRIAL_SIZES)
         print_text(
             f"tried at {tried}: at most {worst:.1e} of the largest score away from the network"
         )
         print_text(f"file: {path} ({path.stat().st_size / 1e6:.1f} MB)")
-        trial_line = self.format.write_trial(json.dumps(str(path)))
+        trial_line = self.format.write_trial(json.dumps(str(path)), channels)
         print_next(
             {"To try the file without this package": format_tool("python", "-c", trial_line)}
         )
@@ -92,9 +95,12 @@ class Export:
 
 def describe_interface(net: nn.Module) -> dict[str, object]:
     """Returns the metadata that a user of the file needs: input, normalisation, output."""
+    channels = count_channels(net)
+    colours = "RGB" if channels == RGB_CHANNELS else f"{channels} channels"
+    picture = f"float32 (N, {channels}, H, W), {colours} in 0…1"
     return {
         "fcn_lab": importlib.metadata.version("fcn-lab"),
-        "input": "image: float32 (N, 3, H, W), RGB in 0…1, any N, H and W from 1 up",
+        "input": f"image: {picture}, any N, H and W from 1 up",
         "input_range": [0, 1],
         "normalization": next(find_normalizations(net), {}),
         "output": "scores: float32 (N, K, H, W); a pixel's label is the class of the largest",
@@ -118,7 +124,7 @@ def measure_difference(net: nn.Module, loaded: Scores) -> float:
     """
     worst = 0.0
     for count, height, width in TRIAL_SIZES:
-        image = torch.rand(count, 3, height, width)
+        image = torch.rand(count, count_channels(net), height, width)
         expected: Tensor = net(image)
         try:
             found = loaded(image)

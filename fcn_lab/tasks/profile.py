@@ -28,6 +28,7 @@ from fcn_lab.cost.sheet import (
     write_sheet,
 )
 from fcn_lab.files import write_json
+from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.report.runs import list_folders
 from fcn_lab.tables import create_table
 from fcn_lab.terminal import (
@@ -153,7 +154,7 @@ class Profile:
 def time_forward(net: nn.Module, height: int, width: int, repeats: int) -> list[float]:
     """Returns the seconds of `repeats` forward passes of one image, on the network's device."""
     device = next(net.parameters()).device
-    image = torch.rand(1, 3, height, width, device=device)
+    image = torch.rand(1, count_channels(net), height, width, device=device)
     times = []
     for _ in range(repeats + 1):
         start = time.perf_counter()

@@ -161,6 +161,17 @@ def test_the_preprocessing_is_told_and_is_inside(model: str, tmp_path: Path) -> 
     torch.testing.assert_close(part(image), by_hand)
 
 
+def test_a_network_of_four_channels_is_exported_with_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = create_model("fcn8s", "nearest", in_channels=4, **SMALL)
+    Export(net, "torchscript", WORDS).run(tmp_path)
+    assert "(N, 4, H, W), 4 channels in 0…1" in str(metadata(tmp_path / "network.pt")["input"])
+    printed = capsys.readouterr().out
+    assert "1×4×" in printed
+    assert "torch.rand(1, 4, 360, 480)" in printed
+
+
 class Wrong(TorchScript):
     """A format that loses something."""
 
