@@ -22,6 +22,7 @@ import lightning as L
 import numpy as np
 import torch
 from layer_table import TableFCN8s
+from lightning.pytorch.loggers import CSVLogger
 from PIL import Image
 from publish import replace_block
 from torch import Tensor, nn
@@ -30,6 +31,7 @@ from torch.utils.data import DataLoader, Dataset
 from fcn_lab import Optim, SegmentationModule, create_model, losses, synthetic
 from fcn_lab.cost.measure import measure_parts
 from fcn_lab.runs.processor import describe_processor
+from fcn_lab.training.callbacks.steps import StepLog
 from fcn_lab.training.precision import cpu_has_bf16
 
 PAGE = Path(__file__).parent / "speed" / "README.md"
@@ -193,15 +195,16 @@ def time_loops(scale: Scale) -> list[tuple[str, ...]]:
             optimizer.step()
         return scale.frames / (time.perf_counter() - start)
 
-    def run_lightning() -> float:
+    def run_lightning(folder: str | None = None) -> float:
         clock = Clock()
         trainer = L.Trainer(
             max_epochs=1,
             accelerator="cpu",
-            callbacks=[clock],
+            callbacks=[clock, *([StepLog(1)] if folder else [])],
             use_distributed_sampler=False,
             limit_val_batches=0,
-            logger=False,
+            logger=CSVLogger(folder) if folder else False,
+            log_every_n_steps=1,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -209,9 +212,13 @@ def time_loops(scale: Scale) -> list[tuple[str, ...]]:
         trainer.fit(module, datamodule=data)
         return scale.frames / clock.seconds
 
-    return compare_turns(
-        take_turns({"a bare loop": run_bare, "Lightning's": run_lightning}, scale.rounds)
-    )
+    with tempfile.TemporaryDirectory() as temporary:
+        loops = {
+            "a bare loop": run_bare,
+            "Lightning's": run_lightning,
+            "Lightning's, every step noted in a CSV": partial(run_lightning, temporary),
+        }
+        return compare_turns(take_turns(loops, scale.rounds))
 
 
 class Clock(L.Callback):
