@@ -172,10 +172,10 @@ class SweepFolder:
         """Reads the sweep that lies in a folder.
 
         Raises:
-            UserError: no sweep does.
+            UserError: no sweep does, or its record is damaged.
         """
         file = path / "sweep.json"
-        if not file.is_file():
+        if not os.path.lexists(file):
             what = "holds no sweep: it has no sweep.json" if path.is_dir() else "does not exist"
             raise UserError(f"{path} {what}; sweep.dir= names the folder of a sweep")
         known = read_json(file)

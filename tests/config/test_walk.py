@@ -21,6 +21,7 @@ from fcn_lab.config.build import build, check, locate
 from fcn_lab.config.explain import explain
 from fcn_lab.config.plain_keys import PlainKeys, require_plain_keys
 from fcn_lab.errors import UserError
+from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.freeze import Freeze
@@ -39,10 +40,10 @@ Try = Callable[[Any, Path], None]
 
 
 def train(net: nn.Module, folder: Path) -> None:
-    device = next(net.parameters()).device
-    scores: Tensor = net.train()(IMAGES.to(device))
+    device, channels = next(net.parameters()).device, count_channels(net)
+    scores: Tensor = net.train()(torch.rand(2, channels, 32, 32, device=device))
     scores.mean().backward()
-    net.eval()(torch.rand(1, 3, 33, 40, device=device))
+    net.eval()(torch.rand(1, channels, 33, 40, device=device))
 
 
 def load(data: FrameDataModule, folder: Path) -> None:

@@ -147,6 +147,12 @@ def test_a_damaged_history_keeps_a_resume_from_cutting_it(sweep: Path) -> None:
     assert "\x00" in rows.path.read_text()
 
 
+def test_a_report_names_a_record_of_a_sweep_that_is_no_file(sweep: Path) -> None:
+    (sweep / "sweep.json").unlink()
+    (sweep / "sweep.json").mkdir()
+    assert "sweep.json" in reported(sweep)
+
+
 def refusal_of(read: Callable[[], object]) -> str:
     """What a user is told; nothing where it works."""
     try:
@@ -221,7 +227,7 @@ def test_no_damage_to_any_file_ends_a_report_or_a_status(
         pages: list[str] = []
         refused = refusal_of(lambda: pages.append(look(sweep, name)))  # noqa: B023
         if refused:  # a file that is whole and says something else: no damage can be seen
-            assert name == "metrics.json"
+            assert name == "metrics.json", refused
             assert "were scored by different protocols" in refused or "are both" in refused
         elif len(find_runs([sweep])[0]) < len(CELLS):
             assert path.name in pages[0]
