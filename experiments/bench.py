@@ -7,7 +7,6 @@ experiments/speed/README.md. ``--quick`` measures small things once and writes n
 
 import argparse
 import logging
-import resource
 import subprocess
 import sys
 import tempfile
@@ -291,7 +290,9 @@ def print_peak(model: str, encoder: str, size: tuple[int, int]) -> None:
     step = Step(create_model(model, encoder=encoder), size, torch.float32)
     for _ in range(3):
         step()
-    print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f}")
+    # not getrusage's, which begins with what the process that started this one holds
+    status = Path("/proc/self/status").read_text()
+    print(f"{int(status.split('VmHWM:')[1].split()[0]) / 1024:,.0f}")
 
 
 def measure_shares(scale: Scale) -> list[tuple[str, str, str]]:
