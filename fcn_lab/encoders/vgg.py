@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fcn_lab.encoders.base import LEVELS, Encoder, Features, Normalize
 from fcn_lab.encoders.channels import Channels, Kernels, widen_input
-from fcn_lab.encoders.fully_connected import transplant_classifier
+from fcn_lab.encoders.fully_connected import ClassifierConv, transplant_classifier
 from fcn_lab.encoders.preprocessing import Mean, Std, require_preprocessing, state_preprocessing
 from fcn_lab.encoders.weights import NO_WEIGHTS, PRETRAINED, load_torchvision, read_weights
 from fcn_lab.values import Share, Width, check_arguments
@@ -100,7 +100,7 @@ def torchvision_name(name: str) -> str:
 
 def build_classifier_layer(inputs: int, outputs: int, kernel: int, dropout: float) -> nn.Sequential:
     """Returns a classifier layer as a "same" convolution, with ReLU and dropout."""
-    conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+    conv = ClassifierConv(inputs, outputs, kernel, padding=kernel // 2)
     nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
     nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
     return nn.Sequential(conv, nn.ReLU(inplace=True), nn.Dropout(dropout))
