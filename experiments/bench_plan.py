@@ -19,7 +19,6 @@ from typing import Any
 
 import psutil
 from bench_sweep import SHARE_OF_BASIC, START_TO_IMPORT
-from publish import replace_block
 
 from fcn_lab.files import write_text
 from fcn_lab.runs.attempts import HEARTBEAT_SECONDS, begin_attempt
@@ -94,6 +93,9 @@ def simulate(cells: int, folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Simulates, and writes the page."""
+    # brings torch and matplotlib, and the runner that is measured imports this file
+    from publish import replace_block
+
     parser = argparse.ArgumentParser(description="the runner's own cost of many cells")
     parser.add_argument("--cells", type=int, default=2000, help="0 only writes the page again")
     cells = parser.parse_args().cells

@@ -30,7 +30,9 @@ def test_the_second_waits_for_the_first_and_says_so(
     assert str(tmp_path) in "".join(told)
 
 
-def test_it_is_made_anew_where_a_refused_one_removed_it(tmp_path: Path) -> None:
+def test_it_is_made_anew_where_a_refused_one_removed_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder, entered = tmp_path / "above" / "sweep", threading.Event()
 
     def freeze() -> None:
@@ -41,7 +43,7 @@ def test_it_is_made_anew_where_a_refused_one_removed_it(tmp_path: Path) -> None:
     with hold_sweep(folder):
         second = threading.Thread(target=freeze)
         second.start()
-        # whether it waits by now or comes later
+        wait_until(lambda: str(folder) in capsys.readouterr().out)
         shutil.rmtree(folder.parent)
     second.join(PATIENCE)
     assert entered.is_set()
