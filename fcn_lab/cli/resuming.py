@@ -11,12 +11,10 @@ from fcn_lab.cli.paths import find_path
 from fcn_lab.config.frozen import read_frozen, read_recorded
 from fcn_lab.config.trust import require_allowed
 from fcn_lab.errors import UserError
-from fcn_lab.runs.names import HISTORY, METRICS
+from fcn_lab.runs.names import EPOCHS, HISTORY, METRICS
 from fcn_lab.runs.next_steps import list_run_steps
 from fcn_lab.runs.records import require_no_links_outside
 from fcn_lab.worker.claims import has_ended, hold
-
-EPOCHS = "trainer.max_epochs"
 
 
 @dataclass(frozen=True)

@@ -8,3 +8,5 @@ CONFUSIONS = "confusions.npz"
 LAST_CHECKPOINT = f"{CHECKPOINTS}/last.ckpt"
 # chooses the best epoch; searches and dashboards look at it too
 MONITOR = "val/mean_iou"
+# the key of a config that says how long a run trains
+EPOCHS = "trainer.max_epochs"

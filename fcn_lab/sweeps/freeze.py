@@ -16,7 +16,6 @@ from fcn_lab.runs.records import read_text, require_no_links_outside
 from fcn_lab.runs.statuses import FINAL_STATUSES
 from fcn_lab.runs.sweep import Cell, SweepFolder
 from fcn_lab.sweeps import snapshot
-from fcn_lab.sweeps.locking import hold_sweep
 from fcn_lab.sweeps.reuse import flatten_settings
 from fcn_lab.sweeps.studies import locate_estimates
 from fcn_lab.terminal import report_progress
@@ -44,7 +43,7 @@ def freeze_sweep(
     A sweep of which no cell has begun is nobody's yet: what was frozen of it is frozen anew.
 
     Args:
-        path: the sweep's folder.
+        path: the sweep's folder, which the caller holds (`hold_sweep`).
         composed: all cells asked for.
         record: what to write down of the sweep; its cells are filled in.
         here: the cells will run on this machine.
@@ -56,17 +55,6 @@ def freeze_sweep(
     Raises:
         UserError: a cell cannot run, or differs from what was frozen.
     """
-    with hold_sweep(path):
-        return _freeze_held(path, composed, record, here, accept_changes)
-
-
-def _freeze_held(
-    path: Path,
-    composed: Sequence[ComposedCell],
-    record: SweepFolder,
-    here: bool,
-    accept_changes: bool,
-) -> list[Cell]:
     resolved = {cell.name: cell.config for cell in composed}
     cells = {name: _create_cell(name, path / name, config) for name, config in resolved.items()}
     before = SweepFolder.read(path) if (path / "sweep.json").is_file() else None

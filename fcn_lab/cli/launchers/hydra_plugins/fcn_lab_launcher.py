@@ -94,6 +94,7 @@ class CellLauncher(Launcher):
         """
         from fcn_lab.config.build import build
         from fcn_lab.sweeps.freeze import freeze_sweep
+        from fcn_lab.sweeps.locking import hold_sweep
         from fcn_lab.sweeps.loop import Policy, Sweep
         from fcn_lab.sweeps.reuse import find_done_runs, link_done_cells
         from fcn_lab.sweeps.studies import describe_opening
@@ -109,7 +110,8 @@ class CellLauncher(Launcher):
         require_type(list[str], reuse, "sweep.reuse")
         policy: Policy = build({"_target_": "fcn_lab.sweeps.loop.Policy", **settings}, "sweep", {})
         record, done = self._record(), find_done_runs([Path(folder) for folder in reuse])
-        cells = freeze_sweep(record.path, composed, record, engine.runs_here, accept_changes)
+        with hold_sweep(record.path):
+            cells = freeze_sweep(record.path, composed, record, engine.runs_here, accept_changes)
         for line in link_done_cells(cells, done):
             print(line, flush=True)
         whole = planned is None
