@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -224,27 +223,28 @@ class Train:
         omissions: Omissions,
     ) -> dict[str, ScoredSplit]:
         splits = find_scored_splits(self.data)
+        alone = len(splits) == 1
         best = load_best_checkpoint(folder.path)
         load_state(module.net, best["state_dict"], folder.path)
-        pictures = self._create_pictures(folder, omissions=omissions, step=best["global_step"])
+        pictures = self._create_pictures(folder, omissions, best["global_step"])
         kept = Predictions(folder, self.data.palette, omissions)
         callbacks = [pictures, kept, create_progress(clock), StopOnSignal(request)]
         trainer = self.training.create_trainer(folder, loggers, callbacks)
         scored = {
-            split: score_split(
-                split, trainer, module, self.data, folder, omissions, len(splits) == 1
-            )
+            split: score_split(split, trainer, module, self.data, folder, omissions, alone)
             for split in splits
         }
         conclude_loggers(loggers, scored)
         return scored
 
-    def _create_pictures(self, folder: RunFolder, **more: Any) -> Callback:  # noqa: ANN401
+    def _create_pictures(
+        self, folder: RunFolder, omissions: Omissions | None = None, step: int | None = None
+    ) -> Callback:
         shown = (self.data.classes, self.data.palette, self.data.split)
-        return Pictures(folder, *shown, **more)
+        return Pictures(folder, *shown, omissions=omissions, step=step)
 
     def _open_loggers(self, folder: RunFolder) -> AbstractContextManager[list[RunLogger]]:
         config = RunFolder(self._find_root(folder.path)).read_config()
-        facts = (self.words, config, self.data.classes, self.data.palette)
-        run = RunInfo(folder.path, folder.run_id, *facts)
+        shown = (self.data.classes, self.data.palette)
+        run = RunInfo(folder.path, folder.run_id, self.words, config, *shown)
         return open_loggers((self.loggers or {}).values(), run)
