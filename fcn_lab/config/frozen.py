@@ -6,7 +6,6 @@ RUN_DIR/config.yaml is fully resolved, so that a worker reads it without Hydra. 
 """
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +13,7 @@ from typing import Any, cast
 from omegaconf import Container, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fcn_lab.config.links import require_sound
+from fcn_lab.config.links import Keys, follow_links, read_link, require_sound
 from fcn_lab.config.moved import rename_targets
 from fcn_lab.config.plain_keys import require_plain_keys
 from fcn_lab.config.yaml_text import dump_yaml, load_yaml
@@ -23,8 +22,6 @@ from fcn_lab.escaping import omegaconf_node
 from fcn_lab.files import make_folder, write_text
 from fcn_lab.runs.records import DamagedFile, read_yaml
 
-Keys = tuple[str | int, ...]
-_LINK = re.compile(r"\$\{(\.*)([\w.]+)\}")
 _OPERANDS = {"run": "RUN_DIR", "input": "FILE_OR_FOLDER", "output": "FOLDER"}
 
 
@@ -61,8 +58,7 @@ def resolve(config: DictConfig) -> dict[str, Any]:
             published = ", or published weights: model=fcn8s_caffe weights=FILE"
         raise UserError(f"task={config.choices.task} needs {key}={value}{published}")
     require_published_weights(config, links)
-    resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    assert isinstance(resolved, dict)
+    resolved = follow_links(config)
     # a cell is the same in whatever sweep it runs, and no record says what it may call
     for key in ("sweep", "study", "allow"):
         resolved.pop(key, None)
@@ -197,7 +193,5 @@ def _restore_links(node: Any, path: Keys) -> Iterator[tuple[Keys, str]]:
     elif isinstance(node, list):
         for index, value in enumerate(node):
             yield from _restore_links(value, (*path, index))
-    elif isinstance(node, str) and (match := _LINK.fullmatch(node)):
-        dots, source = match.groups()
-        base = path[: -len(dots)] if dots else ()
-        yield path, ".".join(map(str, (*base, source)))
+    elif (source := read_link(node, path)) is not None:
+        yield path, ".".join(map(str, source))

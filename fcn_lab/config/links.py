@@ -1,17 +1,74 @@
-"""The links of a recorded config: each leads to a node that the file holds, and none explodes.
+"""Links, which are values that are nothing but a reference to another key.
 
-The file is written out in full, so links never say more than it holds. Links to nodes with links in
-them may stand for gigabytes, and a link to a resolver for a secret of this machine.
+A recorded config is written out in full, so its links never say more than it holds: each leads to
+a node of the file, and none explodes. Links to nodes with links in them may stand for gigabytes,
+and a link to a resolver for a secret of this machine.
 """
 
 import re
 from collections.abc import Mapping
+from functools import reduce
+from operator import getitem
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from omegaconf import Container, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from fcn_lab.runs.records import NODE_LIMIT, DamagedFile
 
-Keys = tuple[str, ...]
+Keys = tuple[str | int, ...]
+_LINK = re.compile(r"\$\{(\.*)([\w.]+)\}")
+_NOT_PLAIN = re.compile(r"\$\{|^\?{3}$")
+
+
+def read_link(node: object, path: Keys) -> Keys | None:
+    """The key that a value at `path` refers to; None where it is no link."""
+    match = _LINK.fullmatch(node) if isinstance(node, str) else None
+    if match is None:
+        return None
+    dots, source = match.groups()
+    return (*(path[: -len(dots)] if dots else ()), *_split_key(source))
+
+
+def follow_links(config: DictConfig) -> dict[str, Any]:
+    """What `OmegaConf.to_container` resolves `config` to, in a fraction of its time.
+
+    It parses each of some forty links anew for each of a sweep's thousands of cells.
+
+    Raises:
+        OmegaConfBaseException: as OmegaConf does.
+    """
+    raw = OmegaConf.to_container(config, resolve=False)
+
+    def resolve(node: Any, path: Keys) -> Any:  # noqa: ANN401 - any node
+        if isinstance(node, dict):
+            return {key: resolve(value, (*path, key)) for key, value in node.items()}
+        if isinstance(node, list):
+            return [resolve(value, (*path, at)) for at, value in enumerate(node)]
+        if (source := read_link(node, path)) is not None:
+            return find(source)
+        # other interpolations, and values that are missing
+        return _read(config, path) if isinstance(node, str) and _NOT_PLAIN.search(node) else node
+
+    def find(keys: Keys) -> Any:  # noqa: ANN401 - any node
+        node, path = raw, ()
+        for at, key in enumerate(keys):
+            if (source := read_link(node, path)) is not None:
+                return find((*source, *keys[at:]))
+            if isinstance(node, str):
+                # below another interpolation
+                return _read(config, (*path, *keys[at:]))
+            key = int(key) if isinstance(node, list) else key
+            node, path = node[key], (*path, key)
+        return resolve(node, path)
+
+    try:
+        return resolve(raw, ())
+    except (OmegaConfBaseException, LookupError, TypeError, ValueError, RecursionError):
+        # what it says of a value that is missing, or of a link that leads nowhere or around
+        resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        return cast("dict[str, Any]", resolved)
 
 
 def require_sound(path: Path, config: Mapping[str, Any], links: object) -> None:
@@ -63,6 +120,12 @@ class _NodeCounter:
             if keys[:length] in self.links:
                 return self._find_original((*self.links[keys[:length]], *keys[length:]))
         return keys
+
+
+def _read(config: DictConfig, path: Keys) -> Any:  # noqa: ANN401 - any node
+    node = reduce(getitem, path, cast("Any", config))
+    plain = isinstance(node, Container)
+    return OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if plain else node
 
 
 def _split_key(dotted: str) -> Keys:

@@ -11,10 +11,11 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fcn_lab.config.build import build, check
 from fcn_lab.config.frozen import find_references
+from fcn_lab.config.links import follow_links
 from fcn_lab.config.words import compose, compose_by_hydra
 from fcn_lab.errors import UserError
 from support.places import CONF
@@ -79,8 +80,11 @@ def test_a_word_composes_fits_the_signatures_and_builds(file: Path) -> None:
     config.sweep.dir = "SWEEP_DIR"
     if "grid" in config.task:
         config.task.grid.typed = []  # nor what was typed
-    resolved = OmegaConf.to_container(config.task, resolve=True)
-    check(resolved, "task", find_references(config))
+    with open_dict(config):
+        del config["hydra"]
+    resolved = follow_links(config)
+    assert resolved == OmegaConf.to_container(config, resolve=True)
+    check(resolved["task"], "task", find_references(config))
 
 
 def build_group(config: DictConfig, file: Path) -> None:

@@ -55,12 +55,19 @@ class CellLauncher(Launcher):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         from fcn_lab.cli.compose import Composer
+        from fcn_lab.config.overrides import parse_overrides
         from fcn_lab.config.trust import allow, list_shipped
 
         # the frozen sources that its cells run have no conf/
         allow(list_shipped())
         self.composer = Composer(hydra_context.config_loader, config)
         self.config = config
+        # of each of thousands of cells, and a look into OmegaConf costs more than its own part
+        self.folder = Path(config.hydra.sweep.dir)
+        sources = config.hydra.runtime.config_sources
+        self.conf_folders = [Path(source.path) for source in sources if source.schema == "file"]
+        typed = parse_overrides(config.hydra.overrides.task)
+        self.shared_keys = {o.get_key_element() for o in typed if not o.is_sweep_override()}
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
@@ -163,7 +170,7 @@ class CellLauncher(Launcher):
         search = [o for o in typed["hydra"] if o.startswith(_SEARCH_PREFIXES)]
         asked = [*search, *typed["task"]]
         study: Any = OmegaConf.to_container(OmegaConf.create({"": self.config.study}))
-        return SweepFolder(Path(hydra.sweep.dir), asked=asked, engine=engine, study=study[""] or {})
+        return SweepFolder(self.folder, asked=asked, engine=engine, study=study[""] or {})
 
     def _compose_all(
         self,
@@ -191,29 +198,21 @@ class CellLauncher(Launcher):
         from fcn_lab.escaping import omegaconf_text
         from fcn_lab.sweeps.freeze import ComposedCell
 
-        conf = [
-            Path(s.path) for s in self.config.hydra.runtime.config_sources if s.schema == "file"
-        ]
         whole = [*overrides, *shared_overrides]
-        config = self.composer.compose(add_recorded_words(whole, conf), number)
-        folder = Path(self.config.hydra.sweep.dir)
+        config = self.composer.compose(add_recorded_words(whole, self.conf_folders), number)
         unseeded = [o for o in overrides if not o.startswith("seed=")]
         with open_dict(config):
             config.arm = self.name_cell(unseeded) or config.name
             config.name = self.name_cell(overrides) or config.name
-            config.group = config.group or omegaconf_text(folder.resolve().name)
-        return ComposedCell(config.name, resolve_command(config, whole, conf))
+            config.group = config.group or omegaconf_text(self.folder.resolve().name)
+        return ComposedCell(config.name, resolve_command(config, whole, self.conf_folders))
 
     def name_cell(self, overrides: Sequence[str]) -> str:
         """What distinguishes a cell, as a file name: the overrides that not all cells share.
 
         It has at most LONGEST_NAME characters and a hash, and none where all is shared.
         """
-        from fcn_lab.config.overrides import parse_overrides
-
-        task = parse_overrides(self.config.hydra.overrides.task)
-        shared = {o.get_key_element() for o in task if not o.is_sweep_override()}
-        own = [o for o in overrides if o.partition("=")[0] not in shared]
+        own = [o for o in overrides if o.partition("=")[0] not in self.shared_keys]
         name = re.sub(r"[^\w.=,+-]+", "-", ",".join(own)).strip("-.")
         if len(name) <= LONGEST_NAME:
             return name
