@@ -1,6 +1,6 @@
 """The page itself: gradio's components, and what happens when they are used."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
@@ -47,33 +47,42 @@ class Panel:
         self.networks, self.scenes = networks, networks.load_scenes()
         self.megabytes, self.megapixels, self.forget = megabytes, megapixels, forget
 
-    def open_file(self, path: str | None, old: Scene, chosen: list[str], *opacity: float) -> Answer:
+    def open_file(
+        self, path: str | None, old: Scene, chosen: list[str], *opacity: float
+    ) -> Iterator[Answer]:
         """Shows a file that was dropped; one that is no picture leaves the old scene."""
-        if path is None:
-            return self.ask_networks(old, chosen, *opacity)
-        try:
-            image = open_picture(Path(path), self.megabytes, self.megapixels)
-        except UserError as error:
-            return self._answer(old, opacity, str(error))
-        finally:
-            self.forget(Path(path))
-        return self.ask_networks(Scene(Path(path).name, image), chosen, *opacity)
+        scene = old
+        if path is not None:
+            try:
+                image = open_picture(Path(path), self.megabytes, self.megapixels)
+            except UserError as error:
+                yield self._answer(old, opacity, str(error))
+                return
+            finally:
+                self.forget(Path(path))
+            scene = Scene(Path(path).name, image)
+        yield from self.ask_networks(scene, chosen, *opacity)
 
-    def pick_example(self, event: gr.SelectData, chosen: list[str], *opacity: float) -> Answer:
+    def pick_example(
+        self, event: gr.SelectData, chosen: list[str], *opacity: float
+    ) -> Iterator[Answer]:
         """Shows the example that was clicked."""
         known = event.index in range(len(self.scenes))  # a call may say anything
-        return self.ask_networks(self.scenes[event.index if known else 0], chosen, *opacity)
+        yield from self.ask_networks(self.scenes[event.index if known else 0], chosen, *opacity)
 
-    def ask_networks(self, scene: Scene, chosen: list[str], *opacity: float) -> Answer:
-        """Runs the chosen networks, each once per scene."""
-        views, troubles = {}, []
-        for label in chosen[:SHOWN_NETWORKS_LIMIT]:
-            try:
-                views[label] = scene.views.get(label) or self.networks.ask(label, scene.image)
-            except LOAD_ERRORS as error:
-                troubles.append(f"{label}: {error}")
-        trouble = "\n".join(troubles if chosen else ["Choose a network."])
-        return self._answer(replace(scene, views=views), opacity, trouble)
+    def ask_networks(self, scene: Scene, chosen: list[str], *opacity: float) -> Iterator[Answer]:
+        """Runs the chosen networks, each once per scene, and shows each as soon as it is done."""
+        shown = chosen[:SHOWN_NETWORKS_LIMIT]
+        views = {label: scene.views[label] for label in shown if label in scene.views}
+        troubles = [] if chosen else ["Choose a network."]
+        for label in (None, *(label for label in shown if label not in views)):
+            if label is not None:
+                try:
+                    views[label] = self.networks.ask(label, scene.image)
+                except LOAD_ERRORS as error:
+                    troubles.append(f"{label}: {error}")
+            ordered = {label: views[label] for label in shown if label in views}
+            yield self._answer(replace(scene, views=ordered), opacity, "\n".join(troubles))
 
     def redraw(self, scene: Scene, *opacity: float) -> str:
         """Returns the scene's HTML.

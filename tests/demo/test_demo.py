@@ -226,9 +226,14 @@ def test_a_damaged_run_is_left_out_or_named_and_the_others_are_shown(
     assert ("nearest" in list_damaged(networks.damaged)) == bool(left)
     panel = Panel(networks, 1, 1)
     labels = list(networks.runs)
-    scene, _, trouble = panel.ask_networks(
-        panel.scenes[0], labels, 0.5, *[1.0] * len(networks.classes)
+    answers = list(
+        panel.ask_networks(panel.scenes[0], labels, 0.5, *[1.0] * len(networks.classes))
     )
+    # each network is shown as soon as it has answered
+    counts = [len(scene.views) for scene, _, _ in answers]
+    assert counts == sorted(counts)
+    assert {*range(4)} <= {*counts}
+    scene, _, trouble = answers[-1]
     assert len(scene.views) == 3 + (file == "predictions.zip")
     assert ("fcn8s nearest: " in trouble) == (file == "checkpoints/best.ckpt")
 
