@@ -2,7 +2,8 @@
 
 Everything is measured in one run, in turns with what it is compared with, so that the ratios hold
 on a busy machine, too; single times do not. Prints the tables and writes them into
-experiments/speed/README.md. ``--quick`` measures small things once and writes nothing.
+experiments/speed/README.md, and what they say to the claims into experiments/README.md. ``--quick``
+measures small things once and writes nothing.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
+import costs
 import lightning as L
 import numpy as np
 import torch
@@ -28,16 +30,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from fcn_lab import Optim, SegmentationModule, create_model, losses, synthetic
-from fcn_lab.cost.measure import measure_parts
 from fcn_lab.runs.processor import describe_processor
 from fcn_lab.training.callbacks.steps import StepLog
 from fcn_lab.training.precision import cpu_has_bf16
 
 PAGE = Path(__file__).parent / "speed" / "README.md"
-OPERATORS = (
-    *("transposed", "bilinear", "bilinear_deterministic", "nearest", "max_unpool", "bed_of_nails"),
-    *("bicubic", "pixel_shuffle", "carafe", "dysample", "up_conv"),
-)
 CLASSES = 11
 
 
@@ -73,11 +70,13 @@ def main() -> None:
         print(part, end="\n\n", flush=True)
         parts.append(part)
     if not quick:
-        replace_block(PAGE, "speed", parts)
+        *tables, said = parts
+        replace_block(PAGE, "speed", tables)
+        replace_block(PAGE.parent.parent / "README.md", "costs", [said])
 
 
 def write_tables(scale: Scale) -> Iterator[str]:
-    """Yields Markdown: the machine, then a table for each question, as soon as it is measured."""
+    """Yields Markdown as soon as it is measured: the machine, the tables, that of the claims."""
     native = cpu_has_bf16()
     yield (
         f"{describe_processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}; "
@@ -95,11 +94,20 @@ def write_tables(scale: Scale) -> Iterator[str]:
     yield tabulate(
         "Peak memory of a training step", ("network", "MB of the process"), measure_peaks(scale)
     )
+    shares = costs.measure_shares(*scale.size, scale.rounds)
     yield tabulate(
         "The operators' share of a training step of FCN-8s on the encoder tiny, %",
-        ("operator", "raw", "refined"),
-        measure_shares(scale),
+        ("operator", "time, raw", "time, refined", "memory, raw", "memory, refined"),
+        [(name, *(f"{100 * share:.1f}" for share in row)) for name, row in shares.items()],
     )
+    dense = costs.compare_dense() if scale.vgg else []
+    if dense:
+        yield tabulate(
+            "The scores of FCN-32s on VGG-16 in one dense pass, against patch by patch",
+            ("scores", "operations", "time", "range", "largest difference"),
+            [costs.describe_dense(dense)],
+        )
+    yield costs.tabulate_claims(shares, dense)
 
 
 def tabulate(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -293,20 +301,6 @@ def print_peak(model: str, encoder: str, size: tuple[int, int]) -> None:
     # not getrusage's, which begins with what the process that started this one holds
     status = Path("/proc/self/status").read_text()
     print(f"{int(status.split('VmHWM:')[1].split()[0]) / 1024:,.0f}")
-
-
-def measure_shares(scale: Scale) -> list[tuple[str, str, str]]:
-    """Measures which share of a step's time each operator takes, raw and refined."""
-    rows = []
-    for operator in OPERATORS:
-        shares = []
-        for refine in ("none", "conv"):
-            net = create_model("fcn8s", operator, **{"upsample.refine": refine})
-            parts = measure_parts(net, *scale.size, repeats=scale.rounds)
-            seconds = {name: part.forward + part.backward for name, part in parts.items()}
-            shares.append(f"{100 * seconds['upsampling'] / seconds['total']:.1f}")
-        rows.append((operator, *shares))
-    return rows
 
 
 if __name__ == "__main__":

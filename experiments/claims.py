@@ -242,7 +242,12 @@ def tabulate_claims(studies: dict[str, Study]) -> str:
     rows = [head, ("---",) * 3 + ("---:",) * 3 + ("---",)]
     rows += [_format_claim(claim, studies.get(claim.study)) for claim in CLAIMS]
     rows += [_format_order(name, studies.get(name)) for name in ORDERED]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join(format_row(*row) for row in rows)
+
+
+def format_row(*cells: str) -> str:
+    """Returns a row of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
 
 
 def judge_order(study: Study) -> tuple[Verdict, float]:

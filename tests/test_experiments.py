@@ -249,6 +249,7 @@ def test_the_bench_prints_every_table_and_writes_nothing_when_quick() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     titles = re.findall(r"^### (.+)$", done.stdout, re.MULTILINE)
     assert len(titles) == 5
+    assert "\n| upsampling costs much memory, raw |" in done.stdout
     for operator in sorted((ROOT / "conf" / "upsample").glob("*.yaml")):
         assert f"\n| {operator.stem} |" in done.stdout
     assert page.read_bytes() == before

@@ -39,7 +39,7 @@ def follow_links(config: DictConfig) -> dict[str, Any]:
     Raises:
         OmegaConfBaseException: as OmegaConf does.
     """
-    raw = OmegaConf.to_container(config, resolve=False)
+    raw: Any = OmegaConf.to_container(config, resolve=False)
 
     def resolve(node: Any, path: Keys) -> Any:  # noqa: ANN401 - any node
         if isinstance(node, dict):
@@ -52,7 +52,7 @@ def follow_links(config: DictConfig) -> dict[str, Any]:
         return _read(config, path) if isinstance(node, str) and _NOT_PLAIN.search(node) else node
 
     def find(keys: Keys) -> Any:  # noqa: ANN401 - any node
-        node, path = raw, ()
+        node, path = raw, cast("Keys", ())
         for at, key in enumerate(keys):
             if (source := read_link(node, path)) is not None:
                 return find((*source, *keys[at:]))
@@ -64,11 +64,11 @@ def follow_links(config: DictConfig) -> dict[str, Any]:
         return resolve(node, path)
 
     try:
-        return resolve(raw, ())
+        resolved = resolve(raw, ())
     except (OmegaConfBaseException, LookupError, TypeError, ValueError, RecursionError):
         # what it says of a value that is missing, or of a link that leads nowhere or around
         resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-        return cast("dict[str, Any]", resolved)
+    return cast("dict[str, Any]", resolved)
 
 
 def require_sound(path: Path, config: Mapping[str, Any], links: object) -> None:
@@ -134,7 +134,7 @@ def _split_key(dotted: str) -> Keys:
 
 def _select(node: Any, keys: Keys) -> Any:  # noqa: ANN401 - any node
     for key in keys:
-        node = _items(node)[key]
+        node = _items(node)[str(key)]
     return node
 
 

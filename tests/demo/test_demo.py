@@ -226,9 +226,7 @@ def test_a_damaged_run_is_left_out_or_named_and_the_others_are_shown(
     assert ("nearest" in list_damaged(networks.damaged)) == bool(left)
     panel = Panel(networks, 1, 1)
     labels = list(networks.runs)
-    answers = list(
-        panel.ask_networks(panel.scenes[0], labels, 0.5, *[1.0] * len(networks.classes))
-    )
+    answers = list(panel.ask_networks(panel.scenes[0], labels, 0.5, *[1.0] * len(networks.classes)))
     # each network is shown as soon as it has answered
     counts = [len(scene.views) for scene, _, _ in answers]
     assert counts == sorted(counts)

@@ -1,0 +1,92 @@
+"""What upsampling and many patches cost, and what the claims about it are worth.
+
+Shares and ratios of one run hold on a busy machine; what counts as an answer stands in
+experiments/README.md.
+"""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+from claims import NOTES, Verdict, format_row
+
+from fcn_lab import create_model
+from fcn_lab.cost.dense_vs_patches import DenseComparison, compare_dense_with_patches
+from fcn_lab.cost.measure import measure_parts
+
+CLASSICAL = ("transposed", "bilinear", "nearest", "max_unpool", "bed_of_nails")
+OPERATORS = (
+    *CLASSICAL,
+    *("bilinear_deterministic", "bicubic", "pixel_shuffle", "carafe", "dysample", "up_conv"),
+)
+FORMS = {"raw": "none", "refined": "conv"}
+# of a training step: what is more is "intensive", or "much"
+LARGE_SHARE = 0.25
+GRID, TURNS = 4, 3  # patches a side, and how often they are compared
+
+# of an operator: of a step's time, raw and refined, then of what is kept for the backward pass
+Shares = Mapping[str, Sequence[float]]
+
+
+def measure_shares(height: int, width: int, turns: int) -> dict[str, tuple[float, ...]]:
+    """Measures what each operator takes of a training step of FCN-8s on the encoder tiny, 0…1.
+
+    Seconds forward and backward are medians of so many turns; bytes are counted.
+    """
+    found = {}
+    for operator in OPERATORS:
+        times, kept = [], []
+        for refine in FORMS.values():
+            net = create_model("fcn8s", operator, **{"upsample.refine": refine})
+            parts = measure_parts(net, height, width, repeats=turns)
+            own, whole = parts["upsampling"], parts["total"]
+            times.append((own.forward + own.backward) / (whole.forward + whole.backward))
+            kept.append(own.kept / whole.kept)
+        found[operator] = (*times, *kept)
+    return found
+
+
+def compare_dense() -> list[DenseComparison]:
+    """Compares one pass over an image with as many as it has scores, over the patch of each."""
+    net = create_model("fcn32s", encoder="vgg16")
+    return [compare_dense_with_patches(net, GRID) for _ in range(TURNS)]
+
+
+def describe_dense(found: Sequence[DenseComparison]) -> tuple[str, ...]:
+    """Returns how many scores of which patches, the ratios of operations and time, the error."""
+    first, ratios = found[0], [one.ratio for one in found]
+    return (
+        f"{first.scores} of {first.patch}×{first.patch}, {first.stride} apart",
+        f"{first.patches_macs / first.dense_macs:.1f}",
+        f"{median(ratios):.1f}",
+        f"{min(ratios):.1f}–{max(ratios):.1f}",
+        f"{max(one.difference for one in found):.0e}",
+    )
+
+
+def tabulate_claims(shares: Shares, dense: Sequence[DenseComparison]) -> str:
+    """Returns the Markdown table of the claims about costs."""
+    rows = [format_row("claim", "who", "verdict", "measured"), format_row(*["---"] * 4)]
+    for at, (text, what) in enumerate(
+        (
+            ("upsampling is computationally intensive", "the time of a training step"),
+            ("upsampling costs much memory", "the bytes kept for the backward pass"),
+        )
+    ):
+        for number, form in enumerate(FORMS):
+            found = [shares[name][2 * at + number] for name in CLASSICAL]
+            measured = f"{100 * min(found):.1f} to {100 * max(found):.1f} % of {what}"
+            rows.append(format_row(f"{text}, {form}", NOTES, f"*{judge_share(found)}*", measured))
+    if dense:
+        ratios = [one.ratio for one in dense]
+        verdict: Verdict = "holds" if min(ratios) > 1 else "cannot be told"
+        measured = f"{dense[0].scores} patches take {median(ratios):.1f} times as long"
+        text = "one dense pass instead of many patches saves time"
+        rows.append(format_row(text, NOTES, f"*{verdict}*", measured))
+    return "\n".join(rows)
+
+
+def judge_share(found: Sequence[float]) -> Verdict:
+    """Decides for the five classical operators, all of which have to agree."""
+    if min(found) > LARGE_SHARE:
+        return "holds"
+    return "does not hold" if max(found) <= LARGE_SHARE else "cannot be told"
