@@ -105,6 +105,8 @@ def load_run(
 ) -> "Predictor":
     """The best network of a run, with its own preprocessing: uint8 (H,W,3) → labels (H,W).
 
+    A network of C channels takes (H,W,C), or the files of a picture in the order of data.images.
+
     Args:
         folder: of the run.
         dense: how to score, as ``partial(SlidingWindows, size=512, overlap=128)``.

@@ -18,6 +18,7 @@ from fcn_lab.audit.looks import Look
 from fcn_lab.data.classes import VOID
 from fcn_lab.data.colours import Colour
 from fcn_lab.data.frames import Pixels
+from fcn_lab.data.pictures.parts import show_colours
 from fcn_lab.data.source import Source
 from fcn_lab.data.survey import FrameSurvey, LabelEdges
 
@@ -166,8 +167,9 @@ def _gather(frames: Iterable[FrameSurvey], num_classes: int) -> SplitFacts:
         if seen.fault:
             faults[seen.name] = seen.fault
             continue
-        preview = cv2.resize(seen.image, PREVIEW[::-1], interpolation=cv2.INTER_AREA)
-        look = Look.take(seen.image, seen.spoilt)
+        shown = show_colours(seen.image)
+        preview = cv2.resize(shown, PREVIEW[::-1], interpolation=cv2.INTER_AREA)
+        look = Look.take(shown, seen.spoilt)
         rows.append((_frame(seen, num_classes), seen.label, np.asarray(preview, np.uint8), look))
         edges += [] if seen.edges is None else [seen.edges]
     rows.sort(key=lambda row: (row[0].sequence, row[0].number or 0, row[0].name))

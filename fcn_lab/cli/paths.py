@@ -31,6 +31,7 @@ SEVERAL = ("runs", "input", "data.images", "data.masks")
 _PLAIN = re.compile(r"[A-Za-z_/][\w./-]*|\.{1,2}(/[\w./-]*)?")
 _WORDS = ("true", "false", "inf", "nan")
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
+_ENTRY = re.compile(r"^\[?.*\{\s*files\s*:")
 _SWEPT = re.compile(r"(?:choice|range|interval|glob|sort|shuffle|extend_list|tag)\(.*\)")
 
 
@@ -47,6 +48,8 @@ def spell_paths(override: str, swept: bool) -> str:
         return override
     if not exists(value):
         inside = value[1:-1]
+        if _ENTRY.search(value):  # of data.images: a mapping, or a list with one
+            return override
         if bare in SEVERAL and inside.strip() and value == f"[{inside}]":
             return f"{key}=[{','.join(map(_spell, split_paths(inside)))}]"
         if bare in SEVERAL and value in ("[]", f"{{{inside}}}"):

@@ -1,8 +1,9 @@
 """Random variations of a training frame.
 
-The only file that knows albumentations (2.0.8, the last MIT release). H W: rows and columns.
+The only file that knows albumentations (2.0.8, the last MIT release). H W: rows and columns, C:
+channels.
 
-Shared signature: ``augment(image, label, seed) -> (image, label)``, (H,W,3) and (H,W) uint8, all of
+Shared signature: ``augment(image, label, seed) -> (image, label)``, (H,W,C) and (H,W) uint8, all of
 one size. All that is drawn is a function of the seed.
 """
 
@@ -16,7 +17,8 @@ from annotated_types import Ge, Le
 
 from fcn_lab.data.classes import VOID
 from fcn_lab.data.frames import Pixels
-from fcn_lab.data.resizing import IMAGENET_MEAN
+from fcn_lab.data.pictures.parts import show_colours
+from fcn_lab.data.resizing import IMAGENET_MEAN, OPENCV_CHANNELS, choose_filling
 from fcn_lab.errors import UserError
 from fcn_lab.values import Share, Side, check_arguments
 
@@ -32,6 +34,9 @@ _PIPELINES_KEPT = 64
 @dataclass
 class Augmentation:
     """Flips, scales and crops, then changes light and colour; by default it does none of them.
+
+    Light, colour and blur are those of the first three channels, or of the first one as grey where
+    there are fewer; depth and other channels behind these keep their values.
 
     Attributes:
         scale: smallest and largest zoom; below 1 the frame is set at random into the mean colour,
@@ -60,7 +65,7 @@ class Augmentation:
     saturation: Share = 0.0
     light: Share = 0.7
     blur: Share = 0.0
-    _pipelines: dict[tuple[int, ...], "Compose"] = field(
+    _pipelines: dict[tuple[int, ...], "tuple[Compose, Compose | None]"] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -82,12 +87,21 @@ class Augmentation:
             return image, label
         self._require_pixels(label.shape)
         output = self.crop or label.shape
-        pipeline = self._pipelines.get(output) or self._build(output)
+        channels = image.shape[2]
+        key = (*output, channels)
+        moving, colouring = self._pipelines.get(key) or self._build(key)
         # set_random_seed would start every transform on the same stream: scale and gamma would
         # move together.
-        pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
-        varied = pipeline(image=image, mask=label)
-        return varied["image"], varied["mask"]
+        state = np.random.default_rng(seed), random.Random(seed)
+        moving.set_random_state(*state)
+        varied = moving(image=image, mask=label)
+        image, label = varied["image"].reshape(*output, channels), varied["mask"]
+        if colouring is None:
+            return image, label
+        colouring.set_random_state(*state)
+        seen = 3 if channels > 3 else 1
+        lit = colouring(image=np.ascontiguousarray(show_colours(image)))["image"][..., :seen]
+        return np.concatenate([lit, image[..., seen:]], 2), label
 
     def _require_pixels(self, shape: tuple[int, ...]) -> None:
         if min(shape) * self.scale[0] < 1:
@@ -96,23 +110,32 @@ class Augmentation:
                 "would shrink to nothing.\naugment=none takes them as they are"
             )
 
-    def _build(self, output: tuple[int, ...]) -> "Compose":
-        """Returns the pipeline that ends in this size."""
+    def _build(self, key: tuple[int, ...]) -> "tuple[Compose, Compose | None]":
+        """Returns the pipelines that end in this size and these channels.
+
+        Of three channels one does it all, of others a second one is for the colours.
+        """
         import albumentations as A
 
         # Loader workers are the parallelism; OpenCV's threads under them only fight for the cores.
         cv2.setNumThreads(0)
-        pipeline = A.Compose([*self._geometry(*output), *self._colour()])
+        geometry, colour = self._geometry(*key), self._colour()
+        is_rgb = key[-1] == len(IMAGENET_MEAN)
+        moving = A.Compose([*geometry, *colour] if is_rgb else geometry)
+        pipelines = moving, None if is_rgb or not colour else A.Compose(colour)
         if len(self._pipelines) == _PIPELINES_KEPT:  # whole frames may be of any number of sizes
             self._pipelines.clear()
-        self._pipelines[output] = pipeline
-        return pipeline
+        self._pipelines[key] = pipelines
+        return pipelines
 
-    def _geometry(self, rows: int, columns: int) -> "list[BasicTransform]":
+    def _geometry(self, rows: int, columns: int, channels: int) -> "list[BasicTransform]":
         import albumentations as A
 
         smallest, largest = self.scale
         flip = A.HorizontalFlip(p=self.flip)
+        filling = choose_filling(channels)
+        # of more channels OpenCV takes no colour, but a grey
+        fill = filling if channels <= OPENCV_CHANNELS else filling[-1]
         if smallest == largest == 1 and self.crop is None:
             return [flip]
         return [
@@ -127,7 +150,7 @@ class Augmentation:
                 columns,
                 position="random",
                 border_mode=cv2.BORDER_CONSTANT,
-                fill=IMAGENET_MEAN,
+                fill=fill,
                 fill_mask=VOID,
             ),
             A.RandomCrop(rows, columns),

@@ -12,15 +12,18 @@ from fcn_lab.data.classes import is_void, keep_classes
 from fcn_lab.data.colour_labels import ColourLabels
 from fcn_lab.data.colours import Colour, generate_colour
 from fcn_lab.data.files.pairing import find_blocks, pair_files
+from fcn_lab.data.files.picture_files import PictureFiles, read_images
 from fcn_lab.data.label_codecs import IndexLabels, LabelCodec
 from fcn_lab.data.layouts.layout import Layout, Pair
 from fcn_lab.data.mask_values import GREY
 from fcn_lab.data.packs.decode import open_first_mask
 from fcn_lab.data.packs.source import CACHE, PackedSource
+from fcn_lab.data.pictures.parts import RGB, count_channels
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.data.resizing import Resize
 from fcn_lab.data.splitting import Parts, split_by_lists, split_by_shares
 from fcn_lab.errors import UserError
+from fcn_lab.terminal import format_count
 from fcn_lab.values import Count, Positive
 
 SHARES: Mapping[str, float | str] = {"train": 0.7, "val": 0.15, "test": 0.15}
@@ -37,7 +40,8 @@ class Folder(PackedSource):
 
     Args:
         root: the folder that all other paths start from.
-        images: pattern of the pictures, as ``photos/*.jpg`` or ``*/rgb/*.png``, or their folder.
+        images: pattern of the pictures, as ``photos/*.jpg`` or ``*/rgb/*.png``, or their folder;
+            or several of which each gives some of a picture's channels, as ``picture_files`` tells.
         masks: the same of the masks, as ``masks/*_label.png``.
         names: the classes in the order of their ids, or with their ids or colours, as
             ``classtable`` tells.
@@ -60,7 +64,7 @@ class Folder(PackedSource):
     def __init__(
         self,
         root: str | None,
-        images: str | None,
+        images: object,
         masks: str | None,
         names: object,
         splits: Mapping[str, float | str] | None = None,
@@ -82,11 +86,13 @@ class Folder(PackedSource):
                 f"data.images={images} data.masks={masks}: expected two patterns, such as\n"
                 "'data.images=photos/*.jpg' 'data.masks=masks/*.png'"
             )
+        files = read_images(images)
+        patterns = [one.pattern for one in files]
         place = Path(root or ".").expanduser()
         splits = SHARES if splits is None else splits
         are_chosen = any(isinstance(share, str) for share in splits.values())
-        pairs = pair_files(place, images, masks, are_all_paired=not are_chosen)
-        block_of = find_blocks(blocks, place, images, pairs)
+        pairs = pair_files(place, patterns, masks, are_all_paired=not are_chosen)
+        block_of = find_blocks(blocks, place, patterns[0], pairs)
 
         def drive_of(name: str) -> str:
             return block_of.get(name, "")
@@ -95,9 +101,19 @@ class Folder(PackedSource):
         codec = _build_codec(table, [pair.label for pair in pairs], Limit(megapixels))
         title = f"{place.resolve().name}{count}"
         scored = keep_classes(codec.names, codec.colours, title, with_void=False)
-        layout = Layout("Pictures", codec, parts, f"{_digest(parts, table)}_split", divided=True)
-        kept = (split_by, held_out, cache, megapixels, resize, pack)
+        kind = _describe_pictures(files)
+        layout = Layout(kind, codec, parts, f"{_digest(parts, table)}_split", divided=True)
+        kept = (split_by, held_out, cache, megapixels, resize, pack, [one.part for one in files])
         super().__init__(place, layout, scored, drive_of, size, *kept)
+
+
+def _describe_pictures(files: Sequence[PictureFiles]) -> str:
+    """Returns what the pictures are called, with the origin of their channels unless it is one."""
+    parts = tuple(one.part for one in files)
+    if parts == RGB:
+        return "Pictures"
+    listed = ", ".join(one.describe() for one in files)
+    return f"Pictures of {format_count(count_channels(parts), 'channel')} ({listed})"
 
 
 def _count_scored(table: ClassTable, expected: int | None) -> int:

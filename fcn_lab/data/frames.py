@@ -1,6 +1,6 @@
 """The frames that a data source returns, and the data set over them.
 
-M frames, H W rows and columns, K classes.
+M frames, H W rows and columns, C channels of a picture, K classes.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,8 +26,8 @@ class Frames:
     """The decoded frames of one split.
 
     Attributes:
-        images: (M,H,W,3) RGB, possibly a memory map; of frames that keep their own sizes M arrays
-            (H,W,3).
+        images: (M,H,W,C), RGB and further channels, possibly a memory map; of frames that keep
+            their own sizes M arrays (H,W,C).
         labels: (M,H,W), or M arrays (H,W), 0..K-1 or VOID.
         names: M frame names.
         drives: M names of the drives the frames are from, or none where drives are not known.
@@ -73,7 +73,7 @@ class Frames:
 
 
 class Sample(TypedDict):
-    """One item of FrameDataset: image (3,h,w) uint8, label (h,w) uint8, index of the frame."""
+    """One item of FrameDataset: image (C,h,w) uint8, label (h,w) uint8, index of the frame."""
 
     image: torch.Tensor
     label: torch.Tensor
@@ -101,7 +101,7 @@ class FrameDataset(Dataset[Sample]):
         draw = seed_of(self.seed, epoch, index)
         image, label = self.augment(self.frames.images[index], self.frames.labels[index], draw)
         return Sample(
-            image=torch.from_numpy(np.array(image.transpose(2, 0, 1))),  # H W 3 -> 3 H W
+            image=torch.from_numpy(np.array(image.transpose(2, 0, 1))),  # H W C -> C H W
             label=torch.from_numpy(np.array(label)),
             index=index,
         )

@@ -1,6 +1,6 @@
 """Brings a frame to one size: stretched, fitted into it with void around, or filling it.
 
-H W: rows and columns of a frame, h w: those that are asked for.
+H W: rows and columns of a frame, h w: those that are asked for, C: channels of its picture.
 """
 
 from typing import Literal
@@ -14,14 +14,15 @@ from fcn_lab.data.classes import VOID
 Pixels = NDArray[np.uint8]
 Frame = tuple[Pixels, Pixels]
 Resize = Literal["fit", "fill", "stretch"]
+OPENCV_CHANNELS = 4  # the most that it resizes
 IMAGENET_MEAN = (124, 116, 104)  # the colour of what lies around a frame
 
 
 def resize_frame(image: Pixels, label: Pixels, size: tuple[int, int], resize: Resize) -> Frame:
-    """Returns picture (h,w,3) and label (h,w) of a frame (H,W).
+    """Returns picture (h,w,C) and label (h,w) of a frame (H,W).
 
     Args:
-        image: the picture, (H,W,3).
+        image: the picture, (H,W,C).
         label: its ids, (H,W).
         size: (h,w).
         resize: "stretch" changes the shape; "fit" keeps it and sets the frame into the middle of
@@ -43,12 +44,24 @@ def scale_size(stored: tuple[int, ...], size: tuple[int, int], covers: bool) -> 
     return max(1, round(rows * width / columns)), width
 
 
+def choose_filling(channels: int) -> tuple[int, ...]:
+    """Returns what lies around a picture, by channel: the mean colour, and its grey for others."""
+    kept = IMAGENET_MEAN if channels >= len(IMAGENET_MEAN) else ()
+    grey = round(sum(IMAGENET_MEAN) / len(IMAGENET_MEAN))
+    return (*kept, *[grey] * (channels - len(kept)))
+
+
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resizes (H,W,3) to (h,w,3) by area average when shrinking, linearly when enlarging."""
+    """Resizes (H,W,C) to (h,w,C) by area average when shrinking, linearly when enlarging."""
     if image.shape[:2] == size:
         return image
     method = cv2.INTER_AREA if size[0] < image.shape[0] else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, size[::-1], interpolation=method), np.uint8)
+    groups = [
+        image[..., k : k + OPENCV_CHANNELS] for k in range(0, image.shape[2], OPENCV_CHANNELS)
+    ]
+    resized = [cv2.resize(group, size[::-1], interpolation=method) for group in groups]
+    # OpenCV drops the axis of a single channel
+    return np.concatenate([part.reshape(*size, -1) for part in resized], 2, dtype=np.uint8)
 
 
 def resize_label(label: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -62,7 +75,8 @@ def resize_label(label: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
 
 def _centre(image: Pixels, label: Pixels, size: tuple[int, int]) -> Frame:
     """Returns the frame in the middle of (h,w), which is smaller on one side or larger on one."""
-    placed = np.full((*size, 3), IMAGENET_MEAN, np.uint8), np.full(size, VOID, np.uint8)
+    colour = choose_filling(image.shape[2])
+    placed = np.full((*size, len(colour)), colour, np.uint8), np.full(size, VOID, np.uint8)
     # per axis: what is kept of the frame, and where it comes to lie
     kept, place = [], []
     for there, here in zip(size, label.shape, strict=True):

@@ -63,7 +63,7 @@ class FrameSurvey:
     Attributes:
         name: the frame's.
         drive: "" where it is not known.
-        image: (h,w,3).
+        image: (h,w,C).
         label: (h,w), class ids or VOID.
         stored: (H,W).
         strange: values of the label file that name no class, with their pixel counts.
@@ -87,11 +87,12 @@ class FrameSurvey:
 def survey_pair(pair: Pair, drive: str, recipe: Recipe) -> FrameSurvey:
     """Returns one frame from its two files; an unreadable one has a fault and raises no error."""
     try:
-        image, file = open_pair(pair, recipe.limit)
+        image, file = open_pair(pair, recipe.limit, recipe.parts)
         seen = recipe.codec.survey(file)
     except UserError as error:
         nothing = np.zeros((0, 0), np.uint8)
-        reason = str(error) if str(pair.label) in str(error) else f"{pair.label} {error}"
+        named = any(str(file) in str(error) for file in (*pair.images, pair.label))
+        reason = str(error) if named else f"{pair.label} {error}"
         return FrameSurvey(pair.name, drive, nothing, nothing, (0, 0), Counter(), None, reason)
     table, ids = recipe.classes.table, seen.ids
     edges, spoilt = measure_edges(seen, np.take(table, ids))

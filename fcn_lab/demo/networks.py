@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from fcn_lab.api import load_run
+from fcn_lab.data.pictures.parts import COLOURS
 from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.demo.labels import label_runs, require_one_list
 from fcn_lab.demo.memory import fit_to_memory
@@ -52,6 +53,12 @@ class Networks:
             where = ", ".join(map(str, folders))
             raise UserError(
                 f"runs={where}: no finished run there has kept its weights, checkpoints/best.ckpt"
+            )
+        kept = [run for run in kept if _takes_colours(run.folder)]
+        if not kept:
+            raise UserError(
+                "the networks there take pictures of other than three channels, which a page does "
+                "not show.\nType task=predict, which labels their files"
             )
         require_one_list(kept)
         self.runs = label_runs(kept)
@@ -116,6 +123,12 @@ class Networks:
         drawn = Synthetic((180, 240), test=SCENE_COUNT).frames("test")
         shown = zip(drawn.names, drawn.images, strict=True)
         return [Scene(name, image) for name, image in shown]
+
+
+def _takes_colours(run: Path) -> bool:
+    encoder = RunFolder(run).read_config().get("encoder")
+    stated = encoder.get("in_channels") if isinstance(encoder, dict) else None
+    return stated in (None, COLOURS)
 
 
 def _read_scene(keeper: PredictionArchive, name: str) -> Scene:

@@ -1,15 +1,17 @@
 """Pictures and videos as frames: uint8 RGB (H,W,3)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from fcn_lab.data.packs.decode import read_picture
+from fcn_lab.data.packs.decode import read_parts
 from fcn_lab.data.pictures import unreadable
+from fcn_lab.data.pictures.parts import RGB, PicturePart
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
+from fcn_lab.errors import UserError
 from fcn_lab.rendering.pictures import Pixels
 
 MISSING_SHARE_LIMIT = 0.1  # of a video's frames, from which on it counts as broken off
@@ -19,16 +21,32 @@ class MediaError(Exception):
     """A file that is no sound picture or video; the text gives the reason without its name."""
 
 
-def read_image(path: Path, limit: Limit = LIMIT) -> Pixels:
-    """Returns a picture (H,W,3), decoded as in training.
+def read_image(
+    path: Path,
+    limit: Limit = LIMIT,
+    parts: Sequence[PicturePart] = RGB,
+    further: Sequence[Path] = (),
+) -> Pixels:
+    """Returns a picture (H,W,C), decoded as in training.
+
+    Args:
+        path: its first file.
+        limit: the most pixels.
+        parts: the channels of each file.
+        further: the other files.
 
     Raises:
-        Unreadable: it is none that is read.
+        MediaError: it is none that is read.
     """
     try:
-        return read_picture(path, limit)
+        return read_parts([path, *further], limit, parts)
     except unreadable.Unreadable as error:
-        raise MediaError(f"not a readable picture: it {error.reason}. {error.remedy}") from error
+        named = next((f"{file.name} " for file in further if str(file) in str(error)), "it ")
+        raise MediaError(
+            f"not a readable picture: {named}{error.reason}. {error.remedy}"
+        ) from error
+    except UserError as error:
+        raise MediaError(" ".join(str(error).splitlines())) from error
 
 
 @dataclass

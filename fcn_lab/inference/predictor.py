@@ -10,15 +10,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fcn_lab.data.packs.decode import read_picture
+from fcn_lab.data.files.picture_files import PictureFiles, read_images
+from fcn_lab.data.packs.decode import read_parts
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.errors import UserError
+from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.inference.sliding_windows import score_strips
 from fcn_lab.runs.digests import advise, require_sound
 from fcn_lab.runs.records import DamagedFile
 from fcn_lab.runs.run import RunFolder
 
 Pixels = NDArray[np.uint8]
+Picture = Pixels | str | Path | Sequence[str | Path]
+RGB_FILES = (PictureFiles("*"),)
 STRIP_ROWS = 32  # whose probabilities are held at a time, beside the scores
 
 
@@ -26,14 +30,16 @@ class Predictor:
     """Labels pictures; the network brings its own preprocessing.
 
     Args:
-        net: float RGB 0…1 (N,3,H,W) → scores (N,K,H,W).
+        net: float 0…1 (N,C,H,W), mostly RGB → scores (N,K,H,W).
         classes: K names.
         palette: K colours.
         flip: average the class probabilities of picture and mirrored picture.
         device: where to compute; None takes a GPU where there is one.
+        files: the files that a picture was in when the network was trained, and their channels.
 
     Attributes:
         megapixels: the most pixels of a file, in millions.
+        channels: C.
     """
 
     megapixels: float = LIMIT.megapixels
@@ -45,22 +51,26 @@ class Predictor:
         palette: Sequence[tuple[int, int, int]],
         flip: bool = False,
         device: str | torch.device | None = None,
+        files: Sequence[PictureFiles] = RGB_FILES,
     ) -> None:
+        self.files, self.channels = tuple(files), count_channels(net)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.net = net.to(self.device).eval()
         self.classes, self.palette, self.flip = tuple(classes), tuple(palette), flip
 
     @torch.inference_mode()
-    def __call__(self, image: Pixels | str | Path) -> Pixels:
-        """Maps uint8 RGB (H,W,3), or a file read as in training, to labels (H,W), uint8.
+    def __call__(self, image: Picture) -> Pixels:
+        """Maps uint8 (H,W,C), or a picture's file or files, to labels (H,W), uint8.
+
+        Files are read as in training; of a picture in several, all are given in order.
 
         Raises:
             UserError: for an array of another shape or type, or a file that is no picture.
         """
         return np.concatenate(list(map(pick_labels, self._scores(image))))
 
-    def probabilities(self, image: Pixels | str | Path) -> NDArray[np.float32]:
-        """Maps uint8 RGB (H,W,3), or a file, to class probabilities (K,H,W), float32.
+    def probabilities(self, image: Picture) -> NDArray[np.float32]:
+        """Maps uint8 (H,W,C), or a picture's files, to class probabilities (K,H,W), float32.
 
         Raises:
             UserError: for an array of another shape or type, or a file that is no picture.
@@ -68,7 +78,7 @@ class Predictor:
         return np.concatenate(list(self.strips(image)), 1)
 
     @torch.inference_mode()
-    def strips(self, image: Pixels | str | Path) -> Iterator[NDArray[np.float32]]:
+    def strips(self, image: Picture) -> Iterator[NDArray[np.float32]]:
         """Yields the class probabilities from top to bottom, (K,≤32,W) each, float32.
 
         Raises:
@@ -79,13 +89,14 @@ class Predictor:
                 shares = part / 2 if self.flip else part.softmax(0)
                 yield shares.float().cpu().numpy()
 
-    def _scores(self, given: Pixels | str | Path) -> Iterator[Tensor]:
+    def _scores(self, given: Picture) -> Iterator[Tensor]:
         """Yields (1,K,h,W) from top to bottom; with `flip` the sum of two probabilities."""
         limit = Limit(self.megapixels, "predictor.megapixels")
-        image = read_picture(Path(given), limit) if isinstance(given, str | Path) else given
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        image = given if isinstance(given, np.ndarray) else self._read(given, limit)
+        if image.ndim != 3 or image.shape[2] != self.channels or image.dtype != np.uint8:
             raise UserError(
-                f"a picture of shape {image.shape} and type {image.dtype}: expected uint8 (H, W, 3)"
+                f"a picture of shape {image.shape} and type {image.dtype}: expected uint8 "
+                f"(H, W, {self.channels})"
             )
         batch = torch.from_numpy(np.array(image, order="C")).to(self.device).permute(2, 0, 1)[None]
         plain = score_strips(self.net, batch)
@@ -93,6 +104,16 @@ class Predictor:
             return plain
         # not zip, which keeps its last strips while the next are scored
         return chain.from_iterable(map(add_mirrored, plain, score_strips(self.net, batch.flip(3))))
+
+    def _read(self, given: str | Path | Sequence[str | Path], limit: Limit) -> Pixels:
+        paths = [Path(one) for one in ([given] if isinstance(given, str | Path) else given)]
+        if len(paths) != len(self.files):
+            listed = ", ".join(one.describe() for one in self.files)
+            raise UserError(
+                f"{len(paths)} files of a picture: the network was trained on {len(self.files)}, "
+                f"with channels {listed}"
+            )
+        return read_parts(paths, limit, [one.part for one in self.files])
 
 
 def add_mirrored(plain: Tensor, mirrored: Tensor) -> Iterator[Tensor]:
@@ -127,7 +148,19 @@ def load_predictor(
     checkpoint = load_best_checkpoint(run)
     fitted = load_state(net, checkpoint["state_dict"], run)
     scoring = fitted if dense is None else dense(fitted)
-    return Predictor(scoring, checkpoint["classes"], checkpoint["palette"], flip)
+    files = find_picture_files(run)
+    return Predictor(scoring, checkpoint["classes"], checkpoint["palette"], flip, files=files)
+
+
+def find_picture_files(run: Path) -> tuple[PictureFiles, ...]:
+    """Returns the patterns and channels of the pictures that a run was trained on.
+
+    Raises:
+        UserError: its configuration has none that can be.
+    """
+    data = RunFolder(run).read_config().get("data")
+    images = data.get("images") if isinstance(data, dict) else None
+    return RGB_FILES if images is None else read_images(images)
 
 
 def load_weights(net: nn.Module, run: Path) -> nn.Module:

@@ -1,6 +1,6 @@
 """Pictures of predictions: image | truth | prediction | errors, with the legend of the classes.
 
-Legend: H W rows and columns, K classes; label maps are uint8 with 0…K−1 or void.
+Legend: H W rows and columns, C channels, K classes; label maps are uint8 with 0…K−1 or void.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ FONT = ImageFont.load_default(size=15)
 
 @dataclass(frozen=True)
 class Picture:
-    """One scored image: its pixels (H,W,3), truth and prediction (H,W)."""
+    """One scored image: its pixels as shown (H,W,3), truth and prediction (H,W)."""
 
     name: str
     image: Pixels

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 from rich.progress import Progress
 
+from fcn_lab.data.pictures.parts import COLOURS, show_colours
 from fcn_lab.data.pictures.unreadable import Limit
 from fcn_lab.inference.media import MediaError, Video, VideoFile, read_image
 from fcn_lab.inference.predictor import Predictor
@@ -46,10 +47,14 @@ class Labeller:
             Unreadable: the file is damaged, or no picture or video.
             UserError: a result cannot be written.
         """
+        channels = self.predictor.channels
+        if given.is_video and channels != COLOURS:
+            raise MediaError(f"a video has {COLOURS} channels, and the network takes {channels}")
         if given.is_video:
             self._label_video(Video(given.path), name)
             return
-        mixed = self._write(read_image(given.path, self.limit), name)
+        parts = [one.part for one in self.predictor.files]
+        mixed = self._write(read_image(given.path, self.limit, parts, given.further), name)
         with self.results.draft(append_ending(name, "_overlay.png")) as file:
             Image.fromarray(mixed).save(file)
 
@@ -97,4 +102,4 @@ class Labeller:
         with self.results.draft(append_ending(name, ".png")) as file:
             indexed.save(file)
         colours = Image.fromarray(colourise(labels, palette))
-        return np.asarray(Image.blend(Image.fromarray(image), colours, OVERLAY_SHARE))
+        return np.asarray(Image.blend(Image.fromarray(show_colours(image)), colours, OVERLAY_SHARE))

@@ -8,7 +8,7 @@ from torch import nn
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.errors import UserError
 from fcn_lab.inference.media import MediaError
-from fcn_lab.inference.predictor import load_predictor
+from fcn_lab.inference.predictor import find_picture_files, load_predictor
 from fcn_lab.inference.sliding_windows import SlidingWindows
 from fcn_lab.tasks.inputs import InputFiles, find_inputs
 from fcn_lab.tasks.labelling import Labeller
@@ -26,7 +26,8 @@ class Predict:
     Args:
         run: the folder of the training run.
         net: its network.
-        input: files, folders or patterns such as "drive/*.jpg".
+        input: files, folders or patterns such as "drive/*.jpg"; where a picture is several files,
+            folders that hold these at the places that ``data.images`` names.
         output: the folder to write to.
         flip: average over picture and mirrored picture.
         scores: also write each class's probability, float16 (K,H,W), as .npz beside the PNG.
@@ -58,7 +59,8 @@ class Predict:
             UserError: there is no file, a result's name is taken, some files could not be read, or
                 `dense` does not fit the run's network.
         """
-        found = find_inputs(self.input, self.output)
+        patterns = [one.pattern for one in find_picture_files(self.source)]
+        found = find_inputs(self.input, self.output, patterns)
         names = name_results(found.files)
         results = self._claim_results(found, names)
         predictor = load_predictor(self.net, self.source, self.flip, self.dense)

@@ -88,7 +88,7 @@ def require_channels(net: nn.Module, data: FrameDataModule) -> None:
     if wanted != there:
         raise UserError(
             f"encoder.in_channels={wanted}: the pictures of these data have {there} channels.\n"
-            f"Type encoder.in_channels={there}"
+            f"Type encoder.in_channels={there}, or the files of the others in data.images=[…]"
         )
 
 

@@ -82,7 +82,7 @@ class CamVidDataModule(FrameDataModule):
 @check_arguments
 def folder(
     root: str | None = None,
-    images: str | None = None,
+    images: object = None,
     masks: str | None = None,
     names: object = None,
     classes: Classes | None = None,
@@ -105,7 +105,8 @@ def folder(
 
     Args:
         root: the folder that all other paths start from.
-        images: pattern of the pictures, as ``photos/*.jpg``, or their folder.
+        images: pattern of the pictures, as ``photos/*.jpg``, or their folder; with several, as
+            ``["photos/*.jpg", "depth/*.png"]``, each gives some of a picture's channels.
         masks: pattern of the masks, as ``masks/*.png``, or their folder.
         names: the classes in the order of their ids in the masks, or with their ids or colours.
         classes: how many are scored, if the caller counts on that.

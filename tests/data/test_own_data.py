@@ -10,9 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
+from fcn_lab.api import load_run
 from fcn_lab.data.class_table import read_names
 from fcn_lab.data.files.patterns import Pattern
+from fcn_lab.data.files.picture_files import read_images
+from fcn_lab.errors import UserError
 from fcn_lab.worker import __main__ as worker
 from support import fakes
 from support.commandline import TypeLine
@@ -58,7 +62,11 @@ def make(mine: Mapping[str, Any]) -> None:
     values = np.array(table.ids or table.colours, np.uint8)
     for name in names:
         index = np.arange(24 * 32).reshape(fakes.SIZE) % len(values)
-        fakes.save(root / fill(mine["images"], name), fakes.picture(name))
+        first, *further = read_images(mine["images"])
+        fakes.save(root / fill(first.pattern, name), fakes.picture(name))
+        for one in further:
+            depth = fakes.picture(name)[..., 0].astype(np.uint16) * 40
+            fakes.save(root / fill(one.pattern, name), depth)
         fakes.save(root / fill(mine["masks"], name), values[index])
     if "blocks" in mine:
         file, column = mine["blocks"].split(":")
@@ -77,8 +85,8 @@ def write(block: str, name: str = "mine") -> None:
 
 
 def test_the_readme_shows_ids_colours_and_cityscapes() -> None:
-    assert len(OWN) == 4
-    assert len(BLOCKS) == 5
+    assert len(OWN) == 5
+    assert len(BLOCKS) == 6
 
 
 @pytest.mark.parametrize("block", OWN)
@@ -93,6 +101,44 @@ def test_a_yaml_of_the_readme_is_a_data_set(block: str, run: Run) -> None:
     assert "cannot be read" not in told
     for name in classes:
         assert name in told
+
+
+def test_a_network_of_colours_and_depth_trains_labels_and_is_loaded(run: Run) -> None:
+    (block,) = (block for block in OWN if "depth" in block)
+    write(block)
+    make(yaml.safe_load(block))
+    run("--config-dir", "my_conf", "data=mine", *SMALL, "encoder.in_channels=4")
+    told = run("task=predict", "run=run0", "input=my_rooms", "output=out")
+    assert "8 of 8 files labelled" in told
+    run("task=evaluate", "run=run0")
+    found = [Path(f"my_rooms/{name}") for name in ("photos/f0.jpg", "depth/f0.png")]
+    predictor = load_run("run0")
+    labels = predictor(found)
+    assert np.array_equal(labels, np.asarray(Image.open("out/photos/f0.png")))
+    depth = np.rint(np.asarray(Image.open(found[1])) * (255 / 10000)).astype(np.uint8)
+    assert np.array_equal(labels, predictor(np.dstack([np.asarray(Image.open(found[0])), depth])))
+    for given in (found[0], np.zeros((9, 9, 3), np.uint8)):
+        with pytest.raises(UserError, match=r"1 files of a picture|\(H, W, 4\)"):
+            predictor(given)
+    with Image.open("run2/panels/test_f7.png") as panel:
+        assert panel.mode == "RGB"
+
+
+def test_a_network_of_other_channels_than_the_datas_is_refused_with_the_words_to_type(
+    run: Run,
+) -> None:
+    (block,) = (block for block in OWN if "depth" in block)
+    write(block)
+    make(yaml.safe_load(block))
+    with pytest.raises(UserError, match=r"have 4 channels\.\nType encoder\.in_channels=4"):
+        run("--config-dir", "my_conf", "data=mine", *SMALL)
+
+
+def test_patterns_with_channels_are_typed_as_they_are_written(type_line: TypeLine) -> None:
+    typed = "[photos/*.jpg, {files: depth/*.png, range: 10000}]"
+    ended = type_line("data=folder", f"data.images={typed}", "data.masks=m", "data.names=[a,b]")
+    assert ended.status == 0, ended.err
+    assert ended.config["data"]["images"] == yaml.safe_load(typed)
 
 
 def test_the_readmes_yaml_of_an_operator_is_a_word(

@@ -85,17 +85,19 @@ def png(
     )
 
 
-def tiff(samples: NDArray[Any], order: str = "<", **changes: int) -> bytes:
-    """Uncompressed, (H,W) or (H,W,C); `changes` such as ``t274=6`` set tags."""
+def tiff(samples: NDArray[Any], order: str = "<", planar: bool = False, **changes: int) -> bytes:
+    """Uncompressed, (H,W) or (H,W,C), in planes or not; `changes` such as ``t274=6`` set tags."""
     stored = np.ascontiguousarray(samples).astype(samples.dtype.newbyteorder(order))
     height, width = stored.shape[:2]
     count = stored.shape[2] if stored.ndim == 3 else 1
     kind = {"u": 1, "i": 2, "f": 3}[stored.dtype.kind]
-    data = stored.tobytes()
+    data = (stored.transpose(2, 0, 1) if planar else stored).tobytes()
+    strips = count if planar else 1
+    starts = tuple(8 + strip * len(data) // strips for strip in range(strips))
     tags = {
         **{256: (width,), 257: (height,), 258: (8 * stored.itemsize,) * count, 259: (1,)},
-        **{262: (2 if count >= 3 else 1,), 273: (8,), 277: (count,), 278: (height,)},
-        **{279: (len(data),), 284: (1,), 339: (kind,) * count},
+        **{262: (2 if count >= 3 else 1,), 273: starts, 277: (count,), 278: (height,)},
+        **{279: (len(data) // strips,) * strips, 284: (1 + planar,), 339: (kind,) * count},
         **({338: (2,)} if count in (2, 4) else {}),
         **{int(tag[1:]): (value,) for tag, value in changes.items()},
     }

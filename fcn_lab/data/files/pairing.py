@@ -9,30 +9,53 @@ from fcn_lab.data.splitting import read_blocks
 from fcn_lab.errors import UserError
 
 
-def pair_files(root: Path, images: str, masks: str, are_all_paired: bool = True) -> list[Pair]:
+def pair_files(
+    root: Path, images: Sequence[str], masks: str, are_all_paired: bool = True
+) -> list[Pair]:
     """Returns every picture with its mask, in order of name.
 
     Args:
         root: what the patterns start from.
-        images: the pattern of the pictures.
+        images: the pattern of the pictures, and those of their further channels.
         masks: that of the masks.
         are_all_paired: whether a file without partner is a mistake, or is left out.
 
     Raises:
         UserError: a pattern fits no file, or a file has no partner.
     """
-    pictures, labels = _match_files(root, images, "images"), _match_files(root, masks, "masks")
+    pictures, labels = match_pictures(root, images), _match_files(root, masks, "masks")
     if not are_all_paired and pictures.keys() & labels.keys():
         pictures = {name: pictures[name] for name in pictures.keys() & labels.keys()}
         labels = {name: labels[name] for name in pictures}
-    for here, there, what in ((pictures, labels, "mask"), (labels, pictures, "picture")):
+    first = {name: files[0] for name, files in pictures.items()}
+    for here, there, what in ((first, labels, "mask"), (labels, first, "picture")):
         if alone := sorted(set(here) - set(there)):
-            raise UserError(
-                f"{here[alone[0]]} has no {what} ({len(alone)} such): none has {alone[0]} in place "
-                "of the stars.\n"
-                f"Expected one for each in data.images={images} data.masks={masks}"
-            )
-    return [Pair(name, pictures[name], labels[name]) for name in sorted(pictures)]
+            raise _partner_error(here[alone[0]], what, alone, f"{images[0]} data.masks={masks}")
+    return [
+        Pair(name, pictures[name][0], labels[name], pictures[name][1:]) for name in sorted(pictures)
+    ]
+
+
+def match_pictures(root: Path, images: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+    """Returns the files of every picture, one for each pattern, by the text in place of the stars.
+
+    Raises:
+        UserError: a pattern fits no file, or a file has no partner.
+    """
+    first, *others = [_match_files(root, pattern, "images") for pattern in images]
+    for pattern, further in zip(images[1:], others, strict=True):
+        for here, there in ((first, further), (further, first)):
+            if alone := sorted(set(here) - set(there)):
+                what = "picture" if here is further else "partner"
+                raise _partner_error(here[alone[0]], what, alone, f"[{images[0]},{pattern}]")
+    return {name: (path, *(further[name] for further in others)) for name, path in first.items()}
+
+
+def _partner_error(file: Path, what: str, alone: Sequence[str], patterns: str) -> UserError:
+    return UserError(
+        f"{file} has no {what} ({len(alone)} such): none has {alone[0]} in place of the stars.\n"
+        f"Expected one for each in data.images={patterns}"
+    )
 
 
 def find_blocks(

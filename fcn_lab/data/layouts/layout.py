@@ -20,11 +20,17 @@ PICTURES = frozenset(
 
 @dataclass(frozen=True)
 class Pair:
-    """One frame: its name without suffixes, its picture and its label."""
+    """One frame: its name without suffixes, its picture, its label, and further channels' files."""
 
     name: str
     image: Path
     label: Path
+    further: tuple[Path, ...] = ()
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """Returns all files of its picture, the colours first."""
+        return (self.image, *self.further)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ has the table of what becomes of which kind of file. H W: rows and columns as sh
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,20 @@ from fcn_lab.data.label_codecs import LabelCodec
 from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.data.pictures import deep, matlab
 from fcn_lab.data.pictures.opening import OpenedPicture, open_upright, turn
+from fcn_lab.data.pictures.parts import (
+    COLOURS,
+    RGB,
+    PicturePart,
+    choose_channels,
+    scale_values,
+)
 from fcn_lab.data.pictures.unreadable import KIND_REMEDY, LIMIT, Limit, Unreadable, UnsupportedKind
 from fcn_lab.data.resizing import Resize, resize_frame
 from fcn_lab.errors import UserError
 
 # modes that Pillow cannot bring to RGB in one step, and the step before
 _INTERMEDIATE_MODES = {"La": "LA", "RGBa": "RGBA"}
+_SAMPLES = ("L", "LA", "RGB", "RGBA")
 _INT32 = (-(2**31), 2**31 - 1)  # what Pillow's mode I holds
 
 
@@ -31,7 +39,7 @@ _INT32 = (-(2**31), 2**31 - 1)  # what Pillow's mode I holds
 class DecodedFrame:
     """One frame as it is written to a pack.
 
-    Image (h,w,3), ids of the class file (h,w), the label's strange colours and its pixel count as
+    Image (h,w,C), ids of the class file (h,w), the label's strange colours and its pixel count as
     stored.
     """
 
@@ -48,6 +56,18 @@ def read_picture(path: Path, limit: Limit = LIMIT) -> Pixels:
         Unreadable: the file is none, is truncated or corrupt, too large or of a kind not read.
     """
     return _as_rgb(path, open_upright(path, limit))
+
+
+def read_parts(
+    paths: Sequence[Path], limit: Limit = LIMIT, parts: Sequence[PicturePart] = RGB
+) -> Pixels:
+    """Returns the channels of several files of one frame behind each other, (H,W,C), upright.
+
+    Raises:
+        Unreadable: as of ``read_picture``, or a file has other channels than were asked for.
+        UserError: the files have not one size, or nothing tells which of them are to be turned.
+    """
+    return _open_parts(paths, limit, parts)[0]
 
 
 def open_mask(path: Path, limit: Limit = LIMIT) -> Image.Image:
@@ -73,13 +93,14 @@ def read_pair(
     size: tuple[int, int] | None,
     limit: Limit = LIMIT,
     resize: Resize = "stretch",
+    parts: Sequence[PicturePart] = RGB,
 ) -> DecodedFrame:
     """Decodes picture and mask and brings both to (h,w); without a size they keep their own.
 
     Raises:
         UserError: either file is not sound, or they do not fit together.
     """
-    image, label = open_pair(pair, limit)
+    image, label = open_pair(pair, limit, parts)
     try:
         ids, strange = codec.decode(label)
     except UserError as error:
@@ -88,8 +109,10 @@ def read_pair(
     return DecodedFrame(*resized, strange, ids.size)
 
 
-def open_pair(pair: Pair, limit: Limit = LIMIT) -> tuple[Pixels, Image.Image]:
-    """Returns the picture (H,W,3) and the mask, both upright.
+def open_pair(
+    pair: Pair, limit: Limit = LIMIT, parts: Sequence[PicturePart] = RGB
+) -> tuple[Pixels, Image.Image]:
+    """Returns the picture (H,W,C) and the mask, both upright.
 
     A mask that says nothing of its orientation, beside a picture that was turned, was drawn over
     the picture as shown or over the picture as stored. Their sizes tell which; where these cannot,
@@ -98,13 +121,14 @@ def open_pair(pair: Pair, limit: Limit = LIMIT) -> tuple[Pixels, Image.Image]:
     Raises:
         UserError: either file is not sound, or they do not fit together.
     """
-    opened, labelled = open_upright(pair.image, limit), _open_upright_mask(pair.label, limit)
-    image, label = _as_rgb(pair.image, opened), _as_mask(pair.label, labelled)
-    turned = opened.orientation if labelled.orientation is None else None
+    image, orientation = _open_parts(pair.images, limit, parts)
+    labelled = _open_upright_mask(pair.label, limit)
+    label = _as_mask(pair.label, labelled)
+    turned = orientation if labelled.orientation is None else None
     height, width = image.shape[:2]
     if turned is not None and turned > 1:
         if turned <= 4 or height == width:
-            raise _orientation_error(pair, turned)
+            raise _orientation_error(pair.image, pair.label, turned)
         if label.size == (height, width):
             label = turn(label, turned)
     if label.size != (width, height):
@@ -124,14 +148,61 @@ def _open_upright_mask(path: Path, limit: Limit) -> OpenedPicture:
     return OpenedPicture(Image.fromarray(values) if values.dtype == np.uint8 else values, None)
 
 
+def _open_parts(
+    paths: Sequence[Path], limit: Limit, parts: Sequence[PicturePart]
+) -> tuple[Pixels, int | None]:
+    """Returns the channels of the files (H,W,C), and the orientation that the first one states."""
+    opened = [
+        open_upright(path, limit, part.channels) for path, part in zip(paths, parts, strict=True)
+    ]
+    found = [_as_channels(*each) for each in zip(paths, opened, parts, strict=True)]
+    orientation = opened[0].orientation
+    for path, other, pixels in zip(paths, opened, found, strict=True):
+        if (orientation or 1) > 1 and other.orientation is None:
+            raise _orientation_error(paths[0], path, orientation)
+        if pixels.shape[:2] != found[0].shape[:2]:
+            sizes = ["x".join(map(str, p.shape[:2])) for p in (found[0], pixels)]
+            raise UserError(
+                f"{paths[0]} is {sizes[0]} but {path} is {sizes[1]}.\n"
+                "Expected the same size, pixel over pixel"
+            )
+    return (found[0] if len(found) == 1 else np.concatenate(found, 2)), orientation
+
+
+def _as_channels(path: Path, opened: OpenedPicture, part: PicturePart) -> Pixels:
+    if part == RGB[0]:
+        return _as_rgb(path, opened)
+    if opened.declared is not None and part.range is not None:
+        reason = "declares a largest value of its own, beside the range in data.images"
+        raise Unreadable(path, reason, KIND_REMEDY)
+    content, declared = opened.content, opened.declared
+    known = part if declared is None else PicturePart(part.channels, declared)
+    try:
+        values = _as_samples(content) if isinstance(content, Image.Image) else content
+        return scale_values(choose_channels(values, part.channels), known)
+    except UnsupportedKind as error:
+        remedy = "Say what such files have: data.images={files: PATTERN, channels: 1, range: 10000}"
+        raise Unreadable(path, str(error), remedy) from error
+
+
+def _as_samples(picture: Image.Image) -> Pixels:
+    """Returns grey, colours and transparency as (H,W) or (H,W,S)."""
+    before = _INTERMEDIATE_MODES.get(picture.mode)
+    picture = picture.convert(before) if before else picture
+    if picture.mode == "1":
+        return np.asarray(picture.convert("L"))
+    return np.asarray(picture if picture.mode in _SAMPLES else _convert_to_rgb(picture))
+
+
 def _as_rgb(path: Path, opened: OpenedPicture) -> Pixels:
     try:
         if isinstance(opened.content, Image.Image):
             return _convert_to_rgb(opened.content)
-        grey = deep.to_eight_bits(opened.content, opened.declared)
+        values = opened.content if opened.content.ndim == 2 else opened.content[..., :COLOURS]
+        grey = deep.to_eight_bits(values, opened.declared)
     except UnsupportedKind as error:
         raise Unreadable(path, str(error), KIND_REMEDY) from error
-    return grey if grey.ndim == 3 else np.stack([grey] * 3, -1)
+    return choose_channels(grey, COLOURS)
 
 
 def _convert_to_rgb(picture: Image.Image) -> Pixels:
@@ -158,10 +229,10 @@ def _as_mask(path: Path, opened: OpenedPicture) -> Image.Image:
     return Image.fromarray(content.clip(*_INT32).astype(np.int32))
 
 
-def _orientation_error(pair: Pair, orientation: int) -> UserError:
+def _orientation_error(image: Path, other: Path, orientation: int | None) -> UserError:
     return UserError(
-        f"{pair.image} is to be turned (EXIF orientation {orientation}), and nothing tells whether "
-        f"{pair.label} was drawn before or after.\nSave the picture upright without the tag "
+        f"{image} is to be turned (EXIF orientation {orientation}), and nothing tells whether "
+        f"{other} was drawn before or after.\nSave the picture upright without the tag "
         "(mogrify -auto-orient), or take the tag off where the mask fits the picture as stored "
         "(exiftool -Orientation=)."
     )

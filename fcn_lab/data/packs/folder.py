@@ -17,6 +17,7 @@ from fcn_lab.data.frames import Frames
 from fcn_lab.data.packs.drafts import JOURNAL, hold_draft
 from fcn_lab.data.packs.flat import FlatRows
 from fcn_lab.data.packs.sealed import digest, seal, unseal
+from fcn_lab.data.pictures.parts import COLOURS
 from fcn_lab.files import clear_drafts, publish_folder, write_text
 
 ADVICE = "Type +data.cache= with another folder"
@@ -36,6 +37,7 @@ class Manifest:
         digests: of the arrays.
         format: of the arrays.
         sizes: (H,W) of each frame that keeps its own; empty where all have one.
+        channels: C of a picture.
     """
 
     names: list[str]
@@ -44,11 +46,12 @@ class Manifest:
     digests: Mapping[str, int] = field(default_factory=dict)
     format: int = FORMAT
     sizes: list[tuple[int, int]] = field(default_factory=list)
+    channels: int = COLOURS
 
     def to_plain(self) -> dict[str, Any]:
-        """Returns the content of its file; sizes stand there only where frames keep their own."""
-        plain = asdict(self)
-        return plain if self.sizes else {k: v for k, v in plain.items() if k != "sizes"}
+        """Returns the content of its file, without what frames of one size and RGB need not say."""
+        usual = {"sizes": [], "channels": COLOURS}
+        return {k: v for k, v in asdict(self).items() if k not in usual or v != usual[k]}
 
 
 def open_pack(folder: Path) -> tuple[Frames, Manifest] | None:
@@ -61,7 +64,7 @@ def open_pack(folder: Path) -> tuple[Frames, Manifest] | None:
     except (OSError, ValueError, TypeError, KeyError, EOFError):
         return None
     frames = len(manifest.names)
-    shapes = find_shapes(manifest.size, manifest.sizes, frames)
+    shapes = find_shapes(manifest.size, manifest.sizes, frames, manifest.channels)
     if len(manifest.sizes) not in (0, frames):
         return None
     if (images.shape, labels.shape) != shapes or not images.dtype == labels.dtype == np.uint8:
@@ -69,21 +72,21 @@ def open_pack(folder: Path) -> tuple[Frames, Manifest] | None:
     names, sizes = tuple(manifest.names), tuple((h, w) for h, w in manifest.sizes)
     if not sizes:
         return Frames(images, labels, names), manifest
-    rows = FlatRows(images, sizes, (3,)), FlatRows(labels, sizes)
+    rows = FlatRows(images, sizes, (manifest.channels,)), FlatRows(labels, sizes)
     return Frames(*rows, names, own_sizes=sizes), manifest
 
 
 def find_shapes(
-    size: Sequence[int], sizes: Sequence[tuple[int, int]], frames: int
+    size: Sequence[int], sizes: Sequence[tuple[int, int]], frames: int, channels: int = COLOURS
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Returns the shapes of the arrays of pictures and labels: (M,H,W,3) and (M,H,W).
+    """Returns the shapes of the arrays of pictures and labels: (M,H,W,C) and (M,H,W).
 
-    Frames that keep their own sizes lie one behind the other: (3P,) and (P,) for P pixels.
+    Frames that keep their own sizes lie one behind the other: (CP,) and (P,) for P pixels.
     """
     if size:
-        return (frames, *size, 3), (frames, *size)
+        return (frames, *size, channels), (frames, *size)
     pixels = sum(height * width for height, width in sizes)
-    return (3 * pixels,), (pixels,)
+    return (channels * pixels,), (pixels,)
 
 
 def write_pack(folder: Path, write_arrays: Callable[[Path], Manifest]) -> None:

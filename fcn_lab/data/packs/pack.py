@@ -29,6 +29,7 @@ from fcn_lab.data.packs.folder import FORMAT, Manifest, find_shapes, open_pack, 
 from fcn_lab.data.packs.sizes import Sizes
 from fcn_lab.data.packs.writing import Census, PackedFrame, write_frames
 from fcn_lab.data.pictures.opening import upright_size
+from fcn_lab.data.pictures.parts import RGB, PicturePart, count_channels
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.data.resizing import Resize
 from fcn_lab.errors import UserError
@@ -47,6 +48,7 @@ class Recipe:
         size: (h,w) of all frames; None keeps each frame's own.
         limit: of a picture's pixels.
         resize: the way to that size.
+        parts: the channels of each file of a picture.
     """
 
     codec: LabelCodec
@@ -54,12 +56,19 @@ class Recipe:
     size: tuple[int, int] | None
     limit: Limit = LIMIT
     resize: Resize = "stretch"
+    parts: tuple[PicturePart, ...] = RGB
+
+    @property
+    def channels(self) -> int:
+        """Returns C, the channels of a frame's picture."""
+        return count_channels(self.parts)
 
     def key(self) -> str:
         """Returns a text that differs whenever the arrays would."""
         way = () if self.resize == "stretch" else (self.resize,)
+        parts = () if self.parts == RGB else (self.parts,)
         table = self.classes.table.tobytes().hex()
-        return repr((FORMAT, self.codec.key(), table, self.size, *way))
+        return repr((FORMAT, self.codec.key(), table, self.size, *way, *parts))
 
     def decode(self, pair: Pair) -> PackedFrame:
         """Returns one frame as a run sees it.
@@ -67,7 +76,7 @@ class Recipe:
         Raises:
             UserError: its files are not sound.
         """
-        found = read_pair(pair, self.codec, self.size, self.limit, self.resize)
+        found = read_pair(pair, self.codec, self.size, self.limit, self.resize, self.parts)
         label = np.take(self.classes.table, found.ids)
         return PackedFrame(found.image, label, found.strange, found.stored)
 
@@ -116,7 +125,7 @@ def load_frames(
 
 def list_files(pairs: Sequence[Pair]) -> list[Path]:
     """Returns the absolute paths of pictures and labels in turn."""
-    return [file.absolute() for pair in pairs for file in (pair.image, pair.label)]
+    return [file.absolute() for pair in pairs for file in (*pair.images, pair.label)]
 
 
 def find_ledger(split: str, files: Sequence[Path], cache: Path) -> Ledger:
@@ -158,7 +167,8 @@ def _write_arrays(
     split: str, pairs: Sequence[Pair], recipe: Recipe, half: Path, stored: Sizes
 ) -> Manifest:
     sizes = list_sizes(pairs, recipe, stored)
-    require_room(half, 4 * sum(height * width for height, width in sizes), split)
+    channels = recipe.channels
+    require_room(half, (channels + 1) * sum(height * width for height, width in sizes), split)
 
     def decode(number: int) -> PackedFrame:
         frame = recipe.decode(pairs[number])
@@ -169,10 +179,12 @@ def _write_arrays(
         return frame
 
     size, own = (list(recipe.size), []) if recipe.size else ([], list(sizes))
-    shapes = find_shapes(size, own, len(pairs))
-    found = write_frames(half, shapes, sizes, decode, f"packing {split.partition('-')[0]}")
+    shapes = find_shapes(size, own, len(pairs), channels)
+    title = f"packing {split.partition('-')[0]}"
+    found = write_frames(half, shapes, sizes, decode, title, channels)
     judge_strange(found, pairs)
-    return Manifest([pair.name for pair in pairs], size, dict(found.strange), sizes=own)
+    names = [pair.name for pair in pairs]
+    return Manifest(names, size, dict(found.strange), sizes=own, channels=channels)
 
 
 def _strange_error(strange: Counter[str], stored: int, worst: Path) -> UserError:

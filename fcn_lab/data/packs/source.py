@@ -1,6 +1,6 @@
 """The splits of a layout as a Source, decoded once and memory-mapped."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from fcn_lab.data.layouts.layout import Layout
 from fcn_lab.data.packs.pack import Recipe, load_frames
 from fcn_lab.data.packs.sizes import FrameTarget, read_sizes
 from fcn_lab.data.packs.unpacked import read_frames
+from fcn_lab.data.pictures.parts import RGB, PicturePart
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.data.resizing import Resize
 from fcn_lab.data.source import require_split
@@ -42,6 +43,7 @@ class PackedSource:
             pictures have several sizes, else "stretch".
         pack: keep frames decoded on disk; else they are read from their files whenever they are
             asked for.
+        parts: the channels of each file of a picture.
 
     Raises:
         UserError: a wrong size, or drives that cannot be held out.
@@ -60,6 +62,7 @@ class PackedSource:
         megapixels: Positive = LIMIT.megapixels,
         resize: Resize | None = None,
         pack: bool = True,
+        parts: Sequence[PicturePart] = RGB,
     ) -> None:
         if split_by not in SPLITTINGS:
             raise UserError(f"data.split_by={split_by}: expected drive, or null for its own split")
@@ -72,7 +75,7 @@ class PackedSource:
         self._stored = read_sizes([pair.image for pair in pairs], self._cache, limit)
         target = FrameTarget.choose(self._stored.values(), size, resize)
         codec = settle_white(layout.codec, [pair.label for pair in pairs], self._cache, limit)
-        self._recipe = Recipe(codec, classes, target.size, limit, target.resize)
+        self._recipe = Recipe(codec, classes, target.size, limit, target.resize, tuple(parts))
         self._target = target
         self._is_packed = pack
         self._opened: dict[str, Frames] = {}

@@ -20,17 +20,17 @@ from fcn_lab.data.frames import Pixels
 from fcn_lab.data.packs.drafts import JOURNAL, Journal
 from fcn_lab.data.packs.flat import find_starts
 from fcn_lab.data.packs.folder import ARRAYS, write_array_header
+from fcn_lab.data.pictures.parts import COLOURS
 from fcn_lab.files import flush_to_disk
 from fcn_lab.terminal import report_progress
 
 PART_FRAMES = 64
-CHANNELS = (3, 1)  # of a picture and of its label
 Decode = Callable[[int], "PackedFrame"]
 
 
 @dataclass(frozen=True)
 class PackedFrame:
-    """One frame as it is written: image (H,W,3), label (H,W), and what its label file held.
+    """One frame as it is written: image (H,W,C), label (H,W), and what its label file held.
 
     Attributes:
         image: the picture.
@@ -76,6 +76,7 @@ def write_frames(
     sizes: Sequence[tuple[int, int]],
     decode: Decode,
     title: str,
+    channels: int = COLOURS,
 ) -> Census:
     """Writes all frames into the two arrays of a folder.
 
@@ -85,6 +86,7 @@ def write_frames(
         sizes: (H,W) of the M frames.
         decode: reads one of them.
         title: what is packed, for the progress bar.
+        channels: C of a picture.
 
     Raises:
         UserError: of the first frame that is not sound.
@@ -92,7 +94,7 @@ def write_frames(
     journal, total = Journal(half / JOURNAL), Census()
     noted = journal.read()
     with _open_arrays(half, shapes) as arrays:
-        writer = _PartWriter(arrays, sizes, decode)
+        writer = _PartWriter(arrays, (channels, 1), sizes, decode)
         starts = range(0, len(sizes), PART_FRAMES)
         pool = ThreadPoolExecutor(count_threads())
         try:
@@ -134,13 +136,14 @@ class _PartWriter:
     def __init__(
         self,
         arrays: Sequence[tuple[IO[bytes], int]],
+        channels: tuple[int, int],
         sizes: Sequence[tuple[int, int]],
         decode: Decode,
     ) -> None:
         self._files = [file.fileno() for file, _ in arrays]
         self._places = [
-            [begin + start for start in find_starts(sizes, channels)]
-            for (_, begin), channels in zip(arrays, CHANNELS, strict=True)
+            [begin + start for start in find_starts(sizes, count)]
+            for (_, begin), count in zip(arrays, channels, strict=True)
         ]
         self._sizes, self._decode = sizes, decode
 

@@ -75,7 +75,7 @@ def declared_range(picture: Image) -> int | None:
 
 
 def decode_tiff(file: BinaryIO, header: TiffHeader) -> Values:
-    """Returns the values (H,W) or (H,W,3) of a deep TIFF file, upright.
+    """Returns the values (H,W), (H,W,3) or (H,W,4) of a deep TIFF file, upright.
 
     Raises:
         NotRead: its samples are none that OpenCV decodes.
@@ -90,22 +90,24 @@ def decode_tiff(file: BinaryIO, header: TiffHeader) -> Values:
 
 
 def decode(file: BinaryIO) -> Values:
-    """Returns the values of a file, (H,W) or (H,W,3): of TIFF upright, of others as stored.
+    """Returns the values of a file, (H,W) or RGB with or without transparency, (H,W,3 or 4).
+
+    Those of TIFF are upright, those of others as stored.
 
     Raises:
         NotRead: OpenCV cannot decode it.
     """
     file.seek(0)
-    with _silence_opencv():
+    with silence_opencv():
         found = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
     if found is None:
         raise UnsupportedKind("has samples that cannot be decoded")
     # OpenCV's order is blue, green, red, alpha
-    return found if found.ndim == 2 else found[..., 2::-1]
+    return found if found.ndim == 2 else found[..., [2, 1, 0, 3][: found.shape[2]]]
 
 
 @contextmanager
-def _silence_opencv() -> Iterator[None]:
+def silence_opencv() -> Iterator[None]:
     """Stops OpenCV from printing errors that the lab reports in its own words."""
     level = logging.getLogLevel()
     logging.setLogLevel(logging.LOG_LEVEL_SILENT)

@@ -11,12 +11,14 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, TiffImagePlugin, WebPImagePlugin
 
-from fcn_lab.data.pictures import deep
+from fcn_lab.data.pictures import bands, deep
+from fcn_lab.data.pictures.parts import COLOURS
 from fcn_lab.data.pictures.tiff_header import TiffHeader
 from fcn_lab.data.pictures.unreadable import (
     LIMIT,
     Limit,
     Unreadable,
+    UnsupportedKind,
     open_regular,
     translate_errors,
 )
@@ -44,7 +46,7 @@ class OpenedPicture:
     """A decoded file, turned upright as its metadata say.
 
     Attributes:
-        content: eight bits a channel or less as a picture; more as values (H,W) or (H,W,3).
+        content: eight bits a channel or less as a picture; else values (H,W) or (H,W,C).
         orientation: what the metadata say, 1…8; None where they say nothing.
         declared: the range of the values, where the file names it and they were scaled to it.
     """
@@ -54,16 +56,28 @@ class OpenedPicture:
     declared: int | None = None
 
 
-def open_upright(path: Path, limit: Limit = LIMIT) -> OpenedPicture:
+def open_upright(path: Path, limit: Limit = LIMIT, channels: int = COLOURS) -> OpenedPicture:
     """Returns the picture in a file after checking every chunk of it.
 
-    Pillow alone decodes past some flipped bits.
+    Pillow alone decodes past some flipped bits. Where so many channels are asked for that colours
+    do not have, all samples and pages of a TIFF are channels.
 
     Raises:
         Unreadable: the file is none, is truncated or corrupt, too large or of a kind not read.
     """
     with open_regular(path) as file, translate_errors(path, file, FORMATS):
+        if bands.is_numpy(file):
+            height, width = bands.read_shape(file)[:2]
+            limit.check(path, width, height)
+            return OpenedPicture(bands.read_array(file), None)
         header = TiffHeader.read(file)
+        if header is not None and channels not in (1, COLOURS):
+            limit.check(path, *header.size)
+            try:
+                values = bands.decode_bands(file, header)
+            except UnsupportedKind as error:
+                raise Unreadable(path, str(error), bands.REMEDY) from error
+            return OpenedPicture(_turn_values(values, header.orientation), header.orientation)
         if header is not None:
             _refuse_several(path, header.pages)
             limit.check(path, *header.size)
@@ -83,7 +97,9 @@ def upright_size(path: Path, limit: Limit = LIMIT) -> tuple[int, int]:
     """
     with open_regular(path) as file, translate_errors(path, file, FORMATS):
         header = TiffHeader.read(file)
-        if header is not None:
+        if bands.is_numpy(file):
+            (height, width), orientation = bands.read_shape(file)[:2], None
+        elif header is not None:
             (width, height), orientation = header.size, header.orientation
         else:
             with _identify(file) as picture:
@@ -98,7 +114,7 @@ def turn(picture: Image.Image, orientation: int | None) -> Image.Image:
 
 
 def _turn_values(values: deep.Values, orientation: int | None) -> deep.Values:
-    """Returns values (H,W) or (H,W,3) upright that were stored under this orientation."""
+    """Returns values (H,W) or (H,W,C) upright that were stored under this orientation."""
     upright = values.swapaxes(0, 1) if orientation in _SIDEWAYS_ORIENTATIONS else values
     upright = upright[:, ::-1] if orientation in (2, 3, 6, 7) else upright
     return upright[::-1] if orientation in (3, 4, 7, 8) else upright

@@ -3,14 +3,24 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, BinaryIO, Literal, Self
 
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC = 254, 256, 257, 258, 262
-_ORIENTATION, _SAMPLES, _PLANAR, _FORMAT = 274, 277, 284, 339
+
+
+class Tag(IntEnum):
+    """The numbers of the tags that are read."""
+
+    SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
+    FILL_ORDER, ORIENTATION, SAMPLES, ROWS_A_STRIP, PLANAR = 266, 274, 277, 278, 284
+    PREDICTOR, TILE_WIDTH, TILE_HEIGHT, FORMAT = 317, 322, 323, 339
+
+
 _PLACES = ((273, 279), (324, 325))  # offsets and lengths of strips, of tiles
+OFFSETS = (*_PLACES[0], *_PLACES[1])
 _COPY = 1 | 4  # a smaller copy of another page, or its transparency
 _FLOAT = 3
 
@@ -49,20 +59,25 @@ class TiffHeader:
         file.seek(0)
         if file.read(4) not in MAGIC:
             return None
-        pages = list(_read_pages(file))
+        pages = list(read_pages(file))
         first = pages[0]
         if _find_end(first) > _count_bytes(file):
             raise EOFError("its pixels lie outside the file")
         return cls(
-            (int(first.get(_WIDTH, 0)), int(first.get(_HEIGHT, 0))),
-            max(first.get(_BITS, (1,))),
-            _FLOAT in first.get(_FORMAT, ()),
-            int(first.get(_SAMPLES, 1)),
-            int(first.get(_PHOTOMETRIC, 1)),
-            first.get(_PLANAR, 1) != 1,
-            first.get(_ORIENTATION),
-            sum(not int(page.get(_SUBFILE, 0)) & _COPY for page in pages),
+            (int(first.get(Tag.WIDTH, 0)), int(first.get(Tag.HEIGHT, 0))),
+            max(first.get(Tag.BITS, (1,))),
+            _FLOAT in first.get(Tag.FORMAT, ()),
+            int(first.get(Tag.SAMPLES, 1)),
+            int(first.get(Tag.PHOTOMETRIC, 1)),
+            first.get(Tag.PLANAR, 1) != 1,
+            first.get(Tag.ORIENTATION),
+            sum(not cls.is_copy(page) for page in pages),
         )
+
+    @staticmethod
+    def is_copy(page: dict[int, Any]) -> bool:
+        """Returns whether a page is a smaller copy of another, or its transparency."""
+        return bool(int(page.get(Tag.SUBFILE, 0)) & _COPY)
 
     @property
     def is_deep(self) -> bool:
@@ -70,7 +85,7 @@ class TiffHeader:
         return self.bits > 12 or self.is_float
 
 
-def _read_pages(file: BinaryIO) -> Iterator[dict[int, Any]]:
+def read_pages(file: BinaryIO) -> Iterator[dict[int, Any]]:
     """Yields the tags of every page; a file whose pages form a circle ends."""
     file.seek(0)
     start = file.read(8)

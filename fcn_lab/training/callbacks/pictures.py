@@ -10,6 +10,7 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from fcn_lab.data.pictures.parts import show_colours
 from fcn_lab.errors import Omissions
 from fcn_lab.files import make_folder, write_buffer
 from fcn_lab.rendering.pictures import Picture, draw_panel
@@ -87,7 +88,7 @@ class Pictures(Callback):
             t[0].cpu().numpy().astype(np.uint8) for t in (batch["image"], batch["label"], outputs)
         )
         name = loader.dataset.frames.names[int(batch["index"][0])]  # type: ignore[attr-defined]
-        self._pictures.append(Picture(name, image.transpose(1, 2, 0), truth, guess))
+        self._pictures.append(Picture(name, show_colours(image.transpose(1, 2, 0)), truth, guess))
 
     def _show(self, trainer: L.Trainer, split: str) -> None:
         pictures, self._pictures = self._pictures, []

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from PIL import Image
 from torch import Tensor
 
+from fcn_lab.data.pictures.parts import show_colours
 from fcn_lab.errors import Omissions, WriteFailure, guard_writing
 from fcn_lab.escaping import zip_text
 from fcn_lab.files import create_draft_path
@@ -129,7 +130,7 @@ class Predictions(Callback):
             name = frames.names[index]
             self._file.add(
                 {
-                    f"{name}.jpg": _encode_jpeg(image.transpose(1, 2, 0)),
+                    f"{name}.jpg": _encode_jpeg(show_colours(image.transpose(1, 2, 0))),
                     f"{name}.truth.png": self._encode_labels(truth),
                     f"{name}.png": self._encode_labels(guess),
                 }

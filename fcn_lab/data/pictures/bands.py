@@ -1,0 +1,153 @@
+"""Files of any number of channels: TIFF with many samples or pages, and NumPy's arrays.
+
+OpenCV decodes TIFF of up to four samples. Grey pages it decodes with any compression, so a page of
+S samples is shown to it as one of S times the width, and the planes of one as pages of their own.
+H W: rows and columns, S: samples of a pixel.
+"""
+
+import struct
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fcn_lab.data.pictures.deep import silence_opencv
+from fcn_lab.data.pictures.tiff_header import OFFSETS, Tag, TiffHeader, read_pages
+from fcn_lab.data.pictures.unreadable import UnsupportedKind
+
+Values = NDArray[Any]
+NUMPY_MAGIC = b"\x93NUMPY"
+REMEDY = "Save it as a TIFF without compression, or as an array of NumPy's (.npy)"
+_JPEG = (6, 7)
+_DIFFERENCES, _FLOAT_DIFFERENCES = 2, 3  # kinds of predictor
+_KEPT = (
+    *(Tag.WIDTH, Tag.HEIGHT, Tag.BITS, Tag.FORMAT, Tag.COMPRESSION, Tag.PREDICTOR, Tag.FILL_ORDER),
+    *(Tag.ROWS_A_STRIP, Tag.TILE_WIDTH, Tag.TILE_HEIGHT, *OFFSETS),
+)
+
+
+def is_numpy(file: BinaryIO) -> bool:
+    """Returns whether a file is an array of NumPy's."""
+    file.seek(0)
+    return file.read(len(NUMPY_MAGIC)) == NUMPY_MAGIC
+
+
+def read_shape(file: BinaryIO) -> tuple[int, ...]:
+    """Returns (H,W) or (H,W,S) of an array of NumPy's, from its header.
+
+    Raises:
+        UnsupportedKind: it has no such shape, or holds no real numbers.
+    """
+    file.seek(0)
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else _read_long_header
+    shape, _, kind = read(file)
+    if len(shape) not in (2, 3) or kind.kind not in "uif":
+        raise UnsupportedKind(f"holds an array {shape} of {kind}, expected (H, W) or (H, W, C)")
+    return shape
+
+
+def read_array(file: BinaryIO) -> Values:
+    """Returns the content of an array of NumPy's; Python objects in it are refused."""
+    file.seek(0)
+    return np.asarray(np.load(file, allow_pickle=False))
+
+
+def decode_bands(file: BinaryIO, header: TiffHeader) -> Values:
+    """Returns all samples (H,W,S) of all pages of a TIFF file, as stored.
+
+    Raises:
+        UnsupportedKind: OpenCV cannot decode one, or pages differ in size or type.
+    """
+    file.seek(0)
+    content = file.read()
+    pages = [
+        _decode_page(content, page) for page in read_pages(file) if not TiffHeader.is_copy(page)
+    ]
+    if len({(page.shape[:2], page.dtype) for page in pages}) > 1:
+        raise UnsupportedKind("has pages of several sizes or types")
+    return np.concatenate(pages, 2)
+
+
+def _decode_page(content: bytes, page: dict[int, Any]) -> Values:
+    if page.get(Tag.COMPRESSION) in _JPEG:
+        raise UnsupportedKind("has several channels compressed as JPEG, which blurs them")
+    samples, planar = int(page.get(Tag.SAMPLES, 1)), page.get(Tag.PLANAR, 1) != 1
+    predictor = page.get(Tag.PREDICTOR, 1)
+    if predictor == _FLOAT_DIFFERENCES and samples > 1 and not planar:
+        raise UnsupportedKind("has floating point channels that are stored as differences")
+    if planar:
+        return np.stack([_decode_grey(content, tags) for tags in _list_planes(page, samples)], 2)
+    wide = {**page, Tag.WIDTH: page[Tag.WIDTH] * samples}
+    if Tag.TILE_WIDTH in page:
+        wide[Tag.TILE_WIDTH] = page[Tag.TILE_WIDTH] * samples
+    undone = predictor == _DIFFERENCES and samples > 1
+    if undone:
+        wide[Tag.PREDICTOR] = 1
+    values = _decode_grey(content, wide)
+    values = values.reshape(*values.shape[:1], -1, samples)
+    if undone:
+        _sum_up(values, page.get(Tag.TILE_WIDTH, page[Tag.WIDTH]))
+    return values
+
+
+def _list_planes(page: dict[int, Any], samples: int) -> Iterator[dict[int, Any]]:
+    for number in range(samples):
+        plane = dict(page)
+        for tag in OFFSETS:
+            if tag in page:
+                count = len(page[tag]) // samples
+                plane[tag] = page[tag][number * count : (number + 1) * count]
+        yield plane
+
+
+def _decode_grey(content: bytes, page: dict[int, Any]) -> Values:
+    """Returns (H,W), as if a page of these tags had one sample of no particular meaning."""
+    is_big = content[2:4] in (b"+\0", b"\0+")
+    kept = {tag: page[tag] for tag in _KEPT if tag in page}
+    tags = {tag: value if isinstance(value, tuple) else (value,) for tag, value in kept.items()}
+    tags |= {tag: tags[tag][:1] for tag in (Tag.BITS, Tag.FORMAT) if tag in tags}
+    tags |= {Tag.PHOTOMETRIC: (1,), Tag.SAMPLES: (1,)}
+    content += b"\0" * (len(content) % 2)
+    order = "<" if content[:1] == b"I" else ">"
+    place = struct.pack(order + "Q" if is_big else order + "I", len(content))
+    begin = 8 if is_big else 4
+    parts = (content[:begin], place, content[begin + len(place) :])
+    entries = _write_entries(tags, len(content), order, is_big)
+    with silence_opencv():
+        file = np.frombuffer(b"".join((*parts, entries)), np.uint8)
+        found = cv2.imdecode(file, cv2.IMREAD_UNCHANGED)
+    if found is None or found.ndim != 2:
+        raise UnsupportedKind("has samples that cannot be decoded")
+    return found
+
+
+def _write_entries(
+    tags: Mapping[int, tuple[int, ...]], start: int, order: str, is_big: bool
+) -> bytes:
+    """Returns a TIFF directory of whole numbers that stands at `start` in a file."""
+    count, kind, word = ("Q", 16, "Q") if is_big else ("H", 4, "I")
+    width = struct.calcsize("=" + word)
+    head = struct.pack(order + count, len(tags))
+    behind = start + len(head) + len(tags) * (4 + 2 * width) + width
+    entries, extra = b"", b""
+    for tag, values in sorted(tags.items()):
+        raw = struct.pack(f"{order}{len(values)}{word}", *values)
+        entries += struct.pack(order + "HH" + word, tag, kind, len(values))
+        if len(raw) > width:
+            raw, extra = struct.pack(order + word, behind + len(extra)), extra + raw
+        entries += raw
+    return head + entries + b"\0" * width + extra
+
+
+def _sum_up(values: Values, tile: int) -> None:
+    """Undoes the differences between neighbours of a row, tile by tile, in place."""
+    for left in range(0, values.shape[1], tile):
+        part = values[:, left : left + tile]
+        np.cumsum(part, axis=1, dtype=values.dtype, out=part)
+
+
+def _read_long_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    return np.lib.format.read_array_header_2_0(file)
