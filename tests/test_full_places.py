@@ -82,6 +82,12 @@ FIRST = (
     *("train", "resume", "predict", "predict scores", "export torchscript", "report"),
     *("report output", "dashboard", "sweep", "search", "pack"),
 )
+# 20 KB, 80 KB and 1 MB are left for these
+TIGHT = (
+    *("train", "train csv", "train tensorboard", "train wandb", "staged", "resume", "evaluate"),
+    *("predict", "predict scores", "export onnx", "export torchscript", "export torch_export"),
+    *("report", "report output", "audit", "sweep", "search", "pack"),
+)
 # pages of 4 KiB that a full disk still has: enough to claim a folder, and to begin in it
 ROOM = {
     8: (
@@ -89,8 +95,11 @@ ROOM = {
         *("predict", "predict folder", "profile", "profile sheet", "capacity", "ceilings"),
         *("shapes", "export folder", "audit", "report", "dashboard", "sweep"),
     ),
-    20: ("train csv", "train tensorboard", "train wandb"),
+    5: TIGHT,
+    20: TIGHT,
     40: ("train", "train wandb", "staged", "evaluate", "predict", "report", "audit"),
+    80: ("train wandb", "train tensorboard", "evaluate", "sweep", "report"),
+    256: TIGHT,
 }
 
 
@@ -204,10 +213,21 @@ def test_a_command_names_the_place_that_takes_nothing(name: str, bad: dict[str, 
         last = told[told.rfind("fcn-lab: ") :].strip().splitlines()
         assert 1 <= len(last) <= 2, told
         assert str(place) in last[0] or "../place" in last[0], told
+    run = place / "run"
+    if name.startswith("train") and (run / "checkpoints" / "last.ckpt").exists():
+        # its one epoch is trained, and what was computed is kept
+        assert "pixel accuracy" in told, told
+        assert any("mean_iou" in path.read_text() for path in keeps(run, bad["free"])), told
     for path, content in files(place).items():
         assert not path.name.startswith(".part-"), path
         # W&B's own drafts lie in its folder `staging`
         assert before.get(path) == content or "staging" in path.parts or is_whole(path), path
+
+
+def keeps(run: Path, free: Path) -> list[Path]:
+    """The files that may hold a run's scores: its own, or one where the command was typed."""
+    named = (*run.glob("*.json"), *free.glob("scores-*.json"))
+    return [path for path in named if path.name == "metrics.json" or "scores" in path.name]
 
 
 @pytest.mark.parametrize("bad", FAULTS, ids=["full", "read-only"], indirect=True)

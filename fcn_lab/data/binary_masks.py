@@ -1,11 +1,12 @@
 """Decides what 255 means in masks of one object: the object, or void.
 
 Which of the two 255 is, no single mask tells: one with 0 and 255 may be of a set that has ids 0 and
-1 and void. So all masks of the data set are looked at, as far as needed: where one holds another
-number than 0 and 255 it is void. The answer is kept beside the packs until a mask changes.
+1 and void. So masks of the whole data set are looked at, as far as needed: where one holds the
+object's id and 255 it is void; where some hold the one and some the other, the user must say it.
+The answer is kept beside the packs until a mask changes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,9 +22,16 @@ from fcn_lab.data.pictures.unreadable import Limit
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_text
 
+# masks, spread over the data set, in which 255 is looked for where the first have ids 0 and 1
+SAMPLED_MASKS = 200
+
 
 def settle_white(codec: LabelCodec, masks: Sequence[Path], cache: Path, limit: Limit) -> LabelCodec:
-    """Returns the codec for these masks: where they hold 0 and 255 alone, 255 is the object."""
+    """Returns the codec for these masks: where they hold 0 and 255 alone, 255 is the object.
+
+    Raises:
+        UserError: some masks hold the object's id, others 255, and none holds both.
+    """
     place = codec.find_foreground() if isinstance(codec, IndexLabels) else None
     if place is None or not isinstance(codec, IndexLabels):
         return codec
@@ -31,20 +39,38 @@ def settle_white(codec: LabelCodec, masks: Sequence[Path], cache: Path, limit: L
     try:
         is_object = bool(unseal(record.read_text()))
     except (OSError, ValueError):
-        is_object = _is_object(masks, limit)
+        is_object = _is_object(codec, place, masks, limit)
         with suppress(UserError):  # it is found out again, then
             make_folder(record.parent)
             write_text(record, seal(is_object))
     return codec.read_white_as(place) if is_object else codec
 
 
-def _is_object(masks: Sequence[Path], limit: Limit) -> bool:
+def _is_object(codec: IndexLabels, place: int, masks: Sequence[Path], limit: Limit) -> bool:
+    sample = masks[:: max(len(masks) // SAMPLED_MASKS, 1)]
     met: set[int] = set()
-    for mask in masks:
-        with suppress(UserError):  # who reads the frame names the file
-            picture = open_mask(mask, limit)
-            if picture.mode != "1":  # white is then 1, whatever it is in the others
-                met.update(np.unique(read_values(picture)).tolist())
-        if not met <= {0, VOID}:
+    # the first mask that holds the one and not the other
+    first: dict[int, Path] = {}
+    for number, mask in enumerate(dict.fromkeys([*sample, *masks])):
+        if number >= len(sample) and VOID not in first:
             return False
-    return VOID in met
+        for found in _read_grey(mask, limit):
+            if not found <= {0, place, VOID} or {place, VOID} <= found:
+                return False
+            met |= found
+            for value in found & {place, VOID}:
+                first.setdefault(value, mask)
+    if len(first) == 2:
+        raise UserError(
+            f"{first[place]} holds {place}, {first[VOID]} holds {VOID}, and no mask holds both.\n"
+            f"{codec.suggest_white(place)}"
+        )
+    return {0, VOID} <= met
+
+
+def _read_grey(mask: Path, limit: Limit) -> Iterator[set[int]]:
+    """Yields the numbers that a mask holds; nothing where it has one bit, or cannot be read."""
+    with suppress(UserError):  # who reads the frame names the file
+        picture = open_mask(mask, limit)
+        if picture.mode != "1":  # white is then 1, whatever it is in the others
+            yield set(np.unique(read_values(picture)).tolist())

@@ -5,8 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
-from PIL import Image
-
 from fcn_lab.data.class_table import ClassTable, read_names
 from fcn_lab.data.classes import is_void, keep_classes
 from fcn_lab.data.colour_labels import ColourLabels
@@ -15,6 +13,7 @@ from fcn_lab.data.files.pairing import find_blocks, pair_files
 from fcn_lab.data.files.picture_files import PictureFiles, read_images
 from fcn_lab.data.label_codecs import IndexLabels, LabelCodec
 from fcn_lab.data.layouts.layout import Layout, Pair
+from fcn_lab.data.mask_palettes import MaskPalette
 from fcn_lab.data.mask_values import GREY
 from fcn_lab.data.packs.decode import open_first_mask
 from fcn_lab.data.packs.source import CACHE, PackedSource
@@ -144,14 +143,15 @@ def _build_codec(table: ClassTable, masks: Sequence[Path], limit: Limit) -> Labe
     first = open_first_mask(masks, limit)
     if not table.colours:
         names = list(dict.fromkeys(table.names))
-        palette = _read_palette(first, table)
+        palette = MaskPalette(first, table.ids)
+        own = _choose_colours(table, palette.colours)
         colours = {
-            n: table.display_colours.get(n, palette.get(n, generate_colour(k)))
+            n: table.display_colours.get(n, own.get(n, generate_colour(k)))
             for k, n in enumerate(names)
         }
         drawn = [colours[name] for name in table.names]
         ids = None if table.is_listed else table.ids
-        return IndexLabels(table.names, drawn, ids=ids, key="data.names")
+        return IndexLabels(table.names, drawn, ids=ids, key="data.names", palette=palette)
     are_grey = all(len(set(colour)) == 1 for colour in table.colours)
     if first is None or first.mode not in GREY or are_grey:
         return ColourLabels(table.names, table.colours)
@@ -163,16 +163,12 @@ def _build_codec(table: ClassTable, masks: Sequence[Path], limit: Limit) -> Labe
     return IndexLabels(table.names, table.colours, key="data.names")
 
 
-def _read_palette(mask: Image.Image | None, table: ClassTable) -> dict[str, Colour]:
-    """Returns class → colour of its first id in the mask's palette, if these differ enough."""
-    stored = mask.getpalette("RGB") if mask is not None and mask.mode == "P" else None
-    if stored is None:
-        return {}
+def _choose_colours(table: ClassTable, palette: Mapping[int, Colour]) -> dict[str, Colour]:
+    """Returns class → colour of its first id in the palette, if these differ enough."""
     colours: dict[str, Colour] = {}
     for name, number in zip(table.names, table.ids, strict=True):
-        found = tuple(stored[3 * number : 3 * number + 3])
-        if len(found) == 3 and not is_void(name):
-            colours.setdefault(name, found)
+        if number in palette and not is_void(name):
+            colours.setdefault(name, palette[number])
     pairs = combinations(colours.values(), 2)
     apart = (max(abs(x - y) for x, y in zip(*pair, strict=True)) for pair in pairs)
     return (

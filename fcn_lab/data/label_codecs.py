@@ -16,6 +16,7 @@ from PIL.Image import Image
 
 from fcn_lab.data.classes import VOID, is_void
 from fcn_lab.data.colours import Colour
+from fcn_lab.data.mask_palettes import MaskPalette
 from fcn_lab.data.mask_values import read_values
 from fcn_lab.errors import UserError
 
@@ -82,6 +83,7 @@ class IndexLabels:
         ids: the ids, in the order of `names`; 0, 1, 2 … by default.
         white: the place of the class that 255 is.
         key: what the user may type to say which ids there are.
+        palette: of the first mask; one that numbers its colours otherwise is refused.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class IndexLabels:
         ids: Sequence[int] | None = None,
         white: int | None = None,
         key: str = "",
+        palette: MaskPalette | None = None,
     ) -> None:
         self.names = tuple(names)
         self.colours = tuple(colours)
@@ -104,6 +107,7 @@ class IndexLabels:
         self._table[self._ids] = np.arange(len(names), dtype=np.uint8)
         self._table[self._void_ids] = VOID
         self._white, self._key = white, key
+        self._palette = palette or MaskPalette()
         if white is not None:
             self._table[VOID] = white
 
@@ -123,9 +127,22 @@ class IndexLabels:
         scored = [k for k, name in enumerate(self.names) if k > 0 and not is_void(name)]
         return scored[0] if self._implied and len(scored) == 1 else None
 
+    def suggest_white(self, place: int) -> str:
+        """Returns what to do where some masks hold 255 for the class at this index, or for void."""
+        name = self.names[place]
+        if not self._key:
+            return f"Save them anew, with one number for {name} and 255 for void alone"
+        ids = ", ".join(f"{n}: {[k, VOID] if k == place else k}" for k, n in enumerate(self.names))
+        return (
+            f"Type '{self._key}={{{ids}}}' if {VOID} is {name} too, data.ignore=[{VOID}] if it "
+            "is void"
+        )
+
     def read_white_as(self, place: int) -> "IndexLabels":
         """Returns the same codec, but with 255 as the class at this index."""
-        return IndexLabels(self.names, self.colours, white=place, key=self._key)
+        return IndexLabels(
+            self.names, self.colours, white=place, key=self._key, palette=self._palette
+        )
 
     def decode(self, picture: Image) -> tuple[NDArray[np.uint8], Counter[str]]:
         """Returns the ids, after checking that every pixel is one.
@@ -154,17 +171,24 @@ class IndexLabels:
         """Returns the pixels; an id that names no class becomes VOID and is counted.
 
         Raises:
-            UserError: no number a pixel.
+            UserError: no number a pixel, or a palette that numbers the colours anew.
         """
         values = read_values(picture)
         pixels = values
         if values.dtype != np.uint8:
             pixels = np.where((values < 0) | (values > VOID), VOID, values).astype(np.uint8)
+        if conflict := self._palette.find_conflict(picture, pixels, self._table):
+            raise UserError(f"{conflict}\n{self._suggest_colours()}")
         wrong = np.take(~self._legal, pixels) | (values != pixels)
         found, counts = np.unique(values[wrong], return_counts=True)
         strange = {f"id {value}": int(count) for value, count in zip(found, counts, strict=True)}
         ids = np.where(wrong, VOID, np.take(self._table, pixels))
         return LabelView(pixels, ids.astype(np.uint8), wrong, Counter(strange))
+
+    def _suggest_colours(self) -> str:
+        colours = (list(self._palette.colours.get(number, ())) or "COLOUR" for number in self._ids)
+        listed = ", ".join(map("{}: {}".format, self.names, colours))
+        return f"Name the classes by colour: '{self._key}={{{listed}}}'"
 
     def _describe_ids(self) -> str:
         if self._ids == list(range(len(self._ids))):

@@ -57,9 +57,7 @@ def require_regular_file(path: Path) -> os.stat_result:
     except OSError as error:
         raise DamagedFile(path, error.strerror) from error
     if stat.S_ISLNK(found.st_mode):
-        raise DamagedFile(
-            path, "it is a link, which is not followed; put the file itself in its place"
-        )
+        raise DamagedFile(path, "it is a link, which is not followed; put the file in its place")
     if not stat.S_ISREG(found.st_mode):
         raise DamagedFile(path, "it is no file")
     return found
@@ -86,9 +84,11 @@ def read_text(path: Path) -> str:
     """UTF-8, within the limit of the file's ending.
 
     Raises:
-        Damaged: as `require_regular_file`, for a larger file and for other bytes.
+        Damaged: as `require_regular_file`, for an empty or a larger file and for other bytes.
     """
     limit, size = LIMITS[path.suffix], require_regular_file(path).st_size
+    if not size:
+        raise DamagedFile(path, "it is empty")
     if size > limit:
         raise DamagedFile(path, f"{size:,} bytes, at most {limit:,} are read")
     try:
@@ -229,7 +229,7 @@ def read_arrays(path: Path) -> "dict[str, NDArray[Any]]":
             return {name: kept[name] for name in kept.files}
     # zipfile, zlib and numpy's reader of headers raise whatever the bytes lead them to
     except Exception as error:
-        raise DamagedFile(path, f"{type(error).__name__}: {error}") from error
+        raise DamagedFile(path, str(error) or type(error).__name__) from error
 
 
 def _is_number(text: str) -> bool:

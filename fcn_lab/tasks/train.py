@@ -1,12 +1,10 @@
 """task=train: trains, saves the best weights, scores them once, and writes metrics.json last."""
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from fcn_lab.commands import format_command
@@ -109,9 +107,10 @@ class Train:
                 # after all checks: loggers create folders, and W&B a run on its server
                 self._prepare_network(run_folder)
                 module = self.create_module()
-                with self._open_loggers(run_folder) as loggers:
+                omissions = Omissions()
+                factories, info = (self.loggers or {}).values(), self._describe_run(run_folder)
+                with open_loggers(factories, info, omissions) as loggers:
                     self._fit(module, run_folder, clock, request, loggers)
-                    omissions = Omissions()
                     scored = self._score(module, run_folder, clock, request, loggers, omissions)
                 if is_first_rank():
                     facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(spent)}
@@ -200,7 +199,7 @@ class Train:
             FrozenLayers(self._frozen_layers),
             clock,
             VitalSigns(),
-            self._create_pictures(folder),
+            self._create_pictures(folder, loggers),
             History(folder, clock, self.data.classes),
             create_progress(clock),
             StepLog(self.training.log_every_n_steps),
@@ -226,25 +225,26 @@ class Train:
         alone = len(splits) == 1
         best = load_best_checkpoint(folder.path)
         load_state(module.net, best["state_dict"], folder.path)
-        pictures = self._create_pictures(folder, omissions, best["global_step"])
+        pictures = self._create_pictures(folder, loggers, omissions)
+        pictures.step = best["global_step"]
         kept = Predictions(folder, self.data.palette, omissions)
         callbacks = [pictures, kept, create_progress(clock), StopOnSignal(request)]
-        trainer = self.training.create_trainer(folder, loggers, callbacks)
+        # without Lightning's hand on the loggers: a log that cannot be written costs no score
+        trainer = self.training.create_trainer(folder, (), callbacks)
         scored = {
             split: score_split(split, trainer, module, self.data, folder, omissions, alone)
             for split in splits
         }
-        conclude_loggers(loggers, scored)
+        conclude_loggers(loggers, scored, omissions)
         return scored
 
     def _create_pictures(
-        self, folder: RunFolder, omissions: Omissions | None = None, step: int | None = None
-    ) -> Callback:
+        self, folder: RunFolder, loggers: Sequence[RunLogger], omissions: Omissions | None = None
+    ) -> Pictures:
         shown = (self.data.classes, self.data.palette, self.data.split)
-        return Pictures(folder, *shown, omissions=omissions, step=step)
+        return Pictures(folder, *shown, loggers=loggers, omissions=omissions)
 
-    def _open_loggers(self, folder: RunFolder) -> AbstractContextManager[list[RunLogger]]:
+    def _describe_run(self, folder: RunFolder) -> RunInfo:
         config = RunFolder(self._find_root(folder.path)).read_config()
         shown = (self.data.classes, self.data.palette)
-        run = RunInfo(folder.path, folder.run_id, self.words, config, *shown)
-        return open_loggers((self.loggers or {}).values(), run)
+        return RunInfo(folder.path, folder.run_id, self.words, config, *shown)

@@ -100,11 +100,14 @@ def score_split(
     return ScoredSplit(result, total.numpy())
 
 
-def conclude_loggers(loggers: Sequence[RunLogger], scored: Mapping[str, ScoredSplit]) -> None:
+def conclude_loggers(
+    loggers: Sequence[RunLogger], scored: Mapping[str, ScoredSplit], omissions: Omissions
+) -> None:
     """Gives every logger the final scores, named by split, and the confusion matrices."""
     values = {f"{s}/{name}": value for s, r in scored.items() for name, value in r.list_scores()}
     for logger in loggers if is_first_rank() else ():
-        logger.conclude(values, {split: result.matrix for split, result in scored.items()})
+        with omissions.note():
+            logger.conclude(values, {split: result.matrix for split, result in scored.items()})
 
 
 def publish_scores(

@@ -27,6 +27,8 @@ IDS = np.random.default_rng(5).integers(0, 2, fakes.SIZE, np.uint8)
 FRAMES = tuple("abcdef")
 CODEC = IndexLabels(("ground", "object"), ((0, 0, 0), (1, 1, 1)))
 WHITE: Pixels = IDS * 255
+# as a set with 0, 1 and void has it
+BORDERED: Pixels = np.where(np.arange(IDS.shape[1]) < 3, VOID, IDS).astype(np.uint8)
 
 
 def with_alpha(mode: str) -> Image.Image:
@@ -111,6 +113,13 @@ def source(root: Path, names: object, ignore: object = None) -> Folder:
     return Folder(str(root), "photos", "masks", names, ignore=ignore)
 
 
+def said(text: str) -> Mapping[str, object]:
+    """The classes that a message says to type."""
+    (names,) = re.findall(r"'data\.names=(\{.*?\})'", text)
+    found: Mapping[str, object] = yaml.safe_load(names)
+    return found
+
+
 @pytest.mark.parametrize(
     "names",
     [["ground", "object"], ["void", "object"], ["ground", "object", "void"]],
@@ -128,7 +137,7 @@ def test_white_is_the_object_where_masks_hold_0_and_255_alone(
 
 
 VOID_THEN: dict[str, tuple[Sequence[Pixels], object, object]] = {
-    "one mask has a 1": ([WHITE, WHITE, IDS], ["ground", "object"], None),
+    "one mask has a 1, too": ([WHITE, WHITE, BORDERED], ["ground", "object"], None),
     "255 is to be ignored": ([WHITE], ["ground", "object"], [255]),
     "the ids are said": ([WHITE], {"ground": 0, "object": 1}, None),
     "there are three classes": ([WHITE], ["ground", "object", "other"], None),
@@ -141,6 +150,63 @@ def test_white_is_void_where_masks_or_words_say_so(case: str, tmp_path: Path) ->
     found = source(written(tmp_path, masks), names, ignore)
     assert np.array_equal(found.frames("train").labels[0], np.where(IDS == 1, VOID, 0))
     assert "255" not in found.describe()
+
+
+MIXED = {
+    "object": ([WHITE] * 5 + [IDS], IDS),
+    "void": ([IDS] * 5 + [WHITE], np.where(IDS, VOID, 0)),
+}
+
+
+@pytest.mark.parametrize("case", MIXED)
+def test_masks_of_0_and_1_beside_masks_of_0_and_255_are_refused_with_what_settles_it(
+    case: str, tmp_path: Path
+) -> None:
+    masks, white = MIXED[case]
+    root = written(tmp_path, masks)
+    with pytest.raises(UserError, match=r"holds 1, .* holds 255, and no mask.*\nType") as caught:
+        source(root, ["ground", "object"])
+    names, ignore = said(str(caught.value)), [VOID]
+    settled = (
+        source(root, names) if case == "object" else source(root, ["ground", "object"], ignore)
+    )
+    labels = [label for split in settled.splits for label in settled.frames(split).labels]
+    whites = [label for label, mask in zip(labels, masks, strict=True) if mask is WHITE]
+    assert whites
+    assert all(np.array_equal(label, white) for label in whites)
+
+
+def test_masks_that_hold_255_alone_have_no_object(tmp_path: Path) -> None:
+    found = source(written(tmp_path, [np.full_like(IDS, VOID)]), ["ground", "object"])
+    assert "255 is read" not in found.describe()
+    assert (found.frames("train").labels[0] == VOID).all()
+
+
+def test_the_first_of_many_masks_tell_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Path] = []
+    monkeypatch.setattr(binary, "SAMPLED_MASKS", 2)
+    monkeypatch.setattr(binary, "open_mask", lambda p, n: looked.append(p) or open_mask(p, n))
+    source(written(tmp_path, [IDS]), ["ground", "object"])
+    assert [path.stem for path in looked] == ["a", "d"]
+
+
+def test_palettes_that_number_the_colours_anew_are_refused_or_read_by_colour(
+    tmp_path: Path,
+) -> None:
+    root = written(tmp_path, [IDS])
+    palettes = ([9, 9, 9, 200, 0, 0], [200, 0, 0, 9, 9, 9])
+    for number, name in enumerate(FRAMES):
+        picture = Image.fromarray(IDS if number < 5 else 1 - IDS)
+        picture.putpalette(palettes[number == 5])
+        picture.save(root / "masks" / f"{name}.png")
+    found = source(root, ["ground", "object"])
+    with pytest.raises(UserError, match=r"f\.png gives id 0 the colour \[200, 0, 0\]") as caught:
+        [found.frames(split) for split in found.splits]
+    found = source(root, said(str(caught.value)))
+    labels = [label for split in found.splits for label in found.frames(split).labels]
+    assert all(np.array_equal(label, IDS) for label in labels)
 
 
 def test_white_is_a_class_where_it_is_said_to_be(tmp_path: Path) -> None:
@@ -179,15 +245,8 @@ def test_masks_are_looked_through_once_until_one_changes(
     with monkeypatch.context() as patch:
         patch.setattr(binary, "open_mask", lambda *_: pytest.fail("a mask was read"))
         assert "255 is read" in source(root, ["ground", "object"]).describe()
-    fakes.save(root / "masks" / "f.png", np.full((3, 4), 1, np.uint8))
+    fakes.save(root / "masks" / "f.png", BORDERED)
     assert "255" not in source(root, ["ground", "object"]).describe()
-
-
-def said(text: str) -> Mapping[str, object]:
-    """The classes that a message says to type."""
-    (names,) = re.findall(r"'data\.names=(\{.*?\})'", text)
-    found: Mapping[str, object] = yaml.safe_load(names)
-    return found
 
 
 @pytest.mark.parametrize("levels", [(0, 128, 255), (10, 20, 30), (0, 1, 7)])

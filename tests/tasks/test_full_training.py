@@ -14,6 +14,7 @@ from fcn_lab.report import frames
 from fcn_lab.report.runs import Run
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.training.callbacks import predictions
+from fcn_lab.training.loggers.base import RunLogger, guard_library
 from support import fakeruns
 from support.tiny import make_train, weights
 
@@ -83,6 +84,56 @@ def test_scores_are_kept_and_a_resume_completes_the_run(
     assert run.read_metrics()["test"] == expected["test"]
     assert run.predictions().is_file()
     assert not list(run.path.glob("scores-*"))
+
+
+class Full(RunLogger):
+    """A logger whose disk is full from the first picture of test on, or when it is closed."""
+
+    name, version = "full", 0
+
+    def __init__(self, method: str) -> None:
+        super().__init__()
+        self.method = method
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None: ...
+
+    def log_hyperparams(self, *args: object, **more: object) -> None: ...
+
+    def show(self, split: str, pictures: object, step: int) -> None:
+        self._meet("show" if split == "test" else "")
+
+    def conclude(self, scores: object, matrices: object) -> None:
+        self._meet("conclude")
+
+    def close(self, status: int) -> None:
+        self._meet("close")
+
+    def _meet(self, method: str) -> None:
+        if method == self.method:
+            with guard_library(Path("the log")):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "the log")
+
+
+@pytest.mark.parametrize("method", ["show", "conclude", "close"])
+def test_a_log_that_cannot_be_written_costs_no_score(
+    method: str,
+    whole: RunFolder,
+    elsewhere: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    (run.path / "config.yaml").write_text("{}")
+    with pytest.raises(WriteFailure, match="the log cannot be written: no space is left") as caught:
+        make_train(loggers={"full": lambda info: Full(method)}).run(run.path)
+    assert f"resume={run.path}" in str(caught.value)
+    assert "mean IoU" in capsys.readouterr().out
+    (kept,) = run.path.glob("scores-*")
+    assert json.loads(kept.read_text())["test"] == whole.read_metrics()["test"]
+    assert not run.metrics.exists()
+    make_train(resume=True).run(run.path)
+    assert run.read_metrics()["test"] == whole.read_metrics()["test"]
 
 
 @pytest.mark.parametrize("ending", ["history.csv", "best.ckpt", "last.ckpt", "val_val0.png"])

@@ -1,13 +1,17 @@
 """Loggers: what an offline W&B run holds, where it lies, and how online or offline is decided."""
 
+import errno
 import importlib.util
+import os
 import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import wandb
@@ -17,13 +21,13 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from test_resume import SignalAt
 from torch import Tensor
 
-from fcn_lab.errors import UserError
+from fcn_lab.errors import UserError, WriteFailure
 from fcn_lab.rendering.pictures import Picture
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StoppedBySignal
 from fcn_lab.training.loggers import wandb_run as online
-from fcn_lab.training.loggers.base import RunLogger
-from fcn_lab.training.loggers.files import Csv, TensorBoard
+from fcn_lab.training.loggers.base import RunInfo, RunLogger
+from fcn_lab.training.loggers.files import Csv, TensorBoard, TensorBoardRunLogger
 from fcn_lab.training.loggers.wandb_run import Wandb
 from fcn_lab.training.losses import CrossEntropy
 from support.accounts import CONFIG, nobodys_home  # noqa: F401  (a fixture for all tests here)
@@ -102,6 +106,42 @@ def test_several_loggers_write_beside_each_other(folder: Path) -> None:
     make_train({"max_epochs": 1}, {"csv": Csv(), "tensorboard": TensorBoard()}).run(folder)
     assert "val/mean_iou" in (folder / "csv" / "version_0" / "metrics.csv").read_text()
     assert list((folder / "tensorboard").rglob("events.out.tfevents.*"))
+
+
+def test_pictures_that_a_full_disk_cuts_short_are_removed(tmp_path: Path) -> None:
+    media = tmp_path / "media" / "images"
+    media.mkdir(parents=True)
+    (media / "before.jpg").write_bytes(b"whole")
+
+    def log(shown: dict[str, object]) -> None:
+        (media / "cut.jpg").write_bytes(b"ha")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(media / "cut.jpg"))
+
+    run = RunInfo(tmp_path, "id", {}, {}, ["a", "b"], [(0, 0, 0), (1, 1, 1)])
+    logger = online.WandbRunLogger(run, SimpleNamespace(dir=str(tmp_path), log=log))  # type: ignore[arg-type]
+    label = np.zeros((4, 6), np.uint8)
+    picture = Picture("one", np.zeros((4, 6, 3), np.uint8), label, label)
+    for show in (
+        lambda: logger.show("val", [picture], 1),
+        lambda: logger.conclude({}, {"val": np.eye(2, dtype=np.int64)}),
+    ):
+        with pytest.raises(WriteFailure, match=r"cut\.jpg cannot be written: no space is left"):
+            show()
+        assert [path.name for path in media.iterdir()] == ["before.jpg"]
+
+
+def test_what_tensorboard_cannot_write_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    logger = TensorBoardRunLogger(RunInfo(tmp_path, "id", {}, {}, ["a"], [(0, 0, 0)]))
+    monkeypatch.setattr(logger.experiment, "add_scalar", refuse)
+    monkeypatch.setattr(logger.experiment, "close", refuse)
+    for write in (lambda: logger.log_metrics({"a": 1.0}, 1), lambda: logger.close(0)):
+        with pytest.raises(WriteFailure, match="cannot be written: the place is read-only"):
+            write()
 
 
 class Memory(RunLogger):

@@ -29,7 +29,8 @@ class Pictures(Callback):
         palette: the colours of the K classes.
         test_split: the split that the test loader serves.
         count: panels a split, spread evenly over the images that the first rank scores.
-        omissions: collects the panels that could not be written; None makes that an error.
+        loggers: the run's, which get the pictures.
+        omissions: collects what could not be written; None makes that an error.
         step: of the weights that are scored; None for those that are trained.
     """
 
@@ -40,12 +41,13 @@ class Pictures(Callback):
         palette: Sequence[tuple[int, int, int]],
         test_split: str = "test",
         count: int = 4,
+        loggers: Sequence[RunLogger] = (),
         omissions: Omissions | None = None,
         step: int | None = None,
     ) -> None:
         self.folder, self.classes, self.palette = folder, classes, palette
         self.test_split, self.count = test_split, count
-        self.step = step
+        self.step, self.loggers = step, loggers
         self._note = omissions.note if omissions else nullcontext
         self._pictures: list[Picture] = []
 
@@ -99,9 +101,9 @@ class Pictures(Callback):
             for picture in pictures:
                 with write_buffer(self.folder.panels / f"{split}_{picture.name}.png") as file:
                     draw_panel(picture, self.classes, self.palette).save(file, "PNG")
-        for logger in trainer.loggers:
-            if isinstance(logger, RunLogger):
-                step = trainer.global_step if self.step is None else self.step
+        step = trainer.global_step if self.step is None else self.step
+        for logger in self.loggers:
+            with self._note():
                 logger.show(split, pictures, step)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from lightning.pytorch.loggers import Logger
 from numpy.typing import NDArray
 
+from fcn_lab.errors import Omissions, WriteFailure, find_refusal
 from fcn_lab.metrics.scores import compute_scores
 from fcn_lab.rendering.pictures import Picture
 from fcn_lab.signals import StoppedBySignal
@@ -67,12 +68,40 @@ def list_class_scores(
     return [(name, scores["iou"][name], scores["accuracy"][name]) for name in classes]
 
 
+@contextmanager
+def guard_library(folder: Path) -> Iterator[None]:
+    """Turns what a logger's library meets on a full or read-only disk into two lines for the user.
+
+    Args:
+        folder: the one that the library writes into; it also writes where it keeps drafts.
+
+    Raises:
+        WriteFailure: something could not be written.
+    """
+    try:
+        yield
+    except WriteFailure:
+        raise
+    except Exception as error:
+        if (refusal := find_refusal(error, folder)) is None:
+            raise
+        raise WriteFailure(refusal) from error
+
+
 Factory = Callable[[RunInfo], RunLogger]
 
 
 @contextmanager
-def open_loggers(factories: Iterable[Factory], run: RunInfo) -> Iterator[list[RunLogger]]:
-    """Yields the loggers of a run; closes each with the exit status of the block."""
+def open_loggers(
+    factories: Iterable[Factory], run: RunInfo, omissions: Omissions
+) -> Iterator[list[RunLogger]]:
+    """Yields the loggers of a run; closes each with the exit status of the block.
+
+    Args:
+        factories: make the loggers.
+        run: what they are given.
+        omissions: takes note of a log that could not be written to its end.
+    """
     made: list[RunLogger] = []
     status = 1
     try:
@@ -85,4 +114,5 @@ def open_loggers(factories: Iterable[Factory], run: RunInfo) -> Iterator[list[Ru
         raise
     finally:
         for logger in made if is_first_rank() else ():
-            logger.close(status)
+            with omissions.note():
+                logger.close(status)

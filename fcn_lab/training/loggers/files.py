@@ -14,7 +14,7 @@ from fcn_lab.errors import UserError, guard_writing
 from fcn_lab.escaping import markdown_row
 from fcn_lab.rendering.pictures import Picture, draw_confusion, draw_panel
 from fcn_lab.terminal import format_percent
-from fcn_lab.training.loggers.base import RunInfo, RunLogger, list_class_scores
+from fcn_lab.training.loggers.base import RunInfo, RunLogger, guard_library, list_class_scores
 
 
 class CsvRunLogger(RunLogger, CSVLogger):
@@ -42,11 +42,20 @@ class TensorBoardRunLogger(RunLogger, TensorBoardLogger):
         self.run = run
         self.hparams.update(list_settings(run.config))
 
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        with guard_library(self.run.folder):
+            super().log_metrics(metrics, step)
+
+    def save(self) -> None:
+        with guard_library(self.run.folder):
+            super().save()
+
     def show(self, split: str, pictures: Sequence[Picture], step: int) -> None:
         """Writes each panel as an image."""
         for picture in pictures:
             shown = np.asarray(draw_panel(picture, self.run.classes, self.run.palette))
-            self.experiment.add_image(f"{split}/{picture.name}", shown, step, dataformats="HWC")
+            with guard_library(self.run.folder):
+                self.experiment.add_image(f"{split}/{picture.name}", shown, step, dataformats="HWC")
 
     def conclude(
         self, scores: Mapping[str, float], matrices: Mapping[str, NDArray[np.int64]]
@@ -55,17 +64,19 @@ class TensorBoardRunLogger(RunLogger, TensorBoardLogger):
 
         The scores are scalars and the metrics of the hyperparameters' page.
         """
-        for split, matrix in matrices.items():
-            table = tabulate_classes(list_class_scores(matrix, self.run.classes))
-            self.experiment.add_text(f"final/{split}/classes", table, 0)
-            self.experiment.add_image(
-                f"{split}/confusion",
-                np.asarray(draw_confusion(matrix, self.run.classes)),
-                0,
-                dataformats="HWC",
-            )
-        finals = {f"final/{name}": value for name, value in scores.items()}
-        self.log_hyperparams(dict(self.hparams), finals, 0)
+        with guard_library(self.run.folder):
+            for split, matrix in matrices.items():
+                table = tabulate_classes(list_class_scores(matrix, self.run.classes))
+                self.experiment.add_text(f"final/{split}/classes", table, 0)
+                shown = np.asarray(draw_confusion(matrix, self.run.classes))
+                self.experiment.add_image(f"{split}/confusion", shown, 0, dataformats="HWC")
+            finals = {f"final/{name}": value for name, value in scores.items()}
+            self.log_hyperparams(dict(self.hparams), finals, 0)
+
+    def close(self, status: int) -> None:
+        """Brings to the disk what TensorBoard still holds."""
+        with guard_library(self.run.folder):
+            self.experiment.close()
 
 
 def list_settings(config: Mapping[str, Any]) -> dict[str, Any]:

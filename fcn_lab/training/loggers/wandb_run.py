@@ -4,7 +4,8 @@ import netrc
 import os
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,10 @@ import numpy as np
 from lightning.pytorch.loggers import WandbLogger
 from numpy.typing import NDArray
 
+from fcn_lab.errors import WriteFailure
 from fcn_lab.metrics.confusion import VOID
 from fcn_lab.rendering.pictures import Picture, draw_confusion
-from fcn_lab.training.loggers.base import RunInfo, RunLogger, list_class_scores
+from fcn_lab.training.loggers.base import RunInfo, RunLogger, guard_library, list_class_scores
 from fcn_lab.training.ranks import is_first_rank
 
 if TYPE_CHECKING:
@@ -138,19 +140,20 @@ class WandbRunLogger(RunLogger, WandbLogger):
         """Logs images under the masks of truth and prediction."""
         import wandb
 
-        shown = [
-            wandb.Image(
-                p.image,
-                caption=p.name,
-                file_type="jpg",  # a tenth of the disk that PNG takes, every epoch
-                masks={
-                    "prediction": {"mask_data": p.prediction, "class_labels": self.labels},
-                    "truth": {"mask_data": p.truth, "class_labels": self.labels},
-                },
-            )
-            for p in pictures
-        ]
-        self.experiment.log({f"{split}/predictions": shown, "trainer/global_step": step})
+        with self._write_whole():
+            shown = [
+                wandb.Image(
+                    p.image,
+                    caption=p.name,
+                    file_type="jpg",  # a tenth of the disk that PNG takes, every epoch
+                    masks={
+                        "prediction": {"mask_data": p.prediction, "class_labels": self.labels},
+                        "truth": {"mask_data": p.truth, "class_labels": self.labels},
+                    },
+                )
+                for p in pictures
+            ]
+            self.experiment.log({f"{split}/predictions": shown, "trainer/global_step": step})
 
     def conclude(
         self, scores: Mapping[str, float], matrices: Mapping[str, NDArray[np.int64]]
@@ -162,14 +165,37 @@ class WandbRunLogger(RunLogger, WandbLogger):
             rows = [
                 [name, *map(int, row)] for name, row in zip(self.run.classes, matrix, strict=True)
             ]
-            table = wandb.Table(columns=["truth", *self.run.classes], data=rows)
-            picture = wandb.Image(draw_confusion(matrix, self.run.classes))
             by_class = list_class_scores(matrix, self.run.classes)
-            scored = wandb.Table(columns=["class", "IoU", "accuracy"], data=[*map(list, by_class)])
-            tables = {f"{split}/confusion_table": table, f"{split}/classes": scored}
-            self.experiment.log({f"{split}/confusion": picture, **tables})
-        self.experiment.summary.update(dict(scores))
+            with self._write_whole():
+                table = wandb.Table(columns=["truth", *self.run.classes], data=rows)
+                picture = wandb.Image(draw_confusion(matrix, self.run.classes))
+                scored = wandb.Table(
+                    columns=["class", "IoU", "accuracy"], data=[*map(list, by_class)]
+                )
+                tables = {f"{split}/confusion_table": table, f"{split}/classes": scored}
+                self.experiment.log({f"{split}/confusion": picture, **tables})
+        with guard_library(self.run.folder):
+            self.experiment.summary.update(dict(scores))
 
     def close(self, status: int) -> None:
         """Ends the W&B run, so that the next in this process does not write into it."""
-        self.experiment.finish(exit_code=status)
+        with guard_library(self.run.folder):
+            self.experiment.finish(exit_code=status)
+
+    @contextmanager
+    def _write_whole(self) -> Iterator[None]:
+        """Removes the pictures that the block has begun where the disk does not take them all.
+
+        W&B copies them into its folder before it is told of them, and leaves what was cut short.
+        """
+        media = Path(self.experiment.dir) / "media"
+        before = set(media.rglob("*"))
+        try:
+            with guard_library(self.run.folder):
+                yield
+        except WriteFailure:
+            for path in set(media.rglob("*")) - before:
+                # the folders stay
+                with suppress(OSError):
+                    path.unlink()
+            raise

@@ -1,0 +1,57 @@
+"""Compares the palettes of masks: ids that change their colour from mask to mask mean nothing.
+
+Programs that make a palette of their own for every picture number the colours by how often they
+occur, so that id 1 is a car here and a tree there.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image
+
+from fcn_lab.data.colours import Colour
+
+
+class MaskPalette:
+    """The colours of ids in one mask, by which those of the others are judged.
+
+    Args:
+        mask: None, or of another mode than P: it has no palette.
+        ids: those that mean something.
+    """
+
+    def __init__(self, mask: Image | None = None, ids: Sequence[int] = ()) -> None:
+        stored = _read_colours(mask)
+        self.colours = {number: stored[number] for number in ids if number < len(stored)}
+        often = Counter(self.colours.values())
+        self._owners = {c: number for number, c in self.colours.items() if often[c] == 1}
+
+    def find_conflict(
+        self, mask: Image, pixels: NDArray[np.uint8], classes: NDArray[np.uint8]
+    ) -> str:
+        """Returns what is wrong where a mask gives an id the colour of another class's id, or "".
+
+        Args:
+            mask: of any mode.
+            pixels: (H,W), its ids.
+            classes: (256,), the class of each id.
+        """
+        stored = _read_colours(mask) if self._owners else []
+        for number in np.unique(pixels).tolist() if stored else ():
+            colour = stored[number] if number < len(stored) else None
+            owner = self._owners.get(colour, number) if colour else number
+            if classes[owner] != classes[number]:
+                return (
+                    f"gives id {number} the colour {list(colour or ())} that id {owner} has in "
+                    "other masks: ids do not mean the same in all of them."
+                )
+        return ""
+
+
+def _read_colours(mask: Image | None) -> list[Colour]:
+    """Returns the colours in the order of the ids; none where the mask has no palette."""
+    stored = mask.getpalette("RGB") if mask is not None and mask.mode == "P" else None
+    parts = iter(stored or ())
+    return list(zip(parts, parts, parts, strict=False))
