@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from fcn_lab.data.classes import VOID
+from fcn_lab.data.classes import LARGEST_ID, VOID
 from fcn_lab.data.colours import Colour
 from fcn_lab.errors import UserError
 
 _ITEMS_SHOWN = 8
+OTHERS = "others"  # data.ignore: whatever is no class
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,10 @@ def read_ids(value: object, where: str) -> tuple[int, ...]:
         UserError: what is no id of a mask.
     """
     numbers = value if _is_list(value) else [value]
-    if not numbers or not all(_is_integer(n) and 0 <= n <= VOID for n in numbers):
+    if not numbers or not all(_is_integer(n) and 0 <= n <= LARGEST_ID for n in numbers):
         shown = "null" if value is None else value
         raise UserError(
-            f"{where}={shown}: expected ids from 0 to {VOID}, as 7 or [7, 8] or "
+            f"{where}={shown}: expected ids from 0 to {LARGEST_ID}, as 7 or [7, 8] or "
             "{ids: [7, 8, 9]},\nor a colour, as [128, 64, 128]"
         )
     return tuple(numbers)
@@ -124,6 +125,8 @@ def read_ignored(ignore: object, coloured: bool) -> ClassEntry:
         UserError: ids beside classes that have colours, or the other way round.
     """
     where = "data.ignore"
+    if ignore == OTHERS and not coloured:
+        return ClassEntry("void")
     if not coloured:
         return ClassEntry("void", () if ignore in (None, [], ()) else read_ids(ignore, where))
     colours = ignore if _is_list(ignore) else [] if ignore is None else [ignore]

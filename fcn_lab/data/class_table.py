@@ -10,14 +10,22 @@
 ``{road: {ids: 7, colour: [128, 64, 128]}}``  the same, and what the class is drawn in
 ==========================================  ==================================================
 
-255 is void unless a class is given it by its number.
+255 is void unless a class is given it by its number; so is what ``data.ignore`` lists, or, where it
+is ``others``, all that is no class.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fcn_lab.data.class_entries import ClassEntry, read_entry, read_ids, read_ignored, read_name
+from fcn_lab.data.class_entries import (
+    OTHERS,
+    ClassEntry,
+    read_entry,
+    read_ids,
+    read_ignored,
+    read_name,
+)
 from fcn_lab.data.classes import VOID, is_void
 from fcn_lab.data.colours import Colour
 from fcn_lab.errors import UserError
@@ -36,6 +44,7 @@ class ClassTable:
         colours: the colours, or none where ids do.
         display_colours: class → the colour to draw it in, where that is known.
         is_listed: whether the ids follow from the order of a list, and nobody said them.
+        are_others_void: whether ids that are no class's are void.
     """
 
     names: tuple[str, ...]
@@ -43,6 +52,7 @@ class ClassTable:
     colours: tuple[Colour, ...] = ()
     display_colours: Mapping[str, Colour] = field(default_factory=dict)
     is_listed: bool = False
+    are_others_void: bool = False
 
     @property
     def is_plain(self) -> bool:
@@ -75,6 +85,7 @@ def read_names(names: object, ignore: object = None) -> ClassTable:
         tuple(colour for entry in entries for colour in entry.colours),
         {entry.name: entry.display_colour for entry in entries if entry.display_colour is not None},
         is_listed=not isinstance(names, Mapping) and not ignore,
+        are_others_void=ignore == OTHERS,
     )
     if isinstance(names, Sequence) and not all(map(is_void, table.names[VOID : len(names)])):
         raise UserError(

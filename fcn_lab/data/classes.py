@@ -13,6 +13,7 @@ from fcn_lab.data.colours import BLACK, Colour, list_distinct_colours
 from fcn_lab.errors import UserError
 
 VOID = 255
+LARGEST_ID = 65534  # of a mask; 65535 is void, as 255 is of 8 bits
 # for a class whose own colour is void's black
 DARK_GREY: Colour = (64, 64, 64)
 

@@ -52,7 +52,7 @@ class Folder(PackedSource):
             of the star in `images` that stands for the block.
         size: see ``PackedSource``, as for ``split_by``, ``held_out``, ``cache``, ``megapixels``
             ``resize`` and ``pack``.
-        ignore: ids or colours of masks that are void.
+        ignore: ids or colours of masks that are void, or "others": ids that are no class.
         classes: how many are scored, if the caller counts on that.
 
     Raises:
@@ -151,7 +151,10 @@ def _build_codec(table: ClassTable, masks: Sequence[Path], limit: Limit) -> Labe
         }
         drawn = [colours[name] for name in table.names]
         ids = None if table.is_listed else table.ids
-        return IndexLabels(table.names, drawn, ids=ids, key="data.names", palette=palette)
+        others = table.are_others_void
+        return IndexLabels(
+            table.names, drawn, ids=ids, key="data.names", palette=palette, are_others_void=others
+        )
     are_grey = all(len(set(colour)) == 1 for colour in table.colours)
     if first is None or first.mode not in GREY or are_grey:
         return ColourLabels(table.names, table.colours)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from fcn_lab.data.classes import VOID, is_void
+from fcn_lab.data.classes import LARGEST_ID, VOID, is_void
 from fcn_lab.data.colours import Colour
 from fcn_lab.data.mask_palettes import MaskPalette
 from fcn_lab.data.mask_values import read_values
@@ -28,13 +28,13 @@ class LabelView:
     """The content of a label file, including values that name no class.
 
     Attributes:
-        pixels: (H,W) or (H,W,3) as stored.
+        pixels: (H,W) or (H,W,3) as stored; 16 bits where ids need them.
         ids: (H,W) as ``decode`` gives them.
         wrong: (H,W), where a value names no class.
         strange: those values with their pixel counts.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[np.unsignedinteger]
     ids: NDArray[np.uint8]
     wrong: NDArray[np.bool_]
     strange: Counter[str]
@@ -84,6 +84,7 @@ class IndexLabels:
         white: the place of the class that 255 is.
         key: what the user may type to say which ids there are.
         palette: of the first mask; one that numbers its colours otherwise is refused.
+        are_others_void: whether ids that name no class are void, and no mistake.
     """
 
     def __init__(
@@ -95,15 +96,17 @@ class IndexLabels:
         white: int | None = None,
         key: str = "",
         palette: MaskPalette | None = None,
+        are_others_void: bool = False,
     ) -> None:
         self.names = tuple(names)
         self.colours = tuple(colours)
         self._ids = list(range(len(names)) if ids is None else ids)
-        self._implied = ids is None and not void_ids
+        self._implied = ids is None and not void_ids and not are_others_void
         self._void_ids = sorted({*void_ids, VOID} - set(self._ids))
-        self._legal = np.zeros(256, np.bool_)
+        count = LARGEST_ID + 1 if are_others_void or max(self._ids, default=0) > VOID else VOID + 1
+        self._legal = np.full(count, are_others_void, np.bool_)
         self._legal[[*self._ids, *self._void_ids]] = True
-        self._table = np.full(256, VOID, np.uint8)
+        self._table = np.full(count, VOID, np.uint8)
         self._table[self._ids] = np.arange(len(names), dtype=np.uint8)
         self._table[self._void_ids] = VOID
         self._white, self._key = white, key
@@ -174,12 +177,14 @@ class IndexLabels:
             UserError: no number a pixel, or a palette that numbers the colours anew.
         """
         values = read_values(picture)
-        pixels = values
+        pixels, beyond = values, np.zeros(values.shape, np.bool_)
         if values.dtype != np.uint8:
-            pixels = np.where((values < 0) | (values > VOID), VOID, values).astype(np.uint8)
+            kind = np.uint8 if len(self._table) == VOID + 1 else np.uint16
+            beyond = (values < 0) | (values >= len(self._table))
+            pixels = np.where(beyond, VOID, values).astype(kind)
         if conflict := self._palette.find_conflict(picture, pixels, self._table):
             raise UserError(f"{conflict}\n{self._suggest_colours()}")
-        wrong = np.take(~self._legal, pixels) | (values != pixels)
+        wrong = np.take(~self._legal, pixels) | beyond
         found, counts = np.unique(values[wrong], return_counts=True)
         strange = {f"id {value}": int(count) for value, count in zip(found, counts, strict=True)}
         ids = np.where(wrong, VOID, np.take(self._table, pixels))

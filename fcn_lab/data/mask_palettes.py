@@ -29,7 +29,7 @@ class MaskPalette:
         self._owners = {c: number for number, c in self.colours.items() if often[c] == 1}
 
     def find_conflict(
-        self, mask: Image, pixels: NDArray[np.uint8], classes: NDArray[np.uint8]
+        self, mask: Image, pixels: NDArray[np.unsignedinteger], classes: NDArray[np.uint8]
     ) -> str:
         """Returns what is wrong where a mask gives an id the colour of another class's id, or "".
 

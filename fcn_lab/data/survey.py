@@ -152,13 +152,14 @@ def measure_edges(
     return edges, spoilt
 
 
-def _count_triples(triples: Pixels) -> Counter[tuple[int, int, int]]:
+def _count_triples(triples: NDArray[np.unsignedinteger]) -> Counter[tuple[int, int, int]]:
     """Counts each of the triples (T,3), without those whose ends are equal."""
-    codes = triples[triples[:, 0] != triples[:, 2]].astype(np.uint32) @ (1 << 16, 1 << 8, 1)
-    found, counts = np.unique(codes.astype(np.uint32), return_counts=True)
+    different = triples[triples[:, 0] != triples[:, 2]].astype(np.uint64)
+    codes = different @ np.array((1 << 32, 1 << 16, 1), np.uint64)
+    found, counts = np.unique(codes, return_counts=True)
     return Counter(
         {
-            (int(code) >> 16, int(code) >> 8 & 255, int(code) & 255): int(count)
+            (int(code) >> 32, int(code) >> 16 & 0xFFFF, int(code) & 0xFFFF): int(count)
             for code, count in zip(found, counts, strict=True)
         }
     )

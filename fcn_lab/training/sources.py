@@ -118,7 +118,7 @@ def folder(
         split_by: "drive" divides the frames anew by whole drives.
         held_out: the drive to score then.
         cache: folder of the decoded frames.
-        ignore: ids or colours of masks that are void besides 255.
+        ignore: ids or colours of masks that are void besides 255, or "others": ids of no class.
         megapixels: the most pixels of a picture, in millions.
         resize: "fit", "fill" or "stretch": how frames of another shape are brought to the size.
         pack: keep decoded frames on disk; false reads them from their files.

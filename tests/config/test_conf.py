@@ -30,7 +30,17 @@ NEEDS_MORE = {
     "data/camvid_720x960",
     "data/folder",
     "data/voc",
-    *(f"data/{word}" for word in ("ade20k", "cityscapes", "nyud", "pascal_context", "siftflow")),
+    *(
+        f"data/{word}"
+        for word in (
+            "ade20k",
+            "cityscapes",
+            "nyud",
+            "pascal_context",
+            "pascal_context_mat",
+            "siftflow",
+        )
+    ),
 }  # a GPU; the data: they may say so, and build where it is
 
 

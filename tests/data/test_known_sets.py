@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from scipy.io import savemat
 
 from fcn_lab.audit.audit import Audit
@@ -14,6 +15,7 @@ from fcn_lab.audit.finding import Level
 from fcn_lab.audit.findings import collect_findings
 from fcn_lab.data.classes import VOID
 from fcn_lab.data.folder import Folder
+from fcn_lab.data.label_codecs import IndexLabels
 from fcn_lab.errors import UserError
 from support import fakes, mixed
 from support.places import CONF
@@ -36,6 +38,9 @@ def put(root: Path, number: int, picture: str, mask: str, ids: tuple[int, ...]) 
         fakes.save(root / mask, labels)
         return
     (root / mask).parent.mkdir(parents=True, exist_ok=True)
+    if mask.startswith("trainval"):  # 459 ids
+        savemat(root / mask, {"LabelMap": np.array([0, 2, 458, 459], np.uint16)[labels]})
+        return
     key = "S" if "Semantic" in mask else "segmentation"
     savemat(root / mask, {key: labels.astype(float), "names": np.array([["sky"]], object)})
 
@@ -93,6 +98,15 @@ SETS: dict[str, tuple[int, Callable[[Path], dict[str, list[str]]]]] = {
             (0, 1, 59),
         ),
     ),
+    "pascal_context_mat": (
+        59,
+        listed(
+            "JPEGImages/2008_{:06d}.jpg",
+            "trainval/2008_{:06d}.mat",
+            {"val": "ImageSets/Main/val.txt", "train": "ImageSets/Main/train.txt"},
+            (0, 1, 2, 3),
+        ),
+    ),
     "nyud": (
         40,
         listed(
@@ -147,3 +161,27 @@ def test_a_star_that_the_pattern_lacks_names_no_blocks(tmp_path: Path) -> None:
     ade20k(tmp_path)
     with pytest.raises(UserError, match=r"data\.blocks=3: data\.images=.* has 2 stars\.\n"):
         Folder(**{**node("ade20k", tmp_path), "blocks": 3})
+
+
+def test_the_59_classes_of_pascal_context_are_those_of_its_459_ids(tmp_path: Path) -> None:
+    """A table of numbers alone would hide a class that is another one's neighbour."""
+    names = node("pascal_context_mat", tmp_path)["names"]
+    theirs = node("pascal_context", tmp_path)["names"]
+    assert len(set(names.values())) == len(names)
+    assert {*names, "void"} == set(theirs)
+    # the release lists its ids by the alphabet
+    assert sorted(names, key=names.get) == sorted(names)
+
+
+def test_ids_of_no_class_are_void_where_the_others_are_ignored() -> None:
+    picture = Image.fromarray(np.array([[0, 2, 458], [459, 65535, 40000]], np.int32))
+    kept = IndexLabels(["a", "b"], [(0, 0, 0), (1, 1, 1)], ids=[2, 458], are_others_void=True)
+    ids, strange = kept.decode(picture)
+    assert ids.tolist() == [[VOID, 0, 1], [VOID, VOID, VOID]]
+    assert not strange
+    strict = IndexLabels(["a", "b"], [(0, 0, 0), (1, 1, 1)], ids=[2, 458])
+    with pytest.raises(UserError, match=r"holds id 0, id 459, id 40000 \(3 pixels\)"):
+        strict.decode(picture)
+    below = Image.fromarray(np.array([[-1]], np.int32))
+    with pytest.raises(UserError, match="id -1"):
+        kept.decode(below)
