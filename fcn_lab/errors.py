@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import tempfile
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -139,7 +140,7 @@ def find_refusal(error: BaseException, *places: Path) -> str | None:
     while cause is not None:
         if isinstance(cause, OSError) and "No usable temporary directory" in str(cause):
             return "no folder for temporary files can be written.\nTMPDIR= names another."
-        if isinstance(cause, OSError) and cause.errno in _OF_WRITING:
+        if isinstance(cause, OSError) and (cause.errno in _OF_WRITING or _makes_folder(cause)):
             known = (*places, *list_usual_folders())
             tight = next(
                 (place for place in known if _is_tight(place)), (*places, Path("a file"))[0]
@@ -155,6 +156,12 @@ def list_usual_folders() -> Iterator[Path]:
     for ask in asked:
         with suppress(OSError, RuntimeError):
             yield Path(ask())
+
+
+def _makes_folder(error: OSError) -> bool:
+    """Whether a folder was to be made, whose path may lead through a file or to nowhere."""
+    names = {frame.name for frame in traceback.extract_tb(error.__traceback__)}
+    return error.errno in _REFUSALS and not names.isdisjoint({"mkdir", "makedirs"})
 
 
 def _is_tight(place: Path) -> bool:

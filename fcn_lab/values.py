@@ -24,9 +24,9 @@ Seed = Annotated[int, Ge(0), Le(2**63 - 1)]  # torch's generators take no more
 Classes = Annotated[int, Ge(1), Le(255)]  # a label is a byte, and 255 is void
 Side = Annotated[int, Ge(1), Le(2**14)]  # of a picture, in pixels
 Size = Annotated[Sequence[Side], Len(2, 2)]  # rows and columns
-# wider layers take gigabytes each
-Width = Annotated[int, Ge(1), Le(2**14)]
+Width = Annotated[int, Ge(1), Le(2**14)]  # wider layers take gigabytes each
 Depth = Annotated[int, Ge(1), Le(100)]
+Names = Annotated[Sequence[str], Len(1)]  # one at least
 Share = Annotated[float, Ge(0), Le(1)]
 Positive = Annotated[float, Gt(0)]
 NotNegative = Annotated[float, Ge(0)]

@@ -12,6 +12,7 @@ from torch import nn
 from fcn_lab.errors import UserError
 from fcn_lab.values import (
     Count,
+    Names,
     Share,
     Size,
     check_arguments,
@@ -32,6 +33,7 @@ NODE = {"_target_": "torch.nn.Identity"}
         (Share | None, [0, 1, 0.5, None], [-1e-9, 1.5, "x", float("nan")]),
         (str, ["", "ü ✓", "\udcff"], [1, None, ["x"]]),
         (str | Path, ["x", Path("x")], [1, None]),
+        (str | Names, ["a", ["a"], ("a", "b")], [[], (), None, [1]]),
         (Size, [[1, 2], (3, 4)], [[1], [1, 0], [1, 2, 3], "12", 5, {}]),
         (tuple[float, float], [[1, 2], (0.5, 1)], [[1], [1, "x"], None]),
         (Mapping[str, float], [{}, {"a": 1}], [{"a": "x"}, {"a": float("inf")}, [], 3]),

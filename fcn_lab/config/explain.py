@@ -6,7 +6,12 @@ from collections.abc import Iterator
 import yaml
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    InterpolationKeyError,
+    OmegaConfBaseException,
+)
 
 from fcn_lab.commands import format_command
 from fcn_lab.errors import UserError, suggest
@@ -48,6 +53,8 @@ def explain(error: BaseException) -> str:
             f"capacity=matched has no widths for model={model} upsample={upsample}. To find them:\n"
             f"{finds}"
         )
+    if isinstance(cause, InterpolationKeyError):
+        return _explain_missing_source(cause)
     if isinstance(cause, OmegaConfBaseException):
         return _first_lines(str(cause))
     return _first_lines(str(error))
@@ -59,6 +66,17 @@ def _find_resolver_error(error: BaseException) -> UserError | None:
     while inner is not None and not isinstance(inner, UserError):
         inner = inner.__cause__ or inner.__context__
     return inner
+
+
+def _explain_missing_source(error: InterpolationKeyError) -> str:
+    found = re.search(r"Interpolation key '(.+?)' not found", str(error))
+    if found is None:
+        return _first_lines(str(error))
+    source = found[1]
+    if source.startswith("choices."):
+        group = source.removeprefix("choices.")
+        return f"{group}: it has no word; expected one, as in {group}=WORD"
+    return f"{error.full_key}: its value is that of {source}, which is not there.\nGive {source}="
 
 
 def _explain_unknown_key(error: OmegaConfBaseException) -> str:

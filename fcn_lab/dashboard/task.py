@@ -1,7 +1,6 @@
 """task=dashboard: W&B's workspace and report of a study, its results as a run, and a sweep."""
 
 import importlib.util
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +17,7 @@ from fcn_lab.report.runs import list_folders
 from fcn_lab.report.study import Study
 from fcn_lab.runs.next_steps import list_wandb_steps
 from fcn_lab.terminal import print_next
+from fcn_lab.values import Names
 
 OUTPUT_NAMES = ("workspace.json", "report.json", "wandb_sweep.yaml", "wandb")
 OFFLINE_ADVICE = (
@@ -39,7 +39,7 @@ class Dashboard:
         UserError: wandb-workspaces is not installed.
     """
 
-    runs: str | Sequence[str]
+    runs: str | Names
     output: str | None = None
     project: str = "fcn_lab"
     entity: str | None = None

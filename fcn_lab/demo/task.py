@@ -19,7 +19,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.report.runs import list_folders
 from fcn_lab.signals import StoppedBySignal
 from fcn_lab.terminal import format_count
-from fcn_lab.values import Positive
+from fcn_lab.values import Names, Positive
 
 if TYPE_CHECKING:
     from fcn_lab.demo.guard import Guard
@@ -44,7 +44,7 @@ class Demo:
         UserError: where gradio is not installed.
     """
 
-    runs: str | Sequence[str]
+    runs: str | Names
     port: Annotated[int, Ge(0), Le(2**16 - 1)] = 7860
     host: str = "127.0.0.1"
     megabytes: Positive = 20

@@ -10,6 +10,7 @@ from fcn_lab.report.runs import list_folders
 from fcn_lab.report.study import Study
 from fcn_lab.report.writing import write_report
 from fcn_lab.terminal import print_next
+from fcn_lab.values import Names
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Report:
             questions get a report each, and index.html goes into the folder that holds them.
     """
 
-    runs: str | Sequence[str]
+    runs: str | Names
     output: str | None = None
 
     def run(self) -> None:

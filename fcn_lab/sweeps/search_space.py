@@ -1,5 +1,6 @@
 """What a search may choose from, read from Hydra's own words for a sweep's axes."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,7 +72,10 @@ def create_distribution(override: Override) -> BaseDistribution:
         if isinstance(sweep, IntervalSweep):
             if isinstance(sweep.start, int) and isinstance(sweep.end, int):
                 return IntDistribution(sweep.start, sweep.end, log=log)
-            return FloatDistribution(float(sweep.start or 0), float(sweep.end or 0), log=log)
+            low, high = float(sweep.start or 0), float(sweep.end or 0)
+            if not (math.isfinite(low) and math.isfinite(high)):
+                raise ValueError("its ends must be finite")
+            return FloatDistribution(low, high, log=log)
         if isinstance(sweep, RangeSweep):
             values, step = sorted(sweep.range()), abs(sweep.step)
             if values and all(isinstance(value, int) for value in values):

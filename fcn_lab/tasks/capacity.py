@@ -20,7 +20,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_json, write_text
 from fcn_lab.tables import Name, create_table
 from fcn_lab.terminal import format_number, print_next, print_text, report_progress
-from fcn_lab.values import Positive, Size, Width
+from fcn_lab.values import Names, Positive, Size, Width
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Capacity:
     """
 
     grid: Grid
-    refines: Sequence[str]
+    refines: Names
     encoder_widths: Sequence[Width]
     head_width: Width
     size: Size

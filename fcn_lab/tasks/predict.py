@@ -15,7 +15,7 @@ from fcn_lab.tasks.labelling import Labeller
 from fcn_lab.tasks.naming import list_result_files, name_results
 from fcn_lab.tasks.results import Results, show_path
 from fcn_lab.terminal import ProgressReport, print_next, print_text
-from fcn_lab.values import Positive
+from fcn_lab.values import Names, Positive
 
 
 class Predict:
@@ -40,7 +40,7 @@ class Predict:
         self,
         run: str | Path,
         net: nn.Module,
-        input: str | Sequence[str],
+        input: str | Names,
         output: str,
         flip: bool = False,
         scores: bool = False,

@@ -110,6 +110,17 @@ def test_flags_may_stand_between_overrides(type_line: TypeLine, stub: str) -> No
         (["resume=nowhere"], ["nowhere", "no such folder"]),
         (["resume=nowhere", "seed=3"], ["resume=nowhere", "seed=3"]),
         (["--config-path", "nowhere"], ["nowhere"]),
+        (["~loss"], ["task.loss: its value is that of loss, which is not there"]),
+        (["seed=${nothing}"], ["seed: its value is that of nothing, which is not there"]),
+        (["model=[fcn8s]"], ["expected one, as in model=WORD"]),
+        (["-m", "seed=range(0,0)"], ["seed=range(0,0): it lists no values"]),
+        (["-m", "seed=glob(*)", "model=unet"], ["seed=glob(*): it lists no values"]),
+        (["task=report", "runs=[]"], ["runs=[]: expected a word or a list of at least 1"]),
+        (["task=dashboard", "runs=[]"], ["runs=[]: expected a word or a list of at least 1"]),
+        (["task=demo", "runs=[]"], ["runs=[]: expected a word or a list of at least 1"]),
+        (["hydra.run.dir=/dev/null/a"], ["/dev/null/a cannot be written: a part of its path"]),
+        (["hydra.run.dir=/proc/a"], ["/proc/a cannot be written: its folder does not exist"]),
+        (["hydra.run.dir=/dev/null"], ["/dev/null cannot be written: a file that is no folder"]),
     ],
 )
 def test_a_mistake_ends_in_two_lines_that_name_it(

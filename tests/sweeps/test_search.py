@@ -158,7 +158,11 @@ def test_an_override_takes_an_axis_of_the_experiment_away() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["a=1"], ["a=range(3,3)"], ["a=tag(log,interval(0,1))"], ["a=interval(2,1)"]]
+    "words",
+    [
+        *(["a=1"], ["a=range(3,3)"], ["a=tag(log,interval(0,1))"], ["a=interval(2,1)"]),
+        *(["a=interval(0,nan)"], ["a=interval(0,inf)"], ["a=range(0,5,0)"]),
+    ],
 )
 def test_what_cannot_be_searched_is_refused(words: list[str]) -> None:
     with pytest.raises(UserError, match="search"):

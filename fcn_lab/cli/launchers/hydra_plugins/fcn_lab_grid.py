@@ -68,7 +68,7 @@ def list_values(override: Override) -> list[str]:
     """Returns one override for each value of an axis.
 
     Raises:
-        HydraException: the axis is an interval, which has no values to list.
+        HydraException: the axis is an interval, which has no values to list, or an empty list.
     """
     key = override.get_key_element()
     if not override.is_sweep_override():
@@ -78,4 +78,7 @@ def list_values(override: Override) -> list[str]:
             f"{override.input_line}: a grid needs values to list, as {key}=0.1,0.2\n"
             "hydra/sweeper=optuna draws from intervals"
         )
-    return [f"{key}={value}" for value in override.sweep_string_iterator()]
+    values = [f"{key}={value}" for value in override.sweep_string_iterator()]
+    if not values:
+        raise HydraException(f"{override.input_line}: it lists no values; expected {key}=A,B")
+    return values
