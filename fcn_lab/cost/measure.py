@@ -26,7 +26,13 @@ from fcn_lab.upsampling import Upsampling
 BITS_A_SWITCH = 2  # four places in a 2×2 window
 
 
-def measure_parts(net: nn.Module, height: int, width: int, repeats: int = 2) -> dict[str, PartCost]:
+def measure_parts(
+    net: nn.Module,
+    height: int,
+    width: int,
+    repeats: int = 2,
+    counted: Mapping[str, PartCost] | None = None,
+) -> dict[str, PartCost]:
     """Returns the cost of every part of a network, and of the whole under "total".
 
     Args:
@@ -34,10 +40,15 @@ def measure_parts(net: nn.Module, height: int, width: int, repeats: int = 2) -> 
         height: H.
         width: W.
         repeats: passes whose median counts, after one that does not; 0 measures nothing.
+        counted: what was returned of it before, whose counts are not made again.
     """
     training = net.training
     net.eval()
-    parts, peak = count_parts(net, height, width)
+    if counted is None:
+        parts, peak = count_parts(net, height, width)
+    else:
+        parts = {name: replace(counted[name], forward=0.0, backward=0.0) for name in PARTS}
+        peak = counted["total"].peak
     if repeats:
         device = next(net.parameters()).device
         image = torch.rand(1, count_channels(net), height, width, device=device)

@@ -138,7 +138,7 @@ class Profile:
             # built anew each time: of many large networks memory holds but one
             net = build().to(device)
             with watch:
-                found[cell].append(measure_parts(net, height, width, repeats=1))
+                found[cell].append(measure_parts(net, height, width, 1, *found[cell][:1]))
         bills = {cell: combine_turns(own) for cell, own in found.items()}
         warning = watch.describe(count_cores(), device == "cpu") or ""
         write_sheet(bills, scored, folder, warning)

@@ -212,11 +212,11 @@ DAMAGE = {
 
 @pytest.mark.parametrize("file", DAMAGE)
 def test_a_damaged_run_is_left_out_or_named_and_the_others_are_shown(
-    file: str, tmp_path: Path
+    file: str, folder: Path, tmp_path: Path
 ) -> None:
     from fcn_lab.demo.page import Panel, list_damaged
 
-    folder = nets.write_runs(tmp_path)
+    folder = shutil.copytree(folder, tmp_path / "copied")
     spoilt = folder / "model=fcn8s,upsample=nearest,seed=0"
     (spoilt / file).write_bytes(DAMAGE[file])
     networks = Networks([folder])

@@ -1,5 +1,7 @@
 """Pictures of any number of channels, with ImageNet's first kernels spread over them."""
 
+from itertools import product
+
 import pytest
 import torch
 from torch import nn
@@ -9,6 +11,7 @@ from fcn_lab.encoders.channels import SPREADS, widen_input
 from fcn_lab.encoders.smp import SmpEncoder
 from fcn_lab.encoders.tiny import TinyEncoder
 from fcn_lab.errors import UserError
+from support.thin import thin_out
 
 SMALL = {"encoder.widths": [4, 4, 8, 8, 8], "encoder.head_width": 8}
 ENCODERS = {
@@ -19,8 +22,9 @@ ENCODERS = {
 }
 
 
-@pytest.mark.parametrize("channels", [1, 2, 4, 7])
-@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize(
+    ("encoder", "channels"), thin_out(product(ENCODERS, (1, 2, 4, 7)), every=5)
+)
 def test_every_encoder_takes_pictures_of_any_number_of_channels(
     encoder: str, channels: int
 ) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import psutil
@@ -85,9 +86,8 @@ def test_a_holder_that_never_writes_its_name_is_another_process(tmp_path: Path) 
         begin_attempt(tmp_path)
 
 
-def claim(folder: Path, gate: Path, answers: "multiprocessing.Queue[bool]") -> None:
-    while not gate.exists():
-        pass
+def claim(folder: Path, gate: Barrier, answers: "multiprocessing.Queue[bool]") -> None:
+    gate.wait()
     try:
         begin_attempt(folder)
         answers.put(True)
@@ -98,14 +98,12 @@ def claim(folder: Path, gate: Path, answers: "multiprocessing.Queue[bool]") -> N
 
 def test_of_many_processes_at_once_one_gets_the_cell(tmp_path: Path) -> None:
     fork = multiprocessing.get_context("fork")
-    for round_ in range(5):
-        folder, gate = tmp_path / str(round_), tmp_path / f"{round_}.gate"
+    for round_ in range(3):
+        folder, gate, answers = tmp_path / str(round_), fork.Barrier(8), fork.Queue()
         folder.mkdir()
-        answers = fork.Queue()
         rivals = [fork.Process(target=claim, args=(folder, gate, answers)) for _ in range(8)]
         for rival in rivals:
             rival.start()
-        gate.touch()
         won = [answers.get(timeout=PATIENCE) for _ in rivals]
         for rival in rivals:
             rival.kill()

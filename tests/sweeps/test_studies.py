@@ -21,6 +21,7 @@ from fcn_lab.worker.estimate import interpolate_pace
 from fcn_lab.worker.workload import Pace, Workload, count_workload, measure_pace
 from support.commandline import METRICS, TypeLine
 from support.places import CONF
+from support.thin import thin_out
 from support.tiny import make_train
 
 FILES = {file.stem: file for file in sorted((CONF / "experiment").glob("*.yaml"))}
@@ -82,7 +83,7 @@ def test_the_head_of_a_study_is_its_entry_in_the_notebook(study: str) -> None:
     assert any(f"python run.py -m experiment={study}" in line for line in head)
 
 
-@pytest.mark.parametrize("study", GRIDS)
+@pytest.mark.parametrize("study", thin_out(GRIDS, every=2))
 def test_a_study_composes_into_all_its_cells_which_differ_in_its_axes_alone(
     study: str, type_line: TypeLine
 ) -> None:

@@ -79,7 +79,7 @@ UNPOOL, CARAFE = partial(MaxUnpool, refine="conv"), partial(Carafe, compressed=2
     ("format", "operator"),
     [
         ("onnx", UNPOOL),
-        ("torch_export", CARAFE),
+        pytest.param("torch_export", CARAFE, marks=[pytest.mark.slow, pytest.mark.long]),
         ("torchscript", UNPOOL),
         ("torchscript", CARAFE),
     ],

@@ -20,6 +20,7 @@ from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.freeze import AllButScore, Encoder, Freeze, Norms, Nothing, describe_trained
 from fcn_lab.training.opening import require_batch_statistics
 from fcn_lab.upsampling import Nearest
+from support.thin import thin_out
 from support.tiny import Squares, make_train, weights
 
 SMALL = {"widths": (4, 4, 6, 6, 8), "depths": (1, 1, 1, 1), "head_width": 8}
@@ -202,7 +203,7 @@ def test_a_file_without_the_encoder_is_refused_by_name(run: Path) -> None:
         create_model(**{"encoder.weights": "imagenet"})
 
 
-@pytest.mark.parametrize("arch", sorted(smp.MODEL_ARCHITECTURES_MAPPING))
+@pytest.mark.parametrize("arch", thin_out(sorted(smp.MODEL_ARCHITECTURES_MAPPING), every=2))
 def test_a_batch_of_one_trains_or_is_refused_before_the_first_step(arch: str) -> None:
     torch.manual_seed(0)
     net = SmpModel(3, arch, ENCODERS.get(arch, "resnet18"))

