@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from scipy.stats import entropy as shannon
 
@@ -47,6 +48,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def networks(folder: Path) -> Networks:
     return Networks([folder])
+
+
+def test_networks_of_depth_are_not_offered_a_picture_of_three_channels(
+    folder: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(folder, tmp_path / "runs")
+    runs = sorted(copy.rglob("config.yaml"))
+    for place, path in enumerate(runs):
+        config = yaml.safe_load(path.read_text())
+        config.setdefault("encoder", {})["in_channels"] = 4
+        path.write_text(yaml.safe_dump(config))
+        if place < len(runs) - 1:
+            assert len(Networks([copy]).runs) == len(runs) - place - 1
+    with pytest.raises(UserError, match="other than three channels"):
+        Networks([copy])
 
 
 def test_entropy_is_shannons_over_that_of_the_uniform_distribution() -> None:
