@@ -156,6 +156,11 @@ def read_frozen(path: Path) -> dict[str, Any]:
     found = _read(path)
     if not isinstance(found.get("task"), dict) or not isinstance(found.get("seed"), int):
         raise DamagedFile(path, "it lacks the keys `task` and `seed` of a run")
+    task = found["task"]
+    if {"_partial_", "_recursive_", "_args_"} & set(task) or not isinstance(
+        task.get("net", {}), dict
+    ):
+        raise DamagedFile(path, "its key `task` is no task of the lab's")
     return cast("dict[str, Any]", rename_targets(found))
 
 

@@ -93,7 +93,8 @@ class Predictor:
         """Yields (1,K,h,W) from top to bottom; with `flip` the sum of two probabilities."""
         limit = Limit(self.megapixels, "predictor.megapixels")
         image = given if isinstance(given, np.ndarray) else self._read(given, limit)
-        if image.ndim != 3 or image.shape[2] != self.channels or image.dtype != np.uint8:
+        fits = image.ndim == 3 and image.shape[2] == self.channels and image.size > 0
+        if not fits or image.dtype != np.uint8:
             raise UserError(
                 f"a picture of shape {image.shape} and type {image.dtype}: expected uint8 "
                 f"(H, W, {self.channels})"
@@ -106,7 +107,15 @@ class Predictor:
         return chain.from_iterable(map(add_mirrored, plain, score_strips(self.net, batch.flip(3))))
 
     def _read(self, given: str | Path | Sequence[str | Path], limit: Limit) -> Pixels:
-        paths = [Path(one) for one in ([given] if isinstance(given, str | Path) else given)]
+        several = [given] if isinstance(given, str | Path) else given
+        if not isinstance(several, list | tuple) or not all(
+            isinstance(one, str | Path) for one in several
+        ):
+            raise UserError(
+                f"a picture of type {type(given).__name__}: expected a file's path, or an array "
+                f"uint8 (H, W, {self.channels}), as np.asarray(picture) is"
+            )
+        paths = list(map(Path, several))
         if len(paths) != len(self.files):
             listed = ", ".join(one.describe() for one in self.files)
             raise UserError(

@@ -214,6 +214,16 @@ def test_a_recorded_config_reads_nothing_of_this_machine(
     assert told in ended.err
 
 
+@pytest.mark.parametrize(
+    "change", [{"net": [1]}, {"_partial_": True}, {"_recursive_": False}, {"_args_": [1]}], ids=str
+)
+def test_a_task_that_is_none_of_the_labs_is_named(change: Config, run: str) -> None:
+    path = plant(run, lambda c: c["task"].update(change))
+    for resume in (False, True):
+        with pytest.raises(UserError, match=r"config\.yaml is damaged: its key `task`"):
+            worker.run_config(path, resume)
+
+
 @pytest.mark.parametrize("text", ["${oc.env:SECRET}", "${seed}", "\\${seed}", "${b:${c}}"])
 def test_what_looks_like_a_reference_in_a_recorded_config_is_a_text(
     text: str, run: str, type_line: TypeLine, monkeypatch: pytest.MonkeyPatch

@@ -226,8 +226,12 @@ def test_a_predictor_takes_any_size_and_refuses_other_arrays(run: Path) -> None:
         np.zeros((4, 4), np.uint8),
         np.zeros((4, 4, 3)),
         np.zeros((1, 4, 4, 3), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        Image.new("RGB", (4, 4)),
+        [[[0, 0, 0]]],
+        None,
     ):
-        with pytest.raises(UserError, match="expected uint8"):
+        with pytest.raises(UserError, match=r"expected .*uint8 \(H, W, 3\)"):
             predictor(wrong)  # type: ignore[arg-type]
 
 
