@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from fcn_lab.config.build import build, check
 from fcn_lab.config.frozen import find_references
 from fcn_lab.config.links import follow_links
-from fcn_lab.config.words import compose, compose_by_hydra
+from fcn_lab.config.words import _compose_defaults, compose, compose_by_hydra
 from fcn_lab.errors import UserError
 from support.places import CONF
 
@@ -42,6 +42,12 @@ NEEDS_MORE = {
         )
     ),
 }  # a GPU; the data: they may say so, and build where it is
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _as_hydra_stands_now() -> None:
+    """A command line typed before, in this process, has put our sweeper in Hydra's place."""
+    _compose_defaults.cache_clear()
 
 
 def word(file: Path) -> str:
