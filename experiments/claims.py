@@ -157,7 +157,7 @@ MEASURES: dict[str, Callable[[Run, Floats], Floats]] = {
 
 LONG = "Long, Shelhamer, Darrell 2015"
 NOTES = "founding notes"
-NO_SKIPS = "fcn8s skips=false"
+NO_SKIPS = "fcn8s skips=False"
 
 
 def _claim_operators() -> Iterator[Claim]:

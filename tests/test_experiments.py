@@ -130,7 +130,7 @@ def test_a_claim_is_about_arms_that_its_study_has(publishing: ModuleType) -> Non
         values = {key: str(value).split(",") for key, value in params.items() if key != "seed"}
         words = {word for key, own in values.items() if "." not in key for word in own}
         keys = {f"{k.rpartition('.')[2]}={v}" for k, own in values.items() if "." in k for v in own}
-        known = words | keys | {"skips=false"}  # typed beside the study's own command
+        known = words | keys | {"skips=False"}  # typed beside the study's own command
         for arm in claim.arms:
             assert {*arm.split()} <= known, (claim.text, arm)
         asked += 1
