@@ -53,7 +53,7 @@ def test_suffixes_fit_in_capitals_too(tmp_path: Path) -> None:
     assert found(tmp_path, "*.jpg") == {"a.jpg": "a", "b.JPG": "b", "c.Jpg": "c"}
     touch(tmp_path, "a.JPG", "m/a.PNG", "m/b.png", "m/c.png")
     with pytest.raises(UserError, match=r"a\.(JPG|jpg) and .*a\.(jpg|JPG) would have one name"):
-        pair_files(tmp_path, "*.jpg", "m/*.png")
+        pair_files(tmp_path, ["*.jpg"], "m/*.png")
 
 
 def test_two_stars_follow_links_and_do_not_run_in_circles(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_where_nothing_fits_the_message_says_what_is_there(
     touch(tmp_path, *[f"photos/{n}.heic" for n in "abc"], "photos/README", "photos/in/x.txt")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=says):
-        pair_files(tmp_path, pattern, "masks")
+        pair_files(tmp_path, [pattern], "masks")
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".TIFF", ".bmp", ".webp", ".ppm"])
