@@ -104,7 +104,7 @@ def write_tables(scale: Scale) -> Iterator[str]:
     if dense:
         yield tabulate(
             "The scores of FCN-32s on VGG-16 in one dense pass, against patch by patch",
-            ("scores", "operations", "time", "range", "largest difference"),
+            ("scores", "operations, ratio", "time, ratio", "range", "largest difference"),
             [costs.describe_dense(dense)],
         )
     yield costs.tabulate_claims(shares, dense)

@@ -36,7 +36,7 @@ class MaskPalette:
         Args:
             mask: of any mode.
             pixels: (H,W), its ids.
-            classes: (256,), the class of each id.
+            classes: the class of each id.
         """
         stored = _read_colours(mask) if self._owners else []
         for number in np.unique(pixels).tolist() if stored else ():

@@ -140,7 +140,7 @@ def test_the_zoos_networks_take_any_size(arch: str) -> None:
     small = {"dpt": "tu-vit_tiny_patch16_224"}.get(arch, "tu-mobilenetv3_small_100")
     net = create_model("smp", **{"model.arch": arch, "model.encoder_name": small}).eval()
     with torch.no_grad():
-        for size in ((1, 1), (33, 47)):
+        for size in ((1, 1), (33, 47), (97, 130)):
             assert net(torch.rand(1, 3, *size)).shape == (1, 11, *size)
 
 

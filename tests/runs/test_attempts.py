@@ -98,7 +98,7 @@ def claim(folder: Path, gate: Barrier, answers: "multiprocessing.Queue[bool]") -
 
 def test_of_many_processes_at_once_one_gets_the_cell(tmp_path: Path) -> None:
     fork = multiprocessing.get_context("fork")
-    for round_ in range(3):
+    for round_ in range(5):
         folder, gate, answers = tmp_path / str(round_), fork.Barrier(8), fork.Queue()
         folder.mkdir()
         rivals = [fork.Process(target=claim, args=(folder, gate, answers)) for _ in range(8)]
