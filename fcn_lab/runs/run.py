@@ -7,6 +7,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -212,10 +213,20 @@ class RunFolder:
             )
 
 
+def find_version(package: str) -> str | None:
+    """Returns the version of an installed package; None where it is not installed.
+
+    A training needs no logger's package to run.
+    """
+    with suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version(package)
+    return None
+
+
 def describe_environment(device: str, precision: str, source: Source) -> dict[str, object]:
     """What a run's numbers may depend on besides its configuration."""
     return {
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "versions": {name: find_version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": device,

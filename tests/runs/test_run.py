@@ -1,5 +1,6 @@
 """The files of a run folder."""
 
+import importlib.metadata
 import json
 import os
 from pathlib import Path
@@ -30,6 +31,15 @@ def test_the_environment_names_every_fixed_package_and_the_users_command(
     assert env["device"] == "1 x cpu"
     assert env["command"] == "run.py seed=3"
     assert {"python", "platform", "git_commit", "git_dirty"} <= set(env)
+
+
+def test_a_package_that_is_missing_has_no_version(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fcn_lab.runs.run.PACKAGES", ("torch", "no-such-package"))
+    folder.write_env("1 x cpu", "32-true")
+    versions = json.loads(folder.env.read_text())["versions"]
+    assert versions == {"torch": importlib.metadata.version("torch"), "no-such-package": None}
 
 
 def test_a_resume_adds_its_environment_and_leaves_the_first(folder: RunFolder) -> None:
