@@ -3,7 +3,7 @@
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,11 @@ CIRCUMSTANCES = (
     "threads",
     "git_commit",
     "git_dirty",
+)
+# the keys of config.yaml in which the cells of studies differ
+TRAINED = (
+    *("model", "upsample", "encoder", "freeze", "augment"),
+    *("loss", "optim", "schedule", "seed"),
 )
 MATRICES = ("names", "drives", "classes", "split", "matrices", "boundary")
 
@@ -74,8 +79,15 @@ def _describe_study(folders: Sequence[Path]) -> dict[str, object]:
     return {
         "question": questions[0] if questions else None,
         "commands": [f"python run.py -m {line}" for line in lines],
-        "cells": sum(len(sweep.cells) for sweep in sweeps) or None,
+        "cells": len({key for sweep in sweeps for key in _identify_cells(sweep)}) or None,
     }
+
+
+def _identify_cells(sweep: SweepFolder) -> Iterator[str]:
+    """What each cell trains: one that several sweeps ask for is one cell."""
+    for cell in sweep.cells:
+        config = yaml.safe_load((cell.folder / "config.yaml").read_text())
+        yield repr([config["choices"]["task"], *(config[key] for key in TRAINED)])
 
 
 def _hide_root(word: str) -> str:

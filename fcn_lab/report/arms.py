@@ -46,6 +46,23 @@ def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return groups
 
 
+def name_settings(runs: Sequence[Run]) -> list[Run]:
+    """The runs, told by the keys that only others' sweeps varied, too, where silence would mislead.
+
+    A sweep over seeds alone does not say which operator's steps it refined. Runs that all have the
+    one value which no other run names go without: it is the usual one.
+    """
+    told = [dict(run.told_by) for run in runs]
+    for factor in dict.fromkeys(name for run in runs for name in run.factors):
+        named = {run.factors[factor].lower() for run in runs if factor in run.factors}
+        silent = [number for number, run in enumerate(runs) if factor not in run.factors]
+        values = {number: _find_setting(runs[number].config, factor) for number in silent}
+        if len(set(values.values())) > 1 or named & set(values.values()):
+            for number, value in values.items():
+                told[number][factor] = value
+    return [replace(run, told_by=by) for run, by in zip(runs, told, strict=True)]
+
+
 def tell_twins_apart(runs: Sequence[Run]) -> list[Run]:
     """The runs, told by those settings, too, in which runs of one arm and seed differ."""
     keys: dict[str, None] = {}
@@ -88,11 +105,23 @@ def _sort_values(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _find_setting(config: Mapping[str, Any], factor: str) -> str:
+    """The value of a key, or the word of a group, as it is typed; `ABSENT` where it is recorded."""
+    choices = config.get("choices", {})
+    node: Any = choices if factor in choices else config
+    for key in factor.split("."):
+        node = node.get(key, ABSENT) if isinstance(node, Mapping) else ABSENT
+    return _as_typed(node)
+
+
+def _as_typed(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _list_settings(node: Mapping[str, Any], keys: Iterable[str]) -> Iterator[tuple[str, str]]:
     for key in keys:
         value = node.get(key)
         if isinstance(value, Mapping):
             yield from ((f"{key}.{name}", inner) for name, inner in _list_settings(value, value))
         elif key in node:
-            # as it is typed
-            yield key, str(value).lower() if isinstance(value, bool) else str(value)
+            yield key, _as_typed(value)

@@ -11,7 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fcn_lab.report.arms import find_varied, group_runs, refuse_twins, tell_twins_apart
+from fcn_lab.report.arms import (
+    find_varied,
+    group_runs,
+    name_settings,
+    refuse_twins,
+    tell_twins_apart,
+)
 from fcn_lab.report.comparison import Arm, Comparison, compare_runs
 from fcn_lab.report.intervals import (
     LEVEL,
@@ -62,7 +68,7 @@ class Study:
             UserError: there are none, they cannot be compared, or a seed of an arm is there twice.
         """
         found, damaged = find_runs(folders)
-        runs = tell_twins_apart(found)
+        runs = tell_twins_apart(name_settings(found))
         factors = find_varied(runs)
         groups = group_runs(runs)
         for name, members in groups.items():

@@ -1,0 +1,57 @@
+"""What an arm is called where its runs come from several sweeps."""
+
+from pathlib import Path
+
+import pytest
+
+from fcn_lab.report.arms import group_runs, name_settings
+from fcn_lab.report.runs import Run
+
+RUNS = {
+    # of a sweep over both steps and operators
+    "upsample=bilinear,upsample.refine=conv": ("bilinear", "conv"),
+    "upsample=bilinear,upsample.refine=none": ("bilinear", "none"),
+    # of a sweep over seeds alone
+    "operators": ("nearest", "conv"),
+}
+
+
+def make_run(arm: str, operator: str, refine: str, augment: str = "strong") -> Run:
+    metrics = {"model": "fcn8s", "upsample": operator, "encoder": "tiny", "seed": 0}
+    choices = {"upsample": operator, "augment": augment}
+    config = {"arm": arm, "upsample": {"refine": refine}, "choices": choices}
+    return Run(Path(arm), metrics, config)
+
+
+def name_arms(*runs: Run) -> list[str]:
+    return list(group_runs(name_settings(runs)))
+
+
+def test_a_sweep_over_seeds_names_the_key_that_another_sweep_varied() -> None:
+    runs = [make_run(arm, *words) for arm, words in RUNS.items()]
+    assert name_arms(*runs) == [
+        "bilinear refine=conv",
+        "bilinear refine=none",
+        "nearest refine=conv",
+    ]
+
+
+def test_runs_that_are_silent_about_a_key_and_differ_in_it_are_told_apart() -> None:
+    named = make_run("upsample.refine=mlp", "bilinear", "mlp")
+    silent = [make_run("operators", "nearest", refine) for refine in ("conv", "none")]
+    found = name_arms(named, *silent)
+    assert found == ["bilinear refine=mlp", "nearest refine=conv", "nearest refine=none"]
+
+
+def test_the_usual_value_that_no_other_run_names_stays_unsaid() -> None:
+    cut = make_run("upsample=nearest,upsample.refine=none", "nearest", "none")
+    usual = make_run("operators", "bilinear", "conv")
+    assert name_arms(cut, usual) == ["nearest refine=none", "bilinear"]
+
+
+@pytest.mark.parametrize("word", ["strong", "light"])
+def test_a_word_is_found_among_the_choices(word: str) -> None:
+    named = make_run(f"augment={word}", "bilinear", "conv", word)
+    other = make_run("augment=none", "bilinear", "conv", "none")
+    silent = make_run("study", "bilinear", "conv", word)
+    assert name_arms(named, other, silent) == [word, "none"]
