@@ -4,12 +4,20 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+# set where cells share a GPU: the cores that each of them may count on
+CORES_SHARE = "FCN_LAB_CORES"
 CGROUP_FILE, CGROUP_ROOT = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
 def count_cores() -> int:
-    """Returns how many cores this process may use, bounded by its containers' quota of CPU time."""
-    return max(1, min([count_bound_cores(), *map(int, read_quotas(CGROUP_FILE, CGROUP_ROOT))]))
+    """Returns how many cores this process may use.
+
+    Bounds are the cores it is bound to, its containers' quota of CPU time, and its part of a GPU.
+    """
+    quotas = map(int, read_quotas(CGROUP_FILE, CGROUP_ROOT))
+    share = os.environ.get(CORES_SHARE, "")
+    shares = [int(share)] if share.isdecimal() else []
+    return max(1, min([count_bound_cores(), *quotas, *shares]))
 
 
 def count_bound_cores() -> int:

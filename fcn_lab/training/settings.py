@@ -182,6 +182,8 @@ class TrainerSettings:
         warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
         # every rank computes the scores from the gathered matrices
         warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
+        # torch would fill every new tensor first: hundreds of kernels a step, which nothing reads
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         return L.Trainer(
             max_epochs=self.max_epochs,
             accelerator="cuda" if self.device == "cuda" else self.device,

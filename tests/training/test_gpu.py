@@ -108,10 +108,13 @@ def test_kernels_that_repeat_themselves_are_asked_for_on_a_gpu(
     deterministic: bool, gpu: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
     monkeypatch.setattr(
         torch, "use_deterministic_algorithms", lambda *given, **named: asked.append((given, named))
     )
     trained(tmp_path, deterministic=deterministic)
+    # hundreds of kernels a step, and none reads what they fill
+    assert not torch.utils.deterministic.fill_uninitialized_memory
     assert asked
     for given, named in asked:
         assert given == (deterministic,)

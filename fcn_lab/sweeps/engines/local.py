@@ -18,7 +18,7 @@ import psutil
 from annotated_types import Ge, Le
 
 from fcn_lab.sweeps.engines.base import EndedJob
-from fcn_lab.training.machine import count_cores
+from fcn_lab.training.machine import CORES_SHARE, count_cores
 from fcn_lab.values import check_arguments
 from fcn_lab.worker.supervisor import Job, Supervisor
 
@@ -106,7 +106,9 @@ class Local(ThreadEngine):
         shares = self.gpus if on_gpu else self.cpus
         threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(self.threads))}
         with shares.lease(job.devices) as names:
-            yield {**threads, "CUDA_VISIBLE_DEVICES": ",".join(names)} if on_gpu else threads
+            cores = str(self.threads * len(names))
+            gpus = {"CUDA_VISIBLE_DEVICES": ",".join(names), CORES_SHARE: cores}
+            yield {**threads, **gpus} if on_gpu else threads
 
 
 class DeviceShares:

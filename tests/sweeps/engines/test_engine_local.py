@@ -10,6 +10,8 @@ import pytest
 from fcn_lab.errors import UserError
 from fcn_lab.sweeps.engines import local
 from fcn_lab.sweeps.engines.local import Basic, DeviceShares, Local, ThreadEngine, list_visible_gpus
+from fcn_lab.training import machine
+from fcn_lab.training.workers import settle_loader
 from fcn_lab.worker.supervisor import Job, Supervisor
 from support.waiting import PATIENCE
 
@@ -106,6 +108,21 @@ def test_cells_on_the_cpu_divide_its_threads(
         drain(engine, 5)
     assert [environment["OMP_NUM_THREADS"] for _, environment in seen] == ["2"] * 5
     assert len({job for job, _ in seen}) == 5
+
+
+def test_cells_that_share_a_gpu_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "count_cores", lambda: 16)
+    with (
+        gpus("0,1", monkeypatch, cells_per_gpu=2) as engine,
+        engine.lease(*jobs(1)) as environment,
+        engine.lease(*jobs(1, devices=2)) as both,
+    ):
+        shares = environment[machine.CORES_SHARE], both[machine.CORES_SHARE]
+    assert shares == ("4", "8")
+    monkeypatch.setattr(machine, "count_bound_cores", lambda: 16)
+    monkeypatch.setattr(machine, "read_quotas", lambda *_: [])
+    monkeypatch.setenv(machine.CORES_SHARE, "4")
+    assert (machine.count_cores(), settle_loader(None, on_gpu=True)["num_workers"]) == (4, 3)
 
 
 def test_basic_runs_one_after_the_other_in_order(seen: list[tuple[Job, dict[str, str]]]) -> None:
