@@ -1,6 +1,6 @@
 """A study's pictures, each for a light and for a dark page."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -15,6 +15,8 @@ THEMES = {
     "dark": {"ink": "#f0f6fc", "grid": "#3d444d"},
 }
 MARKERS = "osD^vXP*"
+# a chart's mean IoU in %, the arm, and half of its interval, where it is known
+Row = tuple[float, str, float | None]
 
 
 def draw_forest(spec: Spec, title: str, path: Path) -> None:
@@ -25,22 +27,54 @@ def draw_forest(spec: Spec, title: str, path: Path) -> None:
         title: what the figure shows.
         path: of the pictures, to which ``_light.png`` and ``_dark.png`` are added.
     """
-    (points,) = spec["data"]
-    rows = list(zip(points["x"], points["y"], points["error_x"]["array"], strict=True))
+    draw_forests({title: spec}, path)
 
-    def draw(axes: Axes, ink: str) -> None:
-        for place, (value, _, half) in enumerate(rows):
-            if half is not None:
-                ends = [value - half, value + half]
-                axes.plot(ends, [place, place], color=COLOURS[0], linewidth=2)
-            axes.plot(value, place, "o", color=COLOURS[0], markersize=8)
+
+def draw_forests(specs: Mapping[str, Spec], path: Path) -> None:
+    """Draws such charts below each other, along one axis.
+
+    Arms that score less than half of the best stand at its left end, as triangles that point out of
+    it, so that the others can be told from each other.
+
+    Args:
+        specs: as for `draw_forest`, by their titles.
+        path: as for `draw_forest`.
+    """
+    charts = {title: _read_rows(spec) for title, spec in specs.items()}
+    rows = [row for chart in charts.values() for row in chart]
+    best = max(value for value, _, _ in rows)
+    least = min(value - (half or 0) for value, _, half in rows if value >= best / 2)
+    most = max(value + (half or 0) for value, _, half in rows)
+    margin = 0.05 * (most - least) + 0.5
+    ends = (least - margin, most + margin)
+
+    def draw_chart(axes: Axes, ink: str, chart: Sequence[Row]) -> None:
+        for place, (value, _, half) in enumerate(chart):
+            inside = value >= best / 2
+            at = value if inside else ends[0] + margin / 2
+            if half is not None and inside:
+                axes.plot([value - half, value + half], [place] * 2, color=COLOURS[0], linewidth=2)
+            marker = "o" if inside else "<"
+            axes.plot(at, place, marker, color=COLOURS[0], markersize=8)
             label = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
-            axes.annotate(f"{value:.1f}", (value, place), color=ink, **label)
-        axes.set_yticks(range(len(rows)), [name for _, name, _ in rows])
-        axes.set_ylim(-0.6, len(rows) - 0.2)
-        axes.set_xlabel("mean IoU on test, %, with 95 % intervals over frames and seeds")
+            axes.annotate(f"{value:.1f}", (at, place), color=ink, **label)
+        axes.set_yticks(range(len(chart)), [name for _, name, _ in chart])
+        axes.set_ylim(-0.6, len(chart) - 0.2)
+        axes.set_xlim(*ends)
 
-    _save(draw, title, path, height=1.3 + 0.42 * len(rows))
+    def draw(figure: Figure, ink: str) -> None:
+        below = figure.axes[-1]
+        for axes, (title, chart) in zip(figure.axes, charts.items(), strict=True):
+            axes.set_title(title, loc="left", fontsize=11)
+            draw_chart(axes, ink, chart)
+        below.set_xlabel("mean IoU on test, %, with 95 % intervals over frames and seeds")
+
+    _save(draw, path, [0.75 + 0.42 * len(chart) for chart in charts.values()])
+
+
+def _read_rows(spec: Spec) -> list[Row]:
+    (points,) = spec["data"]
+    return list(zip(points["x"], points["y"], points["error_x"]["array"], strict=True))
 
 
 def draw_curves(spec: Spec, title: str, path: Path) -> None:
@@ -52,7 +86,9 @@ def draw_curves(spec: Spec, title: str, path: Path) -> None:
         path: as for `draw_forest`.
     """
 
-    def draw(axes: Axes, ink: str) -> None:
+    def draw(figure: Figure, ink: str) -> None:
+        (axes,) = figure.axes
+        axes.set_title(title, loc="left", fontsize=11)
         for place, line in enumerate(spec["data"]):
             look = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
             axes.plot(line["x"], line["y"], label=line["name"], markersize=4, **look)
@@ -60,7 +96,7 @@ def draw_curves(spec: Spec, title: str, path: Path) -> None:
         axes.set_ylabel("mean IoU on val, %, mean over seeds")
         axes.legend(frameon=False, fontsize=9, labelcolor=ink)
 
-    _save(draw, title, path, height=4.2)
+    _save(draw, path, [3.7])
 
 
 def picture_tag(name: str, text: str) -> str:
@@ -71,20 +107,21 @@ def picture_tag(name: str, text: str) -> str:
     )
 
 
-def _save(draw: Callable[[Axes, str], None], title: str, path: Path, height: float) -> None:
+def _save(draw: Callable[[Figure, str], None], path: Path, heights: Sequence[float]) -> None:
+    """Saves a figure of so many charts, each so many inches high, for both kinds of page."""
     for theme, colours in THEMES.items():
         ink = colours["ink"]
         look = {
             name: ink for name in ("text.color", "axes.labelcolor", "xtick.color", "ytick.color")
         }
         with mpl.rc_context({**look, "font.size": 10, "axes.edgecolor": colours["grid"]}):
-            figure = Figure(figsize=(7.6, height), layout="constrained")
-            axes = figure.add_subplot()
-            axes.grid(axis="x", color=colours["grid"], linewidth=0.7)
-            axes.set_axisbelow(True)
-            axes.spines[["top", "right"]].set_visible(False)
-            axes.set_title(title, loc="left", fontsize=11)
-            draw(axes, ink)
+            figure = Figure(figsize=(7.6, sum(heights) + 0.5), layout="constrained")
+            figure.subplots(len(heights), height_ratios=heights)
+            for axes in figure.axes:
+                axes.grid(axis="x", color=colours["grid"], linewidth=0.7)
+                axes.set_axisbelow(True)
+                axes.spines[["top", "right"]].set_visible(False)
+            draw(figure, ink)
             # without a date, so that the same numbers make the same file
             figure.savefig(
                 f"{path}_{theme}.png", dpi=120, transparent=True, metadata={"Software": None}

@@ -10,8 +10,8 @@ import json
 import re
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from scipy.optimize import brentq
 
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import csv_cell
+from fcn_lab.report.answer import describe_answer
 from fcn_lab.report.charts import draw_forest, draw_learning
 from fcn_lab.report.gradient_flow import format_report as format_gradients
 from fcn_lab.report.intervals import Estimate
@@ -32,6 +33,8 @@ from fcn_lab.report.writing import write_report
 EXPERIMENTS = Path(__file__).parent
 FRONT_PAGE = EXPERIMENTS.parent / "README.md"
 SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou", "boundary_f1")
+# of the front page, each with the study that answers it
+QUESTIONS = {"Which skip connections?": "skips", "Which upsampling?": "operators"}
 # of a report's Markdown, what a study's page shows
 SECTIONS = ("Scores", "Differences", "Classes")
 
@@ -50,7 +53,7 @@ def main() -> None:
                 f"{study} holds no runs.zip yet: name the folders of its runs behind it"
             )
         publish(folder)
-        publish_claims(EXPERIMENTS)
+        publish_overview(EXPERIMENTS)
     except UserError as error:
         sys.exit(f"publish.py: {error}")
 
@@ -77,15 +80,12 @@ def publish(folder: Path) -> None:
         report["The answer"] += f" {claims.describe_details(study)}".rstrip()
         parts = compose_page(asked, report, runs, circumstances, curves is not None)
         replace_block(page, folder.name, parts)
-        for front, above in ((EXPERIMENTS / "README.md", ""), (FRONT_PAGE, "experiments/")):
+        for front in (EXPERIMENTS / "README.md", FRONT_PAGE):
             replace_block(front, f"{folder.name} scores", [report["Scores"], *circumstances])
-            place = f"{above}{folder.name}/scores"
-            shown = figures.picture_tag(place, "mean IoU of every arm with its interval")
-            replace_block(front, f"{folder.name} answer", [report["The answer"], shown])
 
 
-def publish_claims(experiments: Path) -> None:
-    """Writes the table of all claims into the front page of experiments/."""
+def publish_overview(experiments: Path) -> None:
+    """Writes the table of all claims, and the answer that opens the front page."""
     with tempfile.TemporaryDirectory() as scratch:
         studies = {}
         asked = (*(claim.study for claim in claims.CLAIMS), *claims.ORDERED)
@@ -95,7 +95,17 @@ def publish_claims(experiments: Path) -> None:
                 unpack_runs(packed, Path(scratch) / name)
                 studies[name] = Study.read([Path(scratch) / name])
         table = claims.tabulate_claims(studies)
-    replace_block(experiments / "README.md", "claims", [table])
+        replace_block(experiments / "README.md", "claims", [table])
+        answered = {title: studies[name] for title, name in QUESTIONS.items() if name in studies}
+        if answered:
+            forests = {title: draw_forest(study) for title, study in answered.items()}
+            figures.draw_forests(forests, experiments / "answer")
+            shown = figures.picture_tag("experiments/answer", "mean IoU of every arm, by question")
+            said = (
+                f"*{title}* {' '.join(describe_answer(study)[:2])}"
+                for title, study in answered.items()
+            )
+            replace_block(FRONT_PAGE, "answer", [" ".join(said), shown])
 
 
 def read_report(study: Study, folder: Path) -> dict[str, str]:
@@ -182,18 +192,25 @@ def describe_circumstances(members: Sequence[Mapping[str, Any]], cells: int | No
         cells: how many the sweeps were to have; None where the runs are no sweep's.
     """
 
-    def every(*keys: str) -> str:
-        values = (str(reduce(lambda node, key: node.get(key, {}), keys, run)) for run in members)
-        return ", ".join(dict.fromkeys(values))
+    def every(key: str) -> str:
+        return ", ".join(dict.fromkeys(str(run[key]) for run in members))
 
     minutes = sum(run["seconds"] for run in members) / 60
     commits = ", ".join(dict.fromkeys(str(run["env"]["git_commit"])[:10] for run in members))
     count = f"{len(members)} runs" + (f" of {cells} asked for" if cells else "")
+    places = Counter(describe_place(run["env"]) for run in members)
+    on = "; ".join(f"{runs} on {place}" for place, runs in places.items())
     return (
-        f"`{every('protocol')}`; seeds {every('seed')}; {count} in {minutes:.0f} minutes on "
-        f"{every('env', 'device')} ({every('env', 'processor')}; threads: "
-        f"{every('env', 'threads')}), {every('env', 'precision')}; "
-        f"torch {every('env', 'versions', 'torch')}; commit {commits}."
+        f"`{every('protocol')}`; seeds {every('seed')}; {count} in {minutes:.0f} minutes: {on}; "
+        f"commit {commits}."
+    )
+
+
+def describe_place(env: Mapping[str, Any]) -> str:
+    """Returns the device, processor, precision and torch of a run's env.json."""
+    return (
+        f"{env['device']} ({env['processor']}; threads: {env['threads']}), {env['precision']}; "
+        f"torch {env['versions']['torch']}"
     )
 
 

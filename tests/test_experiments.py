@@ -39,7 +39,10 @@ def study(publishing: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> P
     sweep = write_grid(place / "sweep", models=["fcn32s", "fcn8s"], upsamples=["bilinear"])
     for run in sweep.iterdir():
         command = f"run.py data.root={place}"
-        env = {"git_commit": "0" * 40, "command": command, "processor": "made", "threads": 1}
+        env = {
+            **{"git_commit": "0" * 40, "command": command, "processor": "made", "threads": 1},
+            **{"device": "1 x cpu", "precision": "32-true", "versions": {"torch": "2.14.0"}},
+        }
         (run / "env.json").write_text(json.dumps(env))
         with (run / "config.yaml").open("a") as file:
             file.write(f"data:\n  root: {place}\ntask:\n  data:\n    root: {place}\n")
@@ -75,6 +78,7 @@ def test_pages_get_the_table_between_their_marks(study: Path) -> None:
         before, table, after = re.split(r"<!-- .+ -->\n", page.read_text())
         assert (before, after) == ("before\n", "after\n")
         assert "| fcn8s | 1 |" in table
+        assert re.search(r": \d+ on 1 x cpu \(made; threads: 1\), 32-true; torch 2\.14\.0;", table)
     assert (study / "README.md").read_text().count("| fcn8s |") >= 2
 
 
@@ -111,12 +115,16 @@ def test_a_mistake_is_named_and_leaves_the_study_as_it_was(
     assert not (study.parent / "unknown").exists()
 
 
-def test_the_page_of_claims_is_that_of_the_published_runs(
-    publishing: ModuleType, tmp_path: Path
+def test_the_claims_and_the_front_page_are_those_of_the_published_runs(
+    publishing: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     again = shutil.copytree(EXPERIMENTS, tmp_path / "experiments")
-    publishing.publish_claims(again)
+    front = Path(shutil.copy(ROOT / "README.md", tmp_path))
+    monkeypatch.setattr(publishing, "FRONT_PAGE", front)
+    publishing.publish_overview(again)
     assert (again / "README.md").read_text() == (EXPERIMENTS / "README.md").read_text()
+    assert front.read_text() == (ROOT / "README.md").read_text()
+    assert "figures answer" in front.read_text()
 
 
 def test_a_claim_is_about_arms_that_its_study_has(publishing: ModuleType) -> None:
