@@ -261,3 +261,33 @@ def test_the_bench_prints_every_table_and_writes_nothing_when_quick() -> None:
     for operator in sorted((ROOT / "conf" / "upsample").glob("*.yaml")):
         assert f"\n| {operator.stem} |" in done.stdout
     assert page.read_bytes() == before
+
+
+@pytest.mark.parametrize("recipe", sorted(p.parent.name for p in EXPERIMENTS.glob("*/trials.csv")))
+def test_a_table_of_trials_is_the_mean_over_seeds_of_what_was_written_down(
+    recipe: str, publishing: ModuleType
+) -> None:
+    trials = importlib.import_module("trials")
+    folder = EXPERIMENTS / recipe
+    table = trials.tabulate_trials(folder / "trials.csv")
+    assert f"<!-- figures trials -->\n{table}\n<!-- end -->" in (folder / "README.md").read_text()
+    with (folder / "trials.csv").open(newline="") as file:
+        written = list(csv.DictReader(file))
+    head, _, *rows = ([c.strip() for c in line.split("|")[1:-1]] for line in table.splitlines())
+    shown = 0
+    for settings, precision, epochs, seeds, *scores in rows:
+        for title, score in zip(head[4:], scores, strict=True):
+            found = [
+                100 * float(row["val_mean_iou"])
+                for row in written
+                if (
+                    f"`{row['settings']}`",
+                    row["precision"],
+                    row["epochs"],
+                    f"val at {row['epoch']}",
+                )
+                == (settings, precision, epochs, title)
+            ]
+            assert score == (f"{np.mean(found):.1f}" if len(found) == int(seeds) else "")
+            shown += bool(score)
+    assert shown > len(rows)
