@@ -44,7 +44,9 @@ def advise(path: Path) -> str:
     others = [p for p in sorted(path.parent.glob("*.ckpt")) if p != path and not _find_damage(p)]
     if not others:
         return f"No other checkpoint of it is whole: again={path.parent.parent} trains it again"
-    copy = shlex.join(["cp", str(others[0]), str(path)])
+    # into a folder that stands in its place, a copy would only be put
+    away = shlex.join(["mv", str(path), f"{path}.aside"]) + " && " if path.is_dir() else ""
+    copy = away + shlex.join(["cp", str(others[0]), str(path)])
     return f"{others[0].name} is whole; to go on from that one type {copy}, and the same once more"
 
 

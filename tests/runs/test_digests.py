@@ -77,6 +77,17 @@ def test_the_refusal_says_what_to_type_and_that_helps(run: RunFolder) -> None:
     assert load_best_checkpoint(run.path)["epoch"] == 1  # the last one's
 
 
+def test_a_folder_in_its_place_is_moved_away_first(run: RunFolder) -> None:
+    run.best.unlink()
+    (run.best / "inner").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"last\.ckpt is whole") as refused:
+        load_best_checkpoint(run.path)
+    typed = str(refused.value).partition("type ")[2].partition(", and")[0]
+    subprocess.run(typed, shell=True, check=True)
+    assert load_best_checkpoint(run.path)["epoch"] == 1
+    assert (run.best.with_name("best.ckpt.aside") / "inner").is_dir()
+
+
 def test_where_both_are_damaged_there_is_nothing_to_fall_back_to(run: RunFolder) -> None:
     for path in (run.best, run.last):
         flip(path, bits(path)[0])
