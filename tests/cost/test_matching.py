@@ -63,10 +63,20 @@ def test_an_arm_that_does_not_match_is_not_called_matched(tmp_path: Path) -> Non
     assert not (tmp_path / "capacity").exists()
 
 
-def test_the_widths_that_the_project_ships_match() -> None:
+@pytest.mark.parametrize(
+    ("word", "operators", "refines"),
+    [
+        ("matched", ("transposed", "bilinear", "max_unpool"), ("none", "conv")),
+        ("matched_wide", ("bilinear", "bicubic", "pixel_shuffle", "carafe", "dysample"), ("conv",)),
+    ],
+)
+@pytest.mark.parametrize("size", [(360, 480), (180, 240)])
+def test_the_widths_that_the_project_ships_match(
+    word: str, operators: tuple[str, ...], refines: tuple[str, ...], size: tuple[int, int]
+) -> None:
     costs = []
-    for upsample in ("transposed", "bilinear", "max_unpool"):
-        for refine in ("none", "conv"):
+    for upsample in operators:
+        for refine in refines:
             arm = [f"upsample={upsample}", f"upsample.refine={refine}", "model=fcn8s"]
-            costs.append(count_cost(build_network([*arm, "capacity=matched"]), 360, 480))
+            costs.append(count_cost(build_network([*arm, f"capacity={word}"]), *size))
     assert relative_gap(costs) <= 0.01
