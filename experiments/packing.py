@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,12 @@ def pack_runs(folders: Sequence[Path], path: Path) -> None:
     make_folder(path.parent)
     with write_buffer(path) as file, zipfile.ZipFile(file, "w") as archive:
         _put(archive, "study.json", json.dumps(_describe_study(folders), indent=1))
+        seen = Counter[str]()
         for run in runs:
-            # two sweeps may have cells of one name
+            # two sweeps may have cells of one name, and two folders sweeps of one name
             inside = f"{run.parent.name},{run.name}"
+            seen[inside] += 1
+            inside += f",{seen[inside]}" * (seen[inside] > 1)
             for name in COPIED:
                 if (run / name).exists():
                     _put(archive, f"{inside}/{name}", (run / name).read_bytes())

@@ -67,6 +67,24 @@ def test_packed_runs_name_no_folder_of_their_machine(study: Path) -> None:
     assert str(study.parents[1]).encode() not in everything
 
 
+def test_sweeps_of_one_name_in_two_folders_are_packed_both(
+    publishing: ModuleType, tmp_path: Path
+) -> None:
+    places = [tmp_path / name / "sweep" for name in ("one", "other")]
+    for seed, place in enumerate(places):
+        write_grid(place, models=["fcn8s"], upsamples=["bilinear"])
+        for run in place.iterdir():
+            (run / "env.json").write_text(json.dumps({"threads": seed}))
+            with (run / "config.yaml").open("a") as file:
+                file.write("data: {}\ntask: {}\n")
+    publishing.pack_runs(places, tmp_path / "runs.zip")
+    with zipfile.ZipFile(tmp_path / "runs.zip") as archive:
+        packed = [json.loads(archive.read(n)) for n in archive.namelist() if "env.json" in n]
+    assert sorted(env["threads"] for env in packed) == sorted(
+        seed for seed, place in enumerate(places) for _ in place.iterdir()
+    )
+
+
 def test_a_new_page_asks_the_studys_question_and_says_what_to_type(study: Path) -> None:
     page = (study / "README.md").read_text()
     assert page.startswith("# Which skips?\n")

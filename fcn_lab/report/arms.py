@@ -64,19 +64,26 @@ def name_settings(runs: Sequence[Run]) -> list[Run]:
 
 
 def tell_twins_apart(runs: Sequence[Run]) -> list[Run]:
-    """The runs, told by those settings, too, in which runs of one arm and seed differ."""
+    """The runs, told by what runs of one arm and seed differ in, too: the device, else settings."""
+    settings = {run.folder: dict(_list_settings(run.config, SETTINGS)) for run in runs}
+    devices = {run.folder: run.environment.get("device") for run in runs}
     keys: dict[str, None] = {}
     for members in group_runs(runs).values():
         for pair in combinations(members, 2):
             if pair[0].seed == pair[1].seed:
-                one, other = (dict(_list_settings(run.config, SETTINGS)) for run in pair)
-                keys |= {key: None for key in {**one, **other} if one.get(key) != other.get(key)}
+                one, other = (run.folder for run in pair)
+                if devices[one] and devices[other] and devices[one] != devices[other]:
+                    # the precision and the workers of another device are others, too
+                    keys["device"] = None
+                else:
+                    keys |= _find_differences(settings[one], settings[other])
     keys.pop("data.root", None)
-    if not keys:
-        return list(runs)
-    settings = [dict(_list_settings(run.config, SETTINGS)) for run in runs]
-    told = [{key: own.get(key, ABSENT) for key in keys} for own in settings]
-    return [replace(run, told_by=by) for run, by in zip(runs, told, strict=True)]
+
+    def tell(run: Run) -> dict[str, str]:
+        known = {**settings[run.folder], "device": str(devices[run.folder] or ABSENT)}
+        return {**run.told_by, **{key: known.get(key, ABSENT) for key in keys}}
+
+    return [replace(run, told_by=tell(run)) for run in runs]
 
 
 def refuse_twins(name: str, runs: Sequence[Run]) -> None:
@@ -103,6 +110,10 @@ def _sort_values(values: tuple[str, ...]) -> tuple[str, ...]:
     if all(stride.isdecimal() and len(stride) < 5 for stride in strides):
         return tuple(sorted(values, key=lambda v: -int(v.removeprefix("fcn").removesuffix("s"))))
     return values
+
+
+def _find_differences(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, None]:
+    return {key: None for key in {**one, **other} if one.get(key) != other.get(key)}
 
 
 def _find_setting(config: Mapping[str, Any], factor: str) -> str:

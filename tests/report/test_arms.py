@@ -1,10 +1,11 @@
 """What an arm is called where its runs come from several sweeps."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from fcn_lab.report.arms import group_runs, name_settings
+from fcn_lab.report.arms import group_runs, name_settings, tell_twins_apart
 from fcn_lab.report.runs import Run
 
 RUNS = {
@@ -55,3 +56,26 @@ def test_a_word_is_found_among_the_choices(word: str) -> None:
     other = make_run("augment=none", "bilinear", "conv", "none")
     silent = make_run("study", "bilinear", "conv", word)
     assert name_arms(named, other, silent) == [word, "none"]
+
+
+@pytest.mark.parametrize(
+    ("devices", "expected"),
+    [
+        (("1 x cpu", "1 x H100"), ["1 x cpu", "1 x H100"]),
+        # where one of them is not known
+        (("1 x cpu", None), ["precision=32-true", "precision=bf16-mixed"]),
+        (("1 x cpu", "1 x cpu"), ["precision=32-true", "precision=bf16-mixed"]),
+    ],
+)
+def test_twins_are_told_apart_by_their_device_or_else_by_their_settings(
+    devices: tuple[str, str | None], expected: list[str], tmp_path: Path
+) -> None:
+    runs = []
+    for device, precision in zip(devices, ("32-true", "bf16-mixed"), strict=True):
+        folder = tmp_path / precision
+        folder.mkdir()
+        (folder / "env.json").write_text(json.dumps({} if device is None else {"device": device}))
+        run = make_run("operators", "bilinear", "conv")
+        config = {**run.config, "trainer": {"precision": precision}}
+        runs.append(Run(folder, run.metrics, config))
+    assert list(group_runs(tell_twins_apart(runs))) == expected
