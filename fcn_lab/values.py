@@ -126,7 +126,7 @@ def list_arguments(call: Callable[..., Any]) -> tuple[Mapping[str, Any], bool]:
 
 
 def is_admitted(annotation: Any, value: Any) -> bool:
-    """Whether the annotation admits the value; a node of a config stands for any object."""
+    """Whether the annotation admits the value; a config's node is any object, or half of a call."""
     if is_plain(annotation):
         return _fits_plain(annotation, value)
     origin, parts = get_origin(annotation), get_args(annotation)
@@ -134,12 +134,12 @@ def is_admitted(annotation: Any, value: Any) -> bool:
         return is_admitted(parts[0], value)
     if origin in _UNIONS:
         return any(is_admitted(part, value) for part in parts)
-    if is_node(value) or annotation in (Any, object) or isinstance(annotation, TypeVar):
+    if annotation in (Any, object) or isinstance(annotation, TypeVar):
         return True
+    if is_node(value):
+        return not value.get("_partial_") or (origin or annotation) is Callable
     if origin in _LISTS:
-        return isinstance(value, list | tuple) and all(
-            is_admitted(parts[0], item) for item in value
-        )
+        return isinstance(value, list | tuple) and all(is_admitted(parts[0], v) for v in value)
     if origin in _MAPPINGS:
         return isinstance(value, Mapping) and all(is_admitted(parts[1], v) for v in value.values())
     if value is None or isinstance(value, bool | int | float | str | list | tuple | dict):

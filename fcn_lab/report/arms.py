@@ -117,7 +117,7 @@ def _find_differences(one: Mapping[str, str], other: Mapping[str, str]) -> dict[
 
 
 def _find_setting(config: Mapping[str, Any], factor: str) -> str:
-    """The value of a key, or the word of a group, as it is typed; `ABSENT` where no record has it."""
+    """The value of a key, or a group's word, as it is typed; `ABSENT` where no record has it."""
     choices = config.get("choices", {})
     node: Any = choices if factor in choices else config
     for key in factor.split("."):

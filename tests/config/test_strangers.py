@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import yaml
 from fcn_lab import load_run
 from fcn_lab.api import build_network
 from fcn_lab.config import trust
+from fcn_lab.config.build import check
 from fcn_lab.config.frozen import read_recorded
 from fcn_lab.config.trust import find_targets
 from fcn_lab.errors import UserError
@@ -393,3 +394,36 @@ def test_all_that_conf_builds_is_allowed_and_nothing_of_the_machines() -> None:
     assert named <= trust.list_shipped()
     roots = {name.partition(".")[0] for name in trust.list_shipped()}
     assert roots == {"fcn_lab", "torch", "torchvision", "hydra"}
+
+
+def list_nodes(node: Any) -> Iterator[Config]:  # noqa: ANN401 - any node
+    values = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    for inner in values:
+        if isinstance(inner, dict) and "_target_" in inner and "_partial_" not in inner:
+            yield inner
+        yield from list_nodes(inner)
+
+
+def is_refused(config: Config) -> bool:
+    try:
+        check(config["task"], "task", config["links"])
+    except UserError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(("loss", "callable"), [("ce", []), ("ce_weighted", ["MedianFrequency"])])
+def test_an_object_that_is_only_half_built_is_refused_wherever_it_stands(
+    loss: str, callable: list[str], type_line: TypeLine
+) -> None:
+    assert type_line(f"loss={loss}", "data=synthetic", "hydra.run.dir=run").status == 0
+    config = yaml.safe_load(Path("run/config.yaml").read_text())
+    passed = []
+    for node in list_nodes(config["task"]):
+        node["_partial_"] = True
+        if not is_refused(config):
+            passed.append(node["_target_"].rpartition(".")[2])
+        del node["_partial_"]
+    # what may be any function, and what may be anything
+    assert passed == ["Augmentation", *callable, "Poly", "Wandb"]
+    assert not is_refused(config)
