@@ -157,6 +157,7 @@ MEASURES: dict[str, Callable[[Run, Floats], Floats]] = {
 
 LONG = "Long, Shelhamer, Darrell 2015"
 NOTES = "founding notes"
+EDGES = {"boundary F1": "draws edges", "IoU of small classes": "finds small things"}
 NO_SKIPS = "fcn8s skips=False"
 
 
@@ -173,6 +174,17 @@ def _claim_operators() -> Iterator[Claim]:
             f"fixed or learned makes no significant difference, {how}",
             *("FCN reference release", "operators", (learned, fixed), "the same"),
         )
+        yield Claim(
+            f"learned (transposed) steps draw edges better than fixed (bilinear), {how}",
+            *(NOTES, "operators", (learned, fixed)),
+            measure="boundary F1",
+        )
+        for measure, what in EDGES.items() if refine == "conv" else ():
+            yield Claim(
+                f"unpooling {what} better than bilinear, {how}",
+                *("Badrinarayanan, Kendall, Cipolla 2017", "operators", (unpooling, fixed)),
+                measure=measure,
+            )
         for value in (4.4, -2.1, -0.3) if refine == "conv" else ():
             arms = (unpooling, fixed) if value > 0 else (fixed, unpooling)
             more = "more" if value > 0 else "less"
