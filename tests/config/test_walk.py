@@ -158,8 +158,8 @@ def test_every_group_has_its_try() -> None:
     assert {group for group, _ in walking.words()} == {*TRIES, "task", "capacity", "start"}
 
 
-# each value of a quarter of the keys and each key with a quarter of the values, or all of them
-SHARES = [4, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.long])]
+# each value of an eighth of the keys and each key with an eighth of the values, or all of them
+SHARES = [8, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.long])]
 
 
 def is_due(key: Key, number: int, share: int) -> bool:

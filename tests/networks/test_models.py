@@ -56,7 +56,7 @@ OTHERS = tuple(word for word in words("upsample") if word not in ONE_OF_EACH)
 PAIRS = list(product(sorted(WITH_ENCODER), sorted({*words("encoder")} - {"tiny"})))
 CELLS = [
     *((word, "tiny", words("upsample")) for word in MODELS),
-    *thin_out([(*pair, ONE_OF_EACH) for pair in PAIRS], every=5),
+    *thin_out([(*pair, ONE_OF_EACH) for pair in PAIRS], every=7),
     *thin_out([(*pair, OTHERS) for pair in PAIRS]),
 ]
 

@@ -81,7 +81,7 @@ UNPOOL, CARAFE = partial(MaxUnpool, refine="conv"), partial(Carafe, compressed=2
         ("onnx", UNPOOL),
         pytest.param("torch_export", CARAFE, marks=[pytest.mark.slow, pytest.mark.long]),
         ("torchscript", UNPOOL),
-        ("torchscript", CARAFE),
+        pytest.param("torchscript", CARAFE, marks=[pytest.mark.slow, pytest.mark.long]),
     ],
 )
 def test_a_file_takes_any_size_and_computes_the_networks_scores(

@@ -51,7 +51,7 @@ def read_files(run: Path) -> dict[str, bytes]:
     return {str(p.relative_to(run)): p.read_bytes() for p in run.rglob("*") if p.is_file()}
 
 
-@pytest.mark.parametrize("more", [(), AVERAGED])
+@pytest.mark.parametrize("more", [(), pytest.param(AVERAGED, marks=pytest.mark.slow)])
 def test_a_run_that_gets_more_epochs_ends_like_one_asked_for_them_from_the_start(
     train: Train, more: Sequence[str]
 ) -> None:

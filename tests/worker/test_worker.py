@@ -106,6 +106,7 @@ def test_a_wrong_value_is_named_in_two_lines(word: str, expected: str, type_line
     assert len(str(told.value).splitlines()) <= 2
 
 
+@pytest.mark.slow
 def test_lightning_would_start_a_further_rank_as_the_same_worker(tmp_path: Path) -> None:
     task = "import lightning.fabric.strategies.launchers.subprocess_script as s\n"
     task += "class Task:\n    def run(self, folder): print(*s._basic_subprocess_cmd())\n"
