@@ -54,12 +54,15 @@ def name_settings(runs: Sequence[Run]) -> list[Run]:
     """
     told = [dict(run.told_by) for run in runs]
     for factor in dict.fromkeys(name for run in runs for name in run.factors):
-        named = {run.factors[factor].lower() for run in runs if factor in run.factors}
+        values_named = (run.factors[factor] for run in runs if factor in run.factors)
+        # True and true are one value, by the spelling of those that name it
+        named = {value.lower(): value for value in values_named}
         silent = [number for number, run in enumerate(runs) if factor not in run.factors]
         values = {number: _find_setting(runs[number].config, factor) for number in silent}
-        if len(set(values.values())) > 1 or named & set(values.values()):
+        known = {value.lower() for value in values.values()}
+        if len(known) > 1 or not named.keys().isdisjoint(known):
             for number, value in values.items():
-                told[number][factor] = value
+                told[number][factor] = named.get(value.lower(), value)
     return [replace(run, told_by=by) for run, by in zip(runs, told, strict=True)]
 
 

@@ -50,6 +50,14 @@ def test_the_usual_value_that_no_other_run_names_stays_unsaid() -> None:
     assert name_arms(cut, usual) == ["nearest refine=none", "bilinear"]
 
 
+def test_true_is_one_value_however_it_is_spelled() -> None:
+    named = [make_run(f"upsample.trainable={value}", "bilinear", "conv") for value in (True, False)]
+    silent = make_run("study", "bilinear", "conv")
+    config = {**silent.config, "upsample": {"refine": "conv", "trainable": True}}
+    silent = Run(silent.folder, silent.metrics, config)
+    assert name_arms(*named, silent) == ["trainable=True", "trainable=False"]
+
+
 @pytest.mark.parametrize("word", ["strong", "light"])
 def test_a_word_is_found_among_the_choices(word: str) -> None:
     named = make_run(f"augment={word}", "bilinear", "conv", word)
