@@ -1,5 +1,6 @@
 """What is claimed about skips and upsampling, and what the published studies say to it."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -7,10 +8,11 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import kendalltau
+from scipy.stats import kendalltau, ttest_ind
 
 from fcn_lab.metrics.boundaries import boundary_f1
-from fcn_lab.report.comparison import ALPHA, Comparison, compare_runs
+from fcn_lab.report.comparison import ALPHA, Arm, Comparison, compare_runs
+from fcn_lab.report.gradient_flow import find_first_step, read_scores
 from fcn_lab.report.intervals import (
     Floats,
     compute_mean_iou,
@@ -36,7 +38,7 @@ class Claim:
         study: the folder of experiments/ that asks it.
         arms: the first is said to score more than the second, or as much.
         expects: which of the two is said.
-        measure: a name of `MEASURES`.
+        measure: a name of `MEASURES` or of `GOALS`.
         published: the difference that others found, in points, where they give one.
     """
 
@@ -51,7 +53,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Finding:
-    """The difference of a claim's arms, in points of a per cent, and its corrected interval."""
+    """The difference of a claim's arms, in points of a per cent, and its interval."""
 
     value: float
     low: float
@@ -74,12 +76,15 @@ def judge(claim: Claim, found: Finding | None) -> Verdict:
 
 
 def find_difference(claim: Claim, study: Study | None) -> Finding | None:
-    """Finds the claim's difference, corrected by Holm for all pairs of the study.
+    """Finds the claim's difference, that of a score corrected by Holm for all pairs of the study.
 
     None where the study, or one of the arms, is not there yet.
     """
     if study is None or not {*claim.arms} <= {arm.name for arm in study.arms}:
         return None
+    if claim.measure in GOALS:
+        found = {arm.name: arm for arm in study.arms}
+        return compare_speed(*(found[name] for name in claim.arms), share=GOALS[claim.measure])
     comparison = measure_arms(study, claim.measure)
     first, second = claim.arms
     gap = next(gap for gap in comparison.gaps if {gap.first, gap.second} == {first, second})
@@ -87,6 +92,32 @@ def find_difference(claim: Claim, study: Study | None) -> Finding | None:
     ends = sorted(100 * sign * end for end in gap.gap.interval(gap.level))
     seeds = {arm.name: len(arm.runs) for arm in study.arms}
     return Finding(100 * sign * gap.gap.value, *ends, (seeds[first], seeds[second]))
+
+
+def compare_speed(first: Arm, second: Arm, share: float) -> Finding:
+    """Compares how many steps two arms take to a score on val that all their runs reach.
+
+    Steps are compared by their ratio: a t test of their logarithms over the seeds. A run reaches a
+    score at the first validation that finds it.
+
+    Args:
+        first: the arm that is said to need fewer.
+        second: the other one.
+        share: of the least of the runs' best scores.
+
+    Returns:
+        How many steps of the second arm the first one saves, in per cent.
+    """
+    best = [max(score for _, score in read_scores(run)) for run in (*first.runs, *second.runs)]
+    steps = [
+        [math.log(find_first_step(run, share * min(best)) or math.nan) for run in arm.runs]
+        for arm in (first, second)
+    ]
+    test = ttest_ind(*steps)
+    ends = test.confidence_interval(1 - ALPHA)
+    gap = np.mean(steps[0]) - np.mean(steps[1])
+    value, low, high = (100 * (1 - math.exp(end)) for end in (gap, ends.high, ends.low))
+    return Finding(value, low, high, (len(first.runs), len(second.runs)))
 
 
 def describe_details(study: Study) -> str:
@@ -155,6 +186,9 @@ MEASURES: dict[str, Callable[[Run, Floats], Floats]] = {
     "IoU of small classes": _score_small_classes,
 }
 
+# steps to a score on val -> its share of the least of the runs' best scores
+GOALS = {"% fewer steps": 1.0, "% fewer steps to 0.9 of it": 0.9}
+
 LONG = "Long, Shelhamer, Darrell 2015"
 NOTES = "founding notes"
 EDGES = {"boundary F1": "draws edges", "IoU of small classes": "finds small things"}
@@ -217,6 +251,14 @@ CLAIMS = (
     Claim(
         *("skips restore small things", NOTES, "skips", ("fcn8s", NO_SKIPS)),
         measure="IoU of small classes",
+    ),
+    *(
+        Claim(
+            f"skips help convergence: {what} is reached sooner",
+            *(NOTES, "skips", ("fcn8s", NO_SKIPS)),
+            measure=goal,
+        )
+        for goal, what in zip(GOALS, ("a score", "nine tenths of it"), strict=True)
     ),
     *_claim_operators(),
     Claim(
