@@ -71,7 +71,7 @@ def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_studies_asked_for_are_there() -> None:
     asked = {"skips", "operators", "grid", "pretraining", "augmentation", "tune"}
-    asked |= {"staged", "gradient_flow"}
+    asked |= {"staged", "momentum", "gradient_flow", "drives"}
     assert asked <= set(STUDIES)
 
 
@@ -107,6 +107,10 @@ def test_a_study_composes_into_all_its_cells_which_differ_in_its_axes_alone(
     if "start" in varied:  # one word for both
         assert different == {"encoder.weights", "freeze._target_"}
         different = set()
+    if "optim" in varied:  # heavy brings its loss, schedule and batch along
+        brought = {"loss.reduction", "schedule._target_", "schedule.power", "data.batch_size"}
+        assert brought <= different
+        different -= brought
     for key in different:
         assert any(key == axis or key.startswith(f"{axis}.") for axis in varied), key
     record = SweepFolder.read(Path("all"))
