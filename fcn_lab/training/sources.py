@@ -90,7 +90,7 @@ def folder(
     blocks: str | Count | None = None,
     size: Size | None = None,
     split_by: str | None = None,
-    held_out: str | None = None,
+    held_out: str | int | None = None,
     cache: str = CACHE,
     ignore: object = None,
     megapixels: Positive = LIMIT.megapixels,

@@ -1,11 +1,13 @@
 """Splits by drive."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fcn_lab.data.camvid import CamVid
+from fcn_lab.data.folder import Folder
 from fcn_lab.data.layouts.splits import find_drive
 from fcn_lab.errors import UserError
 from support import fakes
@@ -72,3 +74,26 @@ def test_two_drives_are_too_few(tmp_path: Path) -> None:
     root = fakes.segnet(tmp_path / "few", few)
     with pytest.raises(UserError, match="needs 3 drives"):
         CamVid(str(root), split_by="drive", held_out="Seq05VD")
+
+
+def numbered(root: Path, prefix: str = "", **words: Any) -> Folder:  # noqa: ANN401
+    """Three drives that are called by a number, with equal files whatever the prefix."""
+    for drive in "123":
+        fakes.save(root / f"{prefix}{drive}" / "rgb" / "0.png", fakes.picture(drive))
+        fakes.save(root / f"{prefix}{drive}" / "ids" / "0.png", fakes.ids(drive, 2))
+    return Folder(str(root), "*/rgb/*.png", "*/ids/*.png", ["a", "b"], blocks=1, **words)
+
+
+def test_equal_files_that_are_called_otherwise_keep_their_own_names_and_drives(
+    tmp_path: Path,
+) -> None:
+    for prefix in ("", "drive"):
+        found = numbered(tmp_path / f"set{prefix}", prefix)
+        frames = [found.frames(split) for split in found.splits]
+        assert [part.names for part in frames] == [(f"{prefix}{n}_0",) for n in "123"]
+        assert [part.drives for part in frames] == [(f"{prefix}{n}",) for n in "123"]
+
+
+def test_a_drive_whose_name_is_a_number_is_typed_as_one(tmp_path: Path) -> None:
+    found = numbered(tmp_path, split_by="drive", held_out=2)
+    assert found.frames("test").names == ("2_0",)

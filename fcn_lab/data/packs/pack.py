@@ -13,7 +13,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +120,8 @@ def load_frames(
         _log.warning(
             "%s: colours of no class became void: %s", split, describe_strange(manifest.strange)
         )
-    return frames
+    # equal files may have other names here than where they were packed
+    return replace(frames, names=tuple(pair.name for pair in pairs))
 
 
 def list_files(pairs: Sequence[Pair]) -> list[Path]:

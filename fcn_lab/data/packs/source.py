@@ -57,7 +57,7 @@ class PackedSource:
         drive_of: Callable[[str], str],
         size: Size | None = None,
         split_by: str | None = None,
-        held_out: str | None = None,
+        held_out: str | int | None = None,
         cache: str = CACHE,
         megapixels: Positive = LIMIT.megapixels,
         resize: Resize | None = None,
@@ -69,7 +69,8 @@ class PackedSource:
         if held_out is not None and split_by is None:
             raise UserError(f"data.held_out={held_out} needs data.split_by=drive")
         self._root, self._drive_of, self._cache = root, drive_of, Path(cache)
-        self._layout = layout if split_by is None else split_by_drive(layout, drive_of, held_out)
+        drive = None if held_out is None else str(held_out)
+        self._layout = layout if split_by is None else split_by_drive(layout, drive_of, drive)
         limit = Limit(megapixels)
         pairs = [pair for part in layout.pairs.values() for pair in part]
         self._stored = read_sizes([pair.image for pair in pairs], self._cache, limit)
