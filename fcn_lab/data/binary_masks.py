@@ -14,7 +14,7 @@ import numpy as np
 
 from fcn_lab.data.classes import VOID
 from fcn_lab.data.label_codecs import IndexLabels, LabelCodec
-from fcn_lab.data.mask_values import read_values
+from fcn_lab.data.mask_values import WIDE_VOID, read_values
 from fcn_lab.data.packs.checksums import digest_states
 from fcn_lab.data.packs.decode import open_mask
 from fcn_lab.data.packs.sealed import seal, unseal
@@ -73,4 +73,5 @@ def _read_grey(mask: Path, limit: Limit) -> Iterator[set[int]]:
     with suppress(UserError):  # who reads the frame names the file
         picture = open_mask(mask, limit)
         if picture.mode != "1":  # white is then 1, whatever it is in the others
-            yield set(np.unique(read_values(picture)).tolist())
+            found = set(np.unique(read_values(picture)).tolist())
+            yield found if VOID in found else {VOID if n == WIDE_VOID else n for n in found}

@@ -17,7 +17,7 @@ from PIL.Image import Image
 from fcn_lab.data.classes import LARGEST_ID, VOID, is_void
 from fcn_lab.data.colours import Colour
 from fcn_lab.data.mask_palettes import MaskPalette
-from fcn_lab.data.mask_values import read_values
+from fcn_lab.data.mask_values import WIDE_VOID, read_values
 from fcn_lab.errors import UserError
 
 _ITEMS_SHOWN = 5
@@ -74,7 +74,8 @@ class LabelCodec(Protocol):
 class IndexLabels:
     """A codec for masks whose pixels are ids.
 
-    255 is void unless it is the id of a class; another id that names no class is an error at once.
+    255 is void unless it is the id of a class, and so is 65535 of sixteen bits; another id that
+    names no class is an error at once.
 
     Args:
         names: the class of each id.
@@ -116,7 +117,9 @@ class IndexLabels:
 
     def key(self) -> str:
         """Returns a text of the legal ids and the classes they become."""
-        return repr(("index", self.names, self._legal.tobytes(), self._table.tobytes()))
+        # of sixteen bits 65535 was 255 once, whatever that was
+        wide = ("wide void",) if self._table[VOID] != VOID and self._white is None else ()
+        return repr(("index", self.names, self._legal.tobytes(), self._table.tobytes(), *wide))
 
     def describe(self) -> str:
         """Returns what 255 is taken for, where that was inferred."""
@@ -177,17 +180,21 @@ class IndexLabels:
             UserError: no number a pixel, or a palette that numbers the colours anew.
         """
         values = read_values(picture)
-        pixels, beyond = values, np.zeros(values.shape, np.bool_)
+        pixels = values
+        beyond, void = np.zeros((2, *values.shape), np.bool_)
         if values.dtype != np.uint8:
             kind = np.uint8 if len(self._table) == VOID + 1 else np.uint16
-            beyond = (values < 0) | (values >= len(self._table))
-            pixels = np.where(beyond, VOID, values).astype(kind)
+            void = values == WIDE_VOID
+            beyond = ((values < 0) | (values >= len(self._table))) & ~void
+            pixels = np.where(beyond | void, VOID, values).astype(kind)
         if conflict := self._palette.find_conflict(picture, pixels, self._table):
             raise UserError(f"{conflict}\n{self._suggest_colours()}")
         wrong = np.take(~self._legal, pixels) | beyond
         found, counts = np.unique(values[wrong], return_counts=True)
         strange = {f"id {value}": int(count) for value, count in zip(found, counts, strict=True)}
-        ids = np.where(wrong, VOID, np.take(self._table, pixels))
+        # where white is the object, that of sixteen bits is, too
+        unlabelled = wrong if self._white is not None else wrong | void
+        ids = np.where(unlabelled, VOID, np.take(self._table, pixels))
         return LabelView(pixels, ids.astype(np.uint8), wrong, Counter(strange))
 
     def _suggest_colours(self) -> str:

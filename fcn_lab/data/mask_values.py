@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from fcn_lab.data.classes import VOID
 from fcn_lab.errors import UserError
 
 Values = NDArray[Any]
@@ -19,7 +18,7 @@ _COLOURED = ("RGB", "RGBA", "RGBX", "RGBa")
 def read_values(picture: Image) -> Values:
     """Returns integers (H,W): grey values, palette indices, or 0 and 1 of one bit.
 
-    Sixteen bits have 65535 for 255. Three equal channels are one.
+    Sixteen bits may hold `WIDE_VOID`. Three equal channels are one.
 
     Raises:
         UserError: colours, or fractions; the text goes on from the file's name.
@@ -37,4 +36,4 @@ def read_values(picture: Image) -> Values:
         return np.rint(pixels).clip(-1, WIDE_VOID + 1).astype(np.int64)
     if picture.mode != "I":
         raise UserError(f"has colours (mode {picture.mode}); expected one number a pixel")
-    return np.where(pixels == WIDE_VOID, VOID, pixels)
+    return pixels

@@ -94,3 +94,13 @@ def test_images_shrink_by_area_average() -> None:
     blocks = image.reshape(4, 2, 5, 2, 3).mean((1, 3))
     assert np.abs(resize_image(image, (4, 5)) - blocks).max() <= 0.5
     assert resize_image(image, (8, 10)) is image
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_the_void_of_sixteen_bits_is_no_class_of_id_255(others: bool) -> None:
+    """65535 is what 255 is to eight bits, and here 255 is a car."""
+    codec = IndexLabels(
+        ("car", "road"), ((1, 1, 1), (2, 2, 2)), ids=(255, 300), are_others_void=others
+    )
+    values = np.array([[255, 300, 65535]], np.int32)
+    assert codec.decode(Image.fromarray(values))[0].tolist() == [[0, 1, VOID]]

@@ -20,7 +20,7 @@ from fcn_lab.data.label_codecs import IndexLabels
 from fcn_lab.data.packs.decode import open_mask
 from fcn_lab.errors import UserError
 from support import fakes
-from support.pictures import encoded, png, tiff
+from support.pictures import encoded, npy, png, tiff
 
 Pixels = NDArray[np.uint8]
 IDS = np.random.default_rng(5).integers(0, 2, fakes.SIZE, np.uint8)
@@ -57,6 +57,10 @@ SAME: dict[str, Callable[[], bytes]] = {
     "uint32.tiff": lambda: tiff(IDS.astype(np.uint32)),
     "float32.tiff": lambda: tiff(IDS.astype(np.float32)),
     "float64.tiff": lambda: tiff(IDS.astype(np.float64)),
+    "bool.npy": lambda: npy(IDS.astype(np.bool_)),
+    "int64.npy": lambda: npy(IDS.astype(np.int64)),
+    "one_channel.npy": lambda: npy(IDS[..., None]),
+    "three_channels.npy": lambda: npy(np.repeat(IDS[..., None], 3, 2)),
 }
 
 

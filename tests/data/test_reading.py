@@ -118,7 +118,7 @@ def test_every_reader_names_the_file_it_refuses_and_why(tmp_path: Path) -> None:
             assert re.search(says, text), (name, text)
             assert path.name in text.splitlines()[0], (name, text)
             assert text.count("\n") == (name != "predict"), (name, text)
-    assert len(found) == 30
+    assert len(found) == 32
 
 
 def test_a_frame_without_right_to_read_is_named(

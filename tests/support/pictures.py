@@ -55,6 +55,13 @@ def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
     return file.getvalue()
 
 
+def npy(values: NDArray[Any]) -> bytes:
+    """As NumPy writes it."""
+    file = io.BytesIO()
+    np.save(file, values)
+    return file.getvalue()
+
+
 def by_opencv(pixels: NDArray[Any], ending: str) -> bytes:
     """As OpenCV writes it; (H,W), or RGB in front."""
     order = [2, 1, 0, 3][: pixels.shape[-1]] if pixels.ndim == 3 else slice(None)
@@ -264,6 +271,8 @@ def refused(folder: Path) -> dict[Path, str]:
         "large.tiff": (tiff(GREY.astype(np.uint32) * 1000), "to 255000"),
         "hdr.tiff": (tiff(GREY.astype(np.float32) * 1000), "to 255000"),
         "nan.tiff": (tiff(np.where(GREY > 9, GREY, np.nan).astype(np.float32)), "no numbers"),
+        "two.npy": (npy(RGB[..., :2]), "has 2 channels, expected 3"),
+        "seven.npy": (npy(np.zeros((4, 4, 7), np.uint8)), "has 7 channels, expected 3"),
         "half.tiff": (tiff(RGB.astype(np.float16)), "truncated or corrupt|cannot be decoded"),
     }  # fmt: skip
     found: dict[Path, str] = {}

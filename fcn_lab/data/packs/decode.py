@@ -198,11 +198,11 @@ def _as_rgb(path: Path, opened: OpenedPicture) -> Pixels:
     try:
         if isinstance(opened.content, Image.Image):
             return _convert_to_rgb(opened.content)
-        values = opened.content if opened.content.ndim == 2 else opened.content[..., :COLOURS]
-        grey = deep.to_eight_bits(values, opened.declared)
+        content = opened.content
+        values = content if content.ndim == 2 else choose_channels(content, COLOURS)
+        return choose_channels(deep.to_eight_bits(values, opened.declared), COLOURS)
     except UnsupportedKind as error:
         raise Unreadable(path, str(error), KIND_REMEDY) from error
-    return choose_channels(grey, COLOURS)
 
 
 def _convert_to_rgb(picture: Image.Image) -> Pixels:
@@ -221,6 +221,8 @@ def _as_mask(path: Path, opened: OpenedPicture) -> Image.Image:
         raise Unreadable(path, reason, "Save the mask as a PNG")
     if isinstance(content, Image.Image):
         return content
+    if content.ndim == 3 and content.dtype == np.uint8 and content.shape[2] in (3, 4):
+        return Image.fromarray(content)
     if content.ndim == 3:
         reason = "has colours of more than 8 bits a channel"
         raise Unreadable(path, reason, "Expected a mask of 8 bits")

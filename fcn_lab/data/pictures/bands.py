@@ -38,13 +38,13 @@ def read_shape(file: BinaryIO) -> tuple[int, ...]:
     """Returns (H,W) or (H,W,S) of an array of NumPy's, from its header.
 
     Raises:
-        UnsupportedKind: it has no such shape, or holds no real numbers.
+        UnsupportedKind: it has no such shape, or holds neither real numbers nor truth values.
     """
     file.seek(0)
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else _read_long_header
     shape, _, kind = read(file)
-    if len(shape) not in (2, 3) or kind.kind not in "uif":
+    if len(shape) not in (2, 3) or kind.kind not in "uifb":
         raise UnsupportedKind(f"holds an array {shape} of {kind}, expected (H, W) or (H, W, C)")
     return shape
 
@@ -52,7 +52,8 @@ def read_shape(file: BinaryIO) -> tuple[int, ...]:
 def read_array(file: BinaryIO) -> Values:
     """Returns the content of an array of NumPy's; Python objects in it are refused."""
     file.seek(0)
-    return np.asarray(np.load(file, allow_pickle=False))
+    values = np.asarray(np.load(file, allow_pickle=False))
+    return values[..., 0] if values.shape[2:] == (1,) else values
 
 
 def decode_bands(file: BinaryIO, header: TiffHeader) -> Values:

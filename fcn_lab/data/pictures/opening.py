@@ -69,7 +69,8 @@ def open_upright(path: Path, limit: Limit = LIMIT, channels: int = COLOURS) -> O
         if bands.is_numpy(file):
             height, width = bands.read_shape(file)[:2]
             limit.check(path, width, height)
-            return OpenedPicture(bands.read_array(file), None)
+            values = bands.read_array(file)
+            return OpenedPicture(Image.fromarray(values) if values.dtype == bool else values, None)
         header = TiffHeader.read(file)
         if header is not None and channels not in (1, COLOURS):
             limit.check(path, *header.size)
