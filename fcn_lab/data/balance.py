@@ -53,7 +53,12 @@ def describe_gaps(
             there = count_pixels(frames, len(classes))[0]
             if found := [classes[k] for k in lacking if there[k]]:
                 yield f"{split} has pixels of {', '.join(found)}, which will be scored and missed"
-    if seen == 1 and len(classes) > 1:
+    if len(classes) == 1:
+        yield (
+            f"{classes[0]} is the only class, so that any network is right everywhere: what is "
+            f"around it needs a class, too, as in data.names=[background,{classes[0]}]"
+        )
+    elif seen == 1:
         yield f"all scored pixels of train are {classes[int(counts.argmax())]}: {AUDIT_HINT}"
     if void > VOID_SHARE_LIMIT:
         yield (

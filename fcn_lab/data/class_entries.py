@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 
 from fcn_lab.data.classes import LARGEST_ID, VOID
 from fcn_lab.data.colours import Colour
+from fcn_lab.data.files.text_files import trim
 from fcn_lab.errors import UserError
 
 _ITEMS_SHOWN = 8
@@ -31,15 +32,15 @@ class ClassEntry:
 
 
 def read_name(value: object, names: Iterable[object]) -> str:
-    """Returns a class's name without white space at its ends.
+    """Returns a class's name without white space and invisible characters at its ends.
 
     Raises:
         UserError: it is empty, or no text, as YAML's ``no`` and ``0`` are without quotes.
     """
     if isinstance(value, str):
-        if not value.strip():
+        if not (name := trim(value)):
             raise UserError(f"data.names={list(names)}: there is a class without a name")
-        return value.strip()
+        return name
     if value is None or isinstance(value, bool | int | float):
         shown = f"'{_format_typed(value)}'"
         if isinstance(names, Mapping):

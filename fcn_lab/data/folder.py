@@ -1,6 +1,7 @@
 """A data set of a user's own pictures and masks, from two patterns and a list of classes."""
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -10,6 +11,7 @@ from fcn_lab.data.classes import is_void, keep_classes
 from fcn_lab.data.colour_labels import ColourLabels
 from fcn_lab.data.colours import Colour, generate_colour
 from fcn_lab.data.files.pairing import find_blocks, pair_files
+from fcn_lab.data.files.patterns import locate
 from fcn_lab.data.files.picture_files import PictureFiles, read_images
 from fcn_lab.data.label_codecs import IndexLabels, LabelCodec
 from fcn_lab.data.layouts.layout import Layout, Pair
@@ -46,7 +48,8 @@ class Folder(PackedSource):
             ``classtable`` tells.
         splits: split → share of the frames, or split → text file that names a frame a line; by
             default 0.7, 0.15 and 0.15 for train, val and test. A folder stands for all pictures
-            in it. Pictures without a mask are left out where text files or folders choose.
+            in it. Pictures without a mask are left out where text files or folders choose; of
+            a folder's that is said.
         blocks: ``FILE.csv:COLUMN``, the column that says from which drive, or other block of
             kindred pictures, a frame is; the file's first column names the frame. Or the number
             of the star in `images` that stands for the block.
@@ -70,7 +73,7 @@ class Folder(PackedSource):
         blocks: str | Count | None = None,
         size: Sequence[int] | None = None,
         split_by: str | None = None,
-        held_out: str | None = None,
+        held_out: str | int | None = None,
         cache: str = CACHE,
         ignore: object = None,
         classes: int | None = None,
@@ -87,10 +90,10 @@ class Folder(PackedSource):
             )
         files = read_images(images)
         patterns = [one.pattern for one in files]
-        place = Path(root or ".").expanduser()
+        place = Path(os.path.expanduser(root or "."))
         splits = SHARES if splits is None else splits
-        are_chosen = any(isinstance(share, str) for share in splits.values())
-        pairs = pair_files(place, patterns, masks, are_all_paired=not are_chosen)
+        chosen_by = [locate(place, share) for share in splits.values() if isinstance(share, str)]
+        pairs = pair_files(place, patterns, masks, chosen_by)
         block_of = find_blocks(blocks, place, patterns[0], pairs)
 
         def drive_of(name: str) -> str:
@@ -132,7 +135,7 @@ def _divide(
     block_of: Callable[[str], str],
 ) -> Parts:
     shares = {split: share for split, share in splits.items() if not isinstance(share, str)}
-    lists = {split: root / file for split, file in splits.items() if isinstance(file, str)}
+    lists = {split: locate(root, file) for split, file in splits.items() if isinstance(file, str)}
     if shares and lists:
         raise UserError("data.splits: expected shares for all splits, or text files for all")
     return split_by_lists(pairs, lists, root) if lists else split_by_shares(pairs, shares, block_of)

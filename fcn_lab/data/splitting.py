@@ -9,6 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from fcn_lab.data.files.listing import FrameIndex
+from fcn_lab.data.files.patterns import lies_below, locate
 from fcn_lab.data.files.text_files import read_table
 from fcn_lab.data.layouts.layout import SPLITS, Pair
 from fcn_lab.errors import UserError
@@ -102,7 +103,7 @@ def split_by_lists(pairs: Sequence[Pair], lists: Mapping[str, Path], root: Path)
 def _find_frames(index: FrameIndex, pairs: Sequence[Pair], place: Path) -> tuple[Pair, ...]:
     if not place.is_dir():
         return index.read_list(place)
-    if not (found := tuple(pair for pair in pairs if pair.image.is_relative_to(place))):
+    if not (found := tuple(pair for pair in pairs if lies_below(pair.image, place))):
         raise UserError(f"{place} holds no picture of data.images; expected a split's folder")
     return found
 
@@ -118,23 +119,24 @@ def read_blocks(table: str, root: Path, pairs: Sequence[Pair]) -> dict[str, str]
     file, _, column = table.rpartition(":")
     if not file:
         raise UserError(f"data.blocks={table}: expected FILE.csv:COLUMN, such as frames.csv:drive")
-    columns, rows = read_table(root / file)
+    place = locate(root, file)
+    columns, rows = read_table(place)
     if columns[1:].count(column) != 1:
         raise UserError(
             f"data.blocks={table}: expected FILE.csv:COLUMN with a column of that file; "
-            f"{root / file} has {', '.join(columns[1:]) or 'none besides the names'}"
+            f"{place} has {', '.join(columns[1:]) or 'none besides the names'}"
         )
     index = FrameIndex(pairs, root)
     found: dict[str, str] = {}
     for number, row in rows:
-        pair = index.find(row[columns[0]], root / file, number)
+        pair = index.find(row[columns[0]], place, number)
         if pair is None:
             continue
         if pair.name in found:
-            raise UserError(f"{root / file}, line {number}: {pair.name} has a line already")
+            raise UserError(f"{place}, line {number}: {pair.name} has a line already")
         found[pair.name] = row[column]
     if missing := [pair.name for pair in pairs if not found.get(pair.name)]:
-        raise UserError(f"{root / file} gives {missing[0]} no {column} ({len(missing)} such)")
+        raise UserError(f"{place} gives {missing[0]} no {column} ({len(missing)} such)")
     return found
 
 

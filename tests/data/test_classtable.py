@@ -97,6 +97,7 @@ def test_a_number_of_classes_that_is_not_that_of_the_names_is_refused(tmp_path: 
         (["void"], None, "no class to score"),
         (["a", "b", "a"], None, "the class a 2 times"),
         (["a", " a "], None, "the class a 2 times"),
+        (["a", "a\u200b", "\ufeffVoid"], None, "the class a 2 times"),
         ({0: "a", 1: "a"}, None, "the class a 2 times"),
         (["a", " "], None, "a class without a name"),
         ([False, "b"], None, r"no without quotes.*\n.*names: \['no', b\]"),

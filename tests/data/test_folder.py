@@ -128,6 +128,24 @@ def test_lists_name_frames_with_or_without_folder_and_suffix(root: Path) -> None
     assert names == {"train": ("a_00", "b_01"), "val": ("c_02",), "test": ("d_03",)}
 
 
+def test_folders_choose_however_they_are_written_and_say_what_lacks_a_mask(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (root / "masks" / "a_00_label.png").unlink()
+    for place in ("photos", "../farm/photos", str(root / "photos")):
+        assert len(source(root, splits={"train": place}).frames("train")) == len(FRAMES) - 1
+    assert "photos/a_00.jpg has no mask (1 such): left out" in caplog.text
+
+
+def test_lists_name_frames_by_any_link(root: Path) -> None:
+    link = root.parent / "link"
+    link.symlink_to(root)
+    for listed, used in ((root, link), (link, root)):
+        (root / "list.txt").write_text(f"{listed}/photos/a_00.jpg")
+        found = source(used, splits={"train": "list.txt"})
+        assert found.frames("train").names == ("a_00",)
+
+
 def test_other_splits_are_another_protocol_and_no_change_of_the_data(root: Path) -> None:
     first = source(root)
     first.frames("train")

@@ -254,6 +254,7 @@ def test_names_that_cannot_be_classes_are_refused_before_anything_starts(
     ("text", "says"),
     [
         ("names: [no, 0]", r"no without quotes .*\n.*names: \['no', '0'\]"),
+        ("names: {null: 3}", r"names: a key is no text.*\n.*'null'"),
         ("names: {a: 1, a: 2}", "mine.yaml, line 2: found duplicate key a"),
         ("names: [a", r"mine.yaml, line \d"),
     ],

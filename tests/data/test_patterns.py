@@ -65,6 +65,24 @@ def test_two_stars_follow_links_and_do_not_run_in_circles(tmp_path: Path) -> Non
     assert names == {"data/linked/two/b.png": "linked_two_b", "data/one/a.png": "one_a"}
 
 
+def test_a_path_is_found_from_the_root_from_home_and_with_windows_separators(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    touch(tmp_path, "set/photos/a.png", "set/masks/a.png")
+    for place in ("set", "~/set", f"{tmp_path}/set", "set/../set"):
+        for separator in "/\\":
+            folders = [f"{place}/{kind}".replace("/", separator) for kind in ("photos", "masks")]
+            (pair,) = pair_files(tmp_path, folders[:1], folders[1])
+            assert pair.image.samefile(tmp_path / "set/photos/a.png")
+
+
+def test_stars_that_are_filled_in_two_ways_make_no_pair(tmp_path: Path) -> None:
+    touch(tmp_path, "A_1/rgb/2.png", "A/ids/1_2.png")
+    with pytest.raises(UserError, match=r"A_1/rgb/2\.png has no mask: .*has A and 1_2 in place"):
+        pair_files(tmp_path, ["*/rgb/*.png"], "*/ids/*.png")
+
+
 def test_a_folder_whose_name_has_brackets_is_a_folder(tmp_path: Path) -> None:
     touch(tmp_path, "data [v2]/a.png", "data v/b.png")
     assert found(tmp_path, "data [v2]/*.png") == {"data [v2]/a.png": "a"}

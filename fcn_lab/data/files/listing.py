@@ -3,7 +3,8 @@
 A line names one frame: by its picture's or mask's path relative to the list, relative to the root
 of the data, or absolute; by a name or trailing part of a path that no other frame has; or by
 picture and mask beside each other. Suffixes may be left out. What is meant is never guessed: what
-fits two frames is refused, so that a list of n lines is a list of n frames.
+fits two frames is refused, so that a list of n lines is a list of n frames. A path may lead to the
+same file by other links.
 """
 
 import os
@@ -11,6 +12,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from fcn_lab.data.files.text_files import Line, read_all_lines
@@ -101,7 +103,14 @@ class FrameIndex:
                 columns |= picture & mask or picture | mask
         if self._foreign and columns:
             return columns
-        return self._match_text(text, folder) or columns
+        found = self._match_text(text, folder) or columns
+        return found or (set() if self._foreign else self._match_link(text, folder))
+
+    def _match_link(self, text: str, folder: Path) -> set[int]:
+        form = text.strip("\"'").replace("\\", "/")
+        return self._link_targets.find_paths(
+            {os.path.realpath(os.path.join(base, form)) for base in (folder, self._root)}
+        )
 
     def _match_text(self, text: str, folder: Path) -> set[int]:
         forms = dict.fromkeys((text, text.replace("\\", "/"), text.strip("\"'").replace("\\", "/")))
@@ -115,6 +124,15 @@ class FrameIndex:
             if found:
                 return found
         return set()
+
+    @cached_property
+    def _link_targets(self) -> "_PathIndex":
+        """Returns the files by where links lead."""
+        index = _PathIndex()
+        for place, pair in enumerate(self._pairs):
+            index.add(os.path.realpath(pair.image), place)
+            index.add(os.path.realpath(pair.label), place)
+        return index
 
     def _match_paths(self, paths: set[str]) -> set[int]:
         return self._pictures.find_paths(paths) or self._masks.find_paths(paths)

@@ -1,16 +1,19 @@
 """Pairs the pictures and masks that two patterns find, and tells their blocks."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from fcn_lab.data.files.patterns import Pattern
+from fcn_lab.data.files.patterns import Pattern, lies_below, locate
 from fcn_lab.data.layouts.layout import PICTURES, Pair
 from fcn_lab.data.splitting import read_blocks
 from fcn_lab.errors import UserError
 
+_log = logging.getLogger(__name__)
+
 
 def pair_files(
-    root: Path, images: Sequence[str], masks: str, are_all_paired: bool = True
+    root: Path, images: Sequence[str], masks: str, chosen_by: Sequence[Path] = ()
 ) -> list[Pair]:
     """Returns every picture with its mask, in order of name.
 
@@ -18,22 +21,46 @@ def pair_files(
         root: what the patterns start from.
         images: the pattern of the pictures, and those of their further channels.
         masks: that of the masks.
-        are_all_paired: whether a file without partner is a mistake, or is left out.
+        chosen_by: the text files or folders that choose frames. Without any, a file without partner
+            is a mistake; else it is left out, which is said of a picture that a folder chooses.
 
     Raises:
-        UserError: a pattern fits no file, or a file has no partner.
+        UserError: a pattern fits no file, a file has no partner, or stars are filled in two ways.
     """
     pictures, labels = match_pictures(root, images), _match_files(root, masks, "masks")
-    if not are_all_paired and pictures.keys() & labels.keys():
+    if chosen_by and pictures.keys() & labels.keys():
+        _report_unpaired(pictures, labels, chosen_by)
         pictures = {name: pictures[name] for name in pictures.keys() & labels.keys()}
         labels = {name: labels[name] for name in pictures}
     first = {name: files[0] for name, files in pictures.items()}
     for here, there, what in ((first, labels, "mask"), (labels, first, "picture")):
         if alone := sorted(set(here) - set(there)):
             raise _partner_error(here[alone[0]], what, alone, f"{images[0]} data.masks={masks}")
-    return [
+    pairs = [
         Pair(name, pictures[name][0], labels[name], pictures[name][1:]) for name in sorted(pictures)
     ]
+    _refuse_mixed_stars(pairs, Pattern.parse(images[0], root), Pattern.parse(masks, root))
+    return pairs
+
+
+def _report_unpaired(
+    pictures: Mapping[str, Sequence[Path]], labels: Collection[str], chosen_by: Sequence[Path]
+) -> None:
+    missing = [files[0] for name, files in pictures.items() if name not in labels]
+    chosen = [file for file in missing if any(lies_below(file, place) for place in chosen_by)]
+    if chosen:
+        _log.warning("%s has no mask (%d such): left out", chosen[0], len(chosen))
+
+
+def _refuse_mixed_stars(pairs: Sequence[Pair], images: Pattern, masks: Pattern) -> None:
+    """Refuses A_1/2 beside A/1_2: both are called A_1_2, and are two frames."""
+    for pair in pairs:
+        here, there = images.read_stars(pair.image), masks.read_stars(pair.label)
+        if len(here) == len(there) and here != there:
+            raise UserError(
+                f"{pair.image} has no mask: {pair.label} has {' and '.join(there)} in place of the "
+                f"stars.\nExpected {' and '.join(here)}"
+            )
 
 
 def match_pictures(root: Path, images: Sequence[str]) -> dict[str, tuple[Path, ...]]:
@@ -80,7 +107,7 @@ def read_star(number: int, root: Path, images: str, pairs: Sequence[Pair]) -> di
     pattern = Pattern.parse(images, root)
     stars = {pair.name: pattern.read_stars(pair.image) for pair in pairs}
     fewest = min(map(len, stars.values()))
-    if number > fewest:
+    if not 1 <= number <= fewest:
         raise UserError(
             f"data.blocks={number}: data.images={images} has {fewest} stars.\n"
             "Expected the number of one of them, or FILE.csv:COLUMN"
@@ -91,7 +118,7 @@ def read_star(number: int, root: Path, images: str, pairs: Sequence[Pair]) -> di
 def _match_files(root: Path, pattern: str, key: str) -> dict[str, Path]:
     """Returns the files by the text in place of the pattern's stars."""
     seen = Pattern.parse(pattern, root)
-    if (root / pattern).is_dir():
+    if locate(root, pattern).is_dir():
         seen = Pattern.parse(f"{pattern}/*", root)
         found = [(file.stem, file) for file in seen.find_files() if file.suffix.lower() in PICTURES]
     else:

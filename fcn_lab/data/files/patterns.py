@@ -34,7 +34,7 @@ class Pattern:
     @classmethod
     def parse(cls, text: str, root: Path) -> "Pattern":
         """Parses a pattern that is absolute or relative to the root."""
-        place = root / Path(text.replace("\\", "/")).expanduser()
+        place = locate(root, text)
         start, parts = Path(place.anchor), list(place.parts[bool(place.anchor) :])
         # what has brackets may be a folder's own name
         while len(parts) > 1 and "*" not in parts[0] and (start / parts[0]).exists():
@@ -67,6 +67,16 @@ class Pattern:
         kinds = Counter(_name_kind(path) for path in folder.iterdir())
         listed = [f"{count} × {kind}" for kind, count in kinds.most_common(_ITEMS_SHOWN)]
         return f"{folder} holds {', '.join(listed) or 'nothing'}"
+
+
+def locate(root: Path, text: str) -> Path:
+    """Returns the path that is written, with separators of any system, absolute or from a root."""
+    return root / os.path.expanduser(text.replace("\\", "/"))
+
+
+def lies_below(path: Path, folder: Path) -> bool:
+    """Returns whether a path leads into a folder, however both are written."""
+    return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder))
 
 
 def _is_meant(path: Path) -> bool:
