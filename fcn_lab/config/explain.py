@@ -10,6 +10,7 @@ from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
     InterpolationKeyError,
+    KeyValidationError,
     OmegaConfBaseException,
 )
 
@@ -55,6 +56,8 @@ def explain(error: BaseException) -> str:
         )
     if isinstance(cause, InterpolationKeyError):
         return _explain_missing_source(cause)
+    if isinstance(cause, KeyValidationError):
+        return f"{cause.full_key}: a key is no text; to YAML ~ and null are nothing.\nWrite 'null'"
     if isinstance(cause, OmegaConfBaseException):
         return _first_lines(str(cause))
     return _first_lines(str(error))

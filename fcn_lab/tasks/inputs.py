@@ -1,7 +1,7 @@
 """Finds the files of ``input=``, and their paths relative to the folder that holds them all."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePath
@@ -89,11 +89,14 @@ def _find_pictures(
     if len(patterns) > 1:
         yield from _find_scenes(given, patterns)
     else:
-        yield from ((*part, ()) for part in _find_files(given))
+        trained = {Path(pattern).suffix.lower() for pattern in patterns} - {""}
+        yield from ((*part, ()) for part in _find_files(given, _list_endings() | trained))
 
 
-def _find_files(given: str) -> Iterator[tuple[Path, PurePath, Path]]:
+def _find_files(given: str, endings: Set[str]) -> Iterator[tuple[Path, PurePath, Path]]:
     """Yields for each file the folder that was named, the path below that, and the path.
+
+    Of a folder's files it yields those with one of these endings.
 
     Raises:
         UserError: there is none.
@@ -106,7 +109,7 @@ def _find_files(given: str) -> Iterator[tuple[Path, PurePath, Path]]:
     # a folder that is called like a picture is searched like any other
     files = [file for file in pattern.find_files() if not file.is_dir()]
     if os.path.isdir(given):
-        files = [path for path in files if path.suffix.lower() in _list_endings()]
+        files = [path for path in files if path.suffix.lower() in endings]
     if not files:
         raise _create_refusal(given, pattern.describe_surroundings())
     base = pattern.folder.resolve()

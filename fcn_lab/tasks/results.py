@@ -20,7 +20,8 @@ class Results:
     Args:
         folder: the folder of all results; links in it are not followed out of it.
         overwrite: replace existing files; a folder stays, as does a file in a folder's place.
-        inputs: the files that the results are made of, which are never replaced.
+        inputs: the files that the results are made of, which are never replaced; where one is a
+            link, neither is what it leads to.
 
     Attributes:
         written: the number of files written so far.
@@ -29,7 +30,9 @@ class Results:
     def __init__(self, folder: Path, overwrite: bool, inputs: Sequence[Path]) -> None:
         self.folder, self.overwrite = folder, overwrite
         self.written = 0
-        self._inputs = {(found.st_dev, found.st_ino) for found in map(os.lstat, inputs)}
+        files = [file for given in inputs for file in (given, Path(os.path.realpath(given)))]
+        states = [file.lstat() for file in files if os.path.lexists(file)]
+        self._inputs = {(state.st_dev, state.st_ino) for state in states}
 
     def claim(self, files: Sequence[PurePath], folders: Sequence[PurePath]) -> None:
         """Refuses names that are taken, before anything is computed.

@@ -189,6 +189,25 @@ def test_a_videos_folder_is_replaced_whole_or_not_at_all(run: Path) -> None:
     }
 
 
+def test_what_an_input_is_a_link_to_is_never_replaced(run: Path) -> None:
+    draw("out/a.png")
+    before = Path("out/a.png").read_bytes()
+    Path("in").mkdir()
+    Path("in/a.png").symlink_to("../out/a.png")
+    with pytest.raises(UserError, match=r"out/a\.png is to be labelled"):
+        predict(run, "in", overwrite=True)
+    assert Path("out/a.png").read_bytes() == before
+
+
+def test_a_folder_is_searched_for_what_the_network_was_trained_on(tmp_path: Path) -> None:
+    Path("in").mkdir()
+    np.save("in/a.npy", np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(UserError, match=r"holds 1 × \.npy"):
+        find_inputs("in", Path("out"))
+    found = find_inputs("in", Path("out"), ["bands/*.npy"])
+    assert [file.path.name for file in found.files] == ["a.npy"]
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_links_are_not_followed_out_of_the_output(run: Path, overwrite: bool) -> None:
     draw("in/A/000.png")
