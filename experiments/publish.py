@@ -20,6 +20,7 @@ import figures
 from packing import pack_runs, unpack_runs
 from scipy.optimize import brentq
 
+from fcn_lab.commands import quote
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import csv_cell
 from fcn_lab.report.answer import describe_answer
@@ -29,6 +30,7 @@ from fcn_lab.report.intervals import Estimate
 from fcn_lab.report.power import compute_power
 from fcn_lab.report.study import Study
 from fcn_lab.report.writing import write_report
+from fcn_lab.terminal import print_next
 
 EXPERIMENTS = Path(__file__).parent
 FRONT_PAGE = EXPERIMENTS.parent / "README.md"
@@ -47,15 +49,20 @@ def main() -> None:
     folder = EXPERIMENTS / study
     try:
         if sources:
+            print(f"packing the runs into {folder / 'runs.zip'}", flush=True)
             pack_runs([Path(source) for source in sources], folder / "runs.zip")
         elif not (folder / "runs.zip").exists():
             raise UserError(
                 f"{study} holds no runs.zip yet: name the folders of its runs behind it"
             )
+        print(f"comparing the runs of {folder / 'runs.zip'}", flush=True)
         publish(folder)
+        print(f"writing the claims of all studies into {EXPERIMENTS / 'README.md'}", flush=True)
         publish_overview(EXPERIMENTS)
     except UserError as error:
         sys.exit(f"publish.py: {error}")
+    changes = f"git -C {quote(str(FRONT_PAGE.parent))} status --short"
+    print_next({"The study's page": folder / "README.md", "What has changed": changes})
 
 
 def publish(folder: Path) -> None:

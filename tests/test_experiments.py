@@ -133,6 +133,24 @@ def test_a_mistake_is_named_and_leaves_the_study_as_it_was(
     assert not (study.parent / "unknown").exists()
 
 
+def test_it_says_what_it_does_and_where_to_look(
+    study: Path,
+    publishing: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(publishing, "EXPERIMENTS", study.parent)
+    monkeypatch.setattr(publishing, "FRONT_PAGE", study.parents[1] / "README.md")
+    for name in ("publish", "publish_overview"):
+        monkeypatch.setattr(publishing, name, lambda folder: None)
+    monkeypatch.setattr(sys, "argv", ["publish.py", "made"])
+    publishing.main()
+    first, *_, page, _, changes = capsys.readouterr().out.splitlines()
+    assert first == f"comparing the runs of {study / 'runs.zip'}"
+    assert page.endswith(str(study / "README.md"))
+    assert changes == f"  git -C {study.parents[1]} status --short"
+
+
 def test_the_claims_and_the_front_page_are_those_of_the_published_runs(
     publishing: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,17 @@ class Grid:
         """Returns whether several models, operators or encoders were asked for."""
         return any((self.models, self.upsamples, self.encoders))
 
+    def compare_models(self, *models: str) -> list[str]:
+        """Returns the words of the same sheet or network, but with these models."""
+        keys = [override.lstrip("+~").partition("=")[0] for override in self.typed]
+        others = set(NETWORK_KEYS) - {"model"}
+        kept = [
+            override
+            for override, key in zip(self.typed, keys, strict=True)
+            if key.partition(".")[0] in others
+        ]
+        return [f"models=[{','.join(models)}]", *kept]
+
     def cells(self, words: Mapping[str, str]) -> list[Words]:
         """Returns the (model, upsample, encoder) words of every network to build."""
         given = (self.models, self.upsamples, self.encoders)

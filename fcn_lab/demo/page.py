@@ -105,13 +105,14 @@ def build_page(panel: Panel) -> gr.Blocks:
     """Builds the page's components and connects them to the panel."""
     networks, scenes = panel.networks, panel.scenes
     labels = list(networks.runs)
+    limit = f"A picture of your own, up to {panel.megabytes:g} MB"
     page = gr.Blocks(title=TITLE, analytics_enabled=False)
     with page:
         gr.Markdown(f"# {TITLE}\nNothing leaves the machine that serves this page.")
         if networks.damaged:
             gr.HTML(list_damaged(networks.damaged), padding=False)
         with gr.Row():
-            file = gr.File(label="A picture of your own", type="filepath", height=150, scale=1)
+            file = gr.File(label=limit, type="filepath", height=150, scale=1)
             gallery = gr.Gallery(
                 [scene.image for scene in scenes],
                 label="Examples",

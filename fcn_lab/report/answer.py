@@ -8,7 +8,7 @@ from fcn_lab.report.arms import format_factor
 from fcn_lab.report.comparison import correct_holm
 from fcn_lab.report.study import Study
 from fcn_lab.report.tables import format_interval
-from fcn_lab.terminal import format_percent
+from fcn_lab.terminal import format_count, format_percent
 
 
 def describe_question(study: Study) -> list[str]:
@@ -19,12 +19,17 @@ def describe_question(study: Study) -> list[str]:
     drives = study.comparison.blocks.sizes
     # a study's own question is the title
     asks = "" if study.question else "What does each choice change? "
-    missing = f"; {len(study.missing)} cells have no scores" if study.missing else ""
+    runs = [
+        format_count(len(study.arms), "arm"),
+        f"{format_count(len(study.runs), 'finished run')} with {seeds}",
+    ]
+    missing = f"; without scores: {format_count(len(study.missing), 'cell')}"
     return [
-        f"{asks}Asked were {asked}: {len(study.arms)} arms, "
-        f"{len(study.runs)} finished runs with {seeds}{missing}.",
-        f"All were scored on {len(study.first.names)} frames of {study.first.split}, from "
-        f"{len(drives)} drive{'s' * (len(drives) > 1)}, by the protocol {study.first.protocol}.",
+        f"{asks}Asked {'were' if study.factors else 'was'} {asked}: {', '.join(runs)}"
+        f"{missing if study.missing else ''}.",
+        f"All were scored on {format_count(len(study.first.names), 'frame')} of "
+        f"{study.first.split}, from {format_count(len(drives), 'drive')}, by the protocol "
+        f"{study.first.protocol}.",
     ]
 
 
@@ -53,13 +58,16 @@ def _list_sentences(study: Study) -> Iterator[str]:
     single = sum(len(arm.runs) == 1 for arm in study.arms)
     for run in study.runs:
         yield from run.altered
-    if single == len(study.arms):
+    if len(study.arms) == single == 1:
+        yield "It has one seed: its interval knows nothing of the spread between trainings."
+    elif single == len(study.arms):
         yield (
             "Each arm has one seed: their intervals know nothing of the spread between trainings, "
             "and a difference that is called distinct may be one of two seeds."
         )
     elif single:
-        yield f"{single} of the arms have one seed: their spread is taken from the other arms."
+        has = "has" if single == 1 else "have"
+        yield f"{single} of the arms {has} one seed; the spread is taken from the other arms."
 
 
 def _describe_ties(study: Study) -> str:

@@ -120,8 +120,9 @@ class Profile:
             facts |= {"dense_vs_patches": {**asdict(compared), "ratio": compared.ratio}}
             print_text(compared.describe())
         write_json(folder / "profile.json", facts)
-        lists = "models=[fcn32s,fcn16s,fcn8s]"
-        print_next({"Beside others, by part": format_command("task=profile", lists)})
+        if self.grid is not None:
+            words = self.grid.compare_models("fcn32s", "fcn16s", "fcn8s")
+            print_next({"Beside others, by part": format_command("task=profile", *words)})
 
     def _sheet(
         self,
@@ -145,9 +146,8 @@ class Profile:
         print_sheet(bills)
         if warning:
             print_text(warning)
-        figure = folder / "costs.html"
-        shown = figure if figure.exists() else folder / "costs.csv"
-        print_next({"The same by part": shown})
+        figure = {"Against what they score": folder / "costs.html"} if scored else {}
+        print_next({**figure, "The same by part": folder / "costs.csv"})
 
 
 @torch.inference_mode()

@@ -32,11 +32,13 @@ class Shapes:
         net: float RGB 0…1 (N,3,H,W) → scores (N,K,H,W).
         size: height and width of the image, in pixels.
         words: model, upsample, encoder.
+        typed: the overrides of the command line.
     """
 
     net: nn.Module
     size: Size
     words: Mapping[str, str]
+    typed: Sequence[str] = ()
 
     def run(self, folder: Path) -> None:
         """Prints a table and writes shapes.json."""
@@ -49,8 +51,8 @@ class Shapes:
         write_json(
             folder / "shapes.json", {**self.words, "size": list(self.size), "layers": layers}
         )
-        words = [f"{group}={word}" for group, word in self.words.items()]
-        print_next({"What it costs": format_command("task=profile", *words)})
+        same = [override for override in self.typed if not override.startswith("task=")]
+        print_next({"What it costs": format_command("task=profile", *same)})
 
 
 def format_row(row: TracedLayer) -> Sequence[str]:

@@ -221,6 +221,13 @@ def test_a_folder_of_runs_alone_gives_the_sheet_of_their_networks_as_they_were_r
     assert drawn.count('"fcn8s bilinear tiny"') == drawn.count('"fcn8s nearest tiny"') == 2
 
 
+def test_other_models_are_compared_on_the_same_data_with_the_same_parts() -> None:
+    kept = ["upsample=bilinear", "encoder.widths=[4,4,8,8,8]", "+data.size=[32,48]", "data=voc"]
+    typed = ["task=profile", "model=smp", "model.arch=fpn", "run=there", *kept, "seed=3"]
+    grid = Grid(None, None, None, typed, build_network)
+    assert grid.compare_models("fcn8s", "unet") == ["models=[fcn8s,unet]", *kept]
+
+
 def test_folders_without_finished_runs_and_recorded_runs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"runs=.*no finished run"):
         sheet(tmp_path, runs=[tmp_path])

@@ -58,3 +58,8 @@ def test_a_missing_cell_is_a_dash_and_markup_stays() -> None:
     shown = render_table(["a", "b"], [["x", None], ["y", Markup("<b>1</b>")]], "t")
     assert '<td class="number">–</td>' in shown
     assert '<td class="number"><b>1</b></td>' in shown
+
+
+def test_only_a_title_that_is_long_may_be_broken_anywhere() -> None:
+    shown = render_table(["class", "accuracy", "an arm/of/many/words" * 2], [], "t")
+    assert re.findall('<th scope="col" class="(.*?)">', shown) == ["", "number", "number long"]

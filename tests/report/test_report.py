@@ -254,7 +254,8 @@ def test_a_single_run_has_a_report_too(tmp_path: Path) -> None:
     assert all(path.stat().st_size for path in written)
     page = written[0].read_text()
     assert "predictions.zip" in page
-    assert "Each arm has one seed" in page
+    assert "It has one seed: its interval" in page
+    assert "Asked was one arm: 1 arm, 1 finished run with seed 0." in page
 
 
 @pytest.mark.parametrize("keys", ["mean_iou", "pixel_accuracy", "fw_iou", "iou.Sky"])

@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 
 pytest.importorskip("playwright")
 from PIL import Image
@@ -74,6 +75,23 @@ def test_every_chart_is_drawn_as_plotly_wants_it(page: Page) -> None:
 
 def test_nothing_is_wider_than_the_screen(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_names_of_any_length_leave_the_charts_their_room(browser: Browser, tmp_path: Path) -> None:
+    frames, source = fakeruns.street(6)
+    for number, model in enumerate(fakeruns.STRIDES):
+        run = fakeruns.write_run(tmp_path / model, frames, source, model)
+        arm = f"model={model},weights=/{'a-long-word' * 12}/number-{number}.ckpt"
+        (run / "config.yaml").write_text(yaml.safe_dump({"arm": arm, "seed": 0}))
+    made = write_report(Study.read([tmp_path]), tmp_path / "report")[0]
+    page = browser.new_page(viewport={"width": WIDTHS["phone"], "height": 800})
+    page.set_default_timeout(1000 * PATIENCE)
+    page.goto(made.as_uri())
+    page.evaluate("drawn")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    room = "place => place._fullLayout._size.w / place.clientWidth"
+    assert min(page.locator(".plot").evaluate_all(f"all => all.map({room})")) > 0.3
+    page.close()
 
 
 def test_the_theme_changes_by_keyboard(page: Page) -> None:

@@ -6,6 +6,21 @@ function colour(name) {
   return getComputedStyle(root).getPropertyValue(`--${name}`).trim();
 }
 
+// names that fit a chart: cut in the middle, and whole where a cut would make two of them alike
+function shortened(names, most) {
+  const half = Math.floor((most - 1) / 2);
+  const cut = names.map((name) => (name.length > most ? `${name.slice(0, half)}…${name.slice(-half)}` : name));
+  return new Set(cut).size === new Set(names).size ? cut : names;
+}
+
+// the ticks of an axis of names, which at most take half of the chart
+function namedTicks(data, letter, width) {
+  const values = data.flatMap((trace) => trace[letter] || []);
+  const names = [...new Set(values)].filter((value) => typeof value === "string");
+  const most = letter === "x" ? 28 : Math.max(28, width / 16);
+  return names.some((name) => name.length > most) ? { tickvals: names, ticktext: shortened(names, most) } : {};
+}
+
 // plotly's layout in the page's colours; every axis that a chart has gets them
 function themed(layout) {
   const axis = { gridcolor: colour("line"), zerolinecolor: colour("quiet"), linecolor: colour("line"), automargin: true };
@@ -20,9 +35,15 @@ function themed(layout) {
   };
 }
 
-const charts = [...document.querySelectorAll("figure.chart")].map((figure) => ({
-  place: figure.querySelector(".plot"), ...JSON.parse(figure.querySelector("script").textContent),
-}));
+const charts = [...document.querySelectorAll("figure.chart")].map((figure) => {
+  const { data, layout = {} } = JSON.parse(figure.querySelector("script").textContent);
+  const place = figure.querySelector(".plot");
+  const width = place.clientWidth;
+  const names = shortened(data.map((trace) => trace.name || ""), width / 8);
+  data.forEach((trace, number) => { if (trace.name) trace.name = names[number]; });
+  for (const letter of ["x", "y"]) layout[`${letter}axis`] = { ...layout[`${letter}axis`], ...namedTicks(data, letter, width) };
+  return { place, data, layout };
+});
 for (const { place, data } of charts) { // a narrow chart sets its legend line by line
   const narrow = place.clientWidth < 600 && data.length > 3;
   if (narrow) place.style.height = `${place.clientHeight + 20 * data.length}px`;
@@ -32,7 +53,7 @@ function saved(place) {
   const caption = place.closest("figure").querySelector("figcaption").textContent;
   return { format: "png", scale: 300 / 96, filename: caption.trim().toLowerCase().replace(/\W+/g, "-").slice(0, 60) };
 }
-const drawn = Promise.all(charts.map(({ place, data, layout }) => Plotly.newPlot(place, data, themed(layout || {}), {
+const drawn = Promise.all(charts.map(({ place, data, layout }) => Plotly.newPlot(place, data, themed(layout), {
   responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"], toImageButtonOptions: saved(place),
 })));
 
@@ -40,7 +61,7 @@ function paint(dark) {
   root.dataset.theme = dark ? "dark" : "light";
   themeButton.textContent = dark ? "Light" : "Dark";
   themeButton.setAttribute("aria-pressed", String(dark));
-  return drawn.then(() => Promise.all(charts.map(({ place, layout }) => Plotly.relayout(place, themed(layout || {})))));
+  return drawn.then(() => Promise.all(charts.map(({ place, layout }) => Plotly.relayout(place, themed(layout)))));
 }
 
 paint(darkWanted.matches);
