@@ -75,14 +75,21 @@ class Panel:
         shown = chosen[:SHOWN_NETWORKS_LIMIT]
         views = {label: scene.views[label] for label in shown if label in scene.views}
         troubles = [] if chosen else ["Choose a network."]
-        for label in (None, *(label for label in shown if label not in views)):
-            if label is not None:
-                try:
-                    views[label] = self.networks.ask(label, scene.image)
-                except LOAD_ERRORS as error:
-                    troubles.append(f"{label}: {error}")
+
+        def show(busy: str = "") -> Answer:
             ordered = {label: views[label] for label in shown if label in views}
-            yield self._answer(replace(scene, views=ordered), opacity, "\n".join(troubles))
+            return self._answer(replace(scene, views=ordered), opacity, "\n".join(troubles), busy)
+
+        waiting = [label for label in shown if label not in views]
+        height, width = scene.image.shape[:2]
+        for place, label in enumerate(waiting, 1):
+            of = f" ({place} of {len(waiting)})"
+            yield show(f"{label} labels {scene.name}, {width}×{height} pixels{of} …")
+            try:
+                views[label] = self.networks.ask(label, scene.image)
+            except LOAD_ERRORS as error:
+                troubles.append(f"{label}: {error}")
+        yield show()
 
     def redraw(self, scene: Scene, *opacity: float) -> str:
         """Returns the scene's HTML.
@@ -96,9 +103,12 @@ class Panel:
         palette = networks.predictor(next(iter(scene.views))).palette
         return tiles.render(scene, networks.classes, palette, shares, networks.records)
 
-    def _answer(self, scene: Scene, opacity: Sequence[float], trouble: str) -> Answer:
-        shown = Markup('<p class="trouble" role="alert">{}</p>').format(trouble) if trouble else ""
-        return scene, self.redraw(scene, *opacity), str(shown)
+    def _answer(
+        self, scene: Scene, opacity: Sequence[float], trouble: str, busy: str = ""
+    ) -> Answer:
+        wrong = Markup('<p class="trouble" role="alert">{}</p>').format(trouble) if trouble else ""
+        now = Markup('<p role="status">{}</p>').format(busy) if busy else ""
+        return scene, self.redraw(scene, *opacity), f"{wrong}{now}"
 
 
 def build_page(panel: Panel) -> gr.Blocks:

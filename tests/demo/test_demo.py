@@ -250,6 +250,11 @@ def test_a_damaged_run_is_left_out_or_named_and_the_others_are_shown(
     scene, _, trouble = answers[-1]
     assert len(scene.views) == 3 + (file == "predictions.zip")
     assert ("fcn8s nearest: " in trouble) == (file == "checkpoints/best.ckpt")
+    # and while one works, the page says which
+    for number, label in enumerate(labels):
+        assert f"{label} labels " in answers[number][2]
+        assert f"pixels ({number + 1} of {len(labels)})" in answers[number][2]
+    assert 'role="status"' not in trouble
 
 
 def test_runs_of_which_none_can_be_read_are_named(tmp_path: Path) -> None:
