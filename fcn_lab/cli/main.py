@@ -30,6 +30,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from fcn_lab.cli.arguments import rewrite_arguments
+from fcn_lab.cli.help import fit_help
 from fcn_lab.cli.paths import find_path
 from fcn_lab.cli.resuming import hold_resumed, read_resumption
 from fcn_lab.commands import STARTED, format_command, format_start
@@ -102,6 +103,7 @@ def main() -> None:
             hold_resumed(resumption)
             _become_worker(str(resumption.folder / "config.yaml"), *resumption.flags)
         Hydra.get_mode = _leave_mode_to_flags  # type: ignore[method-assign]
+        Hydra.get_help = fit_help  # type: ignore[method-assign]
         ConfigRepository.__deepcopy__ = _share_sources  # type: ignore[attr-defined]
         # registers Hydra's own `basic`, before that word becomes ours
         Plugins.instance()

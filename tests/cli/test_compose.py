@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from fcn_lab.cli.compose import Composer
+from fcn_lab.cli.help import wrap_lists
 from fcn_lab.config.frozen import find_conf_folder
 
 CELLS = [
@@ -78,3 +79,12 @@ def test_a_wrong_word_or_key_is_refused_as_by_hydra(
     with pytest.raises(HydraException) as found:
         Composer(loader, config).compose([wrong], 0)
     assert str(found.value) == str(expected.value)
+
+
+def test_the_lists_of_the_help_are_broken_between_words_and_its_commands_never() -> None:
+    command = f"  fcn-lab task=predict run={'long/' * 12}"
+    text = f"loss: {', '.join(f'word_{n}' for n in range(30))}\n{command}\n\nend"
+    wrapped = wrap_lists(text, 40)
+    assert wrapped.split() == text.split()
+    assert command in wrapped.splitlines()
+    assert max(len(line) for line in wrapped.splitlines() if line != command) <= 40
