@@ -103,7 +103,7 @@ def main() -> None:
             hold_resumed(resumption)
             _become_worker(str(resumption.folder / "config.yaml"), *resumption.flags)
         Hydra.get_mode = _leave_mode_to_flags  # type: ignore[method-assign]
-        Hydra.get_help = fit_help  # type: ignore[method-assign]
+        Hydra.get_help = fit_help  # type: ignore[method-assign, assignment]
         ConfigRepository.__deepcopy__ = _share_sources  # type: ignore[attr-defined]
         # registers Hydra's own `basic`, before that word becomes ours
         Plugins.instance()

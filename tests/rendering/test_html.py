@@ -60,6 +60,8 @@ def test_a_missing_cell_is_a_dash_and_markup_stays() -> None:
     assert '<td class="number"><b>1</b></td>' in shown
 
 
-def test_only_a_title_that_is_long_may_be_broken_anywhere() -> None:
-    shown = render_table(["class", "accuracy", "an arm/of/many/words" * 2], [], "t")
+def test_only_a_name_that_is_long_may_be_broken_anywhere() -> None:
+    long = "an arm/of/many/words" * 2
+    shown = render_table(["class", "accuracy", long], [["Sky", 1, 2], [long, 3, 4]], "t")
     assert re.findall('<th scope="col" class="(.*?)">', shown) == ["", "number", "number long"]
+    assert re.findall('<th scope="row"(.*?)>', shown) == ["", ' class="long"']
