@@ -24,7 +24,7 @@ from fcn_lab.metrics.boundaries import EdgeRows
 from fcn_lab.metrics.confusion import confusion_matrices
 from fcn_lab.metrics.scores import compute_scores
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.training.callbacks.pictures import spread_indices
+from fcn_lab.training.callbacks.pictures import shorten_name, spread_indices
 from fcn_lab.training.losses import CrossEntropy
 from fcn_lab.training.settings import TrainerSettings
 from support.tiny import SIZES, WORDS, Net, Squares, make_train, weights
@@ -294,3 +294,12 @@ def test_metrics_are_json_that_any_reader_takes(done: RunFolder) -> None:
         raise AssertionError(name)
 
     json.loads(done.metrics.read_text(), parse_constant=refuse)
+
+
+def test_a_frame_of_any_name_has_a_panel_of_its_own(tmp_path: Path) -> None:
+    names = ["test_short", *(f"test_{'é' * 200}{end}" for end in "ab"), "test_\udcff" + "x" * 250]
+    files = {shorten_name(name) for name in names}
+    assert "test_short" in files
+    for file in files:
+        (tmp_path / f"{file}.png").touch()
+    assert len(list(tmp_path.iterdir())) == len(names)

@@ -1,5 +1,7 @@
 """Writes panels of some images of a split after every scoring of it."""
 
+import os
+import zlib
 from collections.abc import Sequence
 from contextlib import nullcontext
 
@@ -18,6 +20,9 @@ from fcn_lab.runs.run import RunFolder
 from fcn_lab.training.loggers.base import RunLogger
 from fcn_lab.training.module import Batch
 from fcn_lab.training.ranks import is_first_rank
+
+# a name of 255 bytes is the longest that file systems take
+NAME_LIMIT_BYTES = 240
 
 
 class Pictures(Callback):
@@ -99,12 +104,22 @@ class Pictures(Callback):
         with self._note():
             make_folder(self.folder.panels)
             for picture in pictures:
-                with write_buffer(self.folder.panels / f"{split}_{picture.name}.png") as file:
+                name = f"{shorten_name(f'{split}_{picture.name}')}.png"
+                with write_buffer(self.folder.panels / name) as file:
                     draw_panel(picture, self.classes, self.palette).save(file, "PNG")
         step = trainer.global_step if self.step is None else self.step
         for logger in self.loggers:
             with self._note():
                 logger.show(split, pictures, step)
+
+
+def shorten_name(name: str) -> str:
+    """Returns the name that a file may have with an ending; a long one ends in a digest of it."""
+    whole = os.fsencode(name)
+    if len(whole) <= NAME_LIMIT_BYTES:
+        return name
+    mark = f"-{zlib.crc32(whole):08x}"
+    return whole[: NAME_LIMIT_BYTES - len(mark)].decode(errors="ignore") + mark
 
 
 def spread_indices(length: int, count: int) -> set[int]:
