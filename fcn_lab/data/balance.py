@@ -37,9 +37,14 @@ def describe_gaps(
         others: the other splits, where lacking classes are looked for.
 
     Raises:
-        UserError: train has no pixel of any class.
+        UserError: train has no pixel of any class, or there is one class alone.
     """
     seen, void = int((counts > 0).sum()), 1 - counts.sum() / pixels
+    if len(classes) == 1:
+        raise UserError(
+            f"{classes[0]} is the only class: there is nothing to tell it from.\n"
+            f"What is around it needs a class, too: data.names=[background,{classes[0]}]"
+        )
     if not seen:
         raise UserError(
             f"train has no pixel of {', '.join(classes)}: all are void.\n"
@@ -53,12 +58,7 @@ def describe_gaps(
             there = count_pixels(frames, len(classes))[0]
             if found := [classes[k] for k in lacking if there[k]]:
                 yield f"{split} has pixels of {', '.join(found)}, which will be scored and missed"
-    if len(classes) == 1:
-        yield (
-            f"{classes[0]} is the only class, so that any network is right everywhere: what is "
-            f"around it needs a class, too, as in data.names=[background,{classes[0]}]"
-        )
-    elif seen == 1:
+    if seen == 1:
         yield f"all scored pixels of train are {classes[int(counts.argmax())]}: {AUDIT_HINT}"
     if void > VOID_SHARE_LIMIT:
         yield (

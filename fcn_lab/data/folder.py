@@ -3,9 +3,11 @@
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
 
+from fcn_lab.data.binary_masks import SAMPLED_MASKS
 from fcn_lab.data.class_table import ClassTable, read_names
 from fcn_lab.data.classes import is_void, keep_classes
 from fcn_lab.data.colour_labels import ColourLabels
@@ -17,7 +19,7 @@ from fcn_lab.data.label_codecs import IndexLabels, LabelCodec
 from fcn_lab.data.layouts.layout import Layout, Pair
 from fcn_lab.data.mask_palettes import MaskPalette
 from fcn_lab.data.mask_values import GREY
-from fcn_lab.data.packs.decode import open_first_mask
+from fcn_lab.data.packs.decode import open_first_mask, open_mask
 from fcn_lab.data.packs.source import CACHE, PackedSource
 from fcn_lab.data.pictures.parts import RGB, count_channels
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
@@ -142,7 +144,7 @@ def _divide(
 
 
 def _build_codec(table: ClassTable, masks: Sequence[Path], limit: Limit) -> LabelCodec:
-    """Returns a codec for masks of the first one's kind."""
+    """Returns a codec for masks of the first one's kind; grey ones among coloured are coloured."""
     first = open_first_mask(masks, limit)
     if not table.colours:
         names = list(dict.fromkeys(table.names))
@@ -159,7 +161,7 @@ def _build_codec(table: ClassTable, masks: Sequence[Path], limit: Limit) -> Labe
             table.names, drawn, ids=ids, key="data.names", palette=palette, are_others_void=others
         )
     are_grey = all(len(set(colour)) == 1 for colour in table.colours)
-    if first is None or first.mode not in GREY or are_grey:
+    if first is None or are_grey or _hold_colours(masks, limit):
         return ColourLabels(table.names, table.colours)
     if not table.is_plain:
         raise UserError(
@@ -167,6 +169,16 @@ def _build_codec(table: ClassTable, masks: Sequence[Path], limit: Limit) -> Labe
             "Write the ids of the classes: data.names={road: 7, car: [26, 27]}"
         )
     return IndexLabels(table.names, table.colours, key="data.names")
+
+
+def _hold_colours(masks: Sequence[Path], limit: Limit) -> bool:
+    """Returns whether one of the masks, of many a sample, has colours."""
+    for mask in masks[:: max(len(masks) // SAMPLED_MASKS, 1)]:
+        # who reads its frame names the file
+        with suppress(UserError):
+            if open_mask(mask, limit).mode not in GREY:
+                return True
+    return False
 
 
 def _choose_colours(table: ClassTable, palette: Mapping[int, Colour]) -> dict[str, Colour]:

@@ -49,7 +49,7 @@ def append_ending(name: PurePath, ending: str) -> PurePath:
 def _shorten_name(place: PurePath, step: int) -> PurePath:
     name = place.name if step else place.stem
     if len(os.fsencode(name)) > NAME_LIMIT_BYTES:
-        name = os.fsdecode(os.fsencode(name)[:NAME_LIMIT_BYTES])
+        name = os.fsencode(name)[:NAME_LIMIT_BYTES].decode(errors="ignore")
     return place.with_name(name if step < 2 else f"{name}-{step}")
 
 

@@ -67,10 +67,11 @@ def test_what_train_lacks_is_named_with_where_it_is(
         assert words in line
 
 
-def test_a_class_that_is_the_only_one_is_said_to_be_learnt_by_saying_nothing() -> None:
-    counts = np.array([3])
-    (line,) = describe_gaps(counts, ["crack"], 3, {})
-    assert "crack is the only class, so that any network is right everywhere" in line
+def test_a_class_that_is_the_only_one_is_refused() -> None:
+    with pytest.raises(
+        UserError, match=r"crack is the only .*\n.*data\.names=\[background,crack\]"
+    ):
+        list(describe_gaps(np.array([3]), ["crack"], 3, {}))
 
 
 def test_labels_that_are_all_void_are_refused() -> None:

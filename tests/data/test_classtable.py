@@ -197,3 +197,13 @@ def test_colours_of_grey_masks_are_what_ids_are_drawn_in_or_refused(tmp_path: Pa
     assert source(tmp_path, {"x": list(RED), "y": list(BLUE)}).palette == (RED, BLUE)
     with pytest.raises(UserError, match=r"masks/a\.png holds one number a pixel"):
         source(tmp_path, {"x": [list(RED), list(PINK)], "y": list(BLUE)})
+
+
+def test_a_grey_mask_among_coloured_ones_is_coloured_too(tmp_path: Path) -> None:
+    """Programs that make PNGs smaller save a mask without colours as grey."""
+    grey, colours = (9, 9, 9), {"x": [9, 9, 9], "y": list(BLUE)}
+    save(tmp_path, np.array([grey, BLUE], np.uint8)[fakes.ids("a", 2)])
+    fakes.save(tmp_path / "masks" / "a.png", np.full(fakes.SIZE, 9, np.uint8))
+    labels = source(tmp_path, colours).frames("train").labels
+    assert not labels[0].any()
+    assert np.array_equal(labels[1], fakes.ids("a", 2))
