@@ -16,7 +16,7 @@ from fcn_lab.report.answer import describe_answer, describe_question
 from fcn_lab.report.runs import list_folders
 from fcn_lab.report.study import Study
 from fcn_lab.runs.next_steps import list_wandb_steps
-from fcn_lab.terminal import print_next
+from fcn_lab.terminal import print_next, print_text
 from fcn_lab.values import Names
 
 OUTPUT_NAMES = ("workspace.json", "report.json", "wandb_sweep.yaml", "wandb")
@@ -65,9 +65,10 @@ class Dashboard:
         sweepfile.write_sweep(list_words([find_conf_folder()]), folder / "wandb_sweep.yaml")
         owner = log_results(study, selection, folder, self.project, self.entity)
         pages = self._write(study, selection, folder, owner or self.entity or "")
-        print("\n".join(describe_answer(study)))
-        print(f"\nwritten: {', '.join(str(folder / name) for name in OUTPUT_NAMES)}")
-        print(OFFLINE_ADVICE if owner is None else self._save(pages, folder))
+        for sentence in describe_answer(study):
+            print_text(sentence)
+        print_text(f"\nwritten: {', '.join(str(folder / name) for name in OUTPUT_NAMES)}")
+        print_text(OFFLINE_ADVICE if owner is None else self._save(pages, folder))
         print_next(list_wandb_steps(folder / "wandb"))
 
     def _write(self, study: Study, selection: Selection, folder: Path, entity: str) -> list[Any]:

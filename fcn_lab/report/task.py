@@ -9,7 +9,7 @@ from fcn_lab.report.index import find_studies, write_index
 from fcn_lab.report.runs import list_folders
 from fcn_lab.report.study import Study
 from fcn_lab.report.writing import write_report
-from fcn_lab.terminal import print_next
+from fcn_lab.terminal import format_count, print_next, print_text
 from fcn_lab.values import Names
 
 
@@ -38,8 +38,11 @@ class Report:
             return
         study = Study.read(folders)
         written = write_report(study, Path(self.output) if self.output else folders[0] / "report")
-        print("\n".join(describe_answer(study)))
-        print(f"\nwritten: {', '.join(map(str, written))}")
+        for sentence in describe_answer(study):
+            print_text(sentence)
+        if study.missing:
+            print_text(f"without scores: {format_count(len(study.missing), 'cell')}, on the page")
+        print_text(f"\nwritten: {', '.join(map(str, written))}")
         print_next({"The page": written[0]})
 
     def _index(self, sweeps: Sequence[Path], folder: Path) -> None:

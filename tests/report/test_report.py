@@ -30,6 +30,7 @@ from fcn_lab.report.frames import (
 from fcn_lab.report.recipe import tabulate_recipe
 from fcn_lab.report.runs import find_drive, find_runs
 from fcn_lab.report.study import Study
+from fcn_lab.report.task import Report
 from fcn_lab.report.writing import format_html, format_markdown, write_report
 from fcn_lab.terminal import format_percent
 from support import fakeruns
@@ -285,13 +286,15 @@ def test_scores_that_were_altered_are_told_and_not_believed(
     assert sentence in " ".join(describe_answer(study))
 
 
-def test_cells_without_scores_are_named(grid: Path, tmp_path: Path) -> None:
+def test_cells_without_scores_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cells = [{"name": "seed=9,model=fcn8s", "folder": "x", "words": {"model": "fcn8s"}}]
     (tmp_path / "sweep.json").write_text(json.dumps({"cells": cells}))
     frames, source = fakeruns.street(6)
     fakeruns.write_run(tmp_path / "a", frames, source)
     study = Study.read([tmp_path])
     assert [cell.name for cell in study.missing] == ["seed=9,model=fcn8s"]
+    Report(str(tmp_path)).run()
+    assert "without scores: 1 cell, on the page" in capsys.readouterr().out
     assert "seed=9,model=fcn8s" in format_markdown(study)
     assert "seed=9,model=fcn8s" in format_html(study)
 
