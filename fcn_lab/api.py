@@ -24,7 +24,7 @@ from fcn_lab.config.words import compose
 from fcn_lab.encoders.base import RGB_CHANNELS
 from fcn_lab.errors import UserError, suggest
 from fcn_lab.geometry.sizes import count_channels
-from fcn_lab.values import Width, check_arguments, list_arguments
+from fcn_lab.values import Width, check_arguments, format_value, is_node, list_arguments
 
 if TYPE_CHECKING:
     from fcn_lab.inference.predictor import Predictor
@@ -183,6 +183,9 @@ def _as_list(value: Any) -> Any:
 
 
 def _build_network(node: Any, links: Mapping[str, str]) -> nn.Module:
-    net = build(node, "model", links)
-    assert isinstance(net, nn.Module)
+    net = build(node, "model", links) if is_node(node) else node
+    if not isinstance(net, nn.Module):
+        raise UserError(
+            f"model={format_value(node)}: makes no network.\nExpected a node with the key _target_"
+        )
     return net

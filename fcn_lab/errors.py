@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from fcn_lab.escaping import terminal_text
+
 _ROOM = "Make room there, or choose another folder"
 _OTHER = "Choose a folder that this user may write to"
 _NETWORK = "See to the connection and type the same command, or choose a folder on a local disk"
@@ -47,7 +49,8 @@ class UserError(ValueError):
         # a loader's worker hands it over with its traceback in front
         if text.startswith("Caught UserError in DataLoader worker"):
             text = text.rpartition("UserError: ")[2].strip()
-        super().__init__(text)
+        # it may quote a stranger's file, and no terminal is to obey that
+        super().__init__("\n".join(map(terminal_text, text.split("\n"))))
 
 
 def suggest(word: str, options: Iterable[str]) -> str:

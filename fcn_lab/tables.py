@@ -10,6 +10,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from fcn_lab.escaping import terminal_text
+
 NAME_WIDTH = 16  # that a column of names gets at least, where others have to make room
 # a name may be broken behind each of these
 _PIECES = re.compile(r"[^\s.,/=_+-]*[\s.,/=_+-]*")
@@ -24,8 +26,8 @@ class Name:
     """
 
     def __init__(self, text: str, style: str = "") -> None:
-        self.text, self.style = text, style
-        self._pieces = _PIECES.findall(text)
+        self.text, self.style = terminal_text(text), style
+        self._pieces = _PIECES.findall(self.text)
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         longest = max((len(piece.rstrip()) for piece in self._pieces), default=0)

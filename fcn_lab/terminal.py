@@ -13,6 +13,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fcn_lab.commands import find_opener, format_operand, quote
+from fcn_lab.escaping import terminal_text
 
 T = TypeVar("T")
 SMALLEST_WRITTEN_OUT = 1e-5
@@ -62,8 +63,11 @@ def format_percent(value: float | None, digits: int = 1, signed: bool = False) -
 def print_text(content: RenderableType) -> None:
     """Prints to the terminal, text by whole words; where there is none, a line stays a line."""
     console = Console()
-    if isinstance(content, str) and console.is_terminal:
-        content = "\n".join(wrap_line(line, console.width) for line in content.splitlines())
+    if isinstance(content, str):
+        lines = [terminal_text(line) for line in content.split("\n")]
+        if console.is_terminal:
+            lines = [wrap_line(line, console.width) for line in lines]
+        content = "\n".join(lines)
     console.print(content, soft_wrap=isinstance(content, str), highlight=False, markup=False)
 
 

@@ -57,7 +57,7 @@ _CONVERSIONS: dict[type, Callable[[Any], Any]] = {
     Mapping: dict,
     Sequence: list,
 }
-_UNIONS = (Union, types.UnionType)
+UNIONS = (Union, types.UnionType)
 _LISTS = tuple(get_origin(kind[int]) for kind in (list, Sequence, Iterable))
 _MAPPINGS = (dict, get_origin(Mapping[str, int]))
 C = TypeVar("C", bound=Callable[..., Any])
@@ -132,7 +132,7 @@ def is_admitted(annotation: Any, value: Any) -> bool:
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return is_admitted(parts[0], value)
-    if origin in _UNIONS:
+    if origin in UNIONS:
         return any(is_admitted(part, value) for part in parts)
     if annotation in (Any, object) or isinstance(annotation, TypeVar):
         return True
@@ -164,7 +164,7 @@ def is_plain(annotation: Any) -> bool:
         return True
     if origin is Annotated:
         return is_plain(parts[0])
-    if origin in (*_UNIONS, *_LISTS, *_MAPPINGS, tuple):
+    if origin in (*UNIONS, *_LISTS, *_MAPPINGS, tuple):
         return all(part is Ellipsis or is_plain(part) for part in parts)
     return annotation in _NAMES
 
@@ -181,7 +181,7 @@ def describe_type(annotation: Any) -> str:
         return _is_bounded(describe_type(parts[0]), parts[1:])
     if origin is Literal:
         return " or ".join(map(str, parts))
-    if origin in _UNIONS:
+    if origin in UNIONS:
         # lists last: what stands behind "each" would be taken for a part of it
         texts = sorted(dict.fromkeys(map(describe_type, parts)), key=lambda text: ", each" in text)
         return " or ".join(texts)

@@ -14,7 +14,8 @@ PACKAGE = ROOT / "fcn_lab"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # a folder imports from folders of the rows above its own, and from itself
 ROWS = (
-    ("errors", "escaping", "signals", "commands"),
+    ("escaping",),
+    ("errors", "signals", "commands"),
     ("values", "files", "terminal", "tables"),
     ("runs",),
     ("upsampling", "encoders", "geometry", "data", "metrics"),

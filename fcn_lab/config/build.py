@@ -14,6 +14,7 @@ from hydra.utils import instantiate
 
 from fcn_lab import values
 from fcn_lab.config.frozen import find_conf_folder, list_words
+from fcn_lab.config.products import suits
 from fcn_lab.errors import UserError, suggest
 from fcn_lab.escaping import omegaconf_node
 
@@ -98,9 +99,12 @@ def _check_arguments(node: Mapping[str, Any], key: str, links: Mapping[str, str]
             require_fit(_HYDRAS[name], value, place)
         elif name in takes:
             require_fit(takes[name], value, place)
-        elif not others:
+            is_built = node.get("_recursive_", True)
+            if not suits(takes[name], value, lambda name, at=place: locate(name, at), is_built):
+                raise _explain_other_part(takes[name], value, place)
+        elif not others or not isinstance(name, str):
             raise UserError(
-                f"{place}: {node['_target_']} has no such argument.{suggest(name, takes)}\n"
+                f"{place}: {node['_target_']} has no such argument.{suggest(str(name), takes)}\n"
                 f"It takes {', '.join(takes) or 'none'}"
             )
 
@@ -115,11 +119,21 @@ def require_fit(annotation: Any, value: Any, place: str) -> None:
         values.is_plain(annotation) and _holds_nodes(value)
     ):
         return
-    group = place.rpartition(".")[2]
-    if not values.is_plain(annotation) and (known := list_words([find_conf_folder()]).get(group)):
-        expected = f"a part of its own; {group}= chooses it: {', '.join(sorted(known))}"
+    if not values.is_plain(annotation) and (words := _list_group(place)):
+        expected = f"a part of its own; {words}"
         raise UserError(f"{place}={values.format_value(value)}: expected {expected}")
     values.require_type(annotation, value, place)
+
+
+def _explain_other_part(annotation: Any, value: Any, place: str) -> UserError:
+    expected = _list_group(place) or f"expected {values.describe_type(annotation)}"
+    return UserError(f"{place}={values.format_value(value)}: makes no such part.\n{expected}")
+
+
+def _list_group(place: str) -> str:
+    group = place.rpartition(".")[2]
+    known = list_words([find_conf_folder()]).get(group)
+    return f"{group}= chooses it: {', '.join(sorted(known))}" if known else ""
 
 
 def _holds_nodes(value: Any) -> bool:

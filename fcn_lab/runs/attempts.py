@@ -19,9 +19,11 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from stat import S_ISREG
 from types import UnionType
 
 from fcn_lab.errors import WriteFailure, guard_writing
+from fcn_lab.escaping import terminal_text
 from fcn_lab.files import make_folder, write_json
 from fcn_lab.runs.outcomes import is_finished
 from fcn_lab.runs.processes import find_start_time, identify_machine, measure_age, read_touch_time
@@ -35,12 +37,15 @@ WATCH_SECONDS = 3 * HEARTBEAT_SECONDS
 POLL_SECONDS = 0.5
 # the longest time between the claim of a folder and the name in it
 NAMED_WITHIN_SECONDS = 1.0
+# in seconds since 1970, within what a calendar shows
+LATEST_BEGINNING = 2.0**36
 # of an attempt's file
 _FIELD_TYPES: dict[str, type | UnionType] = {
     **dict.fromkeys(("host", "machine", "reason"), str),
     **dict.fromkeys(("born", "began", "clock", "seconds"), int | float),
     **{"pid": int, "status": str | None},
 }
+_ENDS = (None, RunStatus.DONE, RunStatus.FAILED, RunStatus.STOPPED, RunStatus.PRUNED)
 # exit status of a worker whose cell another one runs: EX_TEMPFAIL of sysexits.h
 EXIT_TAKEN = 75
 
@@ -88,7 +93,7 @@ class Attempt:
     def holder(self) -> str:
         """The process, for people."""
         since = time.strftime("%Y-%m-%d %H:%M", time.localtime(self.began))
-        return f"process {self.pid} on {self.host}, since {since}"
+        return f"process {self.pid} on {terminal_text(self.host)}, since {since}"
 
     @property
     def is_mine(self) -> bool:
@@ -225,12 +230,16 @@ def _read(path: Path) -> Attempt:
     try:
         found = read_json(path)
         known = {name: found[name] for name in _FIELD_TYPES.keys() & found.keys()}
-        if all(isinstance(value, _FIELD_TYPES[name]) for name, value in known.items()):
+        typed = all(isinstance(value, _FIELD_TYPES[name]) for name, value in known.items())
+        if typed and known.get("status") in _ENDS and 0 <= known.get("began", 0) < LATEST_BEGINNING:
             return Attempt(path, **known)
     except (DamagedFile, TypeError):
         pass
     # not yet written, or never, or damaged: its age decides
-    return Attempt(path, "another machine", "", 0, 0.0, path.lstat().st_mtime)
+    entry = path.lstat()
+    # no process has a folder, a link or a pipe for its attempt
+    status = None if S_ISREG(entry.st_mode) else RunStatus.STOPPED
+    return Attempt(path, "another machine", "", 0, 0.0, entry.st_mtime, status=status)
 
 
 def _write(attempt: Attempt) -> None:

@@ -5,7 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from fcn_lab.runs.names import HISTORY, METRICS, MONITOR
-from fcn_lab.runs.records import NUMBER_LIMIT, DamagedFile, read_json, read_rows
+from fcn_lab.runs.records import DamagedFile, read_json, read_rows
+
+SCORE_NAMES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou")
+# 300 years
+SECONDS_LIMIT = 1e10
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
@@ -25,8 +29,13 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     if not all(_is_share(split["mean_iou"]) for split in splits):
         raise DamagedFile(path, "a mean_iou of it is not from 0 to 1")
     costs = [found.get(name) for name in ("seconds", "params", "macs")]
-    if not all(map(_holds_numbers, [*splits, *costs])):
+    scores = [split.get(name) for split in splits for name in SCORE_NAMES]
+    by_class = [split.get(name) for split in splits for name in ("iou", "accuracy")]
+    scores += [value for part in by_class if isinstance(part, dict) for value in part.values()]
+    if not all(map(_holds_numbers, splits)) or not all(map(_is_number, [*scores, *costs])):
         raise DamagedFile(path, "a score of it, or its time, is no number")
+    if not 0 <= (found.get("seconds") or 0) < SECONDS_LIMIT:
+        raise DamagedFile(path, "its time is none that a run takes")
     return found
 
 
@@ -43,10 +52,14 @@ def _is_share(value: object) -> bool:
     return isinstance(value, int | float) and 0 <= value <= 1
 
 
+def _is_number(value: object) -> bool:
+    return value is None or isinstance(value, int | float)
+
+
 def _holds_numbers(node: object) -> bool:
     if isinstance(node, dict):
         return all(map(_holds_numbers, node.values()))
-    return node is None or isinstance(node, int | float)
+    return _is_number(node)
 
 
 def read_history(folder: Path) -> list[dict[str, str]]:
@@ -62,6 +75,6 @@ def read_history(folder: Path) -> list[dict[str, str]]:
     for number, row in enumerate(rows, 2):
         counts = all(row.get(name, "0").isdecimal() for name in ("epoch", "step"))
         seconds, score = float(row.get("seconds") or 0), float(row.get(MONITOR) or 0)
-        if not counts or not 0 <= seconds < NUMBER_LIMIT or not 0 <= score <= 1:
+        if not counts or not 0 <= seconds < SECONDS_LIMIT or not 0 <= score <= 1:
             raise DamagedFile(path, f"line {number} is of no epoch: {','.join(row.values())[:60]}")
     return rows

@@ -20,15 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from fcn_lab.errors import UserError
-from fcn_lab.escaping import csv_cell
+from fcn_lab.escaping import csv_cell, terminal_text
 from fcn_lab.files import write_json, write_text
 from fcn_lab.runs.attempts import find_last_attempt
 from fcn_lab.runs.names import METRICS, MONITOR
-from fcn_lab.runs.outcomes import read_history, read_metrics
+from fcn_lab.runs.outcomes import SCORE_NAMES, read_history, read_metrics
 from fcn_lab.runs.records import DamagedFile, read_json
 from fcn_lab.runs.statuses import ENDED_EARLY, RunStatus
 
-SCORE_NAMES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou")
 COLUMNS = (
     *("cell", "status", "model", "upsample", "encoder", "seed", "params", "macs", "seconds"),
     *(f"{split}_{score}" for split in ("val", "test") for score in SCORE_NAMES),
@@ -108,7 +107,7 @@ class Cell:
         if attempt is None:
             return Progress(RunStatus.WAITING, damage)
         if attempt.is_alive():
-            where = f"{attempt.host}, process {attempt.pid}"
+            where = terminal_text(f"{attempt.host}, process {attempt.pid}")
             return Progress(RunStatus.RUNNING, where, trained, len(rows), best)
         status, reason = attempt.status or RunStatus.STOPPED, attempt.reason
         if attempt.status is None:
@@ -116,7 +115,7 @@ class Cell:
         elif status == RunStatus.DONE:
             # it says done, and yet there are no scores
             status, reason = RunStatus.FAILED, "" if damage else f"it ended without {METRICS}"
-        told = "; ".join(filter(None, (reason, damage)))
+        told = terminal_text("; ".join(filter(None, (reason, damage))))
         return Progress(status, told, trained or attempt.seconds, len(rows), best)
 
     def curve(self) -> dict[int, float]:
@@ -209,7 +208,10 @@ class SweepFolder:
 
 def _create_cell(sweep: Path, known: Mapping[str, Any]) -> Cell:
     """A cell of sweep.json, which lies in the sweep's own folder."""
-    cell = Cell(**{**known, "folder": sweep / Path(known["folder"]).name})
+    name = Path(known["folder"]).name
+    if name in ("", ".."):
+        raise TypeError("a cell that has no folder of its own")
+    cell = Cell(**{**known, "folder": sweep / name})
     counts = isinstance(cell.devices, int) and isinstance(cell.epochs, int | None)
     if not isinstance(cell.name, str) or not isinstance(cell.words, dict) or not counts:
         raise TypeError("a cell")

@@ -15,6 +15,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from fcn_lab.errors import WriteFailure
+from fcn_lab.escaping import terminal_text
 from fcn_lab.runs.statuses import ENDED_EARLY, FINAL_STATUSES, RunStatus
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
 from fcn_lab.sweeps.next_steps import list_sweep_steps
@@ -120,7 +121,8 @@ class SweepWatch:
         scores = f", {scored}" if (scored := _format_scores(now)) else ""
         after = f" after {now.seconds:.0f} s" if now.status in FINAL_STATUSES else ""
         reason = f": {now.reason}" if now.status in ENDED_EARLY and now.reason else ""
-        line = f"[{ended}/{len(self.progress)}] {cell.name}: {now.status}{after}{scores}{reason}"
+        name = terminal_text(cell.name)
+        line = f"[{ended}/{len(self.progress)}] {name}: {now.status}{after}{scores}{reason}"
         print(line, flush=True)
 
 
@@ -205,7 +207,7 @@ def summarize(record: SweepFolder, progress: Mapping[str, Progress]) -> Renderab
     done = {name: now.score("val", "mean_iou") for name, now in progress.items()}
     best = max(((value, name) for name, value in done.items() if value is not None), default=None)
     if best is not None:
-        parts.append(f"best val mean IoU {format_percent(best[0], 2)} ({best[1]})")
+        parts.append(f"best val mean IoU {format_percent(best[0], 2)} ({terminal_text(best[1])})")
     if (left := estimate_remaining(record, progress)) is not None:
         parts.append(f"about {timedelta(seconds=round(left))} to go")
     return Text(" · ".join(parts))
@@ -234,7 +236,7 @@ def list_failures(record: SweepFolder, progress: Mapping[str, Progress]) -> Iter
         now = progress[cell.name]
         if now.status in ENDED_EARLY or (now.status == RunStatus.WAITING and now.reason):
             why = f": {now.reason}" if now.reason else ""
-            yield Text(f"{cell.name} {now.status}{why}  ({cell.log})")
+            yield Text(terminal_text(f"{cell.name} {now.status}{why}  ({cell.log})"))
 
 
 def _format_scores(now: Progress) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from fcn_lab.runs.outcomes import SECONDS_LIMIT
 from fcn_lab.runs.records import DamagedFile, read_json
 from fcn_lab.runs.statuses import FINAL_STATUSES, RunStatus
 from fcn_lab.runs.sweep import Cell, SweepFolder
@@ -61,4 +62,5 @@ def _read_estimates(sweep: Path) -> dict[str, float]:
         known = read_json(locate_estimates(sweep))
     except DamagedFile:
         return {}
-    return {name: value for name, value in known.items() if isinstance(value, int | float)}
+    numbers = {name: value for name, value in known.items() if isinstance(value, int | float)}
+    return {name: value for name, value in numbers.items() if 0 < value < SECONDS_LIMIT}

@@ -15,7 +15,7 @@ from fcn_lab.inference.predictor import load_best_checkpoint, load_state
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StoppedBySignal, StopRequest
 from fcn_lab.terminal import print_next, print_text
-from fcn_lab.training.callbacks.checkpoints import BestAndLast
+from fcn_lab.training.callbacks.checkpoints import BestAndLast, fit_from_last
 from fcn_lab.training.callbacks.clock import Clock
 from fcn_lab.training.callbacks.diagnosis import VitalSigns
 from fcn_lab.training.callbacks.gradients import GradientNorms
@@ -209,8 +209,7 @@ class Train:
         if (every := self.training.gradients_every) is not None:
             callbacks.append(GradientNorms(folder, self.net, every))
         trainer = self.training.create_trainer(folder, loggers, callbacks)
-        last = folder.last if folder.last.exists() else None
-        trainer.fit(module, self.data, ckpt_path=last, weights_only=True)
+        fit_from_last(trainer, module, self.data, folder)
 
     def _score(
         self,

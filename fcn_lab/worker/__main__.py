@@ -169,6 +169,8 @@ def run_config(path: Path, resume: bool = False, epochs: int | None = None) -> N
     require_plain_keys(config)
     _seed(config["seed"])
     built = build(task, "task", links)
+    if not hasattr(built, "run"):
+        raise UserError(f"{path}: {task['_target_']} is no task, since it has no method run")
     for name in QUIET_LOGGERS:
         # here, because Lightning sets it when it is imported
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -412,9 +412,9 @@ def is_refused(config: Config) -> bool:
     return False
 
 
-@pytest.mark.parametrize(("loss", "callable"), [("ce", []), ("ce_weighted", ["MedianFrequency"])])
+@pytest.mark.parametrize("loss", ["ce", "ce_weighted"])
 def test_an_object_that_is_only_half_built_is_refused_wherever_it_stands(
-    loss: str, callable: list[str], type_line: TypeLine
+    loss: str, type_line: TypeLine
 ) -> None:
     assert type_line(f"loss={loss}", "data=synthetic", "hydra.run.dir=run").status == 0
     config = yaml.safe_load(Path("run/config.yaml").read_text())
@@ -424,6 +424,5 @@ def test_an_object_that_is_only_half_built_is_refused_wherever_it_stands(
         if not is_refused(config):
             passed.append(node["_target_"].rpartition(".")[2])
         del node["_partial_"]
-    # what may be any function, and what may be anything
-    assert passed == ["Augmentation", *callable, "Poly", "Wandb"]
+    assert passed == []
     assert not is_refused(config)

@@ -3,7 +3,9 @@
 import csv
 import dataclasses
 import os
+import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,15 @@ def unstopped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, A
         make_train(training).run(folder)
         ends[name] = end_of(folder)
     return ends
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was stopped in its second epoch."""
+    folder = tmp_path_factory.mktemp("stopped")
+    with pytest.raises(StoppedBySignal):
+        make_train(loss=SignalAt(STEPS + VAL_IMAGES + 2)).run(folder)
+    return folder
 
 
 STOPS = [
@@ -157,3 +168,39 @@ def test_a_checkpoint_holds_tensors_and_plain_values_only(tmp_path: Path) -> Non
     make_train({**AVERAGED, "patience": 5}).run(tmp_path)
     for path in (RunFolder(tmp_path).best, RunFolder(tmp_path).last):
         assert torch.serialization.get_unsafe_globals_in_checkpoint(path) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c["state_dict"].update({"net.body.0.weight": torch.zeros(9, 3, 3, 3)}),
+        lambda c: c["optimizer_states"][0]["param_groups"].pop(),
+        lambda c: c.pop("epoch_loss"),
+        lambda c: c.update(state_dict="x"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_its_run_is_named_in_two_lines(
+    change: Callable[[dict[str, Any]], object], stopped: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(stopped, tmp_path, dirs_exist_ok=True)
+    last = RunFolder(tmp_path).last
+    checkpoint = torch.load(last, weights_only=True)
+    change(checkpoint)
+    torch.save(checkpoint, last)
+    (last.parent / LIST_NAME).unlink()
+    with pytest.raises(UserError, match=r"last\.ckpt is of another network or training") as told:
+        make_train(resume=True).run(tmp_path)
+    assert str(told.value).splitlines()[1].endswith(f"again={tmp_path}")
+    assert len(str(told.value).splitlines()) == 2
+
+
+def test_a_failure_of_the_training_itself_blames_no_checkpoint(
+    stopped: Path, tmp_path: Path
+) -> None:
+    class Broken(CrossEntropy):
+        def forward(self, scores: Tensor, target: Tensor) -> Tensor:
+            raise RuntimeError("broken")
+
+    shutil.copytree(stopped, tmp_path, dirs_exist_ok=True)
+    with pytest.raises(RuntimeError, match=r"^broken"):
+        make_train(loss=Broken(), resume=True).run(tmp_path)

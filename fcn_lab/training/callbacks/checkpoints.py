@@ -1,6 +1,8 @@
 """The two checkpoints of a run, and the end of a run that no longer improves."""
 
 import io
+import re
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
+from fcn_lab.commands import format_command
+from fcn_lab.errors import UserError
 from fcn_lab.runs.digests import write_listed
 from fcn_lab.runs.names import MONITOR
 from fcn_lab.runs.run import RunFolder
@@ -80,3 +84,34 @@ class BestAndLast(Checkpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.waited = state_dict["best"], state_dict["waited"]
+
+
+def fit_from_last(
+    trainer: L.Trainer, module: L.LightningModule, data: L.LightningDataModule, folder: RunFolder
+) -> None:
+    """Trains, from the run's last checkpoint where there is one.
+
+    Raises:
+        UserError: that checkpoint is of another network or training.
+    """
+    last = folder.last if folder.last.exists() else None
+    try:
+        trainer.fit(module, data, ckpt_path=last, weights_only=True)
+    except (UserError, OSError):
+        raise
+    except Exception as error:
+        if last is None or not _is_restoring(error):
+            raise
+        first = next(iter(str(error).splitlines()), "")
+        anew = format_command(f"again={folder.path}")
+        raise UserError(
+            f"{last} is of another network or training than config.yaml beside it describes "
+            f"({type(error).__name__}: {first[:200]}). To train that from the start:\n{anew}"
+        ) from error
+
+
+def _is_restoring(error: Exception) -> bool:
+    """Returns whether it was raised while Lightning read a checkpoint."""
+    calls = traceback.extract_tb(error.__traceback__)
+    names = [call.name for call in calls if call.filename.endswith("checkpoint_connector.py")]
+    return any(re.match("_?restore|resume", name) for name in names)

@@ -1,0 +1,73 @@
+"""Whether what a node's target makes can stand where an annotation takes an object or a function.
+
+The class of what is made is known before anything is built: it is the target, or what its signature
+returns. Where neither tells, and of a user's own classes that have the methods, nothing is refused.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from fcn_lab.values import UNIONS, is_admitted, is_node, is_plain
+
+Locate = Callable[[str], Callable[..., Any]]
+
+
+def suits(annotation: object, value: object, locate: Locate, is_built: bool = True) -> bool:
+    """Returns whether each node in `value` makes what the annotation takes.
+
+    Args:
+        annotation: of the argument.
+        value: for it; plain values are judged elsewhere.
+        locate: finds a target by its name.
+        is_built: whether nodes are built before they are handed over (``_recursive_``).
+    """
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return suits(parts[0], value, locate, is_built)
+    if is_plain(annotation):
+        return is_built or not is_node(value)
+    if origin in UNIONS:
+        taking = [part for part in parts if is_admitted(part, value)]
+        return any(suits(part, value, locate, is_built) for part in taking)
+    if is_node(value):
+        return _makes(value, annotation, locate) if is_built else not _name_class(annotation)
+    if isinstance(value, list) and len(parts) == 1:
+        return all(suits(parts[0], item, locate, is_built) for item in value)
+    if isinstance(value, Mapping) and len(parts) == 2:
+        return all(suits(parts[1], item, locate, is_built) for item in value.values())
+    return True
+
+
+def _makes(node: Mapping[str, Any], annotation: object, locate: Locate) -> bool:
+    made = _find_product(locate(str(node["_target_"])))
+    if made is None:
+        return True
+    if get_origin(annotation) is not Callable:
+        return _fits(made, annotation)
+    if not node.get("_partial_"):
+        return any("__call__" in vars(base) for base in made.__mro__)
+    # half of a call is a function that returns what the whole makes
+    return _fits(made, get_args(annotation)[1])
+
+
+def _find_product(target: Callable[..., Any]) -> type | None:
+    if isinstance(target, type):
+        return target
+    try:
+        return _name_class(get_type_hints(target).get("return"))
+    except (NameError, TypeError, AttributeError):
+        return None
+
+
+def _fits(made: type, annotation: object) -> bool:
+    wanted = _name_class(annotation)
+    if wanted is None or issubclass(made, wanted):
+        return True
+    methods = [name for name in vars(wanted) if not name.startswith("_")]
+    return bool(methods) and not is_plain(annotation) and all(hasattr(made, m) for m in methods)
+
+
+def _name_class(annotation: object) -> type | None:
+    found = get_origin(annotation) or annotation
+    is_open = found in (Any, object, *UNIONS) or getattr(found, "_is_protocol", False)
+    return found if isinstance(found, type) and not is_open else None
