@@ -39,7 +39,7 @@ engine: bench_plan.NoOps
 
 
 def no_op(job: Job, environment: Mapping[str, str]) -> int:
-    """What a worker leaves in its folder, without the work."""
+    """Leaves in a folder what a worker leaves, without the work."""
     attempt = begin_attempt(job.folder)
     scores = {"protocol": "none", "val": {"mean_iou": 0.5}, "seconds": 0}
     write_text(job.folder / "metrics.json", json.dumps(scores))
@@ -124,7 +124,7 @@ def row(*cells: object) -> str:
 
 
 def simulation(simulated: Found, measured: Found) -> str:
-    """The runner's own cost against its limits."""
+    """Returns the table of the runner's own cost against its limits."""
     s = simulated
     return "\n".join(
         [
@@ -147,7 +147,7 @@ def simulation(simulated: Found, measured: Found) -> str:
 
 
 def engines(simulated: Found, measured: Found) -> str:
-    """The short cells under each engine, and the start of a cell beside a bare import."""
+    """Returns the tables of short cells under each engine, and of a cell's start."""
     basic, ratio = measured["engines"]["basic"], measured["start"]["ratio"]
     lines = [row(f"{measured['cells']} short cells", "seconds", "of `basic`", "limit")]
     lines.append(row("---", "---:", "---:", "---:"))
@@ -162,7 +162,7 @@ def engines(simulated: Found, measured: Found) -> str:
 
 
 def describe_starts(starts: Mapping[str, Mapping[str, float]]) -> str:
-    """A sentence on what a user waits for; empty of numbers from before it was measured."""
+    """Returns a sentence on what a user waits for; empty where that was not measured."""
     told = {"help": "`--help` answers", "first line": "a training says its first line"}
     if not told.keys() <= starts.keys():
         return ""

@@ -76,7 +76,7 @@ def sweep(engine: str, cells: int, folder: Path) -> float:
 
 
 def start(cell: Path, folder: Path, repeat: int) -> dict[str, dict[str, float]]:
-    """Wall and processor seconds of a bare import and of starts of the lab, taken in turns.
+    """Measures wall and processor seconds of a bare import and of the lab's starts in turns.
 
     Medians of each, and of the ratio of a cell's to the import that was taken with it.
     """
@@ -108,7 +108,7 @@ def start(cell: Path, folder: Path, repeat: int) -> dict[str, dict[str, float]]:
 
 
 def spent(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, float]:
-    """Wall and processor seconds of a command that has to succeed."""
+    """Measures wall and processor seconds of a command that has to succeed."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(
         command, env={**os.environ, **environment}, capture_output=True, text=True, check=False
@@ -121,7 +121,7 @@ def spent(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, f
 
 
 def spent_to_first_line(command: Sequence[str]) -> dict[str, float]:
-    """Wall and processor seconds until a command says something; it is ended then."""
+    """Measures wall and processor seconds until a command prints; it is ended then."""
     began = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE) as started:
         assert started.stdout
@@ -135,7 +135,7 @@ def spent_to_first_line(command: Sequence[str]) -> dict[str, float]:
 
 
 def one_cell(folder: Path) -> dict[str, float]:
-    """What a cell leaves, on average: seconds of training, files, bytes."""
+    """Returns what a cell leaves, on average: seconds of training, files, bytes."""
     with (folder / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     cells = [folder / row["cell"] for row in rows]
@@ -148,7 +148,7 @@ def one_cell(folder: Path) -> dict[str, float]:
 
 
 def show(found: Mapping[str, Any]) -> None:
-    """The two tables, each with its limit."""
+    """Prints the two tables, each with its limit."""
     engines, starts = found["engines"], found["start"]
     table = Table(title=f"{found['cells']} cells on {found['cores']} cores, one thread each")
     for name in ("hydra/launcher=", "seconds", "of basic", "limit"):

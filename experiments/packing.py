@@ -88,7 +88,7 @@ def _describe_study(folders: Sequence[Path]) -> dict[str, object]:
 
 
 def _identify_cells(sweep: SweepFolder) -> Iterator[str]:
-    """What each cell trains: one that several sweeps ask for is one cell."""
+    """Yields what each cell trains: one that several sweeps ask for is one cell."""
     for cell in sweep.cells:
         config = yaml.safe_load((cell.folder / "config.yaml").read_text())
         yield repr([config["choices"]["task"], *(config[key] for key in TRAINED)])
@@ -108,7 +108,7 @@ def _recipe(path: Path) -> str:
 
 
 def _matrices(path: Path) -> bytes:
-    """The matrices without compression, which the archive around them does better."""
+    """Returns the matrices uncompressed: the archive around them compresses better."""
     file = io.BytesIO()
     with np.load(path) as found:
         arrays = {name: found[name] for name in MATRICES if name in found}

@@ -44,7 +44,7 @@ def tabulate_trials(path: Path) -> str:
 
 
 def _average_seeds(trial: Trial, epoch: int, seeds: int) -> str:
-    """The mean over all seeds; empty where one of them has not come so far."""
+    """Returns the mean over all seeds; empty where one of them is not done."""
     found = [float(row["val_mean_iou"]) for row in trial if int(row["epoch"]) == epoch]
     return f"{100 * fmean(found):.1f}" if len(found) == seeds else ""
 

@@ -41,7 +41,7 @@ def create_model(
     in_channels: Width = 3,
     **overrides: object,
 ) -> nn.Module:
-    """The network of these words: float RGB 0…1 (N,3,H,W) → scores (N,K,H,W) for any H, W ≥ 1.
+    """Returns a network that maps RGB 0…1 (N,3,H,W) to scores (N,K,H,W), any H, W ≥ 1.
 
     Args:
         model: a word of the command line, as are `upsample` and `encoder`.
@@ -80,7 +80,7 @@ def create_model(
 
 
 def build_network(overrides: Sequence[str]) -> nn.Module:
-    """The network that these overrides describe, which may come from a recorded config.
+    """Returns the network that these overrides describe, which may come from a recorded config.
 
     Raises:
         UserError: a word, key or value that there is not, or code that nobody has allowed.
@@ -89,7 +89,7 @@ def build_network(overrides: Sequence[str]) -> nn.Module:
 
 
 def build_recorded_network(folder: Path) -> nn.Module:
-    """The network of a run as it was built, before it learned anything.
+    """Returns the network of a run as it was built, before it learned anything.
 
     Raises:
         UserError: the folder holds no run, or its network is made of code that nobody has allowed.
@@ -103,7 +103,7 @@ def load_run(
     dense: Callable[[nn.Module], nn.Module] | None = None,
     allow: Sequence[str] = (),
 ) -> "Predictor":
-    """The best network of a run, with its own preprocessing: uint8 (H,W,3) → labels (H,W).
+    """Returns the best network of a run, with its own preprocessing: uint8 (H,W,3) → labels (H,W).
 
     A network of C channels takes (H,W,C), or the files of a picture in the order of data.images.
 
@@ -132,7 +132,7 @@ def load_run(
 
 
 def _load_recorded(folder: Path, allow: Sequence[str] = ()) -> tuple[nn.Module, bool]:
-    """The network of a run, and whether its scores are the average over mirrored images."""
+    """Returns the network of a run, and whether its scores are the average over mirrored images."""
     try:
         config: Any = OmegaConf.to_container(
             drop_initial_weights(read_recorded(folder)), resolve=True
@@ -176,7 +176,7 @@ def _require_names(overrides: Mapping[str, object]) -> None:
 
 
 def _as_list(value: Any) -> Any:
-    """Tuples and arrays, which OmegaConf does not take, as lists."""
+    """Returns tuples and arrays, which OmegaConf does not take, as lists."""
     if isinstance(value, tuple):
         return list(value)
     return value.tolist() if hasattr(value, "tolist") else value

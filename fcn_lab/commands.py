@@ -10,12 +10,12 @@ STARTED = "FCN_LAB_STARTED"  # by which workers know how a person starts the lab
 
 
 def format_command(*words: str) -> str:
-    """A whole command line, every word quoted that a shell would read otherwise."""
+    """Returns a whole command line, every word quoted that a shell would read otherwise."""
     return f"{os.environ.get(STARTED) or 'python run.py'} {' '.join(map(quote, words))}"
 
 
 def quote(word: str) -> str:
-    """The word as a shell reads it; bytes that are no UTF-8 as bash and zsh spell them."""
+    """Returns the word as a shell reads it; bytes that are no UTF-8 as bash and zsh spell them."""
     if word.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in word):
         return shlex.quote(word)
     spelt = (
@@ -26,7 +26,7 @@ def quote(word: str) -> str:
 
 
 def format_start() -> str:
-    """How this process was started: ``python run.py``, ``fcn-lab``, with paths where needed."""
+    """Returns how this process was started: ``python run.py``, or ``fcn-lab`` with its path."""
     script = Path(sys.argv[0])
     if script.name == "fcn-lab":
         short = shutil.which("fcn-lab") == str(script)
@@ -37,17 +37,17 @@ def format_start() -> str:
 
 
 def format_tool(name: str, *words: str) -> str:
-    """A command line of a program that was installed with this Python, by its path where needed."""
+    """Returns the command of a program beside this Python, by its path where needed."""
     return " ".join([shlex.quote(_find_name(Path(sys.executable), name)), *map(quote, words)])
 
 
 def format_operand(path: Path) -> str:
-    """A path that no program takes for an option."""
+    """Returns a path that no program takes for an option."""
     return f"./{path}" if str(path).startswith("-") else str(path)
 
 
 def find_opener() -> str | None:
-    """The program that opens files on this desk; None where there is no desk."""
+    """Returns the program that opens files on this desktop; None where there is no desktop."""
     if sys.platform == "darwin":
         return "open"
     shown = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
@@ -55,12 +55,12 @@ def find_opener() -> str | None:
 
 
 def _find_python() -> str:
-    """The short name where that is this very Python, else its path."""
+    """Returns the short name where that is this very Python, else its path."""
     return _find_name(Path(sys.executable), "python", sys.executable)
 
 
 def _find_name(python: Path, name: str, otherwise: str | None = None) -> str:
-    """The name of a program beside Python where the shell finds that one, else its path."""
+    """Returns the name of a program beside Python where the shell finds that one, else its path."""
     found = shutil.which(name)
     # not where links lead: that of a virtual environment leads to the system's
     if found is not None and Path(found).parent == python.parent:

@@ -107,7 +107,7 @@ def guard_writing(path: Path, advice: str = "") -> Iterator[None]:
 
 
 def explain_refusal(error: OSError, path: Path, advice: str = "") -> str:
-    """Two lines: the place and the reason, then what to do."""
+    """Returns two lines: the place and the reason, then what to do."""
     # shutil gathers the errors of a copied folder as texts
     told = str(error.args[0][0][-1] if isinstance(error, shutil.Error) else error)
     number = next((n for n in _REFUSALS if n == error.errno or f"[Errno {n}]" in told), 0)
@@ -131,7 +131,7 @@ class Omissions:
 
 
 def find_refusal(error: BaseException, *places: Path) -> str | None:
-    """What to tell the user where an error stems from a full or read-only place, else None.
+    """Returns what to tell the user where an error stems from a full or read-only place, else None.
 
     For errors of libraries, which write where they want and often do not say where.
 
@@ -154,7 +154,7 @@ def find_refusal(error: BaseException, *places: Path) -> str | None:
 
 
 def list_usual_folders() -> Iterator[Path]:
-    """Where one may stand, live and keep temporary files, as far as there are such places."""
+    """Yields the folders to stand in, live in and keep temporary files in, if they exist."""
     asked: tuple[Callable[[], Path | str], ...] = (Path.cwd, Path.home, tempfile.gettempdir)
     for ask in asked:
         with suppress(OSError, RuntimeError):
@@ -162,13 +162,13 @@ def list_usual_folders() -> Iterator[Path]:
 
 
 def _makes_folder(error: OSError) -> bool:
-    """Whether a folder was to be made, whose path may lead through a file or to nowhere."""
+    """Returns whether a folder was to be made, whose path may lead through a file or to nowhere."""
     names = {frame.name for frame in traceback.extract_tb(error.__traceback__)}
     return error.errno in _REFUSALS and not names.isdisjoint({"mkdir", "makedirs"})
 
 
 def _is_tight(place: Path) -> bool:
-    """Whether the disk of a folder is read-only or has less than a megabyte left."""
+    """Returns whether the disk of a folder is read-only or has less than a megabyte left."""
     with suppress(OSError):
         disk = os.statvfs(place)
         return bool(disk.f_flag & os.ST_RDONLY) or disk.f_bavail * disk.f_frsize < 1 << 20

@@ -26,7 +26,7 @@ _LATEX = {
 
 
 def script_json(content: object) -> str:
-    r"""JSON for the inside of a ``<script>``, where ``</script`` and ``<!--`` must not be seen.
+    r"""Returns JSON for the inside of a ``<script>``: no ``</script`` and no ``<!--`` in it.
 
     The same value as plain JSON: ``<``, ``>`` and ``&`` are written as ``\u003c`` and so on.
 
@@ -48,7 +48,7 @@ def markdown_text(text: str) -> str:
 
 
 def markdown_row(cells: Iterable[object]) -> str:
-    """A line of a Markdown table; None is a dash."""
+    """Returns a line of a Markdown table; None is a dash."""
     return f"| {' | '.join('–' if cell is None else markdown_text(str(cell)) for cell in cells)} |"
 
 
@@ -100,7 +100,7 @@ def omegaconf_text(text: str) -> str:
 
 
 def omegaconf_node(node: Any) -> Any:  # noqa: ANN401  (what YAML holds)
-    """The same for every text in mappings and lists."""
+    """Escapes every text in mappings and lists as `omegaconf_text` does."""
     if isinstance(node, dict):
         return {key: omegaconf_node(value) for key, value in node.items()}
     if isinstance(node, list):

@@ -37,7 +37,7 @@ def write_text(path: Path, text: str, advice: str = "") -> None:
 
 
 def encode_text(text: str) -> bytes:
-    """UTF-8; where a name holds bytes that are none, they are spelt out."""
+    """Encodes as UTF-8; bytes of a name that are not UTF-8 are spelt out."""
     return text.encode(errors="backslashreplace")
 
 
@@ -149,7 +149,7 @@ def publish_folder(
 
 
 def create_draft_path(path: Path) -> Path:
-    """A hidden name in the same folder that no other process uses and no reader looks for."""
+    """Returns a hidden name in the same folder that no process uses and no reader looks for."""
     return path.with_name(f"{_DRAFT}{os.getpid()}-{secrets.token_hex(4)}")
 
 

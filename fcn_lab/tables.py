@@ -100,7 +100,7 @@ def create_table(columns: Sequence[str], title: str = "", names: int = 1) -> Tab
 
 
 def _measure_width(cells: Sequence[str]) -> int:
-    """The least that a column takes: its title's longest word, or the longest line of a cell."""
+    """Returns the least a column takes: its title's longest word, or a cell's longest line."""
     title, *others = cells
     words = [*title.split(), *(line for cell in others for line in cell.splitlines())]
     return max(map(len, words), default=0)

@@ -64,7 +64,7 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 
 def check_arguments(call: C) -> C:
-    """The class or function, which from then on refuses what its annotations do not admit.
+    """Returns the class or function, which from then on refuses what its annotations do not admit.
 
     It does so with a ``UserError`` that names the argument.
     """
@@ -98,7 +98,7 @@ def check_arguments(call: C) -> C:
 
 @cache
 def list_arguments(call: Callable[..., Any]) -> tuple[Mapping[str, Any], bool]:
-    """The annotation of each argument by name, and whether any other is taken, too.
+    """Returns the annotation of each argument by name, and whether any other is taken, too.
 
     Those of ``**options: Unpack[…]`` stand among them. Of built-ins, and where annotations are for
     type checkers only, nothing is known, and all is taken.
@@ -126,7 +126,7 @@ def list_arguments(call: Callable[..., Any]) -> tuple[Mapping[str, Any], bool]:
 
 
 def is_admitted(annotation: Any, value: Any) -> bool:
-    """Whether the annotation admits the value; a config's node is any object, or half of a call."""
+    """Returns whether the annotation admits the value; a node is any object, or half a call."""
     if is_plain(annotation):
         return _fits_plain(annotation, value)
     origin, parts = get_origin(annotation), get_args(annotation)
@@ -158,7 +158,7 @@ def require_type(annotation: Any, value: Any, place: str) -> None:
 
 
 def is_plain(annotation: Any) -> bool:
-    """Whether it is made of numbers, words, lists and mappings alone."""
+    """Returns whether it is made of numbers, words, lists and mappings alone."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return True
@@ -170,12 +170,12 @@ def is_plain(annotation: Any) -> bool:
 
 
 def is_node(value: Any) -> bool:
-    """Whether it is a mapping that describes an object."""
+    """Returns whether it is a mapping that describes an object."""
     return isinstance(value, dict) and "_target_" in value
 
 
 def describe_type(annotation: Any) -> str:
-    """What the annotation admits, in the user's words."""
+    """Returns what the annotation admits, in the user's words."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _is_bounded(describe_type(parts[0]), parts[1:])
@@ -197,7 +197,7 @@ def describe_type(annotation: Any) -> str:
 
 
 def format_value(value: Any) -> str:
-    """The value as it is typed, on one line and cut where it is long."""
+    """Returns the value as it is typed, on one line and cut where it is long."""
     try:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     except TypeError:
@@ -226,7 +226,7 @@ def _fits_plain(annotation: Any, value: Any) -> bool:
 
 
 def _as_plain(value: Any) -> Any:
-    """NumPy's numbers, paths, and mappings and sequences of any kind."""
+    """Returns NumPy's numbers, paths, mappings and sequences as JSON has them."""
     for kind, convert in _CONVERSIONS.items():
         if isinstance(value, kind):
             return convert(value)

@@ -1,6 +1,7 @@
 """STYLE.md's principles that a machine can judge."""
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -165,6 +166,17 @@ def test_flaws_of_a_docstring_are_found(text: str, count: int) -> None:
 def test_bare_participles_and_prepositions_are_found() -> None:
     assert all(map(is_bare, ["counted", "_given", "of", "between", "taken"]))
     assert not any(map(is_bare, ["count_classes", "embed", "open", "seed_of", "published_fcn"]))
+
+
+def test_docstrings_of_functions_begin_with_a_verb_in_the_third_person() -> None:
+    others = [
+        f"{relative(file)}: {name}"
+        for file in FILES
+        for name, node in definitions(file)
+        if (text := ast.get_docstring(node)) and not isinstance(node, ast.ClassDef)
+        if not re.match(r"[A-Z][a-z]+s\b(?!')", text)
+    ]
+    assert others == []
 
 
 def test_docstrings_are_sentences() -> None:

@@ -68,7 +68,7 @@ def rewrite_arguments() -> list[str]:
 
 
 def _find_config(arguments: Namespace) -> Path:
-    """A run's folder, or a recorded file of another name.
+    """Returns a run's folder, or a recorded file of another name.
 
     It is never read as Hydra's own: what such a file says of ``hydra`` would run before it is
     looked at.
@@ -84,7 +84,7 @@ def _find_config(arguments: Namespace) -> Path:
 
 
 def _allow_own(typed: Sequence[str], folders: Sequence[Path]) -> None:
-    """What a resume may build besides the lab's: there is no composing to find it out."""
+    """Allows what a resume builds besides the lab's: no composing finds it out."""
     for override in typed:
         if override.startswith("allow="):
             allow(read_names(OverridesParser.create().parse_override(override).value()))

@@ -33,7 +33,7 @@ class Composer:
         self._composed: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}
 
     def compose(self, overrides: Sequence[str], number: int) -> DictConfig:
-        """The configuration of one cell; Hydra's own part of it goes into `HydraConfig`.
+        """Returns the configuration of one cell; Hydra's own part of it goes into `HydraConfig`.
 
         Args:
             overrides: of the cell.

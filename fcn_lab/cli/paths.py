@@ -36,7 +36,7 @@ _SWEPT = re.compile(r"(?:choice|range|interval|glob|sort|shuffle|extend_list|tag
 
 
 def spell_paths(override: str, swept: bool) -> str:
-    """The override as Hydra's grammar wants it, where it is of a path; else as it is.
+    """Returns the override as Hydra's grammar wants it, where it is of a path; else as it is.
 
     Args:
         override: KEY=VALUE, as it was typed.
@@ -76,13 +76,13 @@ def require_folder_names(overrides: Sequence[str]) -> None:
 
 
 def find_path(key: str, overrides: Sequence[str]) -> str | None:
-    """The path behind the last ``key=``, as typed; None where there is none, or it is null."""
+    """Returns the path behind the last ``key=``, as typed; None where there is none or null."""
     given = [o.partition("=")[2] for o in overrides if o.lstrip("+").partition("=")[0] == key]
     return _strip_quotes(given[-1]) if given and given[-1].lower() not in ("", "null") else None
 
 
 def split_paths(text: str) -> list[str]:
-    """The parts between commas, where one that exists, or stands in quotes, keeps its own."""
+    """Returns the parts between commas; a path that exists or is quoted keeps its commas."""
     parts = text.split(",")
     for end in range(len(parts), 1, -1):
         part = ",".join(parts[:end]).strip()
@@ -94,7 +94,7 @@ def split_paths(text: str) -> list[str]:
 
 
 def exists(path: str) -> bool:
-    """Whether there is such a file or folder; of what cannot be a name there is none."""
+    """Returns whether there is such a file or folder; False for what cannot be a name."""
     try:
         return path != "" and Path(path).exists()
     except (OSError, ValueError):
@@ -102,7 +102,7 @@ def exists(path: str) -> bool:
 
 
 def quote(text: str) -> str:
-    """A value of Hydra's grammar that is this very text, ``${`` included."""
+    """Returns a value of Hydra's grammar that is this very text, ``${`` included."""
     return QuotedString(omegaconf_text(text), Quote.single).with_quotes()
 
 
@@ -119,7 +119,7 @@ def _strip_quotes(path: str) -> str:
 
 
 def _names_keys(path: str) -> bool:
-    """Whether what stands in ``${}`` is a resolver or a key, and not in the name of a folder."""
+    """Returns whether ``${}`` holds a resolver or a key, and is not part of a folder's name."""
     if any("${" in str(above) and exists(str(above)) for above in Path(path).parents):
         return False
     found = re.findall(r"\$\{([\w.]+)(:?)", path)

@@ -26,7 +26,7 @@ class Resumption:
 
     @property
     def flags(self) -> list[str]:
-        """What the worker is told."""
+        """Returns the worker's arguments."""
         return ["--resume", *([f"--epochs={self.epochs}"] if self.epochs is not None else [])]
 
 

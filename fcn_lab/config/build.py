@@ -64,7 +64,7 @@ def build(node: Any, key: str, links: Mapping[str, str]) -> Any:
 
 
 def locate(target: str, key: str) -> Callable[..., Any]:
-    """The class or function of that dotted name.
+    """Returns the class or function of that dotted name.
 
     Raises:
         UserError: there is none.
@@ -80,7 +80,7 @@ def locate(target: str, key: str) -> Callable[..., Any]:
 
 
 def find_user_key(key: str, links: Mapping[str, str]) -> str:
-    """The key that a user sets, of a copy: ``task.net.encoder`` → ``encoder``."""
+    """Returns the key that a user sets, of a copy: ``task.net.encoder`` → ``encoder``."""
     while True:
         copies = [copy for copy in links if key == copy or key.startswith(f"{copy}.")]
         if not copies:

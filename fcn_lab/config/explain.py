@@ -19,7 +19,7 @@ from fcn_lab.errors import UserError, suggest
 
 
 def explain(error: BaseException) -> str:
-    """The error in one or two lines."""
+    """Returns the error in one or two lines."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
         group, _, word = error.missing_cfg_file.rpartition("/")
         options = list(error.options or ())
@@ -64,7 +64,7 @@ def explain(error: BaseException) -> str:
 
 
 def _find_resolver_error(error: BaseException) -> UserError | None:
-    """OmegaConf raises an error of its own on top of one in a resolver."""
+    """Returns the user's error in a resolver, on top of which OmegaConf raised its own."""
     inner: BaseException | None = error
     while inner is not None and not isinstance(inner, UserError):
         inner = inner.__cause__ or inner.__context__

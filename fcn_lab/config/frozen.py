@@ -26,14 +26,14 @@ _OPERANDS = {"run": "RUN_DIR", "input": "FILE_OR_FOLDER", "output": "FOLDER"}
 
 
 def find_conf_folder() -> Path:
-    """The folder of the words: inside an installed package, beside it in a clone."""
+    """Returns the folder of the words: inside an installed package, beside it in a clone."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
 
 
 def list_words(folders: Sequence[Path]) -> dict[str, set[str]]:
-    """Every group of these conf folders with its words, Hydra's own groups left out."""
+    """Returns every group of these conf folders with its words, Hydra's own groups left out."""
     found: dict[str, set[str]] = {}
     for file in (file for folder in folders for file in folder.glob("*/*.yaml")):
         found.setdefault(file.parent.name, set()).add(file.stem)
@@ -41,7 +41,7 @@ def list_words(folders: Sequence[Path]) -> dict[str, set[str]]:
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
-    """What a run's config.yaml will hold, in plain mappings and lists.
+    """Returns what a run's config.yaml will hold, in plain mappings and lists.
 
     Raises:
         UserError: the task lacks a key it reads.
@@ -81,7 +81,7 @@ def require_published_weights(config: DictConfig, links: Mapping[str, str]) -> N
 
 
 def count_classes(names: object) -> int:
-    """How many of these classes are scored: all but void.
+    """Returns how many of these classes are scored: all but void.
 
     Raises:
         UserError: they are no classes, or more than a label can hold.
@@ -112,13 +112,13 @@ def freeze(resolved: Mapping[str, Any], folder: Path) -> Path:
 
 
 def find_references(config: DictConfig) -> dict[str, str]:
-    """Which keys are nothing but a reference, and to which key."""
+    """Returns the keys that are nothing but a reference, with the key referred to."""
     raw = OmegaConf.to_container(config, resolve=False)
     return {".".join(map(str, target)): source for target, source in _restore_links(raw, ())}
 
 
 def read_recorded(folder: Path) -> DictConfig:
-    """The config of a run, or one in a file, as it was composed: links are links again.
+    """Returns the config of a run, or one in a file, as it was composed: links are links again.
 
     Raises:
         UserError: there is no such folder, no run in it, or the file is not as a run writes it.
@@ -148,7 +148,7 @@ def read_recorded(folder: Path) -> DictConfig:
 
 
 def read_frozen(path: Path) -> dict[str, Any]:
-    """A config as a worker runs it, in plain mappings and lists.
+    """Returns a config as a worker runs it, in plain mappings and lists.
 
     Raises:
         Damaged: it is not as a run writes it.
@@ -171,7 +171,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def drop_initial_weights(config: DictConfig) -> DictConfig:
-    """A recorded config whose network gets the weights of its run, with their preprocessing.
+    """Returns a recorded config whose network gets its run's weights and preprocessing.
 
     None that it began with are read or fetched: they are in the run's checkpoints.
     """

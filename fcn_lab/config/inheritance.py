@@ -25,7 +25,7 @@ _REPETITION_KEYS = ("again", "name", "group", "allow")
 
 
 def add_recorded_words(overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:
-    """The overrides behind the words of the run they read, so that plain keys find their nodes.
+    """Returns the overrides behind the words of the run they read: plain keys find their nodes.
 
     A recorded word that `folders` no longer have is left out: its nodes are recorded.
     """
@@ -55,7 +55,7 @@ def add_recorded_words(overrides: Sequence[str], folders: Sequence[Path]) -> lis
 def resolve_command(
     config: DictConfig, overrides: Sequence[str], folders: Sequence[Path]
 ) -> dict[str, Any]:
-    """What a command's config.yaml will hold: of the run it reads nothing that may not be built.
+    """Returns what a command's config.yaml will hold, nothing in it that may not be built.
 
     Raises:
         UserError: as `inherit` and `resolve`, and for a recorded target that nobody has allowed.
@@ -73,7 +73,7 @@ def resolve_command(
 
 
 def inherit(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
-    """What a command runs: `config`, or the run it reads (`run=`, `again=`) under its overrides.
+    """Returns what a command runs: `config`, or the run it reads (`run=`, `again=`), overridden.
 
     A word given on the command line replaces its whole group, a plain key itself; a word that is
     the recorded one changes nothing.

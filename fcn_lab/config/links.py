@@ -23,7 +23,7 @@ _NOT_PLAIN = re.compile(r"\$\{|^\?{3}$")
 
 
 def read_link(node: object, path: Keys) -> Keys | None:
-    """The key that a value at `path` refers to; None where it is no link."""
+    """Returns the key that a value at `path` refers to; None where it is no link."""
     match = _LINK.fullmatch(node) if isinstance(node, str) else None
     if match is None:
         return None
@@ -32,7 +32,7 @@ def read_link(node: object, path: Keys) -> Keys | None:
 
 
 def follow_links(config: DictConfig) -> dict[str, Any]:
-    """What `OmegaConf.to_container` resolves `config` to, in a fraction of its time.
+    """Returns what `OmegaConf.to_container` resolves `config` to, in a fraction of its time.
 
     It parses each of some forty links anew for each of a sweep's thousands of cells.
 
@@ -107,7 +107,7 @@ class _NodeCounter:
         self._known: dict[Keys, int] = {}
 
     def count(self, keys: Keys) -> int:
-        """Each key is counted once, however often it is linked to."""
+        """Returns how many keys a node has; each counts once, however often it is linked to."""
         keys = self._find_original(keys)
         if keys not in self._known:
             inner = _items(_select(self.config, keys))
@@ -115,7 +115,7 @@ class _NodeCounter:
         return self._known[keys]
 
     def _find_original(self, keys: Keys) -> Keys:
-        """Where the node really stands: a link above it moves it, too."""
+        """Returns where the node really stands: a link above it moves it, too."""
         for length in range(1, len(keys) + 1):
             if keys[:length] in self.links:
                 return self._find_original((*self.links[keys[:length]], *keys[length:]))

@@ -11,7 +11,7 @@ WHOLE = ("data.names", "data.splits")
 
 
 def replace_mappings(overrides: Sequence[str]) -> list[str]:
-    """The overrides, with what a file says of these keys taken away before they are given.
+    """Returns the overrides, with what a file says of these keys taken away before they are given.
 
     Hydra would merge the two, and a class or split of the file would stay.
 

@@ -40,18 +40,18 @@ def read_names(value: object) -> list[str]:
 
 
 def list_allowed() -> frozenset[str]:
-    """All names that may be built here."""
+    """Returns all dotted names that may be built here."""
     return list_shipped() | _read_environment()
 
 
 @cache
 def list_shipped() -> frozenset[str]:
-    """What the words of conf/ build."""
+    """Returns the dotted names that the words of conf/ build."""
     return list_targets(find_conf_folder())
 
 
 def list_targets(folder: Path) -> frozenset[str]:
-    """What the words of a conf folder build, those of the lab's groups; no file beside them."""
+    """Returns the names that the groups of a conf folder build; other files are not read."""
     groups = {word.parent.name for word in find_conf_folder().glob("*/*.yaml")}
     files = (file for group in groups for file in (folder / group).rglob("*.yaml"))
     return frozenset(name for file in files for name in _read_targets(file))
@@ -87,7 +87,7 @@ def find_own_modules(node: object) -> None:
 
 
 def find_targets(node: object) -> Iterator[str]:
-    """The dotted names of all that building `node` would call or look up."""
+    """Yields the dotted names of all that building `node` would call or look up."""
     if isinstance(node, Mapping):
         if "_target_" in node:
             yield str(node["_target_"])

@@ -47,12 +47,12 @@ class Selection:
 
     @property
     def score(self) -> str:
-        """The key of the study's score in W&B's summary of a run."""
+        """Returns the key of the study's score in W&B's summary of a run."""
         return f"{self.split}/mean_iou"
 
     @property
     def name(self) -> str:
-        """The title of the workspace and of the report."""
+        """Returns the title of the workspace and of the report."""
         return f"{' and '.join(self.axes)}, {', '.join(self.groups) or 'all runs'}"
 
 

@@ -13,7 +13,7 @@ NAMES_SHOWN = 3
 
 
 def require_one_list(runs: Sequence[Run]) -> None:
-    """Networks label one picture where their classes are the same; protocols may differ.
+    """Refuses networks with other classes beside each other; protocols may differ.
 
     Raises:
         UserError: the names of the classes differ, or their order.

@@ -12,7 +12,7 @@ from fcn_lab.terminal import format_count, format_percent
 
 
 def describe_question(study: Study) -> list[str]:
-    """What was varied, on what, how often."""
+    """Returns what was varied, on what, how often."""
     factors = [f"{format_factor(f)} ({', '.join(values)})" for f, values in study.factors.items()]
     asked = " × ".join(factors) or "one arm"
     seeds = f"seed{'s' * (len(study.seeds) > 1)} {', '.join(map(str, study.seeds))}"
@@ -34,7 +34,7 @@ def describe_question(study: Study) -> list[str]:
 
 
 def describe_answer(study: Study) -> list[str]:
-    """The answer, a paragraph of sentences."""
+    """Returns the answer, a paragraph of sentences."""
     return list(_list_sentences(study))
 
 
@@ -85,7 +85,7 @@ def _describe_ties(study: Study) -> str:
 
 
 def _describe_effect(study: Study, factor: str) -> Iterator[str]:
-    """The steps between neighbouring values of a factor, best first."""
+    """Yields the steps between neighbouring values of a factor, best first."""
     levels = [study.level(factor, value) for value in study.factors[factor]]
     levels.sort(key=lambda arm: -study.comparison.estimate_mean(arm).value)
     steps = [study.comparison.compare_arms(a, b) for a, b in pairwise(levels)]
@@ -128,7 +128,7 @@ def _describe_interaction(study: Study) -> str:
 
 
 def describe_method(study: Study) -> list[str]:
-    """How the numbers were made, with the papers."""
+    """Returns how the numbers were made, with the papers."""
     cut = study.comparison.blocks
     return [
         "The score is the mean IoU of confusion matrices summed over all frames, void ignored; a "

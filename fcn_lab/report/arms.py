@@ -19,19 +19,19 @@ SETTINGS = (
 
 
 def find_varied(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
-    """The factors in which runs differ, with their values."""
+    """Returns the factors in which runs differ, with their values."""
     names = dict.fromkeys(name for run in runs for name in run.factors)
     values = {n: tuple(dict.fromkeys(run.factors.get(n, ABSENT) for run in runs)) for n in names}
     return {name: _sort_values(found) for name, found in values.items() if len(found) > 1}
 
 
 def format_factor(factor: str) -> str:
-    """What a factor is called in a sentence."""
+    """Returns what a factor is called in a sentence."""
     return TITLES.get(factor, factor)
 
 
 def format_arm(run: Run, factors: Sequence[str] | dict[str, tuple[str, ...]]) -> str:
-    """The values of what was varied, as "fcn8s lr=0.01"; the three words where nothing was."""
+    """Returns the values of what was varied, "fcn8s lr=0.01"; else model, operator, encoder."""
     named = factors or ("model", "upsample", "encoder")
     found = {factor: run.factors.get(factor, ABSENT) for factor in named}
     there = {factor: value for factor, value in found.items() if value != ABSENT}
@@ -39,7 +39,7 @@ def format_arm(run: Run, factors: Sequence[str] | dict[str, tuple[str, ...]]) ->
 
 
 def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """The runs of each arm, by its name."""
+    """Returns the runs of each arm, by its name."""
     factors, groups = find_varied(runs), defaultdict[str, list[Run]](list)
     for run in runs:
         groups[format_arm(run, factors)].append(run)
@@ -47,7 +47,7 @@ def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def name_settings(runs: Sequence[Run]) -> list[Run]:
-    """The runs, told by the keys that only others' sweeps varied, too, where silence would mislead.
+    """Returns the runs; their names tell what only others' sweeps varied where silence misleads.
 
     A sweep over seeds alone does not say which operator's steps it refined. Runs that all have the
     one value which no other run names go without: it is the usual one.
@@ -67,7 +67,7 @@ def name_settings(runs: Sequence[Run]) -> list[Run]:
 
 
 def tell_twins_apart(runs: Sequence[Run]) -> list[Run]:
-    """The runs, told by what runs of one arm and seed differ in, too: the device, else settings."""
+    """Returns the runs; names tell what runs of one arm and seed differ in: device, settings."""
     settings = {run.folder: dict(_list_settings(run.config, SETTINGS)) for run in runs}
     devices = {run.folder: run.environment.get("device") for run in runs}
     keys: dict[str, None] = {}
@@ -108,7 +108,7 @@ def _format_factor_value(factor: str, value: str) -> str:
 
 
 def _sort_values(values: tuple[str, ...]) -> tuple[str, ...]:
-    """FCNs from coarse to fine, other values as they come."""
+    """Sorts FCNs from coarse to fine; other values stay in their order."""
     strides = [value.removeprefix("fcn").removesuffix("s") for value in values]
     if all(stride.isdecimal() and len(stride) < 5 for stride in strides):
         return tuple(sorted(values, key=lambda v: -int(v.removeprefix("fcn").removesuffix("s"))))
@@ -120,7 +120,7 @@ def _find_differences(one: Mapping[str, str], other: Mapping[str, str]) -> dict[
 
 
 def _find_setting(config: Mapping[str, Any], factor: str) -> str:
-    """The value of a key, or a group's word, as it is typed; `ABSENT` where no record has it."""
+    """Returns the value of a key, or a group's word; `ABSENT` where no record has it."""
     choices = config.get("choices", {})
     node: Any = choices if factor in choices else config
     for key in factor.split("."):

@@ -16,7 +16,7 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
 def draw_forest(study: Study) -> Spec:
-    """Mean IoU of every arm with its interval, best on top."""
+    """Draws the mean IoU of every arm with its interval, best on top."""
     names = [arm.name for arm in reversed(study.arms)]
     found = [study.comparison.means[name] for name in names]
     points = {"x": _percents(found), "y": names, "error_x": _bars(found)}
@@ -24,7 +24,7 @@ def draw_forest(study: Study) -> Spec:
 
 
 def draw_effect(study: Study, factor: str) -> Spec:
-    """The mean over all arms with each value of a factor."""
+    """Draws the mean over all arms with each value of a factor."""
     values = list(study.factors[factor])
     found = [study.comparison.estimate_mean(study.level(factor, value)) for value in values]
     points = {"x": values, "y": _percents(found), "error_y": _bars(found)}
@@ -33,7 +33,7 @@ def draw_effect(study: Study, factor: str) -> Spec:
 
 
 def draw_interaction(study: Study, along: str, by: str) -> Spec:
-    """A line for each value of `by` over the values of `along`; parallel lines do not interact."""
+    """Draws lines, one a value of `by`, over `along`; where parallel, they do not interact."""
     lines = []
     for place, value in enumerate(study.factors[by]):
         arms = {
@@ -49,7 +49,7 @@ def draw_interaction(study: Study, along: str, by: str) -> Spec:
 
 
 def draw_trimaps(study: Study) -> Spec | None:
-    """Mean IoU near boundaries against the width of the band; None where runs lack it."""
+    """Draws mean IoU near boundaries against the band's width; None where runs lack it."""
     lines = []
     for arm in study.arms:
         known = {
@@ -65,7 +65,7 @@ def draw_trimaps(study: Study) -> Spec | None:
 
 
 def draw_learning(study: Study) -> Spec | None:
-    """Mean IoU on val over epochs, the mean over seeds; None where no run was trained here."""
+    """Draws mean IoU on val over epochs, the mean over seeds; None where no run was trained."""
     lines = []
     for arm in study.arms:
         scores: dict[int, list[float]] = {}
@@ -81,7 +81,7 @@ def draw_learning(study: Study) -> Spec | None:
 
 
 def draw_cost(study: Study, key: str, label: str, unit: float) -> Spec:
-    """Mean IoU against what an arm costs, `key` of metrics.json in units of `unit`."""
+    """Draws mean IoU against what an arm costs, `key` of metrics.json in units of `unit`."""
     dots = []
     for arm in study.arms:
         found = [study.comparison.means[arm.name]]
@@ -92,7 +92,7 @@ def draw_cost(study: Study, key: str, label: str, unit: float) -> Spec:
 
 
 def draw_generalisation(study: Study) -> Spec | None:
-    """Each arm's mean IoU on val and on the scored split, joined by a line."""
+    """Draws each arm's mean IoU on val and on the scored split, joined by a line."""
     known = {arm.name: arm.average_number("val", "mean_iou") for arm in reversed(study.arms)}
     val = {name: 100 * value for name, value in known.items() if value is not None}
     if not val or study.first.split == "val":
@@ -112,7 +112,7 @@ def draw_generalisation(study: Study) -> Spec | None:
 
 
 def _arm_line(study: Study, name: str) -> Spec:
-    """Colour by the factor with more values, dash and symbol by the next."""
+    """Returns the line's style: colour by the factor with more values, dash by the next."""
     factors = sorted(study.factors, key=lambda factor: -len(study.factors[factor]))
     places = [study.factors[f].index(study.values[name][f]) for f in factors[:2]] or [0]
     return _line(places[0], name, places[-1])

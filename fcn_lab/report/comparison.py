@@ -58,35 +58,35 @@ class Arm:
         )
 
     def select_seeds(self, seeds: Sequence[int]) -> "Arm":
-        """The arm with no other seeds than these."""
+        """Returns the arm with no other seeds than these."""
         places = [place for place, seed in enumerate(self.seeds) if seed in seeds]
         runs = tuple(self.runs[place] for place in places)
         return Arm(self.name, runs, self.points[places], self.draws[places])
 
     @cached_property
     def mean_points(self) -> Floats:
-        """The mean IoU of each seed, (S,)."""
+        """Returns the mean IoU of each seed, (S,)."""
         return compute_mean_iou(self.points)
 
     @cached_property
     def mean_draws(self) -> Floats:
-        """The mean IoU of each draw, the mean over seeds, (R,)."""
+        """Returns the mean IoU of each draw, the mean over seeds, (R,)."""
         found: Floats = compute_mean_iou(self.draws).mean(0)
         return found
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The seeds of its runs, ascending."""
+        """Returns the seeds of its runs, ascending."""
         return tuple(run.seed for run in self.runs)
 
     def average_number(self, *keys: str | int) -> float | None:
-        """A number of metrics.json as the mean over seeds, None where a run lacks it."""
+        """Returns a number of metrics.json as the mean over seeds, None where a run lacks it."""
         values = [run.number(*keys) for run in self.runs]
         known = [value for value in values if value is not None]
         return float(np.mean(known)) if len(known) == len(values) else None
 
     def seed_spread(self) -> float:
-        """Standard deviation of the mean IoU over seeds, 0 of one."""
+        """Returns the standard deviation of the mean IoU over seeds, 0 of one."""
         return float(compute_mean_iou(self.points).std(ddof=1)) if len(self.runs) > 1 else 0.0
 
 
@@ -112,12 +112,12 @@ class Gap:
 
     @cached_property
     def seeds(self) -> int | None:
-        """How many seeds would settle it, None where none would."""
+        """Returns how many seeds would settle it, None where none would."""
         return count_seeds_needed(self.gap, self.trainings, 1 - self.level)
 
     @property
     def is_distinct(self) -> bool:
-        """Whether the interval leaves zero out."""
+        """Returns whether the interval leaves zero out."""
         return self.adjusted <= ALPHA
 
 
@@ -135,12 +135,12 @@ class Comparison:
 
     @cached_property
     def means(self) -> dict[str, Estimate]:
-        """Mean IoU of each arm by name."""
+        """Returns the mean IoU of each arm by name."""
         return {arm.name: self.estimate_mean(arm) for arm in self.arms}
 
     @cached_property
     def seed_variance(self) -> SeedVariance:
-        """That of mean IoU, pooled over the arms."""
+        """Returns the variance of mean IoU over seeds, pooled over the arms."""
         return self._pool_seeds(None)
 
     def estimate_mean(self, arm: Arm) -> Estimate:
@@ -151,7 +151,7 @@ class Comparison:
 
     @cached_property
     def gaps(self) -> list[Gap]:
-        """Every pair, the better arm first, corrected together."""
+        """Returns the gaps of all pairs, the better arm first, corrected together."""
         pairs = list(combinations(self.arms, 2))
         found = [self.compare_arms(a, b) for a, b in pairs]
         corrected = correct_holm([gap.p for gap in found])
@@ -161,7 +161,7 @@ class Comparison:
         ]
 
     def compare_arms(self, a: Arm, b: Arm, label: int | None = None) -> Estimate:
-        """`a` less `b`, in mean IoU or in the IoU of class number `label`."""
+        """Returns `a` less `b`, in mean IoU or in the IoU of class number `label`."""
         if label is None:
             value = float(a.mean_points.mean() - b.mean_points.mean())
             draws = a.mean_draws - b.mean_draws
@@ -174,7 +174,7 @@ class Comparison:
         return estimate_score(value, draws, self.blocks.freedom, spread)
 
     def ranks(self) -> dict[str, tuple[int, int]]:
-        """The best and the worst rank of each arm that the corrected differences leave open."""
+        """Returns the best and the worst rank of each arm that the corrected gaps leave open."""
         above = dict.fromkeys((arm.name for arm in self.arms), 0)
         below = dict(above)
         for gap in self.gaps:
@@ -189,19 +189,19 @@ class Comparison:
 
 
 def _select_score(iou: Floats, label: int | None) -> Floats:
-    """(…,K) → (…): the mean IoU, or the IoU of one class."""
+    """Maps (…,K) → (…): the mean IoU, or the IoU of one class."""
     return compute_mean_iou(iou) if label is None else iou[..., label]
 
 
 def compare_runs(arms: Sequence[Arm], blocks: FrameBlocks) -> Comparison:
-    """Sorted by mean IoU."""
+    """Compares the arms of the runs, sorted by mean IoU."""
     return Comparison(
         tuple(sorted(arms, key=lambda arm: -float(compute_mean_iou(arm.points).mean()))), blocks
     )
 
 
 def correct_holm(values: Sequence[float], alpha: float = ALPHA) -> list[tuple[float, float]]:
-    """Adjusted p-value and level of the test of each of m p-values (Holm 1979).
+    """Returns the adjusted p-value and the level of each of m tests (Holm 1979).
 
     The i-th smallest is tested at α / (m − i), i from 0, until one is not below; those after it are
     tested at that one's level. An interval of confidence 1 − level then leaves zero out exactly

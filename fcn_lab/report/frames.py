@@ -67,7 +67,7 @@ class PredictionArchive:
         return zip_text(f"{frame}.png") in self.files
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file.
+        """Returns the bytes of a file.
 
         Raises:
             ValueError: it is larger than a picture: the archive may come from a stranger.
@@ -81,7 +81,7 @@ class PredictionArchive:
 
 
 def measure_accuracy(arm: Arm) -> NDArray[np.float64]:
-    """Pixel accuracy of each frame, the mean over seeds, (N,)."""
+    """Returns the pixel accuracy of each frame, the mean over seeds, (N,)."""
     hits = np.mean([run.matrices.trace(axis1=1, axis2=2) for run in arm.runs], axis=0)
     pixels = arm.runs[0].matrices.sum((1, 2))
     found: NDArray[np.float64] = hits / np.maximum(pixels, 1)
@@ -89,7 +89,7 @@ def measure_accuracy(arm: Arm) -> NDArray[np.float64]:
 
 
 def rank_frames(study: Study, kept: Collection[str], shown: int = SHOWN) -> list[int]:
-    """The frames whose accuracy differs most between arms, the most telling first.
+    """Returns the frames whose accuracy differs most between arms, the most telling first.
 
     Args:
         study: what is reported.
@@ -108,14 +108,14 @@ def rank_frames(study: Study, kept: Collection[str], shown: int = SHOWN) -> list
 
 
 def choose_arms(arms: Sequence[Arm], shown: int = ARMS_SHOWN) -> list[Arm]:
-    """All arms; of many the best, the last, and others at even distances of rank between them."""
+    """Returns all arms; of many the best, the last, and others at even distances between."""
     if len(arms) <= shown:
         return list(arms)
     return [arms[round(place)] for place in np.linspace(0, len(arms) - 1, shown)]
 
 
 def build_gallery(study: Study) -> dict[str, Any] | None:
-    """What the page shows of these frames; None where no run kept its predictions.
+    """Returns what the page shows of these frames; None where no run kept its predictions.
 
     Of each arm its first seed is shown; an arm that kept nothing is left out, and one whose file is
     damaged is named under ``damaged``.
@@ -148,7 +148,7 @@ def build_gallery(study: Study) -> dict[str, Any] | None:
 
 
 def _open_archives(study: Study) -> tuple[dict[str, PredictionArchive], list[str]]:
-    """What the first seed of each arm kept, by the arm's name, and what cannot be read of it."""
+    """Opens what the first seed of each arm kept; returns also what cannot be read of it."""
     keepers, damaged = {}, []
     for arm in choose_arms(study.arms):
         try:
@@ -166,7 +166,7 @@ def _describe_damage(arm: Arm, error: Exception) -> str:
 
 
 def read_legend(study: Study, keeper: PredictionArchive, frame: str) -> list[tuple[str, str]]:
-    """Name and colour of each class, from the palette of a frame's kept prediction."""
+    """Reads name and colour of each class, from the palette of a kept prediction."""
     with Image.open(io.BytesIO(keeper.read(f"{frame}.png"))) as image:
         palette = np.array(image.getpalette()).reshape(-1, 3)
     colours = ["#{:02x}{:02x}{:02x}".format(*map(int, colour)) for colour in palette]
@@ -174,7 +174,7 @@ def read_legend(study: Study, keeper: PredictionArchive, frame: str) -> list[tup
 
 
 def draw_errors(truth: Pixels, guess: Pixels) -> bytes:
-    """A PNG of one colour where the prediction is wrong, transparent elsewhere."""
+    """Returns a PNG of one colour where the prediction is wrong, transparent elsewhere."""
     wrong = Image.fromarray(((truth != guess) & (truth != VOID)).astype(np.uint8))
     wrong.putpalette([0, 0, 0, *WRONG])
     return _encode_png(wrong, transparency=0, bits=1)

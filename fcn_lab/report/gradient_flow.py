@@ -24,7 +24,7 @@ from fcn_lab.runs.records import read_rows
 
 
 def measure_shares(rows: Sequence[Mapping[str, str]]) -> dict[str, float]:
-    """Each stage's median norm over the steps, in units of the last stage's."""
+    """Returns each stage's median norm over the steps, in units of the last stage's."""
     stages = [column for column in rows[0] if column != "step"]
     norms = {stage: median(float(row[stage]) for row in rows) for stage in stages}
     unit = norms[stages[-1]]
@@ -32,23 +32,23 @@ def measure_shares(rows: Sequence[Mapping[str, str]]) -> dict[str, float]:
 
 
 def read_scores(run: Run) -> list[tuple[int, float]]:
-    """Step and val mean IoU of each validation."""
+    """Returns step and val mean IoU of each validation."""
     return [(int(row["step"]), float(row[MONITOR])) for row in run.history if row.get(MONITOR)]
 
 
 def find_first_step(run: Run, score: float) -> int | None:
-    """The first step at which the run was validated at this score or above."""
+    """Returns the first step at which the run was validated at this score or above."""
     return next((step for step, found in read_scores(run) if found >= score), None)
 
 
 def read_gradients(run: Run) -> list[dict[str, str]]:
-    """The rows of gradients.csv; none where the run noted none."""
+    """Returns the rows of gradients.csv; none where the run noted none."""
     path = run.folder / "gradients.csv"
     return read_rows(path) if path.is_file() else []
 
 
 def format_report(folder: Path, score: float | None = None) -> list[str]:
-    """The lines of the table, in Markdown.
+    """Returns the lines of the table, in Markdown.
 
     Raises:
         UserError: no run there noted the norms of its gradient.
@@ -82,7 +82,7 @@ def format_report(folder: Path, score: float | None = None) -> list[str]:
 
 
 def format_range(values: Sequence[float]) -> str:
-    """The mean, and the least and the most where there are several; a dash for no number."""
+    """Returns the mean, with least and most where there are several; a dash for no number."""
     if not all(map(math.isfinite, values)):
         return "–"
     among = f" ({min(values):.2g}…{max(values):.2g})" if len(values) > 1 else ""

@@ -16,7 +16,7 @@ Rows = Sequence[Sequence[float | str | None]]
 
 
 def draw_pairs(study: Study) -> Spec:
-    """Differences of all pairs, row less column; a dot marks those that are distinct."""
+    """Draws the gaps of all pairs, row less column; a dot marks those that are distinct."""
     names = [arm.name for arm in study.arms]
     place = {name: index for index, name in enumerate(names)}
     values: list[list[float | None]] = [[None] * len(names) for _ in names]
@@ -34,7 +34,7 @@ def draw_pairs(study: Study) -> Spec:
 
 
 def draw_classes(study: Study) -> Spec:
-    """IoU of every class and arm; the colour is the difference from the mean of all arms."""
+    """Draws the IoU of every class and arm, coloured by the distance from the arms' mean."""
     values = np.array([100 * np.asarray(arm.points.mean(0)) for arm in study.arms])
     there = np.flatnonzero(~np.isnan(values).any(0))
     values = values[:, there]
@@ -48,7 +48,7 @@ def draw_classes(study: Study) -> Spec:
 
 
 def draw_confusion(study: Study, arm: Arm) -> Spec:
-    """Rows truth, columns prediction, in per cent of the row's truth."""
+    """Draws rows of truth, columns of prediction, in per cent of the row's truth."""
     summed = np.sum([run.matrices.sum(0) for run in arm.runs], axis=0).astype(float)
     share = 100 * summed / np.maximum(summed.sum(1, keepdims=True), 1)
     names, z = list(study.first.classes), share.round(1).tolist()

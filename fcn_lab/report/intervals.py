@@ -43,7 +43,7 @@ class FrameBlocks:
 
     @property
     def freedom(self) -> float:
-        """Degrees of freedom of a variance over blocks: blocks less drives, 1 at least.
+        """Returns the degrees of freedom of a variance over blocks: blocks less drives, ≥ 1.
 
         0 where each drive has one frame: they say nothing of the spread between frames.
         """
@@ -53,7 +53,7 @@ class FrameBlocks:
         return max(blocks - len(self.sizes), 1.0)
 
     def weights(self, draws: int = DRAWS, seed: int = 0) -> Floats:
-        """How often each frame is drawn, (R,N), spread about 1 so that its variance is right.
+        """Draws how often each frame counts, (R,N), spread about 1 so that its variance is right.
 
         A drive of n frames is drawn in circular blocks of length b. The variance of block means
         about the drive's own mean falls short by b/n, as a sample's does by 1/n: deviations from 1
@@ -76,7 +76,7 @@ class FrameBlocks:
 
 
 def cut_blocks(drives: Sequence[str]) -> FrameBlocks:
-    """Blocks of 2√N consecutive frames within drives, the N frames' drives given in order.
+    """Cuts blocks of 2√N consecutive frames within drives, the N frames' drives given in order.
 
     The length that makes intervals cover is longer than the one with the least error of the
     variance (Sun, Phillips, Jin 2008) and grows with √N (Lazarus, Lewis, Stock, Watson 2018, whose
@@ -91,7 +91,7 @@ def cut_blocks(drives: Sequence[str]) -> FrameBlocks:
 
 
 def cut_single_frames(drives: Sequence[str]) -> FrameBlocks:
-    """What a bootstrap does that takes every frame for independent."""
+    """Cuts blocks of one frame, as a bootstrap does that takes frames for independent."""
     return FrameBlocks(tuple(len(list(group)) for _, group in groupby(drives)), 1)
 
 
@@ -122,23 +122,23 @@ class Estimate:
 
     @property
     def is_known(self) -> bool:
-        """Whether there is anything to tell the error from."""
+        """Returns whether there is anything to tell the error from."""
         return math.isfinite(self.frames)
 
     @property
     def error(self) -> float:
-        """The standard error of the value."""
+        """Returns the standard error of the value."""
         return math.sqrt(self.frames + (self.seeds or 0.0))
 
     @property
     def joint_freedom(self) -> float:
-        """Satterthwaite's degrees of freedom of the summed variance."""
+        """Returns Satterthwaite's degrees of freedom of the summed variance."""
         parts = [(self.frames, self.freedom), (self.seeds or 0.0, self.seed_freedom)]
         below = sum(variance**2 / freedom for variance, freedom in parts if variance)
         return sum(variance for variance, _ in parts) ** 2 / below if below else self.freedom
 
     def half(self, level: float = LEVEL) -> float:
-        """Half the interval's width, infinite where the error is not known."""
+        """Returns half the interval's width, infinite where the error is not known."""
         if not self.is_known:
             return math.inf
         return float(stdtrit(self.joint_freedom, 0.5 + level / 2)) * self.error
@@ -149,12 +149,12 @@ class Estimate:
         return self.value - half, self.value + half
 
     def half_of_frames(self) -> float:
-        """Half the width that the frames alone would leave it."""
+        """Returns half the width that the frames alone would leave it."""
         return float(stdtrit(self.freedom, 0.5 + LEVEL / 2)) * math.sqrt(self.frames)
 
     @property
     def p(self) -> float:
-        """Two-sided p-value of the value being 0; 1 where the error is not known."""
+        """Returns the two-sided p-value of the value being 0; 1 where the error is not known."""
         if not self.is_known:
             return 1.0
         if not self.error:
@@ -179,7 +179,7 @@ def estimate_score(
 
 
 def compute_variance(draws: Floats, freedom: float) -> float:
-    """Over R draws; infinite where frames say nothing, or where too many draws lack a class.
+    """Returns the variance over R draws; infinite where frames say nothing or lack a class.
 
     The draws that lack a class are left out. They are those in which it is rarest, so that the
     variance of the others is too small where they are many.
@@ -191,7 +191,7 @@ def compute_variance(draws: Floats, freedom: float) -> float:
 
 
 def compute_mean_iou(iou: Floats) -> Floats:
-    """(…,K) → (…): the mean over the classes that are there."""
+    """Maps (…,K) → (…): the mean over the classes that are there."""
     there = ~np.isnan(iou)
     total: Floats = np.where(there, iou, 0).sum(-1)
     result: Floats = total / there.sum(-1).clip(1)
@@ -199,7 +199,7 @@ def compute_mean_iou(iou: Floats) -> Floats:
 
 
 def resample_class_iou(weights: Floats, matrices: NDArray[np.int64]) -> Floats:
-    """Class IoU of each draw, (R,K), from weights (R,N) and a matrix a frame, (N,K,K).
+    """Returns class IoU of each draw, (R,K), from weights (R,N) and frames' matrices (N,K,K).
 
     Weights a little below 0 can take the IoU of a class that few frames show out of 0…1.
     """

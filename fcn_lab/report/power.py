@@ -12,7 +12,7 @@ MOST_SEEDS = 200
 
 
 def compute_power(gap: Estimate, seeds: int, now: int, level: float = 0.05) -> float:
-    """The chance that `seeds` seeds an arm show the difference, if it is as large as it seems.
+    """Returns the chance that `seeds` seeds an arm show a difference as large as it seems.
 
     The variance over seeds falls as 1/S and its degrees of freedom grow as S − 1; that over frames
     stays, for the test set does. Two-sided test: the square of its t is a noncentral F.
@@ -41,7 +41,7 @@ def compute_power(gap: Estimate, seeds: int, now: int, level: float = 0.05) -> f
 
 
 def count_seeds_needed(gap: Estimate, now: int, level: float = 0.05) -> int | None:
-    """The fewest seeds an arm that show `gap` with a chance of 80 %.
+    """Returns the fewest seeds an arm that show `gap` with a chance of 80 %.
 
     None where no number does, since the frames alone leave too much room, or where one seed leaves
     the spread over seeds unknown.

@@ -17,19 +17,19 @@ class ScoredRun(Protocol):
 
     @property
     def folder(self) -> Path:
-        """The folder in which it lies."""
+        """Returns the folder in which it lies."""
 
     @property
     def protocol(self) -> str:
-        """The id that its numbers carry."""
+        """Returns the id that its numbers carry."""
 
     @property
     def split(self) -> str:
-        """The split that it was scored on."""
+        """Returns the split that it was scored on."""
 
     @property
     def names(self) -> Sequence[str]:
-        """The names of the frames, in their order."""
+        """Returns the names of the frames, in their order."""
 
     @property
     def classes(self) -> Sequence[str]:
@@ -37,7 +37,7 @@ class ScoredRun(Protocol):
 
 
 def refuse_mixed(runs: Sequence[ScoredRun]) -> None:
-    """Numbers of two protocols do not stand in one table.
+    """Refuses runs of two protocols: their numbers do not stand in one table.
 
     Raises:
         UserError: the runs differ in protocol, in the split scored or in its frames.
@@ -63,7 +63,7 @@ def refuse_mixed(runs: Sequence[ScoredRun]) -> None:
 
 
 def differing(first: ScoredRun, second: ScoredRun) -> str:
-    """The fields of the protocol in which two runs differ, with both values."""
+    """Returns the fields of the protocol in which two runs differ, with both values."""
     ours, theirs = (run.protocol.split("-") for run in (first, second))
     if len(ours) != len(theirs) or len(ours) != len(FIELDS):
         return f"{first.protocol} against {second.protocol}"

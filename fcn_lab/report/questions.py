@@ -8,7 +8,7 @@ from fcn_lab.runs.records import DamagedFile, read_json
 
 
 def find_question(runs: Iterable[Run]) -> str:
-    """What the sweeps ask whose cells these runs are; empty unless all ask the same."""
+    """Returns what the sweeps ask whose cells these runs are; empty unless all ask the same."""
     questions = {read_question(sweep) for sweep in {run.folder.parent for run in runs}}
     return questions.pop() if len(questions) == 1 else ""
 

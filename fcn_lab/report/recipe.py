@@ -27,7 +27,7 @@ COMMIT_DIGITS = 12
 
 
 def tabulate_recipe(study: Study) -> Table:
-    """A row for each setting, with the values that it has among the runs."""
+    """Returns a row for each setting, with the values that it has among the runs."""
     rows = [(name, text) for name, values in list_facts(study.runs) if (text := _join(values))]
     return Table("How the runs were trained", ["what", "among the runs"], rows, words=2)
 

@@ -88,16 +88,16 @@ class Run:
 
     @property
     def protocol(self) -> str:
-        """What its numbers were measured by."""
+        """Returns the protocol that its numbers were measured by."""
         return str(self.metrics["protocol"])
 
     @property
     def seed(self) -> int:
-        """The seed of the training."""
+        """Returns the seed of the training."""
         return int(self.metrics["seed"])
 
     def number(self, *keys: str | int) -> float | None:
-        """What metrics.json says under these keys, None where it says nothing."""
+        """Returns what metrics.json says under these keys, None where it says nothing."""
         found: Any = self.metrics
         for key in keys:
             found = found.get(str(key)) if isinstance(found, Mapping) else None
@@ -105,28 +105,28 @@ class Run:
 
     @property
     def split(self) -> str:
-        """The split that it was scored on."""
+        """Returns the split that it was scored on."""
         return str(self._confusions["split"])
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the N frames."""
+        """Returns the names of the N frames."""
         return tuple(map(str, self._confusions["names"]))
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the K classes."""
+        """Returns the names of the K classes."""
         return tuple(map(str, self._confusions["classes"]))
 
     @property
     def matrices(self) -> NDArray[np.int64]:
-        """A confusion matrix a frame, (N,K,K), rows truth."""
+        """Returns a confusion matrix a frame, (N,K,K), rows truth."""
         found: NDArray[np.int64] = self._confusions["matrices"]
         return found
 
     @property
     def drives(self) -> tuple[str, ...]:
-        """The N frames' drives: as recorded, else what stands before the number in a name."""
+        """Returns the N frames' drives: as recorded, else what a name has before its number."""
         recorded = self._confusions.get("drives")
         if recorded is not None and all(recorded):
             return tuple(map(str, recorded))
@@ -134,7 +134,7 @@ class Run:
 
     @cached_property
     def factors(self) -> dict[str, str]:
-        """What was chosen: the words, the plain keys in a cell's name, and what `told_by` names."""
+        """Returns what was chosen: words, plain keys in a cell's name, what `told_by` names."""
         words = {k: str(self.metrics[k]) for k in ("model", "upsample", "encoder")}
         arm = str(self.config.get("arm") or "")
         pairs = (part.partition("=") for part in re.split(r",(?=[\w./@]+=)", arm) if "=" in part)
@@ -143,12 +143,12 @@ class Run:
 
     @cached_property
     def history(self) -> list[dict[str, str]]:
-        """One row an epoch; none where the run was only scored."""
+        """Returns one row an epoch; none where the run was only scored."""
         return read_history(self.folder)
 
     @cached_property
     def environment(self) -> dict[str, Any]:
-        """What env.json says of code and machine; nothing where it is damaged or not there."""
+        """Returns what env.json says of code and machine; nothing where it cannot be read."""
         try:
             return read_json(self.folder / "env.json")
         except DamagedFile:
@@ -173,25 +173,25 @@ class MissingRun:
 
 
 def find_drive(name: str) -> str:
-    """CamVid's frames are named by drive and number: ``0001TP_008550``, ``Seq05VD_f00000``."""
+    """Returns the drive in a frame's name: ``0001TP_008550``, ``Seq05VD_f00000``."""
     match = re.match(r"(.+?)[_-]?f?\d+$", Path(name).stem)
     return match[1] if match else name
 
 
 def list_folders(given: str | Sequence[str]) -> list[Path]:
-    """What ``runs=FOLDER`` or ``runs=[A,B]`` names."""
+    """Returns the folders that ``runs=FOLDER`` or ``runs=[A,B]`` names."""
     return [Path(given)] if isinstance(given, str) else [Path(one) for one in given]
 
 
 def find_runs(folders: Iterable[Path]) -> tuple[list[Run], list[MissingRun]]:
-    """As `read_runs`; runs that cannot stand in one table are refused, too."""
+    """Reads as `read_runs` does, and refuses runs that cannot stand in one table."""
     sound, damaged = read_runs(folders)
     refuse_mixed(sound)
     return sound, damaged
 
 
 def read_runs(folders: Iterable[Path]) -> tuple[list[Run], list[MissingRun]]:
-    """Every finished run in these folders: a run's own, or one that holds runs at any depth.
+    """Reads every finished run in these folders: a run's own, or one that holds runs anywhere.
 
     Returns:
         Those that can be read, and what is wrong with the others.
@@ -214,7 +214,7 @@ def read_runs(folders: Iterable[Path]) -> tuple[list[Run], list[MissingRun]]:
 
 
 def find_run_folders(folders: Iterable[Path]) -> list[Path]:
-    """The folders of the finished runs in these, each once.
+    """Returns the folders of the finished runs in these, each once.
 
     Raises:
         UserError: a folder is not there or holds none.
@@ -232,7 +232,7 @@ def find_run_folders(folders: Iterable[Path]) -> list[Path]:
 
 
 def find_missing_cells(folders: Iterable[Path]) -> list[MissingRun]:
-    """The cells of sweeps in these folders that have no scores."""
+    """Returns the cells of sweeps in these folders that have no scores."""
     missing: list[MissingRun] = []
     for record in (record for folder in folders for record in folder.rglob("sweep.json")):
         try:

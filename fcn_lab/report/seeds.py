@@ -35,7 +35,7 @@ class SeedVariance:
     arms: int
 
     def estimate_mean(self, seeds: int, members: int = 1) -> MeanVariance | None:
-        """The variance of a mean over seeds, (Var ε / members + Var β) / S.
+        """Returns the variance of a mean over seeds, (Var ε / members + Var β) / S.
 
         None where no arm has two seeds.
 
@@ -49,7 +49,7 @@ class SeedVariance:
         return _sum_variances(parts, 1 / seeds)
 
     def estimate_difference(self, trainings: tuple[int, int]) -> MeanVariance | None:
-        """The variance of a difference between two means; None where no arm has two seeds.
+        """Returns the variance of a difference between two means; None where no arm has two seeds.
 
         Args:
             trainings: behind each mean: seeds times the arms averaged.
@@ -80,7 +80,7 @@ def pool_seeds(scores: Sequence[Floats], same_seeds: bool) -> SeedVariance:
 
 
 def _sum_variances(parts: Sequence[tuple[float, float]], share: float) -> MeanVariance | None:
-    """The sum times `share`, with Satterthwaite's degrees of freedom (1946)."""
+    """Returns the sum times `share`, with Satterthwaite's degrees of freedom (1946)."""
     known = [(value, freedom) for value, freedom in parts if freedom]
     if not known:
         return None

@@ -62,7 +62,7 @@ class Study:
 
     @classmethod
     def read(cls, folders: Sequence[Path]) -> "Study":
-        """The runs in these folders.
+        """Reads the runs in these folders.
 
         Raises:
             UserError: there are none, they cannot be compared, or a seed of an arm is there twice.
@@ -88,22 +88,22 @@ class Study:
 
     @property
     def arms(self) -> tuple[Arm, ...]:
-        """The arms, the best first."""
+        """Returns the arms, the best first."""
         return self.comparison.arms
 
     @property
     def first(self) -> Run:
-        """Any run, for what all share."""
+        """Returns any run, for what all share."""
         return self.runs[0]
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The seeds of all runs, ascending."""
+        """Returns the seeds of all runs, ascending."""
         return tuple(sorted({run.seed for run in self.runs}))
 
     @cached_property
     def too_narrow(self) -> float | None:
-        """How many times narrower a bootstrap over single frames makes the best arm's interval.
+        """Returns how many times narrower a bootstrap over single frames makes an interval.
 
         None where the frames do not tell it.
         """
@@ -116,17 +116,17 @@ class Study:
 
     @property
     def common_seeds(self) -> tuple[int, ...]:
-        """Those that every arm has."""
+        """Returns the seeds that every arm has."""
         return tuple(sorted(set.intersection(*(set(arm.seeds) for arm in self.arms))))
 
     @property
     def is_grid(self) -> bool:
-        """Whether every combination of values has an arm, with a seed that all have."""
+        """Returns whether every combination of values has an arm, with a seed that all have."""
         there = {tuple(values.values()) for values in self.values.values()}
         return there == set(product(*self.factors.values())) and bool(self.common_seeds)
 
     def level(self, factor: str, value: str) -> Arm:
-        """The mean of all arms with that value, over the seeds that every arm has."""
+        """Returns the mean of all arms with that value, over the seeds that every arm has."""
         chosen = [arm for arm in self.arms if self.values[arm.name][factor] == value]
         members = [arm.select_seeds(self.common_seeds) for arm in chosen]
         points, draws = (
@@ -135,7 +135,7 @@ class Study:
         return Arm(value, members[0].runs, points, draws, len(members))
 
     def shares(self) -> dict[str, VarianceShare] | None:
-        """Shares the variance between arms out to each factor and to their interaction.
+        """Divides the variance between arms among the factors and their interaction.
 
         None where it may all be error: no pair differs, the arms together do not, or fewer than
         two seeds that all have leave the spread between trainings unknown.

@@ -62,7 +62,7 @@ class Table:
 
 
 def format_interval(found: Estimate, level: float = 0.95, signed: bool = False) -> str:
-    """The interval in per cent; a dash where the frames do not tell it."""
+    """Returns the interval in per cent; a dash where the frames do not tell it."""
     if not found.is_known:
         return UNKNOWN
     low, high = (format_percent(end, signed=signed) for end in found.interval(level))
@@ -75,12 +75,12 @@ def format_probability(value: float) -> str:
 
 
 def format_rank(best: int, worst: int) -> str:
-    """One place, or from–to."""
+    """Returns one place, or from–to."""
     return str(best) if best == worst else f"{best}–{worst}"
 
 
 def tabulate_arms(study: Study) -> Table:
-    """Every arm: rank, mean IoU with its interval, and the other scores as means over seeds."""
+    """Tabulates arms: rank, mean IoU with its interval, other scores as means over seeds."""
     split, ranks = study.first.split, study.comparison.ranks()
     extra = {"pixel_accuracy": "G", "mean_accuracy": "C", "fw_iou": "fw IoU", "boundary_f1": "bF1"}
     rows: list[list[Cell]] = []
@@ -108,7 +108,7 @@ def tabulate_arms(study: Study) -> Table:
 
 
 def tabulate_raw(study: Study) -> Table:
-    """Every arm in plain fractions, for other programs."""
+    """Returns every arm in plain fractions, for other programs."""
     split, ranks = study.first.split, study.comparison.ranks()
     names = ("pixel_accuracy", "mean_accuracy", "fw_iou", "boundary_f1", "checkerboard_index")
     columns = ["arm", *study.factors, "seeds", "mean_iou", "low", "high", "rank_best", "rank_worst"]
@@ -124,7 +124,7 @@ def tabulate_raw(study: Study) -> Table:
 
 
 def choose_gaps(study: Study) -> list[Gap]:
-    """Every pair of arms; of many those against the best arm and along one factor.
+    """Returns every pair of arms; of many those against the best arm and along one factor.
 
     All are tested and corrected together, whichever are shown.
     """
@@ -143,7 +143,7 @@ def choose_gaps(study: Study) -> list[Gap]:
 
 
 def tabulate_gaps(study: Study) -> Table:
-    """The pairs of arms that `choose_gaps` chooses."""
+    """Returns the pairs of arms that `choose_gaps` chooses."""
     rows = [_gap_row(gap) for gap in choose_gaps(study)]
     columns = ["pair", "verdict", "difference", "interval", "level", "p (Holm)", "seeds to settle"]
     caption = "Differences in mean IoU, points of a per cent"
@@ -154,7 +154,7 @@ def tabulate_gaps(study: Study) -> Table:
 
 
 def tabulate_raw_gaps(study: Study) -> Table:
-    """The same pairs in plain fractions, for other programs; what is not known is left empty."""
+    """Returns the same pairs in plain fractions, for other programs; the unknown is empty."""
     rows: list[list[Cell]] = []
     for gap in choose_gaps(study):
         ends = gap.gap.interval(gap.level) if gap.gap.is_known else (None, None)
@@ -181,7 +181,7 @@ def _gap_row(gap: Gap) -> list[Cell]:
 
 
 def tabulate_classes(study: Study) -> Table:
-    """The best arm less the last, class by class; of one arm its own scores."""
+    """Returns the best arm less the last, class by class; of one arm its own scores."""
     best, last = study.arms[0], study.arms[-1]
     hits = [[*map(format_percent, average_class_accuracy(arm))] for arm in (best, last)]
     if best is last:
@@ -224,13 +224,13 @@ def average_class_accuracy(arm: Arm) -> list[float | None]:
 
 
 def _average_class(arm: Arm, label: int) -> float | None:
-    """The mean over the seeds that know the class, None where none does."""
+    """Returns the mean over the seeds that know the class, None where none does."""
     known = arm.points[~np.isnan(arm.points[:, label]), label]
     return float(known.mean()) if len(known) else None
 
 
 def tabulate_edges(study: Study) -> Table:
-    """Every arm: boundary F1, IoU in the trimaps, the checkerboard index."""
+    """Returns every arm: boundary F1, IoU in the trimaps, the checkerboard index."""
     split = study.first.split
     rows: list[list[Cell]] = []
     for arm in study.arms:
@@ -245,6 +245,6 @@ def tabulate_edges(study: Study) -> Table:
 
 
 def tabulate_missing(study: Study) -> Table:
-    """The cells without scores."""
+    """Returns the cells without scores."""
     rows = [[cell.name, cell.status, cell.reason or None] for cell in study.missing]
     return Table("Cells without scores", ["cell", "state", "reason"], rows, words=3)

@@ -50,32 +50,32 @@ class VarianceEffect:
 
     @cached_property
     def rank(self) -> float:
-        """The dimension of the subspace."""
+        """Returns the dimension of the subspace."""
         return float(np.trace(self.projection))
 
     @cached_property
     def _parts(self) -> tuple[float, float]:
-        """What frames and seeds add to the sum of squares."""
+        """Returns what frames and seeds add to the sum of squares."""
         by_seeds = float(np.trace(self.projection @ self.seeds)) / self.count
         return float(np.trace(self.projection @ self.frames)), by_seeds
 
     @property
     def error(self) -> float:
-        """What error alone adds to the sum of squares."""
+        """Returns what error alone adds to the sum of squares."""
         return sum(self._parts)
 
     @property
     def squares(self) -> float:
-        """The sum of squares."""
+        """Returns the sum of squares."""
         return float(self.means @ self.projection @ self.means)
 
     @property
     def net(self) -> float:
-        """The sum of squares that is no error; below 0 where it is less than error makes."""
+        """Returns the sum of squares that is no error; below 0 where it is less than error."""
         return self.squares - self.error
 
     def interval(self, level: float) -> tuple[float, float]:
-        """Bounds the sum of squares that is no error, at least 0 (Steiger 2004, equation 26)."""
+        """Returns the bounds of what is no error, at least 0 (Steiger 2004, equation 26)."""
         if not self.error:
             return self.squares, self.squares
         by_frames, by_seeds = self._parts
@@ -93,7 +93,7 @@ class VarianceEffect:
 def compute_shares(
     effects: Mapping[str, VarianceEffect], rest: Mapping[str, VarianceEffect]
 ) -> dict[str, VarianceShare]:
-    """Each effect's part of their sum.
+    """Returns each effect's part of their sum.
 
     Both an effect and what lies beside it are taken at 97.5 %, so that the parts are in their
     intervals 95 times in 100 or more often.
@@ -133,7 +133,7 @@ def _divide(own: float, other: float) -> float:
 
 
 def _find_noncentrality(observed: float, rank: float, freedom: float, chance: float) -> float:
-    """The noncentrality under which `observed` or less has this chance; 0 where none has."""
+    """Returns the noncentrality where `observed` or less has this chance; 0 if none has."""
 
     def excess(shift: float) -> float:
         return float(ncfdtr(rank, freedom, shift, observed)) - chance

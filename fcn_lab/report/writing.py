@@ -56,7 +56,7 @@ def format_heading(study: Study) -> str:
 
 
 def format_markdown(study: Study) -> str:
-    """The words and the tables."""
+    """Returns the words and the tables."""
     several = len(study.arms) > 1
     parts = [
         f"# {markdown_text(format_heading(study))}",

@@ -86,23 +86,23 @@ class Attempt:
 
     @property
     def number(self) -> int:
-        """Its place among the folder's attempts, from 1."""
+        """Returns its place among the folder's attempts, from 1."""
         return int(self.path.stem)
 
     @property
     def holder(self) -> str:
-        """The process, for people."""
+        """Returns the process, for people."""
         since = time.strftime("%Y-%m-%d %H:%M", time.localtime(self.began))
         return f"process {self.pid} on {terminal_text(self.host)}, since {since}"
 
     @property
     def is_mine(self) -> bool:
-        """Whether this very process made it, perhaps before it became another program."""
+        """Returns whether this very process made it, perhaps before it became another program."""
         here = self.machine == identify_machine() and self.pid == os.getpid()
         return here and self.status is None and self.born == find_start_time(self.pid)
 
     def is_alive(self) -> bool:
-        """Whether its process may still be at work, as far as one look can tell."""
+        """Returns whether its process may still be at work, as far as one look can tell."""
         if self.status is not None:
             return False
         if self.machine == identify_machine() and (now := find_start_time(self.pid)) is not None:
@@ -110,7 +110,7 @@ class Attempt:
         return -POLL_SECONDS <= measure_age(self.path) < LIFETIME_SECONDS
 
     def confirm_alive(self) -> bool:
-        """Whether its process is at work; of a silent one elsewhere this takes WATCH seconds."""
+        """Returns whether its process is at work; for a silent one elsewhere, after WATCH s."""
         if self.is_alive() or self.status is not None:
             return self.status is None
         elsewhere = self.machine != identify_machine() or find_start_time(self.pid) is None
@@ -142,13 +142,13 @@ class Attempt:
 
 
 def list_attempts(folder: Path) -> list[Attempt]:
-    """Those of `folder`, in their order."""
+    """Returns the attempts of `folder`, in their order."""
     files = [file for file in (folder / "attempts").glob("*.json") if file.stem.isdecimal()]
     return [_read(file) for file in sorted(files, key=lambda file: int(file.stem))]
 
 
 def find_last_attempt(folder: Path) -> Attempt | None:
-    """The attempt that counts, if there was any."""
+    """Returns the attempt that counts, if there was any."""
     return next(reversed(list_attempts(folder)), None)
 
 

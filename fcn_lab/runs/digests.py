@@ -40,7 +40,7 @@ def require_sound(path: Path) -> None:
 
 
 def advise(path: Path) -> str:
-    """What to type where this checkpoint is lost."""
+    """Returns what to type where this checkpoint is lost."""
     others = [p for p in sorted(path.parent.glob("*.ckpt")) if p != path and not _find_damage(p)]
     if not others:
         return f"No other checkpoint of it is whole: again={path.parent.parent} trains it again"
@@ -68,7 +68,7 @@ def _find_damage(path: Path) -> str:
 
 
 def _read_list(folder: Path) -> list[Entry]:
-    """The lines that are whole; a list that is gone or torn costs the check and nothing else."""
+    """Reads the lines that are whole; a list that is gone or torn costs the check alone."""
     try:
         lines = (folder / LIST_NAME).read_bytes().decode("ascii", "replace").splitlines()
     except OSError:

@@ -7,7 +7,7 @@ from fcn_lab.runs.names import CONFUSIONS, PANELS
 
 
 def list_run_steps(folder: Path) -> dict[str, str | Path]:
-    """What there is to see and to type of a finished run."""
+    """Returns where to look and what to type after a finished run."""
     steps: dict[str, str | Path] = {}
     if (folder / PANELS).is_dir():
         steps["Its pictures"] = folder / PANELS
@@ -21,7 +21,7 @@ def list_run_steps(folder: Path) -> dict[str, str | Path]:
 
 
 def list_wandb_steps(folder: Path) -> dict[str, str | Path]:
-    """What W&B's own program does with the runs that it keeps in a folder."""
+    """Returns what to type for W&B's own program, with the runs that it keeps in a folder."""
     offline = [format_operand(run) for run in sorted(folder.glob("offline-run-*"))]
     steps: dict[str, str | Path] = {}
     if offline or any(folder.glob("run-*")):
@@ -32,5 +32,5 @@ def list_wandb_steps(folder: Path) -> dict[str, str | Path]:
 
 
 def format_report_command(folder: Path) -> str:
-    """What compares the runs in a folder on a page."""
+    """Returns the command that compares the runs in a folder on a page."""
     return format_command("task=report", f"runs={folder}")

@@ -13,7 +13,7 @@ SECONDS_LIMIT = 1e10
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """What a finished run says of itself in metrics.json.
+    """Returns what a finished run says of itself in metrics.json.
 
     Raises:
         Damaged: it names no protocol, or holds no split with its scores.
@@ -40,7 +40,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a run is done: its metrics.json is there and says what it is to say."""
+    """Returns whether a run is done: its metrics.json is there and says what it is to say."""
     try:
         read_metrics(folder)
     except DamagedFile:
@@ -63,7 +63,7 @@ def _holds_numbers(node: object) -> bool:
 
 
 def read_history(folder: Path) -> list[dict[str, str]]:
-    """The rows of history.csv, one an epoch; those of a run that only scores are none.
+    """Returns the rows of history.csv, one an epoch; those of a run that only scores are none.
 
     Raises:
         Damaged: as `read_rows`, and for an epoch, a time or a score that cannot be one.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def find_start_time(pid: int) -> float | None:
-    """When the process started; 0 where there is none, or only its remains; None if not shown."""
+    """Returns when the process started; 0 where there is none that runs, None if not shown."""
     try:
         return _read_ticks(pid) if sys.platform == "linux" else _read_seconds(pid)
     except (FileNotFoundError, ProcessLookupError):
@@ -37,7 +37,7 @@ def _read_seconds(pid: int) -> float:
 
 
 def _exists(pid: int) -> bool:
-    """Some systems show no more of another user's processes."""
+    """Returns whether a process exists: some systems show no more of another user's."""
     try:
         os.kill(pid, 0)
     except PermissionError:
@@ -49,7 +49,7 @@ def _exists(pid: int) -> bool:
 
 @cache
 def identify_machine() -> str:
-    """Within which a process number means something: this boot, this container."""
+    """Returns an id of this boot and container, within which a process number is unique."""
     boot, view = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
     # a machine may change its name, a boot does not
     if boot.exists():
@@ -66,7 +66,7 @@ def identify_machine() -> str:
 
 
 def measure_age(path: Path) -> float:
-    """Seconds since the file was touched, both times by the clock of the file system."""
+    """Returns the seconds since the file was touched, both by the file system's clock."""
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".now") as now:
             return os.stat(now.name).st_mtime - path.stat().st_mtime
@@ -76,6 +76,6 @@ def measure_age(path: Path) -> float:
 
 
 def read_touch_time(path: Path) -> int:
-    """When, as a mere number. A network file system answers from memory unless a file is opened."""
+    """Returns when the file was touched; opens it, since a network's answer may be old."""
     with path.open() as file:
         return os.fstat(file.fileno()).st_mtime_ns

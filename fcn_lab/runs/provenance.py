@@ -48,7 +48,7 @@ class Source:
 
 
 def run_git(folder: Path, *command: str) -> str:
-    """Git's answer about the tree, empty where that is no repository or git cannot be run."""
+    """Returns git's answer about the tree; empty where that is no repository, or git fails."""
     environment = {
         key: value for key, value in os.environ.items() if key not in _FOREIGN_GIT_VARIABLES
     }

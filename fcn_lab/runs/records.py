@@ -47,7 +47,7 @@ class DamagedFile(UserError):
 
 
 def require_regular_file(path: Path) -> os.stat_result:
-    """What the file system says of a file that is one.
+    """Returns what the file system says of a file that is one.
 
     Raises:
         Damaged: it is a link, a folder, a pipe, or not there.
@@ -81,7 +81,7 @@ def require_no_links_outside(folder: Path) -> None:
 
 
 def read_text(path: Path) -> str:
-    """UTF-8, within the limit of the file's ending.
+    """Reads UTF-8, within the limit of the file's ending.
 
     Raises:
         Damaged: as `require_regular_file`, for an empty or a larger file and for other bytes.
@@ -100,7 +100,7 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """An object of JSON whose numbers are finite and below 2⁶³.
+    """Returns an object of JSON whose numbers are finite and below 2⁶³.
 
     Raises:
         Damaged: it holds something else.
@@ -121,7 +121,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_rows(path: Path, columns: Collection[str] = ()) -> list[dict[str, str]]:
-    """The rows of a CSV file under its header; every cell is a number or empty.
+    """Returns the rows of a CSV file under its header; every cell is a number or empty.
 
     Args:
         path: the file.
@@ -150,7 +150,7 @@ def read_rows(path: Path, columns: Collection[str] = ()) -> list[dict[str, str]]
 
 
 def read_yaml(path: Path, load: Callable[[str], Any]) -> dict[str, Any]:
-    """A mapping of YAML as a run writes it: not too deep, and no bomb.
+    """Returns a mapping of YAML as a run writes it: not too deep, and no bomb.
 
     Args:
         path: the file.
@@ -171,7 +171,7 @@ def read_yaml(path: Path, load: Callable[[str], Any]) -> dict[str, Any]:
 
 
 def load_yaml(text: str) -> object:
-    """YAML by the safe loader, the one written in C where it is there."""
+    """Loads YAML by the safe loader, the one written in C where it is there."""
     return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
@@ -211,7 +211,7 @@ class _Node:
 
 
 def read_arrays(path: Path) -> "dict[str, NDArray[Any]]":
-    """The arrays of an .npz by name; none holds objects.
+    """Returns the arrays of an .npz by name; none holds objects.
 
     Raises:
         Damaged: it holds something else, or more than 4 GiB unpacked.

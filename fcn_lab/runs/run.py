@@ -46,42 +46,42 @@ class RunFolder:
 
     @property
     def config(self) -> Path:
-        """The file of the resolved configuration."""
+        """Returns the file of the resolved configuration."""
         return self.path / "config.yaml"
 
     @property
     def env(self) -> Path:
-        """Versions, git state, device and command line."""
+        """Returns the file of versions, git state, device and command line."""
         return self.path / "env.json"
 
     @property
     def history(self) -> Path:
-        """One row an epoch."""
+        """Returns the file with one row an epoch."""
         return self.path / HISTORY
 
     @property
     def gradients(self) -> Path:
-        """The norms of the gradient, where a run notes them."""
+        """Returns the file of the gradient's norms, where a run notes them."""
         return self.path / "gradients.csv"
 
     @property
     def metrics(self) -> Path:
-        """The final scores; the run is done exactly when it exists."""
+        """Returns the file of the final scores; the run is done exactly when it exists."""
         return self.path / METRICS
 
     @property
     def best(self) -> Path:
-        """The checkpoint that scored best on val."""
+        """Returns the checkpoint that scored best on val."""
         return self.path / CHECKPOINTS / "best.ckpt"
 
     @property
     def last(self) -> Path:
-        """The checkpoint that a resume starts from."""
+        """Returns the checkpoint that a resume starts from."""
         return self.path / LAST_CHECKPOINT
 
     @property
     def panels(self) -> Path:
-        """The folder of the pictures."""
+        """Returns the folder of the pictures."""
         return self.path / PANELS
 
     def predictions(self, rank: int = 0) -> Path:
@@ -89,7 +89,7 @@ class RunFolder:
         return self.path / (f"predictions.{rank}.zip" if rank else "predictions.zip")
 
     def confusions(self, split: str) -> Path:
-        """The matrices of test or another final split, and those of val beside them."""
+        """Returns the file of a split's matrices; those of val lie beside the final ones."""
         return self.path / ("confusions_val.npz" if split == "val" else CONFUSIONS)
 
     def write_metrics(self, metrics: Mapping[str, object]) -> None:
@@ -98,7 +98,7 @@ class RunFolder:
 
     @property
     def is_finished(self) -> bool:
-        """Whether metrics.json is there and says what it is to say."""
+        """Returns whether metrics.json is there and says what it is to say."""
         return is_finished(self.path)
 
     def require_sound(self) -> None:
@@ -111,7 +111,7 @@ class RunFolder:
             require_sound(self.last)
 
     def read_config(self) -> dict[str, Any]:
-        """The content of config.yaml; empty where there is none.
+        """Returns the content of config.yaml; empty where there is none.
 
         Raises:
             Damaged: it is not as a run writes it.
@@ -119,7 +119,7 @@ class RunFolder:
         return read_yaml(self.config, load_yaml) if os.path.lexists(self.config) else {}
 
     def read_metrics(self) -> dict[str, Any]:
-        """The content of metrics.json.
+        """Returns the content of metrics.json.
 
         Raises:
             Damaged: it is not what a finished run leaves.
@@ -127,7 +127,7 @@ class RunFolder:
         return read_metrics(self.path)
 
     def read_history(self) -> list[dict[str, str]]:
-        """The rows of history.csv.
+        """Returns the rows of history.csv.
 
         Raises:
             Damaged: it is no table of epochs.
@@ -144,7 +144,7 @@ class RunFolder:
         alone: bool = False,
         **rows: Any,  # noqa: ANN401  (numpy's own type for them)
     ) -> None:
-        """One matrix an image, (M,K,K) with rows truth, beside the M image names.
+        """Writes one matrix an image, (M,K,K) with rows truth, beside the M image names.
 
         Args:
             split: which one.
@@ -168,7 +168,7 @@ class RunFolder:
 
     @property
     def run_id(self) -> str:
-        """The same for every resume of a run and for no other run: of its place and config."""
+        """Returns a name from place and config: the same for every resume, for no other run."""
         if (known := self._read_env()) is not None:
             return str(known["run_id"])
         config = self.config.read_bytes() if self.config.exists() else b""
@@ -176,7 +176,7 @@ class RunFolder:
 
     @property
     def precision(self) -> str | None:
-        """What the run began to compute in; None where it is not known."""
+        """Returns what the run began to compute in; None where it is not known."""
         known = (self._read_env() or {}).get("precision")
         return known if isinstance(known, str) else None
 
@@ -197,7 +197,7 @@ class RunFolder:
             write_text(self.path / f"git.{len(first['resumed'])}.diff", diff)
 
     def _read_env(self) -> dict[str, Any] | None:
-        """The content of env.json; None where there is none, or it names no run."""
+        """Returns the content of env.json; None where there is none, or it names no run."""
         try:
             known = read_json(self.env)
         except DamagedFile:
@@ -224,7 +224,7 @@ def find_version(package: str) -> str | None:
 
 
 def describe_environment(device: str, precision: str, source: Source) -> dict[str, object]:
-    """What a run's numbers may depend on besides its configuration."""
+    """Returns what a run's numbers may depend on besides its configuration."""
     return {
         "versions": {name: find_version(name) for name in PACKAGES},
         "python": platform.python_version(),

@@ -56,7 +56,7 @@ class Progress:
     scores: Mapping[str, Any] = field(default_factory=dict)
 
     def score(self, split: str, name: str) -> float | None:
-        """A final score, 0…1."""
+        """Returns a final score, 0…1."""
         value = (self.scores.get(split) or {}).get(name)
         return None if value is None else float(value)
 
@@ -83,11 +83,11 @@ class Cell:
 
     @property
     def log(self) -> Path:
-        """What its worker printed."""
+        """Returns the file of what its worker printed."""
         return self.folder / "log.txt"
 
     def read_progress(self) -> Progress:
-        """Read from its folder now; a damaged file is named and counts as not there."""
+        """Reads from its folder now; a damaged file is named and counts as not there."""
         try:
             scores = read_metrics(self.folder)
         except DamagedFile as error:
@@ -119,14 +119,14 @@ class Cell:
         return Progress(status, told, trained or attempt.seconds, len(rows), best)
 
     def curve(self) -> dict[int, float]:
-        """The val mean IoU after so many epochs, of those that were scored."""
+        """Returns the val mean IoU after so many epochs, of those that were scored."""
         try:
             return _extract_curve(_complete_rows(read_history(self.folder)))
         except DamagedFile:
             return {}
 
     def row(self, progress: Progress) -> dict[str, Any]:
-        """The cell's line of results.csv."""
+        """Returns the cell's line of results.csv."""
         final = {f"{s}_{n}": progress.score(s, n) for s in ("val", "test") for n in SCORE_NAMES}
         return {
             "cell": self.name,
@@ -163,7 +163,7 @@ class SweepFolder:
 
     @property
     def results(self) -> Path:
-        """One row a cell."""
+        """Returns one row a cell."""
         return self.path / "results.csv"
 
     @classmethod
@@ -207,7 +207,7 @@ class SweepFolder:
 
 
 def _create_cell(sweep: Path, known: Mapping[str, Any]) -> Cell:
-    """A cell of sweep.json, which lies in the sweep's own folder."""
+    """Returns a cell of sweep.json, which lies in the sweep's own folder."""
     name = Path(known["folder"]).name
     if name in ("", ".."):
         raise TypeError("a cell that has no folder of its own")

@@ -92,13 +92,13 @@ def freeze_sweep(
 
 
 def _has_begun(cell: Cell) -> bool:
-    """Whether there is something to lose; a cell at work is about to have it."""
+    """Returns whether there is something to lose; a cell at work is about to have it."""
     attempt = find_last_attempt(cell.folder)
     return has_begun(cell.folder) or (attempt is not None and attempt.is_alive())
 
 
 def _is_untouched(cell: Cell, config: Mapping[str, Any]) -> bool:
-    """Whether a cell is frozen with just this config, and nobody has begun it since."""
+    """Returns whether a cell is frozen with just this config, and nobody has begun it since."""
     path = cell.folder / "config.yaml"
     return (
         path.exists()

@@ -62,7 +62,7 @@ class Sweep:
     stopped_by: int | None = field(default=None, init=False)
 
     def run(self) -> dict[str, Progress]:
-        """The progress of every cell by name, once no more can be done.
+        """Returns the progress of every cell by name, once no more can be done.
 
         Raises:
             Stopped: by Ctrl-C or SIGTERM, after the workers have ended.
@@ -102,7 +102,7 @@ class Sweep:
         return len(waiting)
 
     def _is_final(self, job: Job) -> bool:
-        """Whether there is nothing more to do; what a killed runner could not note is noted now."""
+        """Returns whether no more can be done; notes what a killed runner could not note."""
         status = self._jobs[job].read_progress().status
         if (
             status == RunStatus.DONE
@@ -133,7 +133,7 @@ class Sweep:
             self.engine.stop()
 
     def _resubmit_free_jobs(self) -> int:
-        """Cells whose other runner is done with them, or dead, are ours again."""
+        """Submits the cells that another runner is done with, or died over, as ours again."""
         free = [
             job
             for job in self._taken_jobs

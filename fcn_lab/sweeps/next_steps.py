@@ -13,7 +13,7 @@ from fcn_lab.runs.sweep import Progress, SweepFolder
 def list_sweep_steps(
     record: SweepFolder, progress: Mapping[str, Progress]
 ) -> dict[str, str | Path]:
-    """What to type of a sweep: to go on with what is left of it, and to see what is done."""
+    """Returns what to type after a sweep: to continue what is left, and to see what is done."""
     steps: dict[str, str | Path] = {}
     running = [c for c in record.cells if progress[c.name].status == RunStatus.RUNNING]
     if running:
@@ -28,6 +28,6 @@ def list_sweep_steps(
 
 
 def format_go_on(record: SweepFolder) -> str:
-    """What takes a sweep up, under the engine that it was begun with."""
+    """Returns the command that continues a sweep, under the engine that it was begun with."""
     engine = [] if record.engine == "basic" else [f"hydra/launcher={record.engine}"]
     return format_command("-m", f"sweep.dir={record.path}", *engine)

@@ -24,7 +24,7 @@ _INTERPOLATION = re.compile(r"(?<!(?<!\\)\\)\$\{")
 
 
 def read_command(record: Path, folders: Sequence[Path]) -> list[str]:
-    """The overrides of the sweep whose sweep.json this is.
+    """Returns the overrides of the sweep whose sweep.json this is.
 
     Args:
         record: sweep.json.
@@ -66,7 +66,7 @@ def _is_plain(override: Override, known: Mapping[str, Collection[str]]) -> bool:
 
 
 def _list_words(override: Override) -> list[str]:
-    """The words of a group; `glob` finds none but the group's own."""
+    """Returns the words of a group; `glob` finds none but the group's own."""
     value: Any = override.value()
     if value is None or isinstance(value, Glob):
         return []

@@ -77,7 +77,7 @@ def _is_copy(key: str, links: Mapping[str, str]) -> bool:
 
 
 def _describe_settings(run: Path) -> str | None:
-    """Every setting that decides about a run's numbers, in one text; None of a damaged record."""
+    """Returns every setting that decides about a run's numbers; None of a damaged record."""
     try:
         values = flatten_settings(read_frozen(run / CONFIG))
     except (DamagedFile, UserError, KeyError):

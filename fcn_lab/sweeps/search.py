@@ -73,7 +73,7 @@ class Search:
             self.study = open_study(self.folder, self.space, pruner)
 
     def run(self, split: str) -> FrozenTrial:
-        """The best trial; its configuration lies in best.yaml, kept up to date on the way.
+        """Returns the best trial; its configuration lies in best.yaml, kept up to date on the way.
 
         Args:
             split: what that configuration will be scored on.
@@ -159,7 +159,7 @@ class Search:
 
 
 def write_best(folder: Path, best: FrozenTrial, split: str) -> Path:
-    """SWEEP/best.yaml: the configuration of the best cell, to be trained and scored on `split`."""
+    """Writes the best cell's configuration, to be trained and scored on `split`, to best.yaml."""
     cell, path = best.user_attrs["cell"], folder / "best.yaml"
     config = read_recorded(folder / cell)
     config.data.split = split
@@ -172,5 +172,5 @@ def write_best(folder: Path, best: FrozenTrial, split: str) -> Path:
 
 
 def build_command(folder: Path) -> str:
-    """What runs the best configuration."""
+    """Returns the command that trains the best configuration."""
     return typed("--config-path", format_operand(folder), "--config-name", "best")

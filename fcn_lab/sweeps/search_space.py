@@ -36,7 +36,7 @@ class SearchSpace:
 
     @classmethod
     def from_overrides(cls, overrides: Sequence[Override]) -> "SearchSpace":
-        """Read from overrides, of which the last one of a key counts.
+        """Reads the space from overrides, of which the last one of a key counts.
 
         Raises:
             UserError: none is an axis, or one has no values.
@@ -55,7 +55,7 @@ class SearchSpace:
         )
 
     def draw_overrides(self, trial: Trial) -> list[str]:
-        """A trial's values, drawn where it has none yet, as a command line."""
+        """Returns a trial's values, drawn where it has none yet, as a command line."""
         drawn = [f"{key}={suggest_value(trial, key, axis)}" for key, axis in self.axes.items()]
         return [*self.fixed, *drawn]
 
@@ -87,7 +87,7 @@ def create_distribution(override: Override) -> BaseDistribution:
 
 
 def suggest_value(trial: Trial, key: str, axis: BaseDistribution) -> str:
-    """The trial's value of `key` as Hydra reads it."""
+    """Returns the trial's value of `key` as Hydra reads it."""
     if isinstance(axis, FloatDistribution):
         value = trial.suggest_float(key, axis.low, axis.high, log=axis.log, step=axis.step)
         # it becomes part of a cell's name

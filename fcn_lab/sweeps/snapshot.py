@@ -13,17 +13,17 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def hash_sources() -> str:
-    """A hash of every source file's name and content, which stands for the sources."""
+    """Returns a hash of every source file's name and content, which stands for the sources."""
     return hashlib.sha256(repr(sorted(_hash_files(PACKAGE).items())).encode()).hexdigest()[:12]
 
 
 def list_versions(sweep: Path) -> set[str]:
-    """Those that a sweep has copies of."""
+    """Returns the versions of the sources that a sweep has copies of."""
     return {place.name for place in (sweep / "code").glob("*")}
 
 
 def copy_sources(sweep: Path) -> str:
-    """Copies the sources into SWEEP/code/VERSION, unless they are there; gives the version.
+    """Copies the sources into SWEEP/code/VERSION, unless they are there; returns the version.
 
     Raises:
         UserError: what is there under that name are other sources.
@@ -58,7 +58,7 @@ def require_unchanged(sweep: Path, frozen: str) -> None:
 
 
 def _require_own(place: Path) -> None:
-    """A folder from a stranger may hold any code under the name of ours.
+    """Refuses a folder of a stranger's, which may hold any code under the name of ours.
 
     Raises:
         UserError: a file is none of ours.
@@ -87,7 +87,7 @@ def _have_equal_content(one: Path, other: Path) -> bool:
 
 
 def _hash_files(package: Path) -> dict[str, str]:
-    """A hash of each source file's content, by its name."""
+    """Returns a hash of each source file's content, by its name."""
     return {
         str(file.relative_to(package)): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in package.rglob("*")

@@ -107,7 +107,7 @@ class SweepWatch:
                 self._print_change(cell, self.progress[cell.name])
 
     def _write(self) -> None:
-        """Cells go on while results.csv cannot be written; each change tries again."""
+        """Writes results.csv; where that fails the cells go on, and each change tries again."""
         try:
             self.record.write_results(self.progress)
             self._unwritten = None
@@ -152,7 +152,7 @@ class Status:
 
 
 def read_progress(record: SweepFolder, before: Mapping[str, Progress]) -> dict[str, Progress]:
-    """Every cell's progress now; a cell that is done stays so and is not read again."""
+    """Returns every cell's progress now; a cell that is done stays so and is not read again."""
     known = {name: p for name, p in before.items() if p.status in FINAL_STATUSES}
     return {cell.name: known.get(cell.name) or cell.read_progress() for cell in record.cells}
 
@@ -160,7 +160,7 @@ def read_progress(record: SweepFolder, before: Mapping[str, Progress]) -> dict[s
 def build_table(
     record: SweepFolder, progress: Mapping[str, Progress], rows: int | None = None
 ) -> Table:
-    """The cells with their scores; at most `rows` of them, those at work first.
+    """Returns the cells with their scores; at most `rows` of them, those at work first.
 
     The val score of a cell that is not done is its best so far.
     """
@@ -201,7 +201,7 @@ def build_table(
 
 
 def summarize(record: SweepFolder, progress: Mapping[str, Progress]) -> RenderableType:
-    """How many cells are where, the best so far, and the time the rest will take."""
+    """Returns how many cells are where, the best so far, and the time the rest will take."""
     counts = Counter(now.status for now in progress.values())
     parts = [f"{counts[status]} {status}" for status in STATUSES if counts[status]]
     done = {name: now.score("val", "mean_iou") for name, now in progress.items()}
@@ -214,7 +214,7 @@ def summarize(record: SweepFolder, progress: Mapping[str, Progress]) -> Renderab
 
 
 def estimate_remaining(record: SweepFolder, progress: Mapping[str, Progress]) -> float | None:
-    """Seconds until the last cell ends, from what cells took that have; None before any has.
+    """Returns the seconds until the last cell ends, by what others took; None before any.
 
     Every cell not done is taken to need the mean of those that are, a running one its part of it,
     and as many are taken to run at once as do now.
@@ -231,7 +231,7 @@ def estimate_remaining(record: SweepFolder, progress: Mapping[str, Progress]) ->
 
 
 def list_failures(record: SweepFolder, progress: Mapping[str, Progress]) -> Iterator[Text]:
-    """The cells that did not get done and why, one line each."""
+    """Yields the cells that did not get done and why, one line each."""
     for cell in record.cells:
         now = progress[cell.name]
         if now.status in ENDED_EARLY or (now.status == RunStatus.WAITING and now.reason):

@@ -11,14 +11,14 @@ from fcn_lab.runs.sweep import Cell, SweepFolder
 
 
 def locate_estimates(folder: Path) -> Path:
-    """The seconds expected of cells, by name; written by the check of the cells."""
+    """Returns the seconds expected of cells, by name; written by the check of the cells."""
     return folder / "estimate.json"
 
 
 def describe_opening(
     record: SweepFolder, cells: Sequence[Cell], planned: int | None = None
 ) -> list[str]:
-    """What is told before the first cell starts.
+    """Returns what is told before the first cell starts.
 
     Args:
         record: the sweep.
@@ -34,7 +34,7 @@ def describe_opening(
 
 
 def describe_time(record: SweepFolder, planned: int | None = None) -> str:
-    """What the cells that are left will take one after the other, and how that is known.
+    """Returns what the cells that are left will take one after the other, and how that is known.
 
     Cells of which nothing is known are taken for the mean of the others. Where cells are done, what
     they took corrects what was expected of the others.
@@ -57,7 +57,7 @@ def describe_time(record: SweepFolder, planned: int | None = None) -> str:
 
 
 def _read_estimates(sweep: Path) -> dict[str, float]:
-    """What `locate_estimates` holds; a damaged file is as good as none, since it is only told."""
+    """Returns what `locate_estimates` holds; a damaged file counts as none: it is only told."""
     try:
         known = read_json(locate_estimates(sweep))
     except DamagedFile:

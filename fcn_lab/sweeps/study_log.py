@@ -26,7 +26,7 @@ _ANEW = (
 
 
 def open_study(folder: Path, space: SearchSpace, pruner: BasePruner | None = None) -> optuna.Study:
-    """The study of a sweep's folder, begun where there is none.
+    """Opens the study of a sweep's folder; begins it where there is none.
 
     One of which no cell has begun gives way to other axes, and to the command that follows a
     mistake which made all of its trials fail.
@@ -56,7 +56,7 @@ def open_study(folder: Path, space: SearchSpace, pruner: BasePruner | None = Non
 
 
 def _load_whole(path: Path, pruner: BasePruner | None) -> optuna.Study:
-    """The study, after every line of it has been read once and its scores compared."""
+    """Loads the study after every line of it has been read once and its scores compared."""
     try:
         if os.path.lexists(path):
             require_regular_file(path)

@@ -34,7 +34,7 @@ class InputFile:
 
     @property
     def is_video(self) -> bool:
-        """Whether its name ends like a video's: OpenCV takes pictures for videos of one frame."""
+        """Returns whether its name ends like a video's: OpenCV opens pictures as videos, too."""
         return self.path.suffix.lower() in VIDEO_ENDINGS
 
 

@@ -73,22 +73,22 @@ class FrameDataModule(L.LightningDataModule):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the K scored classes, in the order of their numbers."""
+        """Returns the names of the K scored classes, in the order of their numbers."""
         return self.source.classes
 
     @property
     def palette(self) -> tuple[Colour, ...]:
-        """The K colours that pictures show the classes in."""
+        """Returns the K colours that pictures show the classes in."""
         return self.source.palette
 
     @property
     def num_classes(self) -> int:
-        """The number K of scored classes, void not counted."""
+        """Returns the number K of scored classes, void not counted."""
         return len(self.source.classes)
 
     @property
     def protocol(self) -> str:
-        """The protocol that every score on these data must name."""
+        """Returns the protocol that every score on these data must name."""
         return self.source.protocol
 
     def describe(self) -> str:

@@ -21,12 +21,12 @@ PRECISIONS = (AUTO, FLOAT32, *HALF_DTYPES)
 
 
 def choose_precision(device: str) -> str:
-    """What "auto" stands for on "cuda", "cpu" or "mps"."""
+    """Returns what "auto" stands for on "cuda", "cpu" or "mps"."""
     return BF16 if is_native(BF16, device) else FLOAT32
 
 
 def is_native(precision: str, device: str) -> bool:
-    """Whether the device itself computes it."""
+    """Returns whether the device itself computes it."""
     if precision == FLOAT32:
         return True
     if device == "cuda":
@@ -35,7 +35,7 @@ def is_native(precision: str, device: str) -> bool:
 
 
 def cpu_has_bf16() -> bool:
-    """Whether the kernels of oneDNN, which convolves on a CPU, are made of bf16 instructions."""
+    """Returns whether oneDNN, which convolves on a CPU, has kernels of bf16 instructions."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     # oneDNN also says yes to AVX-512 without bf16, where it converts and computes in float32
@@ -45,7 +45,7 @@ def cpu_has_bf16() -> bool:
 
 @cache
 def measure_slowdown(precision: str, device: str, memory_format: torch.memory_format) -> float:
-    """How many steps of a small network in float32 take as long as one in this precision, measured.
+    """Measures how many float32 steps of a small network take as long as one in this precision.
 
     A single convolution would flatter: what is emulated loses most at the first stages, where maps
     are large, and between the layers. All steps together take a second where it is slow.
@@ -64,7 +64,7 @@ def measure_slowdown(precision: str, device: str, memory_format: torch.memory_fo
 
 
 def _small_network() -> nn.Sequential:
-    """Three stages as encoders have them: convolution, normalisation, pooling."""
+    """Builds three stages as encoders have them: convolution, normalisation, pooling."""
     layers: list[nn.Module] = []
     for before, width in pairwise((3, 64, 128, 256)):
         conv = nn.Conv2d(before, width, 3, padding=1)
@@ -73,7 +73,7 @@ def _small_network() -> nn.Sequential:
 
 
 def time_step(net: nn.Module, image: Tensor) -> float:
-    """Forward and backward, on the image's device: the fastest of three, as others work there."""
+    """Times forward and backward on the image's device, the fastest of three tries."""
     times = []
     for _ in range(3):
         start = synchronized_time((image,))
@@ -100,7 +100,7 @@ class PrecisionChoice:
     began: str | None = None
 
     def describe(self, memory_format: torch.memory_format) -> list[str]:
-        """One line; a second one where the device is slow at what was asked for.
+        """Returns one line; a second one where the device is slow at what was asked for.
 
         Args:
             memory_format: of weights and images.

@@ -113,12 +113,12 @@ class TrainerSettings:
 
     @property
     def device(self) -> str:
-        """The device that computes: "cuda", "mps" or "cpu"."""
+        """Returns the device that computes: "cuda", "mps" or "cpu"."""
         return find_device(self.accelerator)
 
     @property
     def device_name(self) -> str:
-        """The number of devices and their name, as printed for people."""
+        """Returns the number of devices and their name, as printed for people."""
         name = torch.cuda.get_device_name() if self.device == "cuda" else self.device
         return f"{self.devices * self.num_nodes} x {name}"
 
@@ -131,12 +131,12 @@ class TrainerSettings:
 
     @property
     def used_precision(self) -> str:
-        """The precision of the arithmetic, never "auto"."""
+        """Returns the precision of the arithmetic, never "auto"."""
         return settle_precision(self.precision, self.device).used
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """The memory format of weights and images."""
+        """Returns the memory format of weights and images."""
         last = (
             self.used_precision in HALF_DTYPES if self.channels_last is None else self.channels_last
         )

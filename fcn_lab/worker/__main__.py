@@ -91,7 +91,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _run_and_report(path: Path, flags: list[str]) -> tuple[int, str]:
-    """The exit status, and the line that tells of a failure."""
+    """Returns the exit status, and the line that tells of a failure."""
     resume = "--resume" in flags
     try:
         if "--cell" in flags:

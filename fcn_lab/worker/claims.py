@@ -90,12 +90,12 @@ def require_own(folder: Path, advice: str) -> None:
 
 
 def has_begun(folder: Path) -> bool:
-    """Whether a training has made a step there, or a run of another kind has come to its end."""
+    """Returns whether a training has made a step there, or another kind of run has ended."""
     return any(_find_files(folder, STEP_FILES)) or has_ended(folder)
 
 
 def has_ended(folder: Path) -> bool:
-    """Whether the folder's run is finished, of whatever kind it is."""
+    """Returns whether the folder's run is finished, of whatever kind it is."""
     if (folder / METRICS).exists():
         return is_finished(folder)
     if any(_find_files(folder, STEP_FILES)):
@@ -143,18 +143,18 @@ def remove_empty(folder: Path, count: int) -> None:
 
 
 def find_existing(folder: Path) -> Path:
-    """What is there of a path: the folder itself, or the next above it; absolute."""
+    """Returns what is there of a path: the folder itself, or the next above it; absolute."""
     return next(place for place in (folder, *folder.absolute().parents) if place.exists()).resolve()
 
 
 def count_levels(folder: Path, above: Path) -> int:
-    """How many folders lie on the way; none where `above` is not above."""
+    """Returns how many folders lie on the way; none where `above` is not above."""
     folder = folder.resolve()
     return len(folder.relative_to(above).parts) if folder.is_relative_to(above) else 0
 
 
 def is_run_config(path: Path) -> bool:
-    """Whether this is the config.yaml of a run, and not of something else."""
+    """Returns whether this is the config.yaml of a run, and not of something else."""
     return path.is_file() and "\nlinks:" in path.read_text(encoding="utf-8", errors="replace")
 
 

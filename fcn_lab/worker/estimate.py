@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def estimate_seconds(
     trainings: "Sequence[tuple[Train, Callable[[], Train]]]", start: float
 ) -> list[float]:
-    """Seconds of each training.
+    """Returns the seconds of each training.
 
     Args:
         trainings: each on the meta device, with what makes it anew, with memory.
@@ -33,7 +33,7 @@ def estimate_seconds(
 
 
 def interpolate_pace(ends: "Mapping[int, Pace]", work: "Workload") -> "Pace":
-    """The pace at the work's operations, between those timed at one or two counts of them."""
+    """Returns the pace at the work's operations, between those timed at one or two counts."""
     from fcn_lab.worker.workload import Pace
 
     low, high = min(ends), max(ends)
@@ -46,5 +46,5 @@ def interpolate_pace(ends: "Mapping[int, Pace]", work: "Workload") -> "Pace":
 
 
 def measure_uptime() -> float:
-    """Seconds since this process was started."""
+    """Returns the seconds since this process was started."""
     return time.time() - psutil.Process().create_time()

@@ -49,17 +49,17 @@ class Job:
 
     @property
     def log(self) -> Path:
-        """What the worker prints, of all attempts."""
+        """Returns the file of what the worker prints, in all attempts."""
         return self.folder / "log.txt"
 
 
 def build_worker_command(config: Path) -> list[str]:
-    """What starts the worker on one frozen config."""
+    """Returns the command that starts the worker on one frozen config."""
     return [sys.executable, "-m", "fcn_lab.worker", str(config)]
 
 
 def build_worker_environment(code: Path | None = None) -> dict[str, str]:
-    """This environment with `code`, or else the package now running, first on the worker's path."""
+    """Returns this environment with `code`, or the package now running, first on the path."""
     environment = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
     package = str(code or Path(__file__).resolve().parents[2])
     paths = [package, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
@@ -95,7 +95,7 @@ class Supervisor:
             self._stop_reason, self.requested_signal = why, signum
 
     def run(self) -> int:
-        """The worker's exit status, negative for a signal; TAKEN where another one has the cell."""
+        """Returns the worker's exit status, negative for a signal; TAKEN: another has the cell."""
         if self.requested_signal is not None:
             return 128 + self.requested_signal
         job = self.job
@@ -156,7 +156,7 @@ class Supervisor:
             attempt.end(RunStatus.FAILED, self._read_last_line(start))
 
     def _claim_attempt(self, pid: int) -> Attempt | None:
-        """The worker's; ours in its place where it died before it had one."""
+        """Returns the worker's attempt; ours in its place where it died before it had one."""
         attempt = find_last_attempt(self.job.folder)
         if attempt is not None and attempt.pid == pid:
             return attempt

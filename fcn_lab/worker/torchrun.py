@@ -20,7 +20,7 @@ _TIMEOUT = timedelta(minutes=5)
 
 
 def is_follower() -> bool:
-    """Whether another rank composes."""
+    """Returns whether another rank composes."""
     return is_started_by_torchrun() and os.environ["RANK"] != "0"
 
 
@@ -39,7 +39,7 @@ def receive_arguments() -> list[str]:
 
 
 def refuse_sweeps() -> None:
-    """A sweep under torchrun would run once a rank.
+    """Refuses a sweep under torchrun, which would run it once a rank.
 
     Raises:
         UserError: this process is one of torchrun's.

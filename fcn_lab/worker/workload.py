@@ -44,12 +44,12 @@ class Pace:
     scoring: float
 
     def seconds(self, work: Workload) -> float:
-        """What the work takes at this pace."""
+        """Returns what the work takes at this pace."""
         return work.trained_frames * self.training + work.scored * self.scoring
 
 
 def count_workload(task: Train) -> Workload:
-    """Counted; nothing is computed."""
+    """Counts the work; nothing is computed."""
     splits = find_scored_splits(task.data)
     frames = {name: task.data.source.frames(name) for name in ("train", *splits)}
     training = task.training
@@ -64,7 +64,7 @@ def count_workload(task: Train) -> Workload:
 
 
 def measure_pace(task: Train) -> Pace:
-    """Timed over a few steps of the training itself, on one device and not compiled."""
+    """Times a few steps of the training itself, on one device and not compiled."""
     # further ranks would be started, and compiling takes longer than all that is timed here
     single = replace(task.training, devices=1, num_nodes=1, strategy="auto", compile=False)
     watch, module = Stopwatch(), replace(task, training=single).create_module()

@@ -29,7 +29,7 @@ class Engine(Protocol):
         """
 
     def collect_ended(self, patience: float) -> list[EndedJob]:
-        """Jobs that ended since the last call with the exit status of their worker.
+        """Returns the jobs that ended since the last call, with the exit status of their worker.
 
         Waits at most `patience` seconds for the first. A job that the engine itself lost ends too,
         with a status other than 0. Each submitted job is given back exactly once.

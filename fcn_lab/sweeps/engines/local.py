@@ -101,7 +101,7 @@ class Local(ThreadEngine):
 
     @contextmanager
     def lease(self, job: Job) -> Iterator[Mapping[str, str]]:
-        """GPUs where there are any and the cell may use them, else shares of the CPU."""
+        """Leases GPUs where there are any and the cell may use them, else shares of the CPU."""
         on_gpu = len(self.gpus) > 0 and not job.on_cpu
         shares = self.gpus if on_gpu else self.cpus
         threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(self.threads))}
@@ -129,7 +129,7 @@ class DeviceShares:
 
     @contextmanager
     def lease(self, count: int) -> Iterator[list[str]]:
-        """A share of each of `count` devices, the emptiest first; of all where there are fewer."""
+        """Leases a share of `count` devices, the emptiest first; of all where they are fewer."""
         count = min(count, len(self._free))
         with self._changed:
             self._changed.wait_for(lambda: sum(free > 0 for free in self._free.values()) >= count)
@@ -144,7 +144,7 @@ class DeviceShares:
 
 
 def list_visible_gpus() -> list[str]:
-    """The GPUs this process may use, as CUDA_VISIBLE_DEVICES names them; torch is not asked."""
+    """Returns the GPUs this process may use, from CUDA_VISIBLE_DEVICES; torch is not asked."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is not None:
         return list(takewhile(_GPU.fullmatch, (name.strip() for name in given.split(","))))

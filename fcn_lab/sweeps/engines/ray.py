@@ -45,7 +45,7 @@ OBJECT_STORE_BYTES = 80 * 2**20
 
 
 def run_job(job: Job, environment: Mapping[str, str]) -> int:
-    """The Ray task: supervises the job's worker, which sees the leased devices only."""
+    """Supervises the job's worker, which sees the leased devices only: the Ray task."""
     import ray
 
     # the process serves this runner alone
@@ -58,7 +58,7 @@ def run_job(job: Job, environment: Mapping[str, str]) -> int:
 
 @contextmanager
 def _stop_at_signals(supervisor: Supervisor) -> Iterator[None]:
-    """ray.cancel is a SIGINT, and Ray's own end a SIGTERM: either leaves the worker its grace."""
+    """Lets ray.cancel (SIGINT) and Ray's own end (SIGTERM) leave the worker its grace."""
     stop = lambda signum, frame: supervisor.stop(signal.SIGTERM)  # noqa: E731
     before = {number: signal.signal(number, stop) for number in SIGNALS}
     try:
@@ -153,7 +153,7 @@ class Ray:
         self._ray.shutdown()
 
     def lease(self, job: Job) -> dict[str, float]:
-        """CPUs and GPUs that the job needs, all on one node."""
+        """Returns the CPUs and GPUs that the job needs, all on one node."""
         most = {name: max(node.get(name, 0) for node in self._nodes) for name in ("CPU", "GPU")}
         gpus = self._gpus if self._gpus is not None else min(most["GPU"], 1) * job.devices
         cpus = self._cpus or min(most["CPU"], job.devices)
@@ -214,13 +214,13 @@ def _connect(address: str | None) -> None:
 
 
 def _first_sentence(error: Exception) -> str:
-    """The first sentence; of an error inside a task its cause's."""
+    """Returns the first sentence; of an error inside a task its cause's."""
     cause = getattr(error, "cause", None) or error
     return (str(cause).splitlines() or [type(cause).__name__])[0].partition(". ")[0].rstrip(".")
 
 
 def _is_at_work(job: Job) -> bool:
-    """Whether a worker outlives the Ray process that started it: it needs seconds to end.
+    """Returns whether a worker outlives the Ray process that started it: it needs seconds to end.
 
     Of a machine that is gone, or out of reach, this cannot be seen: its heartbeat runs out.
     """

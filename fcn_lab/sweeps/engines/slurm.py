@@ -84,7 +84,7 @@ class Slurm:
         self._query_time = 0.0
 
     def request(self, job: Job) -> dict[str, Any]:
-        """What the job asks Slurm for, in submitit's words; None leaves it to the cluster."""
+        """Returns what the job asks Slurm for, as submitit words it; None: the cluster decides."""
         warning = min(WARNING_SECONDS, 20 * self.minutes) if self.minutes else WARNING_SECONDS
         code = shlex.quote(str(job.code))
         gpus = (0 if job.on_cpu else job.devices) if self.gpus is None else self.gpus

@@ -24,7 +24,7 @@ WARNING, STOP = signal.SIGUSR2, signal.SIGINT
 
 
 def run_job(job: Job) -> int:
-    """The worker's exit status; where the job goes back into Slurm's queue, there is none.
+    """Returns the worker's exit status; where the job goes back into Slurm's queue, there is none.
 
     Raises:
         SystemExit: Slurm has the job now.
@@ -66,7 +66,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def read_result(path: Path) -> tuple[str, Any]:
-    """What submitit's file says of a job: "success" and its exit status, or "error" and a text."""
+    """Reads submitit's file of a job: "success" and its exit status, or "error" and a text."""
     try:
         with path.open("rb") as file:
             kind, value = _PlainUnpickler(file).load()
@@ -77,13 +77,13 @@ def read_result(path: Path) -> tuple[str, Any]:
 
 
 def _hide_slurm() -> None:
-    """Lightning counts Slurm's tasks as its ranks; the cell starts its ranks by itself."""
+    """Hides Slurm's tasks, which Lightning counts as ranks: the cell starts its own."""
     for name in [name for name in os.environ if name.startswith(("SLURM_", "SUBMITIT_"))]:
         del os.environ[name]
 
 
 def _read_checkpoint_time(folder: Path) -> int:
-    """When the last checkpoint was written."""
+    """Returns when the last checkpoint was written."""
     path = folder / LAST_CHECKPOINT
     return path.stat().st_mtime_ns if path.exists() else 0
 

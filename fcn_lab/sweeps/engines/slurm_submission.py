@@ -40,7 +40,7 @@ class SlurmJob:
     state: str = ""
 
     def code(self) -> int | None:
-        """The exit status; None while there is none."""
+        """Returns the exit status; None while there is none."""
         if self.result.exists():
             kind, value = slurmjob.read_result(self.result)
             if kind == "success":
@@ -63,7 +63,7 @@ class SlurmJob:
 
     @property
     def number(self) -> str:
-        """Slurm's number of the job, with its place in the array."""
+        """Returns Slurm's number of the job, with its place in the array."""
         return self.result.name.removesuffix("_0_result.pkl")
 
     def _record_failure(self, reason: str) -> int:

@@ -19,12 +19,12 @@ class Clock(Callback):
 
     @property
     def seconds(self) -> float:
-        """Wall time of the run in seconds, resumes included."""
+        """Returns the wall time of the run in seconds, resumes included."""
         return self._earlier + time.monotonic() - self._start
 
     @property
     def images_per_second(self) -> float:
-        """Training speed over all ranks in this epoch so far, validation not counted."""
+        """Returns the training speed over all ranks in this epoch so far, without validation."""
         return self._images / max(self._batch_end - self._epoch_start, 1e-9)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

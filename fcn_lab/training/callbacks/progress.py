@@ -77,7 +77,7 @@ class EpochBar(RichProgressBar):
             self.progress.console.print(line, highlight=False, markup=False)
 
     def _get_train_description(self, current_epoch: int) -> str:
-        """Lightning counts from 0."""
+        """Returns the epoch as people count it; Lightning counts from 0."""
         return f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}"
 
 

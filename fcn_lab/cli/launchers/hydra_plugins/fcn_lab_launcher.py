@@ -131,7 +131,7 @@ class CellLauncher(Launcher):
         ]
 
     def _run(self, sweep: "Sweep") -> "dict[str, Progress]":
-        """The progress of the cells; tells what to type next, also where it is stopped."""
+        """Runs the sweep; prints what to type next, also where it is stopped."""
         from fcn_lab.signals import StoppedBySignal
         from fcn_lab.sweeps.next_steps import list_sweep_steps
         from fcn_lab.sweeps.status import read_progress
@@ -208,7 +208,7 @@ class CellLauncher(Launcher):
         return ComposedCell(config.name, resolve_command(config, whole, self.conf_folders))
 
     def name_cell(self, overrides: Sequence[str]) -> str:
-        """What distinguishes a cell, as a file name: the overrides that not all cells share.
+        """Returns a cell's file name: the overrides that not all cells share.
 
         It has at most LONGEST_NAME characters and a hash, and none where all is shared.
         """
