@@ -125,7 +125,7 @@ def describe_details(study: Study) -> str:
 
     Empty of one arm, or of data without these classes.
     """
-    if len(study.arms) < 2 or not {*SMALL_CLASSES} <= {*study.first.classes}:
+    if len(study.arms) < 2 or not {*SMALL_CLASSES} <= {*study.first_run.classes}:
         return ""
     arms = (study.arms[0].name, study.arms[-1].name)
     parts = []

@@ -75,7 +75,7 @@ class Audit:
     @cached_property
     def damage(self) -> dict[str, Damage]:
         """Returns, by split, the harm to labels that look interpolated or hold strange values."""
-        found = {name: self._damage(split) for name, split in self.data.splits.items()}
+        found = {name: self._measure_damage(split) for name, split in self.data.splits.items()}
         return {name: damage for name, damage in found.items() if damage is not None}
 
     @cached_property
@@ -122,7 +122,7 @@ class Audit:
         total = split.counts.sum(0)
         return np.asarray(total / max(total.sum(), 1), np.float64)
 
-    def _damage(self, split: SplitFacts) -> Damage | None:
+    def _measure_damage(self, split: SplitFacts) -> Damage | None:
         edges = split.edges
         if edges is None:
             return None

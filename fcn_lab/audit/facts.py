@@ -170,7 +170,9 @@ def _gather(frames: Iterable[FrameSurvey], num_classes: int) -> SplitFacts:
         shown = show_colours(seen.image)
         preview = cv2.resize(shown, PREVIEW[::-1], interpolation=cv2.INTER_AREA)
         look = Look.take(shown, seen.spoilt)
-        rows.append((_frame(seen, num_classes), seen.label, np.asarray(preview, np.uint8), look))
+        rows.append(
+            (_describe_frame(seen, num_classes), seen.label, np.asarray(preview, np.uint8), look)
+        )
         edges += [] if seen.edges is None else [seen.edges]
     rows.sort(key=lambda row: (row[0].sequence, row[0].number or 0, row[0].name))
     return SplitFacts(
@@ -184,7 +186,7 @@ def _gather(frames: Iterable[FrameSurvey], num_classes: int) -> SplitFacts:
     )
 
 
-def _frame(seen: FrameSurvey, num_classes: int) -> FrameFacts:
+def _describe_frame(seen: FrameSurvey, num_classes: int) -> FrameFacts:
     counts = np.bincount(seen.label.ravel(), minlength=VOID + 1)
     return FrameFacts(
         seen.name,
@@ -193,11 +195,11 @@ def _frame(seen: FrameSurvey, num_classes: int) -> FrameFacts:
         counts[:num_classes],
         int(counts[VOID]),
         seen.strange,
-        _digest(seen.image),
-        _digest(seen.label),
+        _hash_pixels(seen.image),
+        _hash_pixels(seen.label),
         0 if seen.spoilt is None else int(seen.spoilt.sum()),
     )
 
 
-def _digest(pixels: Pixels) -> str:
+def _hash_pixels(pixels: Pixels) -> str:
     return hashlib.blake2b(pixels.tobytes(), digest_size=12).hexdigest()

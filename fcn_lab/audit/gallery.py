@@ -57,7 +57,9 @@ def show_classes(audit: Audit) -> Section | None:
         places = {drive: find_typical(audit.data, k, drives[drive]) for drive in shown}
         absent = [drive or "unnamed" for drive, place in places.items() if place is None]
         figures = [
-            _overlay(audit, k, drive, place) for drive, place in places.items() if place is not None
+            _draw_overlay(audit, k, drive, place)
+            for drive, place in places.items()
+            if place is not None
         ]
         note = f"not in {', '.join(absent)}" if figures else "in none of them"
         groups.append(Group(name, note if absent else "", figures))
@@ -79,7 +81,7 @@ def show_rarest(audit: Audit) -> Section | None:
         Group(
             audit.data.classes[k],
             f"{format_percent(share, 2)} % of the pixels",
-            [_example(audit, k, one) for one in find_largest(audit.data, k, RARE_EXAMPLES)],
+            [_draw_example(audit, k, one) for one in find_largest(audit.data, k, RARE_EXAMPLES)],
         )
         for k, share in rank_rarest(audit.data)[:RARE_CLASSES]
     ]
@@ -97,11 +99,11 @@ def show_evidence(audit: Audit, found: Sequence[Finding]) -> list[Markup]:
     for finding in found:
         frames = finding.frames[:left]
         left -= len(frames)
-        shown.append(_render([Group("", "", [_witness(audit, one) for one in frames])]))
+        shown.append(_render([Group("", "", [_draw_witness(audit, one) for one in frames])]))
     return shown
 
 
-def _overlay(audit: Audit, k: int, drive: str, place: Place) -> Figure:
+def _draw_overlay(audit: Audit, k: int, drive: str, place: Place) -> Figure:
     picture, frame = _open(audit, place.split, place.index)
     mask = audit.data.splits[place.split].labels[place.index] == k
     alt = f"{audit.data.classes[k]} in {frame}"
@@ -110,7 +112,7 @@ def _overlay(audit: Audit, k: int, drive: str, place: Place) -> Figure:
     return Figure([shown], drive or "unnamed", f"{share} %, {place.split}: {frame}")
 
 
-def _example(audit: Audit, k: int, place: Place) -> Figure:
+def _draw_example(audit: Audit, k: int, place: Place) -> Figure:
     picture, frame = _open(audit, place.split, place.index)
     label = audit.data.splits[place.split].labels[place.index]
     crop = choose_crop(label == k)
@@ -124,7 +126,7 @@ def _example(audit: Audit, k: int, place: Place) -> Figure:
     return Figure(pictures, frame, f"{place.split}, {format_percent(place.share, 2)} % of it")
 
 
-def _witness(audit: Audit, one: Evidence) -> Figure:
+def _draw_witness(audit: Audit, one: Evidence) -> Figure:
     split = audit.data.splits[one.split]
     index = split.places[one.frame]
     picture, frame = _open(audit, one.split, index)

@@ -49,11 +49,11 @@ def find_spans(data: DataFacts) -> Iterator[DriveSpan]:
     train = data.splits["train"].drives if "train" in data.splits else {}
     for name, split in data.splits.items():
         for drive, frames in split.drives.items():
-            seen = _numbers(train.get(drive, [])) if name != "train" else []
-            yield _measure_span(name, drive, _numbers(frames), len(frames), seen)
+            seen = _list_numbers(train.get(drive, [])) if name != "train" else []
+            yield _measure_span(name, drive, _list_numbers(frames), len(frames), seen)
 
 
-def _numbers(frames: list[FrameFacts]) -> list[int]:
+def _list_numbers(frames: list[FrameFacts]) -> list[int]:
     return sorted(frame.number for frame in frames if frame.number is not None)
 
 

@@ -67,9 +67,9 @@ def _are_neighbours(data: DataFacts, one: Place, other: Place) -> bool:
     return (
         one.split == other.split
         and abs(one.index - other.index) < APART
-        and _frame(data, one).sequence == _frame(data, other).sequence
+        and _find_frame(data, one).sequence == _find_frame(data, other).sequence
     )
 
 
-def _frame(data: DataFacts, place: Place) -> FrameFacts:
+def _find_frame(data: DataFacts, place: Place) -> FrameFacts:
     return data.splits[place.split].frames[place.index]

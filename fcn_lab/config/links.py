@@ -110,7 +110,7 @@ class _NodeCounter:
         """Returns how many keys a node has; each counts once, however often it is linked to."""
         keys = self._find_original(keys)
         if keys not in self._known:
-            inner = _items(_select(self.config, keys))
+            inner = _list_items(_select(self.config, keys))
             self._known[keys] = 1 + sum(self.count((*keys, name)) for name in inner)
         return self._known[keys]
 
@@ -134,11 +134,11 @@ def _split_key(dotted: str) -> Keys:
 
 def _select(node: Any, keys: Keys) -> Any:  # noqa: ANN401 - any node
     for key in keys:
-        node = _items(node)[str(key)]
+        node = _list_items(node)[str(key)]
     return node
 
 
-def _items(node: object) -> dict[str, Any]:
+def _list_items(node: object) -> dict[str, Any]:
     if isinstance(node, Mapping):
         return {str(name): value for name, value in node.items()}
     return {str(at): value for at, value in enumerate(node)} if isinstance(node, list) else {}

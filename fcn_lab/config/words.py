@@ -30,7 +30,7 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     Raises:
         HydraException: a word, key or value that there is not.
     """
-    config = copy.deepcopy(_compose_defaults(_newest(find_conf_folder())))
+    config = copy.deepcopy(_compose_defaults(_find_newest_time(find_conf_folder())))
     choices = config.hydra.runtime.choices
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     groups = list_words([find_conf_folder()])
@@ -67,7 +67,7 @@ def _compose_defaults(newest: int) -> DictConfig:
     return compose_by_hydra([])
 
 
-def _newest(folder: Path) -> int:
+def _find_newest_time(folder: Path) -> int:
     return max(file.stat().st_mtime_ns for file in folder.rglob("*.yaml"))
 
 

@@ -40,10 +40,11 @@ class Selection:
         groups = dict.fromkeys(str(run.config.get("group") or "") for run in study.runs)
         varied = dict.fromkeys(("model", "upsample", *study.factors))
         axes = {
-            format_factor(factor): find_config_key(factor, study.first.config) for factor in varied
+            format_factor(factor): find_config_key(factor, study.first_run.config)
+            for factor in varied
         }
         named = tuple(group for group in groups if group)
-        return cls(named, study.first.split, study.first.classes, axes)
+        return cls(named, study.first_run.split, study.first_run.classes, axes)
 
     @property
     def score(self) -> str:

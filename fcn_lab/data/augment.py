@@ -119,7 +119,7 @@ class Augmentation:
 
         # Loader workers are the parallelism; OpenCV's threads under them only fight for the cores.
         cv2.setNumThreads(0)
-        geometry, colour = self._geometry(*key), self._colour()
+        geometry, colour = self._build_geometry(*key), self._build_colour()
         is_rgb = key[-1] == len(IMAGENET_MEAN)
         moving = A.Compose([*geometry, *colour] if is_rgb else geometry)
         pipelines = moving, None if is_rgb or not colour else A.Compose(colour)
@@ -128,7 +128,7 @@ class Augmentation:
         self._pipelines[key] = pipelines
         return pipelines
 
-    def _geometry(self, rows: int, columns: int, channels: int) -> "list[BasicTransform]":
+    def _build_geometry(self, rows: int, columns: int, channels: int) -> "list[BasicTransform]":
         import albumentations as A
 
         smallest, largest = self.scale
@@ -157,7 +157,7 @@ class Augmentation:
             flip,
         ]
 
-    def _colour(self) -> "list[BasicTransform]":
+    def _build_colour(self) -> "list[BasicTransform]":
         import albumentations as A
 
         low, high = self.gamma

@@ -106,7 +106,7 @@ class Folder(PackedSource):
         title = f"{place.resolve().name}{count}"
         scored = keep_classes(codec.names, codec.colours, title, with_void=False)
         kind = _describe_pictures(files)
-        layout = Layout(kind, codec, parts, f"{_digest(parts, table)}_split", divided=True)
+        layout = Layout(kind, codec, parts, f"{_hash_parts(parts, table)}_split", divided=True)
         kept = (split_by, held_out, cache, megapixels, resize, pack, [one.part for one in files])
         super().__init__(place, layout, scored, drive_of, size, *kept)
 
@@ -194,7 +194,7 @@ def _choose_colours(table: ClassTable, palette: Mapping[int, Colour]) -> dict[st
     )
 
 
-def _digest(parts: Parts, table: ClassTable) -> str:
+def _hash_parts(parts: Parts, table: ClassTable) -> str:
     """Returns a text that differs with the splits and the meaning of the masks."""
     text = repr({split: [pair.name for pair in part] for split, part in parts.items()})
     if not table.is_plain:

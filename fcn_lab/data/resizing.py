@@ -30,7 +30,7 @@ def resize_frame(image: Pixels, label: Pixels, size: tuple[int, int], resize: Re
     """
     scaled = size if resize == "stretch" else scale_size(image.shape[:2], size, resize == "fill")
     image, label = resize_image(image, scaled), resize_label(label, scaled)
-    return (image, label) if scaled == size else _centre(image, label, size)
+    return (image, label) if scaled == size else _pad_to_centre(image, label, size)
 
 
 def scale_size(stored: tuple[int, ...], size: tuple[int, int], covers: bool) -> tuple[int, int]:
@@ -73,7 +73,7 @@ def resize_label(label: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
     )
 
 
-def _centre(image: Pixels, label: Pixels, size: tuple[int, int]) -> Frame:
+def _pad_to_centre(image: Pixels, label: Pixels, size: tuple[int, int]) -> Frame:
     """Returns the frame in the middle of (h,w), which is smaller on one side or larger on one."""
     colour = choose_filling(image.shape[2])
     placed = np.full((*size, len(colour)), colour, np.uint8), np.full(size, VOID, np.uint8)

@@ -48,7 +48,7 @@ class Networks:
 
     def __init__(self, folders: Sequence[Path]) -> None:
         sound, self.damaged = read_runs(folders)
-        kept = [run for run in sound if RunFolder(run.folder).best.exists()]
+        kept = [run for run in sound if RunFolder(run.folder).best_checkpoint.exists()]
         if not kept:
             where = ", ".join(map(str, folders))
             raise UserError(

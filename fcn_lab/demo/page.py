@@ -56,7 +56,7 @@ class Panel:
             try:
                 image = open_picture(Path(path), self.megabytes, self.megapixels)
             except UserError as error:
-                yield self._answer(old, opacity, str(error))
+                yield self._show_scene(old, opacity, str(error))
                 return
             finally:
                 self.forget(Path(path))
@@ -78,13 +78,13 @@ class Panel:
 
         def show(busy: str = "") -> Answer:
             ordered = {label: views[label] for label in shown if label in views}
-            return self._answer(replace(scene, views=ordered), opacity, "\n".join(troubles), busy)
+            return self._show_scene(replace(scene, views=ordered), opacity, "\n".join(troubles), busy)
 
         waiting = [label for label in shown if label not in views]
         height, width = scene.image.shape[:2]
         for place, label in enumerate(waiting, 1):
-            of = f" ({place} of {len(waiting)})"
-            yield show(f"{label} labels {scene.name}, {width}×{height} pixels{of} …")
+            progress = f" ({place} of {len(waiting)})"
+            yield show(f"{label} labels {scene.name}, {width}×{height} pixels{progress} …")
             try:
                 views[label] = self.networks.ask(label, scene.image)
             except LOAD_ERRORS as error:
@@ -103,7 +103,7 @@ class Panel:
         palette = networks.predictor(next(iter(scene.views))).palette
         return tiles.render(scene, networks.classes, palette, shares, networks.records)
 
-    def _answer(
+    def _show_scene(
         self, scene: Scene, opacity: Sequence[float], trouble: str, busy: str = ""
     ) -> Answer:
         wrong = Markup('<p class="trouble" role="alert">{}</p>').format(trouble) if trouble else ""

@@ -62,7 +62,7 @@ def require_preprocessing(
     if (
         "normalize.mean" in held
         and stated is not None
-        and not _equal(encoder.normalize, Normalize(*stated))
+        and not _are_equal(encoder.normalize, Normalize(*stated))
     ):
         mean, std = (b.flatten().tolist() for b in encoder.normalize.buffers())
         raise UserError(
@@ -71,7 +71,7 @@ def require_preprocessing(
         )
 
 
-def _equal(one: nn.Module, other: nn.Module) -> bool:
+def _are_equal(one: nn.Module, other: nn.Module) -> bool:
     return all(
         a.is_meta or torch.allclose(a, b)
         for a, b in zip(one.buffers(), other.buffers(), strict=True)

@@ -38,7 +38,7 @@ class Map:
     @cached_property
     def period(self) -> int:
         """Returns the number of positions after which the receptive field repeats."""
-        return lcm(*(_period(layer, node.period) for node, layer in self.parents))
+        return lcm(*(_compute_period(layer, node.period) for node, layer in self.parents))
 
     def receptive_field(self) -> int:
         """Returns the receptive field's widest extent, in pixels, far from the borders."""
@@ -54,7 +54,7 @@ class Map:
         """
         wanted: dict[Map, Span] = {self: (position, position)}
         image = None
-        for node in sorted(self._ancestry(), key=lambda node: -node.order):
+        for node in sorted(self._find_ancestors(), key=lambda node: -node.order):
             if node not in wanted:
                 continue
             first, last = wanted[node]
@@ -70,7 +70,7 @@ class Map:
                 wanted[parent] = min(span[0], known[0]), max(span[1], known[1])
         return image
 
-    def _ancestry(self) -> set["Map"]:
+    def _find_ancestors(self) -> set["Map"]:
         found, waiting = {self}, [self]
         while waiting:
             parents = {node for node, _ in waiting.pop().parents} - found
@@ -79,7 +79,7 @@ class Map:
         return found
 
 
-def _period(layer: Layer, before: int) -> int:
+def _compute_period(layer: Layer, before: int) -> int:
     scale = layer.affine.scale
     if not scale:
         return 1

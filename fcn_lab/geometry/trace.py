@@ -213,7 +213,7 @@ def _slice(args: Sequence[Any], source: Tensor, out: Tensor, axis: int) -> Layer
     return Shift(-start, out.shape[axis] + start - source.shape[axis])
 
 
-def _mean(args: Sequence[Any], source: Tensor, out: Tensor, axis: int) -> Layer | None:
+def _average(args: Sequence[Any], source: Tensor, out: Tensor, axis: int) -> Layer | None:
     if out.dim() != 4:
         return None
     inputs, outputs = source.shape[axis], out.shape[axis]
@@ -241,5 +241,5 @@ RULES: dict[OpOverloadPacket, Rule] = {
     aten.upsample_bilinear2d: _resize(2),
     aten.constant_pad_nd: _pad,
     aten.slice: _slice,
-    aten.mean: _mean,
+    aten.mean: _average,
 }

@@ -50,9 +50,9 @@ class MultiScale(nn.Module):
         if self.scales == (Fraction(1),):
             alone: Tensor = self.net(x)
             return alone
-        shares = self._shares(x, self.scales[0])
+        shares = self._compute_shares(x, self.scales[0])
         for scale in self.scales[1:]:
-            shares += self._shares(x, scale)
+            shares += self._compute_shares(x, scale)
         return (shares / len(self.scales)).clamp_min(torch.finfo(shares.dtype).tiny).log()
 
     def receptive_radius(self, pixels: int) -> int:
@@ -65,7 +65,7 @@ class MultiScale(nn.Module):
             for s in self.scales
         )
 
-    def _shares(self, x: Tensor, scale: Fraction) -> Tensor:
+    def _compute_shares(self, x: Tensor, scale: Fraction) -> Tensor:
         if scale == 1:
             return torch.softmax(self.net(x), 1)
         height, width = x.shape[-2:]

@@ -67,7 +67,7 @@ class Predictor:
         Raises:
             UserError: for an array of another shape or type, or a file that is no picture.
         """
-        return np.concatenate(list(map(pick_labels, self._scores(image))))
+        return np.concatenate(list(map(pick_labels, self._score_picture(image))))
 
     def probabilities(self, image: Picture) -> NDArray[np.float32]:
         """Maps uint8 (H,W,C), or a picture's files, to class probabilities (K,H,W), float32.
@@ -84,12 +84,12 @@ class Predictor:
         Raises:
             UserError: for an array of another shape or type, or a file that is no picture.
         """
-        for scores in self._scores(image):
+        for scores in self._score_picture(image):
             for part in torch.split(scores[0], STRIP_ROWS, 1):
                 shares = part / 2 if self.flip else part.softmax(0)
                 yield shares.float().cpu().numpy()
 
-    def _scores(self, given: Picture) -> Iterator[Tensor]:
+    def _score_picture(self, given: Picture) -> Iterator[Tensor]:
         """Yields (1,K,h,W) from top to bottom; with `flip` the sum of two probabilities."""
         limit = Limit(self.megapixels, "predictor.megapixels")
         image = given if isinstance(given, np.ndarray) else self._read(given, limit)
@@ -187,7 +187,7 @@ def load_best_checkpoint(run: Path, key: str = "run") -> dict[str, Any]:
     Raises:
         UserError: where there is none, or it is damaged, with the one to fall back to.
     """
-    path = RunFolder(run).best
+    path = RunFolder(run).best_checkpoint
     if not path.exists():
         raise UserError(
             f"{key}={run}: there is no {path.relative_to(run)}; "

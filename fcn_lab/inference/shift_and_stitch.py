@@ -137,9 +137,9 @@ class Atrous(nn.Module):
         layers = [*self.net.encoder.chain(), self.net.score_fr]
         self.chain = remove_strides(layers)
         self.first = round(chain_affines(find_layers(layers)).shift)
-        self.lost = self._lost()
+        self.lost = self._count_lost()
 
-    def _lost(self) -> int:
+    def _count_lost(self) -> int:
         size = start = 1 << 12
         for layer in self.chain:
             for window in find_layers([layer]):

@@ -90,7 +90,7 @@ class SlidingWindows(nn.Module):
         begins = [top for top, _ in rows[1:]] + [image.shape[-2]]
         rest: Tensor | None = None
         for (top, bottom), share, end in zip(rows, down, begins, strict=True):
-            strip = self._row(image[..., top:bottom, :], columns, across)
+            strip = self._score_row(image[..., top:bottom, :], columns, across)
             strip *= share.to(strip)[:, None]
             if rest is not None:
                 strip[..., : rest.shape[-2], :] += rest
@@ -115,7 +115,9 @@ class SlidingWindows(nn.Module):
             f"everywhere with an overlap of more than {2 * self.receptive_radius}"
         )
 
-    def _row(self, image: Tensor, columns: Sequence[Span], across: Sequence[Tensor]) -> Tensor:
+    def _score_row(
+        self, image: Tensor, columns: Sequence[Span], across: Sequence[Tensor]
+    ) -> Tensor:
         strip: Tensor | None = None
         for (left, right), share in zip(columns, across, strict=True):
             window = image[..., left:right]
@@ -148,15 +150,15 @@ def blend_weights(windows: Sequence[Span], overlap: int, margin: int) -> list[Te
         inside = torch.arange(last - first, dtype=torch.float64) + 0.5
         weight = torch.ones_like(inside)
         if first > 0:
-            weight *= _rise(inside, overlap, margin)
+            weight *= _compute_rise(inside, overlap, margin)
         if last < length:
-            weight *= _rise(inside, overlap, margin).flip(0)
+            weight *= _compute_rise(inside, overlap, margin).flip(0)
         total[first:last] += weight
         raw.append(weight)
     return [w / total[first:last] for w, (first, last) in zip(raw, windows, strict=True)]
 
 
-def _rise(distance: Tensor, overlap: int, margin: int) -> Tensor:
+def _compute_rise(distance: Tensor, overlap: int, margin: int) -> Tensor:
     return ((distance - margin) / (overlap - 2 * margin)).clamp(0, 1).mul(pi / 2).sin().square()
 
 

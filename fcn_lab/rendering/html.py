@@ -83,7 +83,7 @@ def render_figure(
     """
     traces = spec["data"]
     assert isinstance(traces, Sequence)
-    shown = [{key: _plain(value) if key in _WORDS else value for key, value in trace.items()}
+    shown = [{key: _escape_words(value) if key in _WORDS else value for key, value in trace.items()}
              for trace in traces]  # fmt: skip
     content = script_json({**spec, "data": shown})
     style = f"height:{height}px;min-width:{least_width}px"
@@ -91,10 +91,10 @@ def render_figure(
     return Markup(template.render(content=Markup(content), caption=caption, style=style))
 
 
-def _plain(words: object) -> object:
+def _escape_words(words: object) -> object:
     if isinstance(words, str):
         return plotly_text(words)
-    return list(map(_plain, words)) if isinstance(words, list | tuple) else words
+    return list(map(_escape_words, words)) if isinstance(words, list | tuple) else words
 
 
 def render_table(

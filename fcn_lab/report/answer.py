@@ -27,9 +27,9 @@ def describe_question(study: Study) -> list[str]:
     return [
         f"{asks}Asked {'were' if study.factors else 'was'} {asked}: {', '.join(runs)}"
         f"{missing if study.missing else ''}.",
-        f"All were scored on {format_count(len(study.first.names), 'frame')} of "
-        f"{study.first.split}, from {format_count(len(drives), 'drive')}, by the protocol "
-        f"{study.first.protocol}.",
+        f"All were scored on {format_count(len(study.first_run.names), 'frame')} of "
+        f"{study.first_run.split}, from {format_count(len(drives), 'drive')}, by the protocol "
+        f"{study.first_run.protocol}.",
     ]
 
 

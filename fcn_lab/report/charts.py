@@ -19,17 +19,20 @@ def draw_forest(study: Study) -> Spec:
     """Draws the mean IoU of every arm with its interval, best on top."""
     names = [arm.name for arm in reversed(study.arms)]
     found = [study.comparison.means[name] for name in names]
-    points = {"x": _percents(found), "y": names, "error_x": _bars(found)}
-    return {"data": [{**_line(0, ""), "mode": "markers", **points}], "layout": _x("mean IoU, %")}
+    points = {"x": _list_percents(found), "y": names, "error_x": _build_error_bars(found)}
+    return {
+        "data": [{**_style_line(0, ""), "mode": "markers", **points}],
+        "layout": _label_x("mean IoU, %"),
+    }
 
 
 def draw_effect(study: Study, factor: str) -> Spec:
     """Draws the mean over all arms with each value of a factor."""
     values = list(study.factors[factor])
     found = [study.comparison.estimate_mean(study.level(factor, value)) for value in values]
-    points = {"x": values, "y": _percents(found), "error_y": _bars(found)}
-    layout = {**_xy(format_factor(factor), "mean IoU, %"), "showlegend": False}
-    return {"data": [{**_line(0, ""), "mode": "markers", **points}], "layout": layout}
+    points = {"x": values, "y": _list_percents(found), "error_y": _build_error_bars(found)}
+    layout = {**_label_axes(format_factor(factor), "mean IoU, %"), "showlegend": False}
+    return {"data": [{**_style_line(0, ""), "mode": "markers", **points}], "layout": layout}
 
 
 def draw_interaction(study: Study, along: str, by: str) -> Spec:
@@ -43,9 +46,9 @@ def draw_interaction(study: Study, along: str, by: str) -> Spec:
         }
         there = [v for v in study.factors[along] if v in arms]
         found = [arms[v] for v in there]
-        points = {"x": there, "y": _percents(found), "error_y": _bars(found)}
-        lines.append({**_line(place, value), **points})
-    return {"data": lines, "layout": _xy(format_factor(along), "mean IoU, %")}
+        points = {"x": there, "y": _list_percents(found), "error_y": _build_error_bars(found)}
+        lines.append({**_style_line(place, value), **points})
+    return {"data": lines, "layout": _label_axes(format_factor(along), "mean IoU, %")}
 
 
 def draw_trimaps(study: Study) -> Spec | None:
@@ -53,13 +56,14 @@ def draw_trimaps(study: Study) -> Spec | None:
     lines = []
     for arm in study.arms:
         known = {
-            width: arm.average_number(study.first.split, "trimap_iou", width) for width in WIDTHS
+            width: arm.average_number(study.first_run.split, "trimap_iou", width)
+            for width in WIDTHS
         }
         bands = {width: 100 * value for width, value in known.items() if value is not None}
         if bands:
             points = {"x": list(bands), "y": list(bands.values())}
             lines.append({**_arm_line(study, arm.name), **points})
-    layout = _xy("band width, pixels", "mean IoU in the band, %")
+    layout = _label_axes("band width, pixels", "mean IoU in the band, %")
     layout["xaxis"] |= {"type": "log", "tickvals": list(WIDTHS)}
     return {"data": lines, "layout": layout} if lines else None
 
@@ -74,7 +78,7 @@ def draw_learning(study: Study) -> Spec | None:
         if scores:
             y = [100 * float(np.mean(scores[epoch])) for epoch in sorted(scores)]
             lines.append({**_arm_line(study, arm.name), "x": sorted(scores), "y": y})
-    layout = _xy("epoch", "mean IoU on val, %")
+    layout = _label_axes("epoch", "mean IoU on val, %")
     last = max((line["x"][-1] for line in lines), default=1)
     layout["xaxis"] |= {"dtick": -(-last // 10), "tick0": 0}
     return {"data": lines, "layout": layout} if lines else None
@@ -85,17 +89,17 @@ def draw_cost(study: Study, key: str, label: str, unit: float) -> Spec:
     dots = []
     for arm in study.arms:
         found = [study.comparison.means[arm.name]]
-        points = {"x": [(arm.average_number(key) or 0) / unit], "y": _percents(found)}
+        points = {"x": [(arm.average_number(key) or 0) / unit], "y": _list_percents(found)}
         look = {**_arm_line(study, arm.name), "mode": "markers"}
-        dots.append({**look, **points, "error_y": _bars(found)})
-    return {"data": dots, "layout": _xy(label, "mean IoU, %")}
+        dots.append({**look, **points, "error_y": _build_error_bars(found)})
+    return {"data": dots, "layout": _label_axes(label, "mean IoU, %")}
 
 
 def draw_generalisation(study: Study) -> Spec | None:
     """Draws each arm's mean IoU on val and on the scored split, joined by a line."""
     known = {arm.name: arm.average_number("val", "mean_iou") for arm in reversed(study.arms)}
     val = {name: 100 * value for name, value in known.items() if value is not None}
-    if not val or study.first.split == "val":
+    if not val or study.first_run.split == "val":
         return None
     test = {name: 100 * study.comparison.means[name].value for name in val}
     joined = {
@@ -105,20 +109,20 @@ def draw_generalisation(study: Study) -> Spec | None:
         "line": {"color": "#8a929b", "width": 2},
     }
     ends = [
-        {**_line(place, split), "mode": "markers", "x": list(by.values()), "y": list(by)}
-        for place, (split, by) in enumerate({"val": val, study.first.split: test}.items())
+        {**_style_line(place, split), "mode": "markers", "x": list(by.values()), "y": list(by)}
+        for place, (split, by) in enumerate({"val": val, study.first_run.split: test}.items())
     ]
-    return {"data": [joined, *ends], "layout": _x("mean IoU, %")}
+    return {"data": [joined, *ends], "layout": _label_x("mean IoU, %")}
 
 
 def _arm_line(study: Study, name: str) -> Spec:
     """Returns the line's style: colour by the factor with more values, dash by the next."""
     factors = sorted(study.factors, key=lambda factor: -len(study.factors[factor]))
     places = [study.factors[f].index(study.values[name][f]) for f in factors[:2]] or [0]
-    return _line(places[0], name, places[-1])
+    return _style_line(places[0], name, places[-1])
 
 
-def _line(colour: int, name: str, form: int | None = None) -> Spec:
+def _style_line(colour: int, name: str, form: int | None = None) -> Spec:
     form = colour if form is None else form
     ink = COLOURS[colour % len(COLOURS)]
     return {
@@ -128,19 +132,19 @@ def _line(colour: int, name: str, form: int | None = None) -> Spec:
     }
 
 
-def _percents(found: Sequence[Estimate]) -> list[float]:
+def _list_percents(found: Sequence[Estimate]) -> list[float]:
     return [round(100 * estimate.value, 3) for estimate in found]
 
 
-def _bars(found: Sequence[Estimate]) -> Spec:
-    known = [estimate.half() if estimate.is_known else None for estimate in found]
+def _build_error_bars(found: Sequence[Estimate]) -> Spec:
+    known = [estimate.half_width() if estimate.is_known else None for estimate in found]
     halves = [None if half is None else round(100 * half, 3) for half in known]
     return {"type": "data", "array": halves, "thickness": 1.5, "width": 4}
 
 
-def _x(label: str) -> Spec:
+def _label_x(label: str) -> Spec:
     return {"xaxis": {"title": {"text": label}}}
 
 
-def _xy(x: str, y: str) -> Spec:
-    return {**_x(x), "yaxis": {"title": {"text": y}}}
+def _label_axes(x: str, y: str) -> Spec:
+    return {**_label_x(x), "yaxis": {"title": {"text": y}}}

@@ -97,10 +97,10 @@ def rank_frames(study: Study, kept: Collection[str], shown: int = SHOWN) -> list
         shown: how many at most.
     """
     each = np.stack([measure_accuracy(arm) for arm in study.arms])
-    spread, drives = each.std(0), study.first.drives
+    spread, drives = each.std(0), study.first_run.drives
     chosen: list[int] = []
     for frame in map(int, np.argsort(-spread, kind="stable")):
-        if study.first.names[frame] in kept and all(
+        if study.first_run.names[frame] in kept and all(
             drives[frame] != drives[c] or abs(frame - c) >= APART for c in chosen
         ):
             chosen.append(frame)
@@ -121,12 +121,12 @@ def build_gallery(study: Study) -> dict[str, Any] | None:
     damaged is named under ``damaged``.
     """
     keepers, damaged = _open_archives(study)
-    names = [n for n in study.first.names if all(one.holds(n) for one in keepers.values())]
-    chosen = rank_frames(study, frozenset(names or study.first.names))
+    names = [n for n in study.first_run.names if all(one.holds(n) for one in keepers.values())]
+    chosen = rank_frames(study, frozenset(names or study.first_run.names))
     shown: dict[str, list[dict[str, Any]]] = {}
     given: list[dict[str, Any]] = []
     colours: list[tuple[str, str]] = []
-    names = [study.first.names[index] for index in chosen]
+    names = [study.first_run.names[index] for index in chosen]
     for arm in (arm for arm in study.arms if arm.name in keepers):
         each, keeper = measure_accuracy(arm), keepers[arm.name]
         try:
@@ -170,7 +170,7 @@ def read_legend(study: Study, keeper: PredictionArchive, frame: str) -> list[tup
     with Image.open(io.BytesIO(keeper.read(f"{frame}.png"))) as image:
         palette = np.array(image.getpalette()).reshape(-1, 3)
     colours = ["#{:02x}{:02x}{:02x}".format(*map(int, colour)) for colour in palette]
-    return list(zip(study.first.classes, colours, strict=False))
+    return list(zip(study.first_run.classes, colours, strict=False))
 
 
 def draw_errors(truth: Pixels, guess: Pixels) -> bytes:

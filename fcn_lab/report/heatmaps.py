@@ -39,7 +39,7 @@ def draw_classes(study: Study) -> Spec:
     there = np.flatnonzero(~np.isnan(values).any(0))
     values = values[:, there]
     apart = values - values.mean(0)
-    names = [study.first.classes[label] for label in there]
+    names = [study.first_run.classes[label] for label in there]
     look = _find_symmetric_range(float(np.abs(apart).max(initial=0)), "from<br>mean")
     hover = "%{y}, %{x}: %{text} (%{z:+.1f})<extra></extra>"
     shown = [[f"{value:.1f}" for value in row] for row in values]
@@ -51,7 +51,7 @@ def draw_confusion(study: Study, arm: Arm) -> Spec:
     """Draws rows of truth, columns of prediction, in per cent of the row's truth."""
     summed = np.sum([run.matrices.sum(0) for run in arm.runs], axis=0).astype(float)
     share = 100 * summed / np.maximum(summed.sum(1, keepdims=True), 1)
-    names, z = list(study.first.classes), share.round(1).tolist()
+    names, z = list(study.first_run.classes), share.round(1).tolist()
     look: Spec = {"colorscale": SEQUENTIAL, "zmin": 0, "zmax": 100}
     look["colorbar"] = {"title": {"text": "% of truth"}}
     hover = "%{y} taken for %{x}: %{z:.1f} %<extra></extra>"

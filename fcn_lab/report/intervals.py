@@ -49,7 +49,7 @@ class FrameBlocks:
         """
         if max(self.sizes) == 1:
             return 0.0
-        blocks = sum(size / self._within(size) for size in self.sizes)
+        blocks = sum(size / self._choose_length(size) for size in self.sizes)
         return max(blocks - len(self.sizes), 1.0)
 
     def weights(self, draws: int = DRAWS, seed: int = 0) -> Floats:
@@ -62,7 +62,7 @@ class FrameBlocks:
         rng = np.random.default_rng(seed)
         parts = []
         for size in self.sizes:
-            length = self._within(size)
+            length = self._choose_length(size)
             starts = rng.integers(0, size, (draws, -(-size // length)))
             taken = (starts[:, :, None] + np.arange(length)).reshape(draws, -1)[:, :size] % size
             cell = taken + np.arange(draws)[:, None] * size
@@ -71,7 +71,7 @@ class FrameBlocks:
             parts.append(1 + (counts - 1) * stretch)
         return np.hstack(parts)
 
-    def _within(self, size: int) -> int:
+    def _choose_length(self, size: int) -> int:
         return min(self.length, max(size // 2, 1))
 
 
@@ -137,7 +137,7 @@ class Estimate:
         below = sum(variance**2 / freedom for variance, freedom in parts if variance)
         return sum(variance for variance, _ in parts) ** 2 / below if below else self.freedom
 
-    def half(self, level: float = LEVEL) -> float:
+    def half_width(self, level: float = LEVEL) -> float:
         """Returns half the interval's width, infinite where the error is not known."""
         if not self.is_known:
             return math.inf
@@ -145,7 +145,7 @@ class Estimate:
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """Returns the two ends of the interval of that level."""
-        half = self.half(level)
+        half = self.half_width(level)
         return self.value - half, self.value + half
 
     def half_of_frames(self) -> float:

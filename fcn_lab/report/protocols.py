@@ -48,7 +48,7 @@ def refuse_mixed(runs: Sequence[ScoredRun]) -> None:
     if odd:
         raise UserError(
             f"{first.folder} and {odd[0].folder} were scored by different protocols: "
-            f"{differing(first, odd[0])}.\n"
+            f"{find_differing_fields(first, odd[0])}.\n"
             "Numbers of different protocols are not compared; give each a report of its own. "
             f"The first is that of {count} of {len(runs)} runs, but not of {_list_names(odd)}."
         )
@@ -62,7 +62,7 @@ def refuse_mixed(runs: Sequence[ScoredRun]) -> None:
             )
 
 
-def differing(first: ScoredRun, second: ScoredRun) -> str:
+def find_differing_fields(first: ScoredRun, second: ScoredRun) -> str:
     """Returns the fields of the protocol in which two runs differ, with both values."""
     ours, theirs = (run.protocol.split("-") for run in (first, second))
     if len(ours) != len(theirs) or len(ours) != len(FIELDS):

@@ -92,7 +92,7 @@ class Study:
         return self.comparison.arms
 
     @property
-    def first(self) -> Run:
+    def first_run(self) -> Run:
         """Returns any run, for what all share."""
         return self.runs[0]
 
@@ -107,7 +107,7 @@ class Study:
 
         None where the frames do not tell it.
         """
-        best, cut = self.arms[0], cut_single_frames(self.first.drives)
+        best, cut = self.arms[0], cut_single_frames(self.first_run.drives)
         arm = Arm.from_runs(best.name, best.runs, cut.weights())
         alone = Comparison((arm,), cut).means[best.name]
         now = self.comparison.means[best.name]

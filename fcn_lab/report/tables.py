@@ -81,7 +81,7 @@ def format_rank(best: int, worst: int) -> str:
 
 def tabulate_arms(study: Study) -> Table:
     """Tabulates arms: rank, mean IoU with its interval, other scores as means over seeds."""
-    split, ranks = study.first.split, study.comparison.ranks()
+    split, ranks = study.first_run.split, study.comparison.ranks()
     extra = {"pixel_accuracy": "G", "mean_accuracy": "C", "fw_iou": "fw IoU", "boundary_f1": "bF1"}
     rows: list[list[Cell]] = []
     for arm in study.arms:
@@ -109,7 +109,7 @@ def tabulate_arms(study: Study) -> Table:
 
 def tabulate_raw(study: Study) -> Table:
     """Returns every arm in plain fractions, for other programs."""
-    split, ranks = study.first.split, study.comparison.ranks()
+    split, ranks = study.first_run.split, study.comparison.ranks()
     names = ("pixel_accuracy", "mean_accuracy", "fw_iou", "boundary_f1", "checkerboard_index")
     columns = ["arm", *study.factors, "seeds", "mean_iou", "low", "high", "rank_best", "rank_worst"]
     rows: list[list[Cell]] = []
@@ -187,13 +187,13 @@ def tabulate_classes(study: Study) -> Table:
     if best is last:
         own = [
             [name, format_percent(_average_class(best, label)), hits[0][label]]
-            for label, name in enumerate(study.first.classes)
+            for label, name in enumerate(study.first_run.classes)
         ]
         caption = f"IoU and accuracy of each class in %: {best.name}"
         return Table(caption, ["class", "IoU", "accuracy"], own)
     rows: list[list[Cell]] = []
     shown: list[Cell]
-    for label, name in enumerate(study.first.classes):
+    for label, name in enumerate(study.first_run.classes):
         ours, theirs = (_average_class(arm, label) for arm in (best, last))
         if ours is not None and theirs is not None:
             gap = study.comparison.compare_arms(best, last, label)
@@ -231,7 +231,7 @@ def _average_class(arm: Arm, label: int) -> float | None:
 
 def tabulate_edges(study: Study) -> Table:
     """Returns every arm: boundary F1, IoU in the trimaps, the checkerboard index."""
-    split = study.first.split
+    split = study.first_run.split
     rows: list[list[Cell]] = []
     for arm in study.arms:
         bands = [format_percent(arm.average_number(split, "trimap_iou", width)) for width in WIDTHS]

@@ -34,7 +34,7 @@ class Report:
         """
         folders = list_folders(self.runs)
         if len(folders) == 1 and (sweeps := find_studies(folders[0])):
-            self._index(sweeps, folders[0])
+            self._write_index(sweeps, folders[0])
             return
         study = Study.read(folders)
         written = write_report(study, Path(self.output) if self.output else folders[0] / "report")
@@ -45,7 +45,7 @@ class Report:
         print_text(f"\nwritten: {', '.join(map(str, written))}")
         print_next({"The page": written[0]})
 
-    def _index(self, sweeps: Sequence[Path], folder: Path) -> None:
+    def _write_index(self, sweeps: Sequence[Path], folder: Path) -> None:
         written = write_index(sweeps, Path(self.output or folder), inside=not self.output)
         print(f"{len(sweeps)} studies that ask several questions; a report of each:")
         print("\n".join(map(str, written)))

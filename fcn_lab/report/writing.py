@@ -80,17 +80,21 @@ def format_markdown(study: Study) -> str:
 def list_sections(study: Study) -> Iterator[Section]:
     """Yields the sections of the page, in their order."""
     yield Section("What was asked", render_paragraphs(*describe_question(study)))
-    yield Section("The answer", Markup('<div class="answer">{}</div>').format(_answer(study)))
-    yield Section("Scores", _scores(study))
+    yield Section(
+        "The answer", Markup('<div class="answer">{}</div>').format(_render_answer(study))
+    )
+    yield Section("Scores", _render_scores(study))
     if study.is_grid and len(study.factors) > 1:
-        yield Section("Effects", _effects(study), "Means over all else, and how factors interact.")
+        yield Section(
+            "Effects", _render_effects(study), "Means over all else, and how factors interact."
+        )
     if len(study.arms) > 1:
-        yield Section("Differences", _differences(study))
-    yield Section("Classes", _classes(study))
-    yield from _edges(study)
-    yield from _training(study)
-    yield Section("Confusion", _confusion(study))
-    yield Section("Frames side by side", _frames(study), _describe_frames(study))
+        yield Section("Differences", _render_differences(study))
+    yield Section("Classes", _render_classes(study))
+    yield from _write_edges(study)
+    yield from _write_training(study)
+    yield Section("Confusion", _render_confusion(study))
+    yield Section("Frames side by side", _render_frames(study), _describe_frames(study))
     if study.missing:
         missing = tables.tabulate_missing(study).html()
         yield Section("Missing", missing, "These cells were asked for and have no scores.")
@@ -98,7 +102,7 @@ def list_sections(study: Study) -> Iterator[Section]:
     yield Section("How the numbers were made", render_paragraphs(*describe_method(study)))
 
 
-def _answer(study: Study) -> Markup:
+def _render_answer(study: Study) -> Markup:
     return render_paragraphs(" ".join(describe_answer(study)))
 
 
@@ -108,7 +112,7 @@ def render_scores(study: Study) -> Markup:
     return render_figure(charts.draw_forest(study), caption, 110 + ROW * len(study.arms))
 
 
-def _scores(study: Study) -> Markup:
+def _render_scores(study: Study) -> Markup:
     table = tables.tabulate_arms(study).html()
     note = render_paragraphs(
         "A rank from–to names the places that the corrected differences leave open. sd seeds: "
@@ -117,7 +121,7 @@ def _scores(study: Study) -> Markup:
     return render_scores(study) + table + note
 
 
-def _effects(study: Study) -> Markup:
+def _render_effects(study: Study) -> Markup:
     body = Markup()
     for factor in study.factors:
         caption = (
@@ -134,7 +138,7 @@ def _effects(study: Study) -> Markup:
     return body
 
 
-def _differences(study: Study) -> Markup:
+def _render_differences(study: Study) -> Markup:
     caption = (
         "Row less column in points of mean IoU. A dot marks pairs that differ after Holm's "
         "correction; pairs without one are not distinguishable."
@@ -145,7 +149,7 @@ def _differences(study: Study) -> Markup:
     return chart + details.format(len(table.rows), table.html())
 
 
-def _classes(study: Study) -> Markup:
+def _render_classes(study: Study) -> Markup:
     table = tables.tabulate_classes(study).html()
     if len(study.arms) == 1:
         return table
@@ -154,7 +158,7 @@ def _classes(study: Study) -> Markup:
     return chart + table
 
 
-def _edges(study: Study) -> Iterator[Section]:
+def _write_edges(study: Study) -> Iterator[Section]:
     bands = charts.draw_trimaps(study)
     if bands is not None:
         caption = "Mean IoU of the pixels within a band along the truth's boundaries."
@@ -162,7 +166,7 @@ def _edges(study: Study) -> Iterator[Section]:
         yield Section("Edges", render_figure(bands, caption, 520) + table)
 
 
-def _training(study: Study) -> Iterator[Section]:
+def _write_training(study: Study) -> Iterator[Section]:
     if (curves := charts.draw_learning(study)) is not None:
         caption = "Mean IoU on val after each epoch, the mean over seeds."
         yield Section("Learning", render_figure(curves, caption, 520))
@@ -176,19 +180,19 @@ def _training(study: Study) -> Iterator[Section]:
         body += render_figure(spec, caption, 360 if body else 480)
     yield Section("Score against cost", body)
     if (gap := charts.draw_generalisation(study)) is not None:
-        caption = f"Mean IoU on val and on {study.first.split}: the line is what is lost."
+        caption = f"Mean IoU on val and on {study.first_run.split}: the line is what is lost."
         height = 140 + ROW * len(study.arms)
-        yield Section(f"From val to {study.first.split}", render_figure(gap, caption, height))
+        yield Section(f"From val to {study.first_run.split}", render_figure(gap, caption, height))
 
 
-def _confusion(study: Study) -> Markup:
+def _render_confusion(study: Study) -> Markup:
     made = {arm.name: heatmaps.draw_confusion(study, arm) for arm in study.arms}
     best = study.arms[0].name
     caption = "What each class was taken for, in % of its pixels; summed over seeds."
     values = [spec["data"][0]["z"] for spec in made.values()]
     chart = render_figure(made[best], caption, 620, WIDE)
     template = TEMPLATES.get_template("confusion.html")
-    return Markup(template.render(values=_json(values), names=list(made), chart=chart))
+    return Markup(template.render(values=_embed_json(values), names=list(made), chart=chart))
 
 
 def _describe_frames(study: Study) -> str:
@@ -197,7 +201,7 @@ def _describe_frames(study: Study) -> str:
     return f"Where the arms differ most comes first.{some}"
 
 
-def _frames(study: Study) -> Markup:
+def _render_frames(study: Study) -> Markup:
     shown = build_gallery(study)
     if shown is None:
         return Markup('<p class="note">{}</p>').format(
@@ -210,8 +214,8 @@ def _frames(study: Study) -> Markup:
     if not shown["frames"]:
         return left_out
     template = TEMPLATES.get_template("gallery.html")
-    return left_out + Markup(template.render(gallery=_json(shown), **shown))
+    return left_out + Markup(template.render(gallery=_embed_json(shown), **shown))
 
 
-def _json(content: object) -> Markup:
+def _embed_json(content: object) -> Markup:
     return Markup(script_json(content))

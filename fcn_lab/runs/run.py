@@ -70,12 +70,12 @@ class RunFolder:
         return self.path / METRICS
 
     @property
-    def best(self) -> Path:
+    def best_checkpoint(self) -> Path:
         """Returns the checkpoint that scored best on val."""
         return self.path / CHECKPOINTS / "best.ckpt"
 
     @property
-    def last(self) -> Path:
+    def last_checkpoint(self) -> Path:
         """Returns the checkpoint that a resume starts from."""
         return self.path / LAST_CHECKPOINT
 
@@ -107,8 +107,8 @@ class RunFolder:
         Raises:
             Damaged: it is not what was written; the message names the one to fall back to.
         """
-        if self.last.exists():
-            require_sound(self.last)
+        if self.last_checkpoint.exists():
+            require_sound(self.last_checkpoint)
 
     def read_config(self) -> dict[str, Any]:
         """Returns the content of config.yaml; empty where there is none.

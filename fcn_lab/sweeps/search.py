@@ -122,7 +122,7 @@ class Search:
             trial.set_user_attr("cell", name)
             cells.setdefault(name, []).append(trial)
             commands[name] = overrides
-        prune = partial(self._unpromising, cells)
+        prune = partial(self._is_unpromising, cells)
         self.launch(list(commands.values()), batch[0].number, prune)
         known = {cell.name: cell for cell in SweepFolder.read(self.folder).cells}
         after = {name: known[name].read_progress() for name in cells}
@@ -141,7 +141,7 @@ class Search:
             state = TrialState.FAIL if value is None else state
         self.study.tell(trial, value, state, skip_if_finished=True)
 
-    def _unpromising(self, cells: Mapping[str, Sequence[Trial]], cell: Cell) -> bool:
+    def _is_unpromising(self, cells: Mapping[str, Sequence[Trial]], cell: Cell) -> bool:
         """Reports the cell's new epochs, and asks the pruner whether to go on.
 
         A cell that has trained to its end keeps its score.

@@ -78,16 +78,16 @@ class Capacity:
 
     def _match(self, arms: Sequence[Words]) -> dict[Words, Fit]:
         start: Widths = (self.encoder_widths[0], self.head_width)
-        target = pick_target([self._cost(arm, start) for arm in arms])
+        target = pick_target([self._measure_cost(arm, start) for arm in arms])
         found = {
-            arm: fit_widths(partial(self._cost, arm), start, target, self.tolerance)
+            arm: fit_widths(partial(self._measure_cost, arm), start, target, self.tolerance)
             for arm in report_progress(arms, len(arms), f"{arms[0][0]}: matching")
         }
         apart = relative_gap([one.cost for one in found.values()])
         print_text(f"{arms[0][0]}: the largest arm over the smallest, less 1: {apart:.2%}")
         return found
 
-    def _cost(self, arm: Words, widths: Widths) -> Cost:
+    def _measure_cost(self, arm: Words, widths: Widths) -> Cost:
         with torch.device("meta"):
             net = self.grid.build(arm[:3], f"upsample.refine={arm[3]}", *self._spell_widths(widths))
         return count_cost(net, *self.size)

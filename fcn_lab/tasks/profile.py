@@ -82,13 +82,13 @@ class Profile:
         if self.grid is not None and self.grid.has_lists:
             cells = self.grid.cells(self.words)
             scored = list(read_scores(list_folders(self.runs or ()), cells))
-            return self._sheet(
+            return self._write_sheet(
                 {cell: partial(self.grid.build, cell) for cell in cells}, scored, folder
             )
         if self.runs and self.recorded is not None:
             found, scored = find_networks(list_folders(self.runs))
             made = {cell: partial(self.recorded, run) for cell, run in found.items()}
-            return self._sheet(made, scored, folder)
+            return self._write_sheet(made, scored, folder)
         height, width = self.size
         spent = count_cost(self.net, height, width)
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -124,7 +124,7 @@ class Profile:
             words = self.grid.compare_models("fcn32s", "fcn16s", "fcn8s")
             print_next({"Beside others, by part": format_command("task=profile", *words)})
 
-    def _sheet(
+    def _write_sheet(
         self,
         nets: Mapping[Words, Callable[[], nn.Module]],
         scored: Sequence[RunScore],

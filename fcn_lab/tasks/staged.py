@@ -79,7 +79,7 @@ class TrainInStages(Train):
         assert isinstance(self.net, FCN)
         first = RunFolder(folder / "stages" / f"fcn{self._strides[0]}s")
         self.training, choice = self.training.settle_precision(
-            first.precision if first.last.exists() else None, keep=True
+            first.precision if first.last_checkpoint.exists() else None, keep=True
         )
         for line in choice.describe(self.training.memory_format) if is_first_rank() else ():
             print_text(line)
@@ -87,16 +87,18 @@ class TrainInStages(Train):
             stage_folder = RunFolder(folder / "stages" / f"fcn{stride}s")
             if not stage_folder.is_finished:
                 net = coarsen(self.net, stride)
-                stage = self._stage(number, net, start, EarlierStages(folder, seconds))
-                replace(stage, resume=stage_folder.last.exists()).run(stage_folder.path)
+                stage = self._build_stage(number, net, start, EarlierStages(folder, seconds))
+                replace(stage, resume=stage_folder.last_checkpoint.exists()).run(stage_folder.path)
             start = stage_folder.path
             # the other ranks may come here before the file is written
             if is_first_rank():
                 seconds = stage_folder.read_metrics()["seconds"]
-        last = self._stage(len(self._strides) - 1, self.net, start, EarlierStages(folder, seconds))
+        last = self._build_stage(
+            len(self._strides) - 1, self.net, start, EarlierStages(folder, seconds)
+        )
         replace(last, resume=self.resume).run(folder)
 
-    def _stage(
+    def _build_stage(
         self, number: int, net: nn.Module, start: str | Path | None, earlier: EarlierStages
     ) -> Train:
         epochs = split_epochs(self.training.max_epochs, len(self._strides))[number]

@@ -121,7 +121,7 @@ class Train:
                     print_next({"stopped; to go on": self._resume_command(folder)})
                 raise
             except WriteFailure as error:
-                if not run_folder.last.exists():
+                if not run_folder.last_checkpoint.exists():
                     raise
                 reason, go_on = str(error).partition("\n")[0], self._resume_command(folder)
                 raise WriteFailure(f"{reason} Then go on with:\n{go_on}") from error
@@ -167,7 +167,7 @@ class Train:
         return folder if self.earlier is None else self.earlier.root
 
     def _prepare_network(self, folder: RunFolder) -> None:
-        begins = self.init_from is not None and not folder.last.exists()
+        begins = self.init_from is not None and not folder.last_checkpoint.exists()
         lines = load_initial_weights(self.net, Path(self.init_from)) if begins else []  # type: ignore[arg-type]
         self._frozen_layers = self.freeze.apply(self.net)
         require_batch_statistics(self.net, self._frozen_layers, self.data)

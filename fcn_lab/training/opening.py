@@ -49,15 +49,15 @@ def prepare_folder(folder: RunFolder, resume: bool) -> None:
     """
     if folder.is_finished:
         raise UserError(f"{folder.path}: this run is finished, its scores are in {METRICS}")
-    if folder.last.exists() and not resume:
+    if folder.last_checkpoint.exists() and not resume:
         go_on = format_command(f"resume={folder.path}")
         raise UserError(
             f"{folder.path} holds a run already. hydra.run.dir= chooses another folder. "
             f"To go on with it:\n{go_on}"
         )
     folder.require_sound()
-    make_folder(folder.last.parent)
-    for folder_with_drafts in (folder.path, folder.last.parent, folder.panels):
+    make_folder(folder.last_checkpoint.parent)
+    for folder_with_drafts in (folder.path, folder.last_checkpoint.parent, folder.panels):
         clear_drafts(folder_with_drafts, 0)
     # an attempt that never began may have left it
     if not resume:

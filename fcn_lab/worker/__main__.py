@@ -163,11 +163,11 @@ def run_config(path: Path, resume: bool = False, epochs: int | None = None) -> N
     # whatever else was stopped begins anew
     if resume and "resume" in inspect.signature(locate(task["_target_"], "task")).parameters:
         task["resume"] = True
-        if "net" in task and RunFolder(path.parent).last.exists():
+        if "net" in task and RunFolder(path.parent).last_checkpoint.exists():
             forget_start(task["net"])
     # a file may have been edited by hand
     require_plain_keys(config)
-    _seed(config["seed"])
+    _set_seed(config["seed"])
     built = build(task, "task", links)
     if not hasattr(built, "run"):
         raise UserError(f"{path}: {task['_target_']} is no task, since it has no method run")
@@ -182,7 +182,7 @@ def run_config(path: Path, resume: bool = False, epochs: int | None = None) -> N
     built.run(path.parent)
 
 
-def _seed(seed: int) -> None:
+def _set_seed(seed: int) -> None:
     import numpy as np
     import torch
 

@@ -68,12 +68,14 @@ class Extension:
             raise UserError(f"{self.folder.path}: {EPOCHS} is no setting of its task")
         if isinstance(task, TrainInStages):
             raise self._refuse("the epochs of its stages would have been others", task, self.before)
-        if not self.folder.last.exists():
+        if not self.folder.last_checkpoint.exists():
             if self.folder.history.exists():
                 raise self._refuse("its last checkpoint is gone", task, self.before)
             return
         self.folder.require_sound()
-        last = torch.load(self.folder.last, map_location="cpu", weights_only=True, mmap=True)
+        last = torch.load(
+            self.folder.last_checkpoint, map_location="cpu", weights_only=True, mmap=True
+        )
         begun = int(last["epoch"]) + 1
         if self.after < begun:
             raise UserError(

@@ -130,7 +130,7 @@ def test_networks_take_turns_and_the_sheet_has_the_median_of_each_with_its_range
     monkeypatch.setattr("fcn_lab.tasks.profile.measure_parts", measure)
     monkeypatch.setattr("fcn_lab.cost.busyness.os.getloadavg", lambda: (99.0, 0, 0))
     made = {name: nn.Identity() for name in ("slow", "fast")}
-    Profile(create_model(), [32, 48], WORDS, turns=3)._sheet(
+    Profile(create_model(), [32, 48], WORDS, turns=3)._write_sheet(
         {("fcn8s", name, "tiny"): (lambda net=net: net) for name, net in made.items()}, [], tmp_path
     )
     assert order == [*made.values()] * 3

@@ -138,7 +138,7 @@ def test_the_table_of_classes_has_each_accuracy_beside_the_iou(study: Study) -> 
     for arm in (study.arms[0], study.arms[-1]):
         column = table.columns.index(f"accuracy, {arm.name}")
         for row in table.rows:
-            found = arm.average_number(study.first.split, "accuracy", str(row[0]))
+            found = arm.average_number(study.first_run.split, "accuracy", str(row[0]))
             assert row[column] == format_percent(found)
 
 
@@ -279,8 +279,8 @@ def test_scores_that_were_altered_are_told_and_not_believed(
     entry[last] = entry[last] / 2
     (folder / "metrics.json").write_text(json.dumps(metrics))
     study = Study.read([tmp_path])
-    assert study.first.number(split, *keys.split(".")) == pytest.approx(2 * entry[last])
-    (sentence,) = study.first.altered
+    assert study.first_run.number(split, *keys.split(".")) == pytest.approx(2 * entry[last])
+    (sentence,) = study.first_run.altered
     assert f"{folder}: metrics.json was altered" in sentence
     assert f"on {split} it says" in sentence
     assert sentence in " ".join(describe_answer(study))
@@ -300,10 +300,10 @@ def test_cells_without_scores_are_named(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_frames_are_shown_where_arms_differ_most_and_not_twice(study: Study) -> None:
-    shown = rank_frames(study, study.first.names)
+    shown = rank_frames(study, study.first_run.names)
     each = np.stack([measure_accuracy(arm) for arm in study.arms]).std(0)
     assert shown[0] == each.argmax()
-    drives = study.first.drives
+    drives = study.first_run.drives
     for a in shown:
         assert not any(b != a and drives[a] == drives[b] and abs(a - b) < APART for b in shown)
 

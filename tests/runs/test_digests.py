@@ -49,27 +49,27 @@ def bits(path: Path) -> list[int]:
 
 
 def test_the_list_is_what_sha256sum_says_of_both_checkpoints(run: RunFolder) -> None:
-    for path in (run.best, run.last):
+    for path in (run.best_checkpoint, run.last_checkpoint):
         line = f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}"
-        assert line in (run.best.parent / LIST_NAME).read_text().splitlines()
+        assert line in (run.best_checkpoint.parent / LIST_NAME).read_text().splitlines()
     checked = subprocess.run(
-        ["sha256sum", "-c", LIST_NAME], cwd=run.best.parent, capture_output=True
+        ["sha256sum", "-c", LIST_NAME], cwd=run.best_checkpoint.parent, capture_output=True
     )
     assert checked.returncode == 0, checked.stdout
 
 
 def test_any_bit_that_is_flipped_is_noticed(run: RunFolder) -> None:
-    whole = run.best.read_bytes()
-    for bit in bits(run.best):
-        flip(run.best, bit)
+    whole = run.best_checkpoint.read_bytes()
+    for bit in bits(run.best_checkpoint):
+        flip(run.best_checkpoint, bit)
         with pytest.raises(DamagedFile, match=r"best\.ckpt is damaged"):
             load_best_checkpoint(run.path)
-        run.best.write_bytes(whole)
+        run.best_checkpoint.write_bytes(whole)
     assert load_best_checkpoint(run.path)
 
 
 def test_the_refusal_says_what_to_type_and_that_helps(run: RunFolder) -> None:
-    flip(run.best, bits(run.best)[0])
+    flip(run.best_checkpoint, bits(run.best_checkpoint)[0])
     with pytest.raises(UserError, match=r"last\.ckpt is whole") as refused:
         load_best_checkpoint(run.path)
     typed = str(refused.value).partition("type ")[2].partition(", and")[0]
@@ -78,18 +78,18 @@ def test_the_refusal_says_what_to_type_and_that_helps(run: RunFolder) -> None:
 
 
 def test_a_folder_in_its_place_is_moved_away_first(run: RunFolder) -> None:
-    run.best.unlink()
-    (run.best / "inner").mkdir(parents=True)
+    run.best_checkpoint.unlink()
+    (run.best_checkpoint / "inner").mkdir(parents=True)
     with pytest.raises(UserError, match=r"last\.ckpt is whole") as refused:
         load_best_checkpoint(run.path)
     typed = str(refused.value).partition("type ")[2].partition(", and")[0]
     subprocess.run(typed, shell=True, check=True)
     assert load_best_checkpoint(run.path)["epoch"] == 1
-    assert (run.best.with_name("best.ckpt.aside") / "inner").is_dir()
+    assert (run.best_checkpoint.with_name("best.ckpt.aside") / "inner").is_dir()
 
 
 def test_where_both_are_damaged_there_is_nothing_to_fall_back_to(run: RunFolder) -> None:
-    for path in (run.best, run.last):
+    for path in (run.best_checkpoint, run.last_checkpoint):
         flip(path, bits(path)[0])
     with pytest.raises(UserError, match="again="):
         load_best_checkpoint(run.path)
@@ -97,27 +97,27 @@ def test_where_both_are_damaged_there_is_nothing_to_fall_back_to(run: RunFolder)
 
 def test_a_resume_from_a_damaged_checkpoint_names_the_best_one(run: RunFolder) -> None:
     run.metrics.unlink()
-    flip(run.last, bits(run.last)[0])
+    flip(run.last_checkpoint, bits(run.last_checkpoint)[0])
     with pytest.raises(UserError, match=r"best\.ckpt is whole"):
         make_train({"max_epochs": 2}, resume=True).run(run.path)
-    shutil.copy(run.best, run.last)
+    shutil.copy(run.best_checkpoint, run.last_checkpoint)
     make_train({"max_epochs": 2}, resume=True).run(run.path)
     assert run.read_metrics()
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\x00 no list at all\n"])
 def test_a_run_without_a_list_loads_as_ever(run: RunFolder, content: bytes | None) -> None:
-    (run.best.parent / LIST_NAME).unlink()
+    (run.best_checkpoint.parent / LIST_NAME).unlink()
     if content is not None:
-        (run.best.parent / LIST_NAME).write_bytes(content)
+        (run.best_checkpoint.parent / LIST_NAME).write_bytes(content)
     assert load_best_checkpoint(run.path)
 
 
 def test_a_run_without_a_list_that_is_torn_is_no_traceback(run: RunFolder) -> None:
-    (run.best.parent / LIST_NAME).unlink()
-    whole = run.best.read_bytes()
+    (run.best_checkpoint.parent / LIST_NAME).unlink()
+    whole = run.best_checkpoint.read_bytes()
     for length in (0, 1, len(whole) // 2, len(whole) - 1):
-        run.best.write_bytes(whole[:length])
+        run.best_checkpoint.write_bytes(whole[:length])
         with pytest.raises(UserError, match=r"best\.ckpt is damaged"):
             load_best_checkpoint(run.path)
 

@@ -16,14 +16,14 @@ TIMES = ("seconds", "images_per_second")
 def end_of(folder: Path) -> dict[str, Any]:
     """All that a run leaves, without times."""
     run = RunFolder(folder)
-    last = torch.load(run.last, weights_only=True)
+    last = torch.load(run.last_checkpoint, weights_only=True)
     metrics = {k: v for k, v in run.read_metrics().items() if k not in TIMES}
     rows = [{k: v for k, v in row.items() if k not in TIMES} for row in run.read_history()]
     state = {
         k: last.get(k)
         for k in ("state_dict", "current_model_state", "optimizer_states", "lr_schedulers")
     }
-    return {"last": state, "best": weights(run.best), "metrics": metrics, "rows": rows}
+    return {"last": state, "best": weights(run.best_checkpoint), "metrics": metrics, "rows": rows}
 
 
 def same(left: Any, right: Any) -> bool:  # noqa: ANN401  (anything that a run leaves)

@@ -146,9 +146,9 @@ def test_a_training_that_cannot_go_on_leaves_whole_files(
         with pytest.raises(WriteFailure, match=f"{ending} cannot be written: no space is left"):
             make_train().run(run.path)
     assert not list(drafts(tmp_path))
-    make_train(resume=run.last.exists()).run(run.path)
+    make_train(resume=run.last_checkpoint.exists()).run(run.path)
     assert run.read_metrics()["test"] == whole.read_metrics()["test"]
-    ours, theirs = weights(run.last), weights(whole.last)
+    ours, theirs = weights(run.last_checkpoint), weights(whole.last_checkpoint)
     assert all((ours[name] == theirs[name]).all() for name in theirs)
 
 

@@ -219,7 +219,7 @@ def test_a_resumed_run_records_the_steps_of_one_never_stopped(tmp_path: Path) ->
 def test_the_final_pictures_stand_at_the_step_of_the_weights_they_show(tmp_path: Path) -> None:
     memory = Memory()
     make_train({"max_epochs": 3}, {"memory": lambda run: memory}).run(tmp_path)
-    best = torch.load(RunFolder(tmp_path).best, weights_only=True)["global_step"]
+    best = torch.load(RunFolder(tmp_path).best_checkpoint, weights_only=True)["global_step"]
     assert memory.shown[-2:] == [("val", best), ("test", best)]
     assert best > 0
 

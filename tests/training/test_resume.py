@@ -99,7 +99,7 @@ def test_a_checkpoint_from_before_the_data_module_had_its_name_goes_on_inside_it
 ) -> None:
     with pytest.raises(StoppedBySignal):
         make_train(PLAIN, loss=SignalAt(STEPS + VAL_IMAGES + 2)).run(tmp_path)
-    last = RunFolder(tmp_path).last
+    last = RunFolder(tmp_path).last_checkpoint
     checkpoint = torch.load(last, weights_only=True)
     checkpoint["CamVidDataModule"] = checkpoint.pop("FrameDataModule")
     assert checkpoint["CamVidDataModule"]["batches"] % STEPS > 0
@@ -166,7 +166,7 @@ def test_a_finished_run_is_not_resumed(tmp_path: Path) -> None:
 
 def test_a_checkpoint_holds_tensors_and_plain_values_only(tmp_path: Path) -> None:
     make_train({**AVERAGED, "patience": 5}).run(tmp_path)
-    for path in (RunFolder(tmp_path).best, RunFolder(tmp_path).last):
+    for path in (RunFolder(tmp_path).best_checkpoint, RunFolder(tmp_path).last_checkpoint):
         assert torch.serialization.get_unsafe_globals_in_checkpoint(path) == []
 
 

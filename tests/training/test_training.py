@@ -132,22 +132,22 @@ def test_counting_the_cost_computes_nothing_and_leaves_the_network_as_it_was() -
 
 def test_the_same_seed_twice_gives_the_same_weights(done: RunFolder, tmp_path: Path) -> None:
     make_train().run(tmp_path)
-    ours, theirs = weights(RunFolder(tmp_path).last), weights(done.last)
+    ours, theirs = weights(RunFolder(tmp_path).last_checkpoint), weights(done.last_checkpoint)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
 def test_another_seed_gives_other_weights(done: RunFolder, tmp_path: Path) -> None:
     make_train(seed=2).run(tmp_path)
-    ours, theirs = weights(RunFolder(tmp_path).last), weights(done.last)
+    ours, theirs = weights(RunFolder(tmp_path).last_checkpoint), weights(done.last_checkpoint)
     assert any(not torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
 def test_an_averaged_run_scores_and_keeps_the_average(tmp_path: Path) -> None:
     make_train({"ema_decay": 0.5, "max_epochs": 1}).run(tmp_path)
-    last = torch.load(RunFolder(tmp_path).last, weights_only=True)
+    last = torch.load(RunFolder(tmp_path).last_checkpoint, weights_only=True)
     average, current = last["state_dict"], last["current_model_state"]
     assert any(not torch.equal(average[name], current[name]) for name in average)
-    best = weights(RunFolder(tmp_path).best)
+    best = weights(RunFolder(tmp_path).best_checkpoint)
     assert all(torch.equal(average[name], best[name]) for name in average)
     row, metrics = RunFolder(tmp_path).read_history()[0], RunFolder(tmp_path).read_metrics()
     assert float(row["val/mean_iou"]) == pytest.approx(metrics["val"]["mean_iou"])

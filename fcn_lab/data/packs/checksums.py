@@ -37,20 +37,20 @@ class Ledger:
         Raises:
             UserError: a file is not what it was, or files have come or gone.
         """
-        known = self._known()
-        now = {str(file): _entry(file, known.get(str(file))) for file in files}
+        known = self._read_known()
+        now = {str(file): _update_entry(file, known.get(str(file))) for file in files}
         if known:
             self._refuse_changes(known, now)
         return now
 
     def save(self, entries: dict[str, FileState]) -> None:
         """Records the content; readers see the old or the new ledger, never half of one."""
-        if entries == self._known():
+        if entries == self._read_known():
             return
         make_folder(self.path.parent, ADVICE)
         write_text(self.path, seal(entries), ADVICE)
 
-    def _known(self) -> dict[str, FileState]:
+    def _read_known(self) -> dict[str, FileState]:
         try:
             loaded = unseal(self.path.read_text())
         except FileNotFoundError:
@@ -86,7 +86,7 @@ class Ledger:
                 )
 
 
-def _entry(file: Path, known: FileState | None) -> FileState:
+def _update_entry(file: Path, known: FileState | None) -> FileState:
     with suppress(OSError):  # it is named below
         state = file.stat()
         if known and known[:2] == (state.st_size, state.st_mtime_ns):

@@ -100,7 +100,7 @@ def load_frames(
     files = list_files(pairs)
     ledger = find_ledger(split, files, cache)
     entries = ledger.digests(files)
-    folder = cache / _digest(
+    folder = cache / _hash_texts(
         recipe.key(), *(f"{file.name} {entries[str(file)][2]}" for file in files)
     )
     opened = open_pack(folder)
@@ -131,7 +131,7 @@ def list_files(pairs: Sequence[Pair]) -> list[Path]:
 
 def find_ledger(split: str, files: Sequence[Path], cache: Path) -> Ledger:
     """Returns the ledger of a split's files."""
-    place = _digest(split, *sorted({str(file.parent) for file in files}))
+    place = _hash_texts(split, *sorted({str(file.parent) for file in files}))
     return Ledger(cache / "sources" / f"{split}-{place}.json")
 
 
@@ -199,5 +199,5 @@ def _strange_error(strange: Counter[str], stored: int, worst: Path) -> UserError
     )
 
 
-def _digest(*words: str) -> str:
+def _hash_texts(*words: str) -> str:
     return hashlib.sha256(os.fsencode("\0".join(words))).hexdigest()[:24]

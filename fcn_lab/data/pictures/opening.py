@@ -104,7 +104,7 @@ def upright_size(path: Path, limit: Limit = LIMIT) -> tuple[int, int]:
             (width, height), orientation = header.size, header.orientation
         else:
             with _identify(file) as picture:
-                (width, height), orientation = picture.size, _orientation(picture)
+                (width, height), orientation = picture.size, _read_orientation(picture)
         limit.check(path, width, height)
         return (width, height) if orientation in _SIDEWAYS_ORIENTATIONS else (height, width)
 
@@ -127,12 +127,12 @@ def _decode(path: Path, picture: Image.Image, file: BinaryIO) -> OpenedPicture:
         _refuse_several(path, getattr(picture, "n_frames", 1) if picture.format != "MPO" else 1)
     # before the metadata are asked for, which may decode the picture and forget how it was stored
     is_cut, declared = deep.is_cut(picture), deep.declared_range(picture)
-    orientation = _orientation(picture)
+    orientation = _read_orientation(picture)
     picture.load()
     if is_cut:
         return OpenedPicture(_turn_values(deep.decode(file), orientation), orientation)
     # of a TIFF nothing is left to turn: Pillow has turned it already
-    upright = turn(picture, _orientation(picture))
+    upright = turn(picture, _read_orientation(picture))
     content = np.asarray(upright) if upright.mode in deep.MODES else upright
     return OpenedPicture(content, orientation, declared)
 
@@ -143,7 +143,7 @@ def _refuse_several(path: Path, count: int) -> None:
         raise Unreadable(path, reason, "Save each in a file of its own")
 
 
-def _orientation(picture: Image.Image) -> int | None:
+def _read_orientation(picture: Image.Image) -> int | None:
     """Returns the EXIF orientation; None also for broken metadata, whose pixels may be sound."""
     try:
         found = picture.getexif().get(_ORIENTATION)

@@ -68,8 +68,8 @@ class BestAndLast(Checkpoint):
             self._validated = False
         self._check_patience(trainer)
         if better:
-            self.save(trainer, self.folder.best)
-        self.save(trainer, self.folder.last)
+            self.save(trainer, self.folder.best_checkpoint)
+        self.save(trainer, self.folder.last_checkpoint)
 
     def _check_patience(self, trainer: L.Trainer) -> None:
         if self.patience is not None and self.waited >= self.patience:

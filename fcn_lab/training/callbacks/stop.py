@@ -37,7 +37,7 @@ class StopOnSignal(Checkpoint):
     def on_train_batch_end(self, trainer: L.Trainer, *rest: Any) -> None:  # noqa: ANN401  (the hook's many arguments)
         if not trainer.is_last_batch and (signum := self._agree_on_signal(trainer)):
             if self.checkpoints is not None:
-                self.checkpoints.save(trainer, self.checkpoints.folder.last)
+                self.checkpoints.save(trainer, self.checkpoints.folder.last_checkpoint)
             raise StoppedBySignal(signum)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
