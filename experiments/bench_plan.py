@@ -38,7 +38,7 @@ engine: bench_plan.NoOps
 """
 
 
-def no_op(job: Job, environment: Mapping[str, str]) -> int:
+def leave_files(job: Job, environment: Mapping[str, str]) -> int:
     """Leaves in a folder what a worker leaves, without the work."""
     attempt = begin_attempt(job.folder)
     scores = {"protocol": "none", "val": {"mean_iou": 0.5}, "seconds": 0}
@@ -50,7 +50,7 @@ def no_op(job: Job, environment: Mapping[str, str]) -> int:
 class NoOps(Ray):
     """The engine of the simulation."""
 
-    task = staticmethod(no_op)
+    task = staticmethod(leave_files)
 
 
 def simulate(cells: int, folder: Path) -> dict[str, Any]:
@@ -106,8 +106,8 @@ def main() -> None:
     page = PLANNING / "README.md"
     numbers = {name: json.loads((PLANNING / f"{name}.json").read_text()) for name in NUMBERS}
     figures = {
-        "simulated": simulation(**numbers),
-        "measured": engines(**numbers),
+        "simulated": tabulate_simulation(**numbers),
+        "measured": tabulate_engines(**numbers),
         **plan(**numbers),
     }
     for name, text in figures.items():
@@ -123,7 +123,7 @@ def row(*cells: object) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def simulation(simulated: Found, measured: Found) -> str:
+def tabulate_simulation(simulated: Found, measured: Found) -> str:
     """Returns the table of the runner's own cost against its limits."""
     s = simulated
     return "\n".join(
@@ -146,7 +146,7 @@ def simulation(simulated: Found, measured: Found) -> str:
     )
 
 
-def engines(simulated: Found, measured: Found) -> str:
+def tabulate_engines(simulated: Found, measured: Found) -> str:
     """Returns the tables of short cells under each engine, and of a cell's start."""
     basic, ratio = measured["engines"]["basic"], measured["start"]["ratio"]
     lines = [row(f"{measured['cells']} short cells", "seconds", "of `basic`", "limit")]

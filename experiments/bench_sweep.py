@@ -55,27 +55,27 @@ def main() -> None:
     os.environ.update(OMP_NUM_THREADS="1", WANDB_MODE="offline")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        sweeps = {engine: sweep(engine, chosen.cells, folder / engine) for engine in ENGINES}
-        starts = start(folder / "basic" / "seed=0", folder, chosen.repeat)
+        sweeps = {engine: time_sweep(engine, chosen.cells, folder / engine) for engine in ENGINES}
+        starts = measure_starts(folder / "basic" / "seed=0", folder, chosen.repeat)
         found = {
             "cores": len(os.sched_getaffinity(0)),
             "cells": chosen.cells,
             "engines": sweeps,
             "start": starts,
-            **one_cell(folder / "basic"),
+            **describe_cell(folder / "basic"),
         }
     MEASURED.parent.mkdir(exist_ok=True)
     MEASURED.write_text(json.dumps(found, indent=1) + "\n")
-    show(found)
+    print_tables(found)
 
 
-def sweep(engine: str, cells: int, folder: Path) -> float:
+def time_sweep(engine: str, cells: int, folder: Path) -> float:
     """Seconds of the whole command, the engine's own start included."""
     words = [*CELL, f"seed=range(0,{cells})", f"hydra/launcher={engine}", f"sweep.dir={folder}"]
-    return spent([sys.executable, str(ROOT / "run.py"), "-m", *words], {})["seconds"]
+    return measure_command([sys.executable, str(ROOT / "run.py"), "-m", *words], {})["seconds"]
 
 
-def start(cell: Path, folder: Path, repeat: int) -> dict[str, dict[str, float]]:
+def measure_starts(cell: Path, folder: Path, repeat: int) -> dict[str, dict[str, float]]:
     """Measures wall and processor seconds of a bare import and of the lab's starts in turns.
 
     Medians of each, and of the ratio of a cell's to the import that was taken with it.
@@ -92,10 +92,10 @@ def start(cell: Path, folder: Path, repeat: int) -> dict[str, dict[str, float]]:
         run.mkdir()
         (run / "config.yaml").write_text(yaml.safe_dump(config))
         worker = [sys.executable, "-m", "fcn_lab.worker", str(run / "config.yaml"), "--cell"]
-        taken["import"].append(spent(IMPORT, {}))
-        taken["cell"].append(spent(worker, {"PYTHONPATH": str(folder)}))
-        taken["help"].append(spent([*command, "--help"], {}))
-        taken["first line"].append(spent_to_first_line([*command, *CELL, f"hydra.run.dir={run}/r"]))
+        taken["import"].append(measure_command(IMPORT, {}))
+        taken["cell"].append(measure_command(worker, {"PYTHONPATH": str(folder)}))
+        taken["help"].append(measure_command([*command, "--help"], {}))
+        taken["first line"].append(measure_first_line([*command, *CELL, f"hydra.run.dir={run}/r"]))
         shutil.rmtree(run)
     taken["ratio"] = [
         {unit: ours[unit] / bare[unit] for unit in ours}
@@ -107,7 +107,7 @@ def start(cell: Path, folder: Path, repeat: int) -> dict[str, dict[str, float]]:
     }
 
 
-def spent(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, float]:
+def measure_command(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, float]:
     """Measures wall and processor seconds of a command that has to succeed."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(
@@ -120,7 +120,7 @@ def spent(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, f
     return {"seconds": seconds, "processor": processor}
 
 
-def spent_to_first_line(command: Sequence[str]) -> dict[str, float]:
+def measure_first_line(command: Sequence[str]) -> dict[str, float]:
     """Measures wall and processor seconds until a command prints; it is ended then."""
     began = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE) as started:
@@ -134,7 +134,7 @@ def spent_to_first_line(command: Sequence[str]) -> dict[str, float]:
     return {"seconds": seconds, "processor": used.user + used.system}
 
 
-def one_cell(folder: Path) -> dict[str, float]:
+def describe_cell(folder: Path) -> dict[str, float]:
     """Returns what a cell leaves, on average: seconds of training, files, bytes."""
     with (folder / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -147,7 +147,7 @@ def one_cell(folder: Path) -> dict[str, float]:
     }
 
 
-def show(found: Mapping[str, Any]) -> None:
+def print_tables(found: Mapping[str, Any]) -> None:
     """Prints the two tables, each with its limit."""
     engines, starts = found["engines"], found["start"]
     table = Table(title=f"{found['cells']} cells on {found['cores']} cores, one thread each")

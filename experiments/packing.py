@@ -60,8 +60,8 @@ def pack_runs(folders: Sequence[Path], path: Path) -> None:
             env = json.loads((run / "env.json").read_text())
             kept = {key: env[key] for key in CIRCUMSTANCES if key in env}
             _put(archive, f"{inside}/env.json", json.dumps(kept, indent=1))
-            _put(archive, f"{inside}/config.yaml", _recipe(run / "config.yaml"))
-            _put(archive, f"{inside}/confusions.npz", _matrices(run / "confusions.npz"))
+            _put(archive, f"{inside}/config.yaml", _read_recipe(run / "config.yaml"))
+            _put(archive, f"{inside}/confusions.npz", _read_matrices(run / "confusions.npz"))
 
 
 def unpack_runs(path: Path, folder: Path) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def _hide_root(word: str) -> str:
     return "data.root=FOLDER" if equals and key == "data.root" else word
 
 
-def _recipe(path: Path) -> str:
+def _read_recipe(path: Path) -> str:
     config = yaml.safe_load(path.read_text())
     for node in (config, config.get("task", {})):
         if isinstance(node.get("data"), dict):
@@ -107,7 +107,7 @@ def _recipe(path: Path) -> str:
     return yaml.safe_dump(config, sort_keys=False)
 
 
-def _matrices(path: Path) -> bytes:
+def _read_matrices(path: Path) -> bytes:
     """Returns the matrices uncompressed: the archive around them compresses better."""
     file = io.BytesIO()
     with np.load(path) as found:

@@ -3,6 +3,7 @@
 import os
 import signal
 from types import FrameType, TracebackType
+from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -13,6 +14,11 @@ class StoppedBySignal(SystemExit):
     def __init__(self, signum: int) -> None:
         super().__init__(128 + signum)
         self.signum = signum
+
+
+def raise_stopped(signum: int, frame: FrameType | None) -> NoReturn:
+    """Ends the process by way of its `finally` blocks; a handler for `signal.signal`."""
+    raise StoppedBySignal(signum)
 
 
 class StopRequest:

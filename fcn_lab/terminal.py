@@ -3,7 +3,7 @@
 import math
 import textwrap
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from threading import Timer
@@ -51,6 +51,12 @@ def format_duration(seconds: float) -> str:
 def format_count(number: int, unit: str) -> str:
     """Formats a number with its unit: 1 network, 2 networks."""
     return f"{number:,} {unit}{'' if number == 1 else 's'}"
+
+
+def shorten_list(items: Sequence[str], most: int, separator: str = ", ") -> str:
+    """Returns the first `most` items in a line, and how many more there are."""
+    rest = f" and {len(items) - most} more" if len(items) > most else ""
+    return separator.join(items[:most]) + rest
 
 
 def format_percent(value: float | None, digits: int = 1, signed: bool = False) -> str | None:

@@ -15,8 +15,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # a folder imports from folders of the rows above its own, and from itself
 ROWS = (
     ("escaping",),
-    ("errors", "signals", "commands"),
-    ("values", "files", "terminal", "tables"),
+    ("errors", "signals", "commands", "pixels"),
+    ("values", "files", "terminal"),
     ("runs",),
     ("upsampling", "encoders", "geometry", "data", "metrics"),
     ("networks", "rendering", "config"),

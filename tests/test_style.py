@@ -1,6 +1,7 @@
 """STYLE.md's principles that a machine can judge."""
 
 import ast
+import builtins
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -177,6 +178,29 @@ def test_docstrings_of_functions_begin_with_a_verb_in_the_third_person() -> None
         if not re.match(r"[A-Z][a-z]+s\b(?!')", text)
     ]
     assert others == []
+
+
+def list_entries(text: str, section: str) -> list[str]:
+    """Returns the names that a section of a docstring explains."""
+    found = re.search(rf"^{section}:\n((?: {{4}}.*\n?)+)", text, re.MULTILINE)
+    return re.findall(r"^ {4}\*{0,2}([\w.]+):", found[1], re.MULTILINE) if found else []
+
+
+def test_docstrings_name_errors_and_arguments_that_there_are() -> None:
+    unknown = []
+    errors = {
+        n.name for file in FILES for n in nodes(file) if isinstance(n, ast.ClassDef | ast.alias)
+    }
+    errors |= set(vars(builtins)) | {"yaml.YAMLError"}
+    for file in FILES:
+        for name, node in definitions(file):
+            text = ast.get_docstring(node) or ""
+            named = {n.arg for n in ast.walk(node) if isinstance(n, ast.arg)}
+            named |= {ast.unparse(n.target) for n in ast.walk(node) if isinstance(n, ast.AnnAssign)}
+            wrong = [one for one in list_entries(text, "Args") if one not in named]
+            wrong += [one for one in list_entries(text, "Raises") if one not in errors]
+            unknown += [f"{relative(file)}: {name}: {one}" for one in wrong]
+    assert unknown == []
 
 
 def test_docstrings_are_sentences() -> None:

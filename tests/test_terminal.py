@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fcn_lab import terminal
-from fcn_lab.tables import split_table
+from fcn_lab.rendering.tables import split_table
 from fcn_lab.terminal import (
     format_amount,
     format_count,

@@ -13,9 +13,9 @@ from fcn_lab.audit.facts import DataFacts, FrameFacts, SplitFacts, gather_facts
 from fcn_lab.audit.interpolation import looks_interpolated
 from fcn_lab.audit.positions import DriveSpan, find_spans
 from fcn_lab.audit.weights import class_weights
-from fcn_lab.data.classes import VOID
 from fcn_lab.data.source import Source
 from fcn_lab.metrics.scores import SplitScores
+from fcn_lab.pixels import VOID
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,9 @@ from fcn_lab.audit.finding import (
     Evidence,
     Finding,
     Level,
-    format_frame_count,
-    shorten_items,
 )
 from fcn_lab.audit.positions import DriveSpan
+from fcn_lab.terminal import format_count, shorten_list
 
 # mean IoU of a copied label above which frames count as near copies of each other
 COPY_IOU_LIMIT = 0.5
@@ -30,7 +29,7 @@ def check_duplicates(audit: Audit) -> Iterator[Finding]:
         level = Level.WRONG if crossing or twins.labels > 1 else Level.CAREFUL
         yield Finding(
             level,
-            f"{shorten_items(list(twins.names))} are one picture{labelled}, "
+            f"{shorten_list(twins.names, ITEMS_SHOWN)} are one picture{labelled}, "
             f"in {' and '.join(twins.splits)}",
             "What is scored was trained on." if "train" in twins.splits and crossing else "",
             tuple(map(Evidence, twins.split_of, twins.names))[:ITEMS_SHOWN],
@@ -73,8 +72,8 @@ def check_shared_drives(audit: Audit) -> Iterator[Finding]:
     for span in audit.drive_spans:
         if span.split == "train":
             continue
-        who = f"{span.split}: {span.drive} ({format_frame_count(span.count)})"
-        if span.trained_on:
+        who = f"{span.split}: {span.drive} ({format_count(span.count, 'frame')})"
+        if span.nearest is not None:
             around = ", ".join(
                 f"{place} {number}"
                 for place, number in (("after", span.before), ("before", span.after))

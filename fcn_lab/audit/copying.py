@@ -12,11 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from fcn_lab.audit.facts import DataFacts, SplitFacts
-from fcn_lab.data.classes import VOID
-from fcn_lab.data.frames import Pixels
 from fcn_lab.data.resizing import resize_label
 from fcn_lab.metrics.confusion import confusion_matrices
 from fcn_lab.metrics.scores import SplitScores, compute_scores
+from fcn_lab.pixels import VOID, Pixels
 from fcn_lab.terminal import report_progress
 
 RULES = {

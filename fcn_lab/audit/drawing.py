@@ -3,20 +3,17 @@
 Legend: H W rows and columns of a picture, h w of its label, which may be larger.
 """
 
-from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
-from io import BytesIO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from fcn_lab.audit.looks import shrink_picture
-from fcn_lab.data.frames import Pixels
 from fcn_lab.data.resizing import resize_label
-from fcn_lab.rendering.pictures import Colour, colourise
+from fcn_lab.pixels import Colour, Pixels
+from fcn_lab.rendering.embedding import EmbeddedPicture
+from fcn_lab.rendering.pictures import colourise
 
 Mask = NDArray[np.bool_]
 
@@ -27,29 +24,18 @@ CROP_MARGIN = 1.25  # of a crop to what it shows
 LEAST_CROP = 1 / 3  # of the frame's side
 
 
-@dataclass(frozen=True)
-class EmbeddedPicture:
-    """A picture as a data URL with its alternative text."""
+def embed_picture(pixels: Pixels, alt: str, flat: bool = False) -> EmbeddedPicture:
+    """Encodes pixels (H,W,3), averaged to the size shown.
 
-    source: str
-    alt: str
-
-    @classmethod
-    def encode(cls, pixels: Pixels, alt: str, flat: bool = False) -> "EmbeddedPicture":
-        """Encodes pixels (H,W,3), averaged to the size shown.
-
-        Args:
-            pixels: the picture.
-            alt: what it shows.
-            flat: of few colours with sharp edges, encoded without loss.
-        """
-        file, image = BytesIO(), Image.fromarray(shrink_picture(pixels, SHOWN_SIDE))
-        if flat:
-            image.save(file, "PNG", optimize=True)
-        else:
-            image.save(file, "JPEG", quality=82, subsampling=0)
-        kind = "png" if flat else "jpeg"
-        return cls(f"data:image/{kind};base64,{b64encode(file.getvalue()).decode()}", alt)
+    Args:
+        pixels: the picture.
+        alt: what it shows.
+        flat: of few colours with sharp edges, encoded without loss.
+    """
+    shown = shrink_picture(pixels, SHOWN_SIDE)
+    if flat:
+        return EmbeddedPicture.encode(shown, alt, "png", optimize=True)
+    return EmbeddedPicture.encode(shown, alt, "jpeg", quality=82, subsampling=0)
 
 
 def mark_pixels(picture: Pixels, mask: Mask) -> Pixels:

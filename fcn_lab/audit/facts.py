@@ -15,12 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcn_lab.audit.looks import Look
-from fcn_lab.data.classes import VOID
-from fcn_lab.data.colours import Colour
-from fcn_lab.data.frames import Pixels
 from fcn_lab.data.pictures.parts import show_colours
 from fcn_lab.data.source import Source
 from fcn_lab.data.survey import FrameSurvey, LabelEdges
+from fcn_lab.pixels import VOID, Colour, Pixels
 
 PREVIEW = (96, 128)
 _NUMBER = re.compile(r"(\d+)\D*$")

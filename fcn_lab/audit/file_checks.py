@@ -11,10 +11,9 @@ from fcn_lab.audit.finding import (
     Evidence,
     Finding,
     Level,
-    format_frame_count,
-    shorten_items,
 )
 from fcn_lab.data.packs.sizes import OWN_SIZE
+from fcn_lab.terminal import format_count, shorten_list
 
 VOID_SHARE_LIMIT = 0.1
 RARE_CLASS_IMAGES = 5
@@ -27,8 +26,8 @@ def check_files(audit: Audit) -> Iterator[Finding]:
             reasons = [reason.splitlines()[0] for reason in split.faults.values()]
             yield Finding(
                 Level.WRONG,
-                f"{name}: {format_frame_count(len(reasons))} cannot be read",
-                shorten_items(reasons, "; "),
+                f"{name}: {format_count(len(reasons), 'frame')} cannot be read",
+                shorten_list(reasons, ITEMS_SHOWN, "; "),
             )
 
 
@@ -43,8 +42,8 @@ def check_strange_values(audit: Audit) -> Iterator[Finding]:
         yield Finding(
             Level.WRONG,
             f"{name}: {split.strange.total()} label pixels "
-            f"in {format_frame_count(len(showing))} hold values of no class",
-            f"{shorten_items(values)}. Most of them are in {worst[0].frame}.",
+            f"in {format_count(len(showing), 'frame')} hold values of no class",
+            f"{shorten_list(values, ITEMS_SHOWN)}. Most of them are in {worst[0].frame}.",
             worst,
         )
 
@@ -113,7 +112,7 @@ def check_sizes(audit: Audit) -> Iterator[Finding]:
         yield Finding(
             Level.CAREFUL,
             f"the files have {len(stored)} sizes",
-            f"{shorten_items(shown)}. {_describe_target(audit)}",
+            f"{shorten_list(shown, ITEMS_SHOWN)}. {_describe_target(audit)}",
         )
 
 

@@ -40,14 +40,3 @@ class Finding:
     title: str
     text: str = ""
     frames: tuple[Evidence, ...] = ()
-
-
-def format_frame_count(count: int) -> str:
-    """Returns the count with its unit, as in "1 frame" or "3 frames"."""
-    return f"{count} frame{'' if count == 1 else 's'}"
-
-
-def shorten_items(items: list[str], separator: str = ", ") -> str:
-    """Returns the first items in a line, and how many more there are."""
-    rest = f"{separator}and {len(items) - ITEMS_SHOWN} more" if len(items) > ITEMS_SHOWN else ""
-    return separator.join(items[:ITEMS_SHOWN]) + rest

@@ -8,18 +8,19 @@ from markupsafe import Markup
 from fcn_lab.audit.audit import Audit
 from fcn_lab.audit.drawing import (
     MARK,
-    EmbeddedPicture,
     choose_crop,
     crop_picture,
     draw_mask,
+    embed_picture,
     lay_over,
     mark_pixels,
 )
 from fcn_lab.audit.finding import SPOILT, Evidence, Finding
 from fcn_lab.audit.selection import Place, find_largest, find_typical, group_drives, rank_rarest
-from fcn_lab.data.frames import Pixels
+from fcn_lab.data.colours import format_hex
+from fcn_lab.pixels import VOID_COLOUR, Pixels
+from fcn_lab.rendering.embedding import EmbeddedPicture
 from fcn_lab.rendering.html import TEMPLATES, Section
-from fcn_lab.rendering.pictures import VOID_COLOUR
 from fcn_lab.terminal import format_percent
 
 OVERLAYS_LIMIT = 96  # of all classes and drives
@@ -107,7 +108,7 @@ def _draw_overlay(audit: Audit, k: int, drive: str, place: Place) -> Figure:
     picture, frame = _open(audit, place.split, place.index)
     mask = audit.data.splits[place.split].labels[place.index] == k
     alt = f"{audit.data.classes[k]} in {frame}"
-    shown = EmbeddedPicture.encode(mark_pixels(picture, mask), alt)
+    shown = embed_picture(mark_pixels(picture, mask), alt)
     share = format_percent(place.share, 2)
     return Figure([shown], drive or "unnamed", f"{share} %, {place.split}: {frame}")
 
@@ -120,8 +121,8 @@ def _draw_example(audit: Audit, k: int, place: Place) -> Figure:
     drawn = lay_over(near, label[crop], audit.data.palette, k)
     name = audit.data.classes[k]
     pictures = [
-        EmbeddedPicture.encode(near, f"{name} in {frame}"),
-        EmbeddedPicture.encode(drawn, f"its labels, {name} outlined"),
+        embed_picture(near, f"{name} in {frame}"),
+        embed_picture(drawn, f"its labels, {name} outlined"),
     ]
     return Figure(pictures, frame, f"{place.split}, {format_percent(place.share, 2)} % of it")
 
@@ -136,8 +137,8 @@ def _draw_witness(audit: Audit, one: Evidence) -> Figure:
     elif one.marked:
         picture = mark_pixels(picture, label == audit.data.classes.index(one.marked))
     pictures = [
-        EmbeddedPicture.encode(picture, f"the picture {frame}"),
-        EmbeddedPicture.encode(
+        embed_picture(picture, f"the picture {frame}"),
+        embed_picture(
             draw_mask(label, audit.data.palette, spoilt), f"the mask of {frame}", flat=True
         ),
     ]
@@ -158,5 +159,5 @@ def render_legend(audit: Audit, marked: Iterable[str] = ()) -> Markup:
     """Returns the colours of the classes, of void and of what is marked."""
     colours = [*zip(audit.data.classes, audit.data.palette, strict=True), ("void", VOID_COLOUR)]
     colours += [(name, MARK) for name in marked]
-    entries = [(name, "#{:02x}{:02x}{:02x}".format(*colour)) for name, colour in colours]
+    entries = [(name, format_hex(colour)) for name, colour in colours]
     return Markup(TEMPLATES.get_template("audit_legend.html").render(legend=entries))

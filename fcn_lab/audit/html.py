@@ -1,17 +1,15 @@
 """Writes audit.html: the findings first, then every table with its chart."""
 
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from io import BytesIO
 
 from markupsafe import Markup
-from PIL import Image
 
 from fcn_lab.audit.audit import Audit
 from fcn_lab.audit.finding import Finding, Level
 from fcn_lab.audit.gallery import render_legend, show_classes, show_evidence, show_rarest
 from fcn_lab.audit.tables import build_tables
-from fcn_lab.data.frames import Pixels
+from fcn_lab.pixels import Pixels
+from fcn_lab.rendering.embedding import EmbeddedPicture
 from fcn_lab.rendering.html import (
     SYMBOLS,
     TEMPLATES,
@@ -119,7 +117,7 @@ def draw_pairs(audit: Audit) -> Markup:
                 {
                     "difference": difference,
                     "sides": [
-                        (part.frames[i].name, which, embed_picture(part.previews[i]))
+                        (part.frames[i].name, which, _embed_preview(part.previews[i]))
                         for part, i, which in sides
                     ],
                 }
@@ -127,11 +125,8 @@ def draw_pairs(audit: Audit) -> Markup:
     return Markup(TEMPLATES.get_template("audit_pairs.html").render(pairs=shown))
 
 
-def embed_picture(pixels: Pixels) -> str:
-    """Returns pixels (H,W,3) as a JPEG data URL."""
-    file = BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=85)
-    return f"data:image/jpeg;base64,{b64encode(file.getvalue()).decode()}"
+def _embed_preview(pixels: Pixels) -> str:
+    return EmbeddedPicture.encode(pixels, "", "jpeg", quality=85).source
 
 
 CHARTS: Mapping[str, Callable[[Audit], Markup]] = {

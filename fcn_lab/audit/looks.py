@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fcn_lab.data.frames import Pixels
+from fcn_lab.pixels import Pixels
 
 LONGEST_SIDE = 640  # pixels of a copy
 QUALITY = 85

@@ -38,11 +38,6 @@ class DriveSpan:
     before: int | None = None
     after: int | None = None
 
-    @property
-    def trained_on(self) -> bool:
-        """Returns whether training sees frames of the same drive."""
-        return self.nearest is not None
-
 
 def find_spans(data: DataFacts) -> Iterator[DriveSpan]:
     """Yields every drive of every split with its distance to training."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from fcn_lab.audit.audit import Audit
 from fcn_lab.audit.copying import RULES
 from fcn_lab.audit.weights import DEFINITIONS
-from fcn_lab.terminal import format_percent
+from fcn_lab.terminal import format_percent, shorten_list
 
 Cell = str | int | None
 
@@ -51,8 +51,7 @@ def tabulate_splits(audit: Audit) -> AuditTable:
     for name, split in audit.data.splits.items():
         stored = Counter(frame.stored for frame in split.frames).most_common()
         sizes = [f"{height}x{width}" for (height, width), _ in stored]
-        rest = f" and {len(sizes) - SIZES_SHOWN} more" if len(sizes) > SIZES_SHOWN else ""
-        shown = ", ".join(sizes[:SIZES_SHOWN]) + rest
+        shown = shorten_list(sizes, SIZES_SHOWN)
         void = format_percent(split.void_share) if split.frames else None
         rows.append((name, len(split.frames), shown, len(split.drives), void, len(split.faults)))
     columns = ("split", "frames", "stored size", "drives", "void %", "unreadable")

@@ -19,6 +19,7 @@ from fcn_lab.config.inheritance import add_recorded_words
 from fcn_lab.config.mappings import replace_mappings
 from fcn_lab.config.trust import allow, list_targets, read_names
 from fcn_lab.errors import UserError
+from fcn_lab.runs.names import SWEEP_RECORD
 from fcn_lab.sweeps.recorded_command import read_command
 from fcn_lab.worker.torchrun import refuse_sweeps
 
@@ -104,7 +105,7 @@ def _add_sweep_folder(
         stem = re.sub(r"[^\w.-]+", "-", kind)[:60] or "sweep"
         name = f"{stem}-{sha256(repr(asked).encode()).hexdigest()[:8]}"
         return [*overrides, f"hydra.sweep.dir=multirun/{name}"]
-    record = Path(folder) / "sweep.json"
+    record = Path(folder) / SWEEP_RECORD
     if not asked and record.is_file():
         overrides = [*read_command(record, folders), *overrides]
     return [

@@ -43,6 +43,7 @@ from fcn_lab.config.frozen import (
 from fcn_lab.config.inheritance import resolve_command
 from fcn_lab.config.trust import allow, read_names
 from fcn_lab.errors import SweepFailure, UserError, find_refusal
+from fcn_lab.runs.names import CONFIG
 from fcn_lab.worker import torchrun
 from fcn_lab.worker.claims import (
     claim,
@@ -101,7 +102,7 @@ def main() -> None:
         typed = rewrite_arguments()
         if (resumption := read_resumption(typed)) is not None:
             hold_resumed(resumption)
-            _become_worker(str(resumption.folder / "config.yaml"), *resumption.flags)
+            _become_worker(str(resumption.folder / CONFIG), *resumption.flags)
         Hydra.get_mode = _leave_mode_to_flags  # type: ignore[method-assign]
         Hydra.get_help = fit_help  # type: ignore[method-assign, assignment]
         ConfigRepository.__deepcopy__ = _share_sources  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from fcn_lab.cli.paths import find_path
 from fcn_lab.config.frozen import read_frozen, read_recorded
 from fcn_lab.config.trust import require_allowed
 from fcn_lab.errors import UserError
-from fcn_lab.runs.names import EPOCHS, HISTORY, METRICS
+from fcn_lab.runs.names import CONFIG, EPOCHS, HISTORY, METRICS
 from fcn_lab.runs.next_steps import list_run_steps
 from fcn_lab.runs.records import require_no_links_outside
 from fcn_lab.worker.claims import has_ended, hold
@@ -63,7 +63,7 @@ def hold_resumed(resumption: Resumption) -> None:
     """
     folder = resumption.folder
     recorded = read_recorded(folder)
-    require_allowed(read_frozen(folder / "config.yaml")["task"], str(folder))
+    require_allowed(read_frozen(folder / CONFIG)["task"], str(folder))
     require_no_links_outside(folder)
     began = (recorded.get("trainer") or {}).get("max_epochs")
     if has_ended(folder):

@@ -20,6 +20,7 @@ from fcn_lab.config.yaml_text import dump_yaml, load_yaml
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import omegaconf_node
 from fcn_lab.files import make_folder, write_text
+from fcn_lab.runs.names import CONFIG
 from fcn_lab.runs.records import DamagedFile, read_yaml
 
 _OPERANDS = {"run": "RUN_DIR", "input": "FILE_OR_FOLDER", "output": "FOLDER"}
@@ -105,7 +106,7 @@ OmegaConf.register_new_resolver("count_classes", count_classes, replace=True)
 
 def freeze(resolved: Mapping[str, Any], folder: Path) -> Path:
     """Writes FOLDER/config.yaml, whole or not at all."""
-    path = folder / "config.yaml"
+    path = folder / CONFIG
     make_folder(folder)
     write_text(path, dump_yaml(resolved))
     return path
@@ -123,7 +124,7 @@ def read_recorded(folder: Path) -> DictConfig:
     Raises:
         UserError: there is no such folder, no run in it, or the file is not as a run writes it.
     """
-    path = folder if folder.suffix == ".yaml" else folder / "config.yaml"
+    path = folder if folder.suffix == ".yaml" else folder / CONFIG
     if not folder.exists():
         raise UserError(f"{folder}: there is no such folder; the folder of a run was expected")
     if not os.path.lexists(path):
@@ -151,7 +152,7 @@ def read_frozen(path: Path) -> dict[str, Any]:
     """Returns a config as a worker runs it, in plain mappings and lists.
 
     Raises:
-        Damaged: it is not as a run writes it.
+        DamagedFile: it is not as a run writes it.
     """
     found = _read(path)
     if not isinstance(found.get("task"), dict) or not isinstance(found.get("seed"), int):

@@ -80,7 +80,7 @@ def require_sound(path: Path, config: Mapping[str, Any], links: object) -> None:
         links: from the key of a copy to that of its original, both dotted.
 
     Raises:
-        Damaged: a link leads to no key, around, or to more nodes than any run has.
+        DamagedFile: a link leads to no key, around, or to more nodes than any run has.
     """
     if not isinstance(links, dict):
         raise DamagedFile(path, "its key `links` holds no names of keys")

@@ -41,6 +41,7 @@ MOVED = {
     "zoo": "networks.smp",
 }
 _PACKAGE = "fcn_lab."
+_NAME_KEYS = {"_target_", "path", "engine"}
 
 
 def find_current_name(name: str) -> str:
@@ -56,11 +57,8 @@ def find_current_name(name: str) -> str:
 def rename_targets(node: object) -> object:
     """Returns a copy of a recorded node in which every target has today's name."""
     if isinstance(node, dict):
-        return {key: _rename(key, value) for key, value in node.items()}
+        names = {k for k in _NAME_KEYS & node.keys() if isinstance(node[k], str)}
+        return {
+            k: find_current_name(v) if k in names else rename_targets(v) for k, v in node.items()
+        }
     return [rename_targets(item) for item in node] if isinstance(node, list) else node
-
-
-def _rename(key: object, value: object) -> object:
-    if key in ("_target_", "path", "engine") and isinstance(value, str):
-        return find_current_name(value)
-    return rename_targets(value)

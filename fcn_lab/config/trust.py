@@ -39,11 +39,6 @@ def read_names(value: object) -> list[str]:
     return [str(name) for name in names]
 
 
-def list_allowed() -> frozenset[str]:
-    """Returns all dotted names that may be built here."""
-    return list_shipped() | _read_environment()
-
-
 @cache
 def list_shipped() -> frozenset[str]:
     """Returns the dotted names that the words of conf/ build."""
@@ -68,7 +63,7 @@ def require_allowed(node: object, place: str, also: Collection[str] = ()) -> Non
     Raises:
         UserError: with the names, and the word that allows them.
     """
-    known = list_allowed().union(also)
+    known = list_shipped().union(_read_environment(), also)
     unknown = sorted({name for name in find_targets(node) if name not in known})
     if unknown:
         listed = ",".join(unknown)

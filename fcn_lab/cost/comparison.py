@@ -10,7 +10,7 @@ from torch import nn
 from fcn_lab.cost.macs import count_cost
 from fcn_lab.cost.memory import count_peak_bytes
 from fcn_lab.geometry.sizes import count_channels
-from fcn_lab.tables import Name, create_table
+from fcn_lab.rendering.tables import Name, create_table
 from fcn_lab.terminal import format_duration, format_number
 
 

@@ -12,11 +12,11 @@ from fcn_lab.cost.parts import PartCost
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import markdown_row
 from fcn_lab.files import write_table, write_text
+from fcn_lab.rendering.tables import print_table
 from fcn_lab.report.runs import find_runs
 from fcn_lab.runs.names import METRICS
 from fcn_lab.runs.outcomes import read_metrics
 from fcn_lab.runs.records import DamagedFile
-from fcn_lab.tables import print_table
 from fcn_lab.terminal import format_amount, print_text
 
 GROUPS = ("model", "upsample", "encoder")

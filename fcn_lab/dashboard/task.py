@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fcn_lab.config.frozen import find_conf_folder, list_words
-from fcn_lab.dashboard import wandb_sweep as sweepfile
 from fcn_lab.dashboard.selection import JOB_TYPE, TABLES, Selection
+from fcn_lab.dashboard.wandb_sweep import format_sweep
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_text
 from fcn_lab.report import tables
@@ -62,7 +62,7 @@ class Dashboard:
         folder = Path(self.output) if self.output else folders[0] / "dashboard"
         make_folder(folder)
         selection = Selection.from_study(study)
-        sweepfile.write_sweep(list_words([find_conf_folder()]), folder / "wandb_sweep.yaml")
+        write_text(folder / "wandb_sweep.yaml", format_sweep(list_words([find_conf_folder()])))
         owner = log_results(study, selection, folder, self.project, self.entity)
         pages = self._write(study, selection, folder, owner or self.entity or "")
         for sentence in describe_answer(study):

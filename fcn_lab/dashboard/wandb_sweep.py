@@ -2,11 +2,9 @@
 
 import re
 from collections.abc import Collection, Mapping
-from pathlib import Path
 
 import yaml
 
-from fcn_lab.files import write_text
 from fcn_lab.runs.names import MONITOR
 
 HEADER = """\
@@ -43,9 +41,3 @@ def build_sweep(words: Mapping[str, Collection[str]]) -> dict[str, object]:
 def format_sweep(words: Mapping[str, Collection[str]]) -> str:
     """Returns the content of the sweep's YAML file."""
     return HEADER + yaml.safe_dump(build_sweep(words), sort_keys=False)
-
-
-def write_sweep(words: Mapping[str, Collection[str]], path: Path) -> Path:
-    """Writes the sweep's YAML file; returns its path."""
-    write_text(path, format_sweep(words))
-    return path

@@ -15,11 +15,10 @@ import cv2
 import numpy as np
 from annotated_types import Ge, Le
 
-from fcn_lab.data.classes import VOID
-from fcn_lab.data.frames import Pixels
 from fcn_lab.data.pictures.parts import show_colours
 from fcn_lab.data.resizing import IMAGENET_MEAN, OPENCV_CHANNELS, choose_filling
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import VOID, Pixels
 from fcn_lab.values import Share, Side, check_arguments
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from fcn_lab.data.classes import VOID
 from fcn_lab.data.label_codecs import IndexLabels, LabelCodec
 from fcn_lab.data.mask_values import WIDE_VOID, read_values
 from fcn_lab.data.packs.checksums import digest_states
@@ -21,6 +20,7 @@ from fcn_lab.data.packs.sealed import seal, unseal
 from fcn_lab.data.pictures.unreadable import Limit
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_text
+from fcn_lab.pixels import VOID
 
 # masks, spread over the data set, in which 255 is looked for where the first have ids 0 and 1
 SAMPLED_MASKS = 200

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from fcn_lab.data.classes import LARGEST_ID, VOID
-from fcn_lab.data.colours import Colour
+from fcn_lab.data.classes import LARGEST_ID
 from fcn_lab.data.files.text_files import trim
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import VOID, Colour
 
 _ITEMS_SHOWN = 8
 OTHERS = "others"  # data.ignore: whatever is no class

@@ -26,9 +26,9 @@ from fcn_lab.data.class_entries import (
     read_ignored,
     read_name,
 )
-from fcn_lab.data.classes import VOID, is_void
-from fcn_lab.data.colours import Colour
+from fcn_lab.data.classes import is_void
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import VOID, Colour
 
 Names = Sequence[object] | Mapping[object, object]
 _EXAMPLE = "data.names=[road,car] or 'data.names={road: [128,64,128], car: [0,0,142]}'"

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fcn_lab.data.colours import BLACK, Colour, list_distinct_colours
+from fcn_lab.data.colours import list_distinct_colours
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import VOID, VOID_COLOUR, Colour
 
-VOID = 255
 LARGEST_ID = 65534  # of a mask; 65535 is void, as 255 is of 8 bits
 # for a class whose own colour is void's black
 DARK_GREY: Colour = (64, 64, 64)
@@ -138,7 +138,7 @@ def keep_classes(
             table[disk_id] = names.index(name)
     palette = [colours[disk_names.index(name)] for name in names]
     for place, name in enumerate(names):
-        if palette[place] == BLACK and not is_void(name):
+        if palette[place] == VOID_COLOUR and not is_void(name):
             others = (DARK_GREY, *list_distinct_colours())
             palette[place] = next(other for other in others if other not in palette)
     return ClassSet(title, tuple(names), tuple(palette), table)

@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from fcn_lab.data.classes import VOID
-from fcn_lab.data.colours import Colour
 from fcn_lab.data.label_codecs import LabelView
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import VOID, Colour
 
 # a grey is the colour of three equal parts
 _MODES = ("RGB", "RGBA", "P", "PA", "1", "L", "LA")

@@ -12,10 +12,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-Colour = tuple[int, int, int]
+from fcn_lab.pixels import VOID_COLOUR, Colour
 
-# what void is drawn in
-BLACK: Colour = (0, 0, 0)
 # linear RGB as each eye sees it
 VISIONS = {
     "usual": np.eye(3),
@@ -47,10 +45,15 @@ LEVELS = (0, 36, 73, 109, 146, 182, 219, 255)
 MOST = 256
 
 
+def format_hex(colour: Colour) -> str:
+    """Returns the colour as #rrggbb."""
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
 @cache
 def list_distinct_colours() -> tuple[Colour, ...]:
     """Returns a colour for each class, by its number, none of them void's black."""
-    candidates = np.array([BLACK, *product(LEVELS, repeat=3)], np.uint8)
+    candidates = np.array([VOID_COLOUR, *product(LEVELS, repeat=3)], np.uint8)
     seen = np.stack([convert_to_lab(candidates, vision) for vision in VISIONS])
     chosen, nearest = [0], np.full(len(candidates), np.inf)
     while len(chosen) <= MOST:

@@ -11,7 +11,7 @@ from fcn_lab.data.binary_masks import SAMPLED_MASKS
 from fcn_lab.data.class_table import ClassTable, read_names
 from fcn_lab.data.classes import is_void, keep_classes
 from fcn_lab.data.colour_labels import ColourLabels
-from fcn_lab.data.colours import Colour, generate_colour
+from fcn_lab.data.colours import generate_colour
 from fcn_lab.data.files.pairing import find_blocks, pair_files
 from fcn_lab.data.files.patterns import locate
 from fcn_lab.data.files.picture_files import PictureFiles, read_images
@@ -26,6 +26,7 @@ from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.data.resizing import Resize
 from fcn_lab.data.splitting import Parts, split_by_lists, split_by_shares
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import Colour
 from fcn_lab.terminal import format_count
 from fcn_lab.values import Count, Positive
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from fcn_lab.data.seeds import seed_of
+from fcn_lab.pixels import Pixels
 from fcn_lab.terminal import report_progress
 
-Pixels = NDArray[np.uint8]
 PixelRows = Pixels | Sequence[Pixels]
 Augment = Callable[[Pixels, Pixels, int], tuple[Pixels, Pixels]]
 

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from fcn_lab.data.classes import LARGEST_ID, VOID, is_void
-from fcn_lab.data.colours import Colour
+from fcn_lab.data.classes import LARGEST_ID, is_void
 from fcn_lab.data.mask_palettes import MaskPalette
 from fcn_lab.data.mask_values import WIDE_VOID, read_values
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import VOID, Colour
+from fcn_lab.terminal import shorten_list
 
 _ITEMS_SHOWN = 5
 
@@ -158,17 +159,12 @@ class IndexLabels:
         """
         seen = self.survey(picture)
         if seen.strange:
-            shown = list(seen.strange)[:_ITEMS_SHOWN]
-            more = (
-                f" and {len(seen.strange) - _ITEMS_SHOWN} more"
-                if len(seen.strange) > _ITEMS_SHOWN
-                else ""
-            )
+            shown = shorten_list(list(seen.strange), _ITEMS_SHOWN)
             void = (
                 f", or {' or '.join(map(str, self._void_ids))} for void" if self._void_ids else ""
             )
             raise UserError(
-                f"holds {', '.join(shown)}{more} ({seen.strange.total()} pixels); "
+                f"holds {shown} ({seen.strange.total()} pixels); "
                 f"expected {self._describe_ids()}{void}.{self._suggest_ids(seen)}"
             )
         return seen.ids, seen.strange

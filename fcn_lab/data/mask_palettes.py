@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from fcn_lab.data.colours import Colour
+from fcn_lab.pixels import Colour
 
 
 class MaskPalette:

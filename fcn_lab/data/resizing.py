@@ -9,9 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fcn_lab.data.classes import VOID
+from fcn_lab.pixels import VOID, Pixels
 
-Pixels = NDArray[np.uint8]
 Frame = tuple[Pixels, Pixels]
 Resize = Literal["fit", "fill", "stretch"]
 OPENCV_CHANNELS = 4  # the most that it resizes

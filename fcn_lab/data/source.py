@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Protocol
 
-from fcn_lab.data.colours import Colour
 from fcn_lab.data.frames import Frames
 from fcn_lab.data.survey import FrameSurvey
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import Colour
 
 
 class Source(Protocol):

@@ -11,14 +11,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fcn_lab.data.classes import VOID
-from fcn_lab.data.frames import Frames, Pixels
+from fcn_lab.data.frames import Frames
 from fcn_lab.data.label_codecs import LabelView
 from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.data.packs.decode import open_pair
 from fcn_lab.data.packs.pack import Recipe
 from fcn_lab.data.resizing import resize_frame
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import VOID, Pixels
 
 
 @dataclass(frozen=True)

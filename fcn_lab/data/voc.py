@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fcn_lab.data.classes import keep_classes
-from fcn_lab.data.colours import Colour
 from fcn_lab.data.download import Release, fetch_release
 from fcn_lab.data.files.text_files import read_lines
 from fcn_lab.data.label_codecs import IndexLabels
@@ -13,6 +12,7 @@ from fcn_lab.data.packs.source import CACHE, PackedSource
 from fcn_lab.data.pictures.unreadable import LIMIT
 from fcn_lab.data.resizing import Resize
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import Colour
 from fcn_lab.values import Positive, Size, check_arguments
 
 NAMES = (

@@ -8,6 +8,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.report.arms import find_varied, format_arm
 from fcn_lab.report.protocols import FIELDS
 from fcn_lab.report.runs import Run
+from fcn_lab.terminal import shorten_list
 
 NAMES_SHOWN = 3
 
@@ -70,8 +71,7 @@ def _tell_difference(first: Sequence[str], second: Sequence[str]) -> str:
     if not any(sides):
         return f"the same {len(first)}, in another order"
     told = [
-        f"only {which} has {', '.join(names[:NAMES_SHOWN])}"
-        + (f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else "")
+        f"only {which} has {shorten_list(names, NAMES_SHOWN)}"
         for which, names in zip(("the first", "the second"), sides, strict=True)
         if names
     ]

@@ -20,8 +20,9 @@ from fcn_lab.demo.reports import find_reports, name_routes
 from fcn_lab.demo.tiles import Record
 from fcn_lab.demo.views import Scene, View, ask_network
 from fcn_lab.errors import UserError
-from fcn_lab.inference.predictor import Pixels, Predictor
+from fcn_lab.inference.predictor import Predictor
 from fcn_lab.inference.sliding_windows import SlidingWindows
+from fcn_lab.pixels import Pixels
 from fcn_lab.report.frames import PredictionArchive
 from fcn_lab.report.runs import read_runs
 from fcn_lab.runs.run import RunFolder

@@ -9,15 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Le
 
 from fcn_lab.demo.uploads import Uploads, make_temporary_folder
 from fcn_lab.errors import UserError
 from fcn_lab.report.runs import list_folders
-from fcn_lab.signals import StoppedBySignal
+from fcn_lab.signals import raise_stopped
 from fcn_lab.terminal import format_count
 from fcn_lab.values import Names, Positive
 
@@ -66,7 +65,8 @@ class Demo:
 
         networks = Networks(list_folders(self.runs))
         for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, _stop)
+            # the uploads are removed on the way out
+            signal.signal(number, raise_stopped)
         with make_temporary_folder() as uploads, self._listen() as listening:
             self._serve(networks, listening, uploads)
 
@@ -110,7 +110,3 @@ class Demo:
             print("whoever reaches this machine can use the page", flush=True)
         with suppress(KeyboardInterrupt):
             uvicorn.Server(settings).run(sockets=[listening])
-
-
-def _stop(signum: int, frame: FrameType | None) -> NoReturn:
-    raise StoppedBySignal(signum)  # the uploads are removed on the way out

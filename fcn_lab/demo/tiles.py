@@ -1,40 +1,21 @@
 """Renders a scene as HTML: tiles of pictures, the legend, and a table of numbers."""
 
-import io
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
-from PIL import Image
 
+from fcn_lab.data.colours import format_hex
 from fcn_lab.demo.views import Scene, View, agreement, blend, colour_values, shrink
+from fcn_lab.pixels import Colour, Pixels
 from fcn_lab.rendering import html as page
+from fcn_lab.rendering.embedding import EmbeddedPicture
 from fcn_lab.rendering.html import TEMPLATES
-from fcn_lab.rendering.pictures import ERROR_COLOUR, Colour, Picture, Pixels, draw_errors
+from fcn_lab.rendering.pictures import ERROR_COLOUR, Picture, draw_errors
 from fcn_lab.terminal import format_duration, format_percent
 
 LOSSLESS_PIXELS = 200_000  # larger pictures are sent as JPEG
-
-
-@dataclass(frozen=True)
-class EmbeddedPicture:
-    """A picture as a data URL with its alternative text."""
-
-    source: str
-    alt: str
-
-    @classmethod
-    def encode(cls, pixels: Pixels, alt: str) -> "EmbeddedPicture":
-        """Encodes pixels (H,W,3) as a data URL, PNG or, of many, JPEG with whole colours."""
-        file, image = io.BytesIO(), Image.fromarray(pixels)
-        kind = "png" if image.width * image.height <= LOSSLESS_PIXELS else "jpeg"
-        if kind == "png":
-            image.save(file, kind, compress_level=1)
-        else:
-            image.save(file, kind, quality=90, subsampling=0)
-        return cls(f"data:image/{kind};base64,{b64encode(file.getvalue()).decode()}", alt)
 
 
 @dataclass(frozen=True)
@@ -86,27 +67,29 @@ def render(
     ramp = np.broadcast_to(np.linspace(0, 1, 120, dtype=np.float32), (12, 120))
     return TEMPLATES.get_template("demo.html").render(
         tiles=tiles,
-        legend=[(name, css_colour(colour)) for name, colour in zip(classes, palette, strict=True)],
-        scale=EmbeddedPicture.encode(colour_values(ramp), "").source,
+        legend=[(name, format_hex(colour)) for name, colour in zip(classes, palette, strict=True)],
+        scale=embed_picture(colour_values(ramp), "").source,
         truth_known=scene.truth is not None,
-        wrong=css_colour(ERROR_COLOUR),
+        wrong=format_hex(ERROR_COLOUR),
         table=_score_table(scene, {label: records[label] for label in scene.views}),
         remarks=[view.remark for view in scene.views.values() if view.remark],
     )
 
 
-def css_colour(colour: Colour) -> str:
-    """Returns the colour as #rrggbb."""
-    return "#{:02x}{:02x}{:02x}".format(*colour)
+def embed_picture(pixels: Pixels, alt: str) -> EmbeddedPicture:
+    """Encodes pixels (H,W,3) as a data URL, PNG or, of many, JPEG with whole colours."""
+    if pixels.shape[0] * pixels.shape[1] <= LOSSLESS_PIXELS:
+        return EmbeddedPicture.encode(pixels, alt, "png", compress_level=1)
+    return EmbeddedPicture.encode(pixels, alt, "jpeg", quality=90, subsampling=0)
 
 
 def _picture_tile(
     scene: Scene, size: str, palette: Sequence[Colour], opacity: Sequence[float]
 ) -> Tile:
-    pictures = [EmbeddedPicture.encode(scene.image, f"the picture {scene.name}")]
+    pictures = [embed_picture(scene.image, f"the picture {scene.name}")]
     if scene.truth is not None:
         truth = blend(scene.image, scene.truth, palette, opacity)
-        pictures.append(EmbeddedPicture.encode(truth, "its true classes"))
+        pictures.append(embed_picture(truth, "its true classes"))
     return Tile("picture" if scene.truth is None else "picture, truth", size, pictures)
 
 
@@ -115,12 +98,12 @@ def _network_tile(
 ) -> Tile:
     shown = blend(scene.image, view.labels, palette, opacity)
     pictures = [
-        EmbeddedPicture.encode(shown, f"classes by {label}"),
-        EmbeddedPicture.encode(colour_values(view.entropy), f"entropy of {label}"),
+        embed_picture(shown, f"classes by {label}"),
+        embed_picture(colour_values(view.entropy), f"entropy of {label}"),
     ]
     if scene.truth is not None:
         wrong = draw_errors(Picture(scene.name, scene.image, scene.truth, view.labels))
-        pictures.append(EmbeddedPicture.encode(wrong, f"errors of {label}"))
+        pictures.append(embed_picture(wrong, f"errors of {label}"))
     return Tile(label, format_duration(view.seconds), pictures)
 
 

@@ -18,8 +18,8 @@ from fcn_lab.data.packs.decode import read_picture
 from fcn_lab.data.pictures.unreadable import Limit, Unreadable
 from fcn_lab.data.resizing import resize_image, resize_label
 from fcn_lab.errors import UserError
-from fcn_lab.metrics.confusion import VOID
-from fcn_lab.rendering.pictures import Colour, Pixels, colourise
+from fcn_lab.pixels import VOID, Colour, Pixels
+from fcn_lab.rendering.pictures import colourise
 
 Floats = NDArray[np.float32]
 Size = tuple[int, int]

@@ -71,7 +71,9 @@ class VGG16Encoder(Encoder):
         self.fc7 = build_classifier_layer(head_width, head_width, 1, dropout)
         if weights == PRETRAINED:
             transplant_classifier(net.classifier, self.fc6, self.fc7)
-        theirs = {torchvision_name(name): name for name in self.state_dict()}
+        # torchvision calls stages.2.10.weight features.10.weight
+        ours = self.state_dict()
+        theirs = {re.sub(r"^stages\.\d+\.", "features.", name): name for name in ours}
         held = read_weights(self, weights, theirs, optional=("normalize.", "fc6.", "fc7."))
         require_preprocessing(self, weights, held, stated)
         widen_input(self, in_channels, first_kernels, weights == NO_WEIGHTS)
@@ -91,11 +93,6 @@ class VGG16Encoder(Encoder):
         for stage in self.stages[:level]:
             layers += [*stage.children(), self.pool]
         return layers if level <= LEVELS else [*layers, *self.fc6, *self.fc7]
-
-
-def torchvision_name(name: str) -> str:
-    """Returns torchvision's name of a tensor: stages.2.10.weight is features.10.weight."""
-    return re.sub(r"^stages\.\d+\.", "features.", name)
 
 
 def build_classifier_layer(inputs: int, outputs: int, kernel: int, dropout: float) -> nn.Sequential:

@@ -1,7 +1,7 @@
 """Pretrained weights: fetched or read, whole or not at all."""
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from fcn_lab.errors import UserError
 from fcn_lab.runs.digests import require_sound
+from fcn_lab.terminal import shorten_list
 
 M = TypeVar("M", bound=nn.Module)
 PRETRAINED, NO_WEIGHTS = "imagenet", "none"
@@ -84,19 +85,13 @@ def put_weights(
         lists = {"missing": missing, "of another shape": unfit}
         raise UserError(
             f"{source} does not hold this encoder: "
-            + "; ".join(f"{why}: {shorten_names(names)}" for why, names in lists.items() if names)
+            + "; ".join(f"{why}: {shorten_list(names, 6)}" for why, names in lists.items() if names)
         )
     held = ours.keys() & found.keys()
     with torch.no_grad():
         for name in held:
             ours[name].copy_(found[name])
     return held
-
-
-def shorten_names(names: Sequence[str], few: int = 6) -> str:
-    """Returns the first few names and how many more there are, for a one-line message."""
-    rest = f" and {len(names) - few} more" if len(names) > few else ""
-    return ", ".join(names[:few]) + rest
 
 
 def fetch_weights(build: Callable[[], M], name: str) -> M:

@@ -12,7 +12,7 @@ from fcn_lab.data.pictures import unreadable
 from fcn_lab.data.pictures.parts import RGB, PicturePart
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.errors import UserError
-from fcn_lab.rendering.pictures import Pixels
+from fcn_lab.pixels import Pixels
 
 MISSING_SHARE_LIMIT = 0.1  # of a video's frames, from which on it counts as broken off
 

@@ -16,11 +16,11 @@ from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.errors import UserError
 from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.inference.sliding_windows import score_strips
+from fcn_lab.pixels import Pixels
 from fcn_lab.runs.digests import advise, require_sound
 from fcn_lab.runs.records import DamagedFile
 from fcn_lab.runs.run import RunFolder
 
-Pixels = NDArray[np.uint8]
 Picture = Pixels | str | Path | Sequence[str | Path]
 RGB_FILES = (PictureFiles("*"),)
 STRIP_ROWS = 32  # whose probabilities are held at a time, beside the scores
@@ -209,13 +209,11 @@ def _is_run_checkpoint(checkpoint: object) -> bool:
         case {"state_dict": dict() as state, "classes": list() | tuple() as names, "palette": rgb}:
             texts = all(isinstance(text, str) for text in (*state, *names))
             tensors = all(isinstance(tensor, Tensor) for tensor in state.values())
-            colours = isinstance(rgb, list | tuple) and all(map(_is_colour, rgb))
+            colours = isinstance(rgb, list | tuple) and all(
+                isinstance(colour, list | tuple) and len(colour) == 3 for colour in rgb
+            )
             return texts and tensors and colours and len(rgb) == len(names)
     return False
-
-
-def _is_colour(value: object) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 3
 
 
 def load_state(net: nn.Module, state: Mapping[str, Tensor], run: Path) -> nn.Module:

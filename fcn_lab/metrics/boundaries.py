@@ -16,8 +16,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from fcn_lab.metrics.checkerboard import checkerboard_index
-from fcn_lab.metrics.confusion import VOID
 from fcn_lab.metrics.scores import compute_scores
+from fcn_lab.pixels import VOID
 
 TOLERANCE_SHARE = 0.0075  # of the image's diagonal, as in SegNet's paper
 WIDTHS = (1, 2, 4, 8, 16)  # of the trimap, pixels on each side of a boundary

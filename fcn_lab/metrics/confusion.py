@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-VOID = 255
+from fcn_lab.pixels import VOID
 
 
 def confusion_matrices(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:

@@ -10,12 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from fcn_lab.metrics.confusion import VOID
+from fcn_lab.pixels import VOID, VOID_COLOUR, Colour, Pixels
 
-Pixels = NDArray[np.uint8]
-Colour = tuple[int, int, int]
-
-VOID_COLOUR: Colour = (0, 0, 0)
 ERROR_COLOUR: Colour = (255, 45, 45)
 PAPER: Colour = (255, 255, 255)
 INK: Colour = (25, 25, 25)

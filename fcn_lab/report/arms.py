@@ -79,7 +79,8 @@ def tell_twins_apart(runs: Sequence[Run]) -> list[Run]:
                     # the precision and the workers of another device are others, too
                     keys["device"] = None
                 else:
-                    keys |= _find_differences(settings[one], settings[other])
+                    a, b = settings[one], settings[other]
+                    keys |= {key: None for key in {**a, **b} if a.get(key) != b.get(key)}
     keys.pop("data.root", None)
 
     def tell(run: Run) -> dict[str, str]:
@@ -113,10 +114,6 @@ def _sort_values(values: tuple[str, ...]) -> tuple[str, ...]:
     if all(stride.isdecimal() and len(stride) < 5 for stride in strides):
         return tuple(sorted(values, key=lambda v: -int(v.removeprefix("fcn").removesuffix("s"))))
     return values
-
-
-def _find_differences(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, None]:
-    return {key: None for key in {**one, **other} if one.get(key) != other.get(key)}
 
 
 def _find_setting(config: Mapping[str, Any], factor: str) -> str:

@@ -7,7 +7,6 @@ the PNGs hold class numbers under the classes' colours, 255 is void.
 import io
 import zipfile
 import zlib
-from base64 import b64encode
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fcn_lab.data.colours import format_hex
 from fcn_lab.escaping import zip_text
+from fcn_lab.pixels import Pixels
+from fcn_lab.rendering.embedding import encode_picture, format_url
 from fcn_lab.report.comparison import Arm
 from fcn_lab.report.runs import Run
 from fcn_lab.report.study import Study
@@ -38,8 +40,6 @@ ARMS_SHOWN = 24
 # frames between two that are shown of one drive: neighbours are nearly the same
 APART = 10
 WRONG, VOID = (255, 0, 128), 255
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def read_legend(study: Study, keeper: PredictionArchive, frame: str) -> list[tup
     """Reads name and colour of each class, from the palette of a kept prediction."""
     with Image.open(io.BytesIO(keeper.read(f"{frame}.png"))) as image:
         palette = np.array(image.getpalette()).reshape(-1, 3)
-    colours = ["#{:02x}{:02x}{:02x}".format(*map(int, colour)) for colour in palette]
+    colours = [format_hex(tuple(colour)) for colour in palette.tolist()]
     return list(zip(study.first_run.classes, colours, strict=False))
 
 
@@ -177,33 +177,23 @@ def draw_errors(truth: Pixels, guess: Pixels) -> bytes:
     """Returns a PNG of one colour where the prediction is wrong, transparent elsewhere."""
     wrong = Image.fromarray(((truth != guess) & (truth != VOID)).astype(np.uint8))
     wrong.putpalette([0, 0, 0, *WRONG])
-    return _encode_png(wrong, transparency=0, bits=1)
+    return encode_picture(wrong, "png", transparency=0, bits=1)
 
 
 def _find_selected(keeper: PredictionArchive, name: str) -> dict[str, str]:
     return {
-        "picture": _encode_uri(keeper.read(f"{name}.jpg"), "jpeg"),
-        "truth": _encode_uri(keeper.read(f"{name}.truth.png")),
+        "picture": format_url(keeper.read(f"{name}.jpg"), "jpeg"),
+        "truth": format_url(keeper.read(f"{name}.truth.png"), "png"),
     }
 
 
 def _describe_frame(keeper: PredictionArchive, name: str, score: float) -> dict[str, Any]:
     truth, guess = (keeper.read(f"{name}{ending}") for ending in (".truth.png", ".png"))
     wrong = draw_errors(_read_labels(truth), _read_labels(guess))
-    images = {"prediction": _encode_uri(guess), "errors": _encode_uri(wrong)}
+    images = {"prediction": format_url(guess, "png"), "errors": format_url(wrong, "png")}
     return {**images, "accuracy": round(100 * float(score), 1)}
 
 
 def _read_labels(png: bytes) -> Pixels:
     with Image.open(io.BytesIO(png)) as image:
         return np.asarray(image)
-
-
-def _encode_png(image: Image.Image, **options: int) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "PNG", **options)
-    return file.getvalue()
-
-
-def _encode_uri(content: bytes, kind: str = "png") -> str:
-    return f"data:image/{kind};base64,{b64encode(content).decode()}"

@@ -19,7 +19,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.escaping import markdown_row
 from fcn_lab.report.arms import find_varied, format_arm
 from fcn_lab.report.runs import Run, find_runs
-from fcn_lab.runs.names import MONITOR
+from fcn_lab.runs.names import GRADIENTS, MONITOR
 from fcn_lab.runs.records import read_rows
 
 
@@ -43,7 +43,7 @@ def find_first_step(run: Run, score: float) -> int | None:
 
 def read_gradients(run: Run) -> list[dict[str, str]]:
     """Returns the rows of gradients.csv; none where the run noted none."""
-    path = run.folder / "gradients.csv"
+    path = run.folder / GRADIENTS
     return read_rows(path) if path.is_file() else []
 
 
@@ -58,7 +58,7 @@ def format_report(folder: Path, score: float | None = None) -> list[str]:
         print(one, file=sys.stderr)
     runs = [run for run in sound if read_gradients(run)]
     if not runs:
-        raise UserError(f"{folder}: no run there has a gradients.csv; trainer.gradients_every=10")
+        raise UserError(f"{folder}: no run there has a {GRADIENTS}; trainer.gradients_every=10")
     best = [max((s for _, s in read_scores(run)), default=0.0) for run in runs]
     goal = min(best) if score is None else score
     arms: dict[str, list[Run]] = {}

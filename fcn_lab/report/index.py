@@ -15,6 +15,7 @@ from fcn_lab.report.answer import describe_answer, describe_question
 from fcn_lab.report.questions import read_question
 from fcn_lab.report.study import Study
 from fcn_lab.report.writing import ADVICE, format_heading, render_scores, write_report
+from fcn_lab.runs.names import SWEEP_RECORD
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Entry:
 
 def find_studies(folder: Path) -> list[Path]:
     """Returns the sweeps right inside a folder if they ask several questions, else none."""
-    sweeps = sorted(record.parent for record in folder.glob("*/sweep.json"))
+    sweeps = sorted(record.parent for record in folder.glob(f"*/{SWEEP_RECORD}"))
     several = len({*map(read_question, sweeps)} - {""}) > 1
     return sweeps if several else []
 

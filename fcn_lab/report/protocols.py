@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fcn_lab.errors import UserError
+from fcn_lab.terminal import shorten_list
 
 # the parts of a protocol id, joined by dashes
 FIELDS = ("classes", "size", "void rule", "split")
@@ -46,11 +47,12 @@ def refuse_mixed(runs: Sequence[ScoredRun]) -> None:
     first = next(run for run in runs if run.protocol == protocol)
     odd = [run for run in runs if run.protocol != protocol]
     if odd:
+        others = shorten_list([str(run.folder) for run in odd], MOST_NAMES)
         raise UserError(
             f"{first.folder} and {odd[0].folder} were scored by different protocols: "
             f"{find_differing_fields(first, odd[0])}.\n"
             "Numbers of different protocols are not compared; give each a report of its own. "
-            f"The first is that of {count} of {len(runs)} runs, but not of {_list_names(odd)}."
+            f"The first is that of {count} of {len(runs)} runs, but not of {others}."
         )
     for run in runs:
         where = f"{first.folder} and {run.folder}"
@@ -69,8 +71,3 @@ def find_differing_fields(first: ScoredRun, second: ScoredRun) -> str:
         return f"{first.protocol} against {second.protocol}"
     named = zip(FIELDS, ours, theirs, strict=True)
     return ", ".join(f"{name} {a} against {b}" for name, a, b in named if a != b)
-
-
-def _list_names(runs: Sequence[ScoredRun]) -> str:
-    more = f" and {len(runs) - MOST_NAMES} more" if len(runs) > MOST_NAMES else ""
-    return ", ".join(str(run.folder) for run in runs[:MOST_NAMES]) + more

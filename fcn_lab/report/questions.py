@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fcn_lab.report.runs import Run
+from fcn_lab.runs.names import SWEEP_RECORD
 from fcn_lab.runs.records import DamagedFile, read_json
 
 
@@ -16,7 +17,7 @@ def find_question(runs: Iterable[Run]) -> str:
 def read_question(sweep: Path) -> str:
     """Returns what a sweep's record says that it asks; empty where it says nothing."""
     try:
-        asked = read_json(sweep / "sweep.json").get("study")
+        asked = read_json(sweep / SWEEP_RECORD).get("study")
     except DamagedFile:
         return ""
     question = asked.get("question") if isinstance(asked, dict) else None

@@ -28,7 +28,11 @@ COMMIT_DIGITS = 12
 
 def tabulate_recipe(study: Study) -> Table:
     """Returns a row for each setting, with the values that it has among the runs."""
-    rows = [(name, text) for name, values in list_facts(study.runs) if (text := _join(values))]
+    rows = [
+        (name, text)
+        for name, values in list_facts(study.runs)
+        if (text := ", ".join(filter(None, dict.fromkeys(values))))
+    ]
     return Table("How the runs were trained", ["what", "among the runs"], rows, words=2)
 
 
@@ -61,7 +65,3 @@ def _format_commit(environment: Mapping[str, Any]) -> str:
     commit = environment.get("git_commit")
     changed = " with changes (git.diff)" if environment.get("git_dirty") else ""
     return f"{commit[:COMMIT_DIGITS]}{changed}" if isinstance(commit, str) else ""
-
-
-def _join(values: Sequence[str]) -> str:
-    return ", ".join(filter(None, dict.fromkeys(values)))

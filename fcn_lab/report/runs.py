@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fcn_lab.errors import UserError
 from fcn_lab.report.protocols import refuse_mixed
 from fcn_lab.report.recount import correct_scores
-from fcn_lab.runs.names import CONFUSIONS, METRICS
+from fcn_lab.runs import names
 from fcn_lab.runs.outcomes import read_history, read_metrics
 from fcn_lab.runs.records import DamagedFile, load_yaml, read_arrays, read_json, read_yaml
 from fcn_lab.runs.statuses import RunStatus
@@ -57,24 +57,25 @@ class Run:
         """Reads the run that lies in a folder.
 
         Raises:
-            Damaged: a file of it that the report needs does not hold what it is to hold.
+            DamagedFile: a file of it that the report needs does not hold what it is to hold.
         """
-        metrics, config = read_metrics(folder), folder / "config.yaml"
+        metrics, config = read_metrics(folder), folder / names.CONFIG
         words = [metrics.get(word) for word in ("model", "upsample", "encoder")]
         if not isinstance(metrics.get("seed"), int) or not all(isinstance(w, str) for w in words):
-            raise DamagedFile(folder / METRICS, "it names no model, upsample, encoder and seed")
+            what = "it names no model, upsample, encoder and seed"
+            raise DamagedFile(folder / names.METRICS, what)
         loaded = read_yaml(config, load_yaml) if os.path.lexists(config) else {}
         run = cls(folder, metrics, loaded)
         run._require_matrices()
         run.history  # noqa: B018  (read now, while a damaged run can still be left out)
-        kept = {CONFUSIONS: run._confusions}
+        kept = {names.CONFUSIONS: run._confusions}
         with suppress(DamagedFile):
-            kept["confusions_val.npz"] = read_arrays(folder / "confusions_val.npz")
+            kept[names.VAL_CONFUSIONS] = read_arrays(folder / names.VAL_CONFUSIONS)
         metrics, altered = correct_scores(folder, metrics, kept)
         return replace(run, metrics=metrics, altered=altered) if altered else run
 
     def _require_matrices(self) -> None:
-        kept, path = self._confusions, self.folder / CONFUSIONS
+        kept, path = self._confusions, self.folder / names.CONFUSIONS
         for name, kind in {"names": "U", "classes": "U", "split": "U", "matrices": "iu"}.items():
             if name not in kept or kept[name].dtype.kind not in kind:
                 raise DamagedFile(path, f"it holds no {name}")
@@ -150,13 +151,13 @@ class Run:
     def environment(self) -> dict[str, Any]:
         """Returns what env.json says of code and machine; nothing where it cannot be read."""
         try:
-            return read_json(self.folder / "env.json")
+            return read_json(self.folder / names.ENVIRONMENT)
         except DamagedFile:
             return {}
 
     @cached_property
     def _confusions(self) -> dict[str, Any]:
-        return read_arrays(self.folder / CONFUSIONS)
+        return read_arrays(self.folder / names.CONFUSIONS)
 
 
 @dataclass(frozen=True)
@@ -223,7 +224,7 @@ def find_run_folders(folders: Iterable[Path]) -> list[Path]:
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"runs={folder}: there is no such folder; expected runs or a sweep")
-        scored = folder.rglob(METRICS)
+        scored = folder.rglob(names.METRICS)
         here = sorted(p.parent for p in scored if not INSIDE & {*p.relative_to(folder).parts})
         if not here:
             raise UserError(f"runs={folder}: it holds no finished run, no metrics.json anywhere")
@@ -234,11 +235,12 @@ def find_run_folders(folders: Iterable[Path]) -> list[Path]:
 def find_missing_cells(folders: Iterable[Path]) -> list[MissingRun]:
     """Returns the cells of sweeps in these folders that have no scores."""
     missing: list[MissingRun] = []
-    for record in (record for folder in folders for record in folder.rglob("sweep.json")):
+    for record in (record for folder in folders for record in folder.rglob(names.SWEEP_RECORD)):
         try:
             cells = SweepFolder.read(record.parent).cells
         except DamagedFile as error:
-            missing.append(MissingRun(str(record.parent), "damaged", f"sweep.json: {error.reason}"))
+            reason = f"{record.name}: {error.reason}"
+            missing.append(MissingRun(str(record.parent), "damaged", reason))
             continue
         for cell in cells:
             now, place = cell.read_progress(), cell.folder.resolve()

@@ -80,9 +80,8 @@ def format_markdown(study: Study) -> str:
 def list_sections(study: Study) -> Iterator[Section]:
     """Yields the sections of the page, in their order."""
     yield Section("What was asked", render_paragraphs(*describe_question(study)))
-    yield Section(
-        "The answer", Markup('<div class="answer">{}</div>').format(_render_answer(study))
-    )
+    answer = render_paragraphs(" ".join(describe_answer(study)))
+    yield Section("The answer", Markup('<div class="answer">{}</div>').format(answer))
     yield Section("Scores", _render_scores(study))
     if study.is_grid and len(study.factors) > 1:
         yield Section(
@@ -100,10 +99,6 @@ def list_sections(study: Study) -> Iterator[Section]:
         yield Section("Missing", missing, "These cells were asked for and have no scores.")
     yield Section("How the runs were trained", tabulate_recipe(study).html(), TRAINED_LEAD)
     yield Section("How the numbers were made", render_paragraphs(*describe_method(study)))
-
-
-def _render_answer(study: Study) -> Markup:
-    return render_paragraphs(" ".join(describe_answer(study)))
 
 
 def render_scores(study: Study) -> Markup:

@@ -160,7 +160,7 @@ def begin_attempt(folder: Path, take_done: bool = False) -> Attempt:
         take_done: hold it although the run is done.
 
     Raises:
-        Taken: another one does, or the run is done.
+        RunConflict: another one does, or the run is done.
     """
     before = find_last_attempt(folder)
     if before is not None and before.is_mine:

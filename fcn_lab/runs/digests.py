@@ -32,7 +32,7 @@ def require_sound(path: Path) -> None:
     """Compares a checkpoint with its digest; one that was never listed with the sums inside it.
 
     Raises:
-        Damaged: it is another file than was written, with the one to fall back to.
+        DamagedFile: it is another file than was written, with the one to fall back to.
     """
     reason = _find_damage(path)
     if reason:

@@ -1,10 +1,19 @@
 """Names that other code looks for in a run's folder: its files, and the score that is monitored."""
 
+CONFIG = "config.yaml"
+ENVIRONMENT = "env.json"
 METRICS = "metrics.json"
 HISTORY = "history.csv"
 CHECKPOINTS = "checkpoints"
+GRADIENTS = "gradients.csv"
 PANELS = "panels"
-CONFUSIONS = "confusions.npz"
+PREDICTIONS = "predictions.zip"
+CONFUSIONS, VAL_CONFUSIONS = "confusions.npz", "confusions_val.npz"
+TRACEBACK = "error.txt"
+# what a worker of a sweep prints
+LOG = "log.txt"
+# a sweep's own files, beside the folders of its cells
+SWEEP_RECORD, SWEEP_RESULTS = "sweep.json", "results.csv"
 LAST_CHECKPOINT = f"{CHECKPOINTS}/last.ckpt"
 # chooses the best epoch; searches and dashboards look at it too
 MONITOR = "val/mean_iou"

@@ -16,7 +16,8 @@ def list_run_steps(folder: Path) -> dict[str, str | Path]:
         logdir = f"--logdir={events}"
         steps["Its curves on a page of TensorBoard's"] = format_tool("tensorboard", logdir)
     if (folder / CONFUSIONS).is_file():
-        steps["Its scores on a page, with intervals"] = format_report_command(folder)
+        report = format_command("task=report", f"runs={folder}")
+        steps["Its scores on a page, with intervals"] = report
     return steps
 
 
@@ -29,8 +30,3 @@ def list_wandb_steps(folder: Path) -> dict[str, str | Path]:
     if offline:
         steps["To the W&B server"] = format_tool("wandb", "sync", *offline)
     return steps
-
-
-def format_report_command(folder: Path) -> str:
-    """Returns the command that compares the runs in a folder on a page."""
-    return format_command("task=report", f"runs={folder}")

@@ -16,7 +16,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     """Returns what a finished run says of itself in metrics.json.
 
     Raises:
-        Damaged: it names no protocol, or holds no split with its scores.
+        DamagedFile: it names no protocol, or holds no split with its scores.
     """
     path = folder / METRICS
     found = read_json(path)
@@ -66,7 +66,7 @@ def read_history(folder: Path) -> list[dict[str, str]]:
     """Returns the rows of history.csv, one an epoch; those of a run that only scores are none.
 
     Raises:
-        Damaged: as `read_rows`, and for an epoch, a time or a score that cannot be one.
+        DamagedFile: as `read_rows`, and for an epoch, a time or a score that cannot be one.
     """
     path = folder / HISTORY
     if not os.path.lexists(path):

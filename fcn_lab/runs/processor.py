@@ -1,5 +1,6 @@
 """What the processor is, since times and the last bits of sums depend on it."""
 
+import os
 import platform
 from contextlib import suppress
 from pathlib import Path
@@ -24,3 +25,8 @@ def describe_processor(cpuinfo: Path = CPUINFO) -> str:
     flags = (entries.get("flags") or entries.get("Features", "")).split()
     known = [word for word in INSTRUCTIONS if word in flags]
     return f"{name} ({' '.join(known)})" if known else name
+
+
+def count_bound_cores() -> int:
+    """Returns how many cores this process may run on, whatever the quota of their time."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

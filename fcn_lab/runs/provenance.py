@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 # the file beside a frozen copy of the package
@@ -41,10 +41,6 @@ class Source:
             bool(run_git(package, "status", "--porcelain")),
             run_git(package, "diff", "HEAD"),
         )
-
-    def as_dict(self) -> dict[str, object]:
-        """Returns its fields as JSON takes them."""
-        return asdict(self)
 
 
 def run_git(folder: Path, *command: str) -> str:

@@ -50,7 +50,7 @@ def require_regular_file(path: Path) -> os.stat_result:
     """Returns what the file system says of a file that is one.
 
     Raises:
-        Damaged: it is a link, a folder, a pipe, or not there.
+        DamagedFile: it is a link, a folder, a pipe, or not there.
     """
     try:
         found = path.lstat()
@@ -84,7 +84,7 @@ def read_text(path: Path) -> str:
     """Reads UTF-8, within the limit of the file's ending.
 
     Raises:
-        Damaged: as `require_regular_file`, for an empty or a larger file and for other bytes.
+        DamagedFile: as `require_regular_file`, for an empty or a larger file and for other bytes.
     """
     limit, size = LIMITS[path.suffix], require_regular_file(path).st_size
     if not size:
@@ -103,7 +103,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Returns an object of JSON whose numbers are finite and below 2⁶³.
 
     Raises:
-        Damaged: it holds something else.
+        DamagedFile: it holds something else.
     """
 
     def refuse(constant: str) -> NoReturn:
@@ -128,7 +128,7 @@ def read_rows(path: Path, columns: Collection[str] = ()) -> list[dict[str, str]]
         columns: of which it has one at least, where some are named.
 
     Raises:
-        Damaged: it holds something else.
+        DamagedFile: it holds something else.
     """
     text = read_text(path)
     try:
@@ -157,7 +157,7 @@ def read_yaml(path: Path, load: Callable[[str], Any]) -> dict[str, Any]:
         load: builds it from the text, by a safe loader.
 
     Raises:
-        Damaged: it holds something else.
+        DamagedFile: it holds something else.
     """
     text = read_text(path)
     try:
@@ -214,7 +214,7 @@ def read_arrays(path: Path) -> "dict[str, NDArray[Any]]":
     """Returns the arrays of an .npz by name; none holds objects.
 
     Raises:
-        Damaged: it holds something else, or more than 4 GiB unpacked.
+        DamagedFile: it holds something else, or more than 4 GiB unpacked.
     """
     # imported here, since readers of text can do without it
     import numpy as np

@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from fcn_lab.files import write_buffer, write_json, write_text
+from fcn_lab.runs import names
 from fcn_lab.runs.digests import require_sound
-from fcn_lab.runs.names import CHECKPOINTS, CONFUSIONS, HISTORY, LAST_CHECKPOINT, METRICS, PANELS
 from fcn_lab.runs.outcomes import is_finished, read_history, read_metrics
 from fcn_lab.runs.processor import describe_processor
 from fcn_lab.runs.provenance import Source
@@ -47,50 +47,50 @@ class RunFolder:
     @property
     def config(self) -> Path:
         """Returns the file of the resolved configuration."""
-        return self.path / "config.yaml"
+        return self.path / names.CONFIG
 
     @property
     def env(self) -> Path:
         """Returns the file of versions, git state, device and command line."""
-        return self.path / "env.json"
+        return self.path / names.ENVIRONMENT
 
     @property
     def history(self) -> Path:
         """Returns the file with one row an epoch."""
-        return self.path / HISTORY
+        return self.path / names.HISTORY
 
     @property
     def gradients(self) -> Path:
         """Returns the file of the gradient's norms, where a run notes them."""
-        return self.path / "gradients.csv"
+        return self.path / names.GRADIENTS
 
     @property
     def metrics(self) -> Path:
         """Returns the file of the final scores; the run is done exactly when it exists."""
-        return self.path / METRICS
+        return self.path / names.METRICS
 
     @property
     def best_checkpoint(self) -> Path:
         """Returns the checkpoint that scored best on val."""
-        return self.path / CHECKPOINTS / "best.ckpt"
+        return self.path / names.CHECKPOINTS / "best.ckpt"
 
     @property
     def last_checkpoint(self) -> Path:
         """Returns the checkpoint that a resume starts from."""
-        return self.path / LAST_CHECKPOINT
+        return self.path / names.LAST_CHECKPOINT
 
     @property
     def panels(self) -> Path:
         """Returns the folder of the pictures."""
-        return self.path / PANELS
+        return self.path / names.PANELS
 
     def predictions(self, rank: int = 0) -> Path:
         """Pictures, truth and predictions of the scored split, one file a rank."""
-        return self.path / (f"predictions.{rank}.zip" if rank else "predictions.zip")
+        return self.path / (f"predictions.{rank}.zip" if rank else names.PREDICTIONS)
 
     def confusions(self, split: str) -> Path:
         """Returns the file of a split's matrices; those of val lie beside the final ones."""
-        return self.path / ("confusions_val.npz" if split == "val" else CONFUSIONS)
+        return self.path / (names.VAL_CONFUSIONS if split == "val" else names.CONFUSIONS)
 
     def write_metrics(self, metrics: Mapping[str, object]) -> None:
         """Writes metrics.json in one piece."""
@@ -105,7 +105,7 @@ class RunFolder:
         """Looks at the checkpoint that a resume starts from, where there is one.
 
         Raises:
-            Damaged: it is not what was written; the message names the one to fall back to.
+            DamagedFile: it is not what was written; the message names the one to fall back to.
         """
         if self.last_checkpoint.exists():
             require_sound(self.last_checkpoint)
@@ -114,7 +114,7 @@ class RunFolder:
         """Returns the content of config.yaml; empty where there is none.
 
         Raises:
-            Damaged: it is not as a run writes it.
+            DamagedFile: it is not as a run writes it.
         """
         return read_yaml(self.config, load_yaml) if os.path.lexists(self.config) else {}
 
@@ -122,7 +122,7 @@ class RunFolder:
         """Returns the content of metrics.json.
 
         Raises:
-            Damaged: it is not what a finished run leaves.
+            DamagedFile: it is not what a finished run leaves.
         """
         return read_metrics(self.path)
 
@@ -130,7 +130,7 @@ class RunFolder:
         """Returns the rows of history.csv.
 
         Raises:
-            Damaged: it is no table of epochs.
+            DamagedFile: it is no table of epochs.
         """
         return read_history(self.path)
 

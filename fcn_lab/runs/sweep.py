@@ -23,7 +23,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.escaping import csv_cell, terminal_text
 from fcn_lab.files import write_json, write_text
 from fcn_lab.runs.attempts import find_last_attempt
-from fcn_lab.runs.names import METRICS, MONITOR
+from fcn_lab.runs.names import LOG, METRICS, MONITOR, SWEEP_RECORD, SWEEP_RESULTS
 from fcn_lab.runs.outcomes import SCORE_NAMES, read_history, read_metrics
 from fcn_lab.runs.records import DamagedFile, read_json
 from fcn_lab.runs.statuses import ENDED_EARLY, RunStatus
@@ -84,7 +84,7 @@ class Cell:
     @property
     def log(self) -> Path:
         """Returns the file of what its worker printed."""
-        return self.folder / "log.txt"
+        return self.folder / LOG
 
     def read_progress(self) -> Progress:
         """Reads from its folder now; a damaged file is named and counts as not there."""
@@ -164,7 +164,7 @@ class SweepFolder:
     @property
     def results(self) -> Path:
         """Returns one row a cell."""
-        return self.path / "results.csv"
+        return self.path / SWEEP_RESULTS
 
     @classmethod
     def read(cls, path: Path) -> "SweepFolder":
@@ -173,7 +173,7 @@ class SweepFolder:
         Raises:
             UserError: no sweep does, or its record is damaged.
         """
-        file = path / "sweep.json"
+        file = path / SWEEP_RECORD
         if not os.path.lexists(file):
             what = "holds no sweep: it has no sweep.json" if path.is_dir() else "does not exist"
             raise UserError(f"{path} {what}; sweep.dir= names the folder of a sweep")
@@ -194,7 +194,7 @@ class SweepFolder:
         cells = [{**vars(cell), "folder": cell.folder.name} for cell in self.cells]
         known = {**vars(self), "cells": cells}
         del known["path"]
-        write_json(self.path / "sweep.json", known, indent=1)
+        write_json(self.path / SWEEP_RECORD, known, indent=1)
 
     def write_results(self, progress: Mapping[str, Progress]) -> None:
         """Writes results.csv in one piece, from the progress of each cell by name."""

@@ -31,7 +31,7 @@ class CsvFile:
         """Drops the rows that the checkpoint a run goes on from does not know.
 
         Raises:
-            Damaged: the file is no such table; it stays as it is.
+            DamagedFile: the file is no such table; it stays as it is.
         """
         table = io.StringIO()
         writer = csv.DictWriter(table, self.columns)

@@ -12,6 +12,7 @@ from fcn_lab.config.frozen import freeze, read_frozen
 from fcn_lab.config.yaml_text import dump_yaml
 from fcn_lab.errors import UserError
 from fcn_lab.runs.attempts import find_last_attempt
+from fcn_lab.runs.names import CONFIG, SWEEP_RECORD, SWEEP_RESULTS
 from fcn_lab.runs.records import read_text, require_no_links_outside
 from fcn_lab.runs.statuses import FINAL_STATUSES
 from fcn_lab.runs.sweep import Cell, SweepFolder
@@ -57,7 +58,7 @@ def freeze_sweep(
     """
     resolved = {cell.name: cell.config for cell in composed}
     cells = {name: _create_cell(name, path / name, config) for name, config in resolved.items()}
-    before = SweepFolder.read(path) if (path / "sweep.json").is_file() else None
+    before = SweepFolder.read(path) if (path / SWEEP_RECORD).is_file() else None
     _require_own(path, before is None, cells.values())
     if before is not None:
         require_no_links_outside(path)
@@ -67,7 +68,7 @@ def freeze_sweep(
         snapshot.require_unchanged(path, before.code)
         _require_equal(left, resolved)
     codes = snapshot.list_versions(path)
-    written = [cell for cell in fresh if not (cell.folder / "config.yaml").exists()]
+    written = [cell for cell in fresh if not (cell.folder / CONFIG).exists()]
     try:
         for cell in report_progress(fresh, len(fresh), "freezing the cells"):
             # another runner may be about to start one that it has just frozen
@@ -79,7 +80,7 @@ def freeze_sweep(
         _preflight(left, path / "code" / record.code, here, estimate)
     except BaseException:
         for cell in written:
-            (cell.folder / "config.yaml").unlink(missing_ok=True)
+            (cell.folder / CONFIG).unlink(missing_ok=True)
             remove_empty(cell.folder, 1)
         for code in snapshot.list_versions(path) - codes:
             shutil.rmtree(path / "code" / code, ignore_errors=True)
@@ -99,7 +100,7 @@ def _has_begun(cell: Cell) -> bool:
 
 def _is_untouched(cell: Cell, config: Mapping[str, Any]) -> bool:
     """Returns whether a cell is frozen with just this config, and nobody has begun it since."""
-    path = cell.folder / "config.yaml"
+    path = cell.folder / CONFIG
     return (
         path.exists()
         and {entry.name for entry in cell.folder.iterdir()} == {path.name}
@@ -108,7 +109,7 @@ def _is_untouched(cell: Cell, config: Mapping[str, Any]) -> bool:
 
 
 def _require_own(path: Path, new: bool, cells: Iterable[Cell]) -> None:
-    if new and (path / "results.csv").exists():
+    if new and (path / SWEEP_RESULTS).exists():
         raise UserError(
             f"{path} holds results.csv and no sweep.json: no sweep has written it, and this one "
             "would.\nsweep.dir= chooses another folder."
@@ -132,7 +133,7 @@ def _create_cell(name: str, folder: Path, config: Mapping[str, Any]) -> Cell:
 
 def _require_equal(cells: Sequence[Cell], resolved: Mapping[str, Mapping[str, Any]]) -> None:
     for cell in cells:
-        path = cell.folder / "config.yaml"
+        path = cell.folder / CONFIG
         if not path.exists():
             continue
         frozen, asked = flatten_settings(read_frozen(path)), flatten_settings(resolved[cell.name])

@@ -48,7 +48,7 @@ class Sweep:
         cells: those to run, of the folder's.
         engine: what runs them.
         policy: what happens to those that fail.
-        unpromising: asked now and then about every running cell; a cell for which it says yes is
+        is_unpromising: asked now and then about every running cell; a cell for which it says yes is
             stopped and marked as pruned.
         conclude: print the table of all cells at the end.
     """
@@ -65,7 +65,7 @@ class Sweep:
         """Returns the progress of every cell by name, once no more can be done.
 
         Raises:
-            Stopped: by Ctrl-C or SIGTERM, after the workers have ended.
+            StoppedBySignal: by Ctrl-C or SIGTERM, after the workers have ended.
             UserError: the engine refuses.
         """
         self._jobs = {self._create_job(cell): cell for cell in self.cells}

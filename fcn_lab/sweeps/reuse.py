@@ -13,13 +13,12 @@ from typing import Any
 
 from fcn_lab.config.frozen import read_frozen
 from fcn_lab.errors import UserError
-from fcn_lab.runs.names import METRICS
+from fcn_lab.runs.names import CONFIG, METRICS
 from fcn_lab.runs.outcomes import is_finished
 from fcn_lab.runs.records import DamagedFile
 from fcn_lab.runs.sweep import Cell
 from fcn_lab.worker.claims import has_begun
 
-CONFIG = "config.yaml"
 # what a run is called, and where it is logged: they change no number of it
 LABEL_KEYS = ("name", "group", "arm", "choices", "logger")
 

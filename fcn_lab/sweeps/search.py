@@ -47,7 +47,7 @@ class Search:
         pruner: node of an optuna.pruners class; its steps are epochs.
         n_trials: how many in all, those included that failed or were pruned.
         n_jobs: how many are drawn at a time, to run together.
-        name_of: the name of the cell that these overrides make.
+        name_cell: the name of the cell that these overrides make.
         launch: runs cells, given by their overrides, the number of the first, and what prunes.
         stop: end at the first trial that fails.
 

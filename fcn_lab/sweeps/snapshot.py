@@ -3,11 +3,13 @@
 import hashlib
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 from fcn_lab.errors import UserError
 from fcn_lab.files import publish_folder, write_json
 from fcn_lab.runs.provenance import SOURCE, Source
+from fcn_lab.terminal import shorten_list
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -36,7 +38,7 @@ def copy_sources(sweep: Path) -> str:
         with publish_folder(place) as half:
             # compiled files come along and stay valid, since copies keep their sources' times
             shutil.copytree(PACKAGE, half / PACKAGE.name, ignore=shutil.ignore_patterns("conf"))
-            write_json(half / SOURCE, Source.find(PACKAGE).as_dict())
+            write_json(half / SOURCE, asdict(Source.find(PACKAGE)))
     return now
 
 
@@ -50,9 +52,8 @@ def require_unchanged(sweep: Path, frozen: str) -> None:
         return
     before, after = _hash_files(sweep / "code" / frozen / PACKAGE.name), _hash_files(PACKAGE)
     changed = sorted({name for name, _ in before.items() ^ after.items()})
-    shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
     raise UserError(
-        f"the code changed since {sweep} was frozen: {shown}.\n"
+        f"the code changed since {sweep} was frozen: {shorten_list(changed, 3)}.\n"
         "sweep.accept_changes=true runs the remaining cells with the code as it is now."
     )
 

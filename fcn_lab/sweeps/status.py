@@ -16,10 +16,10 @@ from rich.text import Text
 
 from fcn_lab.errors import WriteFailure
 from fcn_lab.escaping import terminal_text
+from fcn_lab.rendering.tables import Name
 from fcn_lab.runs.statuses import ENDED_EARLY, FINAL_STATUSES, RunStatus
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
 from fcn_lab.sweeps.next_steps import list_sweep_steps
-from fcn_lab.tables import Name
 from fcn_lab.terminal import format_percent, print_next
 
 # the most rows of a live table; the rest are counted

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder
+from fcn_lab.runs.names import CONFIG
 from fcn_lab.runs.outcomes import read_metrics
 from fcn_lab.runs.records import DamagedFile, require_regular_file
 from fcn_lab.sweeps.search_space import SearchSpace
@@ -33,7 +34,7 @@ def open_study(folder: Path, space: SearchSpace, pruner: BasePruner | None = Non
 
     Raises:
         UserError: it was begun with other axes.
-        Damaged: it is not what Optuna writes, or its scores are not those of the cells.
+        DamagedFile: it is not what Optuna writes, or its scores are not those of the cells.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     make_folder(folder)
@@ -100,7 +101,7 @@ def _load(path: Path, pruner: BasePruner | None) -> optuna.Study:
 def _has_begun(folder: Path, states: Collection[TrialState]) -> bool:
     if {TrialState.COMPLETE, TrialState.PRUNED} & set(states):
         return True
-    return any(has_begun(cell.parent) for cell in folder.glob("*/config.yaml"))
+    return any(has_begun(cell.parent) for cell in folder.glob(f"*/{CONFIG}"))
 
 
 def _drop_half_line(path: Path) -> None:

@@ -18,7 +18,7 @@ from fcn_lab.cost.matching import Fit, Widths, fit_widths, pick_target, relative
 from fcn_lab.cost.sheet import Grid
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_json, write_text
-from fcn_lab.tables import Name, create_table
+from fcn_lab.rendering.tables import Name, create_table
 from fcn_lab.terminal import format_number, print_next, print_text, report_progress
 from fcn_lab.values import Names, Positive, Size, Width
 

@@ -37,7 +37,7 @@ class Evaluate:
         words: model, upsample, encoder.
         seed: the run's seed.
         flip: average over image and mirror image.
-        dense: wraps the network, so that it scores every pixel by itself, in windows, …
+        dense: wraps the network, so that it scores, say, in windows.
     """
 
     def __init__(

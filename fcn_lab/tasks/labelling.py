@@ -13,7 +13,8 @@ from fcn_lab.data.pictures.parts import COLOURS, show_colours
 from fcn_lab.data.pictures.unreadable import Limit
 from fcn_lab.inference.media import MediaError, Video, VideoFile, read_image
 from fcn_lab.inference.predictor import Predictor
-from fcn_lab.rendering.pictures import Pixels, colourise
+from fcn_lab.pixels import Pixels
+from fcn_lab.rendering.pictures import colourise
 from fcn_lab.tasks.inputs import InputFile
 from fcn_lab.tasks.naming import append_ending
 from fcn_lab.tasks.results import Results, show_path

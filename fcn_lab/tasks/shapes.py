@@ -12,7 +12,7 @@ from fcn_lab.files import write_json
 from fcn_lab.geometry.graph import Map
 from fcn_lab.geometry.trace import TracedLayer, trace
 from fcn_lab.networks.receptive_field import LAYER_RULES
-from fcn_lab.tables import print_table
+from fcn_lab.rendering.tables import print_table
 from fcn_lab.terminal import print_next
 from fcn_lab.values import Size, check_arguments
 

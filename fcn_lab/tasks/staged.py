@@ -73,7 +73,7 @@ class TrainInStages(Train):
 
         Raises:
             UserError: the folder holds a finished run, or one that was not to be resumed.
-            Stopped: a signal came; the run can be resumed.
+            StoppedBySignal: a signal came; the run can be resumed.
         """
         start, seconds = self.init_from, 0.0
         assert isinstance(self.net, FCN)

@@ -92,7 +92,7 @@ class Train:
 
         Raises:
             UserError: the folder holds a finished run, or one that was not to be resumed.
-            Stopped: a signal came; the run can be resumed.
+            StoppedBySignal: a signal came; the run can be resumed.
         """
         run_folder, clock = RunFolder(folder), Clock(self.earlier.seconds if self.earlier else 0.0)
         self.training.check_devices()

@@ -7,13 +7,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from fcn_lab.data.augment import IDENTITY
-from fcn_lab.data.colours import Colour
 from fcn_lab.data.frames import Augment, FrameDataset, Frames, Sample
 from fcn_lab.data.layouts.layout import SPLITS
 from fcn_lab.data.sampling import EqualSizeSampler, EvalSampler, TrainSampler
 from fcn_lab.data.seeds import seed_of
 from fcn_lab.data.source import Source, require_split
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import Colour
 from fcn_lab.training.workers import explain_loader, settle_loader
 from fcn_lab.values import Count, Seed, Whole, check_arguments
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from fcn_lab.errors import UserError
-from fcn_lab.metrics.confusion import VOID
+from fcn_lab.pixels import VOID
 from fcn_lab.training.freeze import NORM_LAYERS
 
 WATCHED_STEPS = 10

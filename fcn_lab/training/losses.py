@@ -27,7 +27,7 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from fcn_lab.errors import UserError
-from fcn_lab.metrics.confusion import VOID
+from fcn_lab.pixels import VOID
 from fcn_lab.values import NotNegative, check_arguments
 
 Balance = Callable[[Tensor, Tensor], Tensor]

@@ -4,6 +4,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from fcn_lab.runs.processor import count_bound_cores
+
 # set where cells share a GPU: the cores that each of them may count on
 CORES_SHARE = "FCN_LAB_CORES"
 CGROUP_FILE, CGROUP_ROOT = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
@@ -18,11 +20,6 @@ def count_cores() -> int:
     share = os.environ.get(CORES_SHARE, "")
     shares = [int(share)] if share.isdecimal() else []
     return max(1, min([count_bound_cores(), *quotas, *shares]))
-
-
-def count_bound_cores() -> int:
-    """Returns how many cores this process may run on, whatever the quota of their time."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def read_quotas(group: Path, groups: Path) -> list[float]:

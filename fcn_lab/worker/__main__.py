@@ -24,8 +24,6 @@ import traceback
 import warnings
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from fcn_lab.config.build import build, locate
 from fcn_lab.config.frozen import forget_start, read_frozen
@@ -34,11 +32,11 @@ from fcn_lab.config.trust import find_own_modules, require_allowed
 from fcn_lab.errors import UserError, WriteFailure, find_refusal
 from fcn_lab.files import write_text
 from fcn_lab.runs.attempts import EXIT_TAKEN, Attempt, RunConflict, begin_attempt, keep_alive
-from fcn_lab.runs.names import LAST_CHECKPOINT
+from fcn_lab.runs.names import LAST_CHECKPOINT, TRACEBACK
 from fcn_lab.runs.records import require_no_links_outside
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.runs.statuses import RunStatus
-from fcn_lab.signals import StoppedBySignal
+from fcn_lab.signals import StoppedBySignal, raise_stopped
 from fcn_lab.training.ranks import is_first_rank
 from fcn_lab.worker.claims import withdraw
 from fcn_lab.worker.shell import mend_streams
@@ -72,7 +70,7 @@ EPOCHS_FLAG = "--epochs="
 def main(arguments: list[str]) -> int:
     """Runs the task of the config named first and gives the exit status."""
     path, flags = Path(arguments[0]), arguments[1:]
-    signal.signal(signal.SIGTERM, _raise_stopped)
+    signal.signal(signal.SIGTERM, raise_stopped)
     # libraries' own logs, on a disk that is full
     logging.raiseExceptions = False
     threading.excepthook = _report_thread_failure
@@ -209,17 +207,13 @@ def _write_traceback(folder: Path) -> None:
     if is_first_rank():
         # it stands in the terminal, too
         with suppress(UserError):
-            write_text(folder / "error.txt", traceback.format_exc())
+            write_text(folder / TRACEBACK, traceback.format_exc())
 
 
 def _report_thread_failure(failed: threading.ExceptHookArgs) -> None:
     """Leaves full disks to the main thread, which meets them too and names the place."""
     if failed.exc_value is None or find_refusal(failed.exc_value) is None:
         threading.__excepthook__(failed)
-
-
-def _raise_stopped(signum: int, frame: FrameType | None) -> NoReturn:
-    raise StoppedBySignal(signum)
 
 
 if __name__ == "__main__":

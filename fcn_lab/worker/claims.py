@@ -12,23 +12,28 @@ from pathlib import Path
 
 from fcn_lab.commands import format_command
 from fcn_lab.errors import UserError
+from fcn_lab.runs import names
 from fcn_lab.runs.attempts import Attempt, RunConflict, begin_attempt, find_last_attempt
-from fcn_lab.runs.names import CHECKPOINTS, CONFUSIONS, HISTORY, METRICS, PANELS
 from fcn_lab.runs.outcomes import is_finished
 from fcn_lab.runs.statuses import RunStatus
 
 # what is there before a first step, and what a scoring leaves that was killed
 LEFTOVER_FILES = (
-    *(".part-*", "config.yaml", "env.json", "git.diff", "git.*.diff"),
-    *("error.txt", CHECKPOINTS, "wandb", "csv", "tensorboard"),
-    *(PANELS, "predictions.zip", "predictions.*.zip", CONFUSIONS, "confusions_val.npz"),
+    *(".part-*", names.CONFIG, names.ENVIRONMENT, "git.diff", "git.*.diff"),
+    *(names.TRACEBACK, names.CHECKPOINTS, "wandb", "csv", "tensorboard"),
+    *(names.PANELS, names.PREDICTIONS, "predictions.*.zip", names.CONFUSIONS, names.VAL_CONFUSIONS),
 )
 RESULT_FILES = (
-    *(HISTORY, "gradients.csv", METRICS, "stages", "audit.html", "audit.json"),
+    *(names.HISTORY, names.GRADIENTS, names.METRICS, "stages", "audit.html", "audit.json"),
     *("capacity", "capacity.json", "ceilings.csv", "ceilings.json", "costs.*", "profile.json"),
     *("export.json", "network.onnx", "network.pt", "network.pt2", "shapes.json"),
 )
-STEP_FILES = (HISTORY, f"{CHECKPOINTS}/*.ckpt", f"stages/*/{HISTORY}", f"stages/*/{METRICS}")
+STEP_FILES = (
+    names.HISTORY,
+    f"{names.CHECKPOINTS}/*.ckpt",
+    f"stages/*/{names.HISTORY}",
+    f"stages/*/{names.METRICS}",
+)
 OTHER_FOLDER_ADVICE = "hydra.run.dir= chooses another folder."
 
 
@@ -63,7 +68,7 @@ def require_free(folder: Path) -> None:
         UserError: it is a sweep's, holds a run, or files of others that a run would write over.
     """
     for sweep in (folder, folder.parent):
-        if (sweep / "sweep.json").is_file() and (sweep == folder or _holds_config(folder)):
+        if (sweep / names.SWEEP_RECORD).is_file() and (sweep == folder or _holds_config(folder)):
             go_on = format_command("-m", f"sweep.dir={sweep}")
             raise UserError(
                 f"{folder} is of a sweep. {OTHER_FOLDER_ADVICE} To go on with that:\n{go_on}"
@@ -96,7 +101,7 @@ def has_begun(folder: Path) -> bool:
 
 def has_ended(folder: Path) -> bool:
     """Returns whether the folder's run is finished, of whatever kind it is."""
-    if (folder / METRICS).exists():
+    if (folder / names.METRICS).exists():
         return is_finished(folder)
     if any(_find_files(folder, STEP_FILES)):
         return False
@@ -153,13 +158,10 @@ def count_levels(folder: Path, above: Path) -> int:
     return len(folder.relative_to(above).parts) if folder.is_relative_to(above) else 0
 
 
-def is_run_config(path: Path) -> bool:
-    """Returns whether this is the config.yaml of a run, and not of something else."""
-    return path.is_file() and "\nlinks:" in path.read_text(encoding="utf-8", errors="replace")
-
-
 def _holds_config(folder: Path) -> bool:
-    return is_run_config(folder / "config.yaml")
+    """Returns whether there is the config.yaml of a run, and not of something else."""
+    path = folder / names.CONFIG
+    return path.is_file() and "\nlinks:" in path.read_text(encoding="utf-8", errors="replace")
 
 
 def _find_files(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from fcn_lab.commands import format_command
 from fcn_lab.config.frozen import freeze, read_recorded, resolve
 from fcn_lab.errors import UserError
-from fcn_lab.runs.names import EPOCHS
+from fcn_lab.runs.names import EPOCHS, SWEEP_RECORD
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.tasks.staged import TrainInStages
 from fcn_lab.tasks.train import Train
@@ -82,7 +82,7 @@ class Extension:
                 f"{self.folder.path} has trained {format_count(begun, 'epoch')} already.\n"
                 f"Expected {EPOCHS}={begun} or more"
             )
-        if (self.folder.path.parent / "sweep.json").is_file():
+        if (self.folder.path.parent / SWEEP_RECORD).is_file():
             raise self._refuse("it is a cell of a sweep, whose cells train alike", task, begun)
         self._require_same_rates(task, begun)
         patience, waited = task.training.patience, last["callbacks"]["BestAndLast"]["waited"]

@@ -19,6 +19,7 @@ from fcn_lab.config.frozen import read_frozen
 from fcn_lab.config.trust import find_own_modules, require_allowed
 from fcn_lab.errors import UserError
 from fcn_lab.files import write_json
+from fcn_lab.runs.names import CONFIG
 from fcn_lab.terminal import format_count, report_progress
 from fcn_lab.worker.estimate import estimate_seconds, measure_uptime
 
@@ -73,7 +74,7 @@ def main(arguments: list[str]) -> int:
 def _group_cells(folders: Iterable[Path]) -> Sequence[CellGroup]:
     kinds: dict[str, CellGroup] = {}
     for folder in folders:
-        config = read_frozen(folder / "config.yaml")
+        config = read_frozen(folder / CONFIG)
         seed = config["seed"]
         kept = {key: value for key, value in config.items() if key not in _CELL_KEYS}
         key = json.dumps(kept, sort_keys=True).replace(f'"seed": {seed}', '"seed": 0')

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from fcn_lab.errors import guard_writing
 from fcn_lab.runs.attempts import EXIT_TAKEN, Attempt, RunConflict, begin_attempt, find_last_attempt
+from fcn_lab.runs.names import CONFIG, LOG
+from fcn_lab.runs.processor import count_bound_cores
 from fcn_lab.runs.statuses import RunStatus
-from fcn_lab.training.machine import count_bound_cores, count_cores
+from fcn_lab.training.machine import count_cores
 from fcn_lab.training.ranks import drop_stray_ranks
 
 # exit status of a worker after a user's mistake; trying again would not help
@@ -50,7 +52,7 @@ class Job:
     @property
     def log(self) -> Path:
         """Returns the file of what the worker prints, in all attempts."""
-        return self.folder / "log.txt"
+        return self.folder / LOG
 
 
 def build_worker_command(config: Path) -> list[str]:
@@ -104,7 +106,7 @@ class Supervisor:
         with log:
             start = log.tell()
             process = subprocess.Popen(
-                [*build_worker_command(job.folder / "config.yaml"), "--cell"],
+                [*build_worker_command(job.folder / CONFIG), "--cell"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

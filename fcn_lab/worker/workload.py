@@ -27,7 +27,7 @@ class Workload:
 
     Args:
         macs: multiply-accumulates of one frame's forward pass.
-        trained: frames trained on, those of all epochs together.
+        trained_frames: frames trained on, those of all epochs together.
         scored: frames scored on the way and at the end.
     """
 

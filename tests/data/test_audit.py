@@ -18,9 +18,10 @@ from fcn_lab.audit.findings import collect_findings
 from fcn_lab.audit.weights import class_weights
 from fcn_lab.data.balance import count_pixels
 from fcn_lab.data.camvid import CamVid
-from fcn_lab.data.classes import CAMVID11, CAMVID32, VOID
+from fcn_lab.data.classes import CAMVID11, CAMVID32
 from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import VOID
 from fcn_lab.tasks.audit import Audit as AuditTask
 from fcn_lab.training.datamodule import FrameDataModule
 from support import fakes, pictures

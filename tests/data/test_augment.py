@@ -8,9 +8,9 @@ import yaml
 from torch.utils.data import DataLoader
 
 from fcn_lab.data.augment import IDENTITY, Augmentation
-from fcn_lab.data.classes import VOID
-from fcn_lab.data.frames import FrameDataset, Frames, Pixels
+from fcn_lab.data.frames import FrameDataset, Frames
 from fcn_lab.data.sampling import TrainSampler
+from fcn_lab.pixels import VOID, Pixels
 from support.places import CONF
 
 CONF = CONF / "augment"

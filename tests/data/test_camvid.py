@@ -10,8 +10,8 @@ from PIL import Image
 
 from fcn_lab.data.balance import MedianFrequency, count_pixels
 from fcn_lab.data.camvid import CamVid
-from fcn_lab.data.classes import VOID
 from fcn_lab.data.layouts.splits import find_segnet_split
+from fcn_lab.pixels import VOID
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from fcn_lab.data.classes import CAMVID11, CAMVID32, GROUPS, VOID, choose_classes
+from fcn_lab.data.classes import CAMVID11, CAMVID32, GROUPS, choose_classes
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import VOID
 
 NAMES, COLOURS = list(CAMVID32), list(CAMVID32.values())
 

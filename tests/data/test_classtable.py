@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from fcn_lab.data.class_table import read_names
-from fcn_lab.data.classes import VOID, keep_classes
-from fcn_lab.data.colours import BLACK, generate_colour
+from fcn_lab.data.classes import keep_classes
+from fcn_lab.data.colours import generate_colour
 from fcn_lab.data.folder import Folder
-from fcn_lab.data.frames import Pixels
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import VOID, VOID_COLOUR, Pixels
 from support import fakes
 
 FRAMES = tuple("abcdef")
@@ -32,7 +32,8 @@ COLOURS = {
     "one": ({"road": list(RED), "car": list(BLUE)}, None, {RED: 0, BLUE: 1}),
     "several": ({"road": [list(RED), list(PINK)], "car": list(BLUE)}, [list(NONE)],
                 {RED: 0, PINK: 0, BLUE: 1, NONE: VOID}),
-    "by key": ({"road": {"colour": list(RED)}, "void": [0, 0, 0]}, None, {RED: 0, BLACK: VOID}),
+    "by key": ({"road": {"colour": list(RED)}, "void": [0, 0, 0]}, None,
+               {RED: 0, VOID_COLOUR: VOID}),
 }  # fmt: skip
 
 
@@ -151,13 +152,13 @@ def test_255_classes_are_labelled_and_no_more(tmp_path: Path) -> None:
 
 
 def test_no_scored_class_is_drawn_in_voids_black() -> None:
-    assert BLACK not in map(generate_colour, range(255))
+    assert VOID_COLOUR not in map(generate_colour, range(255))
     assert len({*map(generate_colour, range(255))}) == 255
     greys = [(grey, grey, grey) for grey in range(255)]
-    for colours in ([BLACK, (64, 64, 64), RED], greys):
+    for colours in ([VOID_COLOUR, (64, 64, 64), RED], greys):
         names = [f"c{number}" for number in range(len(colours))]
         palette = keep_classes(names, colours, "set", with_void=False).palette
-        assert BLACK not in palette
+        assert VOID_COLOUR not in palette
         assert len(set(palette)) == len(palette)
         assert palette[1:] == tuple(colours[1:])
 
@@ -165,7 +166,7 @@ def test_no_scored_class_is_drawn_in_voids_black() -> None:
 @pytest.mark.parametrize(
     ("palette", "drawn"),
     [
-        ([BLACK, RED, BLUE], [(64, 64, 64), RED, BLUE]),
+        ([VOID_COLOUR, RED, BLUE], [(64, 64, 64), RED, BLUE]),
         (
             [RED, BLUE, BLUE],
             [generate_colour(0), generate_colour(1), generate_colour(2)],

@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from fcn_lab.audit.audit import Audit
-from fcn_lab.data.classes import VOID
 from fcn_lab.data.folder import SHARES, Folder
 from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.data.splitting import split_by_shares
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import VOID
 from support import fakes
 
 NAMES = ["road", "car", "void", "person"]

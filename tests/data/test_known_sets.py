@@ -13,10 +13,10 @@ from scipy.io import savemat
 from fcn_lab.audit.audit import Audit
 from fcn_lab.audit.finding import Level
 from fcn_lab.audit.findings import collect_findings
-from fcn_lab.data.classes import VOID
 from fcn_lab.data.folder import Folder
 from fcn_lab.data.label_codecs import IndexLabels
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import VOID
 from support import fakes, mixed
 from support.places import CONF
 

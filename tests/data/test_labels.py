@@ -3,11 +3,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from fcn_lab.data.classes import CAMVID11, CAMVID32, VOID
+from fcn_lab.data.classes import CAMVID11, CAMVID32
 from fcn_lab.data.colour_labels import ColourLabels
 from fcn_lab.data.label_codecs import IndexLabels
 from fcn_lab.data.resizing import resize_image, resize_label
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import VOID
 from support.fakes import COLOURS
 
 RNG = np.random.default_rng(3)

@@ -6,8 +6,9 @@ import pytest
 from numpy.typing import NDArray
 
 from fcn_lab.data.camvid import CamVid
-from fcn_lab.data.classes import CAMVID32, VOID
+from fcn_lab.data.classes import CAMVID32
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import VOID
 from support import fakes
 from support.fakes import NAMES, SIZE, SPLITS
 

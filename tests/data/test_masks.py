@@ -14,11 +14,11 @@ from PIL import Image
 
 from fcn_lab.data import binary_masks as binary
 from fcn_lab.data.camvid import CamVid
-from fcn_lab.data.classes import VOID
 from fcn_lab.data.folder import Folder
 from fcn_lab.data.label_codecs import IndexLabels
 from fcn_lab.data.packs.decode import open_mask
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import VOID
 from support import fakes
 from support.pictures import encoded, npy, png, tiff
 

@@ -15,7 +15,7 @@ from fcn_lab.audit.audit import Audit
 from fcn_lab.audit.file_checks import check_sizes
 from fcn_lab.audit.tables import tabulate_splits
 from fcn_lab.data.camvid import CamVid
-from fcn_lab.data.classes import CAMVID11, VOID
+from fcn_lab.data.classes import CAMVID11
 from fcn_lab.data.folder import Folder
 from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.data.packs.decode import DecodedFrame, read_pair
@@ -25,6 +25,7 @@ from fcn_lab.data.packs.writing import PART_FRAMES
 from fcn_lab.data.resizing import IMAGENET_MEAN, resize_frame
 from fcn_lab.data.sampling import EqualSizeSampler
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import VOID
 from support import fakes, mixed
 
 NAMES = ["left", "right"]
@@ -197,7 +198,7 @@ def test_what_a_killed_process_packed_is_not_decoded_again(
         fakes.save(root / "photos" / f"{number:03d}.png", picture)
         fakes.save(root / "masks" / f"{number:03d}.png", mask)
     shares = {"splits": {"train": 1 - 2 / count, "val": 2 / count}}
-    monkeypatch.setattr("fcn_lab.data.packs.writing.count_threads", lambda: 1)
+    monkeypatch.setattr("fcn_lab.data.packs.writing.count_bound_cores", lambda: 1)
     decoded: list[str] = []
     killed = f"{PART_FRAMES + 3:03d}"
 
@@ -216,7 +217,7 @@ def test_what_a_killed_process_packed_is_not_decoded_again(
     frames = source(root, **shares).frames("train")
     assert decoded == [f"{number:03d}" for number in range(PART_FRAMES, count - 2)]
     assert not list(CACHE.glob(".part-*"))
-    monkeypatch.setattr("fcn_lab.data.packs.writing.count_threads", lambda: 4)
+    monkeypatch.setattr("fcn_lab.data.packs.writing.count_bound_cores", lambda: 4)
     other = source(root, **shares, cache="elsewhere").frames("train")
     for one, two in zip(frames.images, other.images, strict=True):
         assert np.array_equal(one, two)

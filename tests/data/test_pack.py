@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from fcn_lab.data.camvid import CamVid
-from fcn_lab.data.classes import VOID
 from fcn_lab.data.packs import pack
 from fcn_lab.data.packs.decode import open_mask
 from fcn_lab.data.packs.folder import FORMAT, open_pack
 from fcn_lab.data.packs.sealed import seal, unseal
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import VOID
 from support import fakes
 
 FIRST, SECOND = fakes.SPLITS["train"][:2]

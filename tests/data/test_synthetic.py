@@ -5,9 +5,10 @@ import torch.nn.functional as F
 import yaml
 from numpy.typing import NDArray
 
-from fcn_lab.data.classes import CAMVID11, VOID
+from fcn_lab.data.classes import CAMVID11
 from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import VOID
 from fcn_lab.training.sources import synthetic
 from support.places import ROOT
 

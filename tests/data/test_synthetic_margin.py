@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.encoders import TinyEncoder
-from fcn_lab.metrics.confusion import VOID, confusion_matrices
+from fcn_lab.metrics.confusion import confusion_matrices
 from fcn_lab.metrics.scores import compute_scores
 from fcn_lab.networks.fcn import FCN
+from fcn_lab.pixels import VOID
 from fcn_lab.upsampling import Bilinear
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]

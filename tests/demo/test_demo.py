@@ -122,7 +122,7 @@ def test_a_scene_is_shown_with_so_many_pixels(height: int, width: int) -> None:
 
 
 def test_a_large_picture_is_sent_as_jpeg_and_a_small_one_without_loss() -> None:
-    sent = {n: tiles.EmbeddedPicture.encode(np.zeros((n, n, 3), np.uint8), "") for n in (9, 800)}
+    sent = {n: tiles.embed_picture(np.zeros((n, n, 3), np.uint8), "") for n in (9, 800)}
     assert sent[9].source.startswith("data:image/png")
     assert sent[800].source.startswith("data:image/jpeg")
 

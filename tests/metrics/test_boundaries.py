@@ -18,7 +18,8 @@ from fcn_lab.metrics.boundaries import (
     trimap_matrices,
 )
 from fcn_lab.metrics.checkerboard import checkerboard_index
-from fcn_lab.metrics.confusion import VOID, confusion_matrices
+from fcn_lab.metrics.confusion import confusion_matrices
+from fcn_lab.pixels import VOID
 
 K = 4
 TOLERANCE = 0.13  # of the diagonal: 2.6 pixels here

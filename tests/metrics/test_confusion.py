@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassJaccardIndex
 
-from fcn_lab.metrics.confusion import VOID, confusion_matrices
+from fcn_lab.metrics.confusion import confusion_matrices
 from fcn_lab.metrics.scores import compute_scores
+from fcn_lab.pixels import VOID
 
 
 def reference(

@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcn_lab.metrics.confusion import VOID
+from fcn_lab.pixels import VOID, VOID_COLOUR
 from fcn_lab.rendering.pictures import (
     ERROR_COLOUR,
     GAP,
     LEAST_WIDTH,
     MARGIN,
     SWATCH,
-    VOID_COLOUR,
     Picture,
     colourise,
     draw_confusion,

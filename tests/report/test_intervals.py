@@ -228,4 +228,4 @@ def test_on_camvids_test_drives_an_interval_over_single_frames_is_far_too_narrow
         )
         for cut in (cut_blocks(drives), cut_single_frames(drives))
     ]
-    assert errors[0].half_width() > 2 * errors[1].half()
+    assert errors[0].half_width() > 2 * errors[1].half_width()

@@ -12,11 +12,12 @@ import torch
 import yaml
 from PIL import Image
 
-from fcn_lab.data.frames import Frames, Pixels
+from fcn_lab.data.frames import Frames
 from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.metrics.boundaries import EdgeRows, count_boundary_pixels, trimap_matrices
 from fcn_lab.metrics.confusion import confusion_matrices
 from fcn_lab.metrics.scores import compute_scores
+from fcn_lab.pixels import Pixels
 from fcn_lab.rendering.pictures import colourise
 
 STRIDES = {"fcn32s": 16, "fcn16s": 8, "fcn8s": 4}

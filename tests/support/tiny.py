@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fcn_lab.data.frames import Frames, Pixels
+from fcn_lab.data.frames import Frames
+from fcn_lab.pixels import Pixels
 from fcn_lab.tasks.train import Train
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.loggers.base import Factory

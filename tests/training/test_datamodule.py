@@ -10,9 +10,10 @@ import yaml
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from fcn_lab.data.augment import Augmentation
-from fcn_lab.data.classes import CAMVID11, VOID
-from fcn_lab.data.frames import Frames, Pixels
+from fcn_lab.data.classes import CAMVID11
+from fcn_lab.data.frames import Frames
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import VOID, Pixels
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.sources import synthetic
 from support.places import CONF

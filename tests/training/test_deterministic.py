@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from fcn_lab.metrics.confusion import VOID
+from fcn_lab.pixels import VOID
 from fcn_lab.training.losses import CrossEntropy
 from fcn_lab.training.settings import TrainerSettings
 from fcn_lab.upsampling import Bilinear, DySample, Nearest, Upsampling

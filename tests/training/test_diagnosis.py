@@ -12,8 +12,8 @@ from fcn_lab import create_model
 from fcn_lab.data.frames import Frames
 from fcn_lab.encoders import Normalize, VGG16Encoder
 from fcn_lab.errors import UserError
-from fcn_lab.metrics.confusion import VOID
 from fcn_lab.networks.fcn import FCN
+from fcn_lab.pixels import VOID
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.diagnosis import TrainingDiagnosis, kurtosis
 from fcn_lab.training.losses import CrossEntropy

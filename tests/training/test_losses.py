@@ -7,7 +7,7 @@ from segmentation_models_pytorch import losses as smp_losses
 from torch import Tensor
 
 from fcn_lab.errors import UserError
-from fcn_lab.metrics.confusion import VOID
+from fcn_lab.pixels import VOID
 from fcn_lab.training.losses import CrossEntropy, Dice, Focal, Loss, Lovasz, WeightedSum
 
 LOSSES = (

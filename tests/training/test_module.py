@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from fcn_lab.errors import UserError
-from fcn_lab.metrics.confusion import VOID, confusion_matrices
+from fcn_lab.metrics.confusion import confusion_matrices
+from fcn_lab.pixels import VOID
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.losses import CrossEntropy
 from fcn_lab.training.module import ImageScores, SegmentationModule

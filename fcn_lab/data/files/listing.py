@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from fcn_lab.data.files.text_files import Line, read_all_lines
 from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.errors import UserError
+from fcn_lab.terminal import shorten_list
 
 _GAP = re.compile(r"[\s,;]+")
 _ITEMS_SHOWN = 4
@@ -120,7 +121,8 @@ class FrameIndex:
             else:
                 bases = {os.path.abspath(folder), os.path.abspath(self._root)}
                 paths = {os.path.normpath(os.path.join(base, form)) for base in bases}
-                found = self._match_paths(paths) or self._match_ending(os.path.normpath(form))
+                found = self._pictures.find_paths(paths) or self._masks.find_paths(paths)
+                found = found or self._match_ending(os.path.normpath(form))
             if found:
                 return found
         return set()
@@ -133,9 +135,6 @@ class FrameIndex:
             index.add(os.path.realpath(pair.image), place)
             index.add(os.path.realpath(pair.label), place)
         return index
-
-    def _match_paths(self, paths: set[str]) -> set[int]:
-        return self._pictures.find_paths(paths) or self._masks.find_paths(paths)
 
     def _match_ending(self, text: str) -> set[int]:
         return self._pictures.find_ending(text) or self._masks.find_ending(text)
@@ -150,8 +149,7 @@ class FrameIndex:
 
     def _format_frames(self, places: set[int]) -> str:
         files = [os.path.relpath(self._pairs[place].image, self._root) for place in sorted(places)]
-        more = f" and {len(files) - _ITEMS_SHOWN} more" if len(files) > _ITEMS_SHOWN else ""
-        return " or ".join(files[:_ITEMS_SHOWN]) + more
+        return shorten_list(files, _ITEMS_SHOWN, " or ")
 
 
 class _PathIndex:

@@ -46,7 +46,8 @@ class Pattern:
 
         What is called a picture and is none, a folder or a pipe, is named by whoever reads it.
         """
-        found = sorted({path for path in _walk(self.folder, self.parts) if _is_meant(path)})
+        there = set(_walk(self.folder, self.parts))
+        found = sorted(p for p in there if p.suffix.lower() in PICTURES or not p.is_dir())
         stars = _compile("/".join(self.parts))
         return {path: _join_stars(stars, path.relative_to(self.folder)) for path in found}
 
@@ -77,10 +78,6 @@ def locate(root: Path, text: str) -> Path:
 def lies_below(path: Path, folder: Path) -> bool:
     """Returns whether a path leads into a folder, however both are written."""
     return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder))
-
-
-def _is_meant(path: Path) -> bool:
-    return path.suffix.lower() in PICTURES or not path.is_dir()
 
 
 def _name_kind(path: Path) -> str:

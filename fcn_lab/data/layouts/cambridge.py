@@ -8,11 +8,11 @@ from pathlib import Path
 from fcn_lab.data.class_table import refuse_bad_names, refuse_bad_values
 from fcn_lab.data.classes import CAMVID32
 from fcn_lab.data.colour_labels import ColourLabels
-from fcn_lab.data.colours import Colour
 from fcn_lab.data.files.text_files import read_lines
 from fcn_lab.data.layouts.layout import Layout, pair_up
 from fcn_lab.data.layouts.splits import group_by_split, order_splits, title_split
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import Colour
 
 
 def detect(root: Path) -> Layout | None:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from fcn_lab.data.class_table import refuse_bad_names
 from fcn_lab.data.classes import CAMVID11, CAMVID32
-from fcn_lab.data.colours import Colour, generate_colour
+from fcn_lab.data.colours import generate_colour
 from fcn_lab.data.files.listing import FrameIndex
 from fcn_lab.data.files.text_files import read_lines
 from fcn_lab.data.label_codecs import IndexLabels
 from fcn_lab.data.layouts.layout import Layout, Pair, pair_up
 from fcn_lab.data.layouts.splits import group_by_split, order_splits, title_split
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import Colour
 
 _KNOWN_COLOURS: dict[str, Colour] = {**CAMVID32, **CAMVID11}
 

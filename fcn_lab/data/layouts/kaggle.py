@@ -7,10 +7,10 @@ from pathlib import Path
 
 from fcn_lab.data.class_table import refuse_bad_names, refuse_bad_values
 from fcn_lab.data.colour_labels import ColourLabels
-from fcn_lab.data.colours import Colour
 from fcn_lab.data.files.text_files import read_table
 from fcn_lab.data.layouts.layout import SPLITS, Layout, Pair, pair_up
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import Colour
 
 
 def detect(root: Path) -> Layout | None:

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fcn_lab.data.frames import Pixels
 from fcn_lab.data.label_codecs import LabelCodec
 from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.data.pictures import deep, matlab
@@ -28,6 +27,7 @@ from fcn_lab.data.pictures.parts import (
 from fcn_lab.data.pictures.unreadable import KIND_REMEDY, LIMIT, Limit, Unreadable, UnsupportedKind
 from fcn_lab.data.resizing import Resize, resize_frame
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import Pixels
 
 # modes that Pillow cannot bring to RGB in one step, and the step before
 _INTERMEDIATE_MODES = {"La": "LA", "RGBa": "RGBA"}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import overload
 
-from fcn_lab.data.frames import Pixels
+from fcn_lab.pixels import Pixels
 
 
 class PixelRows(Sequence[Pixels], ABC):

@@ -33,6 +33,7 @@ from fcn_lab.data.pictures.parts import RGB, PicturePart, count_channels
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.data.resizing import Resize
 from fcn_lab.errors import UserError
+from fcn_lab.terminal import shorten_list
 
 STRANGE_SHARE_LIMIT = 1e-4
 _log = logging.getLogger(__name__)
@@ -159,9 +160,8 @@ def judge_strange(found: Census, pairs: Sequence[Pair]) -> None:
 
 def describe_strange(strange: dict[str, int]) -> str:
     """Returns the most frequent strange colours with their pixel counts, in words."""
-    commonest = Counter(strange).most_common(5)
-    rest = f" and {len(strange) - 5} more" if len(strange) > 5 else ""
-    return ", ".join(f"{colour} in {count} pixels" for colour, count in commonest) + rest
+    commonest = Counter(strange).most_common()
+    return shorten_list([f"{colour} in {count} pixels" for colour, count in commonest], 5)
 
 
 def _write_arrays(

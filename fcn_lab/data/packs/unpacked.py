@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from fcn_lab.data.frames import Frames, Pixels
+from fcn_lab.data.frames import Frames
 from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.data.packs.flat import PixelRows
 from fcn_lab.data.packs.pack import (
@@ -15,8 +15,10 @@ from fcn_lab.data.packs.pack import (
     list_sizes,
 )
 from fcn_lab.data.packs.sizes import Sizes
-from fcn_lab.data.packs.writing import Census, PackedFrame, count_threads
+from fcn_lab.data.packs.writing import Census, PackedFrame
 from fcn_lab.errors import UserError
+from fcn_lab.pixels import Pixels
+from fcn_lab.runs.processor import count_bound_cores
 
 AHEAD = 4  # frames a thread that are decoded before they are asked for
 
@@ -65,7 +67,7 @@ class FileRows(PixelRows):
         Raises:
             UserError: a file is not sound, or too many colours of the labels are of no class.
         """
-        census, threads = Census(), count_threads()
+        census, threads = Census(), count_bound_cores()
         pairs = self._reader.pairs
         with ThreadPoolExecutor(threads) as pool:
             for start in range(0, len(self), AHEAD * threads):

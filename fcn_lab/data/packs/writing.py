@@ -16,12 +16,13 @@ from typing import IO, Any
 
 import numpy as np
 
-from fcn_lab.data.frames import Pixels
 from fcn_lab.data.packs.drafts import JOURNAL, Journal
 from fcn_lab.data.packs.flat import find_starts
 from fcn_lab.data.packs.folder import ARRAYS, write_array_header
 from fcn_lab.data.pictures.parts import COLOURS
 from fcn_lab.files import flush_to_disk
+from fcn_lab.pixels import Pixels
+from fcn_lab.runs.processor import count_bound_cores
 from fcn_lab.terminal import report_progress
 
 PART_FRAMES = 64
@@ -96,7 +97,7 @@ def write_frames(
     with _open_arrays(half, shapes) as arrays:
         writer = _PartWriter(arrays, (channels, 1), sizes, decode)
         starts = range(0, len(sizes), PART_FRAMES)
-        pool = ThreadPoolExecutor(count_threads())
+        pool = ThreadPoolExecutor(count_bound_cores())
         try:
             parts = pool.map(lambda start: writer.settle(start, noted.get(start)), starts)
             shown = report_progress(parts, len(sizes), title, PART_FRAMES)
@@ -176,8 +177,3 @@ def _write_at(file: int, content: memoryview, place: int) -> None:
     while content:
         written = os.pwrite(file, content, place)
         content, place = content[written:], place + written
-
-
-def count_threads() -> int:
-    """Returns how many threads decode: one for each core that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -19,9 +19,9 @@ from PIL.Image import Image
 
 from fcn_lab.data.pictures.tiff_header import TiffHeader
 from fcn_lab.data.pictures.unreadable import UnsupportedKind
+from fcn_lab.pixels import Pixels
 
 Values = NDArray[Any]
-Pixels = NDArray[np.uint8]
 MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 RANGES = (255, 4095, 65535)
 FLOAT_RANGES = (1, *RANGES)
@@ -39,7 +39,7 @@ def to_eight_bits(values: Values, declared: int | None = None) -> Pixels:
         declared: the range, where the file says it.
 
     Raises:
-        NotRead: values below 0 or above 65535, or that are no numbers.
+        UnsupportedKind: values below 0 or above 65535, or that are no numbers.
     """
     if not np.isfinite(values).all():
         raise UnsupportedKind("holds values that are no numbers (nan or infinite)")
@@ -78,7 +78,7 @@ def decode_tiff(file: BinaryIO, header: TiffHeader) -> Values:
     """Returns the values (H,W), (H,W,3) or (H,W,4) of a deep TIFF file, upright.
 
     Raises:
-        NotRead: its samples are none that OpenCV decodes.
+        UnsupportedKind: its samples are none that OpenCV decodes.
     """
     if (header.samples, header.photometric) not in _KINDS or header.is_planar:
         raise UnsupportedKind(
@@ -95,7 +95,7 @@ def decode(file: BinaryIO) -> Values:
     Those of TIFF are upright, those of others as stored.
 
     Raises:
-        NotRead: OpenCV cannot decode it.
+        UnsupportedKind: OpenCV cannot decode it.
     """
     file.seek(0)
     with silence_opencv():

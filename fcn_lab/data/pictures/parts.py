@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcn_lab.data.pictures.unreadable import UnsupportedKind
+from fcn_lab.pixels import Pixels
 
-Pixels = NDArray[np.uint8]
 COLOURS = 3
 
 

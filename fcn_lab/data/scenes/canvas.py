@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fcn_lab.data.classes import CAMVID11, VOID
-from fcn_lab.data.frames import Pixels
+from fcn_lab.data.classes import CAMVID11
+from fcn_lab.pixels import VOID, Pixels
 
 OVERSAMPLING = 2
 CLASS_ID = {name: number for number, name in enumerate(CAMVID11)} | {"Void": VOID}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcn_lab.data.classes import CAMVID11
-from fcn_lab.data.frames import Pixels
+from fcn_lab.pixels import Pixels
 
 _ROUGHNESS = {
     "Sky": 0.01,

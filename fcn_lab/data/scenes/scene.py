@@ -5,7 +5,6 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from fcn_lab.data.frames import Pixels
 from fcn_lab.data.scenes.actors import (
     paint_bicyclist,
     paint_bin,
@@ -24,6 +23,7 @@ from fcn_lab.data.scenes.street import (
     pick_tone,
     place_camera,
 )
+from fcn_lab.pixels import Pixels
 
 Actor = Callable[[Board, np.random.Generator], None]
 

@@ -1,6 +1,5 @@
 """Writes the prediction of every frame of the scored split into an archive for the report."""
 
-import io
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,7 +16,8 @@ from fcn_lab.data.pictures.parts import show_colours
 from fcn_lab.errors import Omissions, WriteFailure, guard_writing
 from fcn_lab.escaping import zip_text
 from fcn_lab.files import create_draft_path
-from fcn_lab.rendering.pictures import VOID_COLOUR, Colour, Pixels
+from fcn_lab.pixels import VOID_COLOUR, Colour, Pixels
+from fcn_lab.rendering.embedding import encode_picture
 from fcn_lab.runs.records import PICTURE_LIMIT, PREDICTIONS_LIMIT
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.terminal import print_text
@@ -125,12 +125,14 @@ class Predictions(Callback):
         assert isinstance(outputs, Tensor)  # the prediction, (N,H,W)
         assert self._file is not None
         frames = trainer.test_dataloaders.dataset.frames  # type: ignore[union-attr]
-        shown = (_to_pixels(part) for part in (batch["image"], batch["label"], outputs))
-        for index, image, truth, guess in zip(batch["index"].tolist(), *shown, strict=True):
+        parts = (batch["image"], batch["label"], outputs)
+        pixels = (part.cpu().numpy().astype(np.uint8) for part in parts)
+        for index, image, truth, guess in zip(batch["index"].tolist(), *pixels, strict=True):
             name = frames.names[index]
+            shown = Image.fromarray(show_colours(image.transpose(1, 2, 0)))
             self._file.add(
                 {
-                    f"{name}.jpg": _encode_jpeg(show_colours(image.transpose(1, 2, 0))),
+                    f"{name}.jpg": encode_picture(shown, "jpeg", quality=JPEG_QUALITY),
                     f"{name}.truth.png": self._encode_labels(truth),
                     f"{name}.png": self._encode_labels(guess),
                 }
@@ -147,17 +149,6 @@ class Predictions(Callback):
             self._file.discard()
 
     def _encode_labels(self, labels: Pixels) -> bytes:
-        image, file = Image.fromarray(labels), io.BytesIO()
+        image = Image.fromarray(labels)
         image.putpalette(self.palette)
-        image.save(file, "PNG")
-        return file.getvalue()
-
-
-def _to_pixels(batch: Tensor) -> Pixels:
-    return batch.cpu().numpy().astype(np.uint8)
-
-
-def _encode_jpeg(image: Pixels) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=JPEG_QUALITY)
-    return file.getvalue()
+        return encode_picture(image, "png")

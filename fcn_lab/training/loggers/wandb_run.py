@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import WandbLogger
 from numpy.typing import NDArray
 
 from fcn_lab.errors import WriteFailure
-from fcn_lab.metrics.confusion import VOID
+from fcn_lab.pixels import VOID
 from fcn_lab.rendering.pictures import Picture, draw_confusion
 from fcn_lab.training.loggers.base import RunInfo, RunLogger, guard_library, list_class_scores
 from fcn_lab.training.ranks import is_first_rank

@@ -46,7 +46,7 @@ class GridSweeper(Sweeper):
         Raises:
             HydraException: an axis lists no values.
             UserError: a cell, or the size of the batches, is not possible.
-            SweepFailed: a cell has failed.
+            SweepFailure: a cell has failed.
         """
         from fcn_lab.values import Count, require_type
 
