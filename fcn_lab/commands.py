@@ -6,12 +6,12 @@ import shutil
 import sys
 from pathlib import Path
 
-STARTED = "FCN_LAB_STARTED"  # by which workers know how a person starts the lab
+START_VARIABLE = "FCN_LAB_STARTED"  # by which workers know how a person starts the lab
 
 
 def format_command(*words: str) -> str:
     """Returns a whole command line, every word quoted that a shell would read otherwise."""
-    return f"{os.environ.get(STARTED) or 'python run.py'} {' '.join(map(quote, words))}"
+    return f"{os.environ.get(START_VARIABLE) or 'python run.py'} {' '.join(map(quote, words))}"
 
 
 def quote(word: str) -> str:

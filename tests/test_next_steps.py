@@ -41,7 +41,7 @@ def commands_of(text: str) -> list[str]:
 @pytest.fixture(autouse=True)
 def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(commands.STARTED, "fcn-lab")
+    monkeypatch.setenv(commands.START_VARIABLE, "fcn-lab")
     monkeypatch.setattr("fcn_lab.terminal.find_opener", lambda: "open")
 
 

@@ -5,6 +5,7 @@ import builtins
 import re
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ PREPOSITIONS = frozenset(
 )
 # words that end as participles do and are none
 VERBS_AND_NOUNS = frozenset(
-    ["coarsen", "embed", "feed", "flatten", "listen", "open", "read", "reseed", "seed"]
+    ["aten", "coarsen", "embed", "feed", "flatten", "listen", "open", "read", "reseed", "seed"]
 )
 
 
@@ -213,11 +214,19 @@ def test_docstrings_are_sentences() -> None:
     assert flaws == {}
 
 
+def constants(file: Path) -> Iterator[tuple[str, ast.AST]]:
+    """Yields the names that a module assigns at its top."""
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            yield from ((n.id, n) for t in targets for n in ast.walk(t) if isinstance(n, ast.Name))
+
+
 def test_no_name_is_a_participle_or_a_preposition_alone() -> None:
     bare = [
         f"{relative(file)}: {name}"
         for file in FILES
-        for name, _ in definitions(file)
+        for name, _ in chain(definitions(file), constants(file))
         if is_bare(name)
     ]
     assert bare == []

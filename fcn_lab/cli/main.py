@@ -33,7 +33,7 @@ from fcn_lab.cli.arguments import rewrite_arguments
 from fcn_lab.cli.help import fit_help
 from fcn_lab.cli.paths import find_path
 from fcn_lab.cli.resuming import hold_resumed, read_resumption
-from fcn_lab.commands import STARTED, format_command, format_start
+from fcn_lab.commands import START_VARIABLE, format_command, format_start
 from fcn_lab.config.explain import explain
 from fcn_lab.config.frozen import (
     find_conf_folder,
@@ -92,7 +92,7 @@ def main() -> None:
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # env.json records it
     os.environ["FCN_LAB_COMMAND"] = shlex.join(sys.argv)
-    os.environ[STARTED] = format_start()
+    os.environ[START_VARIABLE] = format_start()
     os.environ[TRACEBACK_VARIABLE] = "1" if traceback_wanted else ""
     # Hydra then raises its errors instead of printing them
     os.environ["HYDRA_FULL_ERROR"] = "1"

@@ -30,7 +30,7 @@ SEVERAL = ("runs", "input", "data.images", "data.masks")
 # Hydra reads these as they are
 _PLAIN = re.compile(r"[A-Za-z_/][\w./-]*|\.{1,2}(/[\w./-]*)?")
 _WORDS = ("true", "false", "inf", "nan")
-_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
+_QUOTED_TEXT = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 _ENTRY = re.compile(r"^\[?.*\{\s*files\s*:")
 _SWEPT = re.compile(r"(?:choice|range|interval|glob|sort|shuffle|extend_list|tag)\(.*\)")
 
@@ -86,7 +86,7 @@ def split_paths(text: str) -> list[str]:
     parts = text.split(",")
     for end in range(len(parts), 1, -1):
         part = ",".join(parts[:end]).strip()
-        if _QUOTED.fullmatch(part) or exists(part):
+        if _QUOTED_TEXT.fullmatch(part) or exists(part):
             break
     else:
         part, end = parts[0].strip(), 1
@@ -113,7 +113,7 @@ def _spell(path: str) -> str:
 
 def _strip_quotes(path: str) -> str:
     """Returns the text without the quotes that Hydra would remove."""
-    if exists(path) or not _QUOTED.fullmatch(path):
+    if exists(path) or not _QUOTED_TEXT.fullmatch(path):
         return path
     return re.sub(rf"\\({path[0]})", r"\1", path[1:-1])
 

@@ -5,7 +5,7 @@ becomes today's, so that every recorded run can be scored, resumed and reported.
 """
 
 # module or name under fcn_lab, then → now; the longest that fits counts
-MOVED = {
+NEW_NAMES = {
     "data.augment.Unchanged": "data.augment.Augmentation",
     "dashboard.making": "dashboard.task",
     "datamodule": "training.datamodule",
@@ -49,7 +49,7 @@ def find_current_name(name: str) -> str:
     parts = name.removeprefix(_PACKAGE).split(".")
     if name.startswith(_PACKAGE):
         for end in range(len(parts), 0, -1):
-            if (now := MOVED.get(".".join(parts[:end]))) is not None:
+            if (now := NEW_NAMES.get(".".join(parts[:end]))) is not None:
                 return ".".join([_PACKAGE + now, *parts[end:]])
     return name
 

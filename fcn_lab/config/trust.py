@@ -17,14 +17,14 @@ from fcn_lab.config.frozen import find_conf_folder
 from fcn_lab.errors import UserError
 from fcn_lab.runs.records import DamagedFile, load_yaml, read_text
 
-ALLOWED = "FCN_LAB_ALLOW"
+ALLOW_VARIABLE = "FCN_LAB_ALLOW"
 # Hydra's own targets that hand out what their argument names
 _FINDERS = ("hydra.utils.get_method", "hydra.utils.get_class", "hydra.utils.get_object")
 
 
 def allow(names: Iterable[str]) -> None:
     """Lets this process, and those it starts, build these too."""
-    os.environ[ALLOWED] = ",".join(sorted({*_read_environment(), *names}))
+    os.environ[ALLOW_VARIABLE] = ",".join(sorted({*_read_environment(), *names}))
 
 
 def read_names(value: object) -> list[str]:
@@ -102,4 +102,4 @@ def _read_targets(file: Path) -> Iterator[str]:
 
 
 def _read_environment() -> frozenset[str]:
-    return frozenset(filter(None, os.environ.get(ALLOWED, "").split(",")))
+    return frozenset(filter(None, os.environ.get(ALLOW_VARIABLE, "").split(",")))

@@ -13,7 +13,7 @@ Values = NDArray[Any]
 WIDE_VOID = 65535  # what 255 is to sixteen bits
 GREY = ("1", "L", "LA", "La", "I", "F")
 _FIRST = ("LA", "La", "PA")  # the first channel is the number, the second its transparency
-_COLOURED = ("RGB", "RGBA", "RGBX", "RGBa")
+_COLOUR_MODES = ("RGB", "RGBA", "RGBX", "RGBa")
 
 
 def read_values(picture: Image) -> Values:
@@ -29,7 +29,7 @@ def read_values(picture: Image) -> Values:
         return pixels.astype(np.uint8, copy=False)
     if picture.mode in _FIRST:
         return pixels[..., 0]
-    if picture.mode in _COLOURED and (pixels[..., :1] == pixels[..., 1:3]).all():
+    if picture.mode in _COLOUR_MODES and (pixels[..., :1] == pixels[..., 1:3]).all():
         return pixels[..., 0]
     if picture.mode == "F":
         if not np.isfinite(pixels).all() or not (pixels == np.rint(pixels)).all():

@@ -29,7 +29,7 @@ SBD_URL = (
     "http://www.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours/"
     "benchmark.tgz"
 )
-UNSEEN = "seg11valid"  # the authors' name of the split that they score
+UNSEEN_SPLIT = "seg11valid"  # the authors' name of the split that they score
 
 
 @check_arguments
@@ -174,7 +174,7 @@ def read_layout(place: Path, sbd: Path | None, merge: bool) -> Layout:
         older = place.parent / "VOC2011" / LISTS / "val.txt"
         split += "_of_2011" if older.is_file() else ""
         listed = read_names(older) if older.is_file() else val
-        pairs[UNSEEN] = pair_voc(place, [name for name in listed if name not in set(seen)])
+        pairs[UNSEEN_SPLIT] = pair_voc(place, [name for name in listed if name not in set(seen)])
         if merge:
             pairs["train"] = pair_sbd(place, sbd, seen)
             pairs["val"] = pair_voc(place, [name for name in val if name not in set(seen)])

@@ -8,18 +8,18 @@ from annotated_types import Gt, Le, Len
 from torch import nn
 
 from fcn_lab.encoders.base import IMAGENET_MEAN, IMAGENET_STD, Encoder, Normalize
-from fcn_lab.encoders.weights import PRETRAINED, WORDS
+from fcn_lab.encoders.weights import IMAGENET, WORDS
 from fcn_lab.errors import UserError
 from fcn_lab.values import Share
 
-Stated = tuple[tuple[float, ...], tuple[float, ...]]  # mean and spread
+MeanAndSpread = tuple[tuple[float, ...], tuple[float, ...]]  # mean and spread
 Mean = Annotated[Sequence[Share], Len(3, 3)]  # of RGB in 0…1
 Std = Annotated[Sequence[Annotated[float, Gt(0), Le(1)]], Len(3, 3)]
 
 
 def state_preprocessing(
     weights: str, mean: Sequence[float] | None, std: Sequence[float] | None
-) -> Stated | None:
+) -> MeanAndSpread | None:
     """Returns the normalisation stated beside weights that do not bring their own.
 
     Raises:
@@ -29,7 +29,7 @@ def state_preprocessing(
         return None
     if mean is None or std is None:
         raise UserError("encoder.mean and encoder.std belong together: type both, of RGB in 0…1")
-    if weights == PRETRAINED:
+    if weights == IMAGENET:
         raise UserError(
             "encoder.weights=imagenet brings its own preprocessing: leave encoder.mean and "
             "encoder.std out"
@@ -38,7 +38,7 @@ def state_preprocessing(
 
 
 def require_preprocessing(
-    encoder: Encoder, weights: str, held: Collection[str], stated: Stated | None
+    encoder: Encoder, weights: str, held: Collection[str], stated: MeanAndSpread | None
 ) -> None:
     """Refuses a file of weights whose preprocessing is not known.
 

@@ -14,8 +14,8 @@ from fcn_lab.encoders.channels import Channels, Kernels, widen_input
 from fcn_lab.encoders.packages import find_package, map_package_names
 from fcn_lab.encoders.preprocessing import Mean, Std, require_preprocessing, state_preprocessing
 from fcn_lab.encoders.weights import (
+    IMAGENET,
     NO_WEIGHTS,
-    PRETRAINED,
     check_word,
     fetch_weights,
     put_weights,
@@ -121,7 +121,7 @@ def choose_library_word(name: str, wanted: bool) -> str | bool | None:
     """Returns the library's word for the weights; None where an installed package has them."""
     if not wanted or find_package(name):
         return None
-    return True if name.startswith(TIMM) else PRETRAINED
+    return True if name.startswith(TIMM) else IMAGENET
 
 
 def find_cached_weights(name: str) -> dict[str, object]:
@@ -178,7 +178,7 @@ def load_normalization(name: str, wanted: bool) -> Normalize:
     """
     if not wanted:
         return Normalize()
-    params = fetch_weights(lambda: smp.encoders.get_preprocessing_params(name, PRETRAINED), name)
+    params = fetch_weights(lambda: smp.encoders.get_preprocessing_params(name, IMAGENET), name)
     if params["input_space"] != COLOURS:
         raise UserError(
             f"the weights of {name} take {params['input_space']}, expected {COLOURS}; "

@@ -11,7 +11,7 @@ from fcn_lab.encoders.base import LEVELS, Encoder, Features, Normalize
 from fcn_lab.encoders.channels import Channels, Kernels, widen_input
 from fcn_lab.encoders.fully_connected import ClassifierConv, transplant_classifier
 from fcn_lab.encoders.preprocessing import Mean, Std, require_preprocessing, state_preprocessing
-from fcn_lab.encoders.weights import NO_WEIGHTS, PRETRAINED, load_torchvision, read_weights
+from fcn_lab.encoders.weights import IMAGENET, NO_WEIGHTS, load_torchvision, read_weights
 from fcn_lab.values import Share, Width, check_arguments
 
 
@@ -69,7 +69,7 @@ class VGG16Encoder(Encoder):
         self.pool = nn.MaxPool2d(2)
         self.fc6 = build_classifier_layer(self.channels[-1], head_width, 7, dropout)
         self.fc7 = build_classifier_layer(head_width, head_width, 1, dropout)
-        if weights == PRETRAINED:
+        if weights == IMAGENET:
             transplant_classifier(net.classifier, self.fc6, self.fc7)
         # torchvision calls stages.2.10.weight features.10.weight
         ours = self.state_dict()

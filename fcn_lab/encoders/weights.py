@@ -13,8 +13,8 @@ from fcn_lab.runs.digests import require_sound
 from fcn_lab.terminal import shorten_list
 
 M = TypeVar("M", bound=nn.Module)
-PRETRAINED, NO_WEIGHTS = "imagenet", "none"
-WORDS = (NO_WEIGHTS, PRETRAINED)
+IMAGENET, NO_WEIGHTS = "imagenet", "none"
+WORDS = (NO_WEIGHTS, IMAGENET)
 
 
 def check_word(weights: str, or_file: bool = False) -> bool:
@@ -26,7 +26,7 @@ def check_word(weights: str, or_file: bool = False) -> bool:
     if weights not in WORDS and not (or_file and Path(weights).is_file()):
         expected = ", ".join(WORDS) + (" or a file" if or_file else "")
         raise UserError(f"encoder.weights={weights}: expected one of {expected}")
-    return weights == PRETRAINED
+    return weights == IMAGENET
 
 
 def read_weights(

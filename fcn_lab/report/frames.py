@@ -34,7 +34,7 @@ UNSOUND = (
     *(OSError, LookupError, ValueError, SyntaxError, NotImplementedError, zipfile.BadZipFile),
     *(zlib.error, Image.DecompressionBombError),
 )
-SHOWN = 8
+FRAMES_SHOWN = 8
 # of more arms the best, the last, and others at even distances of rank
 ARMS_SHOWN = 24
 # frames between two that are shown of one drive: neighbours are nearly the same
@@ -88,7 +88,7 @@ def measure_accuracy(arm: Arm) -> NDArray[np.float64]:
     return found
 
 
-def rank_frames(study: Study, kept: Collection[str], shown: int = SHOWN) -> list[int]:
+def rank_frames(study: Study, kept: Collection[str], shown: int = FRAMES_SHOWN) -> list[int]:
     """Returns the frames whose accuracy differs most between arms, the most telling first.
 
     Args:

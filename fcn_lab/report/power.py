@@ -7,7 +7,7 @@ from scipy.special import ncfdtr, stdtrit
 
 from fcn_lab.report.intervals import Estimate
 
-WANTED = 0.8
+TARGET_POWER = 0.8
 MOST_SEEDS = 200
 
 
@@ -50,5 +50,5 @@ def count_seeds_needed(gap: Estimate, now: int, level: float = 0.05) -> int | No
         return None
     candidates = np.arange(2, MOST_SEEDS + 1)
     return next(
-        (int(s) for s in candidates if compute_power(gap, int(s), now, level) >= WANTED), None
+        (int(s) for s in candidates if compute_power(gap, int(s), now, level) >= TARGET_POWER), None
     )

@@ -31,7 +31,7 @@ INSIDE = {"code", "stages"}
 MOST_PIXELS = 2**40
 # the value of a factor that a run does not have
 ABSENT = "–"
-_IGNORED = ("seed", "data.root")
+_UNNAMED_KEYS = ("seed", "data.root")
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Run:
         words = {k: str(self.metrics[k]) for k in ("model", "upsample", "encoder")}
         arm = str(self.config.get("arm") or "")
         pairs = (part.partition("=") for part in re.split(r",(?=[\w./@]+=)", arm) if "=" in part)
-        named = {k: v for k, _, v in pairs if k not in _IGNORED}
+        named = {k: v for k, _, v in pairs if k not in _UNNAMED_KEYS}
         return {**words, **self.told_by, **named}
 
     @cached_property

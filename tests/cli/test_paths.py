@@ -175,7 +175,7 @@ def test_quotes_for_hydra_come_off_where_no_name_has_them(value: str) -> None:
 def test_a_printed_command_pasted_into_a_shell_is_the_same_words(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(commands.STARTED, "printf '%s\\0'")
+    monkeypatch.setenv(commands.START_VARIABLE, "printf '%s\\0'")
     line = format_command(f"resume={name}", "-m")
     said = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True).stdout
     assert said == f"resume={name}\0-m\0"

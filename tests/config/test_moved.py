@@ -10,7 +10,7 @@ import torch
 
 from fcn_lab import load_run
 from fcn_lab.config.build import locate
-from fcn_lab.config.moved import MOVED, find_current_name, rename_targets
+from fcn_lab.config.moved import NEW_NAMES, find_current_name, rename_targets
 from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.metrics.confusion import confusion_matrices
 from support.forked import type_line
@@ -41,8 +41,8 @@ def test_a_recorded_name_leads_to_what_it_named(name: str) -> None:
 
 
 def test_every_row_of_the_table_is_needed() -> None:
-    used = {old for old in MOVED for name in NAMES if f"{name}.".startswith(f"fcn_lab.{old}.")}
-    assert used == set(MOVED)
+    used = {old for old in NEW_NAMES for name in NAMES if f"{name}.".startswith(f"fcn_lab.{old}.")}
+    assert used == set(NEW_NAMES)
 
 
 def test_only_targets_are_renamed() -> None:

@@ -22,7 +22,7 @@ NUMPY_MAGIC = b"\x93NUMPY"
 REMEDY = "Save it as a TIFF without compression, or as an array of NumPy's (.npy)"
 _JPEG = (6, 7)
 _DIFFERENCES, _FLOAT_DIFFERENCES = 2, 3  # kinds of predictor
-_KEPT = (
+_COPIED_TAGS = (
     *(Tag.WIDTH, Tag.HEIGHT, Tag.BITS, Tag.FORMAT, Tag.COMPRESSION, Tag.PREDICTOR, Tag.FILL_ORDER),
     *(Tag.ROWS_A_STRIP, Tag.TILE_WIDTH, Tag.TILE_HEIGHT, *OFFSETS),
 )
@@ -107,7 +107,7 @@ def _list_planes(page: dict[int, Any], samples: int) -> Iterator[dict[int, Any]]
 def _decode_grey(content: bytes, page: dict[int, Any]) -> Values:
     """Returns (H,W), as if a page of these tags had one sample of no particular meaning."""
     is_big = content[2:4] in (b"+\0", b"\0+")
-    kept = {tag: page[tag] for tag in _KEPT if tag in page}
+    kept = {tag: page[tag] for tag in _COPIED_TAGS if tag in page}
     tags = {tag: value if isinstance(value, tuple) else (value,) for tag, value in kept.items()}
     tags |= {tag: tags[tag][:1] for tag in (Tag.BITS, Tag.FORMAT) if tag in tags}
     tags |= {Tag.PHOTOMETRIC: (1,), Tag.SAMPLES: (1,)}
