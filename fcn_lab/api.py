@@ -151,7 +151,8 @@ def _compose_checked(
     try:
         with _ONE_AT_A_TIME:
             config = compose(overrides)
-            config.choices = config.hydra.runtime.choices  # capacity= looks its widths up by them
+            # capacity= looks its widths up by them
+            config.choices = config.hydra.runtime.choices
             for key, value in values.items():
                 OmegaConf.update(config, key, _as_list(value))
             node = OmegaConf.to_container(config.model, resolve=True)

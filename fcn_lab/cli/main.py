@@ -153,7 +153,8 @@ def _start(existing: Path, config: DictConfig) -> None:
             withdraw(attempt, made)
         remove_empty(folder, made)
         _refuse(explain(error))
-    print(f"task={config.choices.task}: {folder}", flush=True)  # libraries take seconds from here
+    # libraries take seconds from here
+    print(f"task={config.choices.task}: {folder}", flush=True)
     _become_worker(str(path), f"--fresh={made}")
 
 

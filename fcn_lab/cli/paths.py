@@ -48,7 +48,8 @@ def spell_paths(override: str, swept: bool) -> str:
         return override
     if not exists(value):
         inside = value[1:-1]
-        if _ENTRY.search(value):  # of data.images: a mapping, or a list with one
+        # of data.images: a mapping, or a list with one
+        if _ENTRY.search(value):
             return override
         if bare in SEVERAL and inside.strip() and value == f"[{inside}]":
             return f"{key}=[{','.join(map(_spell, split_paths(inside)))}]"

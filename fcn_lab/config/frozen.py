@@ -53,7 +53,8 @@ def resolve(config: DictConfig) -> dict[str, Any]:
         if key not in read_by_task or config[key] is not None:
             continue
         published = ""
-        if key == "run" and config.choices.task == "evaluate":  # published nets need no run
+        # published nets need no run
+        if key == "run" and config.choices.task == "evaluate":
             if config.get("weights") is not None:
                 continue
             published = ", or published weights: model=fcn8s_caffe weights=FILE"

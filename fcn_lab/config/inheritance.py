@@ -38,7 +38,8 @@ def add_recorded_words(overrides: Sequence[str], folders: Sequence[Path]) -> lis
     folder = values.get("again") or values.get("run")
     if not isinstance(folder, str):
         return list(overrides)
-    folder = OmegaConf.create([folder])[0]  # its `${` were escaped
+    # its `${` were escaped
+    folder = OmegaConf.create([folder])[0]
     given = {override.key_or_group for override in parsed}
     skip = given if values.get("again") else given.union(_COMMAND_KEYS)
     known = list_words(folders)
@@ -64,7 +65,8 @@ def resolve_command(
     inherited = inherit(config, overrides, folders)
     folder = config.again or config.run
     if folder is not None:
-        allow(find_targets(OmegaConf.to_container(config)))  # all that is there the user has named
+        # all that is there the user has named
+        allow(find_targets(OmegaConf.to_container(config)))
     resolved = resolve(inherited)
     if folder is None:
         allow(find_targets(resolved["task"]))

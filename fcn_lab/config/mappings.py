@@ -35,6 +35,7 @@ def _find_repeated_key(mapping: str) -> str | None:
     try:
         node = yaml.compose(mapping, yaml.SafeLoader)
     except yaml.YAMLError:
-        return None  # Hydra says what is wrong with it
+        # Hydra says what is wrong with it
+        return None
     keys = [key.value for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
     return next((key for key in keys if keys.count(key) > 1), None)

@@ -22,7 +22,8 @@ def compare_costs(nets: Mapping[str, nn.Module], height: int, width: int) -> Tab
         height: of the image.
         width: of the image.
     """
-    _time_pass(next(iter(nets.values())).eval(), height, width)  # the first pass of all costs more
+    # the first pass of all costs more
+    _time_pass(next(iter(nets.values())).eval(), height, width)
     shown = create_table(("scores", "MACs", "time", "memory of the maps, MB"))
     for name, net in nets.items():
         net.eval()
@@ -42,5 +43,6 @@ def _time_pass(net: nn.Module, height: int, width: int) -> float:
     """Returns the seconds of one pass on the network's device."""
     image = torch.rand(1, count_channels(net), height, width, device=next(net.parameters()).device)
     start = time.perf_counter()
-    net(image).sum().item()  # waits for the device
+    # waits for the device
+    net(image).sum().item()
     return time.perf_counter() - start

@@ -125,7 +125,8 @@ def assign_macs(
     for name, macs in counts.items():
         parts[names[name]].macs += macs
         above = name.rpartition(".")[0]
-        while above and not counts[above]:  # a list of modules is never called itself
+        # a list of modules is never called itself
+        while above and not counts[above]:
             above = above.rpartition(".")[0]
         if name:
             parts[names[above]].macs -= macs
@@ -137,7 +138,8 @@ def time_parts(net: nn.Module, image: Tensor, repeats: int, parts: dict[str, Par
     Where the forward pass goes from one part to another, the module it enters is timed alone on
     what it was given, and its time taken off that of the part around it.
     """
-    calls: list[tuple[str, str, nn.Module, tuple[Any, ...]]] = []  # part, part around it, …
+    # part, part around it, …
+    calls: list[tuple[str, str, nn.Module, tuple[Any, ...]]] = []
     stack = [""]
 
     def enter(part: str, module: nn.Module, given: tuple[Any, ...]) -> None:
@@ -154,7 +156,8 @@ def time_parts(net: nn.Module, image: Tensor, repeats: int, parts: dict[str, Par
         if around:
             parts[around].forward -= forward
             parts[around].backward -= backward
-    for one in parts.values():  # what is left between two measurements may be less than nothing
+    # what is left between two measurements may be less than nothing
+    for one in parts.values():
         one.forward, one.backward = max(one.forward, 0.0), max(one.backward, 0.0)
 
 

@@ -122,7 +122,8 @@ class Augmentation:
         is_rgb = key[-1] == len(IMAGENET_MEAN)
         moving = A.Compose([*geometry, *colour] if is_rgb else geometry)
         pipelines = moving, None if is_rgb or not colour else A.Compose(colour)
-        if len(self._pipelines) == _PIPELINES_KEPT:  # whole frames may be of any number of sizes
+        # whole frames may be of any number of sizes
+        if len(self._pipelines) == _PIPELINES_KEPT:
             self._pipelines.clear()
         self._pipelines[key] = pipelines
         return pipelines

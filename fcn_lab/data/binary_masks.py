@@ -40,7 +40,8 @@ def settle_white(codec: LabelCodec, masks: Sequence[Path], cache: Path, limit: L
         is_object = bool(unseal(record.read_text()))
     except (OSError, ValueError):
         is_object = _is_object(codec, place, masks, limit)
-        with suppress(UserError):  # it is found out again, then
+        # it is found out again, then
+        with suppress(UserError):
             make_folder(record.parent)
             write_text(record, seal(is_object))
     return codec.read_white_as(place) if is_object else codec
@@ -70,7 +71,8 @@ def _is_object(codec: IndexLabels, place: int, masks: Sequence[Path], limit: Lim
 
 def _read_grey(mask: Path, limit: Limit) -> Iterator[set[int]]:
     """Yields the numbers that a mask holds; nothing where it has one bit, or cannot be read."""
-    with suppress(UserError):  # who reads the frame names the file
+    # who reads the frame names the file
+    with suppress(UserError):
         picture = open_mask(mask, limit)
         if picture.mode != "1":  # white is then 1, whatever it is in the others
             found = set(np.unique(read_values(picture)).tolist())

@@ -53,7 +53,8 @@ def split_by_shares(
 def _cut_frames(pairs: Sequence[Pair], shares: Mapping[str, float]) -> dict[str, list[Pair]]:
     frames, splits = len(pairs), len(shares)
     ends = [round(end * frames) for end in accumulate(shares.values())]
-    if frames >= splits:  # every split gets one
+    # every split gets one
+    if frames >= splits:
         for place in range(splits):
             least = ends[place - 1] + 1 if place else 1
             ends[place] = min(max(ends[place], least), frames - (splits - 1 - place))

@@ -69,7 +69,8 @@ class Networks:
 
     def _load(self, label: str) -> Predictor:
         predictor = load_run(self.runs[label].folder)
-        predictor(np.zeros((64, 64, 3), np.uint8))  # a network's first pass takes longer: untimed
+        # a network's first pass takes longer: untimed
+        predictor(np.zeros((64, 64, 3), np.uint8))
         return predictor
 
     @property

@@ -67,7 +67,8 @@ class Panel:
         self, event: gr.SelectData, chosen: list[str], *opacity: float
     ) -> Iterator[Answer]:
         """Shows the example that was clicked."""
-        known = event.index in range(len(self.scenes))  # a call may say anything
+        # a call may say anything
+        known = event.index in range(len(self.scenes))
         yield from self.ask_networks(self.scenes[event.index if known else 0], chosen, *opacity)
 
     def ask_networks(self, scene: Scene, chosen: list[str], *opacity: float) -> Iterator[Answer]:

@@ -55,7 +55,8 @@ class Uploads:
         """Returns whether a name is a file in this folder, with all links resolved."""
         try:
             path = Path(name).resolve(strict=True)
-        except (OSError, RuntimeError, ValueError):  # not there, a circle of links, a zero byte
+        except (OSError, RuntimeError, ValueError):
+            # not there, a circle of links, a zero byte
             return False
         return path.is_relative_to(self.folder) and path.is_file()
 

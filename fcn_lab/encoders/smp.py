@@ -184,7 +184,8 @@ def load_normalization(name: str, wanted: bool) -> Normalize:
             f"the weights of {name} take {params['input_space']}, expected {COLOURS}; "
             "try another encoder"
         )
-    scale = max(params["input_range"])  # some weights want 0…255; our images are 0…1
+    # some weights want 0…255; our images are 0…1
+    scale = max(params["input_range"])
     return Normalize(
         tuple(m / scale for m in params["mean"]), tuple(s / scale for s in params["std"])
     )

@@ -100,7 +100,8 @@ def fetch_weights(build: Callable[[], M], name: str) -> M:
     Raises:
         UserError: where they are in no cache and cannot be fetched.
     """
-    log = logging.getLogger("huggingface_hub")  # two lines for each of five attempts
+    # two lines for each of five attempts
+    log = logging.getLogger("huggingface_hub")
     level = log.level
     log.setLevel(logging.ERROR)
     try:

@@ -104,7 +104,8 @@ class _LayerTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         given = args[0] if args and isinstance(args[0], (list, tuple)) else args
         tensors = [(t, p) for t in given if isinstance(t, Tensor) and (p := self._find_maps(t))]
         if not tensors:
-            if packet is aten.convolution:  # of a map whose place was lost
+            # of a map whose place was lost
+            if packet is aten.convolution:
                 self._record("convolution", out, None)
             return
         rule = RULES.get(packet)

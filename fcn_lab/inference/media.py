@@ -63,7 +63,8 @@ class Video:
     path: Path
 
     def __post_init__(self) -> None:
-        if not self.path.is_file():  # a pipe would be waited for
+        # a pipe would be waited for
+        if not self.path.is_file():
             raise MediaError("not a readable video: it is no file")
         self._capture = cv2.VideoCapture(str(self.path))
         if not self._capture.isOpened():

@@ -97,7 +97,8 @@ class SlidingWindows(nn.Module):
             rest = strip[..., end - top :, :].clone()
             strip = strip[..., : end - top, :]
             yield strip
-            del strip  # before the next row is scored
+            # before the next row is scored
+            del strip
 
     def describe(self) -> str:
         """Returns a sentence on where the scores equal those of the whole image."""

@@ -215,7 +215,8 @@ def _dilate(marks: Tensor, radius: float) -> Tensor:
     half = 0
     for down in range(min(reach, marks.shape[1] - 1), -1, -1):
         while half + 1 <= math.sqrt(radius**2 - down**2) and half + 1 < marks.shape[2]:
-            half += 1  # the rows nearer to the disk's centre are longer
+            # the rows nearer to the disk's centre are longer
+            half += 1
             row[:, :, half:] |= marks[:, :, :-half]
             row[:, :, :-half] |= marks[:, :, half:]
         result[:, down:] |= row[:, : row.shape[1] - down]

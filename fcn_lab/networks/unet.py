@@ -107,7 +107,8 @@ class ValidUNet(nn.Module):
         """Maps RGB in 0…1 (N, 3, H, W) to scores (N, K, H, W), for any H, W ≥ 1."""
         levels = len(self.climb)
         cell = 2**levels
-        before = 6 * cell - 4  # image pixels before the first that is scored
+        # image pixels before the first that is scored
+        before = 6 * cell - 4
         wide = self.normalize(x)
         for axis in (2, 3):
             bottom = (x.shape[axis] + 9 * cell - 5) // cell  # ⌈(size + 8·cell − 4)/cell⌉

@@ -141,7 +141,8 @@ class TrainingDiagnosis:
                 "to learn from. Larger crops (augment.crop), or look at the labels: task=audit"
             )
         if self.steps == 1:
-            return  # what is zero at first may be meant to be
+            # what is zero at first may be meant to be
+            return
         still = [name for name, alive in self._find_layers() if not alive]
         if still:
             self.signs.append(

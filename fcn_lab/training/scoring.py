@@ -140,7 +140,8 @@ def publish_scores(
     print_scores(splits, {**shown, **facts, "folder": folder.path})
     name = f"scores-{folder.run_id}.json"
     if not omissions.errors:
-        with suppress(OSError):  # of an attempt that could not write them all
+        # of an attempt that could not write them all
+        with suppress(OSError):
             (folder.path / name).unlink()
         print_next(list_run_steps(folder.path))
     else:

@@ -20,7 +20,8 @@ class Reassembly(nn.Module):
         self.stride, self.kernel = stride, kernel
         self.compress = nn.Conv2d(channels, compressed, 1)
         self.encode = nn.Conv2d(compressed, kernel**2 * stride**2, 3, padding=1)
-        nn.init.normal_(self.encode.weight, std=0.001)  # all but a box at the start
+        # all but a box at the start
+        nn.init.normal_(self.encode.weight, std=0.001)
         nn.init.zeros_(self.encode.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, switches: Sequence[Tensor] = ()) -> Tensor:

@@ -95,7 +95,8 @@ def _walk(
     part, *rest = parts
     if part == "**":
         here = os.path.realpath(folder)
-        if here in above:  # a link to a folder around it
+        # a link to a folder around it
+        if here in above:
             return
         yield from _walk(folder, tuple(rest))
         for child in _list_children(folder):

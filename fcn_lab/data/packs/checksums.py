@@ -87,7 +87,8 @@ class Ledger:
 
 
 def _update_entry(file: Path, known: FileState | None) -> FileState:
-    with suppress(OSError):  # it is named below
+    # it is named below
+    with suppress(OSError):
         state = file.stat()
         if known and known[:2] == (state.st_size, state.st_mtime_ns):
             return known

@@ -206,7 +206,8 @@ def _as_rgb(path: Path, opened: OpenedPicture) -> Pixels:
 
 
 def _convert_to_rgb(picture: Image.Image) -> Pixels:
-    picture.info.pop("transparency", None)  # Pillow would warn of what is dropped here
+    # Pillow would warn of what is dropped here
+    picture.info.pop("transparency", None)
     before = _INTERMEDIATE_MODES.get(picture.mode)
     try:
         return np.asarray((picture.convert(before) if before else picture).convert("RGB"))

@@ -40,7 +40,8 @@ def hold_draft(folder: Path, advice: str) -> Iterator[Path | None]:
                 yield None
                 return
             if _is_same(file, draft / JOURNAL):
-                os.utime(draft)  # it is no leftover any more
+                # it is no leftover any more
+                os.utime(draft)
                 yield draft
                 return
 

@@ -96,7 +96,8 @@ def write_pack(folder: Path, write_arrays: Callable[[Path], Manifest]) -> None:
     """
     with hold_draft(folder, ADVICE) as draft:
         clear_drafts(folder.parent)
-        if open_pack(folder) is not None:  # another process was first
+        # another process was first
+        if open_pack(folder) is not None:
             if draft is not None:
                 shutil.rmtree(draft, ignore_errors=True)
             return

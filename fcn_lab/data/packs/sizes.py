@@ -95,7 +95,8 @@ def read_sizes(pictures: Sequence[Path], cache: Path, limit: Limit) -> Sizes:
             with suppress(Unreadable):
                 kept[picture] = upright_size(picture, limit)
         if len(kept) == len(pictures):
-            with suppress(UserError):  # it is found out again, then
+            # it is found out again, then
+            with suppress(UserError):
                 make_folder(record.parent)
                 write_text(record, seal(list(kept.values())))
     return kept

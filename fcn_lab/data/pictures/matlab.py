@@ -37,7 +37,8 @@ def read_matlab_mask(path: Path, limit: Limit) -> NDArray[Any]:
         found = f"{len(maps)} ({', '.join(maps)})" if maps else "none"
         raise Unreadable(path, f"holds {found} where one map of integers was expected", REMEDY)
     (values,) = maps.values()
-    if values.dtype.kind == "f":  # what MATLAB makes of numbers where nobody says otherwise
+    # what MATLAB makes of numbers where nobody says otherwise
+    if values.dtype.kind == "f":
         values = values.astype(np.int32)
     limit.check(path, values.shape[1], values.shape[0])
     return values

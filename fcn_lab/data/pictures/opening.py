@@ -147,7 +147,8 @@ def _read_orientation(picture: Image.Image) -> int | None:
     """Returns the EXIF orientation; None also for broken metadata, whose pixels may be sound."""
     try:
         found = picture.getexif().get(_ORIENTATION)
-    except Exception:  # of broken metadata Pillow raises whatever it stumbles over
+    except Exception:
+        # of broken metadata Pillow raises whatever it stumbles over
         return None
     return found if isinstance(found, int) and 1 <= found <= 8 else None
 

@@ -95,7 +95,8 @@ def translate_errors(path: Path, file: BinaryIO, formats: Sequence[str]) -> Iter
         reason = "no picture format that is read here" if _count_bytes(file) else "it is empty"
         remedy = f"Expected a sound picture: {', '.join(formats)}"
         raise _corrupt(path, reason, _count_bytes(file), remedy) from error
-    except Exception as error:  # decoders raise whatever they stumble over
+    except Exception as error:
+        # decoders raise whatever they stumble over
         if isinstance(error, OSError) and error.errno is not None:
             raise
         reason = " ".join(str(error).split())[:120] or type(error).__name__

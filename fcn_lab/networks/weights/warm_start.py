@@ -98,7 +98,8 @@ def find_places(names: Iterable[str]) -> dict[str, str]:
     climbs = ["upscore2", *(f"upscore_pool{level}" for level in levels)][: len(levels)]
     last = [int(m[3]) for m in map(STEP.fullmatch, names) if m and m[1] == "upscore"]
     starts = {climb: number for number, climb in enumerate(climbs)}
-    if last and max(last) + 1 == LEVELS - len(levels):  # its steps are all of two
+    # its steps are all of two
+    if last and max(last) + 1 == LEVELS - len(levels):
         starts["upscore"] = len(levels)
 
     def place(name: str) -> str:

@@ -54,7 +54,8 @@ class BestAndLast(Checkpoint):
         self._validated = False
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._check_patience(trainer)  # a resumed run may have stopped early already
+        # a resumed run may have stopped early already
+        self._check_patience(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._validated = True
