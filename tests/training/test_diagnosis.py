@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from fcn_lab.encoders import Normalize, VGG16Encoder
 from fcn_lab.errors import UserError
 from fcn_lab.networks.fcn import FCN
 from fcn_lab.pixels import VOID
+from fcn_lab.training.callbacks.diagnosis import VitalSigns
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.diagnosis import TrainingDiagnosis, kurtosis
 from fcn_lab.training.losses import CrossEntropy
@@ -228,3 +230,14 @@ def test_nothing_is_left_behind_in_the_network(tmp_path: Path) -> None:
     task = make_train({"max_epochs": 3})
     task.run(tmp_path)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in task.net.modules())
+
+
+def test_an_error_within_a_step_leaves_no_hook_on_the_network() -> None:
+    net, signs = create_model(num_classes=CLASSES), VitalSigns()
+    signs.vitals = TrainingDiagnosis(net, CLASSES, 0.1, STEPS)
+    watched: Any = (signs, None)
+    signs.on_train_batch_start(*watched, {"label": torch.zeros(1, 32, 32, dtype=torch.uint8)}, 0)
+    hooks = lambda: any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())  # noqa: E731
+    assert hooks()
+    signs.on_exception(*watched, RuntimeError("out of memory"))
+    assert not hooks()

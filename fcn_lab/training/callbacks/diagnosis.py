@@ -1,6 +1,6 @@
 """Prints in the first minute why a run will learn nothing."""
 
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
@@ -21,7 +21,8 @@ class VitalSigns(Callback):
 
     def __init__(self) -> None:
         self.vitals: TrainingDiagnosis | None = None
-        self._step: AbstractContextManager[None] | None = None
+        # of the running step; empty between two
+        self._step = ExitStack()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, SegmentationModule)
@@ -38,8 +39,7 @@ class VitalSigns(Callback):
     ) -> None:
         if self.vitals is not None:
             self.vitals.check_labels(batch["label"])
-            self._step = self.vitals.watch_step()
-            self._step.__enter__()
+            self._step.enter_context(self.vitals.watch_step())
 
     def on_train_batch_end(
         self,
@@ -49,9 +49,9 @@ class VitalSigns(Callback):
         batch: Batch,
         batch_idx: int,
     ) -> None:
-        if self.vitals is None or self._step is None:
+        if self.vitals is None:
             return
-        self._step.__exit__(None, None, None)
+        self._step.close()
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         assert isinstance(loss, Tensor)
         for sign in self.vitals.find_signs(float(loss)):
@@ -60,3 +60,8 @@ class VitalSigns(Callback):
             )
         if self.vitals.steps_done >= self.vitals.steps:
             self.vitals = None
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        self._step.__exit__(type(exception), exception, exception.__traceback__)
