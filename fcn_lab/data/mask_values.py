@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 
 from fcn_lab.errors import UserError
-from fcn_lab.pixels import VOID
 
 Values = NDArray[Any]
 WIDE_VOID = 65535  # what 255 is to sixteen bits

@@ -79,7 +79,9 @@ class Panel:
 
         def show(busy: str = "") -> Answer:
             ordered = {label: views[label] for label in shown if label in views}
-            return self._show_scene(replace(scene, views=ordered), opacity, "\n".join(troubles), busy)
+            return self._show_scene(
+                replace(scene, views=ordered), opacity, "\n".join(troubles), busy
+            )
 
         waiting = [label for label in shown if label not in views]
         height, width = scene.image.shape[:2]
