@@ -6,6 +6,7 @@ Nodes are plain dicts and lists.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from typing import Any, Literal
 
@@ -100,7 +101,7 @@ def _check_arguments(node: Mapping[str, Any], key: str, links: Mapping[str, str]
         elif name in takes:
             require_fit(takes[name], value, place)
             is_built = node.get("_recursive_", True)
-            if not suits(takes[name], value, lambda name, at=place: locate(name, at), is_built):
+            if not suits(takes[name], value, partial(locate, key=place), is_built):
                 raise _explain_other_part(takes[name], value, place)
         elif not others or not isinstance(name, str):
             raise UserError(

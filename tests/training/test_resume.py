@@ -183,7 +183,7 @@ def test_a_checkpoint_that_does_not_fit_its_run_is_named_in_two_lines(
     change: Callable[[dict[str, Any]], object], stopped: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(stopped, tmp_path, dirs_exist_ok=True)
-    last = RunFolder(tmp_path).last
+    last = RunFolder(tmp_path).last_checkpoint
     checkpoint = torch.load(last, weights_only=True)
     change(checkpoint)
     torch.save(checkpoint, last)

@@ -95,7 +95,7 @@ def fit_from_last(
     Raises:
         UserError: that checkpoint is of another network or training.
     """
-    last = folder.last if folder.last.exists() else None
+    last = folder.last_checkpoint if folder.last_checkpoint.exists() else None
     try:
         trainer.fit(module, data, ckpt_path=last, weights_only=True)
     except (UserError, OSError):
