@@ -235,7 +235,7 @@ def test_other_measures_of_a_study_are_those_of_its_runs(
     }.items():
         comparison = publishing.claims.measure_arms(found, measure)
         for arm in comparison.arms:
-            recorded = [run.number(found.first.split, key) for run in arm.runs]
+            recorded = [run.number(found.first_run.split, key) for run in arm.runs]
             assert arm.points[:, 0] == pytest.approx(recorded), measure
         first, last = comparison.arms[0].name, comparison.arms[-1].name
         for arms, sign in (((first, last), 1), ((last, first), -1)):

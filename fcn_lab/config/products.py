@@ -30,7 +30,7 @@ def suits(annotation: object, value: object, locate: Locate, is_built: bool = Tr
         taking = [part for part in parts if is_admitted(part, value)]
         return any(suits(part, value, locate, is_built) for part in taking)
     if isinstance(value, dict) and is_node(value):
-        return _makes(value, annotation, locate) if is_built else not _name_class(annotation)
+        return _makes(value, annotation, locate) if is_built else _fits(dict, annotation)
     if isinstance(value, list) and len(parts) == 1:
         return all(suits(parts[0], item, locate, is_built) for item in value)
     if isinstance(value, Mapping) and len(parts) == 2:

@@ -98,6 +98,8 @@ def test_a_word_composes_fits_the_signatures_and_builds(file: Path) -> None:
     config.sweep.dir = "SWEEP_DIR"
     if "grid" in config.task:
         config.task.grid.typed = []  # nor what was typed
+    if "typed" in config.task:
+        config.task.typed = []
     with open_dict(config):
         del config["hydra"]
     resolved = follow_links(config)

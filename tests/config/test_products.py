@@ -73,7 +73,8 @@ def test_what_a_target_makes_is_known_before_it_is_built(
 @pytest.mark.parametrize("annotation", [Loss, Schedule, int, Callable[[float], float]])
 def test_a_node_that_would_be_handed_over_as_it_is_stands_for_no_object(annotation: object) -> None:
     assert not suits(annotation, {NODE: LOSS}, lambda name: locate(name, ""), is_built=False)
-    assert suits(Any, {NODE: LOSS}, lambda name: locate(name, ""), is_built=False)
+    for taking in (Any, Mapping[str, Any] | None):
+        assert suits(taking, {NODE: LOSS}, lambda name: locate(name, ""), is_built=False)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from lightning.fabric.utilities.rank_zero import _get_rank
 
 from fcn_lab.commands import quote
 from fcn_lab.errors import UserError
+from fcn_lab.escaping import terminal_text
 from fcn_lab.training.ranks import LAUNCHERS, SRUN, TORCHRUN, count_processes, is_first_rank
 from fcn_lab.training.settings import create_cluster_environment
 from fcn_lab.worker.shell import THREAD_VARIABLES, check_shell
@@ -56,7 +57,7 @@ def test_a_variable_of_ranks_without_its_launcher_is_named_or_makes_no_differenc
         with monkeypatch.context() as given:
             given.setenv(name, value)
             if said := refused():
-                assert said.startswith(f"{name}={value} ")
+                assert said.startswith(f"{name}={terminal_text(value)} ")
                 assert f"unset {name}" in said
                 continue
             assert count_processes() == 1

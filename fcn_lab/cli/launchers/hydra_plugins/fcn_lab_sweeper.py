@@ -70,7 +70,9 @@ class OptunaSweeper(Sweeper):
 
         given: dict[str, Any] = {"n_trials": self.n_trials, "n_jobs": self.n_jobs}
         given |= {"sampler": self.sampler, "pruner": self.pruner}
-        check({"_target_": "fcn_lab.sweeps.search.Search", **given}, "hydra.sweeper", {})
+        # builds its sampler and pruner itself
+        node = {"_target_": "fcn_lab.sweeps.search.Search", "_recursive_": False, **given}
+        check(node, "hydra.sweeper", {})
         declared = [f"{key}={axis}" for key, axis in self.params.items()]
         parser = OverridesParser.create(config_loader=self.loader)
         assert self.config is not None
