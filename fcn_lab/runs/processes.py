@@ -76,6 +76,10 @@ def measure_age(path: Path) -> float:
 
 
 def read_touch_time(path: Path) -> int:
-    """Returns when the file was touched; opens it, since a network's answer may be old."""
-    with path.open() as file:
-        return os.fstat(file.fileno()).st_mtime_ns
+    """Returns when the file was touched; opens it if possible: a network's answer may be old."""
+    try:
+        with path.open() as file:
+            return os.fstat(file.fileno()).st_mtime_ns
+    except PermissionError:
+        # another user's, who lets nobody read it
+        return path.stat().st_mtime_ns

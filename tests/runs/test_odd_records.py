@@ -17,6 +17,7 @@ from fcn_lab.runs.attempts import (
 )
 from fcn_lab.runs.names import METRICS
 from fcn_lab.runs.outcomes import SECONDS_LIMIT, read_metrics
+from fcn_lab.runs.processes import read_touch_time
 from fcn_lab.runs.records import DamagedFile
 from fcn_lab.runs.sweep import Cell, SweepFolder
 from fcn_lab.sweeps.status import Status
@@ -34,6 +35,18 @@ def write_attempt(folder: Path, **values: object) -> Path:
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({**ELSEWHERE, **values}))
     return path
+
+
+def test_an_attempt_that_nobody_else_may_read_is_watched_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_attempt(tmp_path)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert read_touch_time(path) == path.stat().st_mtime_ns
 
 
 @pytest.mark.parametrize("began", [-1.0, LATEST_BEGINNING, 9e18])
