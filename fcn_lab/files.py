@@ -13,6 +13,7 @@ import os
 import secrets
 import shutil
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,8 @@ from fcn_lab.escaping import csv_row
 
 _DRAFT = ".part-"
 _ABANDONED_SECONDS = 3600
+# with an ending and a number a name stays below the usual 255 bytes
+NAME_LIMIT_BYTES = 230
 
 
 def write_bytes(path: Path, content: bytes | memoryview, advice: str = "") -> None:
@@ -151,6 +154,15 @@ def publish_folder(
 def create_draft_path(path: Path) -> Path:
     """Returns a hidden name in the same folder that no process uses and no reader looks for."""
     return path.with_name(f"{_DRAFT}{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def shorten_name(name: str) -> str:
+    """Returns the name that a file may have with an ending; a long one ends in a digest of it."""
+    whole = os.fsencode(name)
+    if len(whole) <= NAME_LIMIT_BYTES:
+        return name
+    mark = f"-{zlib.crc32(whole):08x}"
+    return whole[: NAME_LIMIT_BYTES - len(mark)].decode(errors="ignore") + mark
 
 
 def clear_drafts(folder: Path, seconds: float = _ABANDONED_SECONDS) -> None:

@@ -12,7 +12,7 @@ from fcn_lab.encoders.weights import IMAGENET, WORDS
 from fcn_lab.errors import UserError
 from fcn_lab.values import Share
 
-MeanAndSpread = tuple[tuple[float, ...], tuple[float, ...]]  # mean and spread
+MeanAndSpread = tuple[tuple[float, ...], tuple[float, ...]]
 Mean = Annotated[Sequence[Share], Len(3, 3)]  # of RGB in 0…1
 Std = Annotated[Sequence[Annotated[float, Gt(0), Le(1)]], Len(3, 3)]
 

@@ -1,15 +1,12 @@
 """Names the results so that no two share a name on any file system."""
 
-import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import PurePath
 
+from fcn_lab.files import shorten_name
 from fcn_lab.tasks.inputs import InputFile
-
-# with an ending and a number a name stays below the usual 255 bytes
-NAME_LIMIT_BYTES = 230
 
 
 def name_results(files: Sequence[InputFile]) -> list[PurePath]:
@@ -47,9 +44,7 @@ def append_ending(name: PurePath, ending: str) -> PurePath:
 
 
 def _shorten_name(place: PurePath, step: int) -> PurePath:
-    name = place.name if step else place.stem
-    if len(os.fsencode(name)) > NAME_LIMIT_BYTES:
-        name = os.fsencode(name)[:NAME_LIMIT_BYTES].decode(errors="ignore")
+    name = shorten_name(place.name if step else place.stem)
     return place.with_name(name if step < 2 else f"{name}-{step}")
 
 

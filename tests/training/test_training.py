@@ -20,11 +20,12 @@ from fcn_lab.config.build import check
 from fcn_lab.cost.macs import count_cost
 from fcn_lab.data.balance import MedianFrequency, count_pixels
 from fcn_lab.errors import UserError
+from fcn_lab.files import shorten_name
 from fcn_lab.metrics.boundaries import EdgeRows
 from fcn_lab.metrics.confusion import confusion_matrices
 from fcn_lab.metrics.scores import compute_scores
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.training.callbacks.pictures import shorten_name, spread_indices
+from fcn_lab.training.callbacks.pictures import spread_indices
 from fcn_lab.training.losses import CrossEntropy
 from fcn_lab.training.settings import TrainerSettings
 from support.tiny import SIZES, WORDS, Net, Squares, make_train, weights

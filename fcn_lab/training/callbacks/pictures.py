@@ -1,7 +1,5 @@
 """Writes panels of some images of a split after every scoring of it."""
 
-import os
-import zlib
 from collections.abc import Sequence
 from contextlib import nullcontext
 
@@ -14,15 +12,12 @@ from torch.utils.data import DataLoader
 
 from fcn_lab.data.pictures.parts import show_colours
 from fcn_lab.errors import Omissions
-from fcn_lab.files import make_folder, write_buffer
+from fcn_lab.files import make_folder, shorten_name, write_buffer
 from fcn_lab.rendering.pictures import Picture, draw_panel
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.training.loggers.base import RunLogger
 from fcn_lab.training.module import Batch
 from fcn_lab.training.ranks import is_first_rank
-
-# a name of 255 bytes is the longest that file systems take
-NAME_LIMIT_BYTES = 240
 
 
 class Pictures(Callback):
@@ -111,15 +106,6 @@ class Pictures(Callback):
         for logger in self.loggers:
             with self._note():
                 logger.show(split, pictures, step)
-
-
-def shorten_name(name: str) -> str:
-    """Returns the name that a file may have with an ending; a long one ends in a digest of it."""
-    whole = os.fsencode(name)
-    if len(whole) <= NAME_LIMIT_BYTES:
-        return name
-    mark = f"-{zlib.crc32(whole):08x}"
-    return whole[: NAME_LIMIT_BYTES - len(mark)].decode(errors="ignore") + mark
 
 
 def spread_indices(length: int, count: int) -> set[int]:
