@@ -7,6 +7,7 @@ one, and a name of the greatest length can still be written.
 """
 
 import csv
+import errno
 import io
 import json
 import os
@@ -185,9 +186,11 @@ def _publish(draft: Path, folder: Path, is_whole: Callable[[Path], object]) -> N
         try:
             draft.rename(folder)
             break
-        except OSError:
-            if not folder.is_dir():
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY and not folder.is_dir():
                 raise
+        # nor is it there any more where another process has just moved it aside
+        with suppress(FileNotFoundError):
             if is_whole(folder):
                 return
             aside = create_draft_path(folder)

@@ -199,6 +199,21 @@ def test_a_folder_of_another_process_stays_where_it_is_whole(whole: bool, tmp_pa
     assert os.listdir(tmp_path) == ["folder"]
 
 
+def test_a_folder_that_another_process_moves_aside_is_made_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+
+    def move_aside(taken: Path) -> bool:
+        shutil.rmtree(taken)
+        return False
+
+    with files.publish_folder(folder, move_aside) as draft:
+        (draft / "ours").write_text("")
+        folder.mkdir()
+        (folder / "theirs").write_text("")
+    assert os.listdir(folder) == ["ours"]
+    assert os.listdir(tmp_path) == ["folder"]
+
+
 def test_a_copied_folder_without_room_names_the_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,9 @@
 import contextlib
+import errno
 import json
 import logging
 import os
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -330,6 +332,40 @@ def test_many_may_pack_at_the_same_time(root: Path) -> None:
         results = list(pool.map(labels_of, [root] * 12))
     assert all(result == results[0] for result in results)
     assert len(packs()) == 1
+
+
+@pytest.mark.parametrize("moment", ["before its folder is made", "before its journal is opened"])
+def test_a_draft_that_another_process_publishes_meanwhile_is_made_anew(
+    root: Path, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mkdir, lost = os.mkdir, []
+
+    def lose_race(path: Path, *arguments: int) -> None:
+        is_first = Path(path).name.startswith(".part-") and not lost
+        if is_first:
+            lost.append(path)
+        if is_first and moment == "before its folder is made":
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        mkdir(path, *arguments)
+        if is_first:
+            os.rmdir(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.mkdir", lose_race)
+        labels = labels_of(root)
+    assert lost
+    assert labels_of(root) == labels
+    assert len(packs()) == 1
+
+
+def test_a_draft_whose_name_is_a_link_to_nowhere_is_named(root: Path) -> None:
+    labels_of(root)
+    (pack_folder,) = packs()
+    draft = pack_folder.with_name(f".part-{pack_folder.name}")
+    shutil.rmtree(pack_folder)
+    draft.symlink_to("nowhere")
+    with pytest.raises(UserError, match=f"{pack_folder.name}.*cannot be written"):
+        labels_of(root)
 
 
 def test_a_cache_that_cannot_be_written_is_named(root: Path) -> None:

@@ -31,8 +31,7 @@ def hold_draft(folder: Path, advice: str) -> Iterator[Path | None]:
     draft = folder.with_name(f".part-{folder.name}")
     while True:
         with guard_writing(folder, advice):
-            draft.mkdir(parents=True, exist_ok=True)
-            file = (draft / JOURNAL).open("a")
+            file = _open_journal(draft)
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX)
@@ -44,6 +43,23 @@ def hold_draft(folder: Path, advice: str) -> Iterator[Path | None]:
                 os.utime(draft)
                 yield draft
                 return
+
+
+def _open_journal(draft: Path) -> IO[str]:
+    """Makes a draft's folder where there is none and opens its journal.
+
+    Whoever had the draft may publish it at any moment, which frees the name.
+    """
+    while True:
+        draft.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            os.mkdir(draft)
+        try:
+            return (draft / JOURNAL).open("a")
+        except FileNotFoundError:
+            # a link to nowhere would stay
+            if draft.is_symlink():
+                raise
 
 
 def _is_same(file: IO[str], path: Path) -> bool:
