@@ -25,6 +25,7 @@ from fcn_lab.escaping import csv_row
 
 _DRAFT = ".part-"
 _ABANDONED_SECONDS = 3600
+_TRIES = 9
 # with an ending and a number a name stays below the usual 255 bytes
 NAME_LIMIT_BYTES = 230
 
@@ -109,7 +110,19 @@ def append_text(path: Path, text: str) -> None:
 def make_folder(folder: Path, advice: str = "") -> None:
     """Makes a folder and those above it; see `guard_writing`."""
     with guard_writing(folder, advice):
+        for _ in range(_TRIES):
+            # a refused command may remove it, or one above it, at the very moment
+            with suppress(FileExistsError, FileNotFoundError):
+                return folder.mkdir(parents=True, exist_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
+
+
+def find_files(name: str, *folders: Path) -> Iterator[Path]:
+    """Yields what has this name in these folders and below, whatever comes and goes meanwhile."""
+    for folder in folders:
+        for place, inside, files in os.walk(folder):
+            if name in (*inside, *files):
+                yield Path(place, name)
 
 
 def write_anywhere(name: str, content: object, *folders: Path) -> Path | None:

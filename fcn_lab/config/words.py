@@ -7,6 +7,7 @@ more, takes the place of that node. tests/config/test_conf.py compares each with
 
 import copy
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -68,7 +69,12 @@ def _compose_defaults(newest: int) -> DictConfig:
 
 
 def _find_newest_time(folder: Path) -> int:
-    return max(file.stat().st_mtime_ns for file in folder.rglob("*.yaml"))
+    times = []
+    for file in folder.rglob("*.yaml"):
+        # an editor's lock is a link to nowhere, and what it writes anew is gone for a moment
+        with suppress(FileNotFoundError):
+            times.append(file.stat().st_mtime_ns)
+    return max(times)
 
 
 def _read_node(override: Override, groups: Mapping[str, set[str]]) -> DictConfig | None:

@@ -11,7 +11,7 @@ from fcn_lab.cost.figure import CellCosts, RunScore, Words, render_costs
 from fcn_lab.cost.parts import PartCost
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import markdown_row
-from fcn_lab.files import write_table, write_text
+from fcn_lab.files import find_files, write_table, write_text
 from fcn_lab.rendering.tables import print_table
 from fcn_lab.report.runs import find_runs
 from fcn_lab.runs.names import METRICS
@@ -193,7 +193,7 @@ def read_scores(runs: Sequence[Path], cells: Sequence[Words]) -> Iterator[RunSco
     """
     for run in runs:
         found = []
-        for path in sorted(run.rglob(METRICS)):
+        for path in sorted(find_files(METRICS, run)):
             try:
                 metrics = read_metrics(path.parent)
             except DamagedFile as error:

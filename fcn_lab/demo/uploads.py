@@ -23,7 +23,8 @@ def make_temporary_folder() -> Iterator[Path]:
     Folders that killed pages have left behind are removed too.
     """
     for left in Path(gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
-        with suppress(OSError), left.open() as lock:
+        # it may be a stranger's, and a pipe
+        with suppress(OSError), open(left, opener=_open_at_once) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if time.time() - left.stat().st_mtime > _NEW_SECONDS:
                 shutil.rmtree(left.parent)
@@ -88,9 +89,15 @@ class Uploads:
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
         for place, _, names in os.walk(self.folder):
             for path in (Path(place, name) for name in names):
-                found = path.lstat()
-                if S_ISREG(found.st_mode):
-                    yield path, found
+                # a thread has just read it and removed it
+                with suppress(FileNotFoundError):
+                    found = path.lstat()
+                    if S_ISREG(found.st_mode):
+                        yield path, found
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
 
 
 def _remove(path: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcn_lab.errors import UserError
+from fcn_lab.files import find_files
 from fcn_lab.report.protocols import refuse_mixed
 from fcn_lab.report.recount import correct_scores
 from fcn_lab.runs import names
@@ -224,7 +225,7 @@ def find_run_folders(folders: Iterable[Path]) -> list[Path]:
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"runs={folder}: there is no such folder; expected runs or a sweep")
-        scored = folder.rglob(names.METRICS)
+        scored = find_files(names.METRICS, folder)
         here = sorted(p.parent for p in scored if not INSIDE & {*p.relative_to(folder).parts})
         if not here:
             raise UserError(f"runs={folder}: it holds no finished run, no metrics.json anywhere")
@@ -235,7 +236,7 @@ def find_run_folders(folders: Iterable[Path]) -> list[Path]:
 def find_missing_cells(folders: Iterable[Path]) -> list[MissingRun]:
     """Returns the cells of sweeps in these folders that have no scores."""
     missing: list[MissingRun] = []
-    for record in (record for folder in folders for record in folder.rglob(names.SWEEP_RECORD)):
+    for record in find_files(names.SWEEP_RECORD, *folders):
         try:
             cells = SweepFolder.read(record.parent).cells
         except DamagedFile as error:

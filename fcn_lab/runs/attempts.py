@@ -143,8 +143,14 @@ class Attempt:
 
 def list_attempts(folder: Path) -> list[Attempt]:
     """Returns the attempts of `folder`, in their order."""
-    files = [file for file in (folder / "attempts").glob("*.json") if file.stem.isdecimal()]
-    return [_read(file) for file in sorted(files, key=lambda file: int(file.stem))]
+    # not by glob, which stumbles where a refused command takes the folder away
+    try:
+        files = [folder / "attempts" / name for name in os.listdir(folder / "attempts")]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
+    files = [file for file in files if file.suffix == ".json" and file.stem.isdecimal()]
+    found = map(_read, sorted(files, key=lambda file: int(file.stem)))
+    return [attempt for attempt in found if attempt is not None]
 
 
 def find_last_attempt(folder: Path) -> Attempt | None:
@@ -170,23 +176,18 @@ def begin_attempt(folder: Path, take_done: bool = False) -> Attempt:
     # looked for behind `holds`: the dead write no more
     if is_finished(folder) and not take_done:
         raise RunConflict(f"{folder} is done")
-    number = before.number + 1 if before else 1
-    path = folder / "attempts" / f"{number}.json"
+    path = folder / "attempts" / f"{before.number + 1 if before else 1}.json"
     make_folder(path.parent)
-    process, since = os.getpid(), find_start_time(os.getpid()) or 0.0
-    attempt = Attempt(
-        path,
-        socket.gethostname(),
-        identify_machine(),
-        process,
-        since,
-        time.time(),
-        time.monotonic(),
-    )
+    pid, where = os.getpid(), (socket.gethostname(), identify_machine())
+    born = find_start_time(pid) or 0.0
+    attempt = Attempt(path, *where, pid, born, time.time(), time.monotonic())
     with guard_writing(path):
         try:
             path.open("x").close()
-        except (FileExistsError, FileNotFoundError) as error:
+        except FileNotFoundError:
+            # a refused command has just taken the folder away
+            return begin_attempt(folder, take_done)
+        except FileExistsError as error:
             raise RunConflict(f"{folder} is at work: {_name_holder(folder)}") from error
     try:
         _write(attempt)
@@ -200,13 +201,11 @@ def begin_attempt(folder: Path, take_done: bool = False) -> Attempt:
 def _name_holder(folder: Path) -> str:
     """Returns who holds the folder; a process that has just come has a second to write its name."""
     until = time.monotonic() + NAMED_WITHIN_SECONDS
-    while True:
-        rival = find_last_attempt(folder)
-        if rival is not None and rival.pid:
+    while time.monotonic() < until:
+        if (rival := find_last_attempt(folder)) is not None and rival.pid:
             return rival.holder
-        if time.monotonic() > until:
-            return "another process"
         time.sleep(0.02)
+    return "another process"
 
 
 def keep_alive(attempt: Attempt) -> None:
@@ -226,7 +225,7 @@ def keep_alive(attempt: Attempt) -> None:
     threading.Thread(target=beat, name="heartbeat", daemon=True).start()
 
 
-def _read(path: Path) -> Attempt:
+def _read(path: Path) -> Attempt | None:
     try:
         found = read_json(path)
         known = {name: found[name] for name in _FIELD_TYPES.keys() & found.keys()}
@@ -236,7 +235,10 @@ def _read(path: Path) -> Attempt:
     except (DamagedFile, TypeError):
         pass
     # not yet written, or never, or damaged: its age decides
-    entry = path.lstat()
+    try:
+        entry = path.lstat()
+    except FileNotFoundError:
+        return None  # withdrawn meanwhile
     # no process has a folder, a link or a pipe for its attempt
     status = None if S_ISREG(entry.st_mode) else RunStatus.STOPPED
     return Attempt(path, "another machine", "", 0, 0.0, entry.st_mtime, status=status)

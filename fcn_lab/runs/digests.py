@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fcn_lab.files import write_bytes, write_text
-from fcn_lab.runs.records import DamagedFile
+from fcn_lab.runs.records import DamagedFile, require_regular_file
 
 LIST_NAME = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
@@ -52,6 +52,9 @@ def advise(path: Path) -> str:
 
 def _find_damage(path: Path) -> str:
     try:
+        # a pipe would be waited for
+        if not path.is_file():
+            return "it is no file"
         known = _read_list(path.parent)
         if path.name in {name for _, name in known}:
             # by any name: what was copied from the other one is whole, too
@@ -70,8 +73,9 @@ def _find_damage(path: Path) -> str:
 def _read_list(folder: Path) -> list[Entry]:
     """Reads the lines that are whole; a list that is gone or torn costs the check alone."""
     try:
+        require_regular_file(folder / LIST_NAME)
         lines = (folder / LIST_NAME).read_bytes().decode("ascii", "replace").splitlines()
-    except OSError:
+    except (DamagedFile, OSError):
         return []
     matched = (_LINE.fullmatch(line) for line in lines)
     return [(match[1], match[2]) for match in matched if match]

@@ -1,5 +1,6 @@
 """What tells a process from all others, and a living one from a dead, however clocks are set."""
 
+import math
 import os
 import socket
 import subprocess
@@ -66,13 +67,16 @@ def identify_machine() -> str:
 
 
 def measure_age(path: Path) -> float:
-    """Returns the seconds since the file was touched, both by the file system's clock."""
+    """Returns the seconds since the file was touched, both by the file system's clock.
+
+    They are infinite once it is gone.
+    """
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".now") as now:
             return os.stat(now.name).st_mtime - path.stat().st_mtime
     except OSError:
         # nothing can be written there: the clock of this machine has to do
-        return time.time() - path.stat().st_mtime
+        return time.time() - path.stat().st_mtime if path.exists() else math.inf
 
 
 def read_touch_time(path: Path) -> int:

@@ -11,7 +11,6 @@ from typing import Any
 from fcn_lab.config.frozen import freeze, read_frozen
 from fcn_lab.config.yaml_text import dump_yaml
 from fcn_lab.errors import UserError
-from fcn_lab.runs.attempts import find_last_attempt
 from fcn_lab.runs.names import CONFIG, SWEEP_RECORD, SWEEP_RESULTS
 from fcn_lab.runs.records import read_text, require_no_links_outside
 from fcn_lab.runs.statuses import FINAL_STATUSES
@@ -20,7 +19,7 @@ from fcn_lab.sweeps import snapshot
 from fcn_lab.sweeps.reuse import flatten_settings
 from fcn_lab.sweeps.studies import locate_estimates
 from fcn_lab.terminal import report_progress
-from fcn_lab.worker.claims import clear_leftovers, has_begun, remove_empty, require_own
+from fcn_lab.worker.claims import clear_leftovers, is_in_use, remove_empty, require_own
 from fcn_lab.worker.supervisor import build_worker_environment
 
 
@@ -63,8 +62,8 @@ def freeze_sweep(
     if before is not None:
         require_no_links_outside(path)
     left = [cell for cell in cells.values() if cell.read_progress().status not in FINAL_STATUSES]
-    fresh = [cell for cell in left if not _has_begun(cell)]
-    if before is not None and left and not accept_changes and any(map(_has_begun, before.cells)):
+    fresh = [cell for cell in left if not is_in_use(cell.folder)]
+    if before is not None and left and not accept_changes and _has_begun(before):
         snapshot.require_unchanged(path, before.code)
         _require_equal(left, resolved)
     codes = snapshot.list_versions(path)
@@ -92,10 +91,8 @@ def freeze_sweep(
     return list(cells.values())
 
 
-def _has_begun(cell: Cell) -> bool:
-    """Returns whether there is something to lose; a cell at work is about to have it."""
-    attempt = find_last_attempt(cell.folder)
-    return has_begun(cell.folder) or (attempt is not None and attempt.is_alive())
+def _has_begun(sweep: SweepFolder) -> bool:
+    return any(is_in_use(cell.folder) for cell in sweep.cells)
 
 
 def _is_untouched(cell: Cell, config: Mapping[str, Any]) -> bool:

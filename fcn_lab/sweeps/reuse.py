@@ -13,11 +13,12 @@ from typing import Any
 
 from fcn_lab.config.frozen import read_frozen
 from fcn_lab.errors import UserError
-from fcn_lab.runs.names import CONFIG, METRICS
+from fcn_lab.files import find_files, publish_folder
+from fcn_lab.runs.names import CONFIG
 from fcn_lab.runs.outcomes import is_finished
 from fcn_lab.runs.records import DamagedFile
 from fcn_lab.runs.sweep import Cell
-from fcn_lab.worker.claims import has_begun
+from fcn_lab.worker.claims import has_begun, is_in_use
 
 # what a run is called, and where it is logged: they change no number of it
 LABEL_KEYS = ("name", "group", "arm", "choices", "logger")
@@ -34,7 +35,7 @@ def find_done_runs(folders: Sequence[Path]) -> dict[str, Path]:
             raise UserError(
                 f"sweep.reuse={folder}: there is no such folder; expected finished runs"
             )
-    configs = (path for folder in folders for path in sorted(folder.rglob(CONFIG)))
+    configs = (path for folder in folders for path in sorted(find_files(CONFIG, folder)))
     runs = [path.parent for path in configs if is_finished(path.parent)]
     return {settings: run for run in runs if (settings := _describe_settings(run)) is not None}
 
@@ -86,21 +87,21 @@ def _describe_settings(run: Path) -> str | None:
 
 
 def _link_run(run: Path, folder: Path) -> None:
-    """Puts everything of the run into the folder but its config, whose labels are the cell's own.
+    """Puts a folder with everything of the run in the cell's place, all of it at once.
 
-    metrics.json comes last, so that a run which was not linked to its end is not done.
+    What lay there stays, as the cell's config, whose labels are its own; links are not followed.
     """
-
-    def leave_out(place: str, names: list[str]) -> set[str]:
-        return {CONFIG, METRICS} & {*names} if Path(place) == run else set()
-
-    shutil.copytree(run, folder, ignore=leave_out, copy_function=_share, dirs_exist_ok=True)
-    _share(str(run / METRICS), str(folder / METRICS))
+    with publish_folder(folder, is_in_use) as half:
+        for source in (folder, run):
+            shutil.copytree(source, half, symlinks=True, copy_function=_share, dirs_exist_ok=True)
 
 
 def _share(source: str, target: str) -> None:
     try:
         os.link(source, target)
+    except FileExistsError:
+        # the cell's own
+        return
     except OSError:
         # another file system, or one without links
         shutil.copy2(source, target)

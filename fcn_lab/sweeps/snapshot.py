@@ -12,6 +12,8 @@ from fcn_lab.runs.provenance import SOURCE, Source
 from fcn_lab.terminal import shorten_list
 
 PACKAGE = Path(__file__).resolve().parents[1]
+# what Python writes before it gives it the name of a compiled module
+_HALF_COMPILED = "*.pyc.*"
 
 
 def hash_sources() -> str:
@@ -37,7 +39,8 @@ def copy_sources(sweep: Path) -> str:
     else:
         with publish_folder(place) as half:
             # compiled files come along and stay valid, since copies keep their sources' times
-            shutil.copytree(PACKAGE, half / PACKAGE.name, ignore=shutil.ignore_patterns("conf"))
+            left_out = shutil.ignore_patterns("conf", _HALF_COMPILED)
+            shutil.copytree(PACKAGE, half / PACKAGE.name, ignore=left_out)
             write_json(half / SOURCE, asdict(Source.find(PACKAGE)))
     return now
 
@@ -71,9 +74,10 @@ def _require_own(place: Path) -> None:
             continue
         if ours is None and path == place / SOURCE and not path.is_symlink():
             continue
-        if path.suffix == ".pyc" and not (ours and _have_equal_content(path, ours)):
+        compiled = path.suffix == ".pyc" or path.match(_HALF_COMPILED)
+        if compiled and not (ours and _have_equal_content(path, ours)):
             # what a module was compiled to; it is compiled again
-            path.unlink()
+            path.unlink(missing_ok=True)
         elif ours is None or path.is_symlink() or not _have_equal_content(path, ours):
             raise UserError(
                 f"{path} is none of the lab's files, and the cells would run it.\n"
@@ -84,7 +88,7 @@ def _require_own(place: Path) -> None:
 
 
 def _have_equal_content(one: Path, other: Path) -> bool:
-    return other.is_file() and one.read_bytes() == other.read_bytes()
+    return one.is_file() and other.is_file() and one.read_bytes() == other.read_bytes()
 
 
 def _hash_files(package: Path) -> dict[str, str]:

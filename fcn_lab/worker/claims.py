@@ -45,6 +45,10 @@ def claim(folder: Path) -> Attempt:
     """
     require_free(folder)
     attempt = hold(folder)
+    # by another process that came and went since
+    if has_begun(folder):
+        attempt.path.unlink(missing_ok=True)
+        require_free(folder)
     clear_leftovers(folder)
     return attempt
 
@@ -99,6 +103,12 @@ def has_begun(folder: Path) -> bool:
     return any(_find_files(folder, STEP_FILES)) or has_ended(folder)
 
 
+def is_in_use(folder: Path) -> bool:
+    """Returns whether there is something to lose; a run at work is about to have it."""
+    attempt = find_last_attempt(folder)
+    return has_begun(folder) or (attempt is not None and attempt.is_alive())
+
+
 def has_ended(folder: Path) -> bool:
     """Returns whether the folder's run is finished, of whatever kind it is."""
     if (folder / names.METRICS).exists():
@@ -121,6 +131,9 @@ def withdraw(attempt: Attempt, made: int) -> None:
     """
     folder = attempt.path.parent.parent
     if has_begun(folder) or any(_find_files(folder, RESULT_FILES)):
+        return
+    # a process that was stopped, and wakes up behind another one, owns nothing here
+    if attempt.path.with_stem(str(attempt.number + 1)).exists():
         return
     clear_leftovers(folder)
     for path in (*attempt.path.parent.glob(".part-*"), *attempt.path.parent.glob("*.json")):
@@ -161,8 +174,14 @@ def count_levels(folder: Path, above: Path) -> int:
 def _holds_config(folder: Path) -> bool:
     """Returns whether there is the config.yaml of a run, and not of something else."""
     path = folder / names.CONFIG
-    return path.is_file() and "\nlinks:" in path.read_text(encoding="utf-8", errors="replace")
+    # nor one that a refused command has just taken away
+    with suppress(OSError):
+        return path.is_file() and "\nlinks:" in path.read_text(encoding="utf-8", errors="replace")
+    return False
 
 
 def _find_files(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
-    return (path for pattern in patterns for path in folder.glob(pattern))
+    for pattern in patterns:
+        # a folder may be taken away while it is looked through
+        with suppress(FileNotFoundError):
+            yield from folder.glob(pattern)

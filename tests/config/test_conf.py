@@ -16,7 +16,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from fcn_lab.config.build import build, check
 from fcn_lab.config.frozen import find_references
 from fcn_lab.config.links import follow_links
-from fcn_lab.config.words import _compose_defaults, compose, compose_by_hydra
+from fcn_lab.config.words import (
+    _compose_defaults,
+    _find_newest_time,
+    compose,
+    compose_by_hydra,
+)
 from fcn_lab.errors import UserError
 from support.places import CONF
 
@@ -170,3 +175,9 @@ def test_a_wrong_word_or_key_is_refused_as_by_hydra(wrong: str) -> None:
         with pytest.raises(HydraException) as found:
             compose(overrides)
         assert str(found.value) == str(expected.value)
+
+
+def test_the_lock_of_an_editor_is_no_word(tmp_path: Path) -> None:
+    (tmp_path / "word.yaml").write_text("lr: 1")
+    (tmp_path / ".#word.yaml").symlink_to("somebody@a-machine.1234:5678")
+    assert _find_newest_time(tmp_path) == (tmp_path / "word.yaml").stat().st_mtime_ns

@@ -332,6 +332,10 @@ def test_the_sources_that_a_sweep_keeps_are_ours_or_not_run(
     compiled.write_bytes(b"evil")
     snapshot.copy_sources(sweep)
     assert not compiled.exists()
+    # another cell is about to rename it
+    half = compiled.with_name(f"{compiled.name}.140234")
+    half.write_bytes(b"half")
+    snapshot.copy_sources(sweep)
     for name in ("torch.py", "fcn_lab/sitecustomize.py", "fcn_lab/net.py", "conf/loss/x.yaml"):
         kept = Path(shutil.copytree(place, tmp_path / "kept"))
         (place / name).parent.mkdir(parents=True, exist_ok=True)

@@ -220,7 +220,8 @@ def test_a_table_that_could_be_read_in_two_ways_is_refused(
 
 
 def test_a_list_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    for file in (tmp_path, tmp_path / "nowhere.txt"):
+    os.mkfifo(pipe := tmp_path / "pipe")
+    for file in (tmp_path, tmp_path / "nowhere.txt", pipe, Path("/dev/zero")):
         with pytest.raises(UserError, match=r"cannot be read \(.*expected a text file"):
             read_lines(file)
 

@@ -17,6 +17,7 @@ from fcn_lab.report.runs import Run, find_runs
 from fcn_lab.report.study import Study
 from fcn_lab.report.writing import write_report
 from fcn_lab.runs.attempts import begin_attempt, list_attempts
+from fcn_lab.runs.digests import require_sound, write_listed
 from fcn_lab.runs.outcomes import is_finished, read_history, read_metrics
 from fcn_lab.runs.records import DamagedFile, read_arrays
 from fcn_lab.runs.run import RunFolder
@@ -245,3 +246,14 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(sweep: Path) -> None:
     assert not is_finished(path.parent)
     with pytest.raises(DamagedFile, match="it is no file"):
         Run.read(path.parent)
+
+
+@pytest.mark.parametrize("name", ["best.ckpt", "SHA256SUMS"])
+def test_a_pipe_in_the_place_of_a_checkpoint_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.best_checkpoint.parent.mkdir()
+    write_listed(run.best_checkpoint, b"no file of torch.save")
+    (run.best_checkpoint.parent / name).unlink()
+    os.mkfifo(run.best_checkpoint.parent / name)
+    with pytest.raises(DamagedFile, match="it is no file"):
+        require_sound(run.best_checkpoint)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fcn_lab.runs.attempts import begin_attempt
 from fcn_lab.runs.sweep import Progress, SweepFolder
 from fcn_lab.sweeps import freeze as freezing
 from fcn_lab.sweeps.loop import Sweep
@@ -90,3 +91,30 @@ def test_a_folder_that_is_not_there_is_refused_before_anything_is_frozen(
     assert refused.status == 2
     assert "sweep.reuse=nowhere: there is no such folder" in refused.err
     assert not Path("new").exists()
+
+
+def test_a_run_takes_its_place_at_once_and_leaves_what_was_there(
+    sweep: TypeSweep, done: Path
+) -> None:
+    (done / "wandb").mkdir()
+    (done / "wandb" / "latest-run").symlink_to("..")
+    sweep("new")
+    cell = Path("new/seed=1")
+    (cell / "notes.txt").write_text("mine")
+    # as a killed command has left it that linked file by file
+    os.link(done / "checkpoints/best.ckpt", cell / "log.txt")
+    assert "taken from" in sweep("new", "sweep.reuse=[old]").out
+    assert (cell / "notes.txt").read_text() == "mine"
+    assert (cell / "wandb/latest-run").is_symlink()
+    assert (cell / "metrics.json").samefile(done / "metrics.json")
+    assert not list(Path("new").glob(".part-*"))
+
+
+def test_a_cell_that_another_runner_has_just_begun_is_left_to_it(
+    sweep: TypeSweep, done: Path
+) -> None:
+    sweep("new")
+    run = begin_attempt(Path("new/seed=1")).path
+    sweep("new", "sweep.reuse=[old]")
+    assert run.exists()
+    assert not Path("new/seed=1/metrics.json").exists()

@@ -6,6 +6,7 @@ either end mean nothing; a line that begins with ``#`` is a comment.
 
 import codecs
 import csv
+import errno
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -108,6 +109,9 @@ def _read_rows(file: Path) -> Iterator[tuple[int, list[str]]]:
 def _read_text(file: Path) -> str:
     """Returns the file's text with newlines as its only line ends."""
     try:
+        # it would be waited for without an end
+        if file.is_fifo() or file.is_char_device():
+            raise OSError(errno.ESPIPE, "it is a pipe or a device")
         data = file.read_bytes()
         coding = next((coding for mark, coding in _MARKS if data.startswith(mark)), "utf-8")
         text = data.decode(coding)

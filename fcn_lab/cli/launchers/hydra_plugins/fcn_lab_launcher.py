@@ -119,8 +119,8 @@ class CellLauncher(Launcher):
         record, done = self._record(), find_done_runs([Path(folder) for folder in reuse])
         with hold_sweep(record.path):
             cells = freeze_sweep(record.path, composed, record, engine.runs_here, accept_changes)
-        for line in link_done_cells(cells, done):
-            print(line, flush=True)
+            for line in link_done_cells(cells, done):
+                print(line, flush=True)
         whole = planned is None
         for line in describe_opening(record, cells, planned) if first == 0 else ():
             print(line, flush=True)
