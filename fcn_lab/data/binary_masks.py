@@ -2,8 +2,8 @@
 
 Which of the two 255 is, no single mask tells: one with 0 and 255 may be of a set that has ids 0 and
 1 and void. So masks of the whole data set are looked at, as far as needed: where one holds the
-object's id and 255 it is void; where some hold the one and some the other, the user must say it.
-The answer is kept beside the packs until a mask changes.
+object's id and 255 it is void; where some hold the one and some the other, the user must say it,
+and so where the object was given an id that no mask holds. The answer is kept beside the packs until a mask changes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,40 +30,51 @@ def settle_white(codec: LabelCodec, masks: Sequence[Path], cache: Path, limit: L
     """Returns the codec for these masks: where they hold 0 and 255 alone, 255 is the object.
 
     Raises:
-        UserError: some masks hold the object's id, others 255, and none holds both.
+        UserError: some masks hold the object's id, others 255, and none holds both; or the user
+            stated the object's id, and all of them hold 0 and 255 alone.
     """
-    place = codec.find_foreground() if isinstance(codec, IndexLabels) else None
-    if place is None or not isinstance(codec, IndexLabels):
+    foreground = codec.find_foreground() if isinstance(codec, IndexLabels) else None
+    if foreground is None or not isinstance(codec, IndexLabels):
         return codec
-    record = cache / "sources" / f"white-{digest_states(masks)}.json"
+    place, number = foreground
+    record = cache / "sources" / f"white-{number}-{digest_states(masks)}.json"
     try:
         is_object = bool(unseal(record.read_text()))
     except (OSError, ValueError):
-        is_object = _is_object(codec, place, masks, limit)
+        is_object = _is_object(codec, place, number, masks, limit)
         # it is found out again, then
         with suppress(UserError):
             make_folder(record.parent)
             write_text(record, seal(is_object))
+    if is_object and codec.are_ids_stated:
+        raise UserError(
+            f"data.names gives {codec.names[place]} the id {number}, but masks hold 0 and {VOID} "
+            f"alone.\n{codec.suggest_white(place)}"
+        )
     return codec.read_white_as(place) if is_object else codec
 
 
-def _is_object(codec: IndexLabels, place: int, masks: Sequence[Path], limit: Limit) -> bool:
+def _is_object(
+    codec: IndexLabels, place: int, number: int, masks: Sequence[Path], limit: Limit
+) -> bool:
     sample = masks[:: max(len(masks) // SAMPLED_MASKS, 1)]
     met: set[int] = set()
     # the first mask that holds the one and not the other
     first: dict[int, Path] = {}
-    for number, mask in enumerate(dict.fromkeys([*sample, *masks])):
-        if number >= len(sample) and VOID not in first:
+    for index, mask in enumerate(dict.fromkeys([*sample, *masks])):
+        if index >= len(sample) and VOID not in first:
             return False
         for found in _read_grey(mask, limit):
-            if not found <= {0, place, VOID} or {place, VOID} <= found:
+            if not found <= {0, number, VOID} or {number, VOID} <= found:
                 return False
             met |= found
-            for value in found & {place, VOID}:
+            for value in found & {number, VOID}:
                 first.setdefault(value, mask)
     if len(first) == 2:
+        if codec.are_ids_stated:
+            return False
         raise UserError(
-            f"{first[place]} holds {place}, {first[VOID]} holds {VOID}, and no mask holds both.\n"
+            f"{first[number]} holds {number}, {first[VOID]} holds {VOID}, and no mask holds both.\n"
             f"{codec.suggest_white(place)}"
         )
     return {0, VOID} <= met

@@ -103,7 +103,8 @@ class IndexLabels:
         self.names = tuple(names)
         self.colours = tuple(colours)
         self._ids = list(range(len(names)) if ids is None else ids)
-        self._implied = ids is None and not void_ids and not are_others_void
+        self.are_ids_stated = ids is not None
+        self._is_white_open = not void_ids and not are_others_void and VOID not in self._ids
         self._void_ids = sorted({*void_ids, VOID} - set(self._ids))
         count = LARGEST_ID + 1 if are_others_void or max(self._ids, default=0) > VOID else VOID + 1
         self._legal = np.full(count, are_others_void, np.bool_)
@@ -129,17 +130,24 @@ class IndexLabels:
         void = "; data.ignore=[255] makes it void" if self._key else ""
         return f"masks hold 0 and 255 alone: 255 is read as {self.names[self._white]}{void}"
 
-    def find_foreground(self) -> int | None:
-        """Returns the index of the only class besides id 0, where ids are implied."""
-        scored = [k for k, name in enumerate(self.names) if k > 0 and not is_void(name)]
-        return scored[0] if self._implied and len(scored) == 1 else None
+    def find_foreground(self) -> tuple[int, int] | None:
+        """Returns index and id of the only class besides id 0; None where nothing else is 255."""
+        scored = [
+            (k, number)
+            for k, (name, number) in enumerate(zip(self.names, self._ids, strict=True))
+            if number > 0 and not is_void(name)
+        ]
+        return scored[0] if self._is_white_open and len(scored) == 1 else None
 
     def suggest_white(self, place: int) -> str:
         """Returns what to do where some masks hold 255 for the class at this index, or for void."""
         name = self.names[place]
         if not self._key:
             return f"Save them anew, with one number for {name} and 255 for void alone"
-        ids = ", ".join(f"{n}: {[k, VOID] if k == place else k}" for k, n in enumerate(self.names))
+        ids = ", ".join(
+            f"{n}: {[number, VOID] if k == place else number}"
+            for k, (n, number) in enumerate(zip(self.names, self._ids, strict=True))
+        )
         return (
             f"Type '{self._key}={{{ids}}}' if {VOID} is {name} too, data.ignore=[{VOID}] if it "
             "is void"

@@ -143,7 +143,12 @@ def test_white_is_the_object_where_masks_hold_0_and_255_alone(
 VOID_THEN: dict[str, tuple[Sequence[Pixels], object, object]] = {
     "one mask has a 1, too": ([WHITE, WHITE, BORDERED], ["ground", "object"], None),
     "255 is to be ignored": ([WHITE], ["ground", "object"], [255]),
-    "the ids are said": ([WHITE], {"ground": 0, "object": 1}, None),
+    "the ids are said, and masks hold both": (
+        [WHITE, WHITE, WHITE, IDS],
+        {"ground": 0, "object": 1},
+        None,
+    ),
+    "the ids are said, and so is void": ([WHITE], {"ground": 0, "object": 1}, [255]),
     "there are three classes": ([WHITE], ["ground", "object", "other"], None),
 }
 
@@ -154,6 +159,18 @@ def test_white_is_void_where_masks_or_words_say_so(case: str, tmp_path: Path) ->
     found = source(written(tmp_path, masks), names, ignore)
     assert np.array_equal(found.frames("train").labels[0], np.where(IDS == 1, VOID, 0))
     assert "255" not in found.describe()
+
+
+@pytest.mark.parametrize("number", [1, 7])
+def test_an_id_that_no_mask_holds_is_refused_where_255_may_be_its_object(
+    number: int, tmp_path: Path
+) -> None:
+    root = written(tmp_path, [WHITE])
+    says = rf"gives object the id {number}, but masks hold 0 and 255 alone\.\nType '"
+    with pytest.raises(UserError, match=says) as caught:
+        source(root, {"ground": 0, "object": number})
+    found = source(root, said(str(caught.value)))
+    assert np.array_equal(found.frames("train").labels[0], IDS)
 
 
 MIXED = {
