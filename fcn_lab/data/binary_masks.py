@@ -3,7 +3,8 @@
 Which of the two 255 is, no single mask tells: one with 0 and 255 may be of a set that has ids 0 and
 1 and void. So masks of the whole data set are looked at, as far as needed: where one holds the
 object's id and 255 it is void; where some hold the one and some the other, the user must say it,
-and so where the object was given an id that no mask holds. The answer is kept beside the packs until a mask changes.
+and so where the object was given an id that no mask holds. The answer is kept beside the packs
+until a mask changes.
 """
 
 from collections.abc import Iterator, Sequence

@@ -3,9 +3,11 @@
 import csv
 import dataclasses
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StoppedBySignal
 from fcn_lab.tasks.train import Train
 from fcn_lab.training.losses import CrossEntropy
+from fcn_lab.training.optim import Optim, Poly
 from support.ends import end_of, same
 from support.thin import thin_out
 from support.tiny import make_train
@@ -177,6 +180,8 @@ def test_a_checkpoint_holds_tensors_and_plain_values_only(tmp_path: Path) -> Non
         lambda c: c["optimizer_states"][0]["param_groups"].pop(),
         lambda c: c.pop("epoch_loss"),
         lambda c: c.update(state_dict="x"),
+        lambda c: c.pop("loops"),
+        lambda c: c["loops"]["fit_loop"].clear(),
     ],
 )
 def test_a_checkpoint_that_does_not_fit_its_run_is_named_in_two_lines(
@@ -192,6 +197,30 @@ def test_a_checkpoint_that_does_not_fit_its_run_is_named_in_two_lines(
         make_train(resume=True).run(tmp_path)
     assert str(told.value).splitlines()[1].endswith(f"again={tmp_path}")
     assert len(str(told.value).splitlines()) == 2
+
+
+SGD = partial(torch.optim.SGD, momentum=0.9)
+
+
+@pytest.mark.parametrize(
+    ("optim", "reason"),
+    [
+        (Optim(torch.optim.AdamW, 0.1, Poly(0.1), 1e-3), "config.yaml beside it describes"),
+        (Optim(partial(SGD, momentum=0.5), 0.1, Poly(0.1), 1e-3), "momentum 0.9, not 0.5"),
+        (Optim(SGD, 0.2, Poly(0.1), 1e-3), "initial_lr 0.1, not 0.2"),
+        (Optim(SGD, 0.1, Poly(0.1), 1e-2), "weight_decay 0.001, not 0.01"),
+        (Optim(SGD, 0.1, Poly(0.1), 1e-3, bias_rate=2), "different number of parameter groups"),
+    ],
+)
+def test_an_optimiser_that_is_not_the_checkpoints_is_refused(
+    optim: Optim, reason: str, stopped: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(stopped, tmp_path, dirs_exist_ok=True)
+    before = RunFolder(tmp_path).last_checkpoint.read_bytes()
+    with pytest.raises(UserError, match=re.escape(reason)) as told:
+        make_train(optim=optim, resume=True).run(tmp_path)
+    assert str(told.value).splitlines()[1].endswith(f"again={tmp_path}")
+    assert RunFolder(tmp_path).last_checkpoint.read_bytes() == before
 
 
 def test_a_failure_of_the_training_itself_blames_no_checkpoint(

@@ -17,6 +17,9 @@ from fcn_lab.runs.digests import write_listed
 from fcn_lab.runs.names import MONITOR
 from fcn_lab.runs.run import RunFolder
 
+# of an optimiser's groups, those that no step changes
+SETTINGS = ("initial_lr", "weight_decay", "momentum", "betas")
+
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint whole or not at all; a kill or a full disk leaves the old one.
@@ -52,10 +55,27 @@ class BestAndLast(Checkpoint):
         self.folder, self.patience = folder, patience
         self.best, self.waited = float("-inf"), 0
         self._validated = False
+        self._configured: list[dict[str, Any]] = []
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        # without it Lightning would begin again at epoch 0, with weights that are trained
+        if "epoch_progress" not in checkpoint["loops"]["fit_loop"]:
+            raise KeyError("epoch_progress")
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         # a resumed run may have stopped early already
         self._check_patience(trainer)
+        # they are as config.yaml says; the checkpoint's come next
+        self._configured = [dict(group) for group in trainer.optimizers[0].param_groups]
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        restored = trainer.optimizers[0].param_groups
+        for ours, theirs in zip(self._configured, restored, strict=True):
+            for name in (*(ours.keys() - theirs.keys()), *SETTINGS):
+                if ours.get(name) != theirs.get(name):
+                    raise _refuse(self.folder, f"{name} {theirs.get(name)}, not {ours.get(name)}")
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._validated = True
@@ -104,11 +124,15 @@ def fit_from_last(
         if last is None or not _is_restoring(error):
             raise
         first = next(iter(str(error).splitlines()), "")
-        anew = format_command(f"again={folder.path}")
-        raise UserError(
-            f"{last} is of another network or training than config.yaml beside it describes "
-            f"({type(error).__name__}: {first[:200]}). To train that from the start:\n{anew}"
-        ) from error
+        raise _refuse(folder, f"{type(error).__name__}: {first[:200]}") from error
+
+
+def _refuse(folder: RunFolder, reason: str) -> UserError:
+    anew = format_command(f"again={folder.path}")
+    return UserError(
+        f"{folder.last_checkpoint} is of another network or training than config.yaml beside it "
+        f"describes ({reason}). To train that from the start:\n{anew}"
+    )
 
 
 def _is_restoring(error: Exception) -> bool:
