@@ -4,9 +4,11 @@ Libraries read the environment while they are imported, and a mistake in it ends
 words, in a wait without end, or in silence.
 """
 
+import importlib
 import io
 import locale
 import os
+import re
 import sys
 from typing import Any, TextIO
 
@@ -15,6 +17,8 @@ from fcn_lab.training.ranks import check_ranks
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 THREAD_LIMIT = 1024
+# variable → the library that refuses, while it is imported, what it does not know there
+READ_ON_IMPORT = {"TORCH_LOGS": "torch", "MPLBACKEND": "matplotlib"}
 
 
 def check_shell() -> None:
@@ -40,6 +44,16 @@ def check_shell() -> None:
                 f"{name}={given} in the environment: expected a number of threads, "
                 f"1 to {THREAD_LIMIT}.\nType: unset {name}"
             )
+    for name, library in READ_ON_IMPORT.items():
+        if given := os.environ.get(name):
+            try:
+                importlib.import_module(library)
+            except ValueError as error:
+                reason = re.split(r"[;\n]", str(error).strip())[0]
+                raise UserError(
+                    f"{name}={given} in the environment: {library} refuses it ({reason}).\n"
+                    f"Type: unset {name}"
+                ) from error
 
 
 def speak_utf8() -> None:

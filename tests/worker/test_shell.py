@@ -14,7 +14,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.escaping import terminal_text
 from fcn_lab.training.ranks import LAUNCHERS, SRUN, TORCHRUN, count_processes, is_first_rank
 from fcn_lab.training.settings import create_cluster_environment
-from fcn_lab.worker.shell import THREAD_VARIABLES, check_shell
+from fcn_lab.worker.shell import READ_ON_IMPORT, THREAD_VARIABLES, check_shell
 from fcn_lab.worker.supervisor import build_worker_environment
 from support.commandline import TypeLine
 from support.places import RUN
@@ -32,7 +32,7 @@ VALUES = ("", "x", "-1", "0", "1", "3", "1.5", "9" * 30, "½", "\udcff")
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
     """No launcher has started the tests either."""
-    for name in (*OF_RANKS, TORCHRUN, *THREAD_VARIABLES):
+    for name in (*OF_RANKS, TORCHRUN, *THREAD_VARIABLES, *READ_ON_IMPORT):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -104,6 +104,26 @@ def test_threads_are_a_number_of_them(name: str, monkeypatch: pytest.MonkeyPatch
         assert bool(refused()) == (value not in ("", "1", "3"))
         monkeypatch.setenv(name, f"{value},2")
         assert bool(refused()) == (value not in ("1", "3"))
+
+
+def test_what_a_library_refuses_while_it_is_imported_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [
+        "import os",
+        "if os.environ['PICKY'] != 'good':",
+        "  raise ValueError('\\nbad; not good')",
+    ]
+    (tmp_path / "picky.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(READ_ON_IMPORT, "PICKY", "picky")
+    assert refused() == ""
+    monkeypatch.setenv("PICKY", "wrong")
+    assert refused() == (
+        "PICKY=wrong in the environment: picky refuses it (bad).\nType: unset PICKY"
+    )
+    monkeypatch.setenv("PICKY", "good")
+    assert refused() == ""
 
 
 def test_a_folder_that_is_gone_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
