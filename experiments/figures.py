@@ -15,6 +15,7 @@ THEMES = {
     "dark": {"ink": "#f0f6fc", "grid": "#3d444d"},
 }
 MARKERS = "osD^vXP*"
+LINES = ("-", "--", ":", "-.")
 # a chart's mean IoU in %, the arm, and half of its interval, where it is known
 Row = tuple[float, str, float | None]
 
@@ -91,6 +92,8 @@ def draw_curves(spec: Spec, title: str, path: Path) -> None:
         axes.set_title(title, loc="left", fontsize=11)
         for place, line in enumerate(spec["data"]):
             look = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
+            # arms that the palette is too short for
+            look["linestyle"] = LINES[place // len(COLOURS) % len(LINES)]
             axes.plot(line["x"], line["y"], label=line["name"], markersize=4, **look)
         axes.set_xlabel("epoch")
         axes.set_ylabel("mean IoU on val, %, mean over seeds")

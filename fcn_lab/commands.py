@@ -14,6 +14,12 @@ def format_command(*words: str) -> str:
     return f"{os.environ.get(START_VARIABLE) or 'python run.py'} {' '.join(map(quote, words))}"
 
 
+def keep_flags(*flags: str) -> None:
+    """Lets every command that is printed from now on begin with these flags, too."""
+    words = [os.environ.get(START_VARIABLE) or "python run.py", *map(quote, flags)]
+    os.environ[START_VARIABLE] = " ".join(words)
+
+
 def quote(word: str) -> str:
     """Returns the word as a shell reads it; bytes that are no UTF-8 as bash and zsh spell them."""
     if word.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in word):

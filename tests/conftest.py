@@ -34,7 +34,7 @@ def type_line(
 
     monkeypatch.setattr("os.execve", replace)
     monkeypatch.chdir(tmp_path)
-    for name in ("FCN_LAB_COMMAND", "FCN_LAB_STARTED", "FCN_LAB_TRACEBACK"):
+    for name in ("FCN_LAB_COMMAND", "FCN_LAB_STARTED", "FCN_LAB_TRACEBACK", "FCN_LAB_WORDS"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("HYDRA_FULL_ERROR", "")
     monkeypatch.setenv("FCN_LAB_ALLOW", "")

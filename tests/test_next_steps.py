@@ -1,5 +1,6 @@
 """Every command ends with what to type next, and it can be pasted as it was printed."""
 
+import shutil
 import subprocess
 from itertools import pairwise
 from pathlib import Path
@@ -100,8 +101,28 @@ def test_a_sweep_that_failed_and_its_status_print_the_command_that_goes_on(
 ) -> None:
     ended = type_line("-m", stub, "task=stub", "task.kind=fail,work", "sweep.dir=all")
     assert ended.status == 1
-    assert "run.py -m sweep.dir=all" in commands_of(ended.out)[-1]
-    assert commands_of(type_line("task=status", "sweep.dir=all").out) == commands_of(ended.out)
+    (go_on,) = commands_of(ended.out)
+    assert go_on.endswith(f"run.py {stub} -m sweep.dir=all")
+    assert commands_of(type_line(stub, "task=status", "sweep.dir=all").out) == [go_on]
+
+
+@pytest.mark.parametrize("flags", [("--config-dir", "a b"), ("-cd=a b",), ("--config-dir=-c",)])
+def test_what_is_printed_finds_the_words_of_ones_own_again(
+    flags: tuple[str, ...], type_line: TypeLine, stub: str
+) -> None:
+    for folder in ("a b", "-c"):
+        shutil.copytree(stub.partition("=")[2], folder)
+    assert type_line(*flags, "task=stub", "hydra.run.dir=one").status == 0
+    words = paste(commands.format_command("task=stub", "hydra.run.dir=two"))
+    assert type_line(*words[-3:]).folder == Path("two")
+
+
+def test_where_else_words_are_looked_for_is_repeated(type_line: TypeLine, stub: str) -> None:
+    place = f"hydra.searchpath=[file://{stub.partition('=')[2]}]"
+    refused = type_line(place, "experiment=skips", "data.root=ab", "task=stub")
+    assert refused.status == 2
+    words = paste(refused.err.splitlines()[-1])[-5:]
+    assert words == [place, "-m", "experiment=skips", "data.root=ab", "task=stub"]
 
 
 def test_the_report_leads_to_its_page(capsys: pytest.CaptureFixture[str]) -> None:

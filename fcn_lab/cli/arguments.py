@@ -13,11 +13,12 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from fcn_lab.cli.paths import find_path, quote, require_folder_names, spell_paths
-from fcn_lab.commands import format_command
+from fcn_lab.commands import format_command, keep_flags
 from fcn_lab.config.frozen import find_conf_folder
 from fcn_lab.config.inheritance import add_recorded_words
 from fcn_lab.config.mappings import replace_mappings
-from fcn_lab.config.trust import allow, list_targets, read_names
+from fcn_lab.config.own_words import keep_own_folders
+from fcn_lab.config.trust import allow, read_names
 from fcn_lab.errors import UserError
 from fcn_lab.runs.names import SWEEP_RECORD
 from fcn_lab.sweeps.recorded_command import read_command
@@ -44,6 +45,7 @@ def rewrite_arguments() -> list[str]:
     if arguments.experimental_rerun:
         raise UserError("--experimental-rerun: again=RUN_DIR runs a recorded run again")
     typed: list[str] = arguments.overrides
+    keep_flags(*_list_kept_flags(arguments))
     for override in typed:
         if override.lstrip("+").startswith("hydra.mode="):
             raise UserError(f"{override}: leave it out; -m makes a sweep of a command")
@@ -68,6 +70,16 @@ def rewrite_arguments() -> list[str]:
     return typed
 
 
+def _list_kept_flags(arguments: Namespace) -> list[str]:
+    """Returns what the commands that follow this one need, too: where words are looked for."""
+    kept = [o for o in arguments.overrides if o.lstrip("+").startswith("hydra.searchpath=")]
+    if arguments.config_name and not arguments.config_path:
+        kept.insert(0, f"--config-name={arguments.config_name}")
+    if arguments.config_dir:
+        kept.insert(0, f"--config-dir={arguments.config_dir}")
+    return kept
+
+
 def _find_config(arguments: Namespace) -> Path:
     """Returns a run's folder, or a recorded file of another name.
 
@@ -89,8 +101,7 @@ def _allow_own(typed: Sequence[str], folders: Sequence[Path]) -> None:
     for override in typed:
         if override.startswith("allow="):
             allow(read_names(OverridesParser.create().parse_override(override).value()))
-    for folder in folders:
-        allow(list_targets(folder))
+    keep_own_folders(folders)
 
 
 def _add_sweep_folder(

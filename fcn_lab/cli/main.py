@@ -41,6 +41,7 @@ from fcn_lab.config.frozen import (
     freeze,
 )
 from fcn_lab.config.inheritance import resolve_command
+from fcn_lab.config.own_words import find_word_folders, keep_own_folders
 from fcn_lab.config.trust import allow, read_names
 from fcn_lab.errors import SweepFailure, UserError, find_refusal
 from fcn_lab.runs.names import CONFIG
@@ -141,7 +142,9 @@ def _start(existing: Path, config: DictConfig) -> None:
     folder = Path(os.path.relpath(settings.run.dir))
     made = count_levels(folder, existing)
     attempt = None
+    sources = settings.runtime.config_sources
     try:
+        keep_own_folders(Path(place.path) for place in sources if place.schema == "file")
         if config.choices.task in ONLY_LOOK:
             remove_empty(folder, made)
             return _inspect_run(config)
@@ -161,11 +164,9 @@ def _start(existing: Path, config: DictConfig) -> None:
 def _settle_config(config: DictConfig, settings: HydraConf) -> dict[str, Any]:
     if config.study is not None and config.again is None and config.run is None:
         word = f"experiment={config.choices.experiment}"
-        go_on = format_command("-m", word)
+        go_on = format_command("-m", *settings.overrides.task)
         raise UserError(f"{word} is a study, and a study is a sweep:\n{go_on}")
-    sources = settings.runtime.config_sources
-    conf = [Path(source.path) for source in sources if source.schema == "file"]
-    return resolve_command(config, settings.overrides.task, conf)
+    return resolve_command(config, settings.overrides.task, find_word_folders())
 
 
 def _inspect_run(config: DictConfig) -> None:

@@ -6,7 +6,7 @@ more, takes the place of that node. tests/config/test_conf.py compares each with
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +22,8 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from fcn_lab.config.frozen import find_conf_folder, list_words
+from fcn_lab.config.frozen import list_words
+from fcn_lab.config.own_words import find_word_folders
 
 
 def compose(overrides: Sequence[str]) -> DictConfig:
@@ -31,12 +32,13 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     Raises:
         HydraException: a word, key or value that there is not.
     """
-    config = copy.deepcopy(_compose_defaults(_find_newest_time(find_conf_folder())))
+    folders = find_word_folders()
+    config = copy.deepcopy(_compose_defaults(tuple(folders), _find_newest_time(folders)))
     choices = config.hydra.runtime.choices
     parsed = OverridesParser.create().parse_overrides(list(overrides))
-    groups = list_words([find_conf_folder()])
+    groups = list_words(folders)
     words = [override for override in parsed if override.key_or_group in groups]
-    nodes = {o.key_or_group: _read_node(o, groups) for o in words if o.key_or_group in choices}
+    nodes = {o.key_or_group: _read_node(o, folders) for o in words if o.key_or_group in choices}
     nested = any("/" in override.key_or_group for override in parsed)
     if nested or len(nodes) < len(words) or None in nodes.values():
         return compose_by_hydra(overrides)
@@ -58,32 +60,38 @@ def compose_by_hydra(overrides: Sequence[str]) -> DictConfig:
     """
     version.setbase("1.3")
     # not Hydra's compose API: its global initialisation may be held by a caller's own application
-    loader = ConfigLoaderImpl(config_search_path=create_config_search_path(str(find_conf_folder())))
+    conf, *own = find_word_folders()
+    places = create_config_search_path(str(conf))
+    for folder in own:
+        places.prepend("command-line", f"file://{folder}", anchor="schema")
+    loader = ConfigLoaderImpl(config_search_path=places)
     return loader.load_configuration("config", list(overrides), RunMode.RUN, from_shell=False)
 
 
 @lru_cache(maxsize=1)
-def _compose_defaults(newest: int) -> DictConfig:
+def _compose_defaults(folders: tuple[Path, ...], newest: int) -> DictConfig:
     """Returns the config that nobody has asked anything of, composed again once a file changes."""
     return compose_by_hydra([])
 
 
-def _find_newest_time(folder: Path) -> int:
+def _find_newest_time(folders: Sequence[Path]) -> int:
     times = []
-    for file in folder.rglob("*.yaml"):
+    for file in (file for folder in folders for file in folder.rglob("*.yaml")):
         # an editor's lock is a link to nowhere, and what it writes anew is gone for a moment
         with suppress(FileNotFoundError):
             times.append(file.stat().st_mtime_ns)
     return max(times)
 
 
-def _read_node(override: Override, groups: Mapping[str, set[str]]) -> DictConfig | None:
+def _read_node(override: Override, folders: Sequence[Path]) -> DictConfig | None:
     """Returns what a word's file says of its group; None where it says more, or is no word."""
     group, word = override.key_or_group, override.value()
     plain = override.package is None and not override.is_add() and not override.is_delete()
-    if not plain or not isinstance(word, str) or word not in groups[group]:
+    files = (folder / group / f"{word}.yaml" for folder in folders)
+    file = next((file for file in files if file.is_file()), None)
+    if not plain or not isinstance(word, str) or file is None:
         return None
-    text = (find_conf_folder() / group / f"{word}.yaml").read_text(encoding="utf-8")
+    text = file.read_text(encoding="utf-8")
     if "defaults:" in text or "@package" in text:
         return None
     node = OmegaConf.create(text)

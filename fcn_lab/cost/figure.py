@@ -6,8 +6,8 @@ from typing import Any
 from fcn_lab.cost.parts import PartCost
 from fcn_lab.rendering.html import (
     COLOURS,
-    SYMBOLS,
     Section,
+    pick_symbol,
     render_figure,
     render_page,
     render_paragraphs,
@@ -19,7 +19,8 @@ CellCosts = Mapping[Words, Mapping[str, PartCost]]
 TITLE = "Time of a training step against mean IoU"
 CAPTION = (
     "Forward and backward pass of one image, the median of turns with its range, against the mean "
-    "IoU of each run. The colour is the operator, the marker the model; up and left is better."
+    "IoU of each run. The colour is the operator, the marker the model and its encoder; up and "
+    "left is better."
 )
 
 
@@ -38,19 +39,26 @@ def render_costs(bills: CellCosts, run_scores: Sequence[RunScore], warning: str 
 
 
 def draw_costs(bills: CellCosts, run_scores: Sequence[RunScore]) -> dict[str, Any]:
-    """Returns plotly's data: a trace for each model with each operator, a point for each run."""
-    models, upsamples = (list(dict.fromkeys(w[place] for w, _ in run_scores)) for place in (0, 1))
+    """Returns plotly's data: a trace for each network, a point for each of its runs."""
+    upsamples = list(dict.fromkeys(upsample for (_, upsample, _), _ in run_scores))
+    models = list(dict.fromkeys((model, encoder) for (model, _, encoder), _ in run_scores))
+    encoders = {encoder for _, encoder in models}
     traces = []
-    for pair in dict.fromkeys(words[:2] for words, _ in run_scores):
-        own = [(words, score) for words, score in run_scores if words[:2] == pair]
+    for cell in dict.fromkeys(words for words, _ in run_scores):
+        own = [(words, score) for words, score in run_scores if words == cell]
+        model, upsample, encoder = cell
         totals = [bills[words]["total"] for words, _ in own]
         middle = [1e3 * (total.forward + total.backward) for total in totals]
         ahead = [max(1e3 * t.slowest - m, 0) for t, m in zip(totals, middle, strict=True)]
         behind = [max(m - 1e3 * t.fastest, 0) for t, m in zip(totals, middle, strict=True)]
-        colour = COLOURS[upsamples.index(pair[1]) % len(COLOURS)]
-        marker = {"symbol": SYMBOLS[models.index(pair[0]) % len(SYMBOLS)], "size": 10}
+        colour = COLOURS[upsamples.index(upsample) % len(COLOURS)]
+        marker = {"symbol": pick_symbol(models.index((model, encoder))), "size": 10}
         spread = {"type": "data", "array": ahead, "arrayminus": behind, "symmetric": False}
-        trace: dict[str, Any] = {"type": "scatter", "mode": "markers", "name": " ".join(pair)}
+        trace: dict[str, Any] = {
+            "type": "scatter",
+            "mode": "markers",
+            "name": " ".join(cell[: 3 if len(encoders) > 1 else 2]),
+        }
         trace |= {"x": middle, "y": [100 * score for _, score in own]}
         trace |= {"text": [" ".join(words) for words, _ in own]}
         trace |= {"error_x": {**spread, "thickness": 1.5, "width": 4, "color": colour}}

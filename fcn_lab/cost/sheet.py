@@ -1,6 +1,6 @@
 """The cost sheet: models × operators × encoders, each by part; a table, a CSV and a figure."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -60,14 +60,14 @@ class Grid:
 
     def compare_models(self, *models: str) -> list[str]:
         """Returns the words of the same sheet or network, but with these models."""
-        keys = [override.lstrip("+~").partition("=")[0] for override in self.typed]
         others = set(NETWORK_KEYS) - {"model"}
-        kept = [
-            override
-            for override, key in zip(self.typed, keys, strict=True)
-            if key.partition(".")[0] in others
-        ]
+        kept = [o for o in self.typed if _find_key(o).partition(".")[0] in others]
         return [f"models=[{','.join(models)}]", *kept]
+
+    def list_others(self, keys: Collection[str]) -> list[str]:
+        """Returns what was typed besides these keys, and the keys of the task."""
+        found = ((override, _find_key(override)) for override in self.typed)
+        return [o for o, key in found if key not in keys and not key.startswith("task.")]
 
     def cells(self, words: Mapping[str, str]) -> list[Words]:
         """Returns the (model, upsample, encoder) words of every network to build."""
@@ -89,10 +89,14 @@ class Grid:
         words = [f"{g}={w}" for g, w in zip(GROUPS, cell, strict=True) if lists[g]]
         typed = []
         for override in self.typed:
-            key = override.lstrip("+~").partition("=")[0]
+            key = _find_key(override)
             if key.partition(".")[0] in NETWORK_KEYS and not lists.get(key):
                 typed.append(override)
         return self.network([*words, *typed, *more])
+
+
+def _find_key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0]
 
 
 def write_sheet(

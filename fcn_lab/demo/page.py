@@ -126,17 +126,7 @@ def build_page(panel: Panel) -> gr.Blocks:
             gr.HTML(list_damaged(networks.damaged), padding=False)
         with gr.Row():
             file = gr.File(label=limit, type="filepath", height=150, scale=1)
-            gallery = gr.Gallery(
-                [scene.image for scene in scenes],
-                label="Examples",
-                columns=len(scenes),
-                height=150,
-                object_fit="cover",
-                allow_preview=False,
-                interactive=False,
-                buttons=[],
-                scale=2,
-            )
+            gallery = _create_gallery(scenes)
         chosen = gr.Dropdown(
             labels,
             value=networks.choose_defaults(),
@@ -160,6 +150,21 @@ def build_page(panel: Panel) -> gr.Blocks:
         for slider in opacity:
             _connect(slider.change, panel.redraw, [scene, *opacity], [shown])
     return page
+
+
+def _create_gallery(scenes: Sequence[Scene]) -> gr.Gallery:
+    return gr.Gallery(
+        [scene.image for scene in scenes],
+        label="Examples",
+        columns=len(scenes),
+        height=150,
+        object_fit="cover",
+        allow_preview=False,
+        interactive=False,
+        buttons=[],
+        scale=2,
+        elem_id="examples",
+    )
 
 
 def list_damaged(damaged: Sequence[MissingRun]) -> str:

@@ -18,6 +18,7 @@ from fcn_lab.escaping import plotly_text, script_json
 # Okabe and Ito's colours, told apart by colour-blind eyes; their yellow is too light on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5C3E", "#6B6B6B")
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "hexagon")
+FILLS = ("", "-open", "-open-dot")
 # keys of a trace whose values may be anybody's words
 _WORDS = frozenset({"name", "text", "x", "y", "customdata"})
 TEMPLATES = Environment(
@@ -47,6 +48,11 @@ class Section:
     def anchor(self) -> str:
         """Returns the fragment that a link to the section ends with."""
         return re.sub(r"\W+", "-", self.title.lower()).strip("-")
+
+
+def pick_symbol(place: int) -> str:
+    """Returns the marker of a value by its place among others: filled, then empty ones."""
+    return SYMBOLS[place % len(SYMBOLS)] + FILLS[place // len(SYMBOLS) % len(FILLS)]
 
 
 def render_page(title: str, sections: Iterable[Section], lead: str = "", script: str = "") -> str:

@@ -1,9 +1,11 @@
 """Runs sorted into arms: what was varied, and what an arm is called."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
+from operator import itemgetter
 from typing import Any
 
 from fcn_lab.errors import UserError
@@ -109,11 +111,10 @@ def _format_factor_value(factor: str, value: str) -> str:
 
 
 def _sort_values(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Sorts FCNs from coarse to fine; other values stay in their order."""
-    strides = [value.removeprefix("fcn").removesuffix("s") for value in values]
-    if all(stride.isdecimal() and len(stride) < 5 for stride in strides):
-        return tuple(sorted(values, key=lambda v: -int(v.removeprefix("fcn").removesuffix("s"))))
-    return values
+    """Sorts FCNs from coarse to fine, before other values, which stay in their order."""
+    strides = (re.fullmatch(r"fcn(\d{1,4})s", value) for value in values)
+    ranks = [-int(found[1]) if found else 0 for found in strides]
+    return tuple(value for _, value in sorted(zip(ranks, values, strict=True), key=itemgetter(0)))
 
 
 def _find_setting(config: Mapping[str, Any], factor: str) -> str:

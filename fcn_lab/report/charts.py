@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fcn_lab.rendering.html import COLOURS, SYMBOLS
+from fcn_lab.rendering.html import COLOURS, pick_symbol
 from fcn_lab.report.arms import format_factor
 from fcn_lab.report.intervals import Estimate
 from fcn_lab.report.study import WIDTHS, Study
@@ -62,7 +62,7 @@ def draw_trimaps(study: Study) -> Spec | None:
         bands = {width: 100 * value for width, value in known.items() if value is not None}
         if bands:
             points = {"x": list(bands), "y": list(bands.values())}
-            lines.append({**_arm_line(study, arm.name), **points})
+            lines.append({**style_arm(study, arm.name), **points})
     layout = _label_axes("band width, pixels", "mean IoU in the band, %")
     layout["xaxis"] |= {"type": "log", "tickvals": list(WIDTHS)}
     return {"data": lines, "layout": layout} if lines else None
@@ -77,7 +77,7 @@ def draw_learning(study: Study) -> Spec | None:
             scores.setdefault(int(row["epoch"]) + 1, []).append(float(row[MONITOR]))
         if scores:
             y = [100 * float(np.mean(scores[epoch])) for epoch in sorted(scores)]
-            lines.append({**_arm_line(study, arm.name), "x": sorted(scores), "y": y})
+            lines.append({**style_arm(study, arm.name), "x": sorted(scores), "y": y})
     layout = _label_axes("epoch", "mean IoU on val, %")
     last = max((line["x"][-1] for line in lines), default=1)
     layout["xaxis"] |= {"dtick": -(-last // 10), "tick0": 0}
@@ -90,7 +90,7 @@ def draw_cost(study: Study, key: str, label: str, unit: float) -> Spec:
     for arm in study.arms:
         found = [study.comparison.means[arm.name]]
         points = {"x": [(arm.average_number(key) or 0) / unit], "y": _list_percents(found)}
-        look = {**_arm_line(study, arm.name), "mode": "markers"}
+        look = {**style_arm(study, arm.name), "mode": "markers"}
         dots.append({**look, **points, "error_y": _build_error_bars(found)})
     return {"data": dots, "layout": _label_axes(label, "mean IoU, %")}
 
@@ -115,20 +115,32 @@ def draw_generalisation(study: Study) -> Spec | None:
     return {"data": [joined, *ends], "layout": _label_x("mean IoU, %")}
 
 
-def _arm_line(study: Study, name: str) -> Spec:
-    """Returns the line's style: colour by the factor with more values, dash by the next."""
+def style_arm(study: Study, name: str) -> Spec:
+    """Returns the line's style.
+
+    Its colour is by the factor with most values, its dash by the next, and its marker by all but
+    the first.
+    """
     factors = sorted(study.factors, key=lambda factor: -len(study.factors[factor]))
-    places = [study.factors[f].index(study.values[name][f]) for f in factors[:2]] or [0]
-    return _style_line(places[0], name, places[-1])
+    places = {
+        arm.name: tuple(study.factors[f].index(study.values[arm.name][f]) for f in factors)
+        for arm in study.arms
+    }
+    if len(factors) < 2:
+        return _style_line(sum(places[name]), name)
+    # last what the palette is too short for
+    others = {arm: (*place[1:], place[0] // len(COLOURS)) for arm, place in places.items()}
+    marker = sorted(set(others.values()), key=lambda other: other[::-1]).index(others[name])
+    return _style_line(places[name][0], name, places[name][1], marker)
 
 
-def _style_line(colour: int, name: str, form: int | None = None) -> Spec:
-    form = colour if form is None else form
+def _style_line(colour: int, name: str, dash: int | None = None, marker: int | None = None) -> Spec:
+    dash, marker = (colour if place is None else place for place in (dash, marker))
     ink = COLOURS[colour % len(COLOURS)]
     return {
         **{"type": "scatter", "mode": "lines+markers", "name": name, "showlegend": bool(name)},
-        "line": {"color": ink, "dash": DASHES[form % len(DASHES)]},
-        "marker": {"symbol": SYMBOLS[form % len(SYMBOLS)], "size": 9, "color": ink},
+        "line": {"color": ink, "dash": DASHES[dash % len(DASHES)]},
+        "marker": {"symbol": pick_symbol(marker), "size": 9, "color": ink},
     }
 
 

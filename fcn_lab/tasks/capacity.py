@@ -12,6 +12,7 @@ import torch
 from rich.table import Table
 
 from fcn_lab.commands import format_command
+from fcn_lab.config.own_words import find_own_folders
 from fcn_lab.cost.figure import Words
 from fcn_lab.cost.macs import Cost, count_cost
 from fcn_lab.cost.matching import Fit, Widths, fit_widths, pick_target, relative_gap
@@ -21,6 +22,12 @@ from fcn_lab.files import make_folder, write_json, write_text
 from fcn_lab.rendering.tables import Name, create_table
 from fcn_lab.terminal import format_number, print_next, print_text, report_progress
 from fcn_lab.values import Names, Positive, Size, Width
+
+# what the match decides on: the words of an arm, the widths, and the task's own keys
+MATCH_KEYS = (
+    *("task", "model", "upsample", "upsample.refine", "capacity", "encoder.widths"),
+    *("encoder.head_width", "models", "upsamples", "encoders", "refines"),
+)
 
 
 @dataclass
@@ -45,7 +52,7 @@ class Capacity:
     head_width: Width
     size: Size
     words: Mapping[str, str]
-    tolerance: Positive = 0.01
+    tolerance: Positive
 
     def run(self, folder: Path) -> None:
         """Prints the match, writes capacity.json, and capacity/matched.yaml where all arms agree.
@@ -71,10 +78,18 @@ class Capacity:
             )
         make_folder(folder / "capacity")
         write_text(folder / "capacity" / "matched.yaml", self._format_words(found))
-        model, upsample, _, refine = next(iter(found))
-        arm = (f"model={model}", f"upsample={upsample}", f"upsample.refine={refine}")
-        command = format_command(f"--config-dir={folder}", "capacity=matched", *arm)
-        print_next({"To train one, or several with -m": command})
+        print_next(self._list_next_steps(folder, *next(iter(found.items()))))
+
+    def _list_next_steps(self, folder: Path, arm: Words, fit: Fit) -> dict[str, str | Path]:
+        model, upsample, encoder, refine = arm
+        words = [f"model={model}", f"upsample={upsample}", f"upsample.refine={refine}"]
+        words += [f"encoder={encoder}"] if self.grid.encoders else []
+        words += self.grid.list_others(MATCH_KEYS)
+        if find_own_folders():
+            # Hydra takes one --config-dir, and that is the user's
+            return {"To train one": format_command(*words, *self._spell_widths(fit.widths))}
+        command = format_command(f"--config-dir={folder}", "capacity=matched", *words)
+        return {"To train one, or several with -m": command}
 
     def _match(self, arms: Sequence[Words]) -> dict[Words, Fit]:
         start: Widths = (self.encoder_widths[0], self.head_width)

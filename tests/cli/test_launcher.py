@@ -12,11 +12,12 @@ import pytest
 import yaml
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
+from hydra_plugins.fcn_lab_launcher import UNSCORED_TASKS
 
 from fcn_lab.runs.sweep import Progress
 from fcn_lab.sweeps.loop import Sweep
 from support.commandline import TypeLine
-from support.places import RUN
+from support.places import ROOT, RUN
 from support.waiting import PATIENCE, wait_until
 
 
@@ -36,6 +37,16 @@ def stand_still(sweep: Sweep) -> dict[str, Progress]:
 def test_hydra_finds_the_launcher() -> None:
     found = {launcher.__name__ for launcher in Plugins.instance().discover(Launcher)}
     assert "CellLauncher" in found
+
+
+def test_a_task_without_scores_is_no_cell(type_line: TypeLine) -> None:
+    tasks = {file.stem for file in (ROOT / "conf" / "task").glob("*.yaml")}
+    assert tasks - set(UNSCORED_TASKS) == {"train", "staged", "evaluate"}
+    refused = type_line("-m", "task=train,profile", "seed=0,1", "sweep.dir=all")
+    assert refused.status == 2
+    assert "task=profile" in refused.err
+    assert "Leave out -m" in refused.err
+    assert not Path("all").exists()
 
 
 def test_a_failing_cell_is_told_and_the_others_run(

@@ -1,8 +1,10 @@
 """What is added from outside the package, by one class and one YAML each, runs to the end."""
 
+import csv
 import json
 import re
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +136,26 @@ def test_operator_encoder_loss_and_data_of_ones_own_train_together(
     assert load_run(folder, allow=OWN_NAMES)(image).shape == (30, 41)
     with pytest.raises(UserError, match=r"would run mine\.Copy, mine\.Thin"):
         load_run(folder)
+
+
+def test_the_cost_sheet_and_the_match_have_networks_of_ones_own_words(
+    run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own" / "model").mkdir()
+    (tmp_path / "own" / "model" / "plain.yaml").write_text("{defaults: [fcn8s], skips: false}")
+    lists = ("models=[plain,fcn8s]", "upsamples=[copy,bilinear]", "data=synthetic")
+    small = ("data.size=[32,32]", "encoder.widths=[4,4,8,8,8]", "encoder.head_width=8")
+    folder = run("task=profile", *lists, *small, "task.turns=1", "hydra.run.dir=run")
+    with (folder / "costs.csv").open(newline="") as file:
+        rows = {(row["model"], row["upsample"]) for row in csv.DictReader(file)}
+    assert rows == set(product(("plain", "fcn8s"), ("copy", "bilinear")))
+    capfd.readouterr()
+    lists = ("models=[plain]", *lists[1:])
+    run("task=capacity", *lists, *small, "refines=[none]", "task.tolerance=1", "hydra.run.dir=two")
+    command = capfd.readouterr().out.splitlines()[-1]
+    assert "--config-dir=own model=plain upsample=bilinear" in command
+    assert "data=synthetic" in command
+    assert "'encoder.widths=[4,4,8,8,8]' encoder.head_width=8" in command
 
 
 @pytest.mark.usefixtures("run")

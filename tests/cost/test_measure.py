@@ -168,6 +168,13 @@ def test_the_figure_tells_models_by_marker_and_operators_by_colour() -> None:
     symbols, colours = ({n: look[k] for n, look in looks.items()} for k in ("symbol", "color"))
     assert symbols["fcn8s nearest"] == symbols["fcn8s bilinear"] != symbols["fcn32s nearest"]
     assert colours["fcn8s nearest"] == colours["fcn32s nearest"] != colours["fcn8s bilinear"]
+    assert [*looks] == [" ".join(pair) for pair in pairs]
+    others = draw_costs(
+        {("fcn8s", "nearest", e): cost for e in "abcd"},
+        [(("fcn8s", "nearest", e), 0.5) for e in "abcd"],
+    )["data"]
+    assert len({trace["marker"]["symbol"] for trace in others}) == 4
+    assert others[0]["name"] == "fcn8s nearest a"
     first, layout = spec["data"][0], spec["layout"]
     assert (first["x"], first["y"]) == (pytest.approx([6.0]), [50.0])
     assert first["error_x"]["array"] == pytest.approx([3.0])

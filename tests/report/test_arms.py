@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fcn_lab.report.arms import group_runs, name_settings, tell_twins_apart
+from fcn_lab.report.arms import find_varied, group_runs, name_settings, tell_twins_apart
 from fcn_lab.report.runs import Run
 
 RUNS = {
@@ -26,6 +26,15 @@ def make_run(arm: str, operator: str, refine: str, augment: str = "strong") -> R
 
 def name_arms(*runs: Run) -> list[str]:
     return list(group_runs(name_settings(runs)))
+
+
+def test_fcns_come_before_other_models_from_coarse_to_fine() -> None:
+    models = ("fcn16s", "unet", "fcn8s", "segnet", "fcn32s")
+    runs = [
+        Run(Path(m), {"model": m, "upsample": "nearest", "encoder": "tiny"}, {"arm": f"model={m}"})
+        for m in models
+    ]
+    assert find_varied(runs)["model"] == ("fcn32s", "fcn16s", "fcn8s", "unet", "segnet")
 
 
 def test_a_sweep_over_seeds_names_the_key_that_another_sweep_varied() -> None:

@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -349,6 +350,20 @@ def test_charts_are_plain_numbers(study: Study) -> None:
     for spec in specs:
         json.dumps(spec, allow_nan=False)
         assert list(numbers(spec))
+
+
+@pytest.mark.parametrize(
+    "counts", [(1,), (11,), (20,), (5, 3), (11, 2), (3, 2, 2), (2, 2, 2, 2), (5, 3, 4), (11, 2, 2)]
+)
+def test_no_two_arms_look_alike_in_a_figure(counts: tuple[int, ...]) -> None:
+    places = list(itertools.product(*map(range, counts)))
+    arms = [SimpleNamespace(name=str(place)) for place in places]
+    values = {str(p): {f"f{n}": str(v) for n, v in enumerate(p)} for p in places}
+    factors = {f"f{n}": tuple(map(str, range(count))) for n, count in enumerate(counts)}
+    made: Any = SimpleNamespace(arms=arms, values=values, factors=factors)
+    lines = [charts.style_arm(made, arm.name) for arm in arms]
+    looks = [(look["line"]["color"], look["marker"]["symbol"]) for look in lines]
+    assert len(set(looks)) == len(arms)
 
 
 def test_the_page_fetches_nothing_and_stays_small(study: Study) -> None:

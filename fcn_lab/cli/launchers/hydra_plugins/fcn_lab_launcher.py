@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from fcn_lab.sweeps.loop import Sweep
 
 _SEARCH_PREFIXES = ("hydra/sweeper=", "hydra.sweeper.")
+# tasks that leave no scores, by which a sweep knows that a cell is done
+UNSCORED_TASKS = (
+    *("audit", "capacity", "ceilings", "dashboard", "demo", "export", "predict", "profile"),
+    *("report", "shapes", "status"),
+)
 # characters: a file name holds 255 bytes, and suffixes will come
 LONGEST_NAME = 120
 
@@ -56,6 +61,7 @@ class CellLauncher(Launcher):
     ) -> None:
         from fcn_lab.cli.compose import Composer
         from fcn_lab.config.overrides import parse_overrides
+        from fcn_lab.config.own_words import keep_own_folders
         from fcn_lab.config.trust import allow, list_shipped
 
         # the frozen sources that its cells run have no conf/
@@ -66,6 +72,7 @@ class CellLauncher(Launcher):
         self.folder = Path(config.hydra.sweep.dir)
         sources = config.hydra.runtime.config_sources
         self.conf_folders = [Path(source.path) for source in sources if source.schema == "file"]
+        keep_own_folders(self.conf_folders)
         typed = parse_overrides(config.hydra.overrides.task)
         self.shared_keys = {o.get_key_element() for o in typed if not o.is_sweep_override()}
 
@@ -195,11 +202,17 @@ class CellLauncher(Launcher):
         self, overrides: list[str], number: int, shared_overrides: Sequence[str]
     ) -> "ComposedCell":
         from fcn_lab.config.inheritance import add_recorded_words, resolve_command
+        from fcn_lab.errors import UserError
         from fcn_lab.escaping import omegaconf_text
         from fcn_lab.sweeps.freeze import ComposedCell
 
         whole = [*overrides, *shared_overrides]
         config = self.composer.compose(add_recorded_words(whole, self.conf_folders), number)
+        if (task := config.choices.task) in UNSCORED_TASKS:
+            raise UserError(
+                f"task={task}: a sweep is of trainings and evaluations, whose scores it compares.\n"
+                "Leave out -m"
+            )
         unseeded = [o for o in overrides if not o.startswith("seed=")]
         with open_dict(config):
             config.arm = self.name_cell(unseeded) or config.name
