@@ -92,28 +92,31 @@ def png(
     )
 
 
-def tiff(samples: NDArray[Any], order: str = "<", planar: bool = False, **changes: int) -> bytes:
+def tiff(
+    samples: NDArray[Any], order: str = "<", planar: bool = False, **changes: int | bytes
+) -> bytes:
     """Uncompressed, (H,W) or (H,W,C), in planes or not; `changes` such as ``t274=6`` set tags."""
     stored = np.ascontiguousarray(samples).astype(samples.dtype.newbyteorder(order))
     height, width = stored.shape[:2]
     count = stored.shape[2] if stored.ndim == 3 else 1
-    kind = {"u": 1, "i": 2, "f": 3}[stored.dtype.kind]
+    sample = {"u": 1, "i": 2, "f": 3}[stored.dtype.kind]
     data = (stored.transpose(2, 0, 1) if planar else stored).tobytes()
     strips = count if planar else 1
     starts = tuple(8 + strip * len(data) // strips for strip in range(strips))
     tags = {
         **{256: (width,), 257: (height,), 258: (8 * stored.itemsize,) * count, 259: (1,)},
         **{262: (2 if count >= 3 else 1,), 273: starts, 277: (count,), 278: (height,)},
-        **{279: (len(data) // strips,) * strips, 284: (1 + planar,), 339: (kind,) * count},
+        **{279: (len(data) // strips,) * strips, 284: (1 + planar,), 339: (sample,) * count},
         **({338: (2,)} if count in (2, 4) else {}),
-        **{int(tag[1:]): (value,) for tag, value in changes.items()},
+        **{int(t[1:]): v if isinstance(v, bytes) else (v,) for t, v in changes.items()},
     }
     start = 8 + len(data) + len(data) % 2
     behind = start + 2 + 12 * len(tags) + 4
     entries, extra = b"", b""
     for tag, values in sorted(tags.items()):
-        raw = struct.pack(order + "I" * len(values), *values)
-        entries += struct.pack(order + "HHI", tag, 4, len(values))
+        kind, letter = (1, "B") if isinstance(values, bytes) else (4, "I")
+        raw = struct.pack(order + letter * len(values), *values)
+        entries += struct.pack(order + "HHI", tag, kind, len(values))
         if len(raw) > 4:
             entries += struct.pack(order + "I", behind + len(extra))
             extra += raw
@@ -128,6 +131,11 @@ def exif(orientation: int) -> Image.Exif:
     found = Image.Exif()
     found[0x0112] = orientation
     return found
+
+
+def xmp(orientation: int) -> bytes:
+    """What editors write that keep the orientation in XMP alone."""
+    return b'<x:xmpmeta><rdf:Description tiff:Orientation="%d"/></x:xmpmeta>' % orientation
 
 
 def stored(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
@@ -239,6 +247,11 @@ def _turned() -> Iterator[Case]:
         yield Case(f"held_{number}_12.tiff", tiff(wide, t274=number), shows)
         single = tiff(wide[..., 0], t274=number)
         yield Case(f"held_{number}_12_grey.tiff", single, grey(shows[..., 0]))
+    held = stored(RGB, 6)
+    yield Case("xmp_6.tiff", tiff(held, t700=xmp(6)), RGB)
+    yield Case("xmp_6_12.tiff", tiff(held.astype(np.uint16) * 257, t700=xmp(6)), RGB)
+    yield Case("xmp_6.webp", encoded(Image.fromarray(held), "webp", xmp=xmp(6), lossless=True), RGB)
+    yield Case("xmp_6_tag_1.tiff", tiff(RGB, t700=xmp(6), t274=1), RGB)
 
 
 def refused(folder: Path) -> dict[Path, str]:

@@ -83,7 +83,8 @@ def open_upright(path: Path, limit: Limit = LIMIT, channels: int = COLOURS) -> O
             _refuse_several(path, header.pages)
             limit.check(path, *header.size)
         if header is not None and header.is_deep:
-            return OpenedPicture(deep.decode_tiff(file, header), header.orientation)
+            values = _turn_values(deep.decode_tiff(file, header), header.xmp_orientation)
+            return OpenedPicture(values, header.orientation)
         with _identify(file) as checked:
             limit.check(path, *checked.size)
             checked.verify()

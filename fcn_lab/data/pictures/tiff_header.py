@@ -1,6 +1,7 @@
 """Reads the header of a TIFF file: Pillow cannot open all of those that OpenCV decodes."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -16,13 +17,15 @@ class Tag(IntEnum):
 
     SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
     FILL_ORDER, ORIENTATION, SAMPLES, ROWS_A_STRIP, PLANAR = 266, 274, 277, 278, 284
-    PREDICTOR, TILE_WIDTH, TILE_HEIGHT, FORMAT = 317, 322, 323, 339
+    PREDICTOR, TILE_WIDTH, TILE_HEIGHT, FORMAT, XMP = 317, 322, 323, 339, 700
 
 
 _PLACES = ((273, 279), (324, 325))  # offsets and lengths of strips, of tiles
 OFFSETS = (*_PLACES[0], *_PLACES[1])
 _COPY = 1 | 4  # a smaller copy of another page, or its transparency
 _FLOAT = 3
+# as Pillow finds it, which turns the pictures
+_XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class TiffHeader:
         photometric: 0 white is zero, 1 black is zero, 2 RGB, ….
         is_planar: whether channels are stored one behind the other.
         orientation: 1…8, None where it says nothing.
+        xmp_orientation: the same, where the XMP packet alone says it, which OpenCV does not read.
         pages: of the file, copies in other sizes left out.
     """
 
@@ -47,6 +51,7 @@ class TiffHeader:
     photometric: int
     is_planar: bool
     orientation: int | None
+    xmp_orientation: int | None
     pages: int
 
     @classmethod
@@ -63,6 +68,7 @@ class TiffHeader:
         first = pages[0]
         if _find_end(first) > _count_bytes(file):
             raise EOFError("its pixels lie outside the file")
+        noted = None if Tag.ORIENTATION in first else _read_xmp_orientation(first)
         return cls(
             (int(first.get(Tag.WIDTH, 0)), int(first.get(Tag.HEIGHT, 0))),
             max(first.get(Tag.BITS, (1,))),
@@ -70,7 +76,8 @@ class TiffHeader:
             int(first.get(Tag.SAMPLES, 1)),
             int(first.get(Tag.PHOTOMETRIC, 1)),
             first.get(Tag.PLANAR, 1) != 1,
-            first.get(Tag.ORIENTATION),
+            first.get(Tag.ORIENTATION, noted),
+            noted,
             sum(not cls.is_copy(page) for page in pages),
         )
 
@@ -104,6 +111,13 @@ def read_pages(file: BinaryIO) -> Iterator[dict[int, Any]]:
         directory.load(file)
         yield dict(directory)
         place = directory.next
+
+
+def _read_xmp_orientation(page: dict[int, Any]) -> int | None:
+    """Returns what a page's XMP packet says, which some editors write in place of the tag."""
+    packet = page.get(Tag.XMP, b"")
+    match = _XMP_ORIENTATION.search(packet) if isinstance(packet, bytes) else None
+    return int(match[1]) if match else None
 
 
 def _count_bytes(file: BinaryIO) -> int:
