@@ -14,19 +14,19 @@ from fcn_lab.terminal import format_count, format_percent
 def describe_question(study: Study) -> list[str]:
     """Returns what was varied, on what, how often."""
     factors = [f"{format_factor(f)} ({', '.join(values)})" for f, values in study.factors.items()]
-    asked = " × ".join(factors) or "one arm"
+    choices = " × ".join(factors) or "one arm"
     seeds = f"seed{'s' * (len(study.seeds) > 1)} {', '.join(map(str, study.seeds))}"
     drives = study.comparison.blocks.sizes
     # a study's own question is the title
-    asks = "" if study.question else "What does each choice change? "
+    question = "" if study.question else "What does each choice change? "
     runs = [
         format_count(len(study.arms), "arm"),
         f"{format_count(len(study.runs), 'finished run')} with {seeds}",
     ]
-    missing = f"; without scores: {format_count(len(study.missing), 'cell')}"
+    note = f"; without scores: {format_count(len(study.missing_cells), 'cell')}"
     return [
-        f"{asks}Asked {'were' if study.factors else 'was'} {asked}: {', '.join(runs)}"
-        f"{missing if study.missing else ''}.",
+        f"{question}Asked {'were' if study.factors else 'was'} {choices}: {', '.join(runs)}"
+        f"{note if study.missing_cells else ''}.",
         f"All were scored on {format_count(len(study.first_run.names), 'frame')} of "
         f"{study.first_run.split}, from {format_count(len(drives), 'drive')}, by the protocol "
         f"{study.first_run.protocol}.",
@@ -39,10 +39,11 @@ def describe_answer(study: Study) -> list[str]:
 
 
 def _list_sentences(study: Study) -> Iterator[str]:
-    best, found = study.arms[0], study.comparison.means[study.arms[0].name]
-    interval = format_interval(found) if found.is_known else "(its interval is not known)"
+    best_arm, mean = study.arms[0], study.comparison.means[study.arms[0].name]
+    interval = format_interval(mean) if mean.is_known else "(its interval is not known)"
     yield (
-        f"The highest mean IoU is that of {best.name}: {format_percent(found.value)} % {interval}."
+        f"The highest mean IoU is that of {best_arm.name}: {format_percent(mean.value)} % "
+        f"{interval}."
     )
     if len(study.arms) > 1:
         yield _describe_ties(study)
@@ -55,33 +56,33 @@ def _list_sentences(study: Study) -> Iterator[str]:
         for factor in study.factors:
             yield from _describe_effect(study, factor)
         yield _describe_interaction(study)
-    single = sum(len(arm.runs) == 1 for arm in study.arms)
+    singles = sum(len(arm.runs) == 1 for arm in study.arms)
     for run in study.runs:
-        yield from run.altered
-    if len(study.arms) == single == 1:
+        yield from run.alterations
+    if len(study.arms) == singles == 1:
         yield "It has one seed: its interval knows nothing of the spread between trainings."
-    elif single == len(study.arms):
+    elif singles == len(study.arms):
         yield (
             "Each arm has one seed: their intervals know nothing of the spread between trainings, "
             "and a difference that is called distinct may be one of two seeds."
         )
-    elif single:
-        has = "has" if single == 1 else "have"
-        yield f"{single} of the arms {has} one seed; the spread is taken from the other arms."
+    elif singles:
+        verb = "has" if singles == 1 else "have"
+        yield f"{singles} of the arms {verb} one seed; the spread is taken from the other arms."
 
 
 def _describe_ties(study: Study) -> str:
-    gaps, best = study.comparison.gaps, study.arms[0].name
-    tied = [gap.second for gap in gaps if gap.first == best and not gap.is_distinct]
-    distinct = sum(gap.is_distinct for gap in gaps)
-    overall = f" {distinct} of the {len(gaps)} pairs of arms differ after Holm's correction."
+    gaps, best_arm = study.comparison.gaps, study.arms[0].name
+    ties = [gap.second for gap in gaps if gap.first == best_arm and not gap.is_distinct]
+    distinct_pairs = sum(gap.is_distinct for gap in gaps)
+    overall = f" {distinct_pairs} of the {len(gaps)} pairs of arms differ after Holm's correction."
     overall *= len(gaps) > 1
-    if not tied:
+    if not ties:
         return f"Every other arm is distinctly worse.{overall}"
-    if len(tied) == len(study.arms) - 1:
+    if len(ties) == len(study.arms) - 1:
         return f"No other arm can be told apart from it.{overall}"
-    named = ", ".join(tied) if len(tied) <= 4 else f"{', '.join(tied[:3])} and {len(tied) - 3} more"
-    return f"It cannot be told apart from {named}; the others are distinctly worse.{overall}"
+    names = ", ".join(ties) if len(ties) <= 4 else f"{', '.join(ties[:3])} and {len(ties) - 3} more"
+    return f"It cannot be told apart from {names}; the others are distinctly worse.{overall}"
 
 
 def _describe_effect(study: Study, factor: str) -> Iterator[str]:
@@ -89,41 +90,41 @@ def _describe_effect(study: Study, factor: str) -> Iterator[str]:
     levels = [study.level(factor, value) for value in study.factors[factor]]
     levels.sort(key=lambda arm: -study.comparison.estimate_mean(arm).value)
     steps = [study.comparison.compare_arms(a, b) for a, b in pairwise(levels)]
-    whole = study.comparison.compare_arms(levels[0], levels[-1])
-    corrected = correct_holm([step.p for step in [*steps, whole]])
-    clear = corrected[-1][0] <= 0.05
+    widest_gap = study.comparison.compare_arms(levels[0], levels[-1])
+    corrections = correct_holm([step.p for step in [*steps, widest_gap]])
+    is_distinct = corrections[-1][0] <= 0.05
     yield (
         f"Averaged over all else, the best of the {format_factor(factor)}, {levels[0].name}, leads "
         "the "
-        f"last, {levels[-1].name}, by {format_percent(whole.value, signed=True)} points "
-        f"{format_interval(whole, signed=True)}"
-        f"{'' if clear else ', which is no distinguishable difference'}."
+        f"last, {levels[-1].name}, by {format_percent(widest_gap.value, signed=True)} points "
+        f"{format_interval(widest_gap, signed=True)}"
+        f"{'' if is_distinct else ', which is no distinguishable difference'}."
     )
     ties = [
         f"{a.name} and {b.name}"
-        for (a, b), (p, _) in zip(pairwise(levels), corrected, strict=False)
+        for (a, b), (p, _) in zip(pairwise(levels), corrections, strict=False)
         if p > 0.05
     ]
-    if clear and ties and len(levels) > 2:
+    if is_distinct and ties and len(levels) > 2:
         yield f"Not distinguishable there: {'; '.join(ties)}."
 
 
 def _describe_interaction(study: Study) -> str:
     shares = study.shares()
     if shares is None:
-        why = (
+        reason = (
             "it may all be error"
             if len(study.common_seeds) > 1
             else "two seeds that all arms have would tell it from the spread of trainings"
         )
-        return f"How the variance between arms divides between factors is not given: {why}."
-    named = [
+        return f"How the variance between arms divides between factors is not given: {reason}."
+    texts = [
         f"{format_factor(name)} {s.value:.0%} [{s.low:.0%}, {s.high:.0%}]".replace("%", " %")
         for name, s in shares.items()
     ]
     return (
-        f"Of the variance between arms that is no error, {', '.join(named[:-1])} and their "
-        f"{named[-1]}."
+        f"Of the variance between arms that is no error, {', '.join(texts[:-1])} and their "
+        f"{texts[-1]}."
     )
 
 
@@ -163,22 +164,22 @@ def describe_method(study: Study) -> list[str]:
 
 
 def _describe_seeds(study: Study) -> str:
-    pooled = study.comparison.seed_variance
-    if not pooled.residual_freedom:
+    variance = study.comparison.seed_variance
+    if not variance.residual_freedom:
         return "The spread between trainings is not known, since each arm has one seed."
     if len(study.arms) == 1:
         return "The variance between seeds is that of this arm."
     spreads = [arm.seed_spread() for arm in study.arms if len(arm.runs) > 1]
-    trained = (
+    pairing = (
         "what a seed does to all arms alike drops out of their differences"
-        if pooled.between_freedom
+        if variance.between_freedom
         else "arms that have different seeds are taken for independent"
     )
     return (
         "The variance between seeds is pooled over the arms, as in an analysis of variance (Fisher "
-        f"1925), with {pooled.residual_freedom:.0f} degrees of freedom; {trained}. Trainings of an "
-        f"arm spread by {100 * math.sqrt(pooled.residual):.2f} points of mean IoU beside that, and "
-        f"arm by arm, by {100 * min(spreads):.2f} to {100 * max(spreads):.2f}."
+        f"1925), with {variance.residual_freedom:.0f} degrees of freedom; {pairing}. Trainings of "
+        f"an arm spread by {100 * math.sqrt(variance.residual):.2f} points of mean IoU beside "
+        f"that, and arm by arm, by {100 * min(spreads):.2f} to {100 * max(spreads):.2f}."
     )
 
 

@@ -24,7 +24,7 @@ def find_varied(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
     """Returns the factors in which runs differ, with their values."""
     names = dict.fromkeys(name for run in runs for name in run.factors)
     values = {n: tuple(dict.fromkeys(run.factors.get(n, ABSENT) for run in runs)) for n in names}
-    return {name: _sort_values(found) for name, found in values.items() if len(found) > 1}
+    return {name: _sort_values(choices) for name, choices in values.items() if len(choices) > 1}
 
 
 def format_factor(factor: str) -> str:
@@ -34,10 +34,10 @@ def format_factor(factor: str) -> str:
 
 def format_arm(run: Run, factors: Sequence[str] | dict[str, tuple[str, ...]]) -> str:
     """Returns the values of what was varied, "fcn8s lr=0.01"; else model, operator, encoder."""
-    named = factors or ("model", "upsample", "encoder")
-    found = {factor: run.factors.get(factor, ABSENT) for factor in named}
-    there = {factor: value for factor, value in found.items() if value != ABSENT}
-    return " ".join(_format_factor_value(*pair) for pair in (there or found).items())
+    names = factors or ("model", "upsample", "encoder")
+    values = {factor: run.factors.get(factor, ABSENT) for factor in names}
+    choices = {factor: value for factor, value in values.items() if value != ABSENT}
+    return " ".join(_format_factor_value(*pair) for pair in (choices or values).items())
 
 
 def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -54,18 +54,18 @@ def name_settings(runs: Sequence[Run]) -> list[Run]:
     A sweep over seeds alone does not say which operator's steps it refined. Runs that all have the
     one value which no other run names go without: it is the usual one.
     """
-    told = [dict(run.told_by) for run in runs]
+    labels = [dict(run.told_by) for run in runs]
     for factor in dict.fromkeys(name for run in runs for name in run.factors):
         values_named = (run.factors[factor] for run in runs if factor in run.factors)
         # True and true are one value, by the spelling of those that name it
-        named = {value.lower(): value for value in values_named}
-        silent = [number for number, run in enumerate(runs) if factor not in run.factors]
-        values = {number: _find_setting(runs[number].config, factor) for number in silent}
-        known = {value.lower() for value in values.values()}
-        if len(known) > 1 or not named.keys().isdisjoint(known):
+        spellings = {value.lower(): value for value in values_named}
+        silent_runs = [number for number, run in enumerate(runs) if factor not in run.factors]
+        values = {number: _find_setting(runs[number].config, factor) for number in silent_runs}
+        settings = {value.lower() for value in values.values()}
+        if len(settings) > 1 or not spellings.keys().isdisjoint(settings):
             for number, value in values.items():
-                told[number][factor] = named.get(value.lower(), value)
-    return [replace(run, told_by=by) for run, by in zip(runs, told, strict=True)]
+                labels[number][factor] = spellings.get(value.lower(), value)
+    return [replace(run, told_by=words) for run, words in zip(runs, labels, strict=True)]
 
 
 def tell_twins_apart(runs: Sequence[Run]) -> list[Run]:
@@ -76,18 +76,18 @@ def tell_twins_apart(runs: Sequence[Run]) -> list[Run]:
     for members in group_runs(runs).values():
         for pair in combinations(members, 2):
             if pair[0].seed == pair[1].seed:
-                one, other = (run.folder for run in pair)
-                if devices[one] and devices[other] and devices[one] != devices[other]:
+                first, second = (run.folder for run in pair)
+                if devices[first] and devices[second] and devices[first] != devices[second]:
                     # the precision and the workers of another device are others, too
                     keys["device"] = None
                 else:
-                    a, b = settings[one], settings[other]
+                    a, b = settings[first], settings[second]
                     keys |= {key: None for key in {**a, **b} if a.get(key) != b.get(key)}
     keys.pop("data.root", None)
 
     def tell(run: Run) -> dict[str, str]:
-        known = {**settings[run.folder], "device": str(devices[run.folder] or ABSENT)}
-        return {**run.told_by, **{key: known.get(key, ABSENT) for key in keys}}
+        facts = {**settings[run.folder], "device": str(devices[run.folder] or ABSENT)}
+        return {**run.told_by, **{key: facts.get(key, ABSENT) for key in keys}}
 
     return [replace(run, told_by=tell(run)) for run in runs]
 
@@ -96,10 +96,10 @@ def refuse_twins(name: str, runs: Sequence[Run]) -> None:
     """Raises UserError where a seed of an arm is there twice."""
     by_seed: dict[int, Run] = {}
     for run in runs:
-        other = by_seed.setdefault(run.seed, run)
-        if other is not run:
+        twin = by_seed.setdefault(run.seed, run)
+        if twin is not run:
             raise UserError(
-                f"{other.folder} and {run.folder} are both {name}, seed {run.seed}: leave one out "
+                f"{twin.folder} and {run.folder} are both {name}, seed {run.seed}: leave one out "
                 "(what a table shows of them must differ in a word, a key or the seed)"
             )
 

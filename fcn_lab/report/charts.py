@@ -18,8 +18,8 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 def draw_forest(study: Study) -> Spec:
     """Draws the mean IoU of every arm with its interval, best on top."""
     names = [arm.name for arm in reversed(study.arms)]
-    found = [study.comparison.means[name] for name in names]
-    points = {"x": _list_percents(found), "y": names, "error_x": _build_error_bars(found)}
+    means = [study.comparison.means[name] for name in names]
+    points = {"x": _list_percents(means), "y": names, "error_x": _build_error_bars(means)}
     return {
         "data": [{**_style_line(0, ""), "mode": "markers", **points}],
         "layout": _label_x("mean IoU, %"),
@@ -29,37 +29,37 @@ def draw_forest(study: Study) -> Spec:
 def draw_effect(study: Study, factor: str) -> Spec:
     """Draws the mean over all arms with each value of a factor."""
     values = list(study.factors[factor])
-    found = [study.comparison.estimate_mean(study.level(factor, value)) for value in values]
-    points = {"x": values, "y": _list_percents(found), "error_y": _build_error_bars(found)}
+    means = [study.comparison.estimate_mean(study.level(factor, value)) for value in values]
+    points = {"x": values, "y": _list_percents(means), "error_y": _build_error_bars(means)}
     layout = {**_label_axes(format_factor(factor), "mean IoU, %"), "showlegend": False}
     return {"data": [{**_style_line(0, ""), "mode": "markers", **points}], "layout": layout}
 
 
-def draw_interaction(study: Study, along: str, by: str) -> Spec:
-    """Draws lines, one a value of `by`, over `along`; where parallel, they do not interact."""
+def draw_interaction(study: Study, x_factor: str, line_factor: str) -> Spec:
+    """Draws a line a value of `line_factor` over `x_factor`; parallel lines do not interact."""
     lines = []
-    for place, value in enumerate(study.factors[by]):
+    for number, value in enumerate(study.factors[line_factor]):
         arms = {
-            study.values[arm.name][along]: study.comparison.means[arm.name]
+            study.values[arm.name][x_factor]: study.comparison.means[arm.name]
             for arm in study.arms
-            if study.values[arm.name][by] == value
+            if study.values[arm.name][line_factor] == value
         }
-        there = [v for v in study.factors[along] if v in arms]
-        found = [arms[v] for v in there]
-        points = {"x": there, "y": _list_percents(found), "error_y": _build_error_bars(found)}
-        lines.append({**_style_line(place, value), **points})
-    return {"data": lines, "layout": _label_axes(format_factor(along), "mean IoU, %")}
+        x_values = [v for v in study.factors[x_factor] if v in arms]
+        means = [arms[v] for v in x_values]
+        points = {"x": x_values, "y": _list_percents(means), "error_y": _build_error_bars(means)}
+        lines.append({**_style_line(number, value), **points})
+    return {"data": lines, "layout": _label_axes(format_factor(x_factor), "mean IoU, %")}
 
 
 def draw_trimaps(study: Study) -> Spec | None:
     """Draws mean IoU near boundaries against the band's width; None where runs lack it."""
     lines = []
     for arm in study.arms:
-        known = {
+        scores = {
             width: arm.average_number(study.first_run.split, "trimap_iou", width)
             for width in WIDTHS
         }
-        bands = {width: 100 * value for width, value in known.items() if value is not None}
+        bands = {width: 100 * value for width, value in scores.items() if value is not None}
         if bands:
             points = {"x": list(bands), "y": list(bands.values())}
             lines.append({**style_arm(study, arm.name), **points})
@@ -76,8 +76,8 @@ def draw_learning(study: Study) -> Spec | None:
         for row in (row for run in arm.runs for row in run.history if row.get(MONITOR)):
             scores.setdefault(int(row["epoch"]) + 1, []).append(float(row[MONITOR]))
         if scores:
-            y = [100 * float(np.mean(scores[epoch])) for epoch in sorted(scores)]
-            lines.append({**style_arm(study, arm.name), "x": sorted(scores), "y": y})
+            percents = [100 * float(np.mean(scores[epoch])) for epoch in sorted(scores)]
+            lines.append({**style_arm(study, arm.name), "x": sorted(scores), "y": percents})
     layout = _label_axes("epoch", "mean IoU on val, %")
     last = max((line["x"][-1] for line in lines), default=1)
     layout["xaxis"] |= {"dtick": -(-last // 10), "tick0": 0}
@@ -88,31 +88,31 @@ def draw_cost(study: Study, key: str, label: str, unit: float) -> Spec:
     """Draws mean IoU against what an arm costs, `key` of metrics.json in units of `unit`."""
     dots = []
     for arm in study.arms:
-        found = [study.comparison.means[arm.name]]
-        points = {"x": [(arm.average_number(key) or 0) / unit], "y": _list_percents(found)}
-        look = {**style_arm(study, arm.name), "mode": "markers"}
-        dots.append({**look, **points, "error_y": _build_error_bars(found)})
+        means = [study.comparison.means[arm.name]]
+        points = {"x": [(arm.average_number(key) or 0) / unit], "y": _list_percents(means)}
+        style = {**style_arm(study, arm.name), "mode": "markers"}
+        dots.append({**style, **points, "error_y": _build_error_bars(means)})
     return {"data": dots, "layout": _label_axes(label, "mean IoU, %")}
 
 
 def draw_generalisation(study: Study) -> Spec | None:
     """Draws each arm's mean IoU on val and on the scored split, joined by a line."""
-    known = {arm.name: arm.average_number("val", "mean_iou") for arm in reversed(study.arms)}
-    val = {name: 100 * value for name, value in known.items() if value is not None}
+    scores = {arm.name: arm.average_number("val", "mean_iou") for arm in reversed(study.arms)}
+    val = {name: 100 * value for name, value in scores.items() if value is not None}
     if not val or study.first_run.split == "val":
         return None
     test = {name: 100 * study.comparison.means[name].value for name in val}
-    joined = {
+    connectors = {
         **{"type": "scatter", "mode": "lines", "showlegend": False, "hoverinfo": "skip"},
         "x": [value for name in val for value in (val[name], test[name], None)],
         "y": [name for name in val for _ in range(3)],
         "line": {"color": "#8a929b", "width": 2},
     }
-    ends = [
-        {**_style_line(place, split), "mode": "markers", "x": list(by.values()), "y": list(by)}
-        for place, (split, by) in enumerate({"val": val, study.first_run.split: test}.items())
+    dots = [
+        {**_style_line(number, split), "mode": "markers", "x": list(ious.values()), "y": list(ious)}
+        for number, (split, ious) in enumerate({"val": val, study.first_run.split: test}.items())
     ]
-    return {"data": [joined, *ends], "layout": _label_x("mean IoU, %")}
+    return {"data": [connectors, *dots], "layout": _label_x("mean IoU, %")}
 
 
 def style_arm(study: Study, name: str) -> Spec:
@@ -144,19 +144,19 @@ def _style_line(colour: int, name: str, dash: int | None = None, marker: int | N
     }
 
 
-def _list_percents(found: Sequence[Estimate]) -> list[float]:
-    return [round(100 * estimate.value, 3) for estimate in found]
+def _list_percents(estimates: Sequence[Estimate]) -> list[float]:
+    return [round(100 * estimate.value, 3) for estimate in estimates]
 
 
-def _build_error_bars(found: Sequence[Estimate]) -> Spec:
-    known = [estimate.half_width() if estimate.is_known else None for estimate in found]
-    halves = [None if half is None else round(100 * half, 3) for half in known]
-    return {"type": "data", "array": halves, "thickness": 1.5, "width": 4}
+def _build_error_bars(estimates: Sequence[Estimate]) -> Spec:
+    widths = [estimate.half_width() if estimate.is_known else None for estimate in estimates]
+    percents = [None if width is None else round(100 * width, 3) for width in widths]
+    return {"type": "data", "array": percents, "thickness": 1.5, "width": 4}
 
 
 def _label_x(label: str) -> Spec:
     return {"xaxis": {"title": {"text": label}}}
 
 
-def _label_axes(x: str, y: str) -> Spec:
-    return {**_label_x(x), "yaxis": {"title": {"text": y}}}
+def _label_axes(x_title: str, y_title: str) -> Spec:
+    return {**_label_x(x_title), "yaxis": {"title": {"text": y_title}}}

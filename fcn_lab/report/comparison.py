@@ -48,20 +48,20 @@ class Arm:
     @classmethod
     def from_runs(cls, name: str, runs: Sequence[Run], weights: Floats) -> "Arm":
         """Resamples all runs by the same `weights`, (R,N)."""
-        ordered = tuple(sorted(runs, key=lambda run: run.seed))
-        points = np.stack([compute_class_iou(run.matrices.sum(0).astype(float)) for run in ordered])
+        runs = tuple(sorted(runs, key=lambda run: run.seed))
+        points = np.stack([compute_class_iou(run.matrices.sum(0).astype(float)) for run in runs])
         return cls(
             name,
-            ordered,
+            runs,
             points,
-            np.stack([resample_class_iou(weights, r.matrices) for r in ordered]),
+            np.stack([resample_class_iou(weights, r.matrices) for r in runs]),
         )
 
     def select_seeds(self, seeds: Sequence[int]) -> "Arm":
         """Returns the arm with no other seeds than these."""
-        places = [place for place, seed in enumerate(self.seeds) if seed in seeds]
-        runs = tuple(self.runs[place] for place in places)
-        return Arm(self.name, runs, self.points[places], self.draws[places])
+        indices = [index for index, seed in enumerate(self.seeds) if seed in seeds]
+        runs = tuple(self.runs[index] for index in indices)
+        return Arm(self.name, runs, self.points[indices], self.draws[indices])
 
     @cached_property
     def mean_points(self) -> Floats:
@@ -71,8 +71,8 @@ class Arm:
     @cached_property
     def mean_draws(self) -> Floats:
         """Returns the mean IoU of each draw, the mean over seeds, (R,)."""
-        found: Floats = compute_mean_iou(self.draws).mean(0)
-        return found
+        means: Floats = compute_mean_iou(self.draws).mean(0)
+        return means
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -82,8 +82,8 @@ class Arm:
     def average_number(self, *keys: str | int) -> float | None:
         """Returns a number of metrics.json as the mean over seeds, None where a run lacks it."""
         values = [run.number(*keys) for run in self.runs]
-        known = [value for value in values if value is not None]
-        return float(np.mean(known)) if len(known) == len(values) else None
+        numbers = [value for value in values if value is not None]
+        return float(np.mean(numbers)) if len(numbers) == len(values) else None
 
     def seed_spread(self) -> float:
         """Returns the standard deviation of the mean IoU over seeds, 0 of one."""
@@ -99,7 +99,7 @@ class Gap:
         second: the other.
         gap: the difference.
         level: of its interval, see `correct_holm`.
-        adjusted: Holm's p-value.
+        adjusted_p: Holm's p-value.
         trainings: seeds of each arm, of the smaller number where they differ.
     """
 
@@ -107,7 +107,7 @@ class Gap:
     second: str
     gap: Estimate
     level: float
-    adjusted: float
+    adjusted_p: float
     trainings: int
 
     @cached_property
@@ -118,7 +118,7 @@ class Gap:
     @property
     def is_distinct(self) -> bool:
         """Returns whether the interval leaves zero out."""
-        return self.adjusted <= ALPHA
+        return self.adjusted_p <= ALPHA
 
 
 @dataclass(frozen=True)
@@ -153,11 +153,11 @@ class Comparison:
     def gaps(self) -> list[Gap]:
         """Returns the gaps of all pairs, the better arm first, corrected together."""
         pairs = list(combinations(self.arms, 2))
-        found = [self.compare_arms(a, b) for a, b in pairs]
-        corrected = correct_holm([gap.p for gap in found])
+        estimates = [self.compare_arms(a, b) for a, b in pairs]
+        corrections = correct_holm([gap.p for gap in estimates])
         return [
             Gap(a.name, b.name, gap, 1 - alpha, p, min(len(a.runs), len(b.runs)))
-            for (a, b), gap, (p, alpha) in zip(pairs, found, corrected, strict=True)
+            for (a, b), gap, (p, alpha) in zip(pairs, estimates, corrections, strict=True)
         ]
 
     def compare_arms(self, a: Arm, b: Arm, label: int | None = None) -> Estimate:
@@ -168,20 +168,20 @@ class Comparison:
         else:
             value = float(a.points[:, label].mean() - b.points[:, label].mean())
             draws = a.draws[..., label].mean(0) - b.draws[..., label].mean(0)
-        pooled = self.seed_variance if label is None else self._pool_seeds(label)
+        seed_variance = self.seed_variance if label is None else self._pool_seeds(label)
         trainings = (len(a.points) * a.members, len(b.points) * b.members)
-        spread = pooled.estimate_difference(trainings)
+        spread = seed_variance.estimate_difference(trainings)
         return estimate_score(value, draws, self.blocks.freedom, spread)
 
     def ranks(self) -> dict[str, tuple[int, int]]:
         """Returns the best and the worst rank of each arm that the corrected gaps leave open."""
-        above = dict.fromkeys((arm.name for arm in self.arms), 0)
-        below = dict(above)
+        losses = dict.fromkeys((arm.name for arm in self.arms), 0)
+        wins = dict(losses)
         for gap in self.gaps:
             if gap.is_distinct:
-                below[gap.first] += 1
-                above[gap.second] += 1
-        return {name: (1 + above[name], len(self.arms) - below[name]) for name in above}
+                wins[gap.first] += 1
+                losses[gap.second] += 1
+        return {name: (1 + losses[name], len(self.arms) - wins[name]) for name in losses}
 
     def _pool_seeds(self, label: int | None) -> SeedVariance:
         scores = [_select_score(arm.points, label) for arm in self.arms]
@@ -207,13 +207,13 @@ def correct_holm(values: Sequence[float], alpha: float = ALPHA) -> list[tuple[fl
     tested at that one's level. An interval of confidence 1 − level then leaves zero out exactly
     where the adjusted p-value is at most α.
     """
-    m, running, level = len(values), 0.0, 0.0
+    m, adjusted_p, level = len(values), 0.0, 0.0
     result = [(1.0, alpha)] * m
-    rejected = True
-    for place, index in enumerate(np.argsort(values, kind="stable")):
-        if rejected:
-            level = alpha / (m - place)
-            rejected = values[index] <= level
-        running = max(running, min(1.0, (m - place) * values[index]))
-        result[index] = (running, level)
+    is_rejected = True
+    for number, index in enumerate(np.argsort(values, kind="stable")):
+        if is_rejected:
+            level = alpha / (m - number)
+            is_rejected = values[index] <= level
+        adjusted_p = max(adjusted_p, min(1.0, (m - number) * values[index]))
+        result[index] = (adjusted_p, level)
     return result

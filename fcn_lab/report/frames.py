@@ -38,8 +38,8 @@ FRAMES_SHOWN = 8
 # of more arms the best, the last, and others at even distances of rank
 ARMS_SHOWN = 24
 # frames between two that are shown of one drive: neighbours are nearly the same
-APART = 10
-WRONG, VOID = (255, 0, 128), 255
+SMALLEST_DISTANCE = 10
+ERROR_COLOUR, VOID = (255, 0, 128), 255
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ class PredictionArchive:
         Raises:
             ValueError: one is larger than a run writes it: it may come from a stranger.
         """
-        opened = []
+        archives = []
         for path in sorted(run.folder.glob("predictions*.zip")):
             if require_regular_file(path).st_size > PREDICTIONS_LIMIT:
                 raise ValueError(f"{path.name} is larger than {PREDICTIONS_LIMIT // MEGABYTE} MiB")
-            opened.append(zipfile.ZipFile(path))
-        return cls({name: file for file in opened for name in file.namelist()})
+            archives.append(zipfile.ZipFile(path))
+        return cls({name: archive for archive in archives for name in archive.namelist()})
 
     def holds(self, frame: str) -> bool:
         """Returns whether it has the prediction of a frame."""
@@ -72,46 +72,47 @@ class PredictionArchive:
         Raises:
             ValueError: it is larger than a picture: the archive may come from a stranger.
         """
-        kept = zip_text(name)
-        if self.files[kept].getinfo(kept).file_size > PICTURE_LIMIT:
+        member = zip_text(name)
+        if self.files[member].getinfo(member).file_size > PICTURE_LIMIT:
             raise ValueError(
-                f"{kept} in predictions.zip is larger than {PICTURE_LIMIT // MEGABYTE} MiB"
+                f"{member} in predictions.zip is larger than {PICTURE_LIMIT // MEGABYTE} MiB"
             )
-        return self.files[kept].read(kept)
+        return self.files[member].read(member)
 
 
 def measure_accuracy(arm: Arm) -> NDArray[np.float64]:
     """Returns the pixel accuracy of each frame, the mean over seeds, (N,)."""
-    hits = np.mean([run.matrices.trace(axis1=1, axis2=2) for run in arm.runs], axis=0)
+    correct_pixels = np.mean([run.matrices.trace(axis1=1, axis2=2) for run in arm.runs], axis=0)
     pixels = arm.runs[0].matrices.sum((1, 2))
-    found: NDArray[np.float64] = hits / np.maximum(pixels, 1)
-    return found
+    accuracies: NDArray[np.float64] = correct_pixels / np.maximum(pixels, 1)
+    return accuracies
 
 
-def rank_frames(study: Study, kept: Collection[str], shown: int = FRAMES_SHOWN) -> list[int]:
+def rank_frames(study: Study, names: Collection[str], limit: int = FRAMES_SHOWN) -> list[int]:
     """Returns the frames whose accuracy differs most between arms, the most telling first.
 
     Args:
         study: what is reported.
-        kept: names of the frames to choose from.
-        shown: how many at most.
+        names: names of the frames to choose from.
+        limit: how many at most.
     """
-    each = np.stack([measure_accuracy(arm) for arm in study.arms])
-    spread, drives = each.std(0), study.first_run.drives
-    chosen: list[int] = []
+    accuracies = np.stack([measure_accuracy(arm) for arm in study.arms])
+    spread, drives = accuracies.std(0), study.first_run.drives
+    selection: list[int] = []
     for frame in map(int, np.argsort(-spread, kind="stable")):
-        if study.first_run.names[frame] in kept and all(
-            drives[frame] != drives[c] or abs(frame - c) >= APART for c in chosen
+        if study.first_run.names[frame] in names and all(
+            drives[frame] != drives[number] or abs(frame - number) >= SMALLEST_DISTANCE
+            for number in selection
         ):
-            chosen.append(frame)
-    return chosen[:shown]
+            selection.append(frame)
+    return selection[:limit]
 
 
-def choose_arms(arms: Sequence[Arm], shown: int = ARMS_SHOWN) -> list[Arm]:
+def choose_arms(arms: Sequence[Arm], limit: int = ARMS_SHOWN) -> list[Arm]:
     """Returns all arms; of many the best, the last, and others at even distances between."""
-    if len(arms) <= shown:
+    if len(arms) <= limit:
         return list(arms)
-    return [arms[round(place)] for place in np.linspace(0, len(arms) - 1, shown)]
+    return [arms[round(position)] for position in np.linspace(0, len(arms) - 1, limit)]
 
 
 def build_gallery(study: Study) -> dict[str, Any] | None:
@@ -120,45 +121,46 @@ def build_gallery(study: Study) -> dict[str, Any] | None:
     Of each arm its first seed is shown; an arm that kept nothing is left out, and one whose file is
     damaged is named under ``damaged``.
     """
-    keepers, damaged = _open_archives(study)
-    names = [n for n in study.first_run.names if all(one.holds(n) for one in keepers.values())]
-    chosen = rank_frames(study, frozenset(names or study.first_run.names))
-    shown: dict[str, list[dict[str, Any]]] = {}
-    given: list[dict[str, Any]] = []
+    keepers, damages = _open_archives(study)
+    names = [n for n in study.first_run.names if all(a.holds(n) for a in keepers.values())]
+    indices = rank_frames(study, frozenset(names or study.first_run.names))
+    predictions: dict[str, list[dict[str, Any]]] = {}
+    inputs: list[dict[str, Any]] = []
     colours: list[tuple[str, str]] = []
-    names = [study.first_run.names[index] for index in chosen]
+    names = [study.first_run.names[index] for index in indices]
     for arm in (arm for arm in study.arms if arm.name in keepers):
-        each, keeper = measure_accuracy(arm), keepers[arm.name]
+        accuracies, keeper = measure_accuracy(arm), keepers[arm.name]
         try:
-            found = [
-                _describe_frame(keeper, n, each[i]) for n, i in zip(names, chosen, strict=True)
+            pictures = [
+                _describe_frame(keeper, n, accuracies[i])
+                for n, i in zip(names, indices, strict=True)
             ]
-            given = given or [{"name": name, **_find_selected(keeper, name)} for name in names]
+            inputs = inputs or [{"name": name, **_find_selected(keeper, name)} for name in names]
             colours = colours or read_legend(study, keeper, names[0])
-            shown[arm.name] = found
+            predictions[arm.name] = pictures
         except UNSOUND as error:
-            damaged.append(_describe_damage(arm, error))
-    if not shown and not damaged:
+            damages.append(_describe_damage(arm, error))
+    if not predictions and not damages:
         return None
     frames = [
-        {**frame, "arms": {arm: found[number] for arm, found in shown.items()}}
-        for number, frame in enumerate(given)
+        {**frame, "arms": {arm: pictures[number] for arm, pictures in predictions.items()}}
+        for number, frame in enumerate(inputs)
     ]
-    return {"frames": frames, "legend": colours, "damaged": damaged}
+    return {"frames": frames, "legend": colours, "damaged": damages}
 
 
 def _open_archives(study: Study) -> tuple[dict[str, PredictionArchive], list[str]]:
     """Opens what the first seed of each arm kept; returns also what cannot be read of it."""
-    keepers, damaged = {}, []
+    keepers, damages = {}, []
     for arm in choose_arms(study.arms):
         try:
             keeper = PredictionArchive.open(arm.runs[0])
         except UNSOUND as error:
-            damaged.append(_describe_damage(arm, error))
+            damages.append(_describe_damage(arm, error))
         else:
             if keeper.files:
                 keepers[arm.name] = keeper
-    return keepers, damaged
+    return keepers, damages
 
 
 def _describe_damage(arm: Arm, error: Exception) -> str:
@@ -175,9 +177,9 @@ def read_legend(study: Study, keeper: PredictionArchive, frame: str) -> list[tup
 
 def draw_errors(truth: Pixels, guess: Pixels) -> bytes:
     """Returns a PNG of one colour where the prediction is wrong, transparent elsewhere."""
-    wrong = Image.fromarray(((truth != guess) & (truth != VOID)).astype(np.uint8))
-    wrong.putpalette([0, 0, 0, *WRONG])
-    return encode_picture(wrong, "png", transparency=0, bits=1)
+    picture = Image.fromarray(((truth != guess) & (truth != VOID)).astype(np.uint8))
+    picture.putpalette([0, 0, 0, *ERROR_COLOUR])
+    return encode_picture(picture, "png", transparency=0, bits=1)
 
 
 def _find_selected(keeper: PredictionArchive, name: str) -> dict[str, str]:
@@ -189,8 +191,8 @@ def _find_selected(keeper: PredictionArchive, name: str) -> dict[str, str]:
 
 def _describe_frame(keeper: PredictionArchive, name: str, score: float) -> dict[str, Any]:
     truth, guess = (keeper.read(f"{name}{ending}") for ending in (".truth.png", ".png"))
-    wrong = draw_errors(_read_labels(truth), _read_labels(guess))
-    images = {"prediction": format_url(guess, "png"), "errors": format_url(wrong, "png")}
+    errors = draw_errors(_read_labels(truth), _read_labels(guess))
+    images = {"prediction": format_url(guess, "png"), "errors": format_url(errors, "png")}
     return {**images, "accuracy": round(100 * float(score), 1)}
 
 

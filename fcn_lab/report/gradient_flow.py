@@ -38,7 +38,7 @@ def read_scores(run: Run) -> list[tuple[int, float]]:
 
 def find_first_step(run: Run, score: float) -> int | None:
     """Returns the first step at which the run was validated at this score or above."""
-    return next((step for step, found in read_scores(run) if found >= score), None)
+    return next((step for step, iou in read_scores(run) if iou >= score), None)
 
 
 def read_gradients(run: Run) -> list[dict[str, str]]:
@@ -53,14 +53,14 @@ def format_report(folder: Path, score: float | None = None) -> list[str]:
     Raises:
         UserError: no run there noted the norms of its gradient.
     """
-    sound, damaged = find_runs([folder])
-    for one in damaged:
-        print(one, file=sys.stderr)
-    runs = [run for run in sound if read_gradients(run)]
+    all_runs, damages = find_runs([folder])
+    for run in damages:
+        print(run, file=sys.stderr)
+    runs = [run for run in all_runs if read_gradients(run)]
     if not runs:
         raise UserError(f"{folder}: no run there has a {GRADIENTS}; trainer.gradients_every=10")
-    best = [max((s for _, s in read_scores(run)), default=0.0) for run in runs]
-    goal = min(best) if score is None else score
+    best_scores = [max((s for _, s in read_scores(run)), default=0.0) for run in runs]
+    goal = min(best_scores) if score is None else score
     arms: dict[str, list[Run]] = {}
     factors = find_varied(runs)
     for run in runs:
@@ -71,13 +71,14 @@ def format_report(folder: Path, score: float | None = None) -> list[str]:
         "| --- | --- | --- |",
     ]
     for arm, members in arms.items():
-        found = [measure_shares(read_gradients(run)) for run in members]
+        shares = [measure_shares(read_gradients(run)) for run in members]
         stages = "; ".join(
-            f"{stage} {format_range([share[stage] for share in found])}" for stage in found[0]
+            f"{stage} {format_range([share[stage] for share in shares])}" for stage in shares[0]
         )
-        reached = [find_first_step(run, goal) for run in sorted(members, key=lambda run: run.seed)]
-        steps = ", ".join("never" if step is None else f"{step:,}" for step in reached)
-        lines.append(markdown_row([arm, stages, steps]))
+        members.sort(key=lambda run: run.seed)
+        steps = [find_first_step(run, goal) for run in members]
+        texts = ", ".join("never" if step is None else f"{step:,}" for step in steps)
+        lines.append(markdown_row([arm, stages, texts]))
     return lines
 
 

@@ -36,36 +36,36 @@ class Entry:
 def find_studies(folder: Path) -> list[Path]:
     """Returns the sweeps right inside a folder if they ask several questions, else none."""
     sweeps = sorted(record.parent for record in folder.glob(f"*/{SWEEP_RECORD}"))
-    several = len({*map(read_question, sweeps)} - {""}) > 1
-    return sweeps if several else []
+    asks_several = len({*map(read_question, sweeps)} - {""}) > 1
+    return sweeps if asks_several else []
 
 
-def write_index(sweeps: Sequence[Path], folder: Path, inside: bool) -> list[Path]:
+def write_index(sweeps: Sequence[Path], folder: Path, into_sweeps: bool) -> list[Path]:
     """Writes a report of each sweep, and index.html with the question and the answer of each.
 
     Args:
         sweeps: the studies.
         folder: where index.html goes.
-        inside: each report goes into its sweep's folder, not into `folder`.
+        into_sweeps: each report goes into its sweep's folder, not into `folder`.
 
     Returns:
         The paths of all pages, that of the index first.
     """
     make_folder(folder, ADVICE)
-    places = {sweep: (sweep if inside else folder / sweep.name) / "report" for sweep in sweeps}
-    entries = [_report(sweep, place) for sweep, place in places.items()]
+    targets = {s: (s if into_sweeps else folder / s.name) / "report" for s in sweeps}
+    entries = [_report(sweep, target) for sweep, target in targets.items()]
     title = f"{len(entries)} studies: what the runs show"
     write_texts(folder, {"index.html": render_page(title, _list_sections(entries, folder))}, ADVICE)
     return [folder / "index.html", *(entry.page for entry in entries if entry.page is not None)]
 
 
-def _report(sweep: Path, place: Path) -> Entry:
+def _report(sweep: Path, folder: Path) -> Entry:
     """Writes the report of one study; a study that cannot have one is no reason to stop."""
     try:
         study = Study.read([sweep])
     except UserError as error:
         return Entry(sweep.name, render_paragraphs(f"No report yet: {error}"))
-    page, *_ = write_report(study, place)
+    page, *_ = write_report(study, folder)
     answer = (*describe_question(study), " ".join(describe_answer(study)))
     body = render_paragraphs(*answer) + render_scores(study)
     return Entry(f"{sweep.name}: {format_heading(study)}", body, page)

@@ -64,8 +64,8 @@ class FrameBlocks:
         for size in self.sizes:
             length = self._choose_length(size)
             starts = rng.integers(0, size, (draws, -(-size // length)))
-            taken = (starts[:, :, None] + np.arange(length)).reshape(draws, -1)[:, :size] % size
-            cell = taken + np.arange(draws)[:, None] * size
+            frames = (starts[:, :, None] + np.arange(length)).reshape(draws, -1)[:, :size] % size
+            cell = frames + np.arange(draws)[:, None] * size
             counts = np.bincount(cell.ravel(), minlength=draws * size).reshape(draws, size)
             stretch = 1 / math.sqrt(1 - length / size) if size > 1 else 0.0
             parts.append(1 + (counts - 1) * stretch)
@@ -134,8 +134,9 @@ class Estimate:
     def joint_freedom(self) -> float:
         """Returns Satterthwaite's degrees of freedom of the summed variance."""
         parts = [(self.frames, self.freedom), (self.seeds or 0.0, self.seed_freedom)]
-        below = sum(variance**2 / freedom for variance, freedom in parts if variance)
-        return sum(variance for variance, _ in parts) ** 2 / below if below else self.freedom
+        denominator = sum(variance**2 / freedom for variance, freedom in parts if variance)
+        total = sum(variance for variance, _ in parts)
+        return total**2 / denominator if denominator else self.freedom
 
     def half_width(self, level: float = LEVEL) -> float:
         """Returns half the interval's width, infinite where the error is not known."""
@@ -145,8 +146,8 @@ class Estimate:
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """Returns the two ends of the interval of that level."""
-        half = self.half_width(level)
-        return self.value - half, self.value + half
+        half_width = self.half_width(level)
+        return self.value - half_width, self.value + half_width
 
     def half_of_frames(self) -> float:
         """Returns half the width that the frames alone would leave it."""
@@ -184,17 +185,17 @@ def compute_variance(draws: Floats, freedom: float) -> float:
     The draws that lack a class are left out. They are those in which it is rarest, so that the
     variance of the others is too small where they are many.
     """
-    there = draws[np.isfinite(draws)]
-    if not freedom or len(there) < ENOUGH_DRAWS * len(draws):
+    finite_draws = draws[np.isfinite(draws)]
+    if not freedom or len(finite_draws) < ENOUGH_DRAWS * len(draws):
         return math.inf
-    return float(there.var(ddof=1))
+    return float(finite_draws.var(ddof=1))
 
 
 def compute_mean_iou(iou: Floats) -> Floats:
     """Maps (…,K) → (…): the mean over the classes that are there."""
-    there = ~np.isnan(iou)
-    total: Floats = np.where(there, iou, 0).sum(-1)
-    result: Floats = total / there.sum(-1).clip(1)
+    is_present = ~np.isnan(iou)
+    total: Floats = np.where(is_present, iou, 0).sum(-1)
+    result: Floats = total / is_present.sum(-1).clip(1)
     return result
 
 
@@ -204,5 +205,5 @@ def resample_class_iou(weights: Floats, matrices: NDArray[np.int64]) -> Floats:
     Weights a little below 0 can take the IoU of a class that few frames show out of 0…1.
     """
     n, k = matrices.shape[:2]
-    summed = weights @ matrices.reshape(n, k * k).astype(np.float64)
-    return compute_class_iou(summed.reshape(len(weights), k, k)).clip(0, 1)
+    sums = weights @ matrices.reshape(n, k * k).astype(np.float64)
+    return compute_class_iou(sums.reshape(len(weights), k, k)).clip(0, 1)

@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 from scipy.special import ncfdtr, stdtrit
 
 from fcn_lab.report.intervals import Estimate
@@ -11,7 +10,7 @@ TARGET_POWER = 0.8
 MOST_SEEDS = 200
 
 
-def compute_power(gap: Estimate, seeds: int, now: int, level: float = 0.05) -> float:
+def compute_power(gap: Estimate, seeds: int, seeds_now: int, level: float = 0.05) -> float:
     """Returns the chance that `seeds` seeds an arm show a difference as large as it seems.
 
     The variance over seeds falls as 1/S and its degrees of freedom grow as S − 1; that over frames
@@ -20,27 +19,27 @@ def compute_power(gap: Estimate, seeds: int, now: int, level: float = 0.05) -> f
     Args:
         gap: the difference found.
         seeds: S, 2 at least.
-        now: seeds behind `gap`.
+        seeds_now: seeds behind `gap`.
         level: of the test.
     """
     spread = gap.seeds or 0.0
-    then = Estimate(
+    estimate = Estimate(
         gap.value,
         gap.frames,
         gap.freedom,
-        spread * now / seeds,
-        gap.seed_freedom * (seeds - 1) / max(now - 1, 1),
+        spread * seeds_now / seeds,
+        gap.seed_freedom * (seeds - 1) / max(seeds_now - 1, 1),
     )
-    if not then.error or not then.is_known:
-        return float(then.is_known and gap.value != 0)
-    freedom, shift = then.joint_freedom, abs(gap.value) / then.error
-    critical = float(stdtrit(freedom, 1 - level / 2))
-    found = float(1 - ncfdtr(1, freedom, shift**2, critical**2))
+    if not estimate.error or not estimate.is_known:
+        return float(estimate.is_known and gap.value != 0)
+    freedom, shift = estimate.joint_freedom, abs(gap.value) / estimate.error
+    threshold = float(stdtrit(freedom, 1 - level / 2))
+    power = float(1 - ncfdtr(1, freedom, shift**2, threshold**2))
     # where the digits do not suffice for a number short of 1, it is 1
-    return 1.0 if math.isnan(found) else found
+    return 1.0 if math.isnan(power) else power
 
 
-def count_seeds_needed(gap: Estimate, now: int, level: float = 0.05) -> int | None:
+def count_seeds_needed(gap: Estimate, seeds_now: int, level: float = 0.05) -> int | None:
     """Returns the fewest seeds an arm that show `gap` with a chance of 80 %.
 
     None where no number does, since the frames alone leave too much room, or where one seed leaves
@@ -48,7 +47,7 @@ def count_seeds_needed(gap: Estimate, now: int, level: float = 0.05) -> int | No
     """
     if gap.seeds is None:
         return None
-    candidates = np.arange(2, MOST_SEEDS + 1)
+    numbers = range(2, MOST_SEEDS + 1)
     return next(
-        (int(s) for s in candidates if compute_power(gap, int(s), now, level) >= TARGET_POWER), None
+        (s for s in numbers if compute_power(gap, s, seeds_now, level) >= TARGET_POWER), None
     )

@@ -45,29 +45,29 @@ def refuse_mixed(runs: Sequence[ScoredRun]) -> None:
     """
     protocol, count = Counter(run.protocol for run in runs).most_common(1)[0]
     first = next(run for run in runs if run.protocol == protocol)
-    odd = [run for run in runs if run.protocol != protocol]
-    if odd:
-        others = shorten_list([str(run.folder) for run in odd], MOST_NAMES)
+    odd_runs = [run for run in runs if run.protocol != protocol]
+    if odd_runs:
+        others = shorten_list([str(run.folder) for run in odd_runs], MOST_NAMES)
         raise UserError(
-            f"{first.folder} and {odd[0].folder} were scored by different protocols: "
-            f"{find_differing_fields(first, odd[0])}.\n"
+            f"{first.folder} and {odd_runs[0].folder} were scored by different protocols: "
+            f"{find_differing_fields(first, odd_runs[0])}.\n"
             "Numbers of different protocols are not compared; give each a report of its own. "
             f"The first is that of {count} of {len(runs)} runs, but not of {others}."
         )
     for run in runs:
-        where = f"{first.folder} and {run.folder}"
+        pair = f"{first.folder} and {run.folder}"
         if run.split != first.split:
-            raise UserError(f"{where} were scored on {first.split} and {run.split}: leave one out.")
+            raise UserError(f"{pair} were scored on {first.split} and {run.split}: leave one out.")
         if run.names != first.names or run.classes != first.classes:
             raise UserError(
-                f"{where} say {run.protocol}, but their frames or classes differ: leave one out."
+                f"{pair} say {run.protocol}, but their frames or classes differ: leave one out."
             )
 
 
 def find_differing_fields(first: ScoredRun, second: ScoredRun) -> str:
     """Returns the fields of the protocol in which two runs differ, with both values."""
-    ours, theirs = (run.protocol.split("-") for run in (first, second))
-    if len(ours) != len(theirs) or len(ours) != len(FIELDS):
+    first_values, second_values = (run.protocol.split("-") for run in (first, second))
+    if len(first_values) != len(second_values) or len(first_values) != len(FIELDS):
         return f"{first.protocol} against {second.protocol}"
-    named = zip(FIELDS, ours, theirs, strict=True)
-    return ", ".join(f"{name} {a} against {b}" for name, a, b in named if a != b)
+    fields = zip(FIELDS, first_values, second_values, strict=True)
+    return ", ".join(f"{name} {a} against {b}" for name, a, b in fields if a != b)

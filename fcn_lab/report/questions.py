@@ -17,8 +17,8 @@ def find_question(runs: Iterable[Run]) -> str:
 def read_question(sweep: Path) -> str:
     """Returns what a sweep's record says that it asks; empty where it says nothing."""
     try:
-        asked = read_json(sweep / SWEEP_RECORD).get("study")
+        study = read_json(sweep / SWEEP_RECORD).get("study")
     except DamagedFile:
         return ""
-    question = asked.get("question") if isinstance(asked, dict) else None
+    question = study.get("question") if isinstance(study, dict) else None
     return question if isinstance(question, str) else ""

@@ -41,7 +41,7 @@ def list_facts(runs: Sequence[Run]) -> Iterator[tuple[str, list[str]]]:
     for name, keys in SETTINGS.items():
         yield name, [_format_values(run.config, keys) for run in runs]
     yield "seeds", [str(seed) for seed in sorted({run.seed for run in runs})]
-    seconds = [found for run in runs if (found := run.number("seconds")) is not None]
+    seconds = [time for run in runs if (time := run.number("seconds")) is not None]
     if seconds:
         yield "time of a run", [f"{format_duration(sum(seconds) / len(seconds))} on average"]
     yield "commit", [_format_commit(run.environment) for run in runs]
@@ -50,18 +50,18 @@ def list_facts(runs: Sequence[Run]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _format_values(config: Mapping[str, Any], keys: Sequence[str]) -> str:
-    found = [_find_value(config, key) for key in keys]
-    return " ".join(str(value) for value in found if value is not None)
+    values = [_find_value(config, key) for key in keys]
+    return " ".join(str(value) for value in values if value is not None)
 
 
 def _find_value(config: Mapping[str, Any], key: str) -> object:
-    found: Any = config
+    node: Any = config
     for part in key.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return None if isinstance(found, Mapping) else found
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return None if isinstance(node, Mapping) else node
 
 
 def _format_commit(environment: Mapping[str, Any]) -> str:
     commit = environment.get("git_commit")
-    changed = " with changes (git.diff)" if environment.get("git_dirty") else ""
-    return f"{commit[:COMMIT_DIGITS]}{changed}" if isinstance(commit, str) else ""
+    note = " with changes (git.diff)" if environment.get("git_dirty") else ""
+    return f"{commit[:COMMIT_DIGITS]}{note}" if isinstance(commit, str) else ""

@@ -24,44 +24,44 @@ CLASS_TITLES = {"iou": "IoU", "accuracy": "accuracy"}
 
 
 def correct_scores(
-    folder: Path, metrics: Mapping[str, Any], kept: Mapping[str, Mapping[str, Any]]
+    folder: Path, metrics: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Returns the scores that the matrices give, and a sentence for each split that said others.
 
     Args:
         folder: the run's.
         metrics: the content of metrics.json.
-        kept: the arrays of each file of matrices, by its name.
+        files: the arrays of each file of matrices, by its name.
     """
-    corrected, sentences = dict(metrics), []
-    for file, arrays in kept.items():
+    scores, sentences = dict(metrics), []
+    for file, arrays in files.items():
         split = str(arrays.get("split", ""))
-        said = metrics.get(split)
+        claim = metrics.get(split)
         # a file that holds something else is no witness
         with suppress(LookupError, ValueError):
-            counted = compute_scores(arrays["matrices"].sum(0), list(map(str, arrays["classes"])))
-            if isinstance(said, Mapping) and (found := find_altered(said, counted)):
-                corrected[split] = {**said, **counted}
+            counts = compute_scores(arrays["matrices"].sum(0), list(map(str, arrays["classes"])))
+            if isinstance(claim, Mapping) and (difference := find_altered(claim, counts)):
+                scores[split] = {**claim, **counts}
                 sentences.append(
                     f"{folder}: {METRICS} was altered, or is of another scoring: on {split} it "
-                    f"says {found[0]}, and {file} counts {found[1]}. {file} is believed."
+                    f"says {difference[0]}, and {file} counts {difference[1]}. {file} is believed."
                 )
-    return corrected, tuple(sentences)
+    return scores, tuple(sentences)
 
 
-def find_altered(said: Mapping[str, Any], counted: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Returns the first score that differs, as said and as counted; None where all agree."""
-    pairs = [(title, said.get(key), counted[key]) for key, title in TITLES.items() if key in said]
+def find_altered(claim: Mapping[str, Any], counts: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Returns the first score that differs, as claimed and as counted; None where all agree."""
+    pairs = [(title, claim.get(key), counts[key]) for key, title in TITLES.items() if key in claim]
     for key, title in CLASS_TITLES.items():
         # of runs of before, metrics.json has no accuracy of each class
-        if isinstance(by_class := said.get(key), Mapping):
+        if isinstance(by_class := claim.get(key), Mapping):
             pairs += [
                 (f"{title} of {name}", by_class.get(name), value)
-                for name, value in counted[key].items()
+                for name, value in counts[key].items()
                 if name in by_class
             ]
-    for title, ours, theirs in pairs:
-        if (ours is None) != (theirs is None) or abs((ours or 0) - (theirs or 0)) > TOLERANCE:
-            first, second = (format_percent(value, 3) or "no" for value in (ours, theirs))
-            return f"{title} {first} %", f"{second} %"
+    for title, first, second in pairs:
+        if (first is None) != (second is None) or abs((first or 0) - (second or 0)) > TOLERANCE:
+            texts = [format_percent(value, 3) or "no" for value in (first, second)]
+            return f"{title} {texts[0]} %", f"{texts[1]} %"
     return None

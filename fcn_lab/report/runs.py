@@ -27,7 +27,7 @@ from fcn_lab.runs.sweep import SweepFolder
 from fcn_lab.terminal import report_progress
 
 # folders inside a sweep or a staged run that hold its sources or earlier stages, and no runs
-INSIDE = {"code", "stages"}
+INNER_PARTS = {"code", "stages"}
 # the most pixels of a pair of classes in a frame
 MOST_PIXELS = 2**40
 # the value of a factor that a run does not have
@@ -44,14 +44,14 @@ class Run:
         metrics: the content of metrics.json.
         config: of config.yaml.
         told_by: settings that tell it from others, beside the words and a sweep's keys.
-        altered: what metrics.json says and its matrices do not, a sentence a split.
+        alterations: what metrics.json says and its matrices do not, a sentence a split.
     """
 
     folder: Path
     metrics: Mapping[str, Any]
     config: Mapping[str, Any] = field(repr=False)
     told_by: Mapping[str, str] = field(default_factory=dict, repr=False)
-    altered: tuple[str, ...] = ()
+    alterations: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> "Run":
@@ -63,27 +63,27 @@ class Run:
         metrics, config = read_metrics(folder), folder / names.CONFIG
         words = [metrics.get(word) for word in ("model", "upsample", "encoder")]
         if not isinstance(metrics.get("seed"), int) or not all(isinstance(w, str) for w in words):
-            what = "it names no model, upsample, encoder and seed"
-            raise DamagedFile(folder / names.METRICS, what)
-        loaded = read_yaml(config, load_yaml) if os.path.lexists(config) else {}
-        run = cls(folder, metrics, loaded)
+            reason = "it names no model, upsample, encoder and seed"
+            raise DamagedFile(folder / names.METRICS, reason)
+        content = read_yaml(config, load_yaml) if os.path.lexists(config) else {}
+        run = cls(folder, metrics, content)
         run._require_matrices()
         run.history  # noqa: B018  (read now, while a damaged run can still be left out)
-        kept = {names.CONFUSIONS: run._confusions}
+        files = {names.CONFUSIONS: run._confusions}
         with suppress(DamagedFile):
-            kept[names.VAL_CONFUSIONS] = read_arrays(folder / names.VAL_CONFUSIONS)
-        metrics, altered = correct_scores(folder, metrics, kept)
-        return replace(run, metrics=metrics, altered=altered) if altered else run
+            files[names.VAL_CONFUSIONS] = read_arrays(folder / names.VAL_CONFUSIONS)
+        metrics, alterations = correct_scores(folder, metrics, files)
+        return replace(run, metrics=metrics, alterations=alterations) if alterations else run
 
     def _require_matrices(self) -> None:
-        kept, path = self._confusions, self.folder / names.CONFUSIONS
+        arrays, path = self._confusions, self.folder / names.CONFUSIONS
         for name, kind in {"names": "U", "classes": "U", "split": "U", "matrices": "iu"}.items():
-            if name not in kept or kept[name].dtype.kind not in kind:
+            if name not in arrays or arrays[name].dtype.kind not in kind:
                 raise DamagedFile(path, f"it holds no {name}")
         frames, classes = len(self.names), len(self.classes)
         if not frames or self.matrices.shape != (frames, classes, classes):
             raise DamagedFile(path, "it holds no matrix for each frame")
-        if kept.get("drives", kept["names"]).shape != (frames,):
+        if arrays.get("drives", arrays["names"]).shape != (frames,):
             raise DamagedFile(path, "it holds no drive for each frame")
         if self.matrices.min() < 0 or self.matrices.max() > MOST_PIXELS:
             raise DamagedFile(path, "a matrix of it counts no pixels")
@@ -100,10 +100,10 @@ class Run:
 
     def number(self, *keys: str | int) -> float | None:
         """Returns what metrics.json says under these keys, None where it says nothing."""
-        found: Any = self.metrics
+        node: Any = self.metrics
         for key in keys:
-            found = found.get(str(key)) if isinstance(found, Mapping) else None
-        return float(found) if isinstance(found, int | float) else None
+            node = node.get(str(key)) if isinstance(node, Mapping) else None
+        return float(node) if isinstance(node, int | float) else None
 
     @property
     def split(self) -> str:
@@ -123,15 +123,15 @@ class Run:
     @property
     def matrices(self) -> NDArray[np.int64]:
         """Returns a confusion matrix a frame, (N,K,K), rows truth."""
-        found: NDArray[np.int64] = self._confusions["matrices"]
-        return found
+        matrices: NDArray[np.int64] = self._confusions["matrices"]
+        return matrices
 
     @property
     def drives(self) -> tuple[str, ...]:
         """Returns the N frames' drives: as recorded, else what a name has before its number."""
-        recorded = self._confusions.get("drives")
-        if recorded is not None and all(recorded):
-            return tuple(map(str, recorded))
+        recorded_drives = self._confusions.get("drives")
+        if recorded_drives is not None and all(recorded_drives):
+            return tuple(map(str, recorded_drives))
         return tuple(find_drive(name) for name in self.names)
 
     @cached_property
@@ -140,8 +140,8 @@ class Run:
         words = {k: str(self.metrics[k]) for k in ("model", "upsample", "encoder")}
         arm = str(self.config.get("arm") or "")
         pairs = (part.partition("=") for part in re.split(r",(?=[\w./@]+=)", arm) if "=" in part)
-        named = {k: v for k, _, v in pairs if k not in _UNNAMED_KEYS}
-        return {**words, **self.told_by, **named}
+        values_in_name = {k: v for k, _, v in pairs if k not in _UNNAMED_KEYS}
+        return {**words, **self.told_by, **values_in_name}
 
     @cached_property
     def history(self) -> list[dict[str, str]]:
@@ -180,16 +180,16 @@ def find_drive(name: str) -> str:
     return match[1] if match else name
 
 
-def list_folders(given: str | Sequence[str]) -> list[Path]:
+def list_folders(folders: str | Sequence[str]) -> list[Path]:
     """Returns the folders that ``runs=FOLDER`` or ``runs=[A,B]`` names."""
-    return [Path(given)] if isinstance(given, str) else [Path(one) for one in given]
+    return [Path(folders)] if isinstance(folders, str) else [Path(folder) for folder in folders]
 
 
 def find_runs(folders: Iterable[Path]) -> tuple[list[Run], list[MissingRun]]:
     """Reads as `read_runs` does, and refuses runs that cannot stand in one table."""
-    sound, damaged = read_runs(folders)
-    refuse_mixed(sound)
-    return sound, damaged
+    runs, damages = read_runs(folders)
+    refuse_mixed(runs)
+    return runs, damages
 
 
 def read_runs(folders: Iterable[Path]) -> tuple[list[Run], list[MissingRun]]:
@@ -201,18 +201,18 @@ def read_runs(folders: Iterable[Path]) -> tuple[list[Run], list[MissingRun]]:
     Raises:
         UserError: a folder is not there or holds none, or none can be read.
     """
-    sound: list[Run] = []
-    damaged: list[MissingRun] = []
-    found = find_run_folders(folders)
-    for folder in report_progress(found, len(found), "reading runs"):
+    runs: list[Run] = []
+    damages: list[MissingRun] = []
+    run_folders = find_run_folders(folders)
+    for folder in report_progress(run_folders, len(run_folders), "reading runs"):
         try:
-            sound.append(Run.read(folder))
+            runs.append(Run.read(folder))
         except DamagedFile as error:
             reason = f"{error.path.name}: {error.reason}"
-            damaged.append(MissingRun(str(folder), "damaged", reason, folder.resolve()))
-    if not sound:
-        raise UserError(f"{damaged[0].name}: {damaged[0].reason}\nNo run there can be read")
-    return sound, damaged
+            damages.append(MissingRun(str(folder), "damaged", reason, folder.resolve()))
+    if not runs:
+        raise UserError(f"{damages[0].name}: {damages[0].reason}\nNo run there can be read")
+    return runs, damages
 
 
 def find_run_folders(folders: Iterable[Path]) -> list[Path]:
@@ -221,30 +221,30 @@ def find_run_folders(folders: Iterable[Path]) -> list[Path]:
     Raises:
         UserError: a folder is not there or holds none.
     """
-    found: dict[Path, Path] = {}
+    paths: dict[Path, Path] = {}
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"runs={folder}: there is no such folder; expected runs or a sweep")
-        scored = find_files(names.METRICS, folder)
-        here = sorted(p.parent for p in scored if not INSIDE & {*p.relative_to(folder).parts})
-        if not here:
+        files = find_files(names.METRICS, folder)
+        runs = sorted(p.parent for p in files if not INNER_PARTS & {*p.relative_to(folder).parts})
+        if not runs:
             raise UserError(f"runs={folder}: it holds no finished run, no metrics.json anywhere")
-        found |= {path.resolve(): path for path in here}
-    return list(found.values())
+        paths |= {path.resolve(): path for path in runs}
+    return list(paths.values())
 
 
 def find_missing_cells(folders: Iterable[Path]) -> list[MissingRun]:
     """Returns the cells of sweeps in these folders that have no scores."""
-    missing: list[MissingRun] = []
+    missing_cells: list[MissingRun] = []
     for record in find_files(names.SWEEP_RECORD, *folders):
         try:
             cells = SweepFolder.read(record.parent).cells
         except DamagedFile as error:
             reason = f"{record.name}: {error.reason}"
-            missing.append(MissingRun(str(record.parent), "damaged", reason))
+            missing_cells.append(MissingRun(str(record.parent), "damaged", reason))
             continue
         for cell in cells:
-            now, place = cell.read_progress(), cell.folder.resolve()
-            if now.status != RunStatus.DONE:
-                missing.append(MissingRun(cell.name, now.status, now.reason, place))
-    return missing
+            progress, path = cell.read_progress(), cell.folder.resolve()
+            if progress.status != RunStatus.DONE:
+                missing_cells.append(MissingRun(cell.name, progress.status, progress.reason, path))
+    return missing_cells

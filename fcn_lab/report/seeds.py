@@ -23,14 +23,14 @@ class SeedVariance:
     Args:
         residual: that of ε; where arms have different seeds, that of β + ε.
         residual_freedom: its degrees of freedom, (A − 1)(S − 1) or Σ(S_a − 1).
-        between: that between seeds, which estimates Var ε + A Var β; 0 where it is not told apart.
-        between_freedom: its degrees of freedom, S − 1; 0 where it is not told apart.
+        between_seeds: that between seeds, which estimates Var ε + A Var β; 0 where unknown.
+        between_freedom: its degrees of freedom, S − 1; 0 where unknown.
         arms: A.
     """
 
     residual: float
     residual_freedom: float
-    between: float
+    between_seeds: float
     between_freedom: float
     arms: int
 
@@ -43,9 +43,12 @@ class SeedVariance:
             seeds: S, of the mean.
             members: arms that are averaged in it.
         """
-        told = bool(self.between_freedom)
-        own = (1 / members - told / self.arms) * self.residual
-        parts = [(own, self.residual_freedom), (self.between / self.arms, self.between_freedom)]
+        is_known = bool(self.between_freedom)
+        variance = (1 / members - is_known / self.arms) * self.residual
+        parts = [
+            (variance, self.residual_freedom),
+            (self.between_seeds / self.arms, self.between_freedom),
+        ]
         return _sum_variances(parts, 1 / seeds)
 
     def estimate_difference(self, trainings: tuple[int, int]) -> MeanVariance | None:
@@ -65,26 +68,26 @@ def pool_seeds(scores: Sequence[Floats], same_seeds: bool) -> SeedVariance:
         scores: (S_a,) of each arm; arms of which a score is not known are left out.
         same_seeds: all arms have the same seeds in the same order.
     """
-    known = [own for own in scores if np.isfinite(own).all()]
-    deviations = [own - own.mean() for own in known]
-    if not same_seeds or len(known) < 2 or len(known[0]) < 2:
-        freedom = sum(len(own) - 1 for own in known)
-        squares = sum(float(own @ own) for own in deviations)
-        return SeedVariance(squares / max(freedom, 1), freedom, 0.0, 0.0, len(known))
+    samples = [sample for sample in scores if np.isfinite(sample).all()]
+    deviations = [sample - sample.mean() for sample in samples]
+    if not same_seeds or len(samples) < 2 or len(samples[0]) < 2:
+        freedom = sum(len(sample) - 1 for sample in samples)
+        squares = sum(float(sample @ sample) for sample in deviations)
+        return SeedVariance(squares / max(freedom, 1), freedom, 0.0, 0.0, len(samples))
     table = np.stack(deviations)
     arms, seeds = table.shape
     by_seed = table.mean(0)
     residual = float(((table - by_seed) ** 2).sum()) / ((arms - 1) * (seeds - 1))
-    between = arms * float(by_seed @ by_seed) / (seeds - 1)
-    return SeedVariance(residual, (arms - 1) * (seeds - 1), between, seeds - 1, arms)
+    between_seeds = arms * float(by_seed @ by_seed) / (seeds - 1)
+    return SeedVariance(residual, (arms - 1) * (seeds - 1), between_seeds, seeds - 1, arms)
 
 
 def _sum_variances(parts: Sequence[tuple[float, float]], share: float) -> MeanVariance | None:
     """Returns the sum times `share`, with Satterthwaite's degrees of freedom (1946)."""
-    known = [(value, freedom) for value, freedom in parts if freedom]
-    if not known:
+    known_parts = [(value, freedom) for value, freedom in parts if freedom]
+    if not known_parts:
         return None
-    total = sum(value for value, _ in known)
-    below = sum(value**2 / freedom for value, freedom in known)
-    freedom = total**2 / below if below else sum(freedom for _, freedom in known)
+    total = sum(value for value, _ in known_parts)
+    denominator = sum(value**2 / freedom for value, freedom in known_parts)
+    freedom = total**2 / denominator if denominator else sum(freedom for _, freedom in known_parts)
     return MeanVariance(total * share, freedom)

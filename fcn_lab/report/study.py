@@ -46,7 +46,7 @@ class Study:
 
     Args:
         runs: finished ones, of one protocol.
-        missing: cells without scores.
+        missing_cells: cells without scores.
         comparison: the arms, best first.
         factors: what was varied, each with its values in the order of the runs.
         values: by arm, the value of each factor.
@@ -54,7 +54,7 @@ class Study:
     """
 
     runs: tuple[Run, ...]
-    missing: tuple[MissingRun, ...]
+    missing_cells: tuple[MissingRun, ...]
     comparison: Comparison
     factors: dict[str, tuple[str, ...]]
     values: dict[str, dict[str, str]]
@@ -67,8 +67,8 @@ class Study:
         Raises:
             UserError: there are none, they cannot be compared, or a seed of an arm is there twice.
         """
-        found, damaged = find_runs(folders)
-        runs = tell_twins_apart(name_settings(found))
+        all_runs, damages = find_runs(folders)
+        runs = tell_twins_apart(name_settings(all_runs))
         factors = find_varied(runs)
         groups = group_runs(runs)
         for name, members in groups.items():
@@ -80,11 +80,11 @@ class Study:
             name: {factor: members[0].factors.get(factor, ABSENT) for factor in factors}
             for name, members in groups.items()
         }
-        told = {one.folder for one in damaged}
-        cells = [cell for cell in find_missing_cells(folders) if cell.folder not in told]
-        missing = (*damaged, *cells)
+        damaged_folders = {run.folder for run in damages}
+        cells = [cell for cell in find_missing_cells(folders) if cell.folder not in damaged_folders]
+        missing_cells = (*damages, *cells)
         comparison, question = compare_runs(arms, cut), find_question(runs)
-        return cls(tuple(runs), missing, comparison, factors, values, question)
+        return cls(tuple(runs), missing_cells, comparison, factors, values, question)
 
     @property
     def arms(self) -> tuple[Arm, ...]:
@@ -107,12 +107,12 @@ class Study:
 
         None where the frames do not tell it.
         """
-        best, cut = self.arms[0], cut_single_frames(self.first_run.drives)
-        arm = Arm.from_runs(best.name, best.runs, cut.weights())
-        alone = Comparison((arm,), cut).means[best.name]
-        now = self.comparison.means[best.name]
-        known = now.is_known and alone.is_known and alone.frames
-        return now.half_of_frames() / alone.half_of_frames() if known else None
+        best_arm, cut = self.arms[0], cut_single_frames(self.first_run.drives)
+        arm = Arm.from_runs(best_arm.name, best_arm.runs, cut.weights())
+        single_frames = Comparison((arm,), cut).means[best_arm.name]
+        in_blocks = self.comparison.means[best_arm.name]
+        both_known = in_blocks.is_known and single_frames.is_known and single_frames.frames
+        return in_blocks.half_of_frames() / single_frames.half_of_frames() if both_known else None
 
     @property
     def common_seeds(self) -> tuple[int, ...]:
@@ -122,13 +122,13 @@ class Study:
     @property
     def is_grid(self) -> bool:
         """Returns whether every combination of values has an arm, with a seed that all have."""
-        there = {tuple(values.values()) for values in self.values.values()}
-        return there == set(product(*self.factors.values())) and bool(self.common_seeds)
+        combinations = {tuple(values.values()) for values in self.values.values()}
+        return combinations == set(product(*self.factors.values())) and bool(self.common_seeds)
 
     def level(self, factor: str, value: str) -> Arm:
         """Returns the mean of all arms with that value, over the seeds that every arm has."""
-        chosen = [arm for arm in self.arms if self.values[arm.name][factor] == value]
-        members = [arm.select_seeds(self.common_seeds) for arm in chosen]
+        arms = [arm for arm in self.arms if self.values[arm.name][factor] == value]
+        members = [arm.select_seeds(self.common_seeds) for arm in arms]
         points, draws = (
             np.mean([getattr(arm, part) for arm in members], axis=0) for part in ("points", "draws")
         )
@@ -154,9 +154,9 @@ class Study:
             spread = np.cov(draws), freedom, np.cov(points), seeds
             return VarianceEffect(projection, points.mean(1), *spread)
 
-        found = dict(zip((*self.factors, "interaction"), build_projections(levels), strict=True))
-        whole = np.sum(list(found.values()), axis=0)
-        if effect(whole).interval(LEVEL)[0] <= 0:
+        matrices = dict(zip((*self.factors, "interaction"), build_projections(levels), strict=True))
+        total = np.sum(list(matrices.values()), axis=0)
+        if effect(total).interval(LEVEL)[0] <= 0:
             return None
-        rest = {name: effect(whole - own) for name, own in found.items()}
-        return compute_shares({name: effect(own) for name, own in found.items()}, rest)
+        rest = {name: effect(total - matrix) for name, matrix in matrices.items()}
+        return compute_shares({name: effect(matrix) for name, matrix in matrices.items()}, rest)

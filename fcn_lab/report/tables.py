@@ -16,7 +16,7 @@ from fcn_lab.report.intervals import Estimate
 from fcn_lab.report.study import WIDTHS, Study
 from fcn_lab.terminal import format_percent
 
-UNKNOWN = "–"
+UNKNOWN_VALUE = "–"
 PAIRS_LIMIT = 300  # of which all are shown: 25 arms
 Cell = str | float | int | None
 
@@ -36,16 +36,16 @@ class Table:
 
     def markdown(self) -> str:
         """Returns the table with Markdown's pipes."""
-        rule = ["---" if place < self.words else "---:" for place in range(len(self.columns))]
+        rule = ["---" if number < self.words else "---:" for number in range(len(self.columns))]
         cells = [self.columns, rule, *self.rows]
         return "\n".join(map(markdown_row, cells))
 
     def latex(self) -> str:
         """Returns the table for a paper; the package booktabs draws its rules."""
-        ends = r"\\"
+        line_end = r"\\"
         lines = [
-            " & ".join(latex_text(UNKNOWN if cell is None else str(cell)) for cell in row)
-            + f" {ends}"
+            " & ".join(latex_text(UNKNOWN_VALUE if cell is None else str(cell)) for cell in row)
+            + f" {line_end}"
             for row in [self.columns, *self.rows]
         ]
         numbers = "r" * (len(self.columns) - self.words)
@@ -61,11 +61,11 @@ class Table:
         return file.getvalue()
 
 
-def format_interval(found: Estimate, level: float = 0.95, signed: bool = False) -> str:
+def format_interval(estimate: Estimate, level: float = 0.95, signed: bool = False) -> str:
     """Returns the interval in per cent; a dash where the frames do not tell it."""
-    if not found.is_known:
-        return UNKNOWN
-    low, high = (format_percent(end, signed=signed) for end in found.interval(level))
+    if not estimate.is_known:
+        return UNKNOWN_VALUE
+    low, high = (format_percent(end, signed=signed) for end in estimate.interval(level))
     return f"[{low}, {high}]"
 
 
@@ -85,14 +85,14 @@ def tabulate_arms(study: Study) -> Table:
     extra = {"pixel_accuracy": "G", "mean_accuracy": "C", "fw_iou": "fw IoU", "boundary_f1": "bF1"}
     rows: list[list[Cell]] = []
     for arm in study.arms:
-        found = study.comparison.means[arm.name]
-        spread = None if found.seeds is None else f"{100 * arm.seed_spread():.2f}"
+        mean = study.comparison.means[arm.name]
+        spread = None if mean.seeds is None else f"{100 * arm.seed_spread():.2f}"
         scores = [
             *(arm.average_number(split, name) for name in extra),
             arm.average_number("val", "mean_iou"),
         ]
-        place = format_rank(*ranks[arm.name])
-        first: list[Cell] = [arm.name, place, format_percent(found.value), format_interval(found)]
+        rank = format_rank(*ranks[arm.name])
+        first: list[Cell] = [arm.name, rank, format_percent(mean.value), format_interval(mean)]
         rows.append([*first, spread, len(arm.runs), *map(format_percent, scores)])
     columns = [
         "arm",
@@ -114,10 +114,10 @@ def tabulate_raw(study: Study) -> Table:
     columns = ["arm", *study.factors, "seeds", "mean_iou", "low", "high", "rank_best", "rank_worst"]
     rows: list[list[Cell]] = []
     for arm in study.arms:
-        found = study.comparison.means[arm.name]
+        mean = study.comparison.means[arm.name]
         values = [study.values[arm.name][factor] for factor in study.factors]
-        ends = found.interval() if found.is_known else (None, None)
-        numbers = [found.value, *ends, *ranks[arm.name]]
+        bounds = mean.interval() if mean.is_known else (None, None)
+        numbers = [mean.value, *bounds, *ranks[arm.name]]
         others = (arm.average_number(split, name) for name in names)
         rows.append([arm.name, *values, len(arm.runs), *numbers, *others])
     return Table("arms", [*columns, *names], rows)
@@ -131,15 +131,15 @@ def choose_gaps(study: Study) -> list[Gap]:
     gaps = study.comparison.gaps
     if len(gaps) <= PAIRS_LIMIT:
         return gaps
-    best = study.arms[0].name
+    best_arm = study.arms[0].name
 
     def differ_in_one(gap: Gap) -> bool:
         first, second = study.values[gap.first], study.values[gap.second]
         return sum(first[factor] != second[factor] for factor in study.factors) == 1
 
-    telling = [gap for gap in gaps if gap.first == best]
-    along = [gap for gap in gaps if gap.first != best and differ_in_one(gap)]
-    return [*telling, *(along if len(study.factors) > 1 else [])]
+    gaps_to_best = [gap for gap in gaps if gap.first == best_arm]
+    neighbours = [gap for gap in gaps if gap.first != best_arm and differ_in_one(gap)]
+    return [*gaps_to_best, *(neighbours if len(study.factors) > 1 else [])]
 
 
 def tabulate_gaps(study: Study) -> Table:
@@ -157,60 +157,60 @@ def tabulate_raw_gaps(study: Study) -> Table:
     """Returns the same pairs in plain fractions, for other programs; the unknown is empty."""
     rows: list[list[Cell]] = []
     for gap in choose_gaps(study):
-        ends = gap.gap.interval(gap.level) if gap.gap.is_known else (None, None)
-        settled = None if gap.is_distinct else gap.seeds
-        numbers = [gap.gap.value, *ends, gap.level, gap.adjusted, settled]
+        bounds = gap.gap.interval(gap.level) if gap.gap.is_known else (None, None)
+        seeds_to_settle = None if gap.is_distinct else gap.seeds
+        numbers = [gap.gap.value, *bounds, gap.level, gap.adjusted_p, seeds_to_settle]
         rows.append([gap.first, gap.second, int(gap.is_distinct), *numbers])
     columns = ["first", "second", "distinct", "difference", "low", "high", "level", "p_holm"]
     return Table("differences", [*columns, "seeds_to_settle"], rows, words=2)
 
 
 def _gap_row(gap: Gap) -> list[Cell]:
-    settled = "" if gap.is_distinct else ("none" if gap.seeds is None else str(gap.seeds))
+    seeds_to_settle = "" if gap.is_distinct else ("none" if gap.seeds is None else str(gap.seeds))
     if gap.gap.seeds is None and not gap.is_distinct:
-        settled = "unknown: one seed"
+        seeds_to_settle = "unknown: one seed"
     return [
         f"{gap.first} − {gap.second}",
         "distinct" if gap.is_distinct else "not distinguishable",
         format_percent(gap.gap.value, signed=True),
         format_interval(gap.gap, gap.level, signed=True),
         f"{100 * gap.level:.2f} %",
-        format_probability(gap.adjusted),
-        settled,
+        format_probability(gap.adjusted_p),
+        seeds_to_settle,
     ]
 
 
 def tabulate_classes(study: Study) -> Table:
     """Returns the best arm less the last, class by class; of one arm its own scores."""
-    best, last = study.arms[0], study.arms[-1]
-    hits = [[*map(format_percent, average_class_accuracy(arm))] for arm in (best, last)]
-    if best is last:
-        own = [
-            [name, format_percent(_average_class(best, label)), hits[0][label]]
+    best_arm, last_arm = study.arms[0], study.arms[-1]
+    accuracies = [[*map(format_percent, average_class_accuracy(a))] for a in (best_arm, last_arm)]
+    if best_arm is last_arm:
+        rows_of_arm = [
+            [name, format_percent(_average_class(best_arm, label)), accuracies[0][label]]
             for label, name in enumerate(study.first_run.classes)
         ]
-        caption = f"IoU and accuracy of each class in %: {best.name}"
-        return Table(caption, ["class", "IoU", "accuracy"], own)
+        caption = f"IoU and accuracy of each class in %: {best_arm.name}"
+        return Table(caption, ["class", "IoU", "accuracy"], rows_of_arm)
     rows: list[list[Cell]] = []
-    shown: list[Cell]
+    difference: list[Cell]
     for label, name in enumerate(study.first_run.classes):
-        ours, theirs = (_average_class(arm, label) for arm in (best, last))
-        if ours is not None and theirs is not None:
-            gap = study.comparison.compare_arms(best, last, label)
-            shown = [format_percent(gap.value, signed=True), format_interval(gap, signed=True)]
-        elif ours is not None or theirs is not None:
-            shown = [None, None]
+        best_iou, last_iou = (_average_class(arm, label) for arm in (best_arm, last_arm))
+        if best_iou is not None and last_iou is not None:
+            gap = study.comparison.compare_arms(best_arm, last_arm, label)
+            difference = [format_percent(gap.value, signed=True), format_interval(gap, signed=True)]
+        elif best_iou is not None or last_iou is not None:
+            difference = [None, None]
         else:
             continue
-        scores = [format_percent(ours), format_percent(theirs)]
-        rows.append([name, *scores, *shown, *(own[label] for own in hits)])
+        scores = [format_percent(best_iou), format_percent(last_iou)]
+        rows.append([name, *scores, *difference, *(column[label] for column in accuracies)])
     caption = (
-        f"IoU in % of each class: {best.name} against {last.name}, 95 % intervals; a class that "
-        "more than 5 % of the resamples lack has none. Beside it the accuracy, the share of the "
-        "class's pixels that are found"
+        f"IoU in % of each class: {best_arm.name} against {last_arm.name}, 95 % intervals; a class "
+        "that more than 5 % of the resamples lack has none. Beside it the accuracy, the share of "
+        "the class's pixels that are found"
     )
-    iou = ["class", best.name, last.name, "difference", "interval"]
-    return Table(caption, [*iou, *(f"accuracy, {arm.name}" for arm in (best, last))], rows)
+    iou = ["class", best_arm.name, last_arm.name, "difference", "interval"]
+    return Table(caption, [*iou, *(f"accuracy, {arm.name}" for arm in (best_arm, last_arm))], rows)
 
 
 def average_class_accuracy(arm: Arm) -> list[float | None]:
@@ -218,15 +218,15 @@ def average_class_accuracy(arm: Arm) -> list[float | None]:
 
     It is counted from the matrices, since metrics.json of earlier runs lacks it.
     """
-    found = [compute_class_accuracy(run.matrices.sum(0).astype(float)) for run in arm.runs]
-    known = (column[~np.isnan(column)] for column in np.stack(found, 1))
-    return [float(column.mean()) if len(column) else None for column in known]
+    accuracies = [compute_class_accuracy(run.matrices.sum(0).astype(float)) for run in arm.runs]
+    known_values = (column[~np.isnan(column)] for column in np.stack(accuracies, 1))
+    return [float(column.mean()) if len(column) else None for column in known_values]
 
 
 def _average_class(arm: Arm, label: int) -> float | None:
     """Returns the mean over the seeds that know the class, None where none does."""
-    known = arm.points[~np.isnan(arm.points[:, label]), label]
-    return float(known.mean()) if len(known) else None
+    known_points = arm.points[~np.isnan(arm.points[:, label]), label]
+    return float(known_points.mean()) if len(known_points) else None
 
 
 def tabulate_edges(study: Study) -> Table:
@@ -246,5 +246,5 @@ def tabulate_edges(study: Study) -> Table:
 
 def tabulate_missing(study: Study) -> Table:
     """Returns the cells without scores."""
-    rows = [[cell.name, cell.status, cell.reason or None] for cell in study.missing]
+    rows = [[cell.name, cell.status, cell.reason or None] for cell in study.missing_cells]
     return Table("Cells without scores", ["cell", "state", "reason"], rows, words=3)

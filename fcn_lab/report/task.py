@@ -37,16 +37,18 @@ class Report:
             self._write_index(sweeps, folders[0])
             return
         study = Study.read(folders)
-        written = write_report(study, Path(self.output) if self.output else folders[0] / "report")
+        paths = write_report(study, Path(self.output) if self.output else folders[0] / "report")
         for sentence in describe_answer(study):
             print_text(sentence)
-        if study.missing:
-            print_text(f"without scores: {format_count(len(study.missing), 'cell')}, on the page")
-        print_text(f"\nwritten: {', '.join(map(str, written))}")
-        print_next({"The page": written[0]})
+        if study.missing_cells:
+            print_text(
+                f"without scores: {format_count(len(study.missing_cells), 'cell')}, on the page"
+            )
+        print_text(f"\nwritten: {', '.join(map(str, paths))}")
+        print_next({"The page": paths[0]})
 
     def _write_index(self, sweeps: Sequence[Path], folder: Path) -> None:
-        written = write_index(sweeps, Path(self.output or folder), inside=not self.output)
+        paths = write_index(sweeps, Path(self.output or folder), into_sweeps=not self.output)
         print(f"{len(sweeps)} studies that ask several questions; a report of each:")
-        print("\n".join(map(str, written)))
-        print_next({"The page": written[0]})
+        print("\n".join(map(str, paths)))
+        print_next({"The page": paths[0]})

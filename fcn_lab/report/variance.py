@@ -79,13 +79,13 @@ class VarianceEffect:
         if not self.error:
             return self.squares, self.squares
         by_frames, by_seeds = self._parts
-        below = by_frames**2 / self.freedom + by_seeds**2 / ((self.count - 1) * self.rank)
+        denominator = by_frames**2 / self.freedom + by_seeds**2 / ((self.count - 1) * self.rank)
         spread = self.frames + np.eye(len(self.means)) * by_seeds / self.rank
-        turned = self.projection @ spread
-        rank = self.error**2 / float(np.trace(turned @ turned))
-        observed, freedom = self.squares / self.error, self.error**2 / below
+        projected_spread = self.projection @ spread
+        rank = self.error**2 / float(np.trace(projected_spread @ projected_spread))
+        ratio, freedom = self.squares / self.error, self.error**2 / denominator
         low, high = (
-            _find_noncentrality(observed, rank, freedom, 0.5 + s * level / 2) for s in (1, -1)
+            _find_noncentrality(ratio, rank, freedom, 0.5 + s * level / 2) for s in (1, -1)
         )
         return low * self.error / rank, high * self.error / rank
 
@@ -104,13 +104,13 @@ def compute_shares(
     """
     level = (1 + LEVEL) / 2
     total = sum(max(effect.net, 0.0) for effect in effects.values())
-    found = {}
+    shares = {}
     for name, effect in effects.items():
-        own, other = effect.interval(level), rest[name].interval(level)
+        bounds, others = effect.interval(level), rest[name].interval(level)
         value = _divide(max(effect.net, 0.0), total - max(effect.net, 0.0))
-        low, high = _divide(own[0], other[1]), _divide(own[1], other[0])
-        found[name] = VarianceShare(value, min(low, value), max(high, value))
-    return found
+        low, high = _divide(bounds[0], others[1]), _divide(bounds[1], others[0])
+        shares[name] = VarianceShare(value, min(low, value), max(high, value))
+    return shares
 
 
 def build_projections(levels: Sequence[Sequence[str]]) -> list[Floats]:
@@ -120,27 +120,27 @@ def build_projections(levels: Sequence[Sequence[str]]) -> list[Floats]:
         levels: of each factor, the level of each of the A arms.
     """
     arms = len(levels[0])
-    whole = np.full((arms, arms), 1 / arms)
-    found = []
+    mean_projection = np.full((arms, arms), 1 / arms)
+    projections = []
     for column in map(np.asarray, levels):
-        same = (column[:, None] == column).astype(float)
-        found.append(same / same.sum(1, keepdims=True) - whole)
-    return [*found, np.eye(arms) - whole - sum(found)]
+        same_level = (column[:, None] == column).astype(float)
+        projections.append(same_level / same_level.sum(1, keepdims=True) - mean_projection)
+    return [*projections, np.eye(arms) - mean_projection - sum(projections)]
 
 
-def _divide(own: float, other: float) -> float:
-    return own / (own + other) if own + other > 0 else 0.0
+def _divide(part: float, others: float) -> float:
+    return part / (part + others) if part + others > 0 else 0.0
 
 
-def _find_noncentrality(observed: float, rank: float, freedom: float, chance: float) -> float:
-    """Returns the noncentrality where `observed` or less has this chance; 0 if none has."""
+def _find_noncentrality(ratio: float, rank: float, freedom: float, chance: float) -> float:
+    """Returns the noncentrality where `ratio` or less has this chance; 0 if none has."""
 
     def excess(shift: float) -> float:
-        return float(ncfdtr(rank, freedom, shift, observed)) - chance
+        return float(ncfdtr(rank, freedom, shift, ratio)) - chance
 
     if excess(0.0) <= 0:
         return 0.0
-    high = max(1.0, rank * observed)
+    high = max(1.0, rank * ratio)
     while excess(high) > 0:
         high *= 2
     return float(brentq(excess, 0.0, high))

@@ -24,7 +24,7 @@ TRAINED_LEAD = (
 # pixels of an arm in a chart with a row an arm
 ROW = 26
 # pixels that a heat map needs for its numbers
-WIDE = 680
+HEATMAP_WIDTH = 680
 
 
 def write_report(study: Study, folder: Path) -> list[Path]:
@@ -57,7 +57,7 @@ def format_heading(study: Study) -> str:
 
 def format_markdown(study: Study) -> str:
     """Returns the words and the tables."""
-    several = len(study.arms) > 1
+    has_pairs = len(study.arms) > 1
     parts = [
         f"# {markdown_text(format_heading(study))}",
         *map(markdown_text, describe_question(study)),
@@ -65,10 +65,10 @@ def format_markdown(study: Study) -> str:
         markdown_text(" ".join(describe_answer(study))),
         "## Scores",
         tables.tabulate_arms(study).markdown(),
-        *(("## Differences", tables.tabulate_gaps(study).markdown()) if several else ()),
+        *(("## Differences", tables.tabulate_gaps(study).markdown()) if has_pairs else ()),
         "## Classes",
         tables.tabulate_classes(study).markdown(),
-        *(("## Missing", tables.tabulate_missing(study).markdown()) if study.missing else ()),
+        *(("## Missing", tables.tabulate_missing(study).markdown()) if study.missing_cells else ()),
         "## How the runs were trained",
         tabulate_recipe(study).markdown(),
         "## How the numbers were made",
@@ -94,9 +94,9 @@ def list_sections(study: Study) -> Iterator[Section]:
     yield from _write_training(study)
     yield Section("Confusion", _render_confusion(study))
     yield Section("Frames side by side", _render_frames(study), _describe_frames(study))
-    if study.missing:
-        missing = tables.tabulate_missing(study).html()
-        yield Section("Missing", missing, "These cells were asked for and have no scores.")
+    if study.missing_cells:
+        table = tables.tabulate_missing(study).html()
+        yield Section("Missing", table, "These cells were asked for and have no scores.")
     yield Section("How the runs were trained", tabulate_recipe(study).html(), TRAINED_LEAD)
     yield Section("How the numbers were made", render_paragraphs(*describe_method(study)))
 
@@ -123,13 +123,13 @@ def _render_effects(study: Study) -> Markup:
             f"Mean IoU by {format_factor(factor)}, averaged over all else, with 95 % intervals."
         )
         body += render_figure(charts.draw_effect(study, factor), caption, 340)
-    for along, by in permutations(list(study.factors)[:2], 2):
+    for x_factor, line_factor in permutations(list(study.factors)[:2], 2):
         caption = (
-            f"{format_factor(along).capitalize()} along, "
-            f"a line for each of the {format_factor(by)}: parallel "
+            f"{format_factor(x_factor).capitalize()} along, "
+            f"a line for each of the {format_factor(line_factor)}: parallel "
             "lines would mean that the two do not interact."
         )
-        body += render_figure(charts.draw_interaction(study, along, by), caption)
+        body += render_figure(charts.draw_interaction(study, x_factor, line_factor), caption)
     return body
 
 
@@ -138,7 +138,9 @@ def _render_differences(study: Study) -> Markup:
         "Row less column in points of mean IoU. A dot marks pairs that differ after Holm's "
         "correction; pairs without one are not distinguishable."
     )
-    chart = render_figure(heatmaps.draw_pairs(study), caption, 220 + ROW * len(study.arms), WIDE)
+    chart = render_figure(
+        heatmaps.draw_pairs(study), caption, 220 + ROW * len(study.arms), HEATMAP_WIDTH
+    )
     details = Markup("<details><summary>{} pairs as a table</summary>{}</details>")
     table = tables.tabulate_gaps(study)
     return chart + details.format(len(table.rows), table.html())
@@ -149,7 +151,9 @@ def _render_classes(study: Study) -> Markup:
     if len(study.arms) == 1:
         return table
     caption = "IoU in % of every class; the colour is the distance from the mean of all arms."
-    chart = render_figure(heatmaps.draw_classes(study), caption, 200 + ROW * len(study.arms), WIDE)
+    chart = render_figure(
+        heatmaps.draw_classes(study), caption, 200 + ROW * len(study.arms), HEATMAP_WIDTH
+    )
     return chart + table
 
 
@@ -181,35 +185,35 @@ def _write_training(study: Study) -> Iterator[Section]:
 
 
 def _render_confusion(study: Study) -> Markup:
-    made = {arm.name: heatmaps.draw_confusion(study, arm) for arm in study.arms}
-    best = study.arms[0].name
+    specs = {arm.name: heatmaps.draw_confusion(study, arm) for arm in study.arms}
+    best_arm = study.arms[0].name
     caption = "What each class was taken for, in % of its pixels; summed over seeds."
-    values = [spec["data"][0]["z"] for spec in made.values()]
-    chart = render_figure(made[best], caption, 620, WIDE)
+    values = [spec["data"][0]["z"] for spec in specs.values()]
+    chart = render_figure(specs[best_arm], caption, 620, HEATMAP_WIDTH)
     template = TEMPLATES.get_template("confusion.html")
-    return Markup(template.render(values=_embed_json(values), names=list(made), chart=chart))
+    return Markup(template.render(values=_embed_json(values), names=list(specs), chart=chart))
 
 
 def _describe_frames(study: Study) -> str:
-    shown = len(choose_arms(study.arms))
-    some = f" Of {len(study.arms)} arms {shown} are shown." if shown < len(study.arms) else ""
-    return f"Where the arms differ most comes first.{some}"
+    count = len(choose_arms(study.arms))
+    note = f" Of {len(study.arms)} arms {count} are shown." if count < len(study.arms) else ""
+    return f"Where the arms differ most comes first.{note}"
 
 
 def _render_frames(study: Study) -> Markup:
-    shown = build_gallery(study)
-    if shown is None:
+    gallery = build_gallery(study)
+    if gallery is None:
         return Markup('<p class="note">{}</p>').format(
             "None of these runs kept its predictions (predictions.zip). Runs scored by this "
             "version do: task=evaluate run=RUN_DIR scores an older one again."
         )
     left_out = Markup().join(
-        Markup('<p class="note">left out: {}</p>').format(line) for line in shown.pop("damaged")
+        Markup('<p class="note">left out: {}</p>').format(line) for line in gallery.pop("damaged")
     )
-    if not shown["frames"]:
+    if not gallery["frames"]:
         return left_out
     template = TEMPLATES.get_template("gallery.html")
-    return left_out + Markup(template.render(gallery=_embed_json(shown), **shown))
+    return left_out + Markup(template.render(gallery=_embed_json(gallery), **gallery))
 
 
 def _embed_json(content: object) -> Markup:

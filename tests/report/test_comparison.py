@@ -98,7 +98,7 @@ def test_the_power_is_a_number_where_scipys_noncentral_t_has_none() -> None:
 def test_the_seeds_needed_are_those_of_statsmodels() -> None:
     for effect in (0.4, 0.8, 1.5):
         needed = TTestPower().solve_power(effect, power=0.8, alpha=0.05)
-        assert count_seeds_needed(Estimate(effect, 0.0, 10, 1 / 3, 2), now=3) == int(
+        assert count_seeds_needed(Estimate(effect, 0.0, 10, 1 / 3, 2), seeds_now=3) == int(
             np.ceil(needed)
         )
 
@@ -106,7 +106,7 @@ def test_the_seeds_needed_are_those_of_statsmodels() -> None:
 @pytest.mark.parametrize("freedom", [1.5, 10, 100, 400, 2000])
 def test_a_difference_far_beyond_its_error_needs_no_more_seeds(freedom: float) -> None:
     for value in (10, 20, 36, 38, 60, 1e4):
-        assert count_seeds_needed(Estimate(value, 1.0, freedom, 0.0, 2), now=3) == 2
+        assert count_seeds_needed(Estimate(value, 1.0, freedom, 0.0, 2), seeds_now=3) == 2
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -126,11 +126,11 @@ def test_holm_keeps_false_findings_below_five_in_a_hundred() -> None:
 def test_the_predicted_power_is_reached_in_simulation(effect: float) -> None:
     """Paired t-tests of differences with spread 1, seen first with three seeds."""
     gap = Estimate(effect, 0.0, 10, 1 / 3, 2)
-    seeds = count_seeds_needed(gap, now=3)
+    seeds = count_seeds_needed(gap, seeds_now=3)
     assert seeds is not None
     drawn = np.random.default_rng(7).normal(effect, 1, (4000, seeds))
     reached = np.mean(stats.ttest_1samp(drawn, 0, axis=1).pvalue < 0.05)
-    assert reached == pytest.approx(compute_power(gap, seeds, now=3), abs=0.03)
+    assert reached == pytest.approx(compute_power(gap, seeds, seeds_now=3), abs=0.03)
     assert reached > 0.77
     fewer = stats.ttest_1samp(drawn[:, :-1], 0, axis=1).pvalue < 0.05
     assert np.mean(fewer) < 0.83
@@ -146,12 +146,12 @@ def test_power_over_frames_and_seeds_is_reached_in_simulation() -> None:
         Estimate(v, b.var(ddof=1) / blocks, blocks - 1, s.var(ddof=1) / seeds, seeds - 1).p < 0.05
         for v, b, s in zip(value, of_block, of_seed, strict=True)
     ]
-    assert np.mean(found) == pytest.approx(compute_power(gap, seeds, now=3), abs=0.04)
+    assert np.mean(found) == pytest.approx(compute_power(gap, seeds, seeds_now=3), abs=0.04)
 
 
 def test_no_number_of_seeds_settles_what_the_frames_leave_open() -> None:
-    assert count_seeds_needed(Estimate(0.01, 0.02**2, 10, 0.001**2, 2), now=3) is None
+    assert count_seeds_needed(Estimate(0.01, 0.02**2, 10, 0.001**2, 2), seeds_now=3) is None
 
 
 def test_one_seed_does_not_say_how_many_would_be_needed() -> None:
-    assert count_seeds_needed(Estimate(0.01, 0.001**2, 10), now=1) is None
+    assert count_seeds_needed(Estimate(0.01, 0.001**2, 10), seeds_now=1) is None

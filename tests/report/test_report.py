@@ -21,7 +21,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.report import charts, heatmaps, tables
 from fcn_lab.report.answer import describe_answer
 from fcn_lab.report.frames import (
-    APART,
+    SMALLEST_DISTANCE,
     build_gallery,
     choose_arms,
     draw_errors,
@@ -151,7 +151,7 @@ def test_no_probability_is_called_zero(study: Study) -> None:
         "0.250",
     ]
     chances = {row[5] for row in tables.tabulate_gaps(study).rows}
-    assert chances == {tables.format_probability(gap.adjusted) for gap in study.comparison.gaps}
+    assert chances == {tables.format_probability(gap.adjusted_p) for gap in study.comparison.gaps}
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_scores_that_were_altered_are_told_and_not_believed(
         arrays = {**kept, "split": np.array("val")}
     np.savez_compressed(folder / "confusions_val.npz", **arrays)
     (sound,) = find_runs([tmp_path])[0]
-    assert not sound.altered
+    assert not sound.alterations
     metrics = json.loads((folder / "metrics.json").read_text())
     *above, last = (split, *keys.split("."))
     entry = metrics
@@ -281,7 +281,7 @@ def test_scores_that_were_altered_are_told_and_not_believed(
     (folder / "metrics.json").write_text(json.dumps(metrics))
     study = Study.read([tmp_path])
     assert study.first_run.number(split, *keys.split(".")) == pytest.approx(2 * entry[last])
-    (sentence,) = study.first_run.altered
+    (sentence,) = study.first_run.alterations
     assert f"{folder}: metrics.json was altered" in sentence
     assert f"on {split} it says" in sentence
     assert sentence in " ".join(describe_answer(study))
@@ -293,7 +293,7 @@ def test_cells_without_scores_are_named(tmp_path: Path, capsys: pytest.CaptureFi
     frames, source = fakeruns.street(6)
     fakeruns.write_run(tmp_path / "a", frames, source)
     study = Study.read([tmp_path])
-    assert [cell.name for cell in study.missing] == ["seed=9,model=fcn8s"]
+    assert [cell.name for cell in study.missing_cells] == ["seed=9,model=fcn8s"]
     Report(str(tmp_path)).run()
     assert "without scores: 1 cell, on the page" in capsys.readouterr().out
     assert "seed=9,model=fcn8s" in format_markdown(study)
@@ -306,7 +306,9 @@ def test_frames_are_shown_where_arms_differ_most_and_not_twice(study: Study) -> 
     assert shown[0] == each.argmax()
     drives = study.first_run.drives
     for a in shown:
-        assert not any(b != a and drives[a] == drives[b] and abs(a - b) < APART for b in shown)
+        assert not any(
+            b != a and drives[a] == drives[b] and abs(a - b) < SMALLEST_DISTANCE for b in shown
+        )
 
 
 def test_errors_are_marked_where_labels_differ_and_are_not_void() -> None:
@@ -413,7 +415,7 @@ def test_differences_are_numbers_for_other_programs(study: Study) -> None:
         assert numbers["difference"] == pytest.approx(gap.gap.value)
         assert (numbers["distinct"] == 1) is gap.is_distinct
         assert gap.is_distinct is not (numbers["low"] <= 0 <= numbers["high"])
-        assert numbers["p_holm"] == pytest.approx(gap.adjusted)
+        assert numbers["p_holm"] == pytest.approx(gap.adjusted_p)
 
 
 def test_of_many_pairs_those_against_the_best_and_along_a_factor_are_shown(
