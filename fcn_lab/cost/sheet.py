@@ -178,7 +178,7 @@ def find_networks(runs: Sequence[Path]) -> tuple[dict[Words, Path], list[RunScor
     for one in damaged:
         print(one, flush=True)
     for run in sound:
-        for line in run.altered:
+        for line in run.alterations:
             print(line, flush=True)
         model, upsample, encoder, *others = run.factors.items()
         named = " ".join([encoder[1], *(f"{key}={value}" for key, value in others)])

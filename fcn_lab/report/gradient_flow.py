@@ -54,8 +54,8 @@ def format_report(folder: Path, score: float | None = None) -> list[str]:
         UserError: no run there noted the norms of its gradient.
     """
     all_runs, damages = find_runs([folder])
-    for run in damages:
-        print(run, file=sys.stderr)
+    for damage in damages:
+        print(damage, file=sys.stderr)
     runs = [run for run in all_runs if read_gradients(run)]
     if not runs:
         raise UserError(f"{folder}: no run there has a {GRADIENTS}; trainer.gradients_every=10")

@@ -91,7 +91,7 @@ class Evaluate:
             callbacks = [pictures, kept, create_progress(clock), StopOnSignal(request)]
             trainer = training.create_trainer(run_folder, (), callbacks)
             result = score_split(
-                split, trainer, module, self.data, run_folder, omissions, alone=True
+                split, trainer, module, self.data, run_folder, omissions, is_only=True
             )
         if is_first_rank():
             facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(spent)}

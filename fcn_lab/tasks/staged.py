@@ -79,7 +79,7 @@ class TrainInStages(Train):
         assert isinstance(self.net, FCN)
         first = RunFolder(folder / "stages" / f"fcn{self._strides[0]}s")
         self.training, choice = self.training.settle_precision(
-            first.precision if first.last_checkpoint.exists() else None, keep=True
+            first.precision if first.last_checkpoint.exists() else None, keeps_first=True
         )
         for line in choice.describe(self.training.memory_format) if is_first_rank() else ():
             print_text(line)

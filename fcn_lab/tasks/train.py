@@ -149,7 +149,7 @@ class Train:
         if self.earlier is not None:
             return None
         began = folder.precision if self.resume else None
-        self.training, choice = self.training.settle_precision(began, keep=True)
+        self.training, choice = self.training.settle_precision(began, keeps_first=True)
         return choice
 
     def _open_folder(self, folder: RunFolder, choice: PrecisionChoice | None) -> None:

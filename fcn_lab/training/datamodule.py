@@ -69,7 +69,7 @@ class FrameDataModule(L.LightningDataModule):
         self.batch_size = batch_size
         self._num_workers = num_workers
         self.seed = seed
-        self._resumed = (0, 0)
+        self._position = (0, 0)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -113,11 +113,11 @@ class FrameDataModule(L.LightningDataModule):
             )
         dataset = FrameDataset(frames, self._augment, self.seed)
         if self._groups_sizes(frames):
-            alike = EqualSizeSampler(frames.sizes, self.batch_size, self.seed, rank, world)
-            alike.resume(*self._resumed)
-            return self._create_loader(dataset, batch_sampler=alike)
+            batch_sampler = EqualSizeSampler(frames.sizes, self.batch_size, self.seed, rank, world)
+            batch_sampler.resume(*self._position)
+            return self._create_loader(dataset, batch_sampler=batch_sampler)
         sampler = TrainSampler(len(frames), self.batch_size, self.seed, rank, world)
-        sampler.resume(*self._resumed)
+        sampler.resume(*self._position)
         return self._create_loader(dataset, sampler=sampler, batch_size=self.batch_size)
 
     @property
@@ -170,7 +170,7 @@ class FrameDataModule(L.LightningDataModule):
                 f"it cannot go on in batches of {now_size} on {now_world}.\n"
                 f"Type data.batch_size={size} trainer.devices={world}."
             )
-        self._resumed = (epoch, batches)
+        self._position = (epoch, batches)
 
     def _create_eval_loader(self, split: str) -> DataLoader[Sample]:
         frames = self.source.frames(split)

@@ -49,13 +49,13 @@ def check_device_count(device: str, count: int) -> None:
         UserError: there are fewer devices; the message says how many.
     """
     # two are enough to try whether a network trains on several processes, even on one core
-    most = max(2, count_cores()) if device == "cpu" else 1
-    present = torch.cuda.device_count() if device == "cuda" else most
-    if count > present:
-        there = "is 1" if present == 1 else f"are {present}"
-        reason = f"there {there} here" if device != "cpu" else "each needs a CPU core"
+    limit = max(2, count_cores()) if device == "cpu" else 1
+    devices = torch.cuda.device_count() if device == "cuda" else limit
+    if count > devices:
+        phrase = "is 1" if devices == 1 else f"are {devices}"
+        reason = f"there {phrase} here" if device != "cpu" else "each needs a CPU core"
         raise UserError(
-            f"trainer.devices={count}: {reason}, type trainer.devices={present} or fewer"
+            f"trainer.devices={count}: {reason}, type trainer.devices={devices} or fewer"
         )
 
 
@@ -68,16 +68,16 @@ def check_compiler(device: str) -> None:
     if device not in COMPILERS:
         return
     variable, names = COMPILERS[device]
-    given = shlex.split(os.environ.get(variable, ""))[:1] or names
-    missing = []
-    if not any(map(shutil.which, given)):
-        missing.append(f"{given[0]}, a compiler")
+    compilers = shlex.split(os.environ.get(variable, ""))[:1] or names
+    gaps = []
+    if not any(map(shutil.which, compilers)):
+        gaps.append(f"{compilers[0]}, a compiler")
     if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
-        missing.append("Python.h, of the package python3-dev")
+        gaps.append("Python.h, of the package python3-dev")
     if device == "cuda" and importlib.util.find_spec("triton") is None:
-        missing.append("the package triton")
-    if missing:
+        gaps.append("the package triton")
+    if gaps:
         raise UserError(
-            f"trainer.compile=true: there is no {', no '.join(missing)}; "
+            f"trainer.compile=true: there is no {', no '.join(gaps)}; "
             "install it, or type trainer.compile=false"
         )

@@ -63,7 +63,7 @@ class TrainingDiagnosis:
         self._void = self._pixels = 0
         self._largest = 0.0
         self._loss = math.nan
-        self._seen: dict[str, Tensor] = {}
+        self._signals: dict[str, Tensor] = {}
         self._kernels: list[nn.Parameter] = []
 
     def check_labels(self, label: Tensor) -> None:
@@ -72,9 +72,9 @@ class TrainingDiagnosis:
         Raises:
             UserError: a label that is no class.
         """
-        wrong = (label != VOID) & (label >= self.num_classes)
-        if wrong.any():
-            ids = ", ".join(map(str, sorted(set(label[wrong].tolist()))))
+        is_wrong = (label != VOID) & (label >= self.num_classes)
+        if is_wrong.any():
+            ids = ", ".join(map(str, sorted(set(label[is_wrong].tolist()))))
             raise UserError(
                 f"labels hold {ids}; expected 0..{self.num_classes - 1}, or {VOID} for void.\n"
                 "task=audit shows in which files; data.classes= says how many classes there are"
@@ -87,7 +87,7 @@ class TrainingDiagnosis:
         """Wraps the forward pass, the backward pass and the optimiser's step of one batch."""
         if not self.steps_done:
             self._kernels = choose_kernels(self.net)
-        before = [kernel.detach().clone() for kernel in self._kernels]
+        earlier_kernels = [kernel.detach().clone() for kernel in self._kernels]
         handles = self._add_hooks() if self.steps_done in (0, self.steps - 1) else []
         try:
             yield
@@ -95,15 +95,15 @@ class TrainingDiagnosis:
             for handle in handles:
                 handle.remove()
         ratios = [
-            float((kernel.detach() - old).norm() / old.norm())
-            for kernel, old in zip(self._kernels, before, strict=True)
+            float((kernel.detach() - earlier).norm() / earlier.norm())
+            for kernel, earlier in zip(self._kernels, earlier_kernels, strict=True)
         ]
         self._largest = max([self._largest, *ratios])
         self.steps_done += 1
 
     def find_signs(self, loss: float) -> list[str]:
         """Returns a line for each problem that first shows after a step that had this loss."""
-        known = len(self.signs)
+        count = len(self.signs)
         if self.steps_done == 1:
             self._loss = loss
             self._check_start()
@@ -111,24 +111,24 @@ class TrainingDiagnosis:
             self._report_fast_steps(loss)
         elif self.steps_done == self.steps:
             self._check_end()
-        self._seen.clear()
-        return self.signs[known:]
+        self._signals.clear()
+        return self.signs[count:]
 
     def _check_start(self) -> None:
-        drawn = self._looks_random()
+        looks_random = self._looks_random()
         convolutions = sum(isinstance(layer, nn.Conv2d) for layer in self.net.modules())
-        normalised = any(isinstance(layer, NORM_LAYERS) for layer in self.net.modules())
-        faint = "signal" in self._seen and float(self._seen["signal"]) < SMALLEST_SCORE_SPREAD
-        if drawn and faint and convolutions >= PLAIN_DEPTH_LIMIT and not normalised:
+        has_norms = any(isinstance(layer, NORM_LAYERS) for layer in self.net.modules())
+        is_faint = float(self._signals.get("signal", math.inf)) < SMALLEST_SCORE_SPREAD
+        if looks_random and is_faint and convolutions >= PLAIN_DEPTH_LIMIT and not has_norms:
             self.signs.append(
                 f"the encoder starts at random: {convolutions} convolutions without normalisation "
                 "pass on next to no signal. Type encoder=vgg16_bn, or encoder.weights=imagenet"
             )
-        if "input.low" not in self._seen:
+        if "input.low" not in self._signals:
             return
-        low, high = float(self._seen["input.low"]), float(self._seen["input.high"])
-        stated = (getattr(part, "largest_input", 0.0) for part in self.net.modules())
-        if high > max(INPUT_LIMIT, *stated) or (not drawn and low >= 0 and high <= 1):
+        low, high = float(self._signals["input.low"]), float(self._signals["input.high"])
+        limits = (getattr(part, "largest_input", 0.0) for part in self.net.modules())
+        if high > max(INPUT_LIMIT, *limits) or (not looks_random and low >= 0 and high <= 1):
             self.signs.append(
                 f"the first layer sees values of {low:.2f}…{high:.2f}: not normalised as its "
                 "weights were trained, which is with each channel's mean at 0 and spread at 1"
@@ -143,10 +143,10 @@ class TrainingDiagnosis:
         if self.steps == 1:
             # what is zero at first may be meant to be
             return
-        still = [name for name, alive in self._find_layers() if not alive]
-        if still:
+        dead_layers = [name for name, is_alive in self._find_layers() if not is_alive]
+        if dead_layers:
             self.signs.append(
-                f"layer {still[0]} gives zero everywhere after {self.steps_done} steps: no "
+                f"layer {dead_layers[0]} gives zero everywhere after {self.steps_done} steps: no "
                 "gradient passes it. Are its weights zero, or all its ReLUs dead?"
             )
         elif self._largest < SMALLEST_RELATIVE_STEP and not self._looks_summed():
@@ -155,7 +155,7 @@ class TrainingDiagnosis:
                 f"optim.lr={self.lr:g} is too low for a loss that is averaged over the pixels; "
                 "such rates belong to a sum (loss=ce_sum)"
             )
-        if "scores" in self._seen and not self._seen["scores"].any():
+        if "scores" in self._signals and not self._signals["scores"].any():
             self.signs.append(
                 f"the scores are the same at every pixel after {self.steps_done} steps: nothing of "
                 "the picture reaches them"
@@ -168,11 +168,11 @@ class TrainingDiagnosis:
     def _report_fast_steps(self, loss: float) -> None:
         if any("optim.lr" in sign for sign in self.signs):
             return
-        summed = self._looks_summed()
+        is_sum = self._looks_summed()
         cause = (
             f"it is summed over the pixels, {self._loss:.0f} at first: type loss=ce, or a rate as "
             "many times lower as a batch has pixels"
-            if summed
+            if is_sum
             else "lower it, or set trainer.gradient_clip_val=1.0"
         )
         self.signs.append(
@@ -181,9 +181,9 @@ class TrainingDiagnosis:
         )
 
     def _find_layers(self) -> Iterator[tuple[str, Tensor]]:
-        for name, seen in self._seen.items():
+        for name, signal in self._signals.items():
             if name.startswith("layer."):
-                yield name.removeprefix("layer."), seen
+                yield name.removeprefix("layer."), signal
 
     def _add_hooks(self) -> list[RemovableHandle]:
         handles = [self.net.register_forward_hook(self._record_scores)]
@@ -197,21 +197,21 @@ class TrainingDiagnosis:
 
     def _record_input(self, layer: nn.Module, arguments: tuple[Any, ...]) -> None:
         x = arguments[0].detach()
-        self._seen["input.low"], self._seen["input.high"] = x.amin(), x.amax()
+        self._signals["input.low"], self._signals["input.high"] = x.amin(), x.amax()
 
     def _create_layer_hook(self, name: str) -> Callable[[nn.Module, object, Tensor], None]:
         def see(layer: nn.Module, arguments: object, output: Tensor) -> None:
             # a layer that is used twice is alive where one of its outputs is
-            seen = output.detach().any()
-            before = self._seen.get(f"layer.{name}")
-            self._seen[f"layer.{name}"] = seen if before is None else seen | before
+            is_alive = output.detach().any()
+            earlier = self._signals.get(f"layer.{name}")
+            self._signals[f"layer.{name}"] = is_alive if earlier is None else is_alive | earlier
 
         return see
 
     def _record_scores(self, net: nn.Module, arguments: object, scores: Tensor) -> None:
-        flat = scores.detach().transpose(0, 1).flatten(1)  # (K, N·H·W)
-        self._seen["scores"] = flat != flat[:, :1]
-        self._seen["signal"] = flat.float().std(1).mean()
+        rows = scores.detach().transpose(0, 1).flatten(1)  # (K, N·H·W)
+        self._signals["scores"] = rows != rows[:, :1]
+        self._signals["signal"] = rows.float().std(1).mean()
 
     def _looks_random(self) -> bool:
         """Returns whether the weights look drawn at random: their median kurtosis is low."""
@@ -232,11 +232,11 @@ def choose_kernels(net: nn.Module) -> list[nn.Parameter]:
     Kernels that start next to zero are left out: any rate moves them by more than their length.
     """
     kernels = [p for p in net.parameters() if p.requires_grad and p.ndim > 1]
-    trained = [p for p in kernels if p.detach().square().mean().sqrt() > SMALLEST_KERNEL_RMS]
-    return [trained[i] for i in sorted({0, len(trained) // 2, len(trained) - 1})] if trained else []
+    choice = [p for p in kernels if p.detach().square().mean().sqrt() > SMALLEST_KERNEL_RMS]
+    return [choice[i] for i in sorted({0, len(choice) // 2, len(choice) - 1})] if choice else []
 
 
 def kurtosis(x: Tensor) -> Tensor:
     """Returns E(x − μ)⁴ / σ⁴: 3 for a normal distribution, 1.8 for a uniform one."""
-    centred = x.float() - x.float().mean()
-    return centred.pow(4).mean() / centred.pow(2).mean().pow(2).clamp(min=1e-30)
+    deviations = x.float() - x.float().mean()
+    return deviations.pow(4).mean() / deviations.pow(2).mean().pow(2).clamp(min=1e-30)

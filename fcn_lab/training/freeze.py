@@ -47,10 +47,10 @@ class Encoder(Freeze):
 
     def find_parts(self, net: nn.Module) -> list[nn.Module]:
         """Returns the child named ``encoder``, in a list."""
-        found = [part for name, part in net.named_children() if name == "encoder"]
-        if not found:
+        parts = [part for name, part in net.named_children() if name == "encoder"]
+        if not parts:
             raise UserError("freeze=encoder: this network has no part of that name")
-        return found
+        return parts
 
 
 class Norms(Freeze):
@@ -58,10 +58,10 @@ class Norms(Freeze):
 
     def find_parts(self, net: nn.Module) -> list[nn.Module]:
         """Returns all normalisation layers of the network."""
-        found = list(find_norms(net))
-        if not found:
+        layers = list(find_norms(net))
+        if not layers:
             raise UserError("freeze=norm: this network has no normalisation layers")
-        return found
+        return layers
 
 
 class AllButScore(Freeze):
@@ -69,10 +69,10 @@ class AllButScore(Freeze):
 
     def find_parts(self, net: nn.Module) -> list[nn.Module]:
         """Returns the children whose name does not begin with score."""
-        found = [part for name, part in net.named_children() if not name.startswith("score")]
-        if len(found) == len(list(net.children())):
+        parts = [part for name, part in net.named_children() if not name.startswith("score")]
+        if len(parts) == len(list(net.children())):
             raise UserError("freeze=all_but_score: this network has no layer named score…")
-        return found
+        return parts
 
 
 def find_norms(part: nn.Module) -> Iterator[nn.Module]:

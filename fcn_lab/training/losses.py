@@ -1,7 +1,7 @@
 """Losses: modules called as ``loss(scores, target)``.
 
 ``scores`` are (N, K, H, W), ``target`` int64 (N, H, W) with 0…K−1 or ``VOID``; void pixels add
-nothing, and a batch of void alone gives 0. ``calibrate(counts, shown)`` is called once before
+nothing, and a batch of void alone gives 0. ``calibrate(counts, pixels)`` is called once before
 training with, for each class, its pixels in the training set and the pixels of the images that show
 it: losses that weight classes learn the weights there.
 
@@ -40,7 +40,7 @@ class Loss(nn.Module):
     def __init__(self) -> None:
         super().__init__()
 
-    def calibrate(self, counts: Tensor, shown: Tensor) -> None:
+    def calibrate(self, counts: Tensor, pixels: Tensor) -> None:
         """Learns from the training set's class counts; most losses have nothing to learn."""
 
 
@@ -67,27 +67,27 @@ class CrossEntropy(Loss):
         self.balance = balance
         self.register_buffer("weight", None)
 
-    def calibrate(self, counts: Tensor, shown: Tensor) -> None:
+    def calibrate(self, counts: Tensor, pixels: Tensor) -> None:
         """Sets the class weights that `balance` computes from the counts."""
         if self.balance is not None:
-            self.weight = self.balance(counts, shown).float().to(counts.device)
+            self.weight = self.balance(counts, pixels).float().to(counts.device)
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
         """Returns the loss as a scalar."""
         # torch's own sum over pixels adds in no fixed order on a GPU
-        each = F.cross_entropy(scores, target, self.weight, ignore_index=VOID, reduction="none")
-        return self.reduce(each.sum(), target, self.weight)
+        losses = F.cross_entropy(scores, target, self.weight, ignore_index=VOID, reduction="none")
+        return self.reduce(losses.sum(), target, self.weight)
 
 
 def divide_by_weights(total: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
     """Returns the sum divided by the weights of the pixels it ran over."""
-    seen = target[target != VOID]
+    labels = target[target != VOID]
     mass = (
-        weight[seen].sum()
+        weight[labels].sum()
         if weight is not None
-        else torch.tensor(seen.numel(), device=total.device)
+        else torch.tensor(labels.numel(), device=total.device)
     )
-    return total / mass.clamp(min=torch.finfo(torch.float32).tiny) if seen.numel() else total
+    return total / mass.clamp(min=torch.finfo(torch.float32).tiny) if labels.numel() else total
 
 
 def keep_sum(total: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
@@ -127,14 +127,14 @@ class Dice(Loss):
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
         """Returns the loss as a scalar."""
-        num_classes, seen = scores.shape[1], target != VOID
-        truth = target.where(seen, 0)
-        p = scores.float().softmax(1) * seen.unsqueeze(1)  # (N, K, H, W)
-        hit = p.gather(1, truth.unsqueeze(1)).flatten()
-        both = p.new_zeros(num_classes).index_add(0, truth.flatten(), hit)
-        shown = torch.bincount(target[seen], minlength=num_classes)
-        dice = 2 * both / (p.sum((0, 2, 3)) + shown).clamp(min=1e-7)
-        return ((1 - dice) * (shown > 0)).mean()
+        num_classes, is_labelled = scores.shape[1], target != VOID
+        truth = target.where(is_labelled, 0)
+        p = scores.float().softmax(1) * is_labelled.unsqueeze(1)  # (N, K, H, W)
+        true_scores = p.gather(1, truth.unsqueeze(1)).flatten()
+        overlaps = p.new_zeros(num_classes).index_add(0, truth.flatten(), true_scores)
+        counts = torch.bincount(target[is_labelled], minlength=num_classes)
+        dice = 2 * overlaps / (p.sum((0, 2, 3)) + counts).clamp(min=1e-7)
+        return ((1 - dice) * (counts > 0)).mean()
 
 
 @check_arguments
@@ -183,10 +183,10 @@ class WeightedSum(Loss):
             )
         self.losses, self.weights = nn.ModuleList(losses), tuple(weights)
 
-    def calibrate(self, counts: Tensor, shown: Tensor) -> None:
+    def calibrate(self, counts: Tensor, pixels: Tensor) -> None:
         """Passes the counts on to each loss."""
         for loss in self.losses:
-            loss.calibrate(counts, shown)  # type: ignore[operator]
+            loss.calibrate(counts, pixels)  # type: ignore[operator]
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
         """Returns the loss as a scalar."""

@@ -31,7 +31,7 @@ def read_quotas(group: Path, groups: Path) -> list[float]:
         group: the file that names the process's control groups.
         groups: where the control groups are shown as folders.
     """
-    found = []
+    quotas = []
     for line in _read(group).splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
@@ -44,8 +44,8 @@ def read_quotas(group: Path, groups: Path) -> list[float]:
             quota, _, period = words.partition(" ")
             # else "max", or -1
             if quota.isdigit() and period.isdigit():
-                found.append(int(quota) / int(period))
-    return found
+                quotas.append(int(quota) / int(period))
+    return quotas
 
 
 def _read(path: Path) -> str:

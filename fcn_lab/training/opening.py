@@ -68,14 +68,14 @@ def describe_recipe(loss: Loss, optim: Optim, data: FrameDataModule) -> list[str
     """Describes equivalents (`SGDRecipe`) of plain cross entropy under SGD, and of nothing else."""
     if not isinstance(loss, CrossEntropy) or loss.balance is not None:
         return []
-    summed = loss.reduction == "sum"
-    descent = optim.to_sgd_recipe(data.batch_size, count_scored_pixels(data), summed)
+    is_sum = loss.reduction == "sum"
+    descent = optim.to_sgd_recipe(data.batch_size, count_scored_pixels(data), is_sum)
     if descent is not None:
         return descent.describe()
     rate = (
         "optimisation: the optimiser divides by the gradient's size, so the rate of a summed loss"
     )
-    return [f"{rate} is that of its mean"] if summed else []
+    return [f"{rate} is that of its mean"] if is_sum else []
 
 
 def require_channels(net: nn.Module, data: FrameDataModule) -> None:
@@ -84,11 +84,11 @@ def require_channels(net: nn.Module, data: FrameDataModule) -> None:
     Raises:
         UserError: with both numbers.
     """
-    wanted, there = count_channels(net), data.source.frames("train").images[0].shape[-1]
-    if wanted != there:
+    inputs, channels = count_channels(net), data.source.frames("train").images[0].shape[-1]
+    if inputs != channels:
         raise UserError(
-            f"encoder.in_channels={wanted}: the pictures of these data have {there} channels.\n"
-            f"Type encoder.in_channels={there}, or the files of the others in data.images=[…]"
+            f"encoder.in_channels={inputs}: the pictures of these data have {channels} channels.\n"
+            f"Type encoder.in_channels={channels}, or the files of the others in data.images=[…]"
         )
 
 
@@ -98,14 +98,14 @@ def find_scored_splits(data: FrameDataModule) -> tuple[str, ...]:
     Raises:
         UserError: the data have no train or no val.
     """
-    there = data.source.splits
-    for split, use in (("train", "to learn from"), ("val", "to choose the best epoch by")):
-        if split not in there:
+    splits = data.source.splits
+    for split, purpose in (("train", "to learn from"), ("val", "to choose the best epoch by")):
+        if split not in splits:
             raise UserError(
-                f"These data have no split {split}, {use}, only {' and '.join(there)}.\n"
+                f"These data have no split {split}, {purpose}, only {' and '.join(splits)}.\n"
                 "Expected train and val at least, as in data.splits={train: 0.8, val: 0.2}"
             )
-    return tuple(dict.fromkeys(split for split in ("val", data.split) if split in there))
+    return tuple(dict.fromkeys(split for split in ("val", data.split) if split in splits))
 
 
 def find_data_gaps(data: FrameDataModule) -> list[str]:
@@ -115,12 +115,12 @@ def find_data_gaps(data: FrameDataModule) -> list[str]:
         UserError: every pixel of train is void.
     """
     lines = []
-    scored = find_scored_splits(data)
-    if data.split not in scored:
+    scored_splits = find_scored_splits(data)
+    if data.split not in scored_splits:
         lines.append(f"there is no split {data.split}: val alone is scored in the end")
     train = data.source.frames("train")
     counts, _ = count_pixels(train, data.num_classes)
-    others = {split: data.source.frames(split) for split in scored}
+    others = {split: data.source.frames(split) for split in scored_splits}
     return [*lines, *describe_gaps(counts, data.classes, train.pixel_count, others)]
 
 
@@ -128,18 +128,18 @@ def count_scored_pixels(data: FrameDataModule) -> float:
     """Returns the mean count of non-void pixels in a few training images, augmented and cropped."""
     dataset = data.train_dataloader().dataset
     indices = range(min(SAMPLED_IMAGES, len(cast("Sized", dataset))))
-    found = [int((dataset[(0, index)]["label"] != VOID).sum()) for index in indices]
-    return sum(found) / len(found)
+    counts = [int((dataset[(0, index)]["label"] != VOID).sum()) for index in indices]
+    return sum(counts) / len(counts)
 
 
 def require_batch_statistics(
-    net: nn.Module, still: Sequence[nn.Module], data: FrameDataModule
+    net: nn.Module, frozen_layers: Sequence[nn.Module], data: FrameDataModule
 ) -> None:
     """Refuses batches of one image where a batch normalisation would see a map of one pixel.
 
     Args:
         net: in training mode; it is neither changed nor run on data.
-        still: its normalisation layers that stay in evaluation mode.
+        frozen_layers: its normalisation layers that stay in evaluation mode.
         data: the data that it is trained on.
 
     Raises:
@@ -154,12 +154,12 @@ def require_batch_statistics(
     image = dataset[(0, smallest)]["image"]  # 3 h w, as it is trained on
     modes = {layer: layer.training for layer in net.modules()}
     net.train()
-    for layer in still:
+    for layer in frozen_layers:
         layer.eval()
     try:
         with torch.no_grad():
-            one = torch.empty(1, *image.shape, device="meta")
-            functional_call(net, move_state_to_meta(net), (one,))
+            sample = torch.empty(1, *image.shape, device="meta")
+            functional_call(net, move_state_to_meta(net), (sample,))
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
@@ -183,10 +183,10 @@ def load_initial_weights(net: nn.Module, run: Path) -> list[str]:
     Raises:
         UserError: the run has no weights, or none of them fits.
     """
-    done = transplant(
+    transfer = transplant(
         net, select_network_state(load_best_checkpoint(run, "init_from")["state_dict"])
     )
-    if not done.taken_params:
+    if not transfer.taken_params:
         raise UserError(f"init_from={run}: nothing of its network fits this one, by name and shape")
-    counts, *others = done.describe()
+    counts, *others = transfer.describe()
     return [f"starts from {run}: {counts}", *others]

@@ -114,16 +114,16 @@ class OneCycle(Schedule):
         return interpolate_cosine(1.0, 1 / (self.start * self.end), progress)
 
 
-def keeps_rates(schedule: Callable[[float], float], before: float, after: float) -> bool:
+def keeps_rates(schedule: Callable[[float], float], first: float, second: float) -> bool:
     """Returns whether a training's rates so far are those of one of another length, too.
 
     Args:
         schedule: returns the factor of the rate at a progress in 0…1.
-        before: the progress that the training has made.
-        after: what that would be of the other length.
+        first: the progress that the training has made.
+        second: what that would be at the other length.
     """
     shares = (point / RATE_POINTS for point in range(RATE_POINTS + 1))
-    return before == after or all(schedule(before * s) == schedule(after * s) for s in shares)
+    return first == second or all(schedule(first * s) == schedule(second * s) for s in shares)
 
 
 def interpolate_cosine(first: float, last: float, progress: float) -> float:
@@ -186,19 +186,19 @@ class Optim:
             optimizer=optimizer, lr_scheduler=SchedulerConfig(scheduler=scheduler, interval="step")
         )
 
-    def to_sgd_recipe(self, batch: int, pixels: float, summed: bool) -> SGDRecipe | None:
+    def to_sgd_recipe(self, batch: int, pixels: float, is_sum: bool) -> SGDRecipe | None:
         """Returns this optimiser as an `SGDRecipe`, or None where it is not SGD.
 
         Args:
             batch: images a batch.
             pixels: scored pixels an image.
-            summed: whether the cross entropy is summed over the pixels.
+            is_sum: whether the cross entropy is summed over the pixels.
         """
         probe = self._create_optimizer([nn.Parameter(torch.zeros(1))])
         if not isinstance(probe, torch.optim.SGD):
             return None
         momentum = probe.defaults["momentum"]
-        return SGDRecipe(self.lr, momentum, self.weight_decay, batch, pixels, summed)
+        return SGDRecipe(self.lr, momentum, self.weight_decay, batch, pixels, is_sum)
 
     def parameter_groups(self, net: nn.Module) -> list[dict[str, object]]:
         """Returns the trained parameters in groups of one rate and one decay; no group is empty.

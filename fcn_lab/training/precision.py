@@ -39,8 +39,8 @@ def cpu_has_bf16() -> bool:
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     # oneDNN also says yes to AVX-512 without bf16, where it converts and computes in float32
-    converts = torch.cpu._is_avx512_supported() and not torch.cpu._is_avx512_bf16_supported()
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and not converts
+    emulates = torch.cpu._is_avx512_supported() and not torch.cpu._is_avx512_bf16_supported()
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and not emulates
 
 
 @cache
@@ -66,8 +66,8 @@ def measure_slowdown(precision: str, device: str, memory_format: torch.memory_fo
 def _small_network() -> nn.Sequential:
     """Builds three stages as encoders have them: convolution, normalisation, pooling."""
     layers: list[nn.Module] = []
-    for before, width in pairwise((3, 64, 128, 256)):
-        conv = nn.Conv2d(before, width, 3, padding=1)
+    for inputs, width in pairwise((3, 64, 128, 256)):
+        conv = nn.Conv2d(inputs, width, 3, padding=1)
         layers += [conv, nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2)]
     return nn.Sequential(*layers)
 
@@ -87,17 +87,17 @@ class PrecisionChoice:
     """How a run came to its precision.
 
     Args:
-        asked: what the configuration says.
-        used: what is computed in, never "auto".
+        request: what the configuration says.
+        precision: what is computed in, never "auto".
         device: "cuda", "cpu" or "mps".
-        began: what the run that is gone on with, or scored again, was computed in; None for a new
-            one, and where the user asked for something else.
+        first_precision: what the run that is gone on with, or scored again, was computed in; None
+            for a new one, and where the user asked for something else.
     """
 
-    asked: str
-    used: str
+    request: str
+    precision: str
     device: str
-    began: str | None = None
+    first_precision: str | None = None
 
     def describe(self, memory_format: torch.memory_format) -> list[str]:
         """Returns one line; a second one where the device is slow at what was asked for.
@@ -105,39 +105,38 @@ class PrecisionChoice:
         Args:
             memory_format: of weights and images.
         """
-        best, note = choose_precision(self.device), ""
-        if self.began not in (None, self.used):
-            note = f"; the run began in {self.began}, which this {self.device} emulates"
-        elif self.asked == AUTO and self.used != best:
-            note = f", as the run began; by itself this {self.device} would take {best}"
-        elif self.asked == AUTO:
-            has = "computes" if best == BF16 else "has no"
-            note = f" (auto: this {self.device} {has} bfloat16{' itself' * (best == BF16)})"
-        lines = [f"precision: {self.used}{note}"]
-        if not is_native(self.used, self.device):
-            times = measure_slowdown(self.used, self.device, memory_format)
+        native, note = choose_precision(self.device), ""
+        if self.first_precision not in (None, self.precision):
+            note = f"; the run began in {self.first_precision}, which this {self.device} emulates"
+        elif self.request == AUTO and self.precision != native:
+            note = f", as the run began; by itself this {self.device} would take {native}"
+        elif self.request == AUTO:
+            verb = "computes" if native == BF16 else "has no"
+            note = f" (auto: this {self.device} {verb} bfloat16{' itself' * (native == BF16)})"
+        lines = [f"precision: {self.precision}{note}"]
+        if not is_native(self.precision, self.device):
+            times = measure_slowdown(self.precision, self.device, memory_format)
             lines.append(
-                f"trainer.precision={self.used} is emulated on this {self.device}: a step of a "
-                f"small network takes {times:.1f} times as long as in {FLOAT32}; "
+                f"trainer.precision={self.precision} is emulated on this {self.device}: a step of "
+                f"a small network takes {times:.1f} times as long as in {FLOAT32}; "
                 "trainer.precision=auto takes what is native"
             )
         return lines
 
 
 def settle_precision(
-    asked: str, device: str, began: str | None = None, keep: bool = False
+    request: str, device: str, first_precision: str | None = None, keeps_first: bool = False
 ) -> PrecisionChoice:
     """Comes to one of the precisions.
 
     Args:
-        asked: what the configuration says.
+        request: what the configuration says.
         device: "cuda", "cpu" or "mps".
-        began: see `PrecisionChoice`.
-        keep: take what the run began with also where the device emulates it.
+        first_precision: see `PrecisionChoice`.
+        keeps_first: take what the run began with also where the device emulates it.
     """
-    if asked != AUTO:
-        return PrecisionChoice(asked, asked, device)
-    stays = began is not None and (keep or is_native(began, device))
-    return PrecisionChoice(
-        asked, began if stays and began is not None else choose_precision(device), device, began
-    )
+    if request != AUTO:
+        return PrecisionChoice(request, request, device)
+    if first_precision is not None and (keeps_first or is_native(first_precision, device)):
+        return PrecisionChoice(request, first_precision, device, first_precision)
+    return PrecisionChoice(request, choose_precision(device), device, first_precision)

@@ -62,16 +62,17 @@ def check_ranks() -> None:
     Raises:
         UserError: one is missing or not a number, or one is set without its launcher.
     """
-    by = find_launcher()
-    for name in LAUNCHERS.get(by, ()):
+    launcher = find_launcher()
+    for name in LAUNCHERS.get(launcher, ()):
         value = _read_number(name)
         if value is None or (name == "MASTER_PORT" and not 0 < value <= _LARGEST_PORT):
-            expected = f"a port, 1 to {_LARGEST_PORT}" if name == "MASTER_PORT" else "a number"
+            form = f"a port, 1 to {_LARGEST_PORT}" if name == "MASTER_PORT" else "a number"
             raise UserError(
-                f"{_describe_variable(name)}: expected {expected}, as {by} sets it.\nStart it anew"
+                f"{_describe_variable(name)}: expected {form}, as {launcher} sets it.\n"
+                "Start it anew"
             )
-    for name, harmless in {**_SINGLE_PROCESS_VALUES, SRUN: "1"}.items() if not by else ():
-        if os.environ.get(name, harmless) != harmless:
+    for name, default in {**_SINGLE_PROCESS_VALUES, SRUN: "1"}.items() if not launcher else ():
+        if os.environ.get(name, default) != default:
             raise UserError(
                 f"{_describe_variable(name)} says that this is one of several processes, but "
                 f"neither torchrun nor srun has started it.\nType: unset {name}"
@@ -80,13 +81,13 @@ def check_ranks() -> None:
 
 def drop_stray_ranks(environment: Mapping[str, str]) -> dict[str, str]:
     """Returns the environment without variables that would make Lightning wait for other ranks."""
-    stray = () if find_launcher() else (*_SINGLE_PROCESS_VALUES, *_RENDEZVOUS_VARIABLES)
-    return {name: value for name, value in environment.items() if name not in stray}
+    names = () if find_launcher() else (*_SINGLE_PROCESS_VALUES, *_RENDEZVOUS_VARIABLES)
+    return {name: value for name, value in environment.items() if name not in names}
 
 
 def _read_number(name: str) -> int | None:
-    given = os.environ.get(name, "")
-    return int(given) if given.isascii() and given.isdigit() else None
+    text = os.environ.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def _describe_variable(name: str) -> str:

@@ -70,7 +70,7 @@ def score_split(
     data: FrameDataModule,
     folder: RunFolder,
     omissions: Omissions,
-    alone: bool = False,
+    is_only: bool = False,
 ) -> ScoredSplit:
     """Scores `split`; writes its confusion matrices and what was measured at boundaries.
 
@@ -81,19 +81,19 @@ def score_split(
         data: gives the loaders.
         folder: the run's folder, which gets the matrices.
         omissions: takes note where they cannot be written.
-        alone: whether this is the only split that the run scores.
+        is_only: whether this is the only split that the run scores.
     """
     run = trainer.validate if split == "val" else trainer.test
     module.measure_edges()
     run(module, data, verbose=False)
-    served = "val" if split == "val" else "test"
-    matrices, edges = module.matrices[served], module.edges[served]
+    loader = "val" if split == "val" else "test"
+    matrices, edges = module.matrices[loader], module.edges[loader]
     if is_first_rank():
-        frames = data.source.frames(split)
-        found = matrices.numpy()
+        frames, counts = data.source.frames(split), matrices.numpy()
+        measures = edges.to_arrays()
         with omissions.note():
             folder.write_confusions(
-                split, frames.names, found, data.classes, frames.drives, alone, **edges.to_arrays()
+                split, frames.names, counts, data.classes, frames.drives, is_only, **measures
             )
     total = matrices.sum(0)
     result = SplitResult(**compute_scores(total, data.classes), **edges.summarize(data.classes))
@@ -101,22 +101,22 @@ def score_split(
 
 
 def conclude_loggers(
-    loggers: Sequence[RunLogger], scored: Mapping[str, ScoredSplit], omissions: Omissions
+    loggers: Sequence[RunLogger], results: Mapping[str, ScoredSplit], omissions: Omissions
 ) -> None:
     """Gives every logger the final scores, named by split, and the confusion matrices."""
-    values = {f"{s}/{name}": value for s, r in scored.items() for name, value in r.list_scores()}
+    values = {f"{s}/{name}": value for s, r in results.items() for name, value in r.list_scores()}
     for logger in loggers if is_first_rank() else ():
         with omissions.note():
-            logger.conclude(values, {split: result.matrix for split, result in scored.items()})
+            logger.conclude(values, {split: result.matrix for split, result in results.items()})
 
 
 def publish_scores(
     folder: RunFolder,
     protocol: str,
     facts: Mapping[str, object],
-    scored: Mapping[str, ScoredSplit],
+    results: Mapping[str, ScoredSplit],
     omissions: Omissions,
-    **shown: object,
+    **printed_facts: object,
 ) -> None:
     """Prints the scores and what to do next, and writes metrics.json: the run is complete.
 
@@ -124,20 +124,20 @@ def publish_scores(
         folder: the run's folder.
         protocol: scores of one protocol are comparable.
         facts: further entries of metrics.json.
-        scored: the scores by split.
+        results: the scores by split.
         omissions: what of the run could not be written, if anything.
-        shown: facts that are printed and not written.
+        printed_facts: facts that are printed and not written.
 
     Raises:
         WriteFailure: a file of the run could not be written; the message names the folder that took
             the scores instead.
     """
-    splits = {split: result.scores for split, result in scored.items()}
+    splits = {split: result.scores for split, result in results.items()}
     metrics = {"protocol": protocol, **facts, **splits}
     if not omissions.errors:
         with omissions.note():
             folder.write_metrics(metrics)
-    print_scores(splits, {**shown, **facts, "folder": folder.path})
+    print_scores(splits, {**printed_facts, **facts, "folder": folder.path})
     name = f"scores-{folder.run_id}.json"
     if not omissions.errors:
         # of an attempt that could not write them all
@@ -146,15 +146,15 @@ def publish_scores(
         print_next(list_run_steps(folder.path))
     else:
         reason, _, advice = str(omissions.errors[0]).partition("\n")
-        kept = write_anywhere(name, metrics, folder.path)
-        saved = f"lie in {kept}" if kept else "stand above and nowhere else"
-        raise WriteFailure(f"{reason} The scores {saved}.\n{advice}")
+        path = write_anywhere(name, metrics, folder.path)
+        place = f"lie in {path}" if path else "stand above and nowhere else"
+        raise WriteFailure(f"{reason} The scores {place}.\n{advice}")
 
 
 def image_size(frames: Frames) -> tuple[int, int]:
     """Returns the height and width of the frames, in pixels; of several sizes the middle one."""
-    ordered = sorted(frames.sizes, key=lambda size: (size[0] * size[1], size))
-    return ordered[len(ordered) // 2]
+    sizes = sorted(frames.sizes, key=lambda size: (size[0] * size[1], size))
+    return sizes[len(sizes) // 2]
 
 
 def print_scores(splits: Mapping[str, SplitResult], facts: Mapping[str, object]) -> None:
@@ -188,14 +188,14 @@ def build_percent_table(
         columns: the scores of each class, by column and by class.
         overall: the further scores of each column, by title; not every column has each.
     """
-    shown = Table(Column(title, overflow="fold"))
+    table = Table(Column(title, overflow="fold"))
     for name in columns:
-        shown.add_column(name, justify="right")
+        table.add_column(name, justify="right")
     by_class = list(columns.values())
     for name in by_class[0]:
-        shown.add_row(name, *(format_percent(column[name]) or "–" for column in by_class))
-    shown.add_section()
+        table.add_row(name, *(format_percent(column[name]) or "–" for column in by_class))
+    table.add_section()
     for name in dict.fromkeys(title for column in overall for title in column):
         cells = ((format_percent(c[name]) or "–") if name in c else "" for c in overall)
-        shown.add_row(name, *cells)
-    return shown
+        table.add_row(name, *cells)
+    return table

@@ -97,9 +97,9 @@ class TrainerSettings:
             UserError: a device, or what it takes to compile for it, is not here; torchrun or srun
                 started another number of processes.
         """
-        if (found := count_processes()) not in (1, self.devices * self.num_nodes):
+        if (processes := count_processes()) not in (1, self.devices * self.num_nodes):
             raise UserError(
-                f"{found} processes were started, but trainer.devices={self.devices} x "
+                f"{processes} processes were started, but trainer.devices={self.devices} x "
                 f"trainer.num_nodes={self.num_nodes}.\n"
                 "Start as many as these say, with trainer.strategy=ddp"
             )
@@ -123,16 +123,16 @@ class TrainerSettings:
         return f"{self.devices * self.num_nodes} x {name}"
 
     def settle_precision(
-        self, began: str | None = None, keep: bool = False
+        self, first_precision: str | None = None, keeps_first: bool = False
     ) -> "tuple[TrainerSettings, PrecisionChoice]":
         """Returns these settings with "auto" resolved, and the choice that was made."""
-        choice = settle_precision(self.precision, self.device, began, keep)
-        return replace(self, precision=choice.used), choice
+        choice = settle_precision(self.precision, self.device, first_precision, keeps_first)
+        return replace(self, precision=choice.precision), choice
 
     @property
     def used_precision(self) -> str:
         """Returns the precision of the arithmetic, never "auto"."""
-        return settle_precision(self.precision, self.device).used
+        return settle_precision(self.precision, self.device).precision
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -153,11 +153,11 @@ class TrainerSettings:
         """Returns a line for each kind of operator that is not deterministic on this device."""
         if not self.deterministic or self.device == "cpu":
             return []
-        found = {type(m) for m in net.modules() if isinstance(m, Upsampling)}
+        kinds = {type(m) for m in net.modules() if isinstance(m, Upsampling)}
         return [
             f"trainer.deterministic=true: the backward of {kind.__name__} adds in no fixed order "
             f"on a GPU; upsample={kind.deterministic_word} repeats itself"
-            for kind in sorted(found, key=lambda kind: kind.__name__)
+            for kind in sorted(kinds, key=lambda kind: kind.__name__)
             if not kind.deterministic
         ]
 

@@ -29,7 +29,7 @@ class SGDRecipe:
         weight_decay: λ.
         batch: k.
         pixels: P.
-        summed: whether the loss is the sum over the pixels of a batch, or else their mean.
+        is_sum: whether the loss is the sum over the pixels of a batch, or else their mean.
     """
 
     lr: float
@@ -37,42 +37,42 @@ class SGDRecipe:
     weight_decay: float
     batch: int
     pixels: float
-    summed: bool
+    is_sum: bool
 
-    def to_reduction(self, summed: bool) -> "SGDRecipe":
+    def to_reduction(self, is_sum: bool) -> "SGDRecipe":
         """Returns the recipe that takes the same steps under that reduction; exact."""
-        if summed == self.summed:
+        if is_sum == self.is_sum:
             return self
-        factor = (self.batch * self.pixels) ** (-1 if summed else 1)
+        factor = (self.batch * self.pixels) ** (-1 if is_sum else 1)
         return replace(
-            self, lr=self.lr * factor, weight_decay=self.weight_decay / factor, summed=summed
+            self, lr=self.lr * factor, weight_decay=self.weight_decay / factor, is_sum=is_sum
         )
 
     def to_batch_size(self, batch: int) -> "SGDRecipe":
         """Returns the recipe of about the same training in batches of another size."""
         sums = self.to_reduction(True)
         momentum = self.momentum ** (batch / self.batch)
-        other = replace(
+        recipe = replace(
             sums,
             lr=sums.lr * (1 - momentum) / (1 - self.momentum),
             momentum=momentum,
             weight_decay=sums.weight_decay * batch / self.batch,
             batch=batch,
         )
-        return other.to_reduction(self.summed)
+        return recipe.to_reduction(self.is_sum)
 
     def describe(self) -> list[str]:
         """Returns lines: this recipe, the other reduction, the batch sizes of the paper."""
         others = [k for k in PAPER_BATCH_SIZES if k != self.batch and self.momentum > 0]
-        same = self.to_reduction(not self.summed)
+        equivalent = self.to_reduction(not self.is_sum)
         return [
             f"optimisation: {self}",
-            f"  exactly, where all images have so many scored pixels: {same}",
+            f"  exactly, where all images have so many scored pixels: {equivalent}",
             *(f"  about: {self.to_batch_size(batch)}" for batch in others),
         ]
 
     def __str__(self) -> str:
-        form = "sum" if self.summed else "mean"
+        form = "sum" if self.is_sum else "mean"
         return (
             f"lr {self.lr:.3g} and weight decay {self.weight_decay:.3g} on the {form} over "
             f"{self.batch} x {self.pixels:,.0f} pixels, momentum {self.momentum:.4g}"

@@ -75,8 +75,8 @@ class CamVidDataModule(FrameDataModule):
         pack: bool = True,
         **loading: Unpack[LoaderArguments],
     ) -> None:
-        given = (root, size, classes, download, cache, split_by, held_out, megapixels)
-        super().__init__(CamVid(*given, resize=resize, pack=pack), **loading)
+        arguments = (root, size, classes, download, cache, split_by, held_out, megapixels)
+        super().__init__(CamVid(*arguments, resize=resize, pack=pack), **loading)
 
 
 @check_arguments
@@ -134,9 +134,9 @@ def folder(
         >>> next(iter(data.train_dataloader()))["image"].shape
         torch.Size([2, 3, 24, 32])
     """
-    given = (images, masks, names, splits, blocks, size, split_by, held_out, cache)
+    arguments = (images, masks, names, splits, blocks, size, split_by, held_out, cache)
     return FrameDataModule(
-        Folder(root, *given, ignore, classes, megapixels, resize, pack), **loading
+        Folder(root, *arguments, ignore, classes, megapixels, resize, pack), **loading
     )
 
 

@@ -20,17 +20,17 @@ class LoaderSettings(TypedDict):
     multiprocessing_context: str | None
 
 
-def settle_loader(asked: int | None, on_gpu: bool, ranks: int = 1) -> LoaderSettings:
+def settle_loader(count: int | None, on_gpu: bool, ranks: int = 1) -> LoaderSettings:
     """Returns the loader's settings for this machine.
 
     Args:
-        asked: how many workers; None is none where the network needs the cores itself, and a
+        count: how many workers; None is none where the network needs the cores itself, and a
             rank's share of the cores beside a GPU, which would otherwise wait for the augmentation.
         on_gpu: whether the network computes on a GPU.
         ranks: number of ranks that share this machine.
     """
     share = min(WORKERS_PER_GPU, max(1, count_cores() // ranks - 1)) if on_gpu else 0
-    workers = share if asked is None else min(asked, max_workers())
+    workers = share if count is None else min(count, max_workers())
     return LoaderSettings(
         num_workers=workers,
         pin_memory=on_gpu,
@@ -41,12 +41,12 @@ def settle_loader(asked: int | None, on_gpu: bool, ranks: int = 1) -> LoaderSett
     )
 
 
-def explain_loader(asked: int | None) -> list[str]:
+def explain_loader(count: int | None) -> list[str]:
     """Returns a line where fewer workers than asked for are started, else nothing."""
-    if asked is None or asked <= max_workers():
+    if count is None or count <= max_workers():
         return []
     return [
-        f"data.num_workers={asked}: {max_workers()} are started, "
+        f"data.num_workers={count}: {max_workers()} are started, "
         f"{WORKERS_PER_CORE} for each of the {count_cores()} cores here"
     ]
 

@@ -16,7 +16,7 @@ from support.tiny import Net, make_train
 
 STEPS, SIDE, BATCH = 20, 16, 2
 PIXELS = SIDE * SIDE  # a power of two, and so is a batch of two: to scale by it loses no bit
-LIGHT = SGDRecipe(lr=0.1, momentum=0.9, weight_decay=1e-3, batch=20, pixels=1, summed=True)
+LIGHT = SGDRecipe(lr=0.1, momentum=0.9, weight_decay=1e-3, batch=20, pixels=1, is_sum=True)
 HEAVY = LIGHT.to_batch_size(1)
 
 
@@ -57,21 +57,21 @@ def weight_after(recipe: SGDRecipe, gradients: Sequence[float]) -> list[float]:
 def test_a_summed_loss_at_the_rate_translated_takes_the_very_steps_of_the_mean(
     momentum: float,
 ) -> None:
-    mean = SGDRecipe(0.25, momentum, 2**-10, BATCH, PIXELS, summed=False)
+    mean = SGDRecipe(0.25, momentum, 2**-10, BATCH, PIXELS, is_sum=False)
     steps = trajectory(mean)
     assert torch.equal(torch.stack(trajectory(mean.to_reduction(True))), torch.stack(steps))
     assert not torch.equal(steps[0], steps[-1])
 
 
 def test_without_its_decay_translated_a_summed_loss_goes_elsewhere() -> None:
-    mean = SGDRecipe(0.25, 0.9, 2**-10, BATCH, PIXELS, summed=False)
+    mean = SGDRecipe(0.25, 0.9, 2**-10, BATCH, PIXELS, is_sum=False)
     sums = mean.to_reduction(True)
-    other = SGDRecipe(sums.lr, 0.9, mean.weight_decay, BATCH, PIXELS, summed=True)
+    other = SGDRecipe(sums.lr, 0.9, mean.weight_decay, BATCH, PIXELS, is_sum=True)
     assert not torch.equal(trajectory(other)[-1], trajectory(mean)[-1])
 
 
 def test_translations_undo_each_other() -> None:
-    recipe = SGDRecipe(1e-10, 0.99, 5e-4, 1, 172_800, summed=True)
+    recipe = SGDRecipe(1e-10, 0.99, 5e-4, 1, 172_800, is_sum=True)
     for back in (
         recipe.to_reduction(False).to_reduction(True),
         recipe.to_batch_size(20).to_batch_size(1),

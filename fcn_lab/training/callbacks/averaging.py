@@ -13,9 +13,9 @@ def create_warm_average(decay: float) -> Callable[[list[Tensor], list[Tensor], T
     steps.
     """
 
-    def average(means: list[Tensor], current: list[Tensor], averaged: Tensor | int) -> None:
-        steps = int(averaged)
+    def average(means: list[Tensor], weights: list[Tensor], count: Tensor | int) -> None:
+        steps = int(count)
         update = get_ema_multi_avg_fn(min(decay, (1 + steps) / (10 + steps)))  # type: ignore[no-untyped-call]
-        update(means, current, averaged)
+        update(means, weights, count)
 
     return average

@@ -53,9 +53,9 @@ class BestAndLast(Checkpoint):
 
     def __init__(self, folder: RunFolder, patience: int | None = None) -> None:
         self.folder, self.patience = folder, patience
-        self.best, self.waited = float("-inf"), 0
-        self._validated = False
-        self._configured: list[dict[str, Any]] = []
+        self.best_score, self.epochs_waited = float("-inf"), 0
+        self._has_score = False
+        self._settings: list[dict[str, Any]] = []
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
@@ -68,32 +68,33 @@ class BestAndLast(Checkpoint):
         # a resumed run may have stopped early already
         self._check_patience(trainer)
         # they are as config.yaml says; the checkpoint's come next
-        self._configured = [dict(group) for group in trainer.optimizers[0].param_groups]
+        self._settings = [dict(group) for group in trainer.optimizers[0].param_groups]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        restored = trainer.optimizers[0].param_groups
-        for ours, theirs in zip(self._configured, restored, strict=True):
-            for name in (*(ours.keys() - theirs.keys()), *SETTINGS):
-                if ours.get(name) != theirs.get(name):
-                    raise _refuse(self.folder, f"{name} {theirs.get(name)}, not {ours.get(name)}")
+        groups = trainer.optimizers[0].param_groups
+        for first, second in zip(self._settings, groups, strict=True):
+            for name in (*(first.keys() - second.keys()), *SETTINGS):
+                if first.get(name) != second.get(name):
+                    raise _refuse(self.folder, f"{name} {second.get(name)}, not {first.get(name)}")
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._validated = True
+        self._has_score = True
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        better = False
-        if self._validated:
+        is_best = False
+        if self._has_score:
             score = float(trainer.callback_metrics[MONITOR])
-            better = score > self.best
-            self.best, self.waited = max(score, self.best), 0 if better else self.waited + 1
-            self._validated = False
+            is_best = score > self.best_score
+            self.best_score = max(score, self.best_score)
+            self.epochs_waited = 0 if is_best else self.epochs_waited + 1
+            self._has_score = False
         self._check_patience(trainer)
-        if better:
+        if is_best:
             self.save(trainer, self.folder.best_checkpoint)
         self.save(trainer, self.folder.last_checkpoint)
 
     def _check_patience(self, trainer: L.Trainer) -> None:
-        if self.patience is not None and self.waited >= self.patience:
+        if self.patience is not None and self.epochs_waited >= self.patience:
             trainer.should_stop = True
 
     def save(self, trainer: L.Trainer, path: Path) -> None:
@@ -101,10 +102,10 @@ class BestAndLast(Checkpoint):
         trainer.save_checkpoint(path)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "waited": self.waited}
+        return {"best": self.best_score, "waited": self.epochs_waited}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best, self.waited = state_dict["best"], state_dict["waited"]
+        self.best_score, self.epochs_waited = state_dict["best"], state_dict["waited"]
 
 
 def fit_from_last(
@@ -128,10 +129,10 @@ def fit_from_last(
 
 
 def _refuse(folder: RunFolder, reason: str) -> UserError:
-    anew = format_command(f"again={folder.path}")
+    command = format_command(f"again={folder.path}")
     return UserError(
         f"{folder.last_checkpoint} is of another network or training than config.yaml beside it "
-        f"describes ({reason}). To train that from the start:\n{anew}"
+        f"describes ({reason}). To train that from the start:\n{command}"
     )
 
 

@@ -12,15 +12,15 @@ from fcn_lab.training.module import Batch
 class Clock(Callback):
     """Counts seconds since it was created, in addition to those of earlier attempts."""
 
-    def __init__(self, earlier: float = 0.0) -> None:
-        self._earlier = earlier
+    def __init__(self, seconds_before: float = 0.0) -> None:
+        self._seconds_before = seconds_before
         self._start = time.monotonic()
         self._epoch_start, self._images = self._start, 0
 
     @property
     def seconds(self) -> float:
         """Returns the wall time of the run in seconds, resumes included."""
-        return self._earlier + time.monotonic() - self._start
+        return self._seconds_before + time.monotonic() - self._start
 
     @property
     def images_per_second(self) -> float:
@@ -52,4 +52,4 @@ class Clock(Callback):
         return {"seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._earlier = state_dict["seconds"]
+        self._seconds_before = state_dict["seconds"]

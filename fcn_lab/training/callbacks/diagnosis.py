@@ -27,8 +27,8 @@ class VitalSigns(Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, SegmentationModule)
         assert pl_module.optim is not None
-        compiled = getattr(pl_module.net, "_compiled_call_impl", None) is not None
-        if trainer.global_step == 0 and is_first_rank() and not compiled:
+        is_compiled = getattr(pl_module.net, "_compiled_call_impl", None) is not None
+        if trainer.global_step == 0 and is_first_rank() and not is_compiled:
             steps = min(WATCHED_STEPS, int(trainer.estimated_stepping_batches))
             self.vitals = TrainingDiagnosis(
                 pl_module.net, len(pl_module.classes), pl_module.optim.lr, steps

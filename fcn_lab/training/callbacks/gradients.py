@@ -22,11 +22,11 @@ class GradientNorms(Callback):
     Args:
         folder: the run's folder.
         net: has an ``encoder``; without one its own children are taken for stages.
-        every: n.
+        interval: n.
     """
 
-    def __init__(self, folder: RunFolder, net: nn.Module, every: int) -> None:
-        self.stages, self.every = find_stages(getattr(net, "encoder", net)), every
+    def __init__(self, folder: RunFolder, net: nn.Module, interval: int) -> None:
+        self.stages, self.interval = find_stages(getattr(net, "encoder", net)), interval
         self.rows = CsvFile(folder.gradients, ["step", *self.stages])
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -37,7 +37,7 @@ class GradientNorms(Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
     ) -> None:
         step = trainer.global_step
-        if step % self.every or not is_first_rank():
+        if step % self.interval or not is_first_rank():
             return
         values = torch.stack(
             [gradient_norm(parameters) for parameters in self.stages.values()]
@@ -50,15 +50,15 @@ class GradientNorms(Callback):
 
 def find_stages(encoder: nn.Module) -> dict[str, list[nn.Parameter]]:
     """Returns the trained parameters by stage, from the image on; lists and wrappers are opened."""
-    found: dict[str, list[nn.Parameter]] = {}
+    stages: dict[str, list[nn.Parameter]] = {}
     for name, child in encoder.named_children():
-        opened = isinstance(child, nn.ModuleList) or name == "encoder"
-        inner = child.named_children() if opened else [("", child)]
+        is_container = isinstance(child, nn.ModuleList) or name == "encoder"
+        inner = child.named_children() if is_container else [("", child)]
         for part, module in inner:
-            trained = [p for p in module.parameters() if p.requires_grad]
-            if trained:
-                found[f"{name}.{part}" if part else name] = trained
-    return found
+            parameters = [p for p in module.parameters() if p.requires_grad]
+            if parameters:
+                stages[f"{name}.{part}" if part else name] = parameters
+    return stages
 
 
 def gradient_norm(parameters: list[nn.Parameter]) -> torch.Tensor:

@@ -27,27 +27,27 @@ class History(Callback):
         scores = [f"val/{name}" for name in (*SPLIT_SCORES, *(f"iou/{c}" for c in classes))]
         times = ("epoch", "step", "seconds", "images_per_second")
         self.rows = CsvFile(folder.history, (*times, "train/lr", "train/loss", *scores))
-        self._begun = self._validated = False
+        self._has_begun = self._has_scores = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if is_first_rank() and self.rows.path.exists():
             self.rows.keep(lambda row: int(row["epoch"]) < trainer.current_epoch)
 
     def on_train_batch_end(self, trainer: L.Trainer, *rest: Any) -> None:  # noqa: ANN401  (the hook's many arguments)
-        if is_first_rank() and not self._begun:
+        if is_first_rank() and not self._has_begun:
             # from the first step on there is a run
             self.rows.begin()
-        self._begun = True
+        self._has_begun = True
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._validated = True
+        self._has_scores = True
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         # without a validation the values of an earlier epoch are still there
-        if not self._validated:
+        if not self._has_scores:
             values = {name: value for name, value in values.items() if not name.startswith("val/")}
-        self._validated = False
+        self._has_scores = False
         row = {
             "epoch": trainer.current_epoch,
             "step": trainer.global_step,

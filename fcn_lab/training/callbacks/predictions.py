@@ -40,7 +40,7 @@ class Archive:
 
     def __init__(self, path: Path, omissions: Omissions, limit: int = PREDICTIONS_LIMIT) -> None:
         self.path, self.omissions = path, omissions
-        self._left, self._left_out = limit, 0
+        self._bytes_left, self._left_out = limit, 0
         self._draft = create_draft_path(path)
         self._file: zipfile.ZipFile | None = None
         with self._note_refusal():
@@ -49,12 +49,12 @@ class Archive:
     def add(self, frame: Mapping[str, bytes]) -> None:
         """Appends the files of a frame, all or none; being compressed already, they are stored."""
         sizes = [len(content) for content in frame.values()]
-        needed = sum(sizes) + ENTRY_BYTES * len(sizes)
-        if needed > self._left or max(sizes) > PICTURE_LIMIT:
+        size = sum(sizes) + ENTRY_BYTES * len(sizes)
+        if size > self._bytes_left or max(sizes) > PICTURE_LIMIT:
             self._left_out += 1
             return
         if self._file is not None:
-            self._left -= needed
+            self._bytes_left -= size
             with self._note_refusal():
                 for name, content in frame.items():
                     self._file.writestr(zip_text(name), content)
@@ -129,10 +129,10 @@ class Predictions(Callback):
         pixels = (part.cpu().numpy().astype(np.uint8) for part in parts)
         for index, image, truth, guess in zip(batch["index"].tolist(), *pixels, strict=True):
             name = frames.names[index]
-            shown = Image.fromarray(show_colours(image.transpose(1, 2, 0)))
+            picture = Image.fromarray(show_colours(image.transpose(1, 2, 0)))
             self._file.add(
                 {
-                    f"{name}.jpg": encode_picture(shown, "jpeg", quality=JPEG_QUALITY),
+                    f"{name}.jpg": encode_picture(picture, "jpeg", quality=JPEG_QUALITY),
                     f"{name}.truth.png": self._encode_labels(truth),
                     f"{name}.png": self._encode_labels(guess),
                 }

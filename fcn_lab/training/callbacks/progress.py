@@ -44,8 +44,8 @@ class EpochBar(RichProgressBar):
         )
         super().__init__(refresh_rate=4, theme=theme)
         self.clock = clock
-        self._shown: dict[str, int | str | float | dict[str, float]] = {}
-        self._next = 0.0
+        self._figures: dict[str, int | str | float | dict[str, float]] = {}
+        self._next_time = 0.0
 
     def configure_columns(self, trainer: L.Trainer) -> list[Any]:
         """Returns the columns of the bar, in a narrow terminal without bar and time."""
@@ -62,13 +62,13 @@ class EpochBar(RichProgressBar):
         self, trainer: L.Trainer, pl_module: L.LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
         """Returns what to show; the loss is fetched from the device twice a second at most."""
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + REFRESH_SECONDS
+        if time.monotonic() >= self._next_time:
+            self._next_time = time.monotonic() + REFRESH_SECONDS
             batches = 2 * len(str(trainer.num_training_batches)) + 1
-            taken = DESCRIPTION_WIDTH + BAR_WIDTH + batches + TIME_WIDTH + SPACES
-            found = collect_figures(trainer, self.clock)
-            self._shown = dict(fit_figures(found, get_console().width - taken))
-        return self._shown
+            width = DESCRIPTION_WIDTH + BAR_WIDTH + batches + TIME_WIDTH + SPACES
+            figures = collect_figures(trainer, self.clock)
+            self._figures = dict(fit_figures(figures, get_console().width - width))
+        return self._figures
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         super().on_train_epoch_end(trainer, pl_module)
@@ -115,7 +115,7 @@ def fit_figures(figures: dict[str, str], width: int, colon: str = ": ") -> dict[
 
 def collect_figures(trainer: L.Trainer, clock: Clock) -> dict[str, str]:
     """Returns loss of the epoch so far, mean IoU of the last validation, images per second."""
-    known: dict[str, Any] = trainer.callback_metrics
-    named = {"loss": known.get("train/loss"), "mean IoU": known.get(MONITOR)}
-    shown = {name: f"{float(value):.3f}" for name, value in named.items() if value is not None}
-    return {**shown, "images/s": f"{clock.images_per_second:.1f}"}
+    metrics: dict[str, Any] = trainer.callback_metrics
+    values = {"loss": metrics.get("train/loss"), "mean IoU": metrics.get(MONITOR)}
+    figures = {name: f"{float(value):.3f}" for name, value in values.items() if value is not None}
+    return {**figures, "images/s": f"{clock.images_per_second:.1f}"}

@@ -19,16 +19,16 @@ class StepLog(Callback):
     at no others, so that the device never waits for it.
 
     Args:
-        every: n, counted from the start of the run.
+        interval: n, counted from the start of the run.
     """
 
-    def __init__(self, every: int) -> None:
-        self.every = every
-        self._rate, self._images, self._since = 0.0, 0, time.monotonic()
+    def __init__(self, interval: int) -> None:
+        self.interval = interval
+        self._rate, self._images, self._start = 0.0, 0, time.monotonic()
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         # the time since then went into a validation
-        self._images, self._since = 0, time.monotonic()
+        self._images, self._start = 0, time.monotonic()
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
@@ -46,14 +46,14 @@ class StepLog(Callback):
     ) -> None:
         self._images += len(batch["image"]) * trainer.world_size
         step = trainer.global_step
-        if step % self.every or not trainer.loggers or not is_first_rank():
+        if step % self.interval or not trainer.loggers or not is_first_rank():
             return
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         assert isinstance(loss, Tensor)
         row = {"step/loss": float(loss), "step/lr": self._rate}
         # behind the loss, which is there when the device is done
-        now = time.monotonic()
-        row["step/images_per_second"] = round(self._images / max(now - self._since, 1e-9), 2)
-        self._images, self._since = 0, now
+        time_now = time.monotonic()
+        row["step/images_per_second"] = round(self._images / max(time_now - self._start, 1e-9), 2)
+        self._images, self._start = 0, time_now
         for logger in trainer.loggers:
             logger.log_metrics(row, step)

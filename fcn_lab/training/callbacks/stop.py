@@ -52,8 +52,8 @@ class StopOnSignal(Checkpoint):
 
     def _stop_scoring(self, trainer: L.Trainer) -> None:
         # several ranks score different numbers of images and cannot ask each other here
-        alone = trainer.world_size == 1 and trainer.state.fn != TrainerFn.FITTING
-        if alone and self.request.signum is not None:
+        is_scoring_alone = trainer.world_size == 1 and trainer.state.fn != TrainerFn.FITTING
+        if is_scoring_alone and self.request.signum is not None:
             raise StoppedBySignal(self.request.signum)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -64,6 +64,6 @@ class StopOnSignal(Checkpoint):
         """Returns the signal that any rank got: a scheduler may send it to one process alone."""
         if trainer.world_size == 1:
             return self.request.signum
-        noted: list[int | None] = [None] * trainer.world_size
-        dist.all_gather_object(noted, self.request.signum)
-        return next((n for n in noted if n is not None), None)
+        signals: list[int | None] = [None] * trainer.world_size
+        dist.all_gather_object(signals, self.request.signum)
+        return next((n for n in signals if n is not None), None)

@@ -9,8 +9,8 @@ from fcn_lab.errors import UserError
 class WorldSize(Callback):
     """Refuses to train on fewer processes than were asked for."""
 
-    def __init__(self, expected: int) -> None:
-        self.expected = expected
+    def __init__(self, processes: int) -> None:
+        self.processes = processes
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Compares the number of processes with the one expected.
@@ -18,9 +18,9 @@ class WorldSize(Callback):
         Raises:
             UserError: the two numbers differ.
         """
-        if trainer.world_size != self.expected:
+        if trainer.world_size != self.processes:
             raise UserError(
-                f"trainer.devices x trainer.num_nodes = {self.expected}, but "
+                f"trainer.devices x trainer.num_nodes = {self.processes}, but "
                 f"{trainer.world_size} processes were started: under Slurm ask for as many tasks "
                 "(ntasks-per-node = trainer.devices)"
             )

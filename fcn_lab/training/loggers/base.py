@@ -102,17 +102,17 @@ def open_loggers(
         run: what they are given.
         omissions: takes note of a log that could not be written to its end.
     """
-    made: list[RunLogger] = []
+    loggers: list[RunLogger] = []
     status = 1
     try:
         for factory in factories:
-            made.append(factory(run))
-        yield made
+            loggers.append(factory(run))
+        yield loggers
         status = 0
-    except StoppedBySignal as stopped:
-        status = 128 + stopped.signum
+    except StoppedBySignal as stop:
+        status = 128 + stop.signum
         raise
     finally:
-        for logger in made if is_first_rank() else ():
+        for logger in loggers if is_first_rank() else ():
             with omissions.note():
                 logger.close(status)

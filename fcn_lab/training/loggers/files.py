@@ -53,9 +53,9 @@ class TensorBoardRunLogger(RunLogger, TensorBoardLogger):
     def show(self, split: str, pictures: Sequence[Picture], step: int) -> None:
         """Writes each panel as an image."""
         for picture in pictures:
-            shown = np.asarray(draw_panel(picture, self.run.classes, self.run.palette))
+            panel = np.asarray(draw_panel(picture, self.run.classes, self.run.palette))
             with guard_library(self.run.folder):
-                self.experiment.add_image(f"{split}/{picture.name}", shown, step, dataformats="HWC")
+                self.experiment.add_image(f"{split}/{picture.name}", panel, step, dataformats="HWC")
 
     def conclude(
         self, scores: Mapping[str, float], matrices: Mapping[str, NDArray[np.int64]]
@@ -68,8 +68,8 @@ class TensorBoardRunLogger(RunLogger, TensorBoardLogger):
             for split, matrix in matrices.items():
                 table = tabulate_classes(list_class_scores(matrix, self.run.classes))
                 self.experiment.add_text(f"final/{split}/classes", table, 0)
-                shown = np.asarray(draw_confusion(matrix, self.run.classes))
-                self.experiment.add_image(f"{split}/confusion", shown, 0, dataformats="HWC")
+                panel = np.asarray(draw_confusion(matrix, self.run.classes))
+                self.experiment.add_image(f"{split}/confusion", panel, 0, dataformats="HWC")
             finals = {f"final/{name}": value for name, value in scores.items()}
             self.log_hyperparams(dict(self.hparams), finals, 0)
 
@@ -94,19 +94,19 @@ def list_settings(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _list_values(node: object, key: str, copies: Container[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, value in node.items() if isinstance(node, Mapping) else ():
-        place = f"{key}.{name}"
-        if isinstance(value, Mapping) and place not in copies:
-            found |= _list_values(value, place, copies)
-        elif place not in copies and value is not None and not str(name).startswith("_"):
-            found[place] = value
-    return found
+        path = f"{key}.{name}"
+        if isinstance(value, Mapping) and path not in copies:
+            values |= _list_values(value, path, copies)
+        elif path not in copies and value is not None and not str(name).startswith("_"):
+            values[path] = value
+    return values
 
 
 def tabulate_classes(rows: Sequence[tuple[str, float | None, float | None]]) -> str:
     """Returns a Markdown table of name, IoU and accuracy of each class, in per cent."""
-    cells = [(name, *(format_percent(value) or "–" for value in own)) for name, *own in rows]
+    cells = [(name, *(format_percent(value) or "–" for value in scores)) for name, *scores in rows]
     head = [("class", "IoU, %", "accuracy, %"), ("---", "---:", "---:")]
     return "\n".join(map(markdown_row, [*head, *cells]))
 

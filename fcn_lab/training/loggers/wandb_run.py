@@ -50,7 +50,7 @@ class Wandb:
 
     def start(self, run: RunInfo) -> "wandb.Run":
         """Starts the W&B run, or continues that of a resumed run."""
-        started = start_run(
+        wandb_run = start_run(
             run.folder,
             project=self.project,
             entity=self.entity,
@@ -61,9 +61,9 @@ class Wandb:
             tags=[run.words["model"], run.words["upsample"]],
             config=dict(run.config),
         )
-        started.define_metric("trainer/global_step")
-        started.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-        return started
+        wandb_run.define_metric("trainer/global_step")
+        wandb_run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+        return wandb_run
 
 
 def start_run(folder: Path, **settings: Any) -> "wandb.Run":  # noqa: ANN401
@@ -78,22 +78,22 @@ def start_run(folder: Path, **settings: Any) -> "wandb.Run":  # noqa: ANN401
         os.environ.setdefault(f"WANDB_{name}_DIR", str(folder / "wandb" / name.lower()))
     import wandb
 
-    quiet = wandb.Settings(init_timeout=INIT_SECONDS, console="off", silent=True)
+    silence = wandb.Settings(init_timeout=INIT_SECONDS, console="off", silent=True)
     # absolute: the service that writes has a working directory of its own
-    settings |= {"dir": folder.resolve(), "resume": "allow", "settings": quiet}
-    chosen: Any = choose_mode()
+    settings |= {"dir": folder.resolve(), "resume": "allow", "settings": silence}
+    mode: Any = choose_mode()
     try:
-        return wandb.init(mode=chosen, **settings)
+        return wandb.init(mode=mode, **settings)
     except wandb.errors.CommError:
-        if chosen == "offline":
+        if mode == "offline":
             raise
         return wandb.init(mode="offline", **settings)
 
 
 def choose_mode() -> str:
     """Returns WANDB_MODE if set; else online with a key and a server that answers, or offline."""
-    if given := os.environ.get("WANDB_MODE"):
-        return given
+    if mode := os.environ.get("WANDB_MODE"):
+        return mode
     import wandb
 
     server = urlparse(wandb.setup().settings.base_url)
@@ -113,19 +113,19 @@ def has_login(host: str) -> bool:
 def can_connect(host: str, port: int) -> bool:
     """Returns whether a connection succeeds in time."""
     # looking a name up has no time-out, hence the thread
-    found = threading.Event()
+    success = threading.Event()
 
     def connect() -> None:
         try:
             socket.create_connection((host, port), PROBE_SECONDS).close()
         except OSError:
             return
-        found.set()
+        success.set()
 
     thread = threading.Thread(target=connect, daemon=True)
     thread.start()
     thread.join(PROBE_SECONDS)
-    return found.is_set()
+    return success.is_set()
 
 
 class WandbRunLogger(RunLogger, WandbLogger):
@@ -141,7 +141,7 @@ class WandbRunLogger(RunLogger, WandbLogger):
         import wandb
 
         with self._write_whole():
-            shown = [
+            images = [
                 wandb.Image(
                     p.image,
                     caption=p.name,
@@ -153,7 +153,7 @@ class WandbRunLogger(RunLogger, WandbLogger):
                 )
                 for p in pictures
             ]
-            self.experiment.log({f"{split}/predictions": shown, "trainer/global_step": step})
+            self.experiment.log({f"{split}/predictions": images, "trainer/global_step": step})
 
     def conclude(
         self, scores: Mapping[str, float], matrices: Mapping[str, NDArray[np.int64]]
@@ -169,10 +169,10 @@ class WandbRunLogger(RunLogger, WandbLogger):
             with self._write_whole():
                 table = wandb.Table(columns=["truth", *self.run.classes], data=rows)
                 picture = wandb.Image(draw_confusion(matrix, self.run.classes))
-                scored = wandb.Table(
+                scores_table = wandb.Table(
                     columns=["class", "IoU", "accuracy"], data=[*map(list, by_class)]
                 )
-                tables = {f"{split}/confusion_table": table, f"{split}/classes": scored}
+                tables = {f"{split}/confusion_table": table, f"{split}/classes": scores_table}
                 self.experiment.log({f"{split}/confusion": picture, **tables})
         with guard_library(self.run.folder):
             self.experiment.summary.update(dict(scores))
@@ -189,12 +189,12 @@ class WandbRunLogger(RunLogger, WandbLogger):
         W&B copies them into its folder before it is told of them, and leaves what was cut short.
         """
         media = Path(self.experiment.dir) / "media"
-        before = set(media.rglob("*"))
+        old_files = set(media.rglob("*"))
         try:
             with guard_library(self.run.folder):
                 yield
         except WriteFailure:
-            for path in set(media.rglob("*")) - before:
+            for path in set(media.rglob("*")) - old_files:
                 # the folders stay
                 with suppress(OSError):
                     path.unlink()
