@@ -32,35 +32,35 @@ class Audit:
     def run(self, folder: Path) -> None:
         """Prints tables and findings; leaves audit.html and audit.json in `folder`."""
         print_text(self.source.describe())
-        measured = Measurements.measure(self.source)
-        found = collect_findings(measured)
-        for one in build_tables(measured):
-            cells = [["–" if cell is None else str(cell) for cell in row] for row in one.rows]
-            print_table(one.columns, cells, one.title)
-        print_findings(found)
-        write_text(folder / "audit.html", render_audit(measured, found))
+        measurements = Measurements.measure(self.source)
+        findings = collect_findings(measurements)
+        for table in build_tables(measurements):
+            cells = [["–" if cell is None else str(cell) for cell in row] for row in table.rows]
+            print_table(table.columns, cells, table.title)
+        print_findings(findings)
+        write_text(folder / "audit.html", render_audit(measurements, findings))
         write_json(
             folder / "audit.json",
             {
-                "protocol": measured.data.protocol,
-                "findings": [{**asdict(f), "level": f.level.name.lower()} for f in found],
-                **collect_numbers(measured),
+                "protocol": measurements.data.protocol,
+                "findings": [{**asdict(f), "level": f.level.name.lower()} for f in findings],
+                **collect_numbers(measurements),
             },
         )
         print_next({"The audit as a page, with pictures": folder / "audit.html"})
 
 
-def print_findings(found: list[Finding]) -> None:
+def print_findings(findings: list[Finding]) -> None:
     """Prints the findings, each with its level."""
     console = Console()
-    for finding in found:
+    for finding in findings:
         level = finding.level.name.lower()
         for words, style in ((f"{level}  {finding.title}", ""), (finding.text, "dim")):
-            whole = wrap_line(words, console.width) if console.is_terminal else words
-            shown = Text(whole, style)
+            line = wrap_line(words, console.width) if console.is_terminal else words
+            text = Text(line, style)
             if not style:
-                shown.stylize(STYLES[finding.level], 0, len(level))
+                text.stylize(STYLES[finding.level], 0, len(level))
             if words:
-                console.print(shown, soft_wrap=True)
-    if not any(finding.level is Level.WRONG for finding in found):
+                console.print(text, soft_wrap=True)
+    if not any(finding.level is Level.WRONG for finding in findings):
         print_text("nothing is wrong with the files")

@@ -61,24 +61,24 @@ class Capacity:
             UserError: arms could not be matched.
         """
         arms = [(*cell, refine) for cell in self.grid.cells(self.words) for refine in self.refines]
-        found: dict[Words, Fit] = {}
-        for _, same in groupby(sorted(arms), key=lambda arm: (arm[0], arm[2])):
-            found |= self._match(list(same))
-        print_text(self._build_table(found))
-        for (model, upsample, _, refine), one in found.items():
+        fits: dict[Words, Fit] = {}
+        for _, group in groupby(sorted(arms), key=lambda arm: (arm[0], arm[2])):
+            fits |= self._match(list(group))
+        print_text(self._build_table(fits))
+        for (model, upsample, _, refine), fit in fits.items():
             choice = f"model={model} upsample={upsample} upsample.refine={refine}"
-            print_text(shlex.join([*choice.split(), *self._spell_widths(one.widths)]))
-        fits = [{"arm": arm, **vars(one), "cost": vars(one.cost)} for arm, one in found.items()]
-        write_json(folder / "capacity.json", fits)
-        failed = [" ".join(arm) for arm, one in found.items() if one.distance > self.tolerance / 2]
-        if failed:
+            print_text(shlex.join([*choice.split(), *self._spell_widths(fit.widths)]))
+        rows = [{"arm": arm, **vars(fit), "cost": vars(fit.cost)} for arm, fit in fits.items()]
+        write_json(folder / "capacity.json", rows)
+        misses = [" ".join(arm) for arm, fit in fits.items() if fit.distance > self.tolerance / 2]
+        if misses:
             raise UserError(
-                f"not matched within {self.tolerance:.0%}: {', '.join(failed)}.\n"
+                f"not matched within {self.tolerance:.0%}: {', '.join(misses)}.\n"
                 "Leave them out, or say task.tolerance="
             )
         make_folder(folder / "capacity")
-        write_text(folder / "capacity" / "matched.yaml", self._format_words(found))
-        print_next(self._list_next_steps(folder, *next(iter(found.items()))))
+        write_text(folder / "capacity" / "matched.yaml", self._format_words(fits))
+        print_next(self._list_next_steps(folder, *next(iter(fits.items()))))
 
     def _list_next_steps(self, folder: Path, arm: Words, fit: Fit) -> dict[str, str | Path]:
         model, upsample, encoder, refine = arm
@@ -94,13 +94,13 @@ class Capacity:
     def _match(self, arms: Sequence[Words]) -> dict[Words, Fit]:
         start: Widths = (self.encoder_widths[0], self.head_width)
         target = pick_target([self._measure_cost(arm, start) for arm in arms])
-        found = {
+        fits = {
             arm: fit_widths(partial(self._measure_cost, arm), start, target, self.tolerance)
             for arm in report_progress(arms, len(arms), f"{arms[0][0]}: matching")
         }
-        apart = relative_gap([one.cost for one in found.values()])
-        print_text(f"{arms[0][0]}: the largest arm over the smallest, less 1: {apart:.2%}")
-        return found
+        gap = relative_gap([fit.cost for fit in fits.values()])
+        print_text(f"{arms[0][0]}: the largest arm over the smallest, less 1: {gap:.2%}")
+        return fits
 
     def _measure_cost(self, arm: Words, widths: Widths) -> Cost:
         with torch.device("meta"):
@@ -111,30 +111,30 @@ class Capacity:
         first = ",".join(map(str, [widths[0], *self.encoder_widths[1:]]))
         return [f"encoder.widths=[{first}]", f"encoder.head_width={widths[1]}"]
 
-    def _build_table(self, found: Mapping[Words, Fit]) -> Table:
-        shown = create_table(("arm", "params", "MACs", "from the target", "matched"))
-        for (*cell, refine), one in found.items():
-            shown.add_row(
+    def _build_table(self, fits: Mapping[Words, Fit]) -> Table:
+        table = create_table(("arm", "params", "MACs", "from the target", "matched"))
+        for (*cell, refine), fit in fits.items():
+            table.add_row(
                 Name(f"{' '.join(cell)} {refine}"),
-                format_number(one.cost.params),
-                format_number(one.cost.macs),
-                f"{one.distance:.2%}",
-                "yes" if one.distance <= self.tolerance / 2 else "NO",
+                format_number(fit.cost.params),
+                format_number(fit.cost.macs),
+                f"{fit.distance:.2%}",
+                "yes" if fit.distance <= self.tolerance / 2 else "NO",
             )
-        return shown
+        return table
 
-    def _format_words(self, found: Mapping[Words, Fit]) -> str:
+    def _format_words(self, fits: Mapping[Words, Fit]) -> str:
         """Returns a YAML file of the group ``capacity``: the table, and the two widths it gives."""
         models: dict[str, dict[str, dict[str, list[int]]]] = {}
-        for (model, upsample, _, refine), one in found.items():
-            models.setdefault(model, {}).setdefault(upsample, {})[refine] = list(one.widths)
-        place = "${matched.${choices.model}.${choices.upsample}.${upsample.refine}"
+        for (model, upsample, _, refine), fit in fits.items():
+            models.setdefault(model, {}).setdefault(upsample, {})[refine] = list(fit.widths)
+        node = "${matched.${choices.model}.${choices.upsample}.${upsample.refine}"
         rest = ", ".join(map(str, self.encoder_widths[1:]))
         return f"""# @package _global_
 # at these widths arms agree within {self.tolerance:.0%} in parameters and operations: task=capacity
 matched:
 {chr(10).join(f"  {model}: {json.dumps(table)}" for model, table in models.items())}
 encoder:
-  widths: ["{place}.0}}", {rest}]
-  head_width: "{place}.1}}"
+  widths: ["{node}.0}}", {rest}]
+  head_width: "{node}.1}}"
 """

@@ -54,15 +54,15 @@ class Ceilings:
     def run(self, folder: Path) -> None:
         """Prints a table; leaves ceilings.json and ceilings.csv in `folder`."""
         print_text(self.data.source.describe())
-        found = self.measure(self.data.source.frames(self.data.split))
-        print_text(build_table(found))
-        by_stride = {str(stride): score for stride, score in found.items()}
+        scores = self.measure(self.data.source.frames(self.data.split))
+        print_text(build_table(scores))
+        by_stride = {str(stride): score for stride, score in scores.items()}
         split = self.data.split
         write_json(
             folder / "ceilings.json",
             {"protocol": self.data.protocol, "split": split, "strides": by_stride},
         )
-        write_csv(folder / "ceilings.csv", found)
+        write_csv(folder / "ceilings.csv", scores)
         print_text(f"split: {split}")
         print_next({"The table as a file": folder / "ceilings.csv"})
 
@@ -75,8 +75,8 @@ class Ceilings:
         for label in report_progress(frames.labels, len(frames), "frames"):
             truth = torch.from_numpy(np.array(label))[None]  # (1,H,W)
             for stride, upsampler in self.upsamplers.items():
-                seen = downsample_and_upsample(truth, upsampler)
-                totals[stride] += confusion_matrices(seen, truth, len(classes))[0]
+                labels = downsample_and_upsample(truth, upsampler)
+                totals[stride] += confusion_matrices(labels, truth, len(classes))[0]
         return {stride: compute_scores(total, classes) for stride, total in totals.items()}
 
 
@@ -84,24 +84,24 @@ def downsample_and_upsample(labels: Tensor, upsampler: Bilinear) -> Tensor:
     """Returns labels (N,H,W) that went through the upsampler's stride; input 0…K−1 or void."""
     classes = torch.arange(upsampler.channels).view(-1, 1, 1)
     shares = (labels.unsqueeze(1) == classes).float()  # (N,K,H,W)
-    coarse = F.avg_pool2d(pad_to_multiple(shares, upsampler.factor), upsampler.factor)
-    return crop_to(upsampler(coarse), labels).argmax(1)
+    means = F.avg_pool2d(pad_to_multiple(shares, upsampler.factor), upsampler.factor)
+    return crop_to(upsampler(means), labels).argmax(1)
 
 
-def build_table(found: Mapping[int, SplitScores]) -> Table:
+def build_table(scores: Mapping[int, SplitScores]) -> Table:
     """Returns a table of the IoU of each class and the other scores, a column a stride."""
     scores_by_title = [
         {title: score[key] for key, title in SCORE_TITLES.items()}  # type: ignore[literal-required]
-        for score in found.values()
+        for score in scores.values()
     ]
-    columns = {str(stride): score["iou"] for stride, score in found.items()}
+    columns = {str(stride): score["iou"] for stride, score in scores.items()}
     return build_percent_table("IoU in % at stride", columns, scores_by_title)
 
 
-def write_csv(path: Path, found: Mapping[int, SplitScores]) -> None:
+def write_csv(path: Path, scores: Mapping[int, SplitScores]) -> None:
     """Writes a row a stride; the cell of a class absent from truth and prediction is empty."""
     rows: list[dict[str, object]] = []
-    for stride, score in found.items():
+    for stride, score in scores.items():
         overall = {key: score[key] for key in SCORE_TITLES}  # type: ignore[literal-required]
         rows.append({"stride": stride, **overall, **score["iou"]})
     write_table(path, [rows[0], *(row.values() for row in rows)])

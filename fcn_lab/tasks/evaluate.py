@@ -63,10 +63,10 @@ class Evaluate:
         """
         run_folder, split, clock = RunFolder(folder), self.data.split, Clock()
         self.training.check_devices()
-        recorded = None if self.source is None else RunFolder(self.source).precision
-        training, choice = self.training.settle_precision(recorded)
-        plain = self._load_network()
-        net = plain if self.dense is None else self.dense(plain)
+        first_precision = None if self.source is None else RunFolder(self.source).precision
+        training, choice = self.training.settle_precision(first_precision)
+        run_net = self._load_network()
+        net = run_net if self.dense is None else self.dense(run_net)
         if is_first_rank():
             run_folder.write_env(training.device_name, training.precision)
             for line in (self.data.describe(), *choice.describe(training.memory_format)):
@@ -75,8 +75,8 @@ class Evaluate:
         if self.dense is not None and is_first_rank():
             if isinstance(net, SlidingWindows):
                 print_text(net.describe())
-            print_text(compare_costs({"upsampled": plain, type(net).__name__: net}, *size))
-        spent = count_cost(net, *size)
+            print_text(compare_costs({"upsampled": run_net, type(net).__name__: net}, *size))
+        cost = count_cost(net, *size)
         # it only scores, so there is no loss and no optimiser
         module = SegmentationModule(
             training.prepare(net), None, None, self.data.classes,
@@ -87,20 +87,20 @@ class Evaluate:
             run_folder, self.data.classes, self.data.palette, split, omissions=omissions
         )
         with StopRequest() as request:
-            kept = Predictions(run_folder, self.data.palette, omissions)
-            callbacks = [pictures, kept, create_progress(clock), StopOnSignal(request)]
+            predictions = Predictions(run_folder, self.data.palette, omissions)
+            callbacks = [pictures, predictions, create_progress(clock), StopOnSignal(request)]
             trainer = training.create_trainer(run_folder, (), callbacks)
             result = score_split(
                 split, trainer, module, self.data, run_folder, omissions, is_only=True
             )
         if is_first_rank():
-            facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(spent)}
+            facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(cost)}
             if self.dense is not None:
                 facts["dense"] = type(net).__name__
             facts["seconds"] = round(clock.seconds, 1)
-            scored = {split: result}
-            shown = {} if self.source is None else {"run": self.source}
-            publish_scores(run_folder, self.data.protocol, facts, scored, omissions, **shown)
+            results = {split: result}
+            extras = {} if self.source is None else {"run": self.source}
+            publish_scores(run_folder, self.data.protocol, facts, results, omissions, **extras)
 
     def _load_network(self) -> nn.Module:
         if self.source is not None:

@@ -75,16 +75,16 @@ class Export:
         make_folder(path.parent)
         print_text(f"writing {path}, and trying it at {len(TRIAL_SIZES)} sizes")
         with write_draft(path) as draft:
-            packed = io.BytesIO()
-            self.format.write(net, packed, facts)
-            draft.write_bytes(packed.getbuffer())
-            worst = measure_difference(net, self.format.read(draft))
-        trial = {"largest_difference": worst, "sizes": TRIAL_SIZES}
+            buffer = io.BytesIO()
+            self.format.write(net, buffer, facts)
+            draft.write_bytes(buffer.getbuffer())
+            difference = measure_difference(net, self.format.read(draft))
+        trial = {"largest_difference": difference, "sizes": TRIAL_SIZES}
         write_json(folder / "export.json", {"file": str(path), "metadata": facts, "trial": trial})
         channels = count_channels(net)
-        tried = ", ".join(f"{n}×{channels}×{height}×{width}" for n, height, width in TRIAL_SIZES)
+        sizes = ", ".join(f"{n}×{channels}×{height}×{width}" for n, height, width in TRIAL_SIZES)
         print_text(
-            f"tried at {tried}: at most {worst:.1e} of the largest score away from the network"
+            f"tried at {sizes}: at most {difference:.1e} of the largest score away from the network"
         )
         print_text(f"file: {path} ({path.stat().st_size / 1e6:.1f} MB)")
         trial_line = self.format.write_trial(json.dumps(str(path)), channels)
@@ -116,26 +116,26 @@ def find_normalizations(net: nn.Module) -> Iterator[dict[str, object]]:
 
 
 @torch.no_grad()
-def measure_difference(net: nn.Module, loaded: Scores) -> float:
+def measure_difference(net: nn.Module, read_scores: Scores) -> float:
     """Returns the largest difference at any of the sizes, as a share of the largest score.
 
     Raises:
         UserError: it is more than rounding, or the file does not take a size.
     """
-    worst = 0.0
+    largest = 0.0
     for count, height, width in TRIAL_SIZES:
         image = torch.rand(count, count_channels(net), height, width)
-        expected: Tensor = net(image)
+        scores: Tensor = net(image)
         try:
-            found = loaded(image)
+            file_scores = read_scores(image)
         except Exception as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(f"the file does not take {height}×{width} pixels: {reason}") from error
-        away = float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-30))
-        if not away <= ROUNDING_LIMIT:
+        difference = float((file_scores - scores).abs().max() / scores.abs().max().clamp(min=1e-30))
+        if not difference <= ROUNDING_LIMIT:
             raise UserError(
-                f"at {height}×{width} pixels the file's scores are {away:.1%} of the largest away "
-                "from the network's; it was not kept"
+                f"at {height}×{width} pixels the file's scores are {difference:.1%} of the largest "
+                "away from the network's; it was not kept"
             )
-        worst = max(worst, away)
-    return worst
+        largest = max(largest, difference)
+    return largest

@@ -25,12 +25,12 @@ class InputFile:
     Attributes:
         relative_path: the path below the deepest folder that holds all inputs.
         path: the path that it is read from.
-        further: the files of its further channels.
+        further_paths: the files of its further channels.
     """
 
     relative_path: PurePath
     path: Path
-    further: tuple[Path, ...] = ()
+    further_paths: tuple[Path, ...] = ()
 
     @property
     def is_video(self) -> bool:
@@ -45,21 +45,21 @@ class InputFiles:
     Attributes:
         files: the files in the order of their relative paths.
         root: the deepest folder that holds them all.
-        skipped: how many files lie in the output's folder, perhaps results of an earlier run.
+        skip_count: how many files lie in the output's folder, perhaps results of an earlier run.
     """
 
     files: Sequence[InputFile]
     root: Path
-    skipped: int
+    skip_count: int
 
 
 def find_inputs(
-    given: str | Sequence[str], output: Path, patterns: Sequence[str] = ()
+    sources: str | Sequence[str], output: Path, patterns: Sequence[str] = ()
 ) -> InputFiles:
     """Returns the pictures and videos that ``input=`` names, each once.
 
     Args:
-        given: files, folders (with all folders below) or patterns such as ``drive*/*.jpg``.
+        sources: files, folders (with all folders below) or patterns such as ``drive*/*.jpg``.
         output: the folder of the results; what lies there is not taken, unless named as a file.
         patterns: those of the files that hold a picture together, below each folder that is named;
             none where a picture is one file.
@@ -67,33 +67,33 @@ def find_inputs(
     Raises:
         UserError: one of them is or holds no picture.
     """
-    several = [given] if isinstance(given, str) else list(given)
-    parts = dict.fromkeys(part for one in several for part in _find_pictures(one, patterns))
+    sources = [sources] if isinstance(sources, str) else sources
+    parts = dict.fromkeys(part for source in sources for part in _find_pictures(source, patterns))
     root = Path(os.path.commonpath([base for base, *_ in parts]))
-    results, named = output.resolve(), set(map(Path, several))
+    results, files_named = output.resolve(), set(map(Path, sources))
     files: set[InputFile] = set()
-    skipped: set[InputFile] = set()
-    for base, inner, path, further in parts:
-        earlier = root in results.parents and path.parent.resolve().is_relative_to(results)
-        those = skipped if earlier and path not in named else files
-        those.add(InputFile(base.relative_to(root) / inner, path, further))
+    old_results: set[InputFile] = set()
+    for base, inner, path, further_paths in parts:
+        is_result = root in results.parents and path.parent.resolve().is_relative_to(results)
+        target = old_results if is_result and path not in files_named else files
+        target.add(InputFile(base.relative_to(root) / inner, path, further_paths))
     if not files:
-        raise _create_refusal(",".join(several), "all that is there lies in output=")
-    return InputFiles(sorted(files), root, len(skipped))
+        raise _create_refusal(",".join(sources), "all that is there lies in output=")
+    return InputFiles(sorted(files), root, len(old_results))
 
 
 def _find_pictures(
-    given: str, patterns: Sequence[str]
+    source: str, patterns: Sequence[str]
 ) -> Iterator[tuple[Path, PurePath, Path, tuple[Path, ...]]]:
     """Yields what ``_find_files`` does, and the files of each picture's further channels."""
     if len(patterns) > 1:
-        yield from _find_scenes(given, patterns)
+        yield from _find_scenes(source, patterns)
     else:
-        trained = {Path(pattern).suffix.lower() for pattern in patterns} - {""}
-        yield from ((*part, ()) for part in _find_files(given, _list_endings() | trained))
+        endings = {Path(pattern).suffix.lower() for pattern in patterns} - {""}
+        yield from ((*part, ()) for part in _find_files(source, _list_endings() | endings))
 
 
-def _find_files(given: str, endings: Set[str]) -> Iterator[tuple[Path, PurePath, Path]]:
+def _find_files(source: str, endings: Set[str]) -> Iterator[tuple[Path, PurePath, Path]]:
     """Yields for each file the folder that was named, the path below that, and the path.
 
     Of a folder's files it yields those with one of these endings.
@@ -101,41 +101,43 @@ def _find_files(given: str, endings: Set[str]) -> Iterator[tuple[Path, PurePath,
     Raises:
         UserError: there is none.
     """
-    meant = Path(given)
-    if os.path.isfile(given):
-        yield meant.parent.resolve(), PurePath(meant.name), meant
+    target = Path(source)
+    if os.path.isfile(source):
+        yield target.parent.resolve(), PurePath(target.name), target
         return
-    pattern = Pattern(meant, ("**", "*")) if os.path.isdir(given) else Pattern.parse(given, Path())
+    pattern = (
+        Pattern(target, ("**", "*")) if os.path.isdir(source) else Pattern.parse(source, Path())
+    )
     # a folder that is called like a picture is searched like any other
     files = [file for file in pattern.find_files() if not file.is_dir()]
-    if os.path.isdir(given):
+    if os.path.isdir(source):
         files = [path for path in files if path.suffix.lower() in endings]
     if not files:
-        raise _create_refusal(given, pattern.describe_surroundings())
+        raise _create_refusal(source, pattern.describe_surroundings())
     base = pattern.folder.resolve()
     yield from ((base, path.relative_to(pattern.folder), path) for path in files)
 
 
 def _find_scenes(
-    given: str, patterns: Sequence[str]
+    source: str, patterns: Sequence[str]
 ) -> Iterator[tuple[Path, PurePath, Path, tuple[Path, ...]]]:
     """Yields the pictures of several files each that lie below a folder as training found them.
 
     Raises:
         UserError: it is no folder, or has no such files.
     """
-    listed = ", ".join(patterns)
-    outside = [one for one in patterns if Path(one).is_absolute() or ".." in Path(one).parts]
-    if outside or not os.path.isdir(given):
-        why = f"{outside[0]} is not below a folder" if outside else "it is no folder"
+    names = ", ".join(patterns)
+    strays = [p for p in patterns if Path(p).is_absolute() or ".." in Path(p).parts]
+    if strays or not os.path.isdir(source):
+        reason = f"{strays[0]} is not below a folder" if strays else "it is no folder"
         raise UserError(
-            f"input={terminal_text(given)}: the network was trained on pictures of several files, "
-            f"[{terminal_text(listed)}], and {terminal_text(why)}.\n"
+            f"input={terminal_text(source)}: the network was trained on pictures of several files, "
+            f"[{terminal_text(names)}], and {terminal_text(reason)}.\n"
             "Expected a folder that holds such files at these places, as data.root did"
         )
-    base = Path(given)
-    for path, *further in match_pictures(base, patterns).values():
-        yield base.resolve(), PurePath(path.relative_to(base)), path, tuple(further)
+    base = Path(source)
+    for path, *further_paths in match_pictures(base, patterns).values():
+        yield base.resolve(), PurePath(path.relative_to(base)), path, tuple(further_paths)
 
 
 @cache
@@ -149,8 +151,8 @@ def _list_endings() -> frozenset[str]:
     return VIDEO_ENDINGS.union(pictures)
 
 
-def _create_refusal(given: str, instead: str) -> UserError:
+def _create_refusal(source: str, finding: str) -> UserError:
     return UserError(
-        f"input={terminal_text(given)}: no picture found; {terminal_text(instead)}.\n"
+        f"input={terminal_text(source)}: no picture found; {terminal_text(finding)}.\n"
         "Expected a file, a folder of pictures or videos, or a pattern like 'a/*.png'"
     )

@@ -41,7 +41,7 @@ class Labeller:
     progress: Progress
     limit: Limit
 
-    def label(self, given: InputFile, name: PurePath) -> None:
+    def label(self, source: InputFile, name: PurePath) -> None:
         """Writes all results of a file; if a video breaks off, those of the frames before that.
 
         Raises:
@@ -49,33 +49,34 @@ class Labeller:
             UserError: a result cannot be written.
         """
         channels = self.predictor.channels
-        if given.is_video and channels != COLOURS:
+        if source.is_video and channels != COLOURS:
             raise MediaError(f"a video has {COLOURS} channels, and the network takes {channels}")
-        if given.is_video:
-            self._label_video(Video(given.path), name)
+        if source.is_video:
+            self._label_video(Video(source.path), name)
             return
-        parts = [one.part for one in self.predictor.files]
-        mixed = self._write(read_image(given.path, self.limit, parts, given.further), name)
+        parts = [spec.part for spec in self.predictor.files]
+        image = read_image(source.path, self.limit, parts, source.further_paths)
+        overlay = self._write(image, name)
         with self.results.draft(append_ending(name, "_overlay.png")) as file:
-            Image.fromarray(mixed).save(file)
+            Image.fromarray(overlay).save(file)
 
     def _label_video(self, video: Video, name: PurePath) -> None:
         frames = iter(video)
         # a video without a frame fails here, before anything is written
         frames = chain([next(frames)], frames)
         self.results.clear_frames(name)
-        broken: MediaError | None = None
+        damage: MediaError | None = None
         with self.results.draft(append_ending(name, "_overlay.mp4")) as file:
             film = VideoFile(file, video.rate)
             try:
                 for number, frame in enumerate(self._track_frames(frames, video)):
                     film.add(self._write(frame, name / f"{number:06d}"))
             except MediaError as error:
-                broken = error
+                damage = error
             finally:
                 film.close()
-        if broken is not None:
-            raise broken
+        if damage is not None:
+            raise damage
 
     def _track_frames(self, frames: Iterator[Pixels], video: Video) -> Iterator[Pixels]:
         title = show_path(PurePath(video.path.name))
@@ -92,15 +93,15 @@ class Labeller:
         if self.scores:
             probabilities = self.predictor.probabilities(image)
             labels = probabilities.argmax(0).astype(np.uint8)
-            halves, classes = probabilities.astype(np.float16), np.array(self.predictor.classes)
+            scores, classes = probabilities.astype(np.float16), np.array(self.predictor.classes)
             with self.results.draft(append_ending(name, ".npz")) as file:
-                np.savez_compressed(file, scores=halves, classes=classes)
+                np.savez_compressed(file, scores=scores, classes=classes)
         else:
             labels = self.predictor(image)
         palette = self.predictor.palette
-        indexed = Image.fromarray(labels)
-        indexed.putpalette([channel for colour in palette for channel in colour])
+        picture = Image.fromarray(labels)
+        picture.putpalette([channel for colour in palette for channel in colour])
         with self.results.draft(append_ending(name, ".png")) as file:
-            indexed.save(file)
+            picture.save(file)
         colours = Image.fromarray(colourise(labels, palette))
         return np.asarray(Image.blend(Image.fromarray(show_colours(image)), colours, OVERLAY_SHARE))

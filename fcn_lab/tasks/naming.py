@@ -43,9 +43,9 @@ def append_ending(name: PurePath, ending: str) -> PurePath:
     return name.with_name(name.name + ending)
 
 
-def _shorten_name(place: PurePath, step: int) -> PurePath:
-    name = shorten_name(place.name if step else place.stem)
-    return place.with_name(name if step < 2 else f"{name}-{step}")
+def _shorten_name(path: PurePath, step: int) -> PurePath:
+    name = shorten_name(path.name if step else path.stem)
+    return path.with_name(name if step < 2 else f"{name}-{step}")
 
 
 def _find_collisions(
@@ -58,14 +58,14 @@ def _find_collisions(
         for result in list_result_files(name, file.is_video):
             owners[_fold_name(result)].append(index)
         folders |= set(map(_fold_name, name.parents))
-    found: set[int] = set()
-    for folded, those in owners.items():
-        if folded in folders:
-            found |= set(those)
-        elif len(those) > 1:
-            bare = {index for index in those if not steps[index]}
-            found |= bare or set(those[1:])
-    return found
+    collisions: set[int] = set()
+    for key, indices in owners.items():
+        if key in folders:
+            collisions |= set(indices)
+        elif len(indices) > 1:
+            first_tries = {index for index in indices if not steps[index]}
+            collisions |= first_tries or set(indices[1:])
+    return collisions
 
 
 def _fold_name(name: PurePath) -> str:

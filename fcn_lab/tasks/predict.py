@@ -59,47 +59,49 @@ class Predict:
             UserError: there is no file, a result's name is taken, some files could not be read, or
                 `dense` does not fit the run's network.
         """
-        patterns = [one.pattern for one in find_picture_files(self.source)]
-        found = find_inputs(self.input, self.output, patterns)
-        names = name_results(found.files)
-        results = self._claim_results(found, names)
+        patterns = [file.pattern for file in find_picture_files(self.source)]
+        inputs = find_inputs(self.input, self.output, patterns)
+        names = name_results(inputs.files)
+        results = self._claim_results(inputs, names)
         predictor = load_predictor(self.net, self.source, self.flip, self.dense)
         if isinstance(predictor.net, SlidingWindows):
             print_text(predictor.net.describe())
-        if found.skipped:
-            print_text(f"{found.skipped} files in {show_path(self.output)} itself are not labelled")
+        if inputs.skip_count:
+            print_text(
+                f"{inputs.skip_count} files in {show_path(self.output)} itself are not labelled"
+            )
         results.make_folder()
-        bad = []
+        failures = []
         with ProgressReport(len(names), "labelling") as progress:
             labeller = Labeller(predictor, results, self.scores, progress.bar, self.limit)
-            for given, name in zip(found.files, names, strict=True):
+            for source, name in zip(inputs.files, names, strict=True):
                 try:
-                    labeller.label(given, name)
+                    labeller.label(source, name)
                 except MediaError as error:
-                    why = f"{show_path(given.path)}: {error}"
-                    progress.bar.console.print(why, soft_wrap=True, markup=False, highlight=False)
-                    bad.append(given.path)
+                    line = f"{show_path(source.path)}: {error}"
+                    progress.bar.console.print(line, soft_wrap=True, markup=False, highlight=False)
+                    failures.append(source.path)
                 progress.advance()
-        done = f"{len(names) - len(bad)} of {len(names)} files labelled"
-        print_text(f"{done}: {results.written} files written, in {show_path(self.output)}")
-        if results.written:
+        summary = f"{len(names) - len(failures)} of {len(names)} files labelled"
+        print_text(f"{summary}: {results.file_count} files written, in {show_path(self.output)}")
+        if results.file_count:
             print_next({"The results": self.output})
-        if bad:
-            which = ", ".join(map(show_path, bad))
-            raise UserError(f"{len(bad)} of {len(names)} files could not be read: {which}")
+        if failures:
+            paths = ", ".join(map(show_path, failures))
+            raise UserError(f"{len(failures)} of {len(names)} files could not be read: {paths}")
 
-    def _claim_results(self, found: InputFiles, names: Sequence[PurePath]) -> Results:
-        if found.root.resolve() == self.output.resolve():
+    def _claim_results(self, inputs: InputFiles, names: Sequence[PurePath]) -> Results:
+        if inputs.root.resolve() == self.output.resolve():
             raise UserError(
                 f"output={show_path(self.output)} holds what is to be labelled: results would "
                 "overwrite it or be taken for pictures.\nType output= with another folder"
             )
-        results = Results(self.output, self.overwrite, [given.path for given in found.files])
+        results = Results(self.output, self.overwrite, [source.path for source in inputs.files])
         files: list[PurePath] = []
         folders: list[PurePath] = []
-        for given, name in zip(found.files, names, strict=True):
-            first, *others = list_result_files(name, given.is_video, self.scores)
-            (folders if given.is_video else files).append(first)
+        for source, name in zip(inputs.files, names, strict=True):
+            first, *others = list_result_files(name, source.is_video, self.scores)
+            (folders if source.is_video else files).append(first)
             files += others
         results.claim(files, folders)
         return results

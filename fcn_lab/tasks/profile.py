@@ -81,44 +81,44 @@ class Profile:
         """
         if self.grid is not None and self.grid.has_lists:
             cells = self.grid.cells(self.words)
-            scored = list(read_scores(list_folders(self.runs or ()), cells))
+            scores = list(read_scores(list_folders(self.runs or ()), cells))
             return self._write_sheet(
-                {cell: partial(self.grid.build, cell) for cell in cells}, scored, folder
+                {cell: partial(self.grid.build, cell) for cell in cells}, scores, folder
             )
         if self.runs and self.recorded is not None:
-            found, scored = find_networks(list_folders(self.runs))
-            made = {cell: partial(self.recorded, run) for cell, run in found.items()}
-            return self._write_sheet(made, scored, folder)
+            networks, scores = find_networks(list_folders(self.runs))
+            builders = {cell: partial(self.recorded, run) for cell, run in networks.items()}
+            return self._write_sheet(builders, scores, folder)
         height, width = self.size
-        spent = count_cost(self.net, height, width)
+        cost = count_cost(self.net, height, width)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         watch = BusynessWatch()
         with watch:
             times = time_forward(self.net.to(device).eval(), height, width, self.repeats)
-        seconds, ends = statistics.median(times), [min(times), max(times)]
+        seconds, bounds = statistics.median(times), [min(times), max(times)]
         facts = {
             **self.words,
             "size": [height, width],
-            "params": spent.params,
-            "macs": spent.macs,
+            "params": cost.params,
+            "macs": cost.macs,
             "device": device,
             "seconds_per_image": seconds,
-            "seconds_range": ends,
+            "seconds_range": bounds,
         }
-        shown = create_table(("what", "of one image"), " ".join(self.words.values()))
-        shown.add_row("parameters", format_number(spent.params))
-        shown.add_row("multiply-accumulates", format_number(spent.macs))
-        shown.add_row(
+        table = create_table(("what", "of one image"), " ".join(self.words.values()))
+        table.add_row("parameters", format_number(cost.params))
+        table.add_row("multiply-accumulates", format_number(cost.macs))
+        table.add_row(
             f"time of a forward pass at {height}×{width}, {device}",
-            f"{format_duration(seconds)} ({' to '.join(map(format_duration, ends))})",
+            f"{format_duration(seconds)} ({' to '.join(map(format_duration, bounds))})",
         )
-        print_text(shown)
+        print_text(table)
         if warning := watch.describe(count_cores(), device == "cpu"):
             print_text(warning)
         if self.dense_vs_patches:
-            compared = compare_dense_with_patches(self.net.to(device), self.patches)
-            facts |= {"dense_vs_patches": {**asdict(compared), "ratio": compared.ratio}}
-            print_text(compared.describe())
+            comparison = compare_dense_with_patches(self.net.to(device), self.patches)
+            facts |= {"dense_vs_patches": {**asdict(comparison), "ratio": comparison.ratio}}
+            print_text(comparison.describe())
         write_json(folder / "profile.json", facts)
         if self.grid is not None:
             words = self.grid.compare_models("fcn32s", "fcn16s", "fcn8s")
@@ -127,26 +127,26 @@ class Profile:
     def _write_sheet(
         self,
         nets: Mapping[Words, Callable[[], nn.Module]],
-        scored: Sequence[RunScore],
+        scores: Sequence[RunScore],
         folder: Path,
     ) -> None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         height, width = self.size
         watch, turns = BusynessWatch(), [list(nets.items()) for _ in range(self.turns)]
-        found: dict[Words, list[Mapping[str, PartCost]]] = {cell: [] for cell in nets}
+        parts: dict[Words, list[Mapping[str, PartCost]]] = {cell: [] for cell in nets}
         steps, title = len(nets) * self.turns, f"networks in {format_count(self.turns, 'turn')}"
         for cell, build in report_progress(chain.from_iterable(turns), steps, title):
             # built anew each time: of many large networks memory holds but one
             net = build().to(device)
             with watch:
-                found[cell].append(measure_parts(net, height, width, 1, *found[cell][:1]))
-        bills = {cell: combine_turns(own) for cell, own in found.items()}
+                parts[cell].append(measure_parts(net, height, width, 1, *parts[cell][:1]))
+        bills = {cell: combine_turns(turns_of_cell) for cell, turns_of_cell in parts.items()}
         warning = watch.describe(count_cores(), device == "cpu") or ""
-        write_sheet(bills, scored, folder, warning)
+        write_sheet(bills, scores, folder, warning)
         print_sheet(bills)
         if warning:
             print_text(warning)
-        figure = {"Against what they score": folder / "costs.html"} if scored else {}
+        figure = {"Against what they score": folder / "costs.html"} if scores else {}
         print_next({**figure, "The same by part": folder / "costs.csv"})
 
 

@@ -29,8 +29,8 @@ class Results:
 
     def __init__(self, folder: Path, overwrite: bool, inputs: Sequence[Path]) -> None:
         self.folder, self.overwrite = folder, overwrite
-        self.written = 0
-        files = [file for given in inputs for file in (given, Path(os.path.realpath(given)))]
+        self.file_count = 0
+        files = [file for path in inputs for file in (path, Path(os.path.realpath(path)))]
         states = [file.lstat() for file in files if os.path.lexists(file)]
         self._inputs = {(state.st_dev, state.st_ino) for state in states}
 
@@ -44,10 +44,10 @@ class Results:
         Raises:
             UserError: a name is taken, or lies outside of the folder.
         """
-        taken = [name for name in files if self._is_taken(self._locate(name))]
-        taken += [name for name in folders if self._is_full(self._locate(name / "frame").parent)]
-        if taken:
-            raise self._create_refusal(taken)
+        names = [name for name in files if self._is_taken(self._locate(name))]
+        names += [name for name in folders if self._is_full(self._locate(name / "frame").parent)]
+        if names:
+            raise self._create_refusal(names)
 
     def make_folder(self) -> None:
         """Makes the folder of all results.
@@ -68,26 +68,24 @@ class Results:
         Raises:
             UserError: it cannot be written, or the name was taken meanwhile.
         """
-        place = self._locate(name)
-        draft = create_draft_path(place).with_suffix(
-            place.suffix
-        )  # which tells libraries the format
-        kept = f"The {self.written} files written before are kept. " if self.written else ""
+        path = self._locate(name)
+        draft = create_draft_path(path).with_suffix(path.suffix)  # which tells libraries the format
+        note = f"The {self.file_count} files written before are kept. " if self.file_count else ""
         try:
-            with guard_writing(place, kept + OUTPUT_ADVICE):
-                place.parent.mkdir(parents=True, exist_ok=True)
+            with guard_writing(path, note + OUTPUT_ADVICE):
+                path.parent.mkdir(parents=True, exist_ok=True)
                 yield draft
                 if not self.overwrite:
-                    self._reserve(name, place)
-                draft.replace(place)
+                    self._reserve(name, path)
+                draft.replace(path)
         finally:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
-        self.written += 1
+        self.file_count += 1
 
-    def _reserve(self, name: PurePath, place: Path) -> None:
+    def _reserve(self, name: PurePath, path: Path) -> None:
         try:
-            place.touch(exist_ok=False)
+            path.touch(exist_ok=False)
         except FileExistsError as error:
             raise self._create_refusal([name]) from error
 
@@ -99,40 +97,40 @@ class Results:
                 path.unlink()
 
     def _locate(self, name: PurePath) -> Path:
-        place = self.folder / name
-        if not place.parent.resolve().is_relative_to(self.folder.resolve()):
+        path = self.folder / name
+        if not path.parent.resolve().is_relative_to(self.folder.resolve()):
             raise UserError(
-                f"output={show_path(self.folder)}: {show_path(place.parent)} is a link out of it, "
+                f"output={show_path(self.folder)}: {show_path(path.parent)} is a link out of it, "
                 "which is not followed.\nRemove the link, or type output= with another folder"
             )
-        return place
+        return path
 
-    def _is_taken(self, place: Path) -> bool:
-        if not os.path.lexists(place):
+    def _is_taken(self, path: Path) -> bool:
+        if not os.path.lexists(path):
             return False
-        found = place.lstat()
-        if place.is_dir() and not place.is_symlink():
+        state = path.lstat()
+        if path.is_dir() and not path.is_symlink():
             raise UserError(
-                f"{show_path(place)} is a folder, where a result is to be written.\n"
+                f"{show_path(path)} is a folder, where a result is to be written.\n"
                 "Type output= with another folder"
             )
-        if (found.st_dev, found.st_ino) in self._inputs:
+        if (state.st_dev, state.st_ino) in self._inputs:
             raise UserError(
-                f"{show_path(place)} is to be labelled: a result would overwrite it.\n"
+                f"{show_path(path)} is to be labelled: a result would overwrite it.\n"
                 "Type output= with another folder"
             )
         return not self.overwrite
 
-    def _is_full(self, place: Path) -> bool:
+    def _is_full(self, path: Path) -> bool:
         """Returns whether a folder's name is taken, by a file or by results inside."""
-        if not place.is_dir():
-            return os.path.lexists(place)
-        return not self.overwrite and any(place.iterdir())
+        if not path.is_dir():
+            return os.path.lexists(path)
+        return not self.overwrite and any(path.iterdir())
 
-    def _create_refusal(self, taken: Sequence[PurePath]) -> UserError:
-        more = f" and {len(taken) - 1} more of the results' names" if len(taken) > 1 else ""
+    def _create_refusal(self, names: Sequence[PurePath]) -> UserError:
+        others = f" and {len(names) - 1} more of the results' names" if len(names) > 1 else ""
         return UserError(
-            f"output={show_path(self.folder)} holds {show_path(taken[0])}{more} already.\n"
+            f"output={show_path(self.folder)} holds {show_path(names[0])}{others} already.\n"
             "overwrite=true replaces what is there; output= takes another folder"
         )
 

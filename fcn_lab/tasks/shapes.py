@@ -16,7 +16,7 @@ from fcn_lab.rendering.tables import print_table
 from fcn_lab.terminal import print_next
 from fcn_lab.values import Size, check_arguments
 
-UNKNOWN = "–"
+UNKNOWN_VALUE = "–"
 
 
 @check_arguments
@@ -51,33 +51,33 @@ class Shapes:
         write_json(
             folder / "shapes.json", {**self.words, "size": list(self.size), "layers": layers}
         )
-        same = [override for override in self.typed if not override.startswith("task=")]
-        print_next({"What it costs": format_command("task=profile", *same)})
+        overrides = [override for override in self.typed if not override.startswith("task=")]
+        print_next({"What it costs": format_command("task=profile", *overrides)})
 
 
 def format_row(row: TracedLayer) -> Sequence[str]:
     """Returns the cells of a layer's row in the table."""
     shape = "×".join(map(str, row.shape[1:]))
     if row.maps is None:
-        return row.name, row.operation, shape, UNKNOWN, UNKNOWN, UNKNOWN
+        return row.name, row.operation, shape, UNKNOWN_VALUE, UNKNOWN_VALUE, UNKNOWN_VALUE
     rows, columns = row.maps
     positions = sorted(
         (y.shift, x.shift) for y, x in zip(rows.affines, columns.affines, strict=False)
     )
-    ends = dict.fromkeys(positions[:1] + positions[-1:])
+    corners = dict.fromkeys(positions[:1] + positions[-1:])
     return (
         row.name,
         row.operation,
         shape,
         " × ".join(dict.fromkeys(map(format_stride, row.maps))),
         " × ".join(dict.fromkeys(str(axis_map.receptive_field()) for axis_map in row.maps)),
-        " … ".join(f"({format_number(y)}, {format_number(x)})" for y, x in ends) or "everything",
+        " … ".join(f"({format_number(y)}, {format_number(x)})" for y, x in corners) or "everything",
     )
 
 
 def format_stride(axis_map: Map) -> str:
     """Returns the pixels of the image between neighbouring positions of a map, as text."""
-    return format_number(axis_map.affines[0].scale) if axis_map.affines else UNKNOWN
+    return format_number(axis_map.affines[0].scale) if axis_map.affines else UNKNOWN_VALUE
 
 
 def format_number(value: Fraction) -> str:

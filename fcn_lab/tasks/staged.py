@@ -99,7 +99,7 @@ class TrainInStages(Train):
         replace(last, resume=self.resume).run(folder)
 
     def _build_stage(
-        self, number: int, net: nn.Module, start: str | Path | None, earlier: EarlierStages
+        self, number: int, net: nn.Module, start: str | Path | None, earlier_stages: EarlierStages
     ) -> Train:
         epochs = split_epochs(self.training.max_epochs, len(self._strides))[number]
         return Train(
@@ -116,7 +116,7 @@ class TrainInStages(Train):
             flip=self.flip,
             freeze=self.freeze,
             init_from=start,
-            earlier=earlier,
+            earlier=earlier_stages,
         )
 
 

@@ -101,7 +101,7 @@ class Train:
         choice = self._settle_precision(run_folder)
         if is_first_rank():
             self._open_folder(run_folder, choice)
-        spent = count_cost(self.net, *image_size(self.data.source.frames("val")))
+        cost = count_cost(self.net, *image_size(self.data.source.frames("val")))
         with StopRequest() as request:
             try:
                 # after all checks: loggers create folders, and W&B a run on its server
@@ -111,11 +111,11 @@ class Train:
                 factories, info = (self.loggers or {}).values(), self._describe_run(run_folder)
                 with open_loggers(factories, info, omissions) as loggers:
                     self._fit(module, run_folder, clock, request, loggers)
-                    scored = self._score(module, run_folder, clock, request, loggers, omissions)
+                    results = self._score(module, run_folder, clock, request, loggers, omissions)
                 if is_first_rank():
-                    facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(spent)}
+                    facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(cost)}
                     facts["seconds"] = round(clock.seconds, 1)
-                    publish_scores(run_folder, self.data.protocol, facts, scored, omissions)
+                    publish_scores(run_folder, self.data.protocol, facts, results, omissions)
             except StoppedBySignal:
                 if is_first_rank():
                     print_next({"stopped; to go on": self._resume_command(folder)})
@@ -126,16 +126,16 @@ class Train:
                 reason, go_on = str(error).partition("\n")[0], self._resume_command(folder)
                 raise WriteFailure(f"{reason} Then go on with:\n{go_on}") from error
 
-    def preflight(self, elsewhere: bool) -> None:
+    def preflight(self, on_other_machine: bool) -> None:
         """Refuses what `run` would refuse, and packs the data; nothing is trained.
 
         Args:
-            elsewhere: whether it will run on another machine, whose devices are not known here.
+            on_other_machine: whether it will run where the devices are not known here.
 
         Raises:
             UserError: data, a device or a part of the network is missing or does not fit.
         """
-        if not elsewhere:
+        if not on_other_machine:
             self.training.check_devices()
         for split in ("train", *find_scored_splits(self.data)):
             self.data.source.frames(split)
@@ -148,8 +148,8 @@ class Train:
         """Resolves the precision; returns the choice, or None where it was printed before."""
         if self.earlier is not None:
             return None
-        began = folder.precision if self.resume else None
-        self.training, choice = self.training.settle_precision(began, keeps_first=True)
+        first_precision = folder.precision if self.resume else None
+        self.training, choice = self.training.settle_precision(first_precision, keeps_first=True)
         return choice
 
     def _open_folder(self, folder: RunFolder, choice: PrecisionChoice | None) -> None:
@@ -167,8 +167,8 @@ class Train:
         return folder if self.earlier is None else self.earlier.root
 
     def _prepare_network(self, folder: RunFolder) -> None:
-        begins = self.init_from is not None and not folder.last_checkpoint.exists()
-        lines = load_initial_weights(self.net, Path(self.init_from)) if begins else []  # type: ignore[arg-type]
+        is_start = self.init_from is not None and not folder.last_checkpoint.exists()
+        lines = load_initial_weights(self.net, Path(self.init_from)) if is_start else []  # type: ignore[arg-type]
         self._frozen_layers = self.freeze.apply(self.net)
         require_batch_statistics(self.net, self._frozen_layers, self.data)
         self.optim.parameter_groups(self.net)
@@ -178,8 +178,8 @@ class Train:
 
     def create_module(self) -> SegmentationModule:
         """Returns what Lightning trains: the network, and the loss with weights from the labels."""
-        counts, shown = count_pixels(self.data.source.frames("train"), self.data.num_classes)
-        self.loss.calibrate(torch.from_numpy(counts), torch.from_numpy(shown))
+        counts, pixels = count_pixels(self.data.source.frames("train"), self.data.num_classes)
+        self.loss.calibrate(torch.from_numpy(counts), torch.from_numpy(pixels))
         return SegmentationModule(
             self.training.prepare(self.net), self.loss, self.optim, self.data.classes,
             self.seed, self.flip, self.training.memory_format,
@@ -193,7 +193,7 @@ class Train:
         request: StopRequest,
         loggers: list[RunLogger],
     ) -> None:
-        keep = BestAndLast(folder, self.training.patience)
+        checkpoints = BestAndLast(folder, self.training.patience)
         callbacks = [
             *self.training.create_averaging(),
             FrozenLayers(self._frozen_layers),
@@ -203,11 +203,11 @@ class Train:
             History(folder, clock, self.data.classes),
             create_progress(clock),
             StepLog(self.training.log_every_n_steps),
-            keep,
-            StopOnSignal(request, keep),
+            checkpoints,
+            StopOnSignal(request, checkpoints),
         ]
-        if (every := self.training.gradients_every) is not None:
-            callbacks.append(GradientNorms(folder, self.net, every))
+        if (interval := self.training.gradients_every) is not None:
+            callbacks.append(GradientNorms(folder, self.net, interval))
         trainer = self.training.create_trainer(folder, loggers, callbacks)
         fit_from_last(trainer, module, self.data, folder)
 
@@ -221,29 +221,29 @@ class Train:
         omissions: Omissions,
     ) -> dict[str, ScoredSplit]:
         splits = find_scored_splits(self.data)
-        alone = len(splits) == 1
-        best = load_best_checkpoint(folder.path)
-        load_state(module.net, best["state_dict"], folder.path)
+        is_only = len(splits) == 1
+        checkpoint = load_best_checkpoint(folder.path)
+        load_state(module.net, checkpoint["state_dict"], folder.path)
         pictures = self._create_pictures(folder, loggers, omissions)
-        pictures.step = best["global_step"]
-        kept = Predictions(folder, self.data.palette, omissions)
-        callbacks = [pictures, kept, create_progress(clock), StopOnSignal(request)]
+        pictures.step = checkpoint["global_step"]
+        predictions = Predictions(folder, self.data.palette, omissions)
+        callbacks = [pictures, predictions, create_progress(clock), StopOnSignal(request)]
         # without Lightning's hand on the loggers: a log that cannot be written costs no score
         trainer = self.training.create_trainer(folder, (), callbacks)
-        scored = {
-            split: score_split(split, trainer, module, self.data, folder, omissions, alone)
+        results = {
+            split: score_split(split, trainer, module, self.data, folder, omissions, is_only)
             for split in splits
         }
-        conclude_loggers(loggers, scored, omissions)
-        return scored
+        conclude_loggers(loggers, results, omissions)
+        return results
 
     def _create_pictures(
         self, folder: RunFolder, loggers: Sequence[RunLogger], omissions: Omissions | None = None
     ) -> Pictures:
-        shown = (self.data.classes, self.data.palette, self.data.split)
-        return Pictures(folder, *shown, loggers=loggers, omissions=omissions)
+        looks = (self.data.classes, self.data.palette, self.data.split)
+        return Pictures(folder, *looks, loggers=loggers, omissions=omissions)
 
     def _describe_run(self, folder: RunFolder) -> RunInfo:
         config = RunFolder(self._find_root(folder.path)).read_config()
-        shown = (self.data.classes, self.data.palette)
-        return RunInfo(folder.path, folder.run_id, self.words, config, *shown)
+        looks = (self.data.classes, self.data.palette)
+        return RunInfo(folder.path, folder.run_id, self.words, config, *looks)

@@ -175,7 +175,7 @@ def run_config(path: Path, resume: bool = False, epochs: int | None = None) -> N
     if extension is not None:
         extension.require_same_past(built)
         if is_first_rank():
-            built.preflight(elsewhere=False)
+            built.preflight(on_other_machine=False)
             extension.apply()
     built.run(path.parent)
 

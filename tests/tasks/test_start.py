@@ -123,7 +123,7 @@ def test_a_rate_for_a_part_that_is_not_there_names_those_that_are() -> None:
 def test_a_run_goes_on_from_the_best_weights_of_another(run: Path, tmp_path: Path) -> None:
     net, best = small(), weights(run / "checkpoints" / "best.ckpt")
     task = make_train(ONE_STEP, net=net, init_from=run)
-    task.preflight(elsewhere=False)
+    task.preflight(on_other_machine=False)
     assert all(torch.equal(t, best[f"net.{name}"]) for name, t in net.state_dict().items())
 
 
@@ -150,9 +150,9 @@ def test_a_resume_does_not_start_over(run: Path, tmp_path: Path) -> None:
 
 def test_a_start_that_is_no_run_or_fits_nowhere_is_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"init_from=.*no checkpoints/best\.ckpt"):
-        make_train(net=small(), init_from=tmp_path).preflight(elsewhere=False)
+        make_train(net=small(), init_from=tmp_path).preflight(on_other_machine=False)
     with pytest.raises(UserError, match="nothing of its network fits"):
-        make_train(init_from=run).preflight(elsewhere=False)
+        make_train(init_from=run).preflight(on_other_machine=False)
 
 
 def test_a_transplant_between_equal_nets_is_the_whole_net_and_leaves_none() -> None:
