@@ -91,18 +91,18 @@ class Guard:
             raise Refusal(HTTPStatus.NOT_FOUND, "The page has nothing there.")
 
     def _check_host(self, scope: Scope, headers: Headers) -> None:
-        given = headers.getlist("host")
-        arrived, _ = scope.get("server") or ("", None)
-        name = _strip_port(given[0]) if len(given) == 1 else ""
-        known = {*self.hosts, self.host, arrived, "localhost"} - {""}
-        if name not in known and not _is_loopback(name):
+        names = headers.getlist("host")
+        server, _ = scope.get("server") or ("", None)
+        name = _strip_port(names[0]) if len(names) == 1 else ""
+        own_names = {*self.hosts, self.host, server, "localhost"} - {""}
+        if name not in own_names and not _is_loopback(name):
             raise Refusal(
                 HTTPStatus.FORBIDDEN,
                 "The page is not known under this name; demo.hosts=[NAME] makes it known.",
             )
         for origin in headers.getlist("origin"):
-            asking = re.sub("^https?://", "", origin)
-            if asking != given[0] and _strip_port(asking) not in self.hosts:
+            asker = re.sub("^https?://", "", origin)
+            if asker != names[0] and _strip_port(asker) not in self.hosts:
                 raise Refusal(HTTPStatus.FORBIDDEN, "Other pages may not use this one.")
 
     def _is_file(self, path: str) -> bool:
@@ -124,15 +124,15 @@ class Guard:
             if not message.get("more_body"):
                 break
         try:
-            named = list(_find_paths(json.loads(body)))
+            paths = list(_find_paths(json.loads(body)))
         except (ValueError, RecursionError) as error:
             raise Refusal(HTTPStatus.BAD_REQUEST, "The call is no JSON.") from error
-        if not all(isinstance(path, str) and self.uploads.contains(path) for path in named):
+        if not all(isinstance(path, str) and self.uploads.contains(path) for path in paths):
             raise Refusal(HTTPStatus.FORBIDDEN, "The page has not received this file.")
-        whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+        messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def again() -> Message:
-            return whole.pop() if whole else await receive()
+            return messages.pop() if messages else await receive()
 
         return again
 
@@ -172,11 +172,11 @@ def _is_loopback(name: str) -> bool:
 
 def _find_paths(content: object) -> Iterator[object]:
     """Yields the values of every ``path`` key in a call, which gradio opens as files."""
-    waiting = [content]
-    while waiting:
-        part = waiting.pop()
+    queue = [content]
+    while queue:
+        part = queue.pop()
         if isinstance(part, dict):
             yield from (value for key, value in part.items() if key == "path")
-            waiting += part.values()
+            queue += part.values()
         elif isinstance(part, list):
-            waiting += part
+            queue += part

@@ -19,13 +19,13 @@ def require_one_list(runs: Sequence[Run]) -> None:
     Raises:
         UserError: the names of the classes differ, or their order.
     """
-    usual, count = Counter(run.classes for run in runs).most_common(1)[0]
-    first = next(run for run in runs if run.classes == usual)
+    classes, count = Counter(run.classes for run in runs).most_common(1)[0]
+    first = next(run for run in runs if run.classes == classes)
     for run in runs:
-        if run.classes != usual:
+        if run.classes != classes:
             raise UserError(
                 f"{first.folder} and {run.folder} have different classes: "
-                f"{_tell_difference(usual, run.classes)}.\n"
+                f"{_tell_difference(classes, run.classes)}.\n"
                 "One page shows networks of the same classes in the same order, "
                 f"as {count} of these {len(runs)} runs have; leave the others out of runs="
             )
@@ -36,29 +36,29 @@ def label_runs(runs: Sequence[Run]) -> dict[str, Run]:
 
     Where only their protocols do, the fields in which these differ are among the words.
     """
-    told = runs if _are_told_apart(runs) else [_tell_protocol(run, runs) for run in runs]
-    factors = find_varied(told)
-    several_seeds = len({run.seed for run in told}) > 1
-    found: dict[str, Run] = {}
-    for run in sorted(told, key=lambda run: _sort_key(run, factors)):
+    named_runs = runs if _are_told_apart(runs) else [_tell_protocol(run, runs) for run in runs]
+    factors = find_varied(named_runs)
+    several_seeds = len({run.seed for run in named_runs}) > 1
+    labels: dict[str, Run] = {}
+    for run in sorted(named_runs, key=lambda run: _sort_key(run, factors)):
         label = format_arm(run, factors) + (f", seed {run.seed}" if several_seeds else "")
-        found[f"{label} ({run.folder})" if label in found else label] = run
-    return found
+        labels[f"{label} ({run.folder})" if label in labels else label] = run
+    return labels
 
 
 def _are_told_apart(runs: Sequence[Run]) -> bool:
     factors = find_varied(runs)
-    named = {(format_arm(run, factors), run.seed, run.protocol) for run in runs}
-    return len(named) == len({words[:2] for words in named})
+    names = {(format_arm(run, factors), run.seed, run.protocol) for run in runs}
+    return len(names) == len({words[:2] for words in names})
 
 
 def _tell_protocol(run: Run, runs: Sequence[Run]) -> Run:
-    fields = [one.protocol.split("-") for one in runs]
+    fields = [other.protocol.split("-") for other in runs]
     if {len(parts) for parts in fields} != {len(FIELDS)}:
         return replace(run, told_by={**run.told_by, "protocol": run.protocol})
-    varied = [i for i in range(len(FIELDS)) if len({parts[i] for parts in fields}) > 1]
-    own = run.protocol.split("-")
-    return replace(run, told_by={**run.told_by, **{FIELDS[i]: own[i] for i in varied}})
+    numbers = [i for i in range(len(FIELDS)) if len({parts[i] for parts in fields}) > 1]
+    parts_of_run = run.protocol.split("-")
+    return replace(run, told_by={**run.told_by, **{FIELDS[i]: parts_of_run[i] for i in numbers}})
 
 
 def _sort_key(run: Run, factors: dict[str, tuple[str, ...]]) -> tuple[int, ...]:
@@ -70,9 +70,9 @@ def _tell_difference(first: Sequence[str], second: Sequence[str]) -> str:
     sides = [[name for name in a if name not in b] for a, b in ((first, second), (second, first))]
     if not any(sides):
         return f"the same {len(first)}, in another order"
-    told = [
-        f"only {which} has {shorten_list(names, NAMES_SHOWN)}"
-        for which, names in zip(("the first", "the second"), sides, strict=True)
+    parts = [
+        f"only {side} has {shorten_list(names, NAMES_SHOWN)}"
+        for side, names in zip(("the first", "the second"), sides, strict=True)
         if names
     ]
-    return ", ".join(told)
+    return ", ".join(parts)

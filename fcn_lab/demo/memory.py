@@ -17,8 +17,8 @@ def fit_to_memory(predictor: Predictor, height: int, width: int) -> Predictor:
     if max(height, width) <= WINDOW or count_peak_bytes(predictor.net, height, width) <= room:
         return predictor
     windows = SlidingWindows(predictor.net, WINDOW, OVERLAP)
-    shared = predictor.classes, predictor.palette, predictor.flip, predictor.device
-    return Predictor(windows, *shared)
+    settings = predictor.classes, predictor.palette, predictor.flip, predictor.device
+    return Predictor(windows, *settings)
 
 
 def count_free_bytes(device: torch.device) -> int:

@@ -48,22 +48,22 @@ class Networks:
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        sound, self.damaged = read_runs(folders)
-        kept = [run for run in sound if RunFolder(run.folder).best_checkpoint.exists()]
-        if not kept:
-            where = ", ".join(map(str, folders))
+        all_runs, self.damages = read_runs(folders)
+        runs = [run for run in all_runs if RunFolder(run.folder).best_checkpoint.exists()]
+        if not runs:
+            names = ", ".join(map(str, folders))
             raise UserError(
-                f"runs={where}: no finished run there has kept its weights, checkpoints/best.ckpt"
+                f"runs={names}: no finished run there has kept its weights, checkpoints/best.ckpt"
             )
-        kept = [run for run in kept if _takes_colours(run.folder)]
-        if not kept:
+        runs = [run for run in runs if _takes_colours(run.folder)]
+        if not runs:
             raise UserError(
                 "the networks there take pictures of other than three channels, which a page does "
                 "not show.\nType task=predict, which labels their files"
             )
-        require_one_list(kept)
-        self.runs = label_runs(kept)
-        self._report_of = find_reports([run.folder for run in kept], folders)
+        require_one_list(runs)
+        self.runs = label_runs(runs)
+        self._report_of = find_reports([run.folder for run in runs], folders)
         self.reports = name_routes(self._report_of.values())
         self.predictor = lru_cache(LOADED_NETWORKS_LIMIT)(self._load)
 
@@ -89,12 +89,12 @@ class Networks:
     def records(self) -> dict[str, Record]:
         """Returns, by network, its score, what that was measured by, and the link to a report."""
         links = {file: path for path, file in self.reports.items()}
-        found = {}
+        records = {}
         for label, run in self.runs.items():
             report = self._report_of.get(run.folder)
             link = "" if report is None else links[report].lstrip("/")
-            found[label] = Record(run.number(run.split, "mean_iou"), run.protocol, link)
-        return found
+            records[label] = Record(run.number(run.split, "mean_iou"), run.protocol, link)
+        return records
 
     def choose_defaults(self) -> list[str]:
         """Returns one label per model with the most common operator.
@@ -102,16 +102,16 @@ class Networks:
         Where there is one model, returns one label per operator.
         """
         words = {label: run.factors for label, run in self.runs.items()}
-        by, fixed = ("model", "upsample")
-        if len({factors[by] for factors in words.values()}) == 1:
-            by, fixed = fixed, by
-        pairs = dict.fromkeys((factors[by], factors[fixed]) for factors in words.values())
-        usual = Counter(value for _, value in pairs).most_common(1)[0][0]
-        one: dict[str, str] = {}
+        key, other_key = ("model", "upsample")
+        if len({factors[key] for factors in words.values()}) == 1:
+            key, other_key = other_key, key
+        pairs = dict.fromkeys((factors[key], factors[other_key]) for factors in words.values())
+        common_value = Counter(value for _, value in pairs).most_common(1)[0][0]
+        labels: dict[str, str] = {}
         for label, factors in words.items():
-            if factors[fixed] == usual:
-                one.setdefault(factors[by], label)
-        return list(one.values())[:SHOWN_NETWORKS_LIMIT]
+            if factors[other_key] == common_value:
+                labels.setdefault(factors[key], label)
+        return list(labels.values())[:SHOWN_NETWORKS_LIMIT]
 
     def load_scenes(self) -> list[Scene]:
         """Returns frames that a run has kept with their truth, or else drawn streets."""
@@ -119,18 +119,18 @@ class Networks:
             # damaged, or none
             with suppress(OSError, LookupError, ValueError, zipfile.BadZipFile):
                 keeper = PredictionArchive.open(run)
-                kept = [name for name in run.names if keeper.holds(name)]
-                places = np.linspace(0, len(kept) - 1, max(1, min(SCENE_COUNT, len(kept))))
-                return [_read_scene(keeper, kept[round(place)]) for place in places]
-        drawn = Synthetic((180, 240), test=SCENE_COUNT).frames("test")
-        shown = zip(drawn.names, drawn.images, strict=True)
-        return [Scene(name, image) for name, image in shown]
+                names = [name for name in run.names if keeper.holds(name)]
+                positions = np.linspace(0, len(names) - 1, max(1, min(SCENE_COUNT, len(names))))
+                return [_read_scene(keeper, names[round(position)]) for position in positions]
+        frames = Synthetic((180, 240), test=SCENE_COUNT).frames("test")
+        pairs = zip(frames.names, frames.images, strict=True)
+        return [Scene(name, image) for name, image in pairs]
 
 
 def _takes_colours(run: Path) -> bool:
     encoder = RunFolder(run).read_config().get("encoder")
-    stated = encoder.get("in_channels") if isinstance(encoder, dict) else None
-    return stated in (None, COLOURS)
+    channels = encoder.get("in_channels") if isinstance(encoder, dict) else None
+    return channels in (None, COLOURS)
 
 
 def _read_scene(keeper: PredictionArchive, name: str) -> Scene:

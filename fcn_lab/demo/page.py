@@ -48,45 +48,45 @@ class Panel:
         self.megabytes, self.megapixels, self.forget = megabytes, megapixels, forget
 
     def open_file(
-        self, path: str | None, old: Scene, chosen: list[str], *opacity: float
+        self, path: str | None, scene_before: Scene, labels: list[str], *opacity: float
     ) -> Iterator[Answer]:
-        """Shows a file that was dropped; one that is no picture leaves the old scene."""
-        scene = old
+        """Shows a file that was dropped; one that is no picture leaves the scene before it."""
+        scene = scene_before
         if path is not None:
             try:
                 image = open_picture(Path(path), self.megabytes, self.megapixels)
             except UserError as error:
-                yield self._show_scene(old, opacity, str(error))
+                yield self._show_scene(scene_before, opacity, str(error))
                 return
             finally:
                 self.forget(Path(path))
             scene = Scene(Path(path).name, image)
-        yield from self.ask_networks(scene, chosen, *opacity)
+        yield from self.ask_networks(scene, labels, *opacity)
 
     def pick_example(
-        self, event: gr.SelectData, chosen: list[str], *opacity: float
+        self, event: gr.SelectData, labels: list[str], *opacity: float
     ) -> Iterator[Answer]:
         """Shows the example that was clicked."""
         # a call may say anything
-        known = event.index in range(len(self.scenes))
-        yield from self.ask_networks(self.scenes[event.index if known else 0], chosen, *opacity)
+        index = event.index if event.index in range(len(self.scenes)) else 0
+        yield from self.ask_networks(self.scenes[index], labels, *opacity)
 
-    def ask_networks(self, scene: Scene, chosen: list[str], *opacity: float) -> Iterator[Answer]:
-        """Runs the chosen networks, each once per scene, and shows each as soon as it is done."""
-        shown = chosen[:SHOWN_NETWORKS_LIMIT]
-        views = {label: scene.views[label] for label in shown if label in scene.views}
-        troubles = [] if chosen else ["Choose a network."]
+    def ask_networks(self, scene: Scene, labels: list[str], *opacity: float) -> Iterator[Answer]:
+        """Runs the networks of these labels, each once per scene, and shows each as soon as it is done."""
+        shown_labels = labels[:SHOWN_NETWORKS_LIMIT]
+        views = {label: scene.views[label] for label in shown_labels if label in scene.views}
+        troubles = [] if labels else ["Choose a network."]
 
-        def show(busy: str = "") -> Answer:
-            ordered = {label: views[label] for label in shown if label in views}
+        def show(status: str = "") -> Answer:
+            views_in_order = {label: views[label] for label in shown_labels if label in views}
             return self._show_scene(
-                replace(scene, views=ordered), opacity, "\n".join(troubles), busy
+                replace(scene, views=views_in_order), opacity, "\n".join(troubles), status
             )
 
-        waiting = [label for label in shown if label not in views]
+        labels_to_ask = [label for label in shown_labels if label not in views]
         height, width = scene.image.shape[:2]
-        for place, label in enumerate(waiting, 1):
-            progress = f" ({place} of {len(waiting)})"
+        for number, label in enumerate(labels_to_ask, 1):
+            progress = f" ({number} of {len(labels_to_ask)})"
             yield show(f"{label} labels {scene.name}, {width}×{height} pixels{progress} …")
             try:
                 views[label] = self.networks.ask(label, scene.image)
@@ -107,11 +107,11 @@ class Panel:
         return tiles.render(scene, networks.classes, palette, shares, networks.records)
 
     def _show_scene(
-        self, scene: Scene, opacity: Sequence[float], trouble: str, busy: str = ""
+        self, scene: Scene, opacity: Sequence[float], error: str, status: str = ""
     ) -> Answer:
-        wrong = Markup('<p class="trouble" role="alert">{}</p>').format(trouble) if trouble else ""
-        now = Markup('<p role="status">{}</p>').format(busy) if busy else ""
-        return scene, self.redraw(scene, *opacity), f"{wrong}{now}"
+        error_line = Markup('<p class="trouble" role="alert">{}</p>').format(error) if error else ""
+        status_line = Markup('<p role="status">{}</p>').format(status) if status else ""
+        return scene, self.redraw(scene, *opacity), f"{error_line}{status_line}"
 
 
 def build_page(panel: Panel) -> gr.Blocks:
@@ -122,12 +122,12 @@ def build_page(panel: Panel) -> gr.Blocks:
     page = gr.Blocks(title=TITLE, analytics_enabled=False)
     with page:
         gr.Markdown(f"# {TITLE}\nNothing leaves the machine that serves this page.")
-        if networks.damaged:
-            gr.HTML(list_damaged(networks.damaged), padding=False)
+        if networks.damages:
+            gr.HTML(list_damaged(networks.damages), padding=False)
         with gr.Row():
             file = gr.File(label=limit, type="filepath", height=150, scale=1)
             gallery = _create_gallery(scenes)
-        chosen = gr.Dropdown(
+        dropdown = gr.Dropdown(
             labels,
             value=networks.choose_defaults(),
             multiselect=True,
@@ -140,15 +140,15 @@ def build_page(panel: Panel) -> gr.Blocks:
                 gr.Slider(0, 1, 1, step=0.05, label=name, elem_id=f"class-{label}", min_width=200)
                 for label, name in enumerate(networks.classes)
             ]
-        trouble, shown = gr.HTML(padding=False), gr.HTML(elem_id="shown", padding=False)
+        messages, answer_html = gr.HTML(padding=False), gr.HTML(elem_id="shown", padding=False)
         scene = gr.State(scenes[0])
-        answer, settings = [scene, shown, trouble], [chosen, *opacity]
+        answer, settings = [scene, answer_html, messages], [dropdown, *opacity]
         _connect(page.load, panel.ask_networks, [scene, *settings], answer)
         _connect(file.change, panel.open_file, [file, scene, *settings], answer)
         _connect(gallery.select, panel.pick_example, settings, answer)
-        _connect(chosen.change, panel.ask_networks, [scene, *settings], answer)
+        _connect(dropdown.change, panel.ask_networks, [scene, *settings], answer)
         for slider in opacity:
-            _connect(slider.change, panel.redraw, [scene, *opacity], [shown])
+            _connect(slider.change, panel.redraw, [scene, *opacity], [answer_html])
     return page
 
 
@@ -167,16 +167,16 @@ def _create_gallery(scenes: Sequence[Scene]) -> gr.Gallery:
     )
 
 
-def list_damaged(damaged: Sequence[MissingRun]) -> str:
+def list_damaged(damages: Sequence[MissingRun]) -> str:
     """Returns HTML lines about the runs that cannot be read."""
     line = Markup('<p class="trouble">left out: {}: {}</p>')
-    return "".join(line.format(one.name, one.reason) for one in damaged)
+    return "".join(line.format(damage.name, damage.reason) for damage in damages)
 
 
 def mount_page(panel: Panel) -> FastAPI:
     """Returns the page as an application that a server can run."""
     page = build_page(panel)
-    mounted: FastAPI = gr.mount_gradio_app(
+    application: FastAPI = gr.mount_gradio_app(
         FastAPI(openapi_url=None),
         page,
         path="/",
@@ -188,15 +188,15 @@ def mount_page(panel: Panel) -> FastAPI:
     )
     # which gradio only notes where it serves by itself; without it, it checks no file's path
     page.has_launched = True
-    return mounted
+    return application
 
 
 def _connect(
-    happens: Callable[..., Any],
-    do: Callable[..., Any],
-    given: Sequence[gr.components.Component],
-    answer: Sequence[gr.components.Component],
+    event: Callable[..., Any],
+    listener: Callable[..., Any],
+    inputs: Sequence[gr.components.Component],
+    outputs: Sequence[gr.components.Component],
 ) -> None:
     # one at a time: networks side by side would spoil each other's times
-    one = {"concurrency_limit": 1, "concurrency_id": "networks", "trigger_mode": "always_last"}
-    happens(do, list(given), list(answer), api_visibility="private", **one)
+    settings = {"concurrency_limit": 1, "concurrency_id": "networks", "trigger_mode": "always_last"}
+    event(listener, list(inputs), list(outputs), api_visibility="private", **settings)

@@ -23,14 +23,14 @@ def find_reports(runs: Iterable[Path], folders: Iterable[Path]) -> dict[Path, Pa
         folders: those that the page was started with; nothing outside them is taken.
     """
     roots = [folder.resolve() for folder in folders]
-    found = {run: next(_list_reports(run.resolve(), roots), None) for run in runs}
-    return {run: report for run, report in found.items() if report is not None}
+    reports = {run: next(_list_reports(run.resolve(), roots), None) for run in runs}
+    return {run: report for run, report in reports.items() if report is not None}
 
 
 def _list_reports(run: Path, roots: Iterable[Path]) -> Iterator[Path]:
     for root in (root for root in roots if run.is_relative_to(root)):
-        inside = [place for place in (run, *run.parents) if place.is_relative_to(root)]
-        files = (place / name for place in inside for name in PLACES)
+        folders = [folder for folder in (run, *run.parents) if folder.is_relative_to(root)]
+        files = (folder / name for folder in folders for name in PLACES)
         yield from (file for file in files if is_own_file(file))
 
 

@@ -67,8 +67,8 @@ class Demo:
         for number in (signal.SIGTERM, signal.SIGHUP):
             # the uploads are removed on the way out
             signal.signal(number, raise_stopped)
-        with make_temporary_folder() as uploads, self._listen() as listening:
-            self._serve(networks, listening, uploads)
+        with make_temporary_folder() as uploads, self._listen() as listener:
+            self._serve(networks, listener, uploads)
 
     def _listen(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
@@ -96,17 +96,17 @@ class Demo:
         uploads.offer()
         return Guard(page, uploads, self.host, self.hosts, networks.reports)
 
-    def _serve(self, networks: "Networks", listening: socket.socket, folder: Path) -> None:
+    def _serve(self, networks: "Networks", listener: socket.socket, folder: Path) -> None:
         import uvicorn
 
         page = self.page(networks, folder)
         # a browser keeps its connection open; without a limit Ctrl-C would wait for it
         settings = uvicorn.Config(page, log_level="critical", timeout_graceful_shutdown=1)
-        host, port = listening.getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
+        host, port = listener.getsockname()[:2]
+        host_in_url = f"[{host}]" if ":" in host else host
         count = format_count(len(networks.runs), "network")
-        print(f"{count} at http://{shown}:{port} (Ctrl-C ends it)", flush=True)
+        print(f"{count} at http://{host_in_url}:{port} (Ctrl-C ends it)", flush=True)
         if not ip_address(host).is_loopback:
             print("whoever reaches this machine can use the page", flush=True)
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(settings).run(sockets=[listening])
+            uvicorn.Server(settings).run(sockets=[listener])

@@ -58,11 +58,12 @@ def render(
         opacity: of each class over the picture, 0…1.
         records: of each network.
     """
-    shown = shrink(scene)
+    preview = shrink(scene)
     size = f"{scene.image.shape[1]}×{scene.image.shape[0]}"
-    tiles = [_picture_tile(shown, size, palette, opacity)]
+    tiles = [_picture_tile(preview, size, palette, opacity)]
     tiles += [
-        _network_tile(shown, label, view, palette, opacity) for label, view in shown.views.items()
+        _network_tile(preview, label, view, palette, opacity)
+        for label, view in preview.views.items()
     ]
     ramp = np.broadcast_to(np.linspace(0, 1, 120, dtype=np.float32), (12, 120))
     return TEMPLATES.get_template("demo.html").render(
@@ -96,42 +97,42 @@ def _picture_tile(
 def _network_tile(
     scene: Scene, label: str, view: View, palette: Sequence[Colour], opacity: Sequence[float]
 ) -> Tile:
-    shown = blend(scene.image, view.labels, palette, opacity)
+    overlay = blend(scene.image, view.labels, palette, opacity)
     pictures = [
-        embed_picture(shown, f"classes by {label}"),
+        embed_picture(overlay, f"classes by {label}"),
         embed_picture(colour_values(view.entropy), f"entropy of {label}"),
     ]
     if scene.truth is not None:
-        wrong = draw_errors(Picture(scene.name, scene.image, scene.truth, view.labels))
-        pictures.append(embed_picture(wrong, f"errors of {label}"))
+        errors = draw_errors(Picture(scene.name, scene.image, scene.truth, view.labels))
+        pictures.append(embed_picture(errors, f"errors of {label}"))
     return Tile(label, format_duration(view.seconds), pictures)
 
 
 def _score_table(scene: Scene, records: Mapping[str, Record]) -> Markup:
-    comparable = len({record.protocol for record in records.values()}) < 2
-    reported = any(record.report for record in records.values())
+    is_one_protocol = len({record.protocol for record in records.values()}) < 2
+    has_reports = any(record.report for record in records.values())
     columns = ["network", "time", "mean entropy", "as the first, %", "accuracy here, %"]
-    columns += ["mean IoU, %"] * comparable + ["report"] * reported
+    columns += ["mean IoU, %"] * is_one_protocol + ["report"] * has_reports
     first = next(iter(scene.views.values()), None)
     rows = []
     for label, view in scene.views.items():
-        alike = None if view is first or first is None else agreement(view.labels, first.labels)
-        right = None if scene.truth is None else agreement(view.labels, scene.truth)
+        share = None if view is first or first is None else agreement(view.labels, first.labels)
+        accuracy = None if scene.truth is None else agreement(view.labels, scene.truth)
         row: list[object] = [label, format_duration(view.seconds), f"{view.mean_entropy:.3f}"]
-        row += [format_percent(alike), format_percent(right)]
-        row += [format_percent(records[label].mean_iou)] * comparable
-        row += [_link_report(records[label].report)] * reported
+        row += [format_percent(share), format_percent(accuracy)]
+        row += [format_percent(records[label].mean_iou)] * is_one_protocol
+        row += [_link_report(records[label].report)] * has_reports
         rows.append(row)
-    recorded = (
+    note = (
         "mean IoU as recorded"
-        if comparable
+        if is_one_protocol
         else "they were scored by different protocols, so their mean IoU is not compared"
     )
-    caption = f"What each network said of this picture; {recorded}"
+    caption = f"What each network said of this picture; {note}"
     return page.render_table(columns, rows, caption)
 
 
 def _link_report(link: str) -> Markup | None:
     # a page of its own: this one keeps its picture
-    opened = Markup('<a href="{}" target="_blank" rel="noopener">open</a>')
-    return opened.format(link) if link else None
+    anchor = Markup('<a href="{}" target="_blank" rel="noopener">open</a>')
+    return anchor.format(link) if link else None

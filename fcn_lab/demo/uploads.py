@@ -22,15 +22,15 @@ def make_temporary_folder() -> Iterator[Path]:
 
     Folders that killed pages have left behind are removed too.
     """
-    for left in Path(gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
+    for lock_file in Path(gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
         # it may be a stranger's, and a pipe
-        with suppress(OSError), open(left, opener=_open_at_once) as lock:
+        with suppress(OSError), open(lock_file, opener=_open_at_once) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if time.time() - left.stat().st_mtime > _NEW_SECONDS:
-                shutil.rmtree(left.parent)
-    with TemporaryDirectory(prefix=_PREFIX) as own, Path(own, _LOCK).open("w") as lock:
+            if time.time() - lock_file.stat().st_mtime > _NEW_SECONDS:
+                shutil.rmtree(lock_file.parent)
+    with TemporaryDirectory(prefix=_PREFIX) as parent, Path(parent, _LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        folder = Path(own, "files")
+        folder = Path(parent, "files")
         folder.mkdir()
         yield folder
 
@@ -44,13 +44,13 @@ class Uploads:
     """
 
     def __init__(self, folder: Path, megabytes: float) -> None:
-        self.folder, self.most = folder.resolve(), megabytes * 1e6
-        self._offered: set[Path] = set()
-        self._arriving = 0
+        self.folder, self.limit = folder.resolve(), megabytes * 1e6
+        self._examples: set[Path] = set()
+        self._bytes_arriving = 0
 
     def offer(self) -> None:
         """Marks the files in the folder as the page's own: never removed, and outside the limit."""
-        self._offered = {path for path, _ in self._files()}
+        self._examples = {path for path, _ in self._files()}
 
     def contains(self, name: str) -> bool:
         """Returns whether a name is a file in this folder, with all links resolved."""
@@ -63,37 +63,37 @@ class Uploads:
 
     def reserve(self, length: int) -> bool:
         """Reserves room for so many bytes until `release`; returns False if there is none."""
-        now = time.time()
-        kept = 0
-        for path, found in self._files():
-            if path in self._offered:
+        time_now = time.time()
+        total = 0
+        for path, state in self._files():
+            if path in self._examples:
                 continue
-            if now - found.st_mtime > UNREAD_SECONDS:
+            if time_now - state.st_mtime > UNREAD_SECONDS:
                 _remove(path)
             else:
-                kept += found.st_size + FILE_OVERHEAD_BYTES
-        if kept + self._arriving + length > self.most:
+                total += state.st_size + FILE_OVERHEAD_BYTES
+        if total + self._bytes_arriving + length > self.limit:
             return False
-        self._arriving += length
+        self._bytes_arriving += length
         return True
 
     def release(self, length: int) -> None:
         """Returns the room once the file has arrived or failed to."""
-        self._arriving -= length
+        self._bytes_arriving -= length
 
     def forget(self, path: Path) -> None:
         """Removes a received file that has been read."""
-        if self.contains(str(path)) and path.resolve() not in self._offered:
+        if self.contains(str(path)) and path.resolve() not in self._examples:
             _remove(path)
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
-        for place, _, names in os.walk(self.folder):
-            for path in (Path(place, name) for name in names):
+        for folder, _, names in os.walk(self.folder):
+            for path in (Path(folder, name) for name in names):
                 # a thread has just read it and removed it
                 with suppress(FileNotFoundError):
-                    found = path.lstat()
-                    if S_ISREG(found.st_mode):
-                        yield path, found
+                    state = path.lstat()
+                    if S_ISREG(state.st_mode):
+                        yield path, state
 
 
 def _open_at_once(path: str, flags: int) -> int:

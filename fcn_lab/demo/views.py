@@ -67,15 +67,15 @@ def ask_network(
         image: the picture.
         remark: see `View`.
     """
-    labels, uncertain, seconds, start = [], [], 0.0, time.perf_counter()
+    labels, entropies, seconds, start = [], [], 0.0, time.perf_counter()
     for part in strips(image):
         seconds += time.perf_counter() - start
         labels.append(part.argmax(0).astype(np.uint8))
-        uncertain.append(entropy(part))
+        entropies.append(entropy(part))
         start = time.perf_counter()
-    whole = np.concatenate(uncertain)
-    shown = _average(whole, fit_size(image.shape[:2], SHOWN_PIXELS))
-    return View(np.concatenate(labels), shown, float(whole.mean()), seconds, remark)
+    values = np.concatenate(entropies)
+    preview = _average(values, fit_size(image.shape[:2], SHOWN_PIXELS))
+    return View(np.concatenate(labels), preview, float(values.mean()), seconds, remark)
 
 
 def entropy(probabilities: Floats) -> Floats:
@@ -84,16 +84,16 @@ def entropy(probabilities: Floats) -> Floats:
     Args:
         probabilities: (K,H,W).
     """
-    most = np.log(max(2, len(probabilities)))
-    shares: Floats = (entr(probabilities).sum(0) / most).astype(np.float32)
+    largest = np.log(max(2, len(probabilities)))
+    shares: Floats = (entr(probabilities).sum(0) / largest).astype(np.float32)
     return shares
 
 
 def colour_values(values: Floats) -> Pixels:
     """Maps values in 0…1, (H,W), to colours from black to light yellow, (H,W,3)."""
     levels = (values.clip(0, 1) * 255).round().astype(np.uint8)
-    shown = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)
-    return np.ascontiguousarray(shown[..., ::-1])
+    picture = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)
+    return np.ascontiguousarray(picture[..., ::-1])
 
 
 def blend(
@@ -115,13 +115,13 @@ def blend(
 
 def agreement(labels: Pixels, others: Pixels) -> float | None:
     """Returns the share of pixels with equal class, without void; None where all is void."""
-    seen = (labels != VOID) & (others != VOID)
-    return float((labels == others)[seen].mean()) if seen.any() else None
+    is_labelled = (labels != VOID) & (others != VOID)
+    return float((labels == others)[is_labelled].mean()) if is_labelled.any() else None
 
 
-def fit_size(stored: tuple[int, ...], pixels: float) -> Size:
+def fit_size(size: tuple[int, ...], pixels: float) -> Size:
     """Returns the size (h,w) of a picture (H,W) with at most so many pixels, never enlarged."""
-    height, width = stored
+    height, width = size
     factor = (pixels / (height * width)) ** 0.5
     if factor >= 1:
         return height, width

@@ -236,10 +236,10 @@ def test_a_damaged_run_is_left_out_or_named_and_the_others_are_shown(
     spoilt = folder / "model=fcn8s,upsample=nearest,seed=0"
     (spoilt / file).write_bytes(DAMAGE[file])
     networks = Networks([folder])
-    left = [one for one in networks.damaged if file in one.reason]
+    left = [one for one in networks.damages if file in one.reason]
     assert (len(left), len(networks.runs)) in ((1, 3), (0, 4))
     assert bool(left) == (file in ("metrics.json", "confusions.npz", "config.yaml"))
-    assert ("nearest" in list_damaged(networks.damaged)) == bool(left)
+    assert ("nearest" in list_damaged(networks.damages)) == bool(left)
     panel = Panel(networks, 1, 1)
     labels = list(networks.runs)
     answers = list(panel.ask_networks(panel.scenes[0], labels, 0.5, *[1.0] * len(networks.classes)))
