@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from fcn_lab.config.mappings import WHOLE
+from fcn_lab.config.mappings import ATOMIC_KEYS
 from fcn_lab.config.overrides import parse_overrides
 
 
@@ -49,7 +49,7 @@ class Composer:
         shared, hydra = self._composed[words]
         config = copy.deepcopy(shared)
         values = [override for override in parsed if not self._is_word(override)]
-        for key in {override.key_or_group for override in values} & set(WHOLE):
+        for key in {override.key_or_group for override in values} & set(ATOMIC_KEYS):
             # the file's would be merged in
             OmegaConf.update(config, key, None, merge=False)
         ConfigLoaderImpl._apply_overrides_to_config(values, config)

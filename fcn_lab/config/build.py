@@ -58,10 +58,10 @@ def build(node: Any, key: str, links: Mapping[str, str]) -> Any:
         cause = error.__cause__ or error
         if isinstance(cause, UserError):
             raise UserError(str(cause)) from error
-        place = find_user_key(str(error).rpartition("full_key: ")[2].strip(), links)
+        user_key = find_user_key(str(error).rpartition("full_key: ")[2].strip(), links)
         kind = "" if isinstance(cause, ValueError) else f"{type(cause).__name__}: "
         reason = "\n".join(str(cause).strip().splitlines()[:2])
-        raise UserError(f"{place}: {kind}{reason}") from error
+        raise UserError(f"{user_key}: {kind}{reason}") from error
 
 
 def locate(target: str, key: str) -> Callable[..., Any]:
@@ -72,12 +72,12 @@ def locate(target: str, key: str) -> Callable[..., Any]:
     """
     module, _, name = target.rpartition(".")
     try:
-        found = getattr(import_module(module), name)
+        target_object = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"{key}._target_={target}: cannot be imported ({error})") from error
-    if not callable(found):
+    if not callable(target_object):
         raise UserError(f"{key}._target_={target}: is no class or function")
-    return found  # type: ignore[no-any-return]
+    return target_object  # type: ignore[no-any-return]
 
 
 def find_user_key(key: str, links: Mapping[str, str]) -> str:
@@ -93,24 +93,25 @@ def find_user_key(key: str, links: Mapping[str, str]) -> str:
 def _check_arguments(node: Mapping[str, Any], key: str, links: Mapping[str, str]) -> None:
     require_fit(str, node["_target_"], f"{find_user_key(key, links)}._target_")
     target = locate(node["_target_"], find_user_key(key, links))
-    takes, others = values.list_arguments(target)
+    parameters, others = values.list_arguments(target)
     for name, value in node.items():
-        place = find_user_key(f"{key}.{name}", links)
+        user_key = find_user_key(f"{key}.{name}", links)
         if name in _HYDRAS:
-            require_fit(_HYDRAS[name], value, place)
-        elif name in takes:
-            require_fit(takes[name], value, place)
+            require_fit(_HYDRAS[name], value, user_key)
+        elif name in parameters:
+            require_fit(parameters[name], value, user_key)
             is_built = node.get("_recursive_", True)
-            if not suits(takes[name], value, partial(locate, key=place), is_built):
-                raise _explain_other_part(takes[name], value, place)
+            if not suits(parameters[name], value, partial(locate, key=user_key), is_built):
+                raise _explain_other_part(parameters[name], value, user_key)
         elif not others or not isinstance(name, str):
             raise UserError(
-                f"{place}: {node['_target_']} has no such argument.{suggest(str(name), takes)}\n"
-                f"It takes {', '.join(takes) or 'none'}"
+                f"{user_key}: {node['_target_']} has no such argument."
+                f"{suggest(str(name), parameters)}\n"
+                f"It takes {', '.join(parameters) or 'none'}"
             )
 
 
-def require_fit(annotation: Any, value: Any, place: str) -> None:
+def require_fit(annotation: Any, value: Any, key: str) -> None:
     """Refuses what the annotation does not admit.
 
     Raises:
@@ -120,21 +121,21 @@ def require_fit(annotation: Any, value: Any, place: str) -> None:
         values.is_plain(annotation) and _holds_nodes(value)
     ):
         return
-    if not values.is_plain(annotation) and (words := _list_group(place)):
-        expected = f"a part of its own; {words}"
-        raise UserError(f"{place}={values.format_value(value)}: expected {expected}")
-    values.require_type(annotation, value, place)
+    if not values.is_plain(annotation) and (words := _list_group(key)):
+        part = f"a part of its own; {words}"
+        raise UserError(f"{key}={values.format_value(value)}: expected {part}")
+    values.require_type(annotation, value, key)
 
 
-def _explain_other_part(annotation: Any, value: Any, place: str) -> UserError:
-    expected = _list_group(place) or f"expected {values.describe_type(annotation)}"
-    return UserError(f"{place}={values.format_value(value)}: makes no such part.\n{expected}")
+def _explain_other_part(annotation: Any, value: Any, key: str) -> UserError:
+    advice = _list_group(key) or f"expected {values.describe_type(annotation)}"
+    return UserError(f"{key}={values.format_value(value)}: makes no such part.\n{advice}")
 
 
-def _list_group(place: str) -> str:
-    group = place.rpartition(".")[2]
-    known = list_words([find_conf_folder()]).get(group)
-    return f"{group}= chooses it: {', '.join(sorted(known))}" if known else ""
+def _list_group(key: str) -> str:
+    group = key.rpartition(".")[2]
+    words = list_words([find_conf_folder()]).get(group)
+    return f"{group}= chooses it: {', '.join(sorted(words))}" if words else ""
 
 
 def _holds_nodes(value: Any) -> bool:

@@ -25,8 +25,8 @@ def explain(error: BaseException) -> str:
         options = list(error.options or ())
         if not options:
             return f"{group}={word}: there is no such word" if group else _first_lines(str(error))
-        near = suggest(word, options)
-        return f"{group}={word}: there is no such word.{near}\n{group}= takes {', '.join(options)}"
+        first_line = f"{group}={word}: there is no such word.{suggest(word, options)}"
+        return f"{first_line}\n{group}= takes {', '.join(options)}"
     if isinstance(error, OverrideParseException):
         reason = _first_lines(str(error.message), 1)
         hint = "an override reads key=value; quote what has spaces or commas"
@@ -45,14 +45,14 @@ def explain(error: BaseException) -> str:
         return f"{key}: a list and a mapping cannot be merged; expected the kind that is there"
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
         return _explain_unknown_key(cause)
-    if unmatched := re.search(r"'matched\.(\w+)\.(\w+)\.\w+\.\d'", str(cause)):
-        model, upsample = unmatched.groups()
-        finds = format_command(
+    if match := re.search(r"'matched\.(\w+)\.(\w+)\.\w+\.\d'", str(cause)):
+        model, upsample = match.groups()
+        command = format_command(
             "task=capacity", f"models=[{model}]", f"upsamples=[bilinear,{upsample}]"
         )
         return (
             f"capacity=matched has no widths for model={model} upsample={upsample}. To find them:\n"
-            f"{finds}"
+            f"{command}"
         )
     if isinstance(cause, InterpolationKeyError):
         return _explain_missing_source(cause)
@@ -72,10 +72,10 @@ def _find_resolver_error(error: BaseException) -> UserError | None:
 
 
 def _explain_missing_source(error: InterpolationKeyError) -> str:
-    found = re.search(r"Interpolation key '(.+?)' not found", str(error))
-    if found is None:
+    match = re.search(r"Interpolation key '(.+?)' not found", str(error))
+    if match is None:
         return _first_lines(str(error))
-    source = found[1]
+    source = match[1]
     if source.startswith("choices."):
         group = source.removeprefix("choices.")
         return f"{group}: it has no word; expected one, as in {group}=WORD"
@@ -89,21 +89,21 @@ def _explain_unknown_key(error: OmegaConfBaseException) -> str:
         return _first_lines(str(error))
     root = parent._get_root()
     assert isinstance(root, DictConfig)
-    place = "" if parent is root else str(parent._get_full_key(None))
+    section = "" if parent is root else str(parent._get_full_key(None))
     siblings = [
-        f"{place}.{name}" if place else name
+        f"{section}.{name}" if section else name
         for name in map(str, parent)
         if name not in ("_target_", "hydra", "choices")
     ]
-    near = suggest(key, siblings) or suggest(key, _list_leaves(root))
+    hint = suggest(key, siblings) or suggest(key, _list_leaves(root))
     names = ", ".join(sorted(name.rpartition(".")[2] for name in siblings))
-    return f"{key}: there is no such key.{near}\n{place or 'the top level'} has {names}"
+    return f"{key}: there is no such key.{hint}\n{section or 'the top level'} has {names}"
 
 
 def _list_leaves(config: DictConfig, prefix: str = "") -> Iterator[str]:
-    raw = OmegaConf.to_container(config, resolve=False) if not prefix else config
-    assert isinstance(raw, dict)
-    stack = [(str(key), value) for key, value in raw.items() if key not in ("hydra", "task")]
+    content = OmegaConf.to_container(config, resolve=False) if not prefix else config
+    assert isinstance(content, dict)
+    stack = [(str(key), value) for key, value in content.items() if key not in ("hydra", "task")]
     while stack:
         key, value = stack.pop(0)
         if isinstance(value, dict):

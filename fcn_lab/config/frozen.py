@@ -29,16 +29,16 @@ _OPERANDS = {"run": "RUN_DIR", "input": "FILE_OR_FOLDER", "output": "FOLDER"}
 def find_conf_folder() -> Path:
     """Returns the folder of the words: inside an installed package, beside it in a clone."""
     package = Path(__file__).resolve().parents[1]
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
+    packaged = package / "conf"
+    return packaged if packaged.is_dir() else package.parent / "conf"
 
 
 def list_words(folders: Sequence[Path]) -> dict[str, set[str]]:
     """Returns every group of these conf folders with its words, Hydra's own groups left out."""
-    found: dict[str, set[str]] = {}
+    words: dict[str, set[str]] = {}
     for file in (file for folder in folders for file in folder.glob("*/*.yaml")):
-        found.setdefault(file.parent.name, set()).add(file.stem)
-    return found
+        words.setdefault(file.parent.name, set()).add(file.stem)
+    return words
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
@@ -52,21 +52,21 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     for key, value in _OPERANDS.items():
         if key not in read_by_task or config[key] is not None:
             continue
-        published = ""
+        alternative = ""
         # published nets need no run
         if key == "run" and config.choices.task == "evaluate":
             if config.get("weights") is not None:
                 continue
-            published = ", or published weights: model=fcn8s_caffe weights=FILE"
-        raise UserError(f"task={config.choices.task} needs {key}={value}{published}")
+            alternative = ", or published weights: model=fcn8s_caffe weights=FILE"
+        raise UserError(f"task={config.choices.task} needs {key}={value}{alternative}")
     require_published_weights(config, links)
-    resolved = follow_links(config)
+    content = follow_links(config)
     # a cell is the same in whatever sweep it runs, and no record says what it may call
     for key in ("sweep", "study", "allow"):
-        resolved.pop(key, None)
-    require_plain_keys(resolved)
-    choices = {group: word for group, word in resolved["choices"].items() if "/" not in group}
-    return {**resolved, "choices": choices, "links": links}
+        content.pop(key, None)
+    require_plain_keys(content)
+    choices = {group: word for group, word in content["choices"].items() if "/" not in group}
+    return {**content, "choices": choices, "links": links}
 
 
 def require_published_weights(config: DictConfig, links: Mapping[str, str]) -> None:
@@ -98,25 +98,25 @@ def count_classes(names: object) -> int:
             "data.root=my_data 'data.images=photos/*.jpg' 'data.masks=masks/*.png' "
             "'data.names=[road,car]'"
         )
-    plain = OmegaConf.to_container(names) if isinstance(names, Container) else names
-    return sum(not is_void(name) for name in dict.fromkeys(read_names(plain).names))
+    content = OmegaConf.to_container(names) if isinstance(names, Container) else names
+    return sum(not is_void(name) for name in dict.fromkeys(read_names(content).names))
 
 
 OmegaConf.register_new_resolver("count_classes", count_classes, replace=True)
 
 
-def freeze(resolved: Mapping[str, Any], folder: Path) -> Path:
+def freeze(content: Mapping[str, Any], folder: Path) -> Path:
     """Writes FOLDER/config.yaml, whole or not at all."""
     path = folder / CONFIG
     make_folder(folder)
-    write_text(path, dump_yaml(resolved))
+    write_text(path, dump_yaml(content))
     return path
 
 
 def find_references(config: DictConfig) -> dict[str, str]:
     """Returns the keys that are nothing but a reference, with the key referred to."""
-    raw = OmegaConf.to_container(config, resolve=False)
-    return {".".join(map(str, target)): source for target, source in _restore_links(raw, ())}
+    content = OmegaConf.to_container(config, resolve=False)
+    return {".".join(map(str, target)): source for target, source in _restore_links(content, ())}
 
 
 def read_recorded(folder: Path) -> DictConfig:
@@ -130,18 +130,18 @@ def read_recorded(folder: Path) -> DictConfig:
         raise UserError(f"{folder}: there is no such folder; the folder of a run was expected")
     if not os.path.lexists(path):
         raise UserError(f"{folder} is not a run's folder: it has no config.yaml")
-    found = _read(path)
-    if "links" not in found:
+    content = _read(path)
+    if "links" not in content:
         raise UserError(
             f"{path} was not written by a run: it lacks the key `links`.\n"
             "--config-dir=FOLDER takes words of your own"
         )
-    links = found.pop("links")
-    if not isinstance(found.get("choices", {}), dict):
+    links = content.pop("links")
+    if not isinstance(content.get("choices", {}), dict):
         raise DamagedFile(path, "its key `choices` holds no words")
-    require_sound(path, found, links)
+    require_sound(path, content, links)
     try:
-        config: DictConfig = OmegaConf.create(omegaconf_node(found))
+        config: DictConfig = OmegaConf.create(omegaconf_node(content))
     except OmegaConfBaseException as error:
         raise DamagedFile(path, error) from error
     for target, source in links.items():
@@ -155,21 +155,21 @@ def read_frozen(path: Path) -> dict[str, Any]:
     Raises:
         DamagedFile: it is not as a run writes it.
     """
-    found = _read(path)
-    if not isinstance(found.get("task"), dict) or not isinstance(found.get("seed"), int):
+    content = _read(path)
+    if not isinstance(content.get("task"), dict) or not isinstance(content.get("seed"), int):
         raise DamagedFile(path, "it lacks the keys `task` and `seed` of a run")
-    task = found["task"]
+    task = content["task"]
     if {"_partial_", "_recursive_", "_args_"} & set(task) or not isinstance(
         task.get("net", {}), dict
     ):
         raise DamagedFile(path, "its key `task` is no task of the lab's")
-    return cast("dict[str, Any]", rename_targets(found))
+    return cast("dict[str, Any]", rename_targets(content))
 
 
 def _read(path: Path) -> dict[str, Any]:
     # its loader tells numbers from texts as the writer did; a text with `${` is only a text
-    found = read_yaml(path, load_yaml)
-    return cast("dict[str, Any]", rename_targets(found))
+    content = read_yaml(path, load_yaml)
+    return cast("dict[str, Any]", rename_targets(content))
 
 
 def drop_initial_weights(config: DictConfig) -> DictConfig:

@@ -29,10 +29,10 @@ def add_recorded_words(overrides: Sequence[str], folders: Sequence[Path]) -> lis
 
     A recorded word that `folders` no longer have is left out: its nodes are recorded.
     """
-    parsed = parse_overrides(overrides)
+    all_overrides = parse_overrides(overrides)
     values = {
         override.key_or_group: override.value()
-        for override in parsed
+        for override in all_overrides
         if not override.is_sweep_override()
     }
     folder = values.get("again") or values.get("run")
@@ -40,17 +40,17 @@ def add_recorded_words(overrides: Sequence[str], folders: Sequence[Path]) -> lis
         return list(overrides)
     # its `${` were escaped
     folder = OmegaConf.create([folder])[0]
-    given = {override.key_or_group for override in parsed}
-    skip = given if values.get("again") else given.union(_COMMAND_KEYS)
-    known = list_words(folders)
-    before = [
+    keys = {override.key_or_group for override in all_overrides}
+    skip = keys if values.get("again") else keys.union(_COMMAND_KEYS)
+    words = list_words(folders)
+    recorded_words = [
         f"{group}={word if isinstance(word, str) else '[' + ','.join(word) + ']'}"
         for group, word in read_recorded(Path(folder)).choices.items()
         if word is not None
         and group not in skip
-        and set(_format_list(word)) <= known.get(group, set())
+        and set(_format_list(word)) <= words.get(group, set())
     ]
-    return [*before, *overrides]
+    return [*recorded_words, *overrides]
 
 
 def resolve_command(
@@ -62,16 +62,16 @@ def resolve_command(
         UserError: as `inherit` and `resolve`, and for a recorded target that nobody has allowed.
     """
     allow(read_names(config.allow))
-    inherited = inherit(config, overrides, folders)
+    full_config = inherit(config, overrides, folders)
     folder = config.again or config.run
     if folder is not None:
         # all that is there the user has named
         allow(find_targets(OmegaConf.to_container(config)))
-    resolved = resolve(inherited)
+    content = resolve(full_config)
     if folder is None:
-        allow(find_targets(resolved["task"]))
-    require_allowed(resolved["task"], str(folder))
-    return resolved
+        allow(find_targets(content["task"]))
+    require_allowed(content["task"], str(folder))
+    return content
 
 
 def inherit(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
@@ -91,7 +91,7 @@ def inherit(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path
     result = read_recorded(Path(folder))
     if config.again is None:
         _require_finished(Path(folder))
-    before = dict(result.choices)
+    choices = dict(result.choices)
     if config.again is None:
         drop_initial_weights(result)
         # bf16 and float16 suit the machine that trained; what this one does is the task's to say
@@ -99,13 +99,13 @@ def inherit(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path
             result.trainer.precision = "auto"
     for key in _REPETITION_KEYS if config.again else _COMMAND_KEYS:
         _take(result, config, key)
-    known = list_words(folders)
+    words = list_words(folders)
     for override in parse_overrides(overrides):
         key = override.key_or_group
         word: Any = override.value()
-        if key not in known:
+        if key not in words:
             _take(result, config, key)
-        elif _format_list(word) != _format_list(before.get(key)):
+        elif _format_list(word) != _format_list(choices.get(key)):
             if key == "experiment":
                 raise UserError(f"experiment={word} cannot be laid over the recorded run {folder}")
             for part in (key, f"choices.{key}", "words"):

@@ -39,36 +39,36 @@ def follow_links(config: DictConfig) -> dict[str, Any]:
     Raises:
         OmegaConfBaseException: as OmegaConf does.
     """
-    raw: Any = OmegaConf.to_container(config, resolve=False)
+    content: Any = OmegaConf.to_container(config, resolve=False)
 
     def resolve(node: Any, path: Keys) -> Any:  # noqa: ANN401 - any node
         if isinstance(node, dict):
             return {key: resolve(value, (*path, key)) for key, value in node.items()}
         if isinstance(node, list):
-            return [resolve(value, (*path, at)) for at, value in enumerate(node)]
+            return [resolve(value, (*path, index)) for index, value in enumerate(node)]
         if (source := read_link(node, path)) is not None:
             return find(source)
         # other interpolations, and values that are missing
         return _read(config, path) if isinstance(node, str) and _NOT_PLAIN.search(node) else node
 
     def find(keys: Keys) -> Any:  # noqa: ANN401 - any node
-        node, path = raw, cast("Keys", ())
-        for at, key in enumerate(keys):
+        node, path = content, cast("Keys", ())
+        for index, key in enumerate(keys):
             if (source := read_link(node, path)) is not None:
-                return find((*source, *keys[at:]))
+                return find((*source, *keys[index:]))
             if isinstance(node, str):
                 # below another interpolation
-                return _read(config, (*path, *keys[at:]))
+                return _read(config, (*path, *keys[index:]))
             key = int(key) if isinstance(node, list) else key
             node, path = node[key], (*path, key)
         return resolve(node, path)
 
     try:
-        resolved = resolve(raw, ())
+        result = resolve(content, ())
     except (OmegaConfBaseException, LookupError, TypeError, ValueError, RecursionError):
         # what it says of a value that is missing, or of a link that leads nowhere or around
-        resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    return cast("dict[str, Any]", resolved)
+        result = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    return cast("dict[str, Any]", result)
 
 
 def require_sound(path: Path, config: Mapping[str, Any], links: object) -> None:
@@ -87,12 +87,12 @@ def require_sound(path: Path, config: Mapping[str, Any], links: object) -> None:
     for copy, source in links.items():
         if not isinstance(copy, str) or not re.fullmatch(r"[\w.]+", str(source)):
             raise DamagedFile(path, f"its link {copy}: {source} names no key")
-    followed = {_split_key(copy): _split_key(str(source)) for copy, source in links.items()}
+    paths = {_split_key(copy): _split_key(str(source)) for copy, source in links.items()}
     try:
-        for pair in followed.items():
+        for pair in paths.items():
             for keys in pair:
                 _select(config, keys)
-        size = _NodeCounter(config, followed).count(())
+        size = _NodeCounter(config, paths).count(())
     except (KeyError, RecursionError) as error:
         raise DamagedFile(path, f"a link of it leads nowhere or around ({error})") from error
     if size > NODE_LIMIT:
@@ -104,15 +104,15 @@ class _NodeCounter:
 
     def __init__(self, config: Mapping[str, Any], links: Mapping[Keys, Keys]) -> None:
         self.config, self.links = config, links
-        self._known: dict[Keys, int] = {}
+        self._sizes: dict[Keys, int] = {}
 
     def count(self, keys: Keys) -> int:
         """Returns how many keys a node has; each counts once, however often it is linked to."""
         keys = self._find_original(keys)
-        if keys not in self._known:
+        if keys not in self._sizes:
             inner = _list_items(_select(self.config, keys))
-            self._known[keys] = 1 + sum(self.count((*keys, name)) for name in inner)
-        return self._known[keys]
+            self._sizes[keys] = 1 + sum(self.count((*keys, name)) for name in inner)
+        return self._sizes[keys]
 
     def _find_original(self, keys: Keys) -> Keys:
         """Returns where the node really stands: a link above it moves it, too."""
@@ -124,12 +124,12 @@ class _NodeCounter:
 
 def _read(config: DictConfig, path: Keys) -> Any:  # noqa: ANN401 - any node
     node = reduce(getitem, path, cast("Any", config))
-    plain = isinstance(node, Container)
-    return OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if plain else node
+    is_node = isinstance(node, Container)
+    return OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if is_node else node
 
 
-def _split_key(dotted: str) -> Keys:
-    return tuple(dotted.split("."))
+def _split_key(key: str) -> Keys:
+    return tuple(key.split("."))
 
 
 def _select(node: Any, keys: Keys) -> Any:  # noqa: ANN401 - any node
@@ -141,4 +141,4 @@ def _select(node: Any, keys: Keys) -> Any:  # noqa: ANN401 - any node
 def _list_items(node: object) -> dict[str, Any]:
     if isinstance(node, Mapping):
         return {str(name): value for name, value in node.items()}
-    return {str(at): value for at, value in enumerate(node)} if isinstance(node, list) else {}
+    return {str(index): value for index, value in enumerate(node)} if isinstance(node, list) else {}

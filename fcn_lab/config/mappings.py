@@ -7,7 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from fcn_lab.errors import UserError
 
-WHOLE = ("data.names", "data.splits")
+ATOMIC_KEYS = ("data.names", "data.splits")
 
 
 def replace_mappings(overrides: Sequence[str]) -> list[str]:
@@ -18,17 +18,17 @@ def replace_mappings(overrides: Sequence[str]) -> list[str]:
     Raises:
         UserError: a mapping has a key twice, of which Hydra would keep the last.
     """
-    found: list[str] = []
+    result: list[str] = []
     for override in overrides:
         key, _, value = override.partition("=")
-        if key in WHOLE and value[:1] in ("{", "["):
-            if twice := _find_repeated_key(value):
-                raise UserError(f"{key} has {twice} twice; expected it once")
+        if key in ATOMIC_KEYS and value[:1] in ("{", "["):
+            if repeated_key := _find_repeated_key(value):
+                raise UserError(f"{key} has {repeated_key} twice; expected it once")
             sweeps = OverridesParser.create().parse_override(override).is_sweep_override()
-            if not sweeps and found[-1:] != [f"{key}=null"]:
-                found.append(f"{key}=null")
-        found.append(override)
-    return found
+            if not sweeps and result[-1:] != [f"{key}=null"]:
+                result.append(f"{key}=null")
+        result.append(override)
+    return result
 
 
 def _find_repeated_key(mapping: str) -> str | None:

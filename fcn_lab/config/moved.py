@@ -49,8 +49,8 @@ def find_current_name(name: str) -> str:
     parts = name.removeprefix(_PACKAGE).split(".")
     if name.startswith(_PACKAGE):
         for end in range(len(parts), 0, -1):
-            if (now := NEW_NAMES.get(".".join(parts[:end]))) is not None:
-                return ".".join([_PACKAGE + now, *parts[end:]])
+            if (new_name := NEW_NAMES.get(".".join(parts[:end]))) is not None:
+                return ".".join([_PACKAGE + new_name, *parts[end:]])
     return name
 
 

@@ -39,15 +39,15 @@ def suits(annotation: object, value: object, locate: Locate, is_built: bool = Tr
 
 
 def _makes(node: Mapping[str, Any], annotation: object, locate: Locate) -> bool:
-    made = _find_product(locate(str(node["_target_"])))
-    if made is None:
+    product = _find_product(locate(str(node["_target_"])))
+    if product is None:
         return True
     if get_origin(annotation) is not Callable:
-        return _fits(made, annotation)
+        return _fits(product, annotation)
     if not node.get("_partial_"):
-        return any("__call__" in vars(base) for base in made.__mro__)
+        return any("__call__" in vars(base) for base in product.__mro__)
     # half of a call is a function that returns what the whole makes
-    return _fits(made, get_args(annotation)[1])
+    return _fits(product, get_args(annotation)[1])
 
 
 def _find_product(target: Callable[..., Any]) -> type | None:
@@ -59,15 +59,15 @@ def _find_product(target: Callable[..., Any]) -> type | None:
         return None
 
 
-def _fits(made: type, annotation: object) -> bool:
-    wanted = _name_class(annotation)
-    if wanted is None or issubclass(made, wanted):
+def _fits(product: type, annotation: object) -> bool:
+    base = _name_class(annotation)
+    if base is None or issubclass(product, base):
         return True
-    methods = [name for name in vars(wanted) if not name.startswith("_")]
-    return bool(methods) and not is_plain(annotation) and all(hasattr(made, m) for m in methods)
+    methods = [name for name in vars(base) if not name.startswith("_")]
+    return bool(methods) and not is_plain(annotation) and all(hasattr(product, m) for m in methods)
 
 
 def _name_class(annotation: object) -> type | None:
-    found = get_origin(annotation) or annotation
-    is_open = found in (Any, object, *UNIONS) or getattr(found, "_is_protocol", False)
-    return found if isinstance(found, type) and not is_open else None
+    cls = get_origin(annotation) or annotation
+    is_open = cls in (Any, object, *UNIONS) or getattr(cls, "_is_protocol", False)
+    return cls if isinstance(cls, type) and not is_open else None

@@ -52,25 +52,25 @@ def list_targets(folder: Path) -> frozenset[str]:
     return frozenset(name for file in files for name in _read_targets(file))
 
 
-def require_allowed(node: object, place: str, also: Collection[str] = ()) -> None:
+def require_allowed(node: object, record: str, extra: Collection[str] = ()) -> None:
     """Refuses to build of `node` what nobody has allowed.
 
     Args:
         node: of a recorded config.
-        place: what the user knows the record by.
-        also: further names that may be built.
+        record: what the user knows the record by.
+        extra: further names that may be built.
 
     Raises:
         UserError: with the names, and the word that allows them.
     """
-    known = list_shipped().union(_read_environment(), also)
-    unknown = sorted({name for name in find_targets(node) if name not in known})
-    if unknown:
-        listed = ",".join(unknown)
+    names = list_shipped().union(_read_environment(), extra)
+    strangers = sorted({name for name in find_targets(node) if name not in names})
+    if strangers:
+        word = ",".join(strangers)
         raise UserError(
-            f"{place} would run {', '.join(unknown)}, which is no part of the lab.\n"
-            f"If you trust that code, allow='[{listed}]' lets it (in Python: "
-            f"load_run(…, allow={unknown}))"
+            f"{record} would run {', '.join(strangers)}, which is no part of the lab.\n"
+            f"If you trust that code, allow='[{word}]' lets it (in Python: "
+            f"load_run(…, allow={strangers}))"
         )
 
 

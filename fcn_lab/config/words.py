@@ -35,17 +35,17 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     folders = find_word_folders()
     config = copy.deepcopy(_compose_defaults(tuple(folders), _find_newest_time(folders)))
     choices = config.hydra.runtime.choices
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    all_overrides = OverridesParser.create().parse_overrides(list(overrides))
     groups = list_words(folders)
-    words = [override for override in parsed if override.key_or_group in groups]
-    nodes = {o.key_or_group: _read_node(o, folders) for o in words if o.key_or_group in choices}
-    nested = any("/" in override.key_or_group for override in parsed)
-    if nested or len(nodes) < len(words) or None in nodes.values():
+    words = [override for override in all_overrides if override.key_or_group in groups]
+    nodes = {w.key_or_group: _read_node(w, folders) for w in words if w.key_or_group in choices}
+    has_subgroups = any("/" in override.key_or_group for override in all_overrides)
+    if has_subgroups or len(nodes) < len(words) or None in nodes.values():
         return compose_by_hydra(overrides)
     for override in words:
         config[override.key_or_group] = nodes[override.key_or_group]
         choices[override.key_or_group] = override.value()
-    values = [override for override in parsed if override not in words]
+    values = [override for override in all_overrides if override not in words]
     ConfigLoaderImpl._apply_overrides_to_config(values, config)
     with open_dict(config.hydra):
         config.hydra.overrides.task = list(overrides)
@@ -69,7 +69,7 @@ def compose_by_hydra(overrides: Sequence[str]) -> DictConfig:
 
 
 @lru_cache(maxsize=1)
-def _compose_defaults(folders: tuple[Path, ...], newest: int) -> DictConfig:
+def _compose_defaults(folders: tuple[Path, ...], change_time: int) -> DictConfig:
     """Returns the config that nobody has asked anything of, composed again once a file changes."""
     return compose_by_hydra([])
 
@@ -86,10 +86,10 @@ def _find_newest_time(folders: Sequence[Path]) -> int:
 def _read_node(override: Override, folders: Sequence[Path]) -> DictConfig | None:
     """Returns what a word's file says of its group; None where it says more, or is no word."""
     group, word = override.key_or_group, override.value()
-    plain = override.package is None and not override.is_add() and not override.is_delete()
+    is_plain = override.package is None and not override.is_add() and not override.is_delete()
     files = (folder / group / f"{word}.yaml" for folder in folders)
     file = next((file for file in files if file.is_file()), None)
-    if not plain or not isinstance(word, str) or file is None:
+    if not is_plain or not isinstance(word, str) or file is None:
         return None
     text = file.read_text(encoding="utf-8")
     if "defaults:" in text or "@package" in text:
