@@ -79,8 +79,8 @@ def main(arguments: list[str]) -> int:
         if is_first_rank():
             attempt = begin_attempt(path.parent)
             keep_alive(attempt)
-    except RunConflict as other:
-        print(other)
+    except RunConflict as conflict:
+        print(conflict)
         return EXIT_TAKEN
     code, reason = _run_and_report(path, flags)
     if attempt is not None and "--cell" not in flags:
@@ -105,8 +105,8 @@ def _run_and_report(path: Path, flags: list[str]) -> tuple[int, str]:
         return EXIT_MISTAKE, str(error)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT, ""
-    except StoppedBySignal as stopped:
-        return 128 + stopped.signum, ""
+    except StoppedBySignal as stop:
+        return 128 + stop.signum, ""
     except Exception as error:
         if (refusal := find_refusal(error, path.parent)) is not None:
             print(f"fcn-lab: {refusal}", file=sys.stderr)
@@ -118,16 +118,16 @@ def _run_and_report(path: Path, flags: list[str]) -> tuple[int, str]:
 
 
 def _end_attempt(attempt: Attempt, code: int, reason: str, flags: list[str]) -> None:
-    made = _read_numbers(flags, FRESH_FLAG)
-    stopped = code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
+    folder_count = _read_numbers(flags, FRESH_FLAG)
+    is_stop = code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
     # a full disk has been told of, and ends attempts by itself
     with suppress(WriteFailure):
         attempt.end(
-            RunStatus.DONE if code == 0 else RunStatus.STOPPED if stopped else RunStatus.FAILED,
+            RunStatus.DONE if code == 0 else RunStatus.STOPPED if is_stop else RunStatus.FAILED,
             reason,
         )
-    if code == EXIT_MISTAKE and made:
-        withdraw(attempt, *made)
+    if code == EXIT_MISTAKE and folder_count:
+        withdraw(attempt, *folder_count)
 
 
 def _read_numbers(flags: list[str], name: str) -> list[int]:
@@ -166,18 +166,18 @@ def run_config(path: Path, resume: bool = False, epochs: int | None = None) -> N
     # a file may have been edited by hand
     require_plain_keys(config)
     _set_seed(config["seed"])
-    built = build(task, "task", links)
-    if not hasattr(built, "run"):
+    product = build(task, "task", links)
+    if not hasattr(product, "run"):
         raise UserError(f"{path}: {task['_target_']} is no task, since it has no method run")
     for name in QUIET_LOGGERS:
         # here, because Lightning sets it when it is imported
         logging.getLogger(name).setLevel(logging.WARNING)
     if extension is not None:
-        extension.require_same_past(built)
+        extension.require_same_past(product)
         if is_first_rank():
-            built.preflight(on_other_machine=False)
+            product.preflight(on_other_machine=False)
             extension.apply()
-    built.run(path.parent)
+    product.run(path.parent)
 
 
 def _set_seed(seed: int) -> None:
@@ -210,10 +210,10 @@ def _write_traceback(folder: Path) -> None:
             write_text(folder / TRACEBACK, traceback.format_exc())
 
 
-def _report_thread_failure(failed: threading.ExceptHookArgs) -> None:
+def _report_thread_failure(failure: threading.ExceptHookArgs) -> None:
     """Leaves full disks to the main thread, which meets them too and names the place."""
-    if failed.exc_value is None or find_refusal(failed.exc_value) is None:
-        threading.__excepthook__(failed)
+    if failure.exc_value is None or find_refusal(failure.exc_value) is None:
+        threading.__excepthook__(failure)
 
 
 if __name__ == "__main__":

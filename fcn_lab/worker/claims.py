@@ -61,8 +61,8 @@ def hold(folder: Path, take_done: bool = False) -> Attempt:
     """
     try:
         return begin_attempt(folder, take_done)
-    except RunConflict as other:
-        raise UserError(f"{other}.\nWait for its end, or choose another folder") from other
+    except RunConflict as conflict:
+        raise UserError(f"{conflict}.\nWait for its end, or choose another folder") from conflict
 
 
 def require_free(folder: Path) -> None:
@@ -94,8 +94,8 @@ def require_own(folder: Path, advice: str) -> None:
         UserError: it was not; ends with `advice`.
     """
     if find_last_attempt(folder) is None and not _holds_config(folder):
-        for found in _find_files(folder, (*LEFTOVER_FILES, *RESULT_FILES)):
-            raise UserError(f"{found} is of no run, and one would write over it.\n{advice}")
+        for file in _find_files(folder, (*LEFTOVER_FILES, *RESULT_FILES)):
+            raise UserError(f"{file} is of no run, and one would write over it.\n{advice}")
 
 
 def has_begun(folder: Path) -> bool:
@@ -122,12 +122,12 @@ def has_ended(folder: Path) -> bool:
     return attempt.status == RunStatus.DONE
 
 
-def withdraw(attempt: Attempt, made: int) -> None:
+def withdraw(attempt: Attempt, folder_count: int) -> None:
     """Leaves the folder of a refused command as it was; where there are results, they stay.
 
     Args:
         attempt: the command's.
-        made: how many folders of the path did not exist before it.
+        folder_count: how many folders of the path did not exist before it.
     """
     folder = attempt.path.parent.parent
     if has_begun(folder) or any(_find_files(folder, RESULT_FILES)):
@@ -141,7 +141,7 @@ def withdraw(attempt: Attempt, made: int) -> None:
             path.unlink(missing_ok=True)
     # the last, since it is what keeps others out
     attempt.path.unlink(missing_ok=True)
-    remove_empty(attempt.path.parent, made + 1)
+    remove_empty(attempt.path.parent, folder_count + 1)
 
 
 def clear_leftovers(folder: Path) -> None:
@@ -156,19 +156,19 @@ def clear_leftovers(folder: Path) -> None:
 def remove_empty(folder: Path, count: int) -> None:
     """Removes this folder and those above it, `count` in all, as far as they are empty."""
     with suppress(OSError):
-        for place in [folder, *folder.parents][:count]:
-            place.rmdir()
+        for path in [folder, *folder.parents][:count]:
+            path.rmdir()
 
 
 def find_existing(folder: Path) -> Path:
     """Returns what is there of a path: the folder itself, or the next above it; absolute."""
-    return next(place for place in (folder, *folder.absolute().parents) if place.exists()).resolve()
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists()).resolve()
 
 
-def count_levels(folder: Path, above: Path) -> int:
-    """Returns how many folders lie on the way; none where `above` is not above."""
+def count_levels(folder: Path, root: Path) -> int:
+    """Returns how many folders lie on the way; none where `root` is not above."""
     folder = folder.resolve()
-    return len(folder.relative_to(above).parts) if folder.is_relative_to(above) else 0
+    return len(folder.relative_to(root).parts) if folder.is_relative_to(root) else 0
 
 
 def _holds_config(folder: Path) -> bool:

@@ -26,22 +26,22 @@ def estimate_seconds(
     """
     from fcn_lab.worker.workload import count_workload, measure_pace
 
-    works = [count_workload(training) for training, _ in trainings]
-    order = sorted(range(len(works)), key=lambda number: works[number].macs)
-    ends = {works[n].macs: measure_pace(trainings[n][1]()) for n in (order[0], order[-1])}
-    return [round(start + interpolate_pace(ends, work).seconds(work), 1) for work in works]
+    workloads = [count_workload(training) for training, _ in trainings]
+    order = sorted(range(len(workloads)), key=lambda number: workloads[number].macs)
+    paces = {workloads[n].macs: measure_pace(trainings[n][1]()) for n in (order[0], order[-1])}
+    return [round(start + interpolate_pace(paces, work).seconds(work), 1) for work in workloads]
 
 
-def interpolate_pace(ends: "Mapping[int, Pace]", work: "Workload") -> "Pace":
+def interpolate_pace(paces: "Mapping[int, Pace]", work: "Workload") -> "Pace":
     """Returns the pace at the work's operations, between those timed at one or two counts."""
     from fcn_lab.worker.workload import Pace
 
-    low, high = min(ends), max(ends)
+    low, high = min(paces), max(paces)
     part = (work.macs - low) / (high - low) if high > low else 0.0
-    fast, slow = ends[low], ends[high]
+    low_pace, high_pace = paces[low], paces[high]
     return Pace(
-        fast.training + part * (slow.training - fast.training),
-        fast.scoring + part * (slow.scoring - fast.scoring),
+        low_pace.training + part * (high_pace.training - low_pace.training),
+        low_pace.scoring + part * (high_pace.scoring - low_pace.scoring),
     )
 
 

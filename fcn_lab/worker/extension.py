@@ -29,14 +29,16 @@ def read_extension(folder: Path, epochs: int) -> "Extension | None":
     Raises:
         UserError: the run has no such key.
     """
-    recorded = read_recorded(folder)
-    before = OmegaConf.select(recorded, EPOCHS)
-    if not isinstance(before, int):
+    config = read_recorded(folder)
+    epochs_before = OmegaConf.select(config, EPOCHS)
+    if not isinstance(epochs_before, int):
         raise UserError(f"{folder}: its config.yaml has no {EPOCHS}, so that none can be added")
     # all copies of the number follow
-    recorded.trainer.max_epochs = epochs
-    is_other = before != epochs
-    return Extension(RunFolder(folder), resolve(recorded), before, epochs) if is_other else None
+    config.trainer.max_epochs = epochs
+    is_other = epochs_before != epochs
+    return (
+        Extension(RunFolder(folder), resolve(config), epochs_before, epochs) if is_other else None
+    )
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,15 @@ class Extension:
 
     Args:
         folder: the run's.
-        config: with `after` epochs, in plain mappings and lists, as a worker reads it.
-        before: the epochs it began with.
-        after: those it is asked for.
+        config: with these epochs, in plain mappings and lists, as a worker reads it.
+        epochs_before: the epochs it began with.
+        epochs: those it is asked for.
     """
 
     folder: RunFolder
     config: dict[str, Any]
-    before: int
-    after: int
+    epochs_before: int
+    epochs: int
 
     def require_same_past(self, task: object) -> None:
         """Compares what the run has trained so far with what it would have trained.
@@ -64,31 +66,33 @@ class Extension:
         Raises:
             UserError: the two differ, or the run's last checkpoint is not there or damaged.
         """
-        if not isinstance(task, Train) or task.training.max_epochs != self.after:
+        if not isinstance(task, Train) or task.training.max_epochs != self.epochs:
             raise UserError(f"{self.folder.path}: {EPOCHS} is no setting of its task")
         if isinstance(task, TrainInStages):
-            raise self._refuse("the epochs of its stages would have been others", task, self.before)
+            raise self._refuse(
+                "the epochs of its stages would have been others", task, self.epochs_before
+            )
         if not self.folder.last_checkpoint.exists():
             if self.folder.history.exists():
-                raise self._refuse("its last checkpoint is gone", task, self.before)
+                raise self._refuse("its last checkpoint is gone", task, self.epochs_before)
             return
         self.folder.require_sound()
         last = torch.load(
             self.folder.last_checkpoint, map_location="cpu", weights_only=True, mmap=True
         )
-        begun = int(last["epoch"]) + 1
-        if self.after < begun:
+        count = int(last["epoch"]) + 1
+        if self.epochs < count:
             raise UserError(
-                f"{self.folder.path} has trained {format_count(begun, 'epoch')} already.\n"
-                f"Expected {EPOCHS}={begun} or more"
+                f"{self.folder.path} has trained {format_count(count, 'epoch')} already.\n"
+                f"Expected {EPOCHS}={count} or more"
             )
         if (self.folder.path.parent / SWEEP_RECORD).is_file():
-            raise self._refuse("it is a cell of a sweep, whose cells train alike", task, begun)
-        self._require_same_rates(task, begun)
-        patience, waited = task.training.patience, last["callbacks"]["BestAndLast"]["waited"]
-        if patience is not None and waited >= patience and self.after > begun:
-            reason = f"trainer.patience={patience} ended it after {format_count(begun, 'epoch')}"
-            raise self._refuse(f"{reason}, and would again", task, begun)
+            raise self._refuse("it is a cell of a sweep, whose cells train alike", task, count)
+        self._require_same_rates(task, count)
+        patience, waits = task.training.patience, last["callbacks"]["BestAndLast"]["waited"]
+        if patience is not None and waits >= patience and self.epochs > count:
+            reason = f"trainer.patience={patience} ended it after {format_count(count, 'epoch')}"
+            raise self._refuse(f"{reason}, and would again", task, count)
 
     def apply(self) -> None:
         """Writes the new configuration; scores that there are move aside, for the run is not done.
@@ -96,25 +100,27 @@ class Extension:
         In this order: a kill in between leaves the run as it was, but to be scored again.
         """
         if self.folder.metrics.exists():
-            kept = self.folder.path / f"metrics.{self.before}_epochs.json"
-            self.folder.metrics.replace(kept)
-            print(f"its scores after {format_count(self.before, 'epoch')}: {kept}", flush=True)
+            path = self.folder.path / f"metrics.{self.epochs_before}_epochs.json"
+            self.folder.metrics.replace(path)
+            print(
+                f"its scores after {format_count(self.epochs_before, 'epoch')}: {path}", flush=True
+            )
         freeze(self.config, self.folder.path)
 
-    def _require_same_rates(self, task: Train, begun: int) -> None:
-        if not keeps_rates(task.optim.schedule, begun / self.before, begun / self.after):
+    def _require_same_rates(self, task: Train, count: int) -> None:
+        if not keeps_rates(task.optim.schedule, count / self.epochs_before, count / self.epochs):
             word = (self.config["choices"] or {}).get("schedule")
-            first = f"its first {begun} would" if begun > 1 else "its first would"
+            first = f"its first {count} would" if count > 1 else "its first would"
             reason = f"schedule={word} spans them all, and {first} have had other rates"
-            raise self._refuse(reason, task, begun)
+            raise self._refuse(reason, task, count)
 
-    def _refuse(self, reason: str, task: Train, begun: int) -> UserError:
-        more = max(self.after - begun, task.training.val_every)
-        words = [f"again={self.folder.path}", f"init_from={self.folder.path}", f"{EPOCHS}={more}"]
+    def _refuse(self, reason: str, task: Train, count: int) -> UserError:
+        rest = max(self.epochs - count, task.training.val_every)
+        words = [f"again={self.folder.path}", f"init_from={self.folder.path}", f"{EPOCHS}={rest}"]
         if isinstance(task, TrainInStages):
             words.insert(1, "task=train")
         return UserError(
-            f"{self.folder.path} cannot go on to {format_count(self.after, 'epoch')}: {reason}. "
-            f"From its best weights, {more} more in a new run:\n"
+            f"{self.folder.path} cannot go on to {format_count(self.epochs, 'epoch')}: {reason}. "
+            f"From its best weights, {rest} more in a new run:\n"
             f"{format_command(*words)}"
         )

@@ -41,7 +41,7 @@ class CellGroup:
 
 def main(arguments: list[str]) -> int:
     """Builds the task of each folder's config and lets it look at its data."""
-    elsewhere = "--elsewhere" in arguments
+    on_other_machine = "--elsewhere" in arguments
     files = [a.removeprefix(_ESTIMATE_FLAG) for a in arguments if a.startswith(_ESTIMATE_FLAG)]
     mistakes: dict[str, str] = {}
     tasks: list[tuple[CellGroup, Any]] = []
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
             with _use_meta_device():
                 task = kind.build()
             if hasattr(task, "preflight"):
-                task.preflight(elsewhere)
+                task.preflight(on_other_machine)
             tasks.append((kind, task))
         except UserError as error:
             mistakes.setdefault(str(error), kind.cells[0])
@@ -66,8 +66,8 @@ def main(arguments: list[str]) -> int:
         start = measure_uptime()
         print("timing a few steps of the smallest and the largest network", flush=True)
         seconds = estimate_seconds([(task, kind.build) for kind, task in tasks], start)
-        known = {n: s for (kind, _), s in zip(tasks, seconds, strict=True) for n in kind.cells}
-        write_json(Path(file), known)
+        times = {n: s for (kind, _), s in zip(tasks, seconds, strict=True) for n in kind.cells}
+        write_json(Path(file), times)
     return 2 if mistakes else 0
 
 
@@ -76,8 +76,8 @@ def _group_cells(folders: Iterable[Path]) -> Sequence[CellGroup]:
     for folder in folders:
         config = read_frozen(folder / CONFIG)
         seed = config["seed"]
-        kept = {key: value for key, value in config.items() if key not in _CELL_KEYS}
-        key = json.dumps(kept, sort_keys=True).replace(f'"seed": {seed}', '"seed": 0')
+        rest = {key: value for key, value in config.items() if key not in _CELL_KEYS}
+        key = json.dumps(rest, sort_keys=True).replace(f'"seed": {seed}', '"seed": 0')
         kinds.setdefault(key, CellGroup(config)).cells.append(folder.name)
     return list(kinds.values())
 

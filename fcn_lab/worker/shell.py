@@ -36,12 +36,12 @@ def check_shell() -> None:
             "Type: cd FOLDER, to one that exists"
         ) from error
     for name in THREAD_VARIABLES:
-        given = os.environ.get(name) or "1"
+        value = os.environ.get(name) or "1"
         # OMP_NUM_THREADS lists one number a level of nested threads
-        numbers = [n.strip() for n in given.split(",")]
+        numbers = [n.strip() for n in value.split(",")]
         if not all(n.isdecimal() and 0 < int(n) <= THREAD_LIMIT for n in numbers):
             raise UserError(
-                f"{name}={given} in the environment: expected a number of threads, "
+                f"{name}={value} in the environment: expected a number of threads, "
                 f"1 to {THREAD_LIMIT}.\nType: unset {name}"
             )
     for name, library in READ_ON_IMPORT.items():
@@ -92,11 +92,11 @@ class _LenientFile(io.FileIO):
             return len(data)
 
 
-def _open_lenient(number: int, before: TextIO | None) -> TextIO:
-    raw = _LenientFile(number, "w", closefd=False)
+def _open_lenient(number: int, stream: TextIO | None) -> TextIO:
+    file = _LenientFile(number, "w", closefd=False)
     return io.TextIOWrapper(
-        io.BufferedWriter(raw),
-        encoding=before.encoding if before is not None else "utf-8",
+        io.BufferedWriter(file),
+        encoding=stream.encoding if stream is not None else "utf-8",
         errors="backslashreplace",
-        line_buffering=number == 2 or raw.isatty(),
+        line_buffering=number == 2 or file.isatty(),
     )

@@ -65,7 +65,7 @@ def build_worker_environment(code: Path | None = None) -> dict[str, str]:
     environment = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
     package = str(code or Path(__file__).resolve().parents[2])
     paths = [package, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
-    own = {
+    settings = {
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
         # else `python -m` puts the folder it stands in first: a clone there is not what a sweep has
         # frozen, and a run folder there may be a stranger's
@@ -75,7 +75,7 @@ def build_worker_environment(code: Path | None = None) -> dict[str, str]:
     }
     # torch starts a thread a core, also those whose time a container does not get
     share = {"OMP_NUM_THREADS": str(count_cores())} if count_cores() < count_bound_cores() else {}
-    return {**MALLOC_VARIABLES, **share, **drop_stray_ranks(environment), **own}
+    return {**MALLOC_VARIABLES, **share, **drop_stray_ranks(environment), **settings}
 
 
 @dataclass
@@ -91,10 +91,10 @@ class Supervisor:
     requested_signal: int | None = field(default=None, init=False)
     _stop_reason: str = field(default="", init=False)
 
-    def stop(self, signum: int, why: str = "") -> None:
+    def stop(self, signum: int, reason: str = "") -> None:
         """Asks the worker to end where it can be resumed; after a grace it is killed."""
         if self.requested_signal is None:
-            self._stop_reason, self.requested_signal = why, signum
+            self._stop_reason, self.requested_signal = reason, signum
 
     def run(self) -> int:
         """Returns the worker's exit status, negative for a signal; TAKEN: another has the cell."""
@@ -124,18 +124,18 @@ class Supervisor:
 
     def _wait(self, process: "subprocess.Popen[bytes]") -> int:
         limit = float("inf") if self.job.minutes is None else self.job.minutes * 60
-        ends, kill_at = time.monotonic() + limit, float("inf")
+        deadline, kill_at = time.monotonic() + limit, float("inf")
         while True:
             with suppress(subprocess.TimeoutExpired):
                 return process.wait(POLL_SECONDS)
-            now = time.monotonic()
-            if now > ends:
+            time_now = time.monotonic()
+            if time_now > deadline:
                 self.stop(signal.SIGTERM, f"timed out after {self.job.minutes:g} min")
             if self.requested_signal is not None and kill_at == float("inf"):
                 process.send_signal(self.requested_signal)
                 # counted from here, since this process may have been held up
                 kill_at = time.monotonic() + GRACE_SECONDS
-            elif now > kill_at:
+            elif time_now > kill_at:
                 os.killpg(process.pid, signal.SIGKILL)
 
     def _record(self, pid: int, code: int, start: int) -> None:

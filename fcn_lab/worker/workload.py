@@ -28,12 +28,12 @@ class Workload:
     Args:
         macs: multiply-accumulates of one frame's forward pass.
         trained_frames: frames trained on, those of all epochs together.
-        scored: frames scored on the way and at the end.
+        scored_frames: frames scored on the way and at the end.
     """
 
     macs: int
     trained_frames: float
-    scored: float
+    scored_frames: float
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Pace:
 
     def seconds(self, work: Workload) -> float:
         """Returns what the work takes at this pace."""
-        return work.trained_frames * self.training + work.scored * self.scoring
+        return work.trained_frames * self.training + work.scored_frames * self.scoring
 
 
 def count_workload(task: Train) -> Workload:
@@ -54,27 +54,27 @@ def count_workload(task: Train) -> Workload:
     frames = {name: task.data.source.frames(name) for name in ("train", *splits)}
     training = task.training
     validations = training.max_epochs // training.val_every
-    final = sum(len(frames[name]) for name in splits)
+    scored_frames = sum(len(frames[name]) for name in splits)
     processes = training.devices * training.num_nodes
     return Workload(
         count_cost(task.net, *image_size(frames["val"])).macs,
         len(frames["train"]) * training.max_epochs / processes,
-        (len(frames["val"]) * validations + final) / processes,
+        (len(frames["val"]) * validations + scored_frames) / processes,
     )
 
 
 def measure_pace(task: Train) -> Pace:
     """Times a few steps of the training itself, on one device and not compiled."""
     # further ranks would be started, and compiling takes longer than all that is timed here
-    single = replace(task.training, devices=1, num_nodes=1, strategy="auto", compile=False)
-    watch, module = Stopwatch(), replace(task, training=single).create_module()
+    settings = replace(task.training, devices=1, num_nodes=1, strategy="auto", compile=False)
+    watch, module = Stopwatch(), replace(task, training=settings).create_module()
     with tempfile.TemporaryDirectory() as folder:
-        trainer = single.create_trainer(RunFolder(Path(folder)), [], [watch])
+        trainer = settings.create_trainer(RunFolder(Path(folder)), [], [watch])
         trainer.limit_train_batches, trainer.limit_val_batches = TIMED_BATCHES + 1, 0
         trainer.fit_loop.max_epochs = 1
         trainer.fit(module, task.data)
         training = watch.seconds()
-        scorer = single.create_trainer(RunFolder(Path(folder)), [], [watch])
+        scorer = settings.create_trainer(RunFolder(Path(folder)), [], [watch])
         scorer.limit_val_batches = TIMED_BATCHES + 1
         scorer.validate(module, task.data, verbose=False)
     return Pace(training, watch.seconds())
@@ -90,8 +90,8 @@ class Stopwatch(Callback):
     def seconds(self) -> float:
         """Returns those of a frame, less the first batch where there are others; forgets all."""
         marks, self._marks = self._marks, []
-        kept = marks[1:] if len(marks) > 2 else marks
-        return (kept[-1][0] - kept[0][0]) / (kept[-1][1] - kept[0][1])
+        marks_used = marks[1:] if len(marks) > 2 else marks
+        return (marks_used[-1][0] - marks_used[0][0]) / (marks_used[-1][1] - marks_used[0][1])
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._record_frames(0)
@@ -113,5 +113,5 @@ class Stopwatch(Callback):
     def _record_frames(self, frames: int) -> None:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        before = self._marks[-1][1] if self._marks else 0
-        self._marks.append((time.perf_counter(), before + frames))
+        frames_before = self._marks[-1][1] if self._marks else 0
+        self._marks.append((time.perf_counter(), frames_before + frames))
