@@ -18,7 +18,7 @@ STEP_KEY = "trainer/global_step"
 
 def list_sections(selection: Selection) -> dict[str, list[Panel]]:
     """Returns the panels by section title; all sections but the last show trained networks."""
-    scored = selection.split
+    split = selection.split
     return {
         "Scores": [
             *(_create_bars(selection.score, axis, selection) for axis in selection.axes),
@@ -30,16 +30,16 @@ def list_sections(selection: Selection) -> dict[str, list[Panel]]:
             for axis in selection.axes
         ],
         "Classes": [
-            _create_bars(f"{scored}/iou/{name}", axis, selection)
+            _create_bars(f"{split}/iou/{name}", axis, selection)
             for name in selection.classes
             for axis in list(selection.axes)[:2]
         ],
         "Predictions": [
             *(
                 wr.MediaBrowser(title=key, media_keys=[key], num_columns=4)
-                for key in (f"{scored}/predictions", f"{scored}/confusion", "val/predictions")
+                for key in (f"{split}/predictions", f"{split}/confusion", "val/predictions")
             ),
-            wr.WeavePanelSummaryTable(table_name=f"{scored}/confusion_table"),
+            wr.WeavePanelSummaryTable(table_name=f"{split}/confusion_table"),
         ],
         "Tables": [wr.WeavePanelSummaryTable(table_name=name) for name in TABLES],
     }
@@ -70,10 +70,10 @@ def _create_curves(key: str, axis: str, selection: Selection) -> wr.LinePlot:
 
 def _create_lines(selection: Selection) -> wr.ParallelCoordinatesPlot:
     """Returns a plot with one line a run: from the factors over the seed to the scores."""
-    shown = {**selection.axes, "seed": "seed"}
+    keys = {**selection.axes, "seed": "seed"}
     columns = [
         wr.ParallelCoordinatesPlotColumn(wr.Config(key), display_name=name)
-        for name, key in shown.items()
+        for name, key in keys.items()
     ]
     scores = (MONITOR, selection.score)
     columns += [wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(key)) for key in scores]

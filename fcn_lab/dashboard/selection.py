@@ -38,13 +38,13 @@ class Selection:
     def from_study(cls, study: Study) -> "Selection":
         """Selects the runs of a study by what they recorded."""
         groups = dict.fromkeys(str(run.config.get("group") or "") for run in study.runs)
-        varied = dict.fromkeys(("model", "upsample", *study.factors))
+        factors = dict.fromkeys(("model", "upsample", *study.factors))
         axes = {
             format_factor(factor): find_config_key(factor, study.first_run.config)
-            for factor in varied
+            for factor in factors
         }
-        named = tuple(group for group in groups if group)
-        return cls(named, study.first_run.split, study.first_run.classes, axes)
+        names = tuple(group for group in groups if group)
+        return cls(names, study.first_run.split, study.first_run.classes, axes)
 
     @property
     def score(self) -> str:

@@ -75,8 +75,8 @@ class Dashboard:
         """Writes the workspace and the report as JSON into the folder; returns both."""
         from fcn_lab.dashboard import workspace as board
 
-        told = [study.question, *describe_question(study), *describe_answer(study)]
-        opening = "\n\n".join(filter(None, told))
+        paragraphs = [study.question, *describe_question(study), *describe_answer(study)]
+        opening = "\n\n".join(filter(None, paragraphs))
         view = board.create_workspace(selection, self.project, entity)
         page = board.create_report(selection, self.project, entity, opening)
         write_text(folder / "workspace.json", board.to_json(view))
@@ -131,5 +131,5 @@ def log_results(
 
 def list_tables(study: Study) -> dict[str, tables.Table]:
     """Returns the report's tables by their names, with intervals."""
-    made = tables.tabulate_raw(study), tables.tabulate_gaps(study), tables.tabulate_classes(study)
-    return dict(zip(TABLES, made, strict=True))
+    parts = tables.tabulate_raw(study), tables.tabulate_gaps(study), tables.tabulate_classes(study)
+    return dict(zip(TABLES, parts, strict=True))

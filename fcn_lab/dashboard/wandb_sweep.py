@@ -23,7 +23,7 @@ def build_sweep(words: Mapping[str, Collection[str]]) -> dict[str, object]:
         words: every group of the command line with its words.
     """
     strides = {word: re.fullmatch(r"fcn(\d+)s", word) for word in words["model"]}
-    fcns = {word: -int(found[1]) for word, found in strides.items() if found}
+    fcns = {word: -int(match[1]) for word, match in strides.items() if match}
     axes = {
         "model": sorted(fcns, key=lambda word: fcns[word]),
         "upsample": sorted(words["upsample"]),

@@ -42,42 +42,42 @@ def create_workspace(selection: Selection, project: str, entity: str) -> ws.Work
 def create_report(selection: Selection, project: str, entity: str, words: str) -> wr.Report:
     """Returns a page that begins with the study's own words, in Markdown."""
     filters = _filter_study(selection)
-    trained = wr.Runset(
+    networks = wr.Runset(
         name="networks",
         filters=ws.And(*filters, ws.Metric("JobType") != JOB_TYPE),
         groupby=[f"config.{key}" for key in selection.axes.values()],
     )
     tables = wr.Runset(name="tables", filters=ws.And(*filters, ws.Metric("JobType") == JOB_TYPE))
-    shown = list_sections(selection)
+    sections = list_sections(selection)
     blocks: list[wr.BlockTypes] = [wr.TableOfContents(), wr.MarkdownBlock(words)]
-    for name, panels in shown.items():
-        runs = tables if name == list(shown)[-1] else trained
+    for name, panels in sections.items():
+        runs = tables if name == list(sections)[-1] else networks
         blocks += [wr.H1(name), wr.PanelGrid(runsets=[runs], panels=[*panels])]
     return wr.Report(
         project=project, entity=entity, title=selection.name[:128], blocks=blocks, width="fluid"
     )
 
 
-def to_json(made: ws.Workspace | wr.Report) -> str:
+def to_json(view: ws.Workspace | wr.Report) -> str:
     """Returns the JSON in which W&B's server stores it."""
-    untyped: Any = made
-    return str(untyped._to_model().model_dump_json(by_alias=True, exclude_none=True, indent=1))
+    model: Any = view
+    return str(model._to_model().model_dump_json(by_alias=True, exclude_none=True, indent=1))
 
 
 def read_workspace(text: str) -> ws.Workspace:
     """Returns the workspace that such JSON describes."""
     model = workspace_models.View.model_validate_json(text)
-    found: ws.Workspace = ws.Workspace._from_model(model)
-    return found
+    workspace: ws.Workspace = ws.Workspace._from_model(model)
+    return workspace
 
 
 def read_report(text: str) -> wr.Report:
     """Returns the report that such JSON describes."""
     model = report_models.ReportViewspec.model_validate_json(text)
-    found: wr.Report = wr.Report._from_model(model)
+    report: wr.Report = wr.Report._from_model(model)
     # `_from_model` leaves the width out
-    found.width = cast(Any, model.spec.width)
-    return found
+    report.width = cast(Any, model.spec.width)
+    return report
 
 
 def _filter_study(selection: Selection) -> list[ws.FilterExpr]:

@@ -72,7 +72,7 @@ class Panel:
         yield from self.ask_networks(self.scenes[index], labels, *opacity)
 
     def ask_networks(self, scene: Scene, labels: list[str], *opacity: float) -> Iterator[Answer]:
-        """Runs the networks of these labels, each once per scene, and shows each as soon as it is done."""
+        """Runs these networks, each once per scene, and shows each as soon as it is done."""
         shown_labels = labels[:SHOWN_NETWORKS_LIMIT]
         views = {label: scene.views[label] for label in shown_labels if label in scene.views}
         troubles = [] if labels else ["Choose a network."]

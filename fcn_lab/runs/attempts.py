@@ -92,37 +92,37 @@ class Attempt:
     @property
     def holder(self) -> str:
         """Returns the process, for people."""
-        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(self.began))
-        return f"process {self.pid} on {terminal_text(self.host)}, since {since}"
+        start = time.strftime("%Y-%m-%d %H:%M", time.localtime(self.began))
+        return f"process {self.pid} on {terminal_text(self.host)}, since {start}"
 
     @property
     def is_mine(self) -> bool:
         """Returns whether this very process made it, perhaps before it became another program."""
-        here = self.machine == identify_machine() and self.pid == os.getpid()
-        return here and self.status is None and self.born == find_start_time(self.pid)
+        is_local = self.machine == identify_machine() and self.pid == os.getpid()
+        return is_local and self.status is None and self.born == find_start_time(self.pid)
 
     def is_alive(self) -> bool:
         """Returns whether its process may still be at work, as far as one look can tell."""
         if self.status is not None:
             return False
-        if self.machine == identify_machine() and (now := find_start_time(self.pid)) is not None:
-            return now == self.born
+        if self.machine == identify_machine() and (start := find_start_time(self.pid)) is not None:
+            return start == self.born
         return -POLL_SECONDS <= measure_age(self.path) < LIFETIME_SECONDS
 
     def confirm_alive(self) -> bool:
         """Returns whether its process is at work; for a silent one elsewhere, after WATCH s."""
         if self.is_alive() or self.status is not None:
             return self.status is None
-        elsewhere = self.machine != identify_machine() or find_start_time(self.pid) is None
-        return elsewhere and self._has_heartbeat()
+        is_out_of_sight = self.machine != identify_machine() or find_start_time(self.pid) is None
+        return is_out_of_sight and self._has_heartbeat()
 
     def end(self, status: str, reason: str = "") -> None:
         """Writes down how it ended; once the scores are there it is done, whatever came after."""
         if is_finished(self.path.parent.parent):
             status, reason = RunStatus.DONE, ""
-        here = self.machine == identify_machine() and self.clock
-        spent = time.monotonic() - self.clock if here else time.time() - self.began
-        _write(replace(self, status=status, reason=reason, seconds=round(max(spent, 0.0), 1)))
+        is_local = self.machine == identify_machine() and self.clock
+        seconds = time.monotonic() - self.clock if is_local else time.time() - self.began
+        _write(replace(self, status=status, reason=reason, seconds=round(max(seconds, 0.0), 1)))
 
     def _has_heartbeat(self) -> bool:
         print(
@@ -133,10 +133,10 @@ class Attempt:
         )
         # it was withdrawn meanwhile
         with suppress(FileNotFoundError):
-            before, until = read_touch_time(self.path), time.monotonic() + WATCH_SECONDS
-            while time.monotonic() < until:
+            first_touch, deadline = read_touch_time(self.path), time.monotonic() + WATCH_SECONDS
+            while time.monotonic() < deadline:
                 time.sleep(POLL_SECONDS)
-                if read_touch_time(self.path) != before:
+                if read_touch_time(self.path) != first_touch:
                     return True
         return False
 
@@ -168,19 +168,19 @@ def begin_attempt(folder: Path, take_done: bool = False) -> Attempt:
     Raises:
         RunConflict: another one does, or the run is done.
     """
-    before = find_last_attempt(folder)
-    if before is not None and before.is_mine:
-        return before
-    if before is not None and before.confirm_alive():
+    last = find_last_attempt(folder)
+    if last is not None and last.is_mine:
+        return last
+    if last is not None and last.confirm_alive():
         raise RunConflict(f"{folder} is at work: {_name_holder(folder)}")
     # looked for behind `holds`: the dead write no more
     if is_finished(folder) and not take_done:
         raise RunConflict(f"{folder} is done")
-    path = folder / "attempts" / f"{before.number + 1 if before else 1}.json"
+    path = folder / "attempts" / f"{last.number + 1 if last else 1}.json"
     make_folder(path.parent)
-    pid, where = os.getpid(), (socket.gethostname(), identify_machine())
-    born = find_start_time(pid) or 0.0
-    attempt = Attempt(path, *where, pid, born, time.time(), time.monotonic())
+    pid, machine = os.getpid(), (socket.gethostname(), identify_machine())
+    start = find_start_time(pid) or 0.0
+    attempt = Attempt(path, *machine, pid, start, time.time(), time.monotonic())
     with guard_writing(path):
         try:
             path.open("x").close()
@@ -200,8 +200,8 @@ def begin_attempt(folder: Path, take_done: bool = False) -> Attempt:
 
 def _name_holder(folder: Path) -> str:
     """Returns who holds the folder; a process that has just come has a second to write its name."""
-    until = time.monotonic() + NAMED_WITHIN_SECONDS
-    while time.monotonic() < until:
+    deadline = time.monotonic() + NAMED_WITHIN_SECONDS
+    while time.monotonic() < deadline:
         if (rival := find_last_attempt(folder)) is not None and rival.pid:
             return rival.holder
         time.sleep(0.02)
@@ -227,11 +227,12 @@ def keep_alive(attempt: Attempt) -> None:
 
 def _read(path: Path) -> Attempt | None:
     try:
-        found = read_json(path)
-        known = {name: found[name] for name in _FIELD_TYPES.keys() & found.keys()}
-        typed = all(isinstance(value, _FIELD_TYPES[name]) for name, value in known.items())
-        if typed and known.get("status") in _ENDS and 0 <= known.get("began", 0) < LATEST_BEGINNING:
-            return Attempt(path, **known)
+        content = read_json(path)
+        fields = {name: content[name] for name in _FIELD_TYPES.keys() & content.keys()}
+        is_valid = all(isinstance(value, _FIELD_TYPES[name]) for name, value in fields.items())
+        is_valid = is_valid and fields.get("status") in _ENDS
+        if is_valid and 0 <= fields.get("began", 0) < LATEST_BEGINNING:
+            return Attempt(path, **fields)
     except (DamagedFile, TypeError):
         pass
     # not yet written, or never, or damaged: its age decides
@@ -245,5 +246,5 @@ def _read(path: Path) -> Attempt | None:
 
 
 def _write(attempt: Attempt) -> None:
-    known = {key: value for key, value in asdict(attempt).items() if key != "path"}
-    write_json(attempt.path, known, indent=None)
+    fields = {key: value for key, value in asdict(attempt).items() if key != "path"}
+    write_json(attempt.path, fields, indent=None)

@@ -22,10 +22,10 @@ Entry = tuple[str, str]
 
 def write_listed(path: Path, content: bytes | memoryview) -> None:
     """Writes a checkpoint whole or not at all, and its line of the list."""
-    known, new = _read_list(path.parent), (hashlib.sha256(content).hexdigest(), path.name)
-    _write_list(path.parent, [*known, new])
+    entries, line = _read_list(path.parent), (hashlib.sha256(content).hexdigest(), path.name)
+    _write_list(path.parent, [*entries, line])
     write_bytes(path, content)
-    _write_list(path.parent, [*(entry for entry in known if entry[1] != path.name), new])
+    _write_list(path.parent, [*(entry for entry in entries if entry[1] != path.name), line])
 
 
 def require_sound(path: Path) -> None:
@@ -45,8 +45,8 @@ def advise(path: Path) -> str:
     if not others:
         return f"No other checkpoint of it is whole: again={path.parent.parent} trains it again"
     # into a folder that stands in its place, a copy would only be put
-    away = shlex.join(["mv", str(path), f"{path}.aside"]) + " && " if path.is_dir() else ""
-    copy = away + shlex.join(["cp", str(others[0]), str(path)])
+    move = shlex.join(["mv", str(path), f"{path}.aside"]) + " && " if path.is_dir() else ""
+    copy = move + shlex.join(["cp", str(others[0]), str(path)])
     return f"{others[0].name} is whole; to go on from that one type {copy}, and the same once more"
 
 
@@ -55,16 +55,16 @@ def _find_damage(path: Path) -> str:
         # a pipe would be waited for
         if not path.is_file():
             return "it is no file"
-        known = _read_list(path.parent)
-        if path.name in {name for _, name in known}:
+        entries = _read_list(path.parent)
+        if path.name in {name for _, name in entries}:
             # by any name: what was copied from the other one is whole, too
-            sound = _compute_digest(path) in {digest for digest, _ in known}
-            return "" if sound else f"it is not what {LIST_NAME} beside it says was written"
+            is_whole = _compute_digest(path) in {digest for digest, _ in entries}
+            return "" if is_whole else f"it is not what {LIST_NAME} beside it says was written"
         if not zipfile.is_zipfile(path):
             return "it is no file of torch.save"
-        with zipfile.ZipFile(path) as packed:
-            torn = packed.testzip()
-        return f"{torn} inside it does not fit its sum" if torn else ""
+        with zipfile.ZipFile(path) as archive:
+            member = archive.testzip()
+        return f"{member} inside it does not fit its sum" if member else ""
     # zipfile and zlib raise whatever the bytes lead them to
     except Exception as error:
         return f"{type(error).__name__}: {error}"
@@ -77,8 +77,8 @@ def _read_list(folder: Path) -> list[Entry]:
         lines = (folder / LIST_NAME).read_bytes().decode("ascii", "replace").splitlines()
     except (DamagedFile, OSError):
         return []
-    matched = (_LINE.fullmatch(line) for line in lines)
-    return [(match[1], match[2]) for match in matched if match]
+    matches = (_LINE.fullmatch(line) for line in lines)
+    return [(match[1], match[2]) for match in matches if match]
 
 
 def _write_list(folder: Path, entries: Sequence[Entry]) -> None:

@@ -19,24 +19,24 @@ def read_metrics(folder: Path) -> dict[str, Any]:
         DamagedFile: it names no protocol, or holds no split with its scores.
     """
     path = folder / METRICS
-    found = read_json(path)
-    if not isinstance(found.get("protocol"), str):
+    metrics = read_json(path)
+    if not isinstance(metrics.get("protocol"), str):
         raise DamagedFile(path, "it names no protocol")
-    named = [found[name] for name in ("val", "test") if name in found]
-    splits = [part for part in found.values() if isinstance(part, dict) and "mean_iou" in part]
-    if not splits or any(part not in splits for part in named):
+    values = [metrics[name] for name in ("val", "test") if name in metrics]
+    splits = [part for part in metrics.values() if isinstance(part, dict) and "mean_iou" in part]
+    if not splits or any(part not in splits for part in values):
         raise DamagedFile(path, "it holds no scores of a split")
     if not all(_is_share(split["mean_iou"]) for split in splits):
         raise DamagedFile(path, "a mean_iou of it is not from 0 to 1")
-    costs = [found.get(name) for name in ("seconds", "params", "macs")]
+    costs = [metrics.get(name) for name in ("seconds", "params", "macs")]
     scores = [split.get(name) for split in splits for name in SCORE_NAMES]
     by_class = [split.get(name) for split in splits for name in ("iou", "accuracy")]
     scores += [value for part in by_class if isinstance(part, dict) for value in part.values()]
     if not all(map(_holds_numbers, splits)) or not all(map(_is_number, [*scores, *costs])):
         raise DamagedFile(path, "a score of it, or its time, is no number")
-    if not 0 <= (found.get("seconds") or 0) < SECONDS_LIMIT:
+    if not 0 <= (metrics.get("seconds") or 0) < SECONDS_LIMIT:
         raise DamagedFile(path, "its time is none that a run takes")
-    return found
+    return metrics
 
 
 def is_finished(folder: Path) -> bool:

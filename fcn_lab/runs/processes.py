@@ -54,16 +54,16 @@ def identify_machine() -> str:
     boot, view = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
     # a machine may change its name, a boot does not
     if boot.exists():
-        started = boot.read_text().strip()
+        boot_id = boot.read_text().strip()
     elif sys.platform == "darwin":
-        asked = ["sysctl", "-n", "kern.bootsessionuuid"]
-        started = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+        command = ["sysctl", "-n", "kern.bootsessionuuid"]
+        boot_id = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     else:
         import psutil
 
-        started = f"{socket.gethostname()} {psutil.boot_time():.0f}"
-    inside = os.readlink(view) if view.is_symlink() else ""
-    return f"{started} {inside}".strip()
+        boot_id = f"{socket.gethostname()} {psutil.boot_time():.0f}"
+    container = os.readlink(view) if view.is_symlink() else ""
+    return f"{boot_id} {container}".strip()
 
 
 def measure_age(path: Path) -> float:
@@ -72,8 +72,8 @@ def measure_age(path: Path) -> float:
     They are infinite once it is gone.
     """
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".now") as now:
-            return os.stat(now.name).st_mtime - path.stat().st_mtime
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".now") as probe:
+            return os.stat(probe.name).st_mtime - path.stat().st_mtime
     except OSError:
         # nothing can be written there: the clock of this machine has to do
         return time.time() - path.stat().st_mtime if path.exists() else math.inf

@@ -23,8 +23,8 @@ def describe_processor(cpuinfo: Path = CPUINFO) -> str:
     entries = {key.strip(): value.strip() for key, _, value in pairs}
     name = entries.get("model name") or platform.processor() or platform.machine()
     flags = (entries.get("flags") or entries.get("Features", "")).split()
-    known = [word for word in INSTRUCTIONS if word in flags]
-    return f"{name} ({' '.join(known)})" if known else name
+    instructions = [word for word in INSTRUCTIONS if word in flags]
+    return f"{name} ({' '.join(instructions)})" if instructions else name
 
 
 def count_bound_cores() -> int:

@@ -29,9 +29,9 @@ class Source:
     @classmethod
     def find(cls, package: Path) -> "Source":
         """Returns the state of the package in that folder."""
-        remembered = package.parent / SOURCE
-        if remembered.is_file():
-            return cls(**json.loads(remembered.read_text()))
+        record = package.parent / SOURCE
+        if record.is_file():
+            return cls(**json.loads(record.read_text()))
         if not run_git(package, "ls-files", "__init__.py"):
             # installed inside somebody else's repository, or in none
             return cls(None, False, "")
@@ -49,7 +49,7 @@ def run_git(folder: Path, *command: str) -> str:
         key: value for key, value in os.environ.items() if key not in _FOREIGN_GIT_VARIABLES
     }
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             ["git", *command],
             cwd=folder,
             env=environment,
@@ -60,4 +60,4 @@ def run_git(folder: Path, *command: str) -> str:
         )
     except OSError:
         return ""
-    return done.stdout if done.returncode == 0 else ""
+    return result.stdout if result.returncode == 0 else ""

@@ -53,14 +53,14 @@ def require_regular_file(path: Path) -> os.stat_result:
         DamagedFile: it is a link, a folder, a pipe, or not there.
     """
     try:
-        found = path.lstat()
+        state = path.lstat()
     except OSError as error:
         raise DamagedFile(path, error.strerror) from error
-    if stat.S_ISLNK(found.st_mode):
+    if stat.S_ISLNK(state.st_mode):
         raise DamagedFile(path, "it is a link, which is not followed; put the file in its place")
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(state.st_mode):
         raise DamagedFile(path, "it is no file")
-    return found
+    return state
 
 
 def require_no_links_outside(folder: Path) -> None:
@@ -69,11 +69,11 @@ def require_no_links_outside(folder: Path) -> None:
     Raises:
         UserError: with the link.
     """
-    inside = folder.resolve()
-    for place, folders, files in os.walk(folder):
+    root = folder.resolve()
+    for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):
-            path = Path(place, name)
-            if path.is_symlink() and not path.resolve().is_relative_to(inside):
+            path = Path(parent, name)
+            if path.is_symlink() and not path.resolve().is_relative_to(root):
                 raise UserError(
                     f"{path} is a link that leads out of {folder}, where a run would write.\n"
                     f"rm {path}, or put a copy of what it leads to in its place"
@@ -111,13 +111,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
     text = read_text(path)
     try:
-        found = json.loads(text, parse_constant=refuse)
-        _require_moderate(found)
+        content = json.loads(text, parse_constant=refuse)
+        _require_moderate(content)
     except (ValueError, RecursionError) as error:
         raise DamagedFile(path, error) from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise DamagedFile(path, "it holds no object, {…}")
-    return found
+    return content
 
 
 def read_rows(path: Path, columns: Collection[str] = ()) -> list[dict[str, str]]:
@@ -162,12 +162,12 @@ def read_yaml(path: Path, load: Callable[[str], Any]) -> dict[str, Any]:
     text = read_text(path)
     try:
         _require_plain_yaml(text)
-        found: Any = load(text)
+        content: Any = load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DamagedFile(path, error) from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise DamagedFile(path, "it holds no mapping of keys")
-    return found
+    return content
 
 
 def load_yaml(text: str) -> object:
@@ -181,24 +181,24 @@ def _require_plain_yaml(text: str) -> None:
     Raises:
         ValueError: it is not as a run writes it.
     """
-    inside = [_Node(None)]
-    known: dict[str, int] = {}
+    stack = [_Node(None)]
+    sizes: dict[str, int] = {}
     for event in yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         if isinstance(event, yaml.CollectionStartEvent):
-            inside.append(_Node(event.anchor))
+            stack.append(_Node(event.anchor))
         elif isinstance(event, yaml.CollectionEndEvent):
-            node = inside.pop()
-            known[node.anchor or ""] = node.size
-            inside[-1].size += node.size
+            node = stack.pop()
+            sizes[node.anchor or ""] = node.size
+            stack[-1].size += node.size
         elif isinstance(event, yaml.AliasEvent):
             # not known where the node is still open: it would hold itself
-            inside[-1].size += known.get(event.anchor or "", NODE_LIMIT)
+            stack[-1].size += sizes.get(event.anchor or "", NODE_LIMIT)
         elif isinstance(event, yaml.ScalarEvent):
-            known[event.anchor or ""] = 1
-            inside[-1].size += 1
-        if len(inside) > DEPTH_LIMIT:
+            sizes[event.anchor or ""] = 1
+            stack[-1].size += 1
+        if len(stack) > DEPTH_LIMIT:
             raise ValueError(f"more than {DEPTH_LIMIT} nodes inside each other")
-        if inside[-1].size >= NODE_LIMIT:
+        if stack[-1].size >= NODE_LIMIT:
             raise ValueError("it stands for more nodes than any run has")
 
 
@@ -221,12 +221,12 @@ def read_arrays(path: Path) -> "dict[str, NDArray[Any]]":
 
     require_regular_file(path)
     try:
-        with ZipFile(path) as packed:
-            size = sum(member.file_size for member in packed.infolist())
+        with ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
         if size > UNPACKED_LIMIT:
             raise ValueError(f"{size:,} bytes unpacked, at most {UNPACKED_LIMIT:,} are read")
-        with np.load(path, allow_pickle=False) as kept:
-            return {name: kept[name] for name in kept.files}
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
     # zipfile, zlib and numpy's reader of headers raise whatever the bytes lead them to
     except Exception as error:
         raise DamagedFile(path, str(error) or type(error).__name__) from error

@@ -141,7 +141,7 @@ class RunFolder:
         matrices: NDArray[np.int64],
         classes: Sequence[str],
         drives: Sequence[str] = (),
-        alone: bool = False,
+        is_only: bool = False,
         **rows: Any,  # noqa: ANN401  (numpy's own type for them)
     ) -> None:
         """Writes one matrix an image, (M,K,K) with rows truth, beside the M image names.
@@ -152,10 +152,10 @@ class RunFolder:
             matrices: theirs.
             classes: K names.
             drives: the recordings that the images are from; "" where that is not known.
-            alone: whether it is the run's only scored split, whose matrices confusions.npz holds.
+            is_only: whether it is the run's only scored split, whose matrices confusions.npz holds.
             rows: further arrays whose first axis is M.
         """
-        with write_buffer(self.confusions("test" if alone else split)) as file:
+        with write_buffer(self.confusions("test" if is_only else split)) as file:
             np.savez_compressed(
                 file,
                 names=np.array(names),
@@ -169,29 +169,29 @@ class RunFolder:
     @property
     def run_id(self) -> str:
         """Returns a name from place and config: the same for every resume, for no other run."""
-        if (known := self._read_env()) is not None:
-            return str(known["run_id"])
+        if (environment := self._read_env()) is not None:
+            return str(environment["run_id"])
         config = self.config.read_bytes() if self.config.exists() else b""
         return hashlib.sha256(os.fsencode(self.path.resolve()) + config).hexdigest()[:12]
 
     @property
     def precision(self) -> str | None:
         """Returns what the run began to compute in; None where it is not known."""
-        known = (self._read_env() or {}).get("precision")
-        return known if isinstance(known, str) else None
+        precision = (self._read_env() or {}).get("precision")
+        return precision if isinstance(precision, str) else None
 
     def write_env(self, device: str, precision: str) -> None:
         """Writes env.json; a resume adds itself to the list `resumed` and leaves the rest."""
         source = Source.find(Path(__file__).parents[1])
-        now, diff = describe_environment(device, precision, source), source.diff
+        environment, diff = describe_environment(device, precision, source), source.diff
         first = self._read_env()
         if first is None:
             self._put_damaged_env_aside()
-            write_json(self.env, {"run_id": self.run_id, **now})
+            write_json(self.env, {"run_id": self.run_id, **environment})
             if diff:
                 write_text(self.path / "git.diff", diff)
             return
-        first["resumed"] = [*first.get("resumed", ()), now]
+        first["resumed"] = [*first.get("resumed", ()), environment]
         write_json(self.env, first)
         if diff:
             write_text(self.path / f"git.{len(first['resumed'])}.diff", diff)
@@ -199,17 +199,17 @@ class RunFolder:
     def _read_env(self) -> dict[str, Any] | None:
         """Returns the content of env.json; None where there is none, or it names no run."""
         try:
-            known = read_json(self.env)
+            facts = read_json(self.env)
         except DamagedFile:
             return None
-        return known if "run_id" in known and isinstance(known.get("resumed", []), list) else None
+        return facts if "run_id" in facts and isinstance(facts.get("resumed", []), list) else None
 
     def _put_damaged_env_aside(self) -> None:
         if os.path.lexists(self.env):
-            aside = self.env.with_name("env.damaged.json")
-            self.env.replace(aside)
+            target = self.env.with_name("env.damaged.json")
+            self.env.replace(target)
             print(
-                f"{self.env} is damaged: it is now {aside.name}, and a new one begins", flush=True
+                f"{self.env} is damaged: it is now {target.name}, and a new one begins", flush=True
             )
 
 

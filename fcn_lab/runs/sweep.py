@@ -44,7 +44,7 @@ class Progress:
         reason: one line on what went wrong, or where it runs.
         seconds: spent on training, or by its last attempt where that is not known.
         epochs: complete.
-        best: the best val mean IoU so far, 0…1.
+        best_score: the best val mean IoU so far, 0…1.
         scores: the content of metrics.json once it is there.
     """
 
@@ -52,7 +52,7 @@ class Progress:
     reason: str = ""
     seconds: float = 0.0
     epochs: int = 0
-    best: float | None = None
+    best_score: float | None = None
     scores: Mapping[str, Any] = field(default_factory=dict)
 
     def score(self, split: str, name: str) -> float | None:
@@ -101,22 +101,22 @@ class Cell:
             rows = _complete_rows(read_history(self.folder))
         except DamagedFile as error:
             rows, damage = [], damage or str(error)
-        trained = float(rows[-1]["seconds"]) if rows else 0.0
-        best = max(_extract_curve(rows).values(), default=None)
+        seconds = float(rows[-1]["seconds"]) if rows else 0.0
+        best_score = max(_extract_curve(rows).values(), default=None)
         attempt = find_last_attempt(self.folder)
         if attempt is None:
             return Progress(RunStatus.WAITING, damage)
         if attempt.is_alive():
-            where = terminal_text(f"{attempt.host}, process {attempt.pid}")
-            return Progress(RunStatus.RUNNING, where, trained, len(rows), best)
+            holder = terminal_text(f"{attempt.host}, process {attempt.pid}")
+            return Progress(RunStatus.RUNNING, holder, seconds, len(rows), best_score)
         status, reason = attempt.status or RunStatus.STOPPED, attempt.reason
         if attempt.status is None:
             reason = "interrupted"
         elif status == RunStatus.DONE:
             # it says done, and yet there are no scores
             status, reason = RunStatus.FAILED, "" if damage else f"it ended without {METRICS}"
-        told = terminal_text("; ".join(filter(None, (reason, damage))))
-        return Progress(status, told, trained or attempt.seconds, len(rows), best)
+        note = terminal_text("; ".join(filter(None, (reason, damage))))
+        return Progress(status, note, seconds or attempt.seconds, len(rows), best_score)
 
     def curve(self) -> dict[int, float]:
         """Returns the val mean IoU after so many epochs, of those that were scored."""
@@ -127,7 +127,7 @@ class Cell:
 
     def row(self, progress: Progress) -> dict[str, Any]:
         """Returns the cell's line of results.csv."""
-        final = {f"{s}_{n}": progress.score(s, n) for s in ("val", "test") for n in SCORE_NAMES}
+        scores = {f"{s}_{n}": progress.score(s, n) for s in ("val", "test") for n in SCORE_NAMES}
         return {
             "cell": self.name,
             "status": progress.status,
@@ -135,7 +135,7 @@ class Cell:
             "params": progress.scores.get("params"),
             "macs": progress.scores.get("macs"),
             "seconds": round(progress.seconds, 1),
-            **final,
+            **scores,
             "reason": progress.reason if progress.status in ENDED_EARLY else "",
             "folder": self.folder,
         }
@@ -175,26 +175,26 @@ class SweepFolder:
         """
         file = path / SWEEP_RECORD
         if not os.path.lexists(file):
-            what = "holds no sweep: it has no sweep.json" if path.is_dir() else "does not exist"
-            raise UserError(f"{path} {what}; sweep.dir= names the folder of a sweep")
-        known = read_json(file)
+            finding = "holds no sweep: it has no sweep.json" if path.is_dir() else "does not exist"
+            raise UserError(f"{path} {finding}; sweep.dir= names the folder of a sweep")
+        record = read_json(file)
         try:
-            cells = [_create_cell(path, cell) for cell in known.pop("cells")]
-            read = cls(path, cells, **known)
-            words = isinstance(read.engine, str) and isinstance(read.code, str)
-            lists = isinstance(read.study, dict) and isinstance(read.asked, list | tuple)
+            cells = [_create_cell(path, cell) for cell in record.pop("cells")]
+            sweep = cls(path, cells, **record)
+            words = isinstance(sweep.engine, str) and isinstance(sweep.code, str)
+            lists = isinstance(sweep.study, dict) and isinstance(sweep.asked, list | tuple)
             if not words or not lists:
                 raise TypeError("a word of it is of another kind")
         except (TypeError, KeyError, AttributeError) as error:
             raise DamagedFile(file, f"it describes no sweep ({error})") from error
-        return read
+        return sweep
 
     def write(self) -> None:
         """Writes sweep.json in one piece."""
         cells = [{**vars(cell), "folder": cell.folder.name} for cell in self.cells]
-        known = {**vars(self), "cells": cells}
-        del known["path"]
-        write_json(self.path / SWEEP_RECORD, known, indent=1)
+        record = {**vars(self), "cells": cells}
+        del record["path"]
+        write_json(self.path / SWEEP_RECORD, record, indent=1)
 
     def write_results(self, progress: Mapping[str, Progress]) -> None:
         """Writes results.csv in one piece, from the progress of each cell by name."""
@@ -206,12 +206,12 @@ class SweepFolder:
         write_text(self.results, table.getvalue())
 
 
-def _create_cell(sweep: Path, known: Mapping[str, Any]) -> Cell:
+def _create_cell(sweep: Path, record: Mapping[str, Any]) -> Cell:
     """Returns a cell of sweep.json, which lies in the sweep's own folder."""
-    name = Path(known["folder"]).name
+    name = Path(record["folder"]).name
     if name in ("", ".."):
         raise TypeError("a cell that has no folder of its own")
-    cell = Cell(**{**known, "folder": sweep / name})
+    cell = Cell(**{**record, "folder": sweep / name})
     counts = isinstance(cell.devices, int) and isinstance(cell.epochs, int | None)
     if not isinstance(cell.name, str) or not isinstance(cell.words, dict) or not counts:
         raise TypeError("a cell")
@@ -223,5 +223,5 @@ def _complete_rows(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def _extract_curve(rows: Sequence[Mapping[str, str]]) -> dict[int, float]:
-    scored = ((epochs, row.get(MONITOR)) for epochs, row in enumerate(rows, 1))
-    return {epochs: float(score) for epochs, score in scored if score}
+    scores = ((epochs, row.get(MONITOR)) for epochs, row in enumerate(rows, 1))
+    return {epochs: float(score) for epochs, score in scores if score}

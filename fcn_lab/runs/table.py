@@ -27,7 +27,7 @@ class CsvFile:
         if not self.path.exists():
             self.keep(lambda row: True)
 
-    def keep(self, known: Callable[[Mapping[str, str]], bool]) -> None:
+    def keep(self, is_known: Callable[[Mapping[str, str]], bool]) -> None:
         """Drops the rows that the checkpoint a run goes on from does not know.
 
         Raises:
@@ -38,12 +38,12 @@ class CsvFile:
         writer.writeheader()
         try:
             rows = read_rows(self.path) if os.path.lexists(self.path) else []
-            writer.writerows(row for row in rows if known(row))
+            writer.writerows(row for row in rows if is_known(row))
         except (ValueError, LookupError) as error:
-            aside = shlex.join(["mv", str(self.path), f"{self.path}.damaged"])
+            command = shlex.join(["mv", str(self.path), f"{self.path}.damaged"])
             reason = error.reason if isinstance(error, DamagedFile) else error
             raise DamagedFile(
-                self.path, reason, f"{aside} lets the run go on with new rows"
+                self.path, reason, f"{command} lets the run go on with new rows"
             ) from error
         write_text(self.path, table.getvalue())
 

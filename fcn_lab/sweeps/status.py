@@ -191,7 +191,7 @@ def build_table(
             Text(now.status, COLOURS.get(now.status, "")),
             f"{now.epochs}/{cell.epochs}" if cell.epochs else "",
             f"{now.seconds:.0f}" if now.seconds else "",
-            format_percent(now.best if val is None else val, 2),
+            format_percent(now.best_score if val is None else val, 2),
             *(
                 format_percent(now.score("test", name), 2)
                 for name in ("mean_iou", "pixel_accuracy")
