@@ -55,35 +55,35 @@ class Scale:
     vgg: bool
 
 
-FULL = Scale((180, 240), 64, 7, vgg=True)
-QUICK = Scale((32, 48), 8, 2, vgg=False)
+FULL_SCALE = Scale((180, 240), 64, 7, vgg=True)
+QUICK_SCALE = Scale((32, 48), 8, 2, vgg=False)
 
 
 def main() -> None:
     """Prints the tables; writes them unless they are quick ones."""
     parser = argparse.ArgumentParser(description="where the time of a training goes")
     parser.add_argument("--quick", action="store_true", help="small, once, and nothing is written")
-    quick = parser.parse_args().quick
+    is_quick = parser.parse_args().quick
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     parts = []
-    for part in write_tables(QUICK if quick else FULL):
+    for part in write_tables(QUICK_SCALE if is_quick else FULL_SCALE):
         print(part, end="\n\n", flush=True)
         parts.append(part)
-    if not quick:
-        *tables, said = parts
+    if not is_quick:
+        *tables, claims = parts
         replace_block(PAGE, "speed", tables)
-        replace_block(PAGE.parent.parent / "README.md", "costs", [said])
+        replace_block(PAGE.parent.parent / "README.md", "costs", [claims])
 
 
 def write_tables(scale: Scale) -> Iterator[str]:
     """Yields Markdown as soon as it is measured: the machine, the tables, that of the claims."""
-    native = cpu_has_bf16()
+    is_native = cpu_has_bf16()
     yield (
         f"{describe_processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}; "
-        f"bf16 is {'native' if native else 'emulated here, and left out'}. Frames of "
+        f"bf16 is {'native' if is_native else 'emulated here, and left out'}. Frames of "
         f"{scale.size[0]}×{scale.size[1]}; medians of {scale.rounds} turns, with their range."
     )
-    dtypes = (torch.float32, torch.bfloat16) if native else (torch.float32,)
+    dtypes = (torch.float32, torch.bfloat16) if is_native else (torch.float32,)
     yield tabulate(
         "A training step, images/s",
         ("network", "precision", "images/s", "range", "ratio to the first"),
@@ -100,45 +100,45 @@ def write_tables(scale: Scale) -> Iterator[str]:
         ("operator", "time, raw", "time, refined", "memory, raw", "memory, refined"),
         [(name, *(f"{100 * share:.1f}" for share in row)) for name, row in shares.items()],
     )
-    dense = costs.compare_dense() if scale.vgg else []
-    if dense:
+    comparisons = costs.compare_dense() if scale.vgg else []
+    if comparisons:
         yield tabulate(
             "The scores of FCN-32s on VGG-16 in one dense pass, against patch by patch",
             ("scores", "operations, ratio", "time, ratio", "range", "largest difference"),
-            [costs.describe_dense(dense)],
+            [costs.describe_dense(comparisons)],
         )
-    yield costs.tabulate_claims(shares, dense)
+    yield costs.tabulate_claims(shares, comparisons)
 
 
 def tabulate(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Returns a Markdown table under a title."""
-    ruled = ["---"] + ["---:"] * (len(head) - 1)
-    lines = (f"| {' | '.join(row)} |" for row in (head, ruled, *rows))
+    rule = ["---"] + ["---:"] * (len(head) - 1)
+    lines = (f"| {' | '.join(row)} |" for row in (head, rule, *rows))
     return "\n".join([f"### {title}", "", *lines])
 
 
 def take_turns(jobs: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
     """Runs each job once a round, after a round that does not count, and keeps what they return."""
-    found: dict[str, list[float]] = {name: [] for name in jobs}
+    results: dict[str, list[float]] = {name: [] for name in jobs}
     for turn in range(rounds + 1):
         for name, job in jobs.items():
             value = job()
             if turn:
-                found[name].append(value)
-    return found
+                results[name].append(value)
+    return results
 
 
-def compare_turns(found: Mapping[str, list[float]]) -> list[tuple[str, ...]]:
+def compare_turns(results: Mapping[str, list[float]]) -> list[tuple[str, ...]]:
     """Returns a row a job: its median, its range, and the median of its ratio to the first."""
-    first = next(iter(found.values()))
+    first = next(iter(results.values()))
     return [
         (
             name,
-            f"{median(own):.1f}",
-            f"{min(own):.1f}–{max(own):.1f}",
-            f"{median(a / b for a, b in zip(own, first, strict=True)):.2f}",
+            f"{median(values):.1f}",
+            f"{min(values):.1f}–{max(values):.1f}",
+            f"{median(a / b for a, b in zip(values, first, strict=True)):.2f}",
         )
-        for name, own in found.items()
+        for name, values in results.items()
     ]
 
 
@@ -288,8 +288,8 @@ def measure_peaks(scale: Scale) -> list[tuple[str, str]]:
         call = f"import bench; bench.print_peak(*{words}, {scale.size})"
         command = [sys.executable, "-c", call]
         folder = Path(__file__).parent
-        done = subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
-        rows.append((", ".join(words), done.stdout.strip()))
+        result = subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
+        rows.append((", ".join(words), result.stdout.strip()))
     return rows
 
 

@@ -60,33 +60,33 @@ def simulate(cells: int, folder: Path) -> dict[str, Any]:
     word.write_text(LAUNCHER)
     words = ["data=synthetic", "encoder=tiny", "logger=csv", f"seed=range(0,{cells})"]
     line = [sys.executable, str(ROOT / "run.py"), f"--config-dir={folder / 'conf'}", "-m", *words]
-    began, peak, load = time.time(), 0, 0.0
-    with (folder / "out.txt").open("w") as out:
+    start, peak, load = time.time(), 0, 0.0
+    with (folder / "out.txt").open("w") as output:
         runner = subprocess.Popen(
             [*line, "hydra/launcher=no_op", f"sweep.dir={folder / 'all'}"],
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
-            stdout=out,
+            stdout=output,
             stderr=subprocess.STDOUT,
         )
-        watched = psutil.Process(runner.pid)
+        process = psutil.Process(runner.pid)
         while runner.poll() is None:
-            peak = max(peak, watched.memory_info().rss)
-            used, load = watched.cpu_times(), max(load, os.getloadavg()[0])
+            peak = max(peak, process.memory_info().rss)
+            times, load = process.cpu_times(), max(load, os.getloadavg()[0])
             time.sleep(0.2)
     if runner.returncode != 0:
         sys.exit((folder / "out.txt").read_text())
-    ended = time.time()
-    frozen = (folder / "all" / "sweep.json").stat().st_mtime
-    done = sorted(path.stat().st_mtime for path in folder.glob("all/*/metrics.json"))
+    end = time.time()
+    freeze_time = (folder / "all" / "sweep.json").stat().st_mtime
+    end_times = sorted(path.stat().st_mtime for path in folder.glob("all/*/metrics.json"))
     quarter = cells // 4
     return {
         "cells": cells,
-        "seconds": ended - began,
-        "frozen_after": frozen - began,
-        "first_quarter": done[quarter - 1] - done[0],
-        "last_quarter": done[-1] - done[-quarter],
+        "seconds": end - start,
+        "frozen_after": freeze_time - start,
+        "first_quarter": end_times[quarter - 1] - end_times[0],
+        "last_quarter": end_times[-1] - end_times[-quarter],
         "peak_bytes": peak,
-        "processor": used.user + used.system,
+        "processor": times.user + times.system,
         "load": load,
     }
 
@@ -99,10 +99,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="the runner's own cost of many cells")
     parser.add_argument("--cells", type=int, default=2000, help="0 only writes the page again")
     cells = parser.parse_args().cells
-    simulated = PLANNING / "simulated.json"
+    path = PLANNING / "simulated.json"
     if cells:
         with tempfile.TemporaryDirectory() as folder:
-            simulated.write_text(json.dumps(simulate(cells, Path(folder)), indent=1) + "\n")
+            path.write_text(json.dumps(simulate(cells, Path(folder)), indent=1) + "\n")
     page = PLANNING / "README.md"
     numbers = {name: json.loads((PLANNING / f"{name}.json").read_text()) for name in NUMBERS}
     figures = {
@@ -115,7 +115,7 @@ def main() -> None:
         print(text, end="\n\n")
 
 
-Found = Mapping[str, Any]
+Record = Mapping[str, Any]
 
 
 def row(*cells: object) -> str:
@@ -123,7 +123,7 @@ def row(*cells: object) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def tabulate_simulation(simulated: Found, measured: Found) -> str:
+def tabulate_simulation(simulated: Record, measured: Record) -> str:
     """Returns the table of the runner's own cost against its limits."""
     s = simulated
     return "\n".join(
@@ -146,7 +146,7 @@ def tabulate_simulation(simulated: Found, measured: Found) -> str:
     )
 
 
-def tabulate_engines(simulated: Found, measured: Found) -> str:
+def tabulate_engines(simulated: Record, measured: Record) -> str:
     """Returns the tables of short cells under each engine, and of a cell's start."""
     basic, ratio = measured["engines"]["basic"], measured["start"]["ratio"]
     lines = [row(f"{measured['cells']} short cells", "seconds", "of `basic`", "limit")]
@@ -163,34 +163,40 @@ def tabulate_engines(simulated: Found, measured: Found) -> str:
 
 def describe_starts(starts: Mapping[str, Mapping[str, float]]) -> str:
     """Returns a sentence on what a user waits for; empty where that was not measured."""
-    told = {"help": "`--help` answers", "first line": "a training says its first line"}
-    if not told.keys() <= starts.keys():
+    verbs = {"help": "`--help` answers", "first line": "a training says its first line"}
+    if not verbs.keys() <= starts.keys():
         return ""
-    parts = (f"{what} after {starts[name]['processor']:.2f} s" for name, what in told.items())
+    parts = (
+        f"{sentence} after {starts[name]['processor']:.2f} s" for name, sentence in verbs.items()
+    )
     return f" Of processor time, {' and '.join(parts)}."
 
 
-def plan(simulated: Found, measured: Found) -> dict[str, str]:
+def plan(simulated: Record, measured: Record) -> dict[str, str]:
     """Hours of the sweep, and what file system and engine bear meanwhile."""
     cell = json.loads((PLANNING.parent / REAL / "metrics.json").read_text())["seconds"]
     start = measured["start"]["cell"]["seconds"]
-    own = simulated["seconds"] / simulated["cells"]
+    overhead = simulated["seconds"] / simulated["cells"]
     hours = [row("cells", *(f"{slots} at once" for slots in SLOTS), "the runner's own")]
     load = [
         row("cells", "files", "bytes", *(f"files written a second, {n} at once" for n in SLOTS))
     ]
     for cells in CELLS:
-        taken = (-(-cells // slots) * (cell + start) / 3600 for slots in SLOTS)
+        durations = (-(-cells // slots) * (cell + start) / 3600 for slots in SLOTS)
         hours.append(
-            row(f"{cells:,}", *(f"{hour:,.1f} h" for hour in taken), f"{cells * own / 60:.1f} min")
+            row(
+                f"{cells:,}",
+                *(f"{hour:,.1f} h" for hour in durations),
+                f"{cells * overhead / 60:.1f} min",
+            )
         )
         rates = (
             min(slots, cells) * (measured["cell_files"] / (cell + start) + 1 / HEARTBEAT_SECONDS)
             for slots in SLOTS
         )
         files, weight = cells * measured["cell_files"], cells * measured["cell_bytes"]
-        written = (f"{rate:.1f}" for rate in rates)
-        load.append(row(f"{cells:,}", f"{files:,.0f}", size(weight), *written))
+        texts = (f"{rate:.1f}" for rate in rates)
+        load.append(row(f"{cells:,}", f"{files:,.0f}", size(weight), *texts))
     for lines in (hours, load):
         lines.insert(1, row("---", *["---:"] * (lines[0].count("|") - 2)))
     cost = f"A cell: {cell:.0f} s of work (`{REAL}`, two CPU cores) and {start:.1f} s to start."

@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).parent.parent
-MEASURED = Path(__file__).parent / "planning" / "measured.json"
+RESULT = Path(__file__).parent / "planning" / "measured.json"
 ENGINES = ("basic", "local", "ray")
 SHARE_OF_BASIC = 0.65  # what cells on two cores may take of the time they take one by one
 START_TO_IMPORT = 1.5
@@ -51,22 +51,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="what engines and the start of a cell cost")
     parser.add_argument("--cells", type=int, default=8)
     parser.add_argument("--repeat", type=int, default=5, help="starts; their medians count")
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     os.environ.update(OMP_NUM_THREADS="1", WANDB_MODE="offline")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        sweeps = {engine: time_sweep(engine, chosen.cells, folder / engine) for engine in ENGINES}
-        starts = measure_starts(folder / "basic" / "seed=0", folder, chosen.repeat)
-        found = {
+        sweeps = {
+            engine: time_sweep(engine, arguments.cells, folder / engine) for engine in ENGINES
+        }
+        starts = measure_starts(folder / "basic" / "seed=0", folder, arguments.repeat)
+        result = {
             "cores": len(os.sched_getaffinity(0)),
-            "cells": chosen.cells,
+            "cells": arguments.cells,
             "engines": sweeps,
             "start": starts,
             **describe_cell(folder / "basic"),
         }
-    MEASURED.parent.mkdir(exist_ok=True)
-    MEASURED.write_text(json.dumps(found, indent=1) + "\n")
-    print_tables(found)
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    print_tables(result)
 
 
 def time_sweep(engine: str, cells: int, folder: Path) -> float:
@@ -84,7 +86,7 @@ def measure_starts(cell: Path, folder: Path, repeat: int) -> dict[str, dict[str,
     config: dict[str, Any] = yaml.safe_load((cell / "config.yaml").read_text())
     config["task"]["loss"]["_target_"] = "leave.Leave"
     command = [sys.executable, str(ROOT / "run.py")]
-    taken: dict[str, list[dict[str, float]]] = {
+    samples: dict[str, list[dict[str, float]]] = {
         name: [] for name in ("import", "cell", "help", "first line")
     }
     for number in range(repeat + 1):  # the first of each fills the page cache
@@ -92,46 +94,50 @@ def measure_starts(cell: Path, folder: Path, repeat: int) -> dict[str, dict[str,
         run.mkdir()
         (run / "config.yaml").write_text(yaml.safe_dump(config))
         worker = [sys.executable, "-m", "fcn_lab.worker", str(run / "config.yaml"), "--cell"]
-        taken["import"].append(measure_command(IMPORT, {}))
-        taken["cell"].append(measure_command(worker, {"PYTHONPATH": str(folder)}))
-        taken["help"].append(measure_command([*command, "--help"], {}))
-        taken["first line"].append(measure_first_line([*command, *CELL, f"hydra.run.dir={run}/r"]))
+        samples["import"].append(measure_command(IMPORT, {}))
+        samples["cell"].append(measure_command(worker, {"PYTHONPATH": str(folder)}))
+        samples["help"].append(measure_command([*command, "--help"], {}))
+        samples["first line"].append(
+            measure_first_line([*command, *CELL, f"hydra.run.dir={run}/r"])
+        )
         shutil.rmtree(run)
-    taken["ratio"] = [
-        {unit: ours[unit] / bare[unit] for unit in ours}
-        for ours, bare in zip(taken["cell"], taken["import"], strict=True)
+    samples["ratio"] = [
+        {unit: cell_times[unit] / import_times[unit] for unit in cell_times}
+        for cell_times, import_times in zip(samples["cell"], samples["import"], strict=True)
     ]
     return {
-        what: {unit: median(one[unit] for one in times[1:]) for unit in times[0]}
-        for what, times in taken.items()
+        command_name: {unit: median(sample[unit] for sample in times[1:]) for unit in times[0]}
+        for command_name, times in samples.items()
     }
 
 
 def measure_command(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, float]:
     """Measures wall and processor seconds of a command that has to succeed."""
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(
+    usage_before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    result = subprocess.run(
         command, env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
-    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    seconds, usage_after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if result.returncode != 0:
+        sys.exit(f"{' '.join(command)} failed:\n{result.stdout}{result.stderr}")
+    processor = (
+        usage_after.ru_utime + usage_after.ru_stime - usage_before.ru_utime - usage_before.ru_stime
+    )
     return {"seconds": seconds, "processor": processor}
 
 
 def measure_first_line(command: Sequence[str]) -> dict[str, float]:
     """Measures wall and processor seconds until a command prints; it is ended then."""
-    began = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as started:
-        assert started.stdout
-        line = started.stdout.readline()
-        seconds = time.perf_counter() - began
-        used = psutil.Process(started.pid).cpu_times()
-        started.kill()
+    start = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        line = process.stdout.readline()
+        seconds = time.perf_counter() - start
+        times = psutil.Process(process.pid).cpu_times()
+        process.kill()
     if not line:
         sys.exit(f"{' '.join(command)} said nothing")
-    return {"seconds": seconds, "processor": used.user + used.system}
+    return {"seconds": seconds, "processor": times.user + times.system}
 
 
 def describe_cell(folder: Path) -> dict[str, float]:
@@ -147,10 +153,10 @@ def describe_cell(folder: Path) -> dict[str, float]:
     }
 
 
-def print_tables(found: Mapping[str, Any]) -> None:
+def print_tables(result: Mapping[str, Any]) -> None:
     """Prints the two tables, each with its limit."""
-    engines, starts = found["engines"], found["start"]
-    table = Table(title=f"{found['cells']} cells on {found['cores']} cores, one thread each")
+    engines, starts = result["engines"], result["start"]
+    table = Table(title=f"{result['cells']} cells on {result['cores']} cores, one thread each")
     for name in ("hydra/launcher=", "seconds", "of basic", "limit"):
         table.add_column(name, justify="right")
     for name, seconds in engines.items():
@@ -161,9 +167,9 @@ def print_tables(found: Mapping[str, Any]) -> None:
     table = Table(title="start of a process; of a cell, up to its first step")
     for name in ("", "seconds", "processor seconds", "limit"):
         table.add_column(name, justify="right")
-    for what, times in starts.items():
-        limit = f"{START_TO_IMPORT:g}" if what == "ratio" else ""
-        table.add_row(what, *(f"{value:.2f}" for value in times.values()), limit)
+    for command, times in starts.items():
+        limit = f"{START_TO_IMPORT:g}" if command == "ratio" else ""
+        table.add_row(command, *(f"{value:.2f}" for value in times.values()), limit)
     console.print(table)
 
 

@@ -25,7 +25,7 @@ from fcn_lab.runs.records import read_arrays
 Verdict = Literal["holds", "does not hold", "cannot be told", "not run yet"]
 SMALL_CLASSES = ("Pole", "SignSymbol", "Fence", "Pedestrian", "Bicyclist")
 # points of a per cent; a difference whose interval lies within is none
-NEGLIGIBLE = 1.0
+NEGLIGIBLE_GAP = 1.0
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,18 @@ class Claim:
         source: who makes it.
         study: the folder of experiments/ that asks it.
         arms: the first is said to score more than the second, or as much.
-        expects: which of the two is said.
+        expectation: which of the two is said.
         measure: a name of `MEASURES` or of `GOALS`.
-        published: the difference that others found, in points, where they give one.
+        published_effect: the difference that others found, in points, where they give one.
     """
 
     text: str
     source: str
     study: str
     arms: tuple[str, str]
-    expects: Literal["more", "the same"] = "more"
+    expectation: Literal["more", "the same"] = "more"
     measure: str = "mean IoU"
-    published: float | None = None
+    published_effect: float | None = None
 
 
 @dataclass(frozen=True)
@@ -61,18 +61,18 @@ class Finding:
     seeds: tuple[int, int]
 
 
-def judge(claim: Claim, found: Finding | None) -> Verdict:
+def judge(claim: Claim, finding: Finding | None) -> Verdict:
     """Decides by experiments/README.md: what counts as an answer."""
-    if found is None:
+    if finding is None:
         return "not run yet"
-    negligible = found.low > -NEGLIGIBLE and found.high < NEGLIGIBLE
-    if claim.expects == "the same":
-        if negligible:
+    is_negligible = finding.low > -NEGLIGIBLE_GAP and finding.high < NEGLIGIBLE_GAP
+    if claim.expectation == "the same":
+        if is_negligible:
             return "holds"
-        return "cannot be told" if found.low <= 0 <= found.high else "does not hold"
-    if found.low > 0:
+        return "cannot be told" if finding.low <= 0 <= finding.high else "does not hold"
+    if finding.low > 0:
         return "holds"
-    return "does not hold" if found.high < 0 or negligible else "cannot be told"
+    return "does not hold" if finding.high < 0 or is_negligible else "cannot be told"
 
 
 def find_difference(claim: Claim, study: Study | None) -> Finding | None:
@@ -83,15 +83,15 @@ def find_difference(claim: Claim, study: Study | None) -> Finding | None:
     if study is None or not {*claim.arms} <= {arm.name for arm in study.arms}:
         return None
     if claim.measure in GOALS:
-        found = {arm.name: arm for arm in study.arms}
-        return compare_speed(*(found[name] for name in claim.arms), share=GOALS[claim.measure])
+        arms = {arm.name: arm for arm in study.arms}
+        return compare_speed(*(arms[name] for name in claim.arms), share=GOALS[claim.measure])
     comparison = measure_arms(study, claim.measure)
     first, second = claim.arms
     gap = next(gap for gap in comparison.gaps if {gap.first, gap.second} == {first, second})
     sign = 1 if gap.first == first else -1
-    ends = sorted(100 * sign * end for end in gap.gap.interval(gap.level))
+    bounds = sorted(100 * sign * end for end in gap.gap.interval(gap.level))
     seeds = {arm.name: len(arm.runs) for arm in study.arms}
-    return Finding(100 * sign * gap.gap.value, *ends, (seeds[first], seeds[second]))
+    return Finding(100 * sign * gap.gap.value, *bounds, (seeds[first], seeds[second]))
 
 
 def compare_speed(first: Arm, second: Arm, share: float) -> Finding:
@@ -108,15 +108,17 @@ def compare_speed(first: Arm, second: Arm, share: float) -> Finding:
     Returns:
         How many steps of the second arm the first one saves, in per cent.
     """
-    best = [max(score for _, score in read_scores(run)) for run in (*first.runs, *second.runs)]
+    best_scores = [
+        max(score for _, score in read_scores(run)) for run in (*first.runs, *second.runs)
+    ]
     steps = [
-        [math.log(find_first_step(run, share * min(best)) or math.nan) for run in arm.runs]
+        [math.log(find_first_step(run, share * min(best_scores)) or math.nan) for run in arm.runs]
         for arm in (first, second)
     ]
     test = ttest_ind(*steps)
-    ends = test.confidence_interval(1 - ALPHA)
+    interval = test.confidence_interval(1 - ALPHA)
     gap = np.mean(steps[0]) - np.mean(steps[1])
-    value, low, high = (100 * (1 - math.exp(end)) for end in (gap, ends.high, ends.low))
+    value, low, high = (100 * (1 - math.exp(end)) for end in (gap, interval.high, interval.low))
     return Finding(value, low, high, (len(first.runs), len(second.runs)))
 
 
@@ -133,23 +135,23 @@ def describe_details(study: Study) -> str:
         ("boundary F1", "boundary F1"),
         ("IoU of small classes", "the mean IoU of pole, sign, fence, pedestrian and bicyclist"),
     ):
-        found = find_difference(Claim("", "", "", arms, measure=measure), study)
-        assert found is not None
-        ends = f"[{found.low:+.1f}, {found.high:+.1f}]"
-        parts.append(f"in {name} by {found.value:+.1f} points {ends}")
+        finding = find_difference(Claim("", "", "", arms, measure=measure), study)
+        assert finding is not None
+        interval = f"[{finding.low:+.1f}, {finding.high:+.1f}]"
+        parts.append(f"in {name} by {finding.value:+.1f} points {interval}")
     return f"The first leads the last, {arms[0]} and {arms[1]}, {' and '.join(parts)}."
 
 
 def measure_arms(study: Study, measure: str) -> Comparison:
     """Compares the study's arms by another score of the same frames, resampled alike."""
     score, weights = MEASURES[measure], study.comparison.blocks.weights()
-    whole = np.ones((1, weights.shape[1]))
+    ones = np.ones((1, weights.shape[1]))
 
-    def resample(runs: Sequence[Run], drawn: Floats) -> Floats:
-        return np.stack([score(run, drawn) for run in runs])[..., None]
+    def resample(runs: Sequence[Run], draws: Floats) -> Floats:
+        return np.stack([score(run, draws) for run in runs])[..., None]
 
     arms = [
-        replace(arm, points=resample(arm.runs, whole)[:, 0], draws=resample(arm.runs, weights))
+        replace(arm, points=resample(arm.runs, ones)[:, 0], draws=resample(arm.runs, weights))
         for arm in study.arms
     ]
     return compare_runs(arms, study.comparison.blocks)
@@ -165,16 +167,16 @@ def _score_small_classes(run: Run, weights: Floats) -> Floats:
 
 
 def _score_pixel_accuracy(run: Run, weights: Floats) -> Floats:
-    right = np.trace(run.matrices, axis1=1, axis2=2)
-    result: Floats = (weights @ right) / (weights @ run.matrices.sum((1, 2)))
+    correct_pixels = np.trace(run.matrices, axis1=1, axis2=2)
+    result: Floats = (weights @ correct_pixels) / (weights @ run.matrices.sum((1, 2)))
     return result
 
 
 def _score_boundary_f1(run: Run, weights: Floats) -> Floats:
     counts: NDArray[np.int64] = read_arrays(run.folder / "confusions.npz")["boundary"]
     f1 = boundary_f1(torch.from_numpy(counts)).double().numpy()
-    there = np.isfinite(f1)
-    result: Floats = (weights @ np.where(there, f1, 0)) / (weights @ there)
+    is_finite = np.isfinite(f1)
+    result: Floats = (weights @ np.where(is_finite, f1, 0)) / (weights @ is_finite)
     return result
 
 
@@ -189,7 +191,7 @@ MEASURES: dict[str, Callable[[Run, Floats], Floats]] = {
 # steps to a score on val -> its share of the least of the runs' best scores
 GOALS = {"% fewer steps": 1.0, "% fewer steps to 0.9 of it": 0.9}
 
-LONG = "Long, Shelhamer, Darrell 2015"
+LONG_2015 = "Long, Shelhamer, Darrell 2015"
 NOTES = "founding notes"
 EDGES = {"boundary F1": "draws edges", "IoU of small classes": "finds small things"}
 NO_SKIPS = "fcn8s skips=False"
@@ -198,43 +200,43 @@ NO_SKIPS = "fcn8s skips=False"
 def _claim_operators() -> Iterator[Claim]:
     for refine in ("conv", "none"):
         arms = tuple(f"{name} refine={refine}" for name in ("transposed", "bilinear", "max_unpool"))
-        how = "refined" if refine == "conv" else "raw"
-        learned, fixed, unpooling = arms
+        form = "refined" if refine == "conv" else "raw"
+        transposed, bilinear, unpooling = arms
         yield Claim(
-            f"learned (transposed) steps adapt better than fixed (bilinear), {how}",
-            *(NOTES, "operators", (learned, fixed)),
+            f"learned (transposed) steps adapt better than fixed (bilinear), {form}",
+            *(NOTES, "operators", (transposed, bilinear)),
         )
         yield Claim(
-            f"fixed or learned makes no significant difference, {how}",
-            *("FCN reference release", "operators", (learned, fixed), "the same"),
+            f"fixed or learned makes no significant difference, {form}",
+            *("FCN reference release", "operators", (transposed, bilinear), "the same"),
         )
         yield Claim(
-            f"learned (transposed) steps draw edges better than fixed (bilinear), {how}",
-            *(NOTES, "operators", (learned, fixed)),
+            f"learned (transposed) steps draw edges better than fixed (bilinear), {form}",
+            *(NOTES, "operators", (transposed, bilinear)),
             measure="boundary F1",
         )
-        for measure, what in EDGES.items() if refine == "conv" else ():
+        for measure, task in EDGES.items() if refine == "conv" else ():
             yield Claim(
-                f"unpooling {what} better than bilinear, {how}",
-                *("Badrinarayanan, Kendall, Cipolla 2017", "operators", (unpooling, fixed)),
+                f"unpooling {task} better than bilinear, {form}",
+                *("Badrinarayanan, Kendall, Cipolla 2017", "operators", (unpooling, bilinear)),
                 measure=measure,
             )
         for value in (4.4, -2.1, -0.3) if refine == "conv" else ():
-            arms = (unpooling, fixed) if value > 0 else (fixed, unpooling)
-            more = "more" if value > 0 else "less"
+            arms = (unpooling, bilinear) if value > 0 else (bilinear, unpooling)
+            comparative = "more" if value > 0 else "less"
             yield Claim(
-                f"unpooling scores {more} than bilinear, {how}",
+                f"unpooling scores {comparative} than bilinear, {form}",
                 *("published CamVid studies", "operators", arms),
-                published=abs(value),
+                published_effect=abs(value),
             )
 
 
 CLAIMS = (
-    Claim("FCN-16s scores more than FCN-32s", LONG, "skips", ("fcn16s", "fcn32s")),
-    Claim("FCN-8s scores more than FCN-16s", LONG, "skips", ("fcn8s", "fcn16s")),
+    Claim("FCN-16s scores more than FCN-32s", LONG_2015, "skips", ("fcn16s", "fcn32s")),
+    Claim("FCN-8s scores more than FCN-16s", LONG_2015, "skips", ("fcn8s", "fcn16s")),
     Claim("finer still: FCN-4s over FCN-8s", "this study", "skips", ("fcn4s", "fcn8s")),
     Claim("finer still: FCN-2s over FCN-4s", "this study", "skips", ("fcn2s", "fcn4s")),
-    Claim("both skips together: FCN-8s over FCN-32s", LONG, "skips", ("fcn8s", "fcn32s")),
+    Claim("both skips together: FCN-8s over FCN-32s", LONG_2015, "skips", ("fcn8s", "fcn32s")),
     Claim(
         *("both skips restore edges", NOTES, "skips", ("fcn8s", "fcn32s")),
         measure="boundary F1",
@@ -254,17 +256,17 @@ CLAIMS = (
     ),
     *(
         Claim(
-            f"skips help convergence: {what} is reached sooner",
+            f"skips help convergence: {goal_name} is reached sooner",
             *(NOTES, "skips", ("fcn8s", NO_SKIPS)),
             measure=goal,
         )
-        for goal, what in zip(GOALS, ("a score", "nine tenths of it"), strict=True)
+        for goal, goal_name in zip(GOALS, ("a score", "nine tenths of it"), strict=True)
     ),
     *_claim_operators(),
     Claim(
         *("augmentation adds about two points", NOTES, "augmentation", ("strong", "none")),
         measure="pixel accuracy",
-        published=2.0,
+        published_effect=2.0,
     ),
     Claim("pre-trained layers help", NOTES, "pretraining", ("finetuned", "scratch")),
     Claim(
@@ -274,16 +276,16 @@ CLAIMS = (
     Claim(
         "stages beat all at once",
         *("Shelhamer, Long, Darrell 2017", "staged", ("staged", "train")),
-        published=0.1,
+        published_effect=0.1,
     ),
     Claim(
         "high momentum is worth points",
         *("Shelhamer, Long, Darrell 2017", "momentum", ("heavy", "adamw")),
-        published=5.0,
+        published_effect=5.0,
     ),
 )
 # the studies whose arms val is asked to order
-ORDERED = ("skips", "operators", "grid")
+ORDERED_STUDIES = ("skips", "operators", "grid")
 
 
 def tabulate_claims(studies: dict[str, Study]) -> str:
@@ -295,7 +297,7 @@ def tabulate_claims(studies: dict[str, Study]) -> str:
     head = ("claim", "who", "verdict", "effect, points", "interval", "seeds", "study")
     rows = [head, ("---",) * 3 + ("---:",) * 3 + ("---",)]
     rows += [_format_claim(claim, studies.get(claim.study)) for claim in CLAIMS]
-    rows += [_format_order(name, studies.get(name)) for name in ORDERED]
+    rows += [_format_order(name, studies.get(name)) for name in ORDERED_STUDIES]
     return "\n".join(format_row(*row) for row in rows)
 
 
@@ -338,15 +340,15 @@ def _link(name: str, study: Study | None) -> str:
 
 
 def _format_claim(claim: Claim, study: Study | None) -> tuple[str, ...]:
-    found = find_difference(claim, study)
-    verdict = f"*{judge(claim, found)}*"
+    finding = find_difference(claim, study)
+    verdict = f"*{judge(claim, finding)}*"
     link = _link(claim.study, study)
-    if found is None:
+    if finding is None:
         return claim.text, claim.source, verdict, "", "", "", link
-    if claim.published is not None:
-        inside = found.low <= claim.published <= found.high
-        verdict += f"; {claim.published:+.1f} is {'in' if inside else 'out'}side"
-    effect = f"{found.value:+.1f} {claim.measure}"
-    interval = f"[{found.low:+.1f}, {found.high:+.1f}]"
-    seeds = " and ".join(map(str, dict.fromkeys(found.seeds)))
+    if claim.published_effect is not None:
+        is_inside = finding.low <= claim.published_effect <= finding.high
+        verdict += f"; {claim.published_effect:+.1f} is {'in' if is_inside else 'out'}side"
+    effect = f"{finding.value:+.1f} {claim.measure}"
+    interval = f"[{finding.low:+.1f}, {finding.high:+.1f}]"
+    seeds = " and ".join(map(str, dict.fromkeys(finding.seeds)))
     return claim.text, claim.source, verdict, effect, interval, seeds, link

@@ -32,17 +32,19 @@ def measure_shares(height: int, width: int, turns: int) -> dict[str, tuple[float
 
     Seconds forward and backward are medians of so many turns; bytes are counted.
     """
-    found = {}
+    shares = {}
     for operator in OPERATORS:
-        times, kept = [], []
+        times, memory_shares = [], []
         for refine in FORMS.values():
             net = create_model("fcn8s", operator, **{"upsample.refine": refine})
             parts = measure_parts(net, height, width, repeats=turns)
-            own, whole = parts["upsampling"], parts["total"]
-            times.append((own.forward + own.backward) / (whole.forward + whole.backward))
-            kept.append(own.kept / whole.kept)
-        found[operator] = (*times, *kept)
-    return found
+            upsampling, total = parts["upsampling"], parts["total"]
+            times.append(
+                (upsampling.forward + upsampling.backward) / (total.forward + total.backward)
+            )
+            memory_shares.append(upsampling.kept / total.kept)
+        shares[operator] = (*times, *memory_shares)
+    return shares
 
 
 def compare_dense() -> list[DenseComparison]:
@@ -51,42 +53,42 @@ def compare_dense() -> list[DenseComparison]:
     return [compare_dense_with_patches(net, GRID) for _ in range(TURNS)]
 
 
-def describe_dense(found: Sequence[DenseComparison]) -> tuple[str, ...]:
+def describe_dense(comparisons: Sequence[DenseComparison]) -> tuple[str, ...]:
     """Returns how many scores of which patches, the ratios of operations and time, the error."""
-    first, ratios = found[0], [one.ratio for one in found]
+    first, ratios = comparisons[0], [comparison.ratio for comparison in comparisons]
     return (
         f"{first.scores} of {first.patch}×{first.patch}, {first.stride} apart",
         f"{first.patches_macs / first.dense_macs:.1f}",
         f"{median(ratios):.1f}",
         f"{min(ratios):.1f}–{max(ratios):.1f}",
-        f"{max(one.difference for one in found):.0e}",
+        f"{max(comparison.difference for comparison in comparisons):.0e}",
     )
 
 
-def tabulate_claims(shares: Shares, dense: Sequence[DenseComparison]) -> str:
+def tabulate_claims(shares: Shares, comparisons: Sequence[DenseComparison]) -> str:
     """Returns the Markdown table of the claims about costs."""
     rows = [format_row("claim", "who", "verdict", "measured"), format_row(*["---"] * 4)]
-    for at, (text, what) in enumerate(
+    for row, (text, resource) in enumerate(
         (
             ("upsampling is computationally intensive", "the time of a training step"),
             ("upsampling costs much memory", "the bytes kept for the backward pass"),
         )
     ):
         for number, form in enumerate(FORMS):
-            found = [shares[name][2 * at + number] for name in CLASSICAL]
-            measured = f"{100 * min(found):.1f} to {100 * max(found):.1f} % of {what}"
-            rows.append(format_row(f"{text}, {form}", NOTES, f"*{judge_share(found)}*", measured))
-    if dense:
-        ratios = [one.ratio for one in dense]
+            values = [shares[name][2 * row + number] for name in CLASSICAL]
+            finding = f"{100 * min(values):.1f} to {100 * max(values):.1f} % of {resource}"
+            rows.append(format_row(f"{text}, {form}", NOTES, f"*{judge_share(values)}*", finding))
+    if comparisons:
+        ratios = [comparison.ratio for comparison in comparisons]
         verdict: Verdict = "holds" if min(ratios) > 1 else "cannot be told"
-        measured = f"{dense[0].scores} patches take {median(ratios):.1f} times as long"
+        finding = f"{comparisons[0].scores} patches take {median(ratios):.1f} times as long"
         text = "one dense pass instead of many patches saves time"
-        rows.append(format_row(text, NOTES, f"*{verdict}*", measured))
+        rows.append(format_row(text, NOTES, f"*{verdict}*", finding))
     return "\n".join(rows)
 
 
-def judge_share(found: Sequence[float]) -> Verdict:
+def judge_share(shares: Sequence[float]) -> Verdict:
     """Decides for the five classical operators, all of which have to agree."""
-    if min(found) > LARGE_SHARE:
+    if min(shares) > LARGE_SHARE:
         return "holds"
-    return "does not hold" if max(found) <= LARGE_SHARE else "cannot be told"
+    return "does not hold" if max(shares) <= LARGE_SHARE else "cannot be told"

@@ -43,32 +43,33 @@ def draw_forests(specs: Mapping[str, Spec], path: Path) -> None:
     """
     charts = {title: _read_rows(spec) for title, spec in specs.items()}
     rows = [row for chart in charts.values() for row in chart]
-    best = max(value for value, _, _ in rows)
-    least = min(value - (half or 0) for value, _, half in rows if value >= best / 2)
-    most = max(value + (half or 0) for value, _, half in rows)
-    margin = 0.05 * (most - least) + 0.5
-    ends = (least - margin, most + margin)
+    top = max(value for value, _, _ in rows)
+    low = min(value - (width or 0) for value, _, width in rows if value >= top / 2)
+    high = max(value + (width or 0) for value, _, width in rows)
+    margin = 0.05 * (high - low) + 0.5
+    limits = (low - margin, high + margin)
 
     def draw_chart(axes: Axes, ink: str, chart: Sequence[Row]) -> None:
-        for place, (value, _, half) in enumerate(chart):
-            inside = value >= best / 2
-            at = value if inside else ends[0] + margin / 2
-            if half is not None and inside:
-                axes.plot([value - half, value + half], [place] * 2, color=COLOURS[0], linewidth=2)
-            marker = "o" if inside else "<"
-            axes.plot(at, place, marker, color=COLOURS[0], markersize=8)
+        for height, (value, _, width) in enumerate(chart):
+            is_inside = value >= top / 2
+            position = value if is_inside else limits[0] + margin / 2
+            if width is not None and is_inside:
+                ends = [value - width, value + width]
+                axes.plot(ends, [height] * 2, color=COLOURS[0], linewidth=2)
+            marker = "o" if is_inside else "<"
+            axes.plot(position, height, marker, color=COLOURS[0], markersize=8)
             label = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
-            axes.annotate(f"{value:.1f}", (at, place), color=ink, **label)
+            axes.annotate(f"{value:.1f}", (position, height), color=ink, **label)
         axes.set_yticks(range(len(chart)), [name for _, name, _ in chart])
         axes.set_ylim(-0.6, len(chart) - 0.2)
-        axes.set_xlim(*ends)
+        axes.set_xlim(*limits)
 
     def draw(figure: Figure, ink: str) -> None:
-        below = figure.axes[-1]
+        last_axes = figure.axes[-1]
         for axes, (title, chart) in zip(figure.axes, charts.items(), strict=True):
             axes.set_title(title, loc="left", fontsize=11)
             draw_chart(axes, ink, chart)
-        below.set_xlabel("mean IoU on test, %, with 95 % intervals over frames and seeds")
+        last_axes.set_xlabel("mean IoU on test, %, with 95 % intervals over frames and seeds")
 
     _save(draw, path, [0.75 + 0.42 * len(chart) for chart in charts.values()])
 
@@ -90,11 +91,12 @@ def draw_curves(spec: Spec, title: str, path: Path) -> None:
     def draw(figure: Figure, ink: str) -> None:
         (axes,) = figure.axes
         axes.set_title(title, loc="left", fontsize=11)
-        for place, line in enumerate(spec["data"]):
-            look = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
+        for number, line in enumerate(spec["data"]):
+            color, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
             # arms that the palette is too short for
-            look["linestyle"] = LINES[place // len(COLOURS) % len(LINES)]
-            axes.plot(line["x"], line["y"], label=line["name"], markersize=4, **look)
+            dash = LINES[number // len(COLOURS) % len(LINES)]
+            style = {"color": color, "marker": marker, "linestyle": dash, "markersize": 4}
+            axes.plot(line["x"], line["y"], label=line["name"], **style)
         axes.set_xlabel("epoch")
         axes.set_ylabel("mean IoU on val, %, mean over seeds")
         axes.legend(frameon=False, fontsize=9, labelcolor=ink)
@@ -114,10 +116,10 @@ def _save(draw: Callable[[Figure, str], None], path: Path, heights: Sequence[flo
     """Saves a figure of so many charts, each so many inches high, for both kinds of page."""
     for theme, colours in THEMES.items():
         ink = colours["ink"]
-        look = {
+        style = {
             name: ink for name in ("text.color", "axes.labelcolor", "xtick.color", "ytick.color")
         }
-        with mpl.rc_context({**look, "font.size": 10, "axes.edgecolor": colours["grid"]}):
+        with mpl.rc_context({**style, "font.size": 10, "axes.edgecolor": colours["grid"]}):
             figure = Figure(figsize=(7.6, sum(heights) + 0.5), layout="constrained")
             figure.subplots(len(heights), height_ratios=heights)
             for axes in figure.axes:

@@ -21,7 +21,7 @@ class TableFCN8s(nn.Module):
                 channels = width
             else:
                 layers.append(nn.MaxPool2d(2, ceil_mode=True))
-        pools = [place + 1 for place, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
+        pools = [index + 1 for index, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
         self.to_pool3 = nn.Sequential(*layers[: pools[2]])
         self.to_pool4 = nn.Sequential(*layers[pools[2] : pools[3]])
         self.to_score = nn.Sequential(
@@ -46,7 +46,7 @@ class TableFCN8s(nn.Module):
         return crop(score, x, 31)
 
 
-def crop(x: Tensor, like: Tensor, offset: int) -> Tensor:
-    """Returns x cut to the size of `like` from an offset in both directions."""
-    rows, columns = like.shape[-2:]
+def crop(x: Tensor, target: Tensor, offset: int) -> Tensor:
+    """Returns x cut to the size of `target` from an offset in both directions."""
+    rows, columns = target.shape[-2:]
     return x[..., offset : offset + rows, offset : offset + columns]

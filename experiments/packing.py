@@ -15,7 +15,7 @@ from fcn_lab.files import make_folder, write_buffer
 from fcn_lab.report.runs import find_run_folders
 from fcn_lab.runs.sweep import SweepFolder
 
-COPIED = ("metrics.json", "history.csv", "gradients.csv")
+FILES = ("metrics.json", "history.csv", "gradients.csv")
 # of env.json; the rest is about one machine's folders
 CIRCUMSTANCES = (
     "versions",
@@ -28,7 +28,7 @@ CIRCUMSTANCES = (
     "git_dirty",
 )
 # the keys of config.yaml in which the cells of studies differ
-TRAINED = (
+TRAINING_KEYS = (
     *("model", "upsample", "encoder", "freeze", "augment"),
     *("loss", "optim", "schedule", "seed"),
 )
@@ -48,20 +48,20 @@ def pack_runs(folders: Sequence[Path], path: Path) -> None:
     make_folder(path.parent)
     with write_buffer(path) as file, zipfile.ZipFile(file, "w") as archive:
         _put(archive, "study.json", json.dumps(_describe_study(folders), indent=1))
-        seen = Counter[str]()
+        counts = Counter[str]()
         for run in runs:
             # two sweeps may have cells of one name, and two folders sweeps of one name
-            inside = f"{run.parent.name},{run.name}"
-            seen[inside] += 1
-            inside += f",{seen[inside]}" * (seen[inside] > 1)
-            for name in COPIED:
+            name_inside = f"{run.parent.name},{run.name}"
+            counts[name_inside] += 1
+            name_inside += f",{counts[name_inside]}" * (counts[name_inside] > 1)
+            for name in FILES:
                 if (run / name).exists():
-                    _put(archive, f"{inside}/{name}", (run / name).read_bytes())
+                    _put(archive, f"{name_inside}/{name}", (run / name).read_bytes())
             env = json.loads((run / "env.json").read_text())
-            kept = {key: env[key] for key in CIRCUMSTANCES if key in env}
-            _put(archive, f"{inside}/env.json", json.dumps(kept, indent=1))
-            _put(archive, f"{inside}/config.yaml", _read_recipe(run / "config.yaml"))
-            _put(archive, f"{inside}/confusions.npz", _read_matrices(run / "confusions.npz"))
+            facts = {key: env[key] for key in CIRCUMSTANCES if key in env}
+            _put(archive, f"{name_inside}/env.json", json.dumps(facts, indent=1))
+            _put(archive, f"{name_inside}/config.yaml", _read_recipe(run / "config.yaml"))
+            _put(archive, f"{name_inside}/confusions.npz", _read_matrices(run / "confusions.npz"))
 
 
 def unpack_runs(path: Path, folder: Path) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _identify_cells(sweep: SweepFolder) -> Iterator[str]:
     """Yields what each cell trains: one that several sweeps ask for is one cell."""
     for cell in sweep.cells:
         config = yaml.safe_load((cell.folder / "config.yaml").read_text())
-        yield repr([config["choices"]["task"], *(config[key] for key in TRAINED)])
+        yield repr([config["choices"]["task"], *(config[key] for key in TRAINING_KEYS)])
 
 
 def _hide_root(word: str) -> str:
@@ -110,8 +110,8 @@ def _read_recipe(path: Path) -> str:
 def _read_matrices(path: Path) -> bytes:
     """Returns the matrices uncompressed: the archive around them compresses better."""
     file = io.BytesIO()
-    with np.load(path) as found:
-        arrays = {name: found[name] for name in MATRICES if name in found}
+    with np.load(path) as content:
+        arrays = {name: content[name] for name in MATRICES if name in content}
     for name in ("matrices", "boundary"):
         if name in arrays and arrays[name].max() < 2**16:
             arrays[name] = arrays[name].astype(np.uint16)

@@ -69,10 +69,10 @@ def publish(folder: Path) -> None:
     """Writes a study's results.csv, figures and page from its runs.zip."""
     with tempfile.TemporaryDirectory() as scratch:
         runs = Path(scratch) / "runs"
-        asked = unpack_runs(folder / "runs.zip", runs)
+        record = unpack_runs(folder / "runs.zip", runs)
         page = folder / "README.md"
         if not page.exists():
-            title = asked["question"] or folder.name
+            title = record["question"] or folder.name
             page.write_text(f"# {title}\n\n<!-- figures {folder.name} -->\n<!-- end -->\n")
         study = Study.read([runs])
         report = read_report(study, Path(scratch) / "report")
@@ -81,11 +81,11 @@ def publish(folder: Path) -> None:
         figures.draw_forest(draw_forest(study), "Mean IoU of every arm", folder / "scores")
         if (curves := draw_learning(study)) is not None:
             figures.draw_curves(curves, "Mean IoU on val while training", folder / "curves")
-        circumstances = [describe_circumstances(members, asked["cells"])]
+        circumstances = [describe_circumstances(members, record["cells"])]
         if len(study.arms) == 1 and len(members) > 1:
             circumstances.append(describe_power(study.arms[0].seed_spread()))
         report["The answer"] += f" {claims.describe_details(study)}".rstrip()
-        parts = compose_page(asked, report, runs, circumstances, curves is not None)
+        parts = compose_page(record, report, runs, circumstances, curves is not None)
         replace_block(page, folder.name, parts)
         for front in (EXPERIMENTS / "README.md", FRONT_PAGE):
             replace_block(front, f"{folder.name} scores", [report["Scores"], *circumstances])
@@ -95,24 +95,26 @@ def publish_overview(experiments: Path) -> None:
     """Writes the table of all claims, and the answer that opens the front page."""
     with tempfile.TemporaryDirectory() as scratch:
         studies = {}
-        asked = (*(claim.study for claim in claims.CLAIMS), *claims.ORDERED)
-        for name in dict.fromkeys(asked):
-            packed = experiments / name / "runs.zip"
-            if packed.exists():
-                unpack_runs(packed, Path(scratch) / name)
+        names = (*(claim.study for claim in claims.CLAIMS), *claims.ORDERED_STUDIES)
+        for name in dict.fromkeys(names):
+            archive = experiments / name / "runs.zip"
+            if archive.exists():
+                unpack_runs(archive, Path(scratch) / name)
                 studies[name] = Study.read([Path(scratch) / name])
         table = claims.tabulate_claims(studies)
         replace_block(experiments / "README.md", "claims", [table])
-        answered = {title: studies[name] for title, name in QUESTIONS.items() if name in studies}
-        if answered:
-            forests = {title: draw_forest(study) for title, study in answered.items()}
+        answers = {title: studies[name] for title, name in QUESTIONS.items() if name in studies}
+        if answers:
+            forests = {title: draw_forest(study) for title, study in answers.items()}
             figures.draw_forests(forests, experiments / "answer")
-            shown = figures.picture_tag("experiments/answer", "mean IoU of every arm, by question")
-            said = (
-                f"*{title}* {' '.join(describe_answer(study)[:2])}"
-                for title, study in answered.items()
+            picture = figures.picture_tag(
+                "experiments/answer", "mean IoU of every arm, by question"
             )
-            replace_block(FRONT_PAGE, "answer", [" ".join(said), shown])
+            sentences = (
+                f"*{title}* {' '.join(describe_answer(study)[:2])}"
+                for title, study in answers.items()
+            )
+            replace_block(FRONT_PAGE, "answer", [" ".join(sentences), picture])
 
 
 def read_report(study: Study, folder: Path) -> dict[str, str]:
@@ -137,15 +139,15 @@ def read_runs(study: Study) -> list[dict[str, Any]]:
 
 
 def compose_page(
-    asked: Mapping[str, Any],
+    record: Mapping[str, Any],
     report: Mapping[str, str],
     runs: Path,
     circumstances: Iterable[str],
-    trained: bool,
+    has_curves: bool,
 ) -> Iterator[str]:
     """Yields the parts of a study's page: commands, answer, figures, tables, circumstances."""
-    if asked["commands"]:
-        yield "```bash\n" + "\n".join(asked["commands"]) + "\n```"
+    if record["commands"]:
+        yield "```bash\n" + "\n".join(record["commands"]) + "\n```"
     yield f"**Answer.** {report['The answer']}"
     yield figures.picture_tag("scores", "mean IoU of every arm with its interval")
     for name in SECTIONS:
@@ -155,7 +157,7 @@ def compose_page(
     if any(runs.glob("*/gradients.csv")):
         yield "### Gradients"
         yield "\n".join(format_gradients(runs))
-    if trained:
+    if has_curves:
         yield "### Learning curves"
         yield figures.picture_tag("curves", "mean IoU on val over epochs")
     yield "### How it was run"
@@ -182,12 +184,12 @@ def describe_power(spread: float, arms: int = 6) -> str:
 
         return float(brentq(excess, 1e-3 * spread, 20 * spread))
 
-    shown = (f"{seeds} seeds {100 * find_difference(seeds):.1f}" for seeds in (3, 4, 6, 10))
+    texts = (f"{seeds} seeds {100 * find_difference(seeds):.1f}" for seeds in (3, 4, 6, 10))
     return (
         f"Trainings of this arm spread by {100 * spread:.2f} points of mean IoU on test. Were all "
         f"arms like it, two of the {arms} arms of a study, all of which tell the spread together, "
         "would be told apart four times in five, the spread of trainings alone considered, where "
-        f"they differ by these points: {', '.join(shown)}."
+        f"they differ by these points: {', '.join(texts)}."
     )
 
 
@@ -206,10 +208,10 @@ def describe_circumstances(members: Sequence[Mapping[str, Any]], cells: int | No
     commits = ", ".join(dict.fromkeys(str(run["env"]["git_commit"])[:10] for run in members))
     count = f"{len(members)} runs" + (f" of {cells} asked for" if cells else "")
     places = Counter(describe_place(run["env"]) for run in members)
-    on = "; ".join(f"{runs} on {place}" for place, runs in places.items())
+    machines = "; ".join(f"{runs} on {machine}" for machine, runs in places.items())
     return (
-        f"`{every('protocol')}`; seeds {every('seed')}; {count} in {minutes:.0f} minutes: {on}; "
-        f"commit {commits}."
+        f"`{every('protocol')}`; seeds {every('seed')}; {count} in {minutes:.0f} minutes: "
+        f"{machines}; commit {commits}."
     )
 
 
