@@ -44,16 +44,16 @@ def rewrite_arguments() -> list[str]:
     arguments = parser.parse_intermixed_args(sys.argv[1:])
     if arguments.experimental_rerun:
         raise UserError("--experimental-rerun: again=RUN_DIR runs a recorded run again")
-    typed: list[str] = arguments.overrides
+    typed_overrides: list[str] = arguments.overrides
     keep_flags(*_list_kept_flags(arguments))
-    for override in typed:
+    for override in typed_overrides:
         if override.lstrip("+").startswith("hydra.mode="):
             raise UserError(f"{override}: leave it out; -m makes a sweep of a command")
     flags = list(sys.argv[1:])
-    for override in typed:
+    for override in typed_overrides:
         flags.remove(override)
-    require_folder_names(typed)
-    overrides = [spell_paths(override, arguments.multirun) for override in typed]
+    require_folder_names(typed_overrides)
+    overrides = [spell_paths(override, arguments.multirun) for override in typed_overrides]
     if arguments.config_path:
         for name in ("--config-path", "-cp", "--config-name", "-cn"):
             flags = _remove_option(flags, name)
@@ -61,23 +61,25 @@ def rewrite_arguments() -> list[str]:
     folders = [find_conf_folder(), *([Path(arguments.config_dir)] if arguments.config_dir else [])]
     if arguments.multirun:
         refuse_sweeps()
-        overrides = _add_sweep_folder(typed, overrides, folders)
-    if find_path("resume", typed) is None:
+        overrides = _add_sweep_folder(typed_overrides, overrides, folders)
+    if find_path("resume", typed_overrides) is None:
         overrides = add_recorded_words(overrides, folders)
     else:
-        _allow_own(typed, folders[1:])
+        _allow_own(typed_overrides, folders[1:])
     sys.argv[1:] = [*flags, *replace_mappings(overrides)]
-    return typed
+    return typed_overrides
 
 
 def _list_kept_flags(arguments: Namespace) -> list[str]:
     """Returns what the commands that follow this one need, too: where words are looked for."""
-    kept = [o for o in arguments.overrides if o.lstrip("+").startswith("hydra.searchpath=")]
+    flags = [
+        word for word in arguments.overrides if word.lstrip("+").startswith("hydra.searchpath=")
+    ]
     if arguments.config_name and not arguments.config_path:
-        kept.insert(0, f"--config-name={arguments.config_name}")
+        flags.insert(0, f"--config-name={arguments.config_name}")
     if arguments.config_dir:
-        kept.insert(0, f"--config-dir={arguments.config_dir}")
-    return kept
+        flags.insert(0, f"--config-dir={arguments.config_dir}")
+    return flags
 
 
 def _find_config(arguments: Namespace) -> Path:
@@ -96,40 +98,40 @@ def _find_config(arguments: Namespace) -> Path:
     return folder if name == "config" or not folder.is_dir() else folder / f"{name}.yaml"
 
 
-def _allow_own(typed: Sequence[str], folders: Sequence[Path]) -> None:
+def _allow_own(overrides: Sequence[str], folders: Sequence[Path]) -> None:
     """Allows what a resume builds besides the lab's: no composing finds it out."""
-    for override in typed:
+    for override in overrides:
         if override.startswith("allow="):
             allow(read_names(OverridesParser.create().parse_override(override).value()))
     keep_own_folders(folders)
 
 
 def _add_sweep_folder(
-    typed: Sequence[str], overrides: list[str], folders: Sequence[Path]
+    words: Sequence[str], overrides: list[str], folders: Sequence[Path]
 ) -> list[str]:
-    folder = find_path("sweep.dir", typed) or find_path("hydra.sweep.dir", typed)
-    asked = sorted(o for o in typed if not o.lstrip("+~").startswith(_SWEEP_PREFIXES))
+    folder = find_path("sweep.dir", words) or find_path("hydra.sweep.dir", words)
+    command = sorted(word for word in words if not word.lstrip("+~").startswith(_SWEEP_PREFIXES))
     if folder is None:
-        kind = find_path("experiment", typed) or "-".join(
-            key for key, _, value in (o.partition("=") for o in asked) if "," in value
+        kind = find_path("experiment", words) or "-".join(
+            key for key, _, value in (word.partition("=") for word in command) if "," in value
         )
         stem = re.sub(r"[^\w.-]+", "-", kind)[:60] or "sweep"
-        name = f"{stem}-{sha256(repr(asked).encode()).hexdigest()[:8]}"
+        name = f"{stem}-{sha256(repr(command).encode()).hexdigest()[:8]}"
         return [*overrides, f"hydra.sweep.dir=multirun/{name}"]
     record = Path(folder) / SWEEP_RECORD
-    if not asked and record.is_file():
+    if not command and record.is_file():
         overrides = [*read_command(record, folders), *overrides]
     return [
-        o.replace("sweep.dir=", "hydra.sweep.dir=", 1) if o.startswith("sweep.dir=") else o
-        for o in overrides
+        word.replace("sweep.dir=", "hydra.sweep.dir=", 1) if word.startswith("sweep.dir=") else word
+        for word in overrides
     ]
 
 
 def _remove_option(arguments: Sequence[str], name: str) -> list[str]:
-    kept = [argument for argument in arguments if not argument.startswith(f"{name}=")]
-    if name in kept:
-        del kept[kept.index(name) : kept.index(name) + 2]
-    return kept
+    rest = [argument for argument in arguments if not argument.startswith(f"{name}=")]
+    if name in rest:
+        del rest[rest.index(name) : rest.index(name) + 2]
+    return rest
 
 
 def _reject(message: str) -> NoReturn:

@@ -30,7 +30,7 @@ class Composer:
         assert isinstance(loader, ConfigLoaderImpl)
         self._loader, self._config, self._groups = loader, config, loader.repository
         # of the words: the config without Hydra's part, and that part
-        self._composed: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}
+        self._configs: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}
 
     def compose(self, overrides: Sequence[str], number: int) -> DictConfig:
         """Returns the configuration of one cell; Hydra's own part of it goes into `HydraConfig`.
@@ -42,13 +42,13 @@ class Composer:
         Raises:
             HydraException: an override that does not fit.
         """
-        parsed = parse_overrides(overrides)
-        words = tuple(str(override.input_line) for override in parsed if self._is_word(override))
-        if words not in self._composed:
-            self._composed[words] = self._load(words)
-        shared, hydra = self._composed[words]
-        config = copy.deepcopy(shared)
-        values = [override for override in parsed if not self._is_word(override)]
+        items = parse_overrides(overrides)
+        words = tuple(str(item.input_line) for item in items if self._is_word(item))
+        if words not in self._configs:
+            self._configs[words] = self._load(words)
+        base, hydra = self._configs[words]
+        config = copy.deepcopy(base)
+        values = [item for item in items if not self._is_word(item)]
         for key in {override.key_or_group for override in values} & set(ATOMIC_KEYS):
             # the file's would be merged in
             OmegaConf.update(config, key, None, merge=False)

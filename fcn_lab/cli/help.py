@@ -10,12 +10,12 @@ from hydra._internal.hydra import Hydra
 _get_help = Hydra.get_help
 
 
-def fit_help(hydra: Hydra, *given: object, **named: object) -> str:
+def fit_help(hydra: Hydra, *arguments: object, **keywords: object) -> str:
     """Stands for Hydra's text of ``--help``: the same, as wide as the terminal where there is one.
 
     A command stays in one piece, to be copied.
     """
-    text = str(_get_help(hydra, *given, **named))  # type: ignore[arg-type]
+    text = str(_get_help(hydra, *arguments, **keywords))  # type: ignore[arg-type]
     return wrap_lists(text, shutil.get_terminal_size().columns) if sys.stdout.isatty() else text
 
 

@@ -100,8 +100,8 @@ def main() -> None:
     if torchrun.is_follower():
         _become_worker(*torchrun.receive_arguments())
     try:
-        typed = rewrite_arguments()
-        if (resumption := read_resumption(typed)) is not None:
+        overrides = rewrite_arguments()
+        if (resumption := read_resumption(overrides)) is not None:
             hold_resumed(resumption)
             _become_worker(str(resumption.folder / CONFIG), *resumption.flags)
         Hydra.get_mode = _leave_mode_to_flags  # type: ignore[method-assign]
@@ -111,7 +111,9 @@ def main() -> None:
         Plugins.instance()
         for group, node in BASIC.items():
             ConfigStore.instance().store(group=group, name="basic", node=node, provider="fcn_lab")
-        start = partial(_start, find_existing(Path(find_path("hydra.run.dir", typed) or "runs")))
+        start = partial(
+            _start, find_existing(Path(find_path("hydra.run.dir", overrides) or "runs"))
+        )
         hydra.main(version_base="1.3", config_path=str(find_conf_folder()), config_name="config")(
             start
         )()
@@ -140,25 +142,25 @@ def _share_sources(repository: ConfigRepository, memo: object) -> ConfigReposito
 def _start(existing: Path, config: DictConfig) -> None:
     settings = HydraConfig.get()
     folder = Path(os.path.relpath(settings.run.dir))
-    made = count_levels(folder, existing)
+    folder_count = count_levels(folder, existing)
     attempt = None
     sources = settings.runtime.config_sources
     try:
         keep_own_folders(Path(place.path) for place in sources if place.schema == "file")
         if config.choices.task in ONLY_LOOK:
-            remove_empty(folder, made)
+            remove_empty(folder, folder_count)
             return _inspect_run(config)
-        resolved = _settle_config(config, settings)
+        content = _settle_config(config, settings)
         attempt = claim(folder)
-        path = freeze(resolved, folder)
+        path = freeze(content, folder)
     except MISTAKES as error:
         if attempt is not None:
-            withdraw(attempt, made)
-        remove_empty(folder, made)
+            withdraw(attempt, folder_count)
+        remove_empty(folder, folder_count)
         _refuse(explain(error))
     # libraries take seconds from here
     print(f"task={config.choices.task}: {folder}", flush=True)
-    _become_worker(str(path), f"--fresh={made}")
+    _become_worker(str(path), f"--fresh={folder_count}")
 
 
 def _settle_config(config: DictConfig, settings: HydraConf) -> dict[str, Any]:
@@ -173,9 +175,9 @@ def _inspect_run(config: DictConfig) -> None:
     from fcn_lab.config.build import build
 
     allow(read_names(config.allow))
-    key, what = ONLY_LOOK[config.choices.task]
+    key, operand = ONLY_LOOK[config.choices.task]
     if OmegaConf.select(config, key) is None:
-        raise UserError(f"task={config.choices.task} needs {key}={what}")
+        raise UserError(f"task={config.choices.task} needs {key}={operand}")
     if config.choices.task != "status":
         print(f"task={config.choices.task}: {key}={OmegaConf.select(config, key)}", flush=True)
     task = OmegaConf.to_container(config, resolve=True)["task"]  # type: ignore[index, call-overload]

@@ -22,43 +22,44 @@ from fcn_lab.errors import UserError
 from fcn_lab.escaping import omegaconf_text
 
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "sweep.dir")
-SINGLE = (
+SINGLE_PATHS = (
     *("run", "again", "resume", "init_from", "output", "weights", "encoder.weights"),
     *("data.root", "data.sbd", "data.blocks"),
 )
-SEVERAL = ("runs", "input", "data.images", "data.masks")
+PATH_LISTS = ("runs", "input", "data.images", "data.masks")
 # Hydra reads these as they are
-_PLAIN = re.compile(r"[A-Za-z_/][\w./-]*|\.{1,2}(/[\w./-]*)?")
+_PLAIN_PATH = re.compile(r"[A-Za-z_/][\w./-]*|\.{1,2}(/[\w./-]*)?")
 _WORDS = ("true", "false", "inf", "nan")
 _QUOTED_TEXT = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 _ENTRY = re.compile(r"^\[?.*\{\s*files\s*:")
-_SWEPT = re.compile(r"(?:choice|range|interval|glob|sort|shuffle|extend_list|tag)\(.*\)")
+_SWEPT_PATHS = re.compile(r"(?:choice|range|interval|glob|sort|shuffle|extend_list|tag)\(.*\)")
 
 
-def spell_paths(override: str, swept: bool) -> str:
+def spell_paths(override: str, is_sweep: bool) -> str:
     """Returns the override as Hydra's grammar wants it, where it is of a path; else as it is.
 
     Args:
         override: KEY=VALUE, as it was typed.
-        swept: the command is a sweep's.
+        is_sweep: the command is a sweep's.
     """
     key, equals, value = override.partition("=")
-    bare = key.lstrip("+")
-    if not equals or bare not in (*FOLDERS, *SINGLE, *SEVERAL) or value.lower() in ("", "null"):
+    name = key.lstrip("+")
+    is_path = equals and name in (*FOLDERS, *SINGLE_PATHS, *PATH_LISTS)
+    if not is_path or value.lower() in ("", "null"):
         return override
     if not exists(value):
-        inside = value[1:-1]
+        content = value[1:-1]
         # of data.images: a mapping, or a list with one
         if _ENTRY.search(value):
             return override
-        if bare in SEVERAL and inside.strip() and value == f"[{inside}]":
-            return f"{key}=[{','.join(map(_spell, split_paths(inside)))}]"
-        if bare in SEVERAL and value in ("[]", f"{{{inside}}}"):
+        if name in PATH_LISTS and content.strip() and value == f"[{content}]":
+            return f"{key}=[{','.join(map(_spell, split_paths(content)))}]"
+        if name in PATH_LISTS and value in ("[]", f"{{{content}}}"):
             return override
-        if swept and bare not in FOLDERS:
-            parts = [value] if _SWEPT.fullmatch(value) else map(_spell, split_paths(value))
+        if is_sweep and name not in FOLDERS:
+            parts = [value] if _SWEPT_PATHS.fullmatch(value) else map(_spell, split_paths(value))
             return f"{key}={','.join(parts)}"
-        if bare in FOLDERS and _names_keys(value):
+        if name in FOLDERS and _names_keys(value):
             return f"{key}={QuotedString(_strip_quotes(value), Quote.single).with_quotes()}"
     return f"{key}={_spell(value)}"
 
@@ -71,15 +72,15 @@ def require_folder_names(overrides: Sequence[str]) -> None:
     """
     for override in overrides:
         key, equals, value = override.lstrip("+").partition("=")
-        nameless = ("", "null") if key.startswith("hydra.") else ("",)
-        if equals and key in FOLDERS and _strip_quotes(value).lower() in nameless:
+        empty_names = ("", "null") if key.startswith("hydra.") else ("",)
+        if equals and key in FOLDERS and _strip_quotes(value).lower() in empty_names:
             raise UserError(f"{override}: expected the name of a folder")
 
 
 def find_path(key: str, overrides: Sequence[str]) -> str | None:
     """Returns the path behind the last ``key=``, as typed; None where there is none or null."""
-    given = [o.partition("=")[2] for o in overrides if o.lstrip("+").partition("=")[0] == key]
-    return _strip_quotes(given[-1]) if given and given[-1].lower() not in ("", "null") else None
+    values = [w.partition("=")[2] for w in overrides if w.lstrip("+").partition("=")[0] == key]
+    return _strip_quotes(values[-1]) if values and values[-1].lower() not in ("", "null") else None
 
 
 def split_paths(text: str) -> list[str]:
@@ -108,8 +109,8 @@ def quote(text: str) -> str:
 
 
 def _spell(path: str) -> str:
-    plain = _PLAIN.fullmatch(path) and path.lower() not in _WORDS
-    return path if plain else quote(_strip_quotes(path))
+    is_plain = _PLAIN_PATH.fullmatch(path) and path.lower() not in _WORDS
+    return path if is_plain else quote(_strip_quotes(path))
 
 
 def _strip_quotes(path: str) -> str:
@@ -121,11 +122,11 @@ def _strip_quotes(path: str) -> str:
 
 def _names_keys(path: str) -> bool:
     """Returns whether ``${}`` holds a resolver or a key, and is not part of a folder's name."""
-    if any("${" in str(above) and exists(str(above)) for above in Path(path).parents):
+    if any("${" in str(parent) and exists(str(parent)) for parent in Path(path).parents):
         return False
-    found = re.findall(r"\$\{([\w.]+)(:?)", path)
-    return bool(found) and all(
-        colon or name.partition(".")[0] in _list_keys() for name, colon in found
+    matches = re.findall(r"\$\{([\w.]+)(:?)", path)
+    return bool(matches) and all(
+        colon or name.partition(".")[0] in _list_keys() for name, colon in matches
     )
 
 

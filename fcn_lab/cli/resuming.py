@@ -30,24 +30,24 @@ class Resumption:
         return ["--resume", *([f"--epochs={self.epochs}"] if self.epochs is not None else [])]
 
 
-def read_resumption(typed: Sequence[str]) -> Resumption | None:
-    """Returns what `typed` says of a resume, or None where it says nothing of one.
+def read_resumption(overrides: Sequence[str]) -> Resumption | None:
+    """Returns what `overrides` says of a resume, or None where it says nothing of one.
 
     Raises:
         UserError: words stand beside it that a recorded run does not take, or no number of epochs.
     """
-    asked = find_path("resume", typed)
-    if asked is None:
+    path = find_path("resume", overrides)
+    if path is None:
         return None
-    folder, epochs, more = Path(asked), None, []
-    for override in typed:
+    folder, epochs, words = Path(path), None, []
+    for override in overrides:
         key, _, value = override.partition("=")
         if key.lstrip("+") == EPOCHS:
             epochs = _read_epochs(value)
         elif key not in ("resume", "allow"):
-            more.append(override)
-    if more or {"-m", "--multirun"} & set(sys.argv):
-        others = shlex.join(more) or "-m"
+            words.append(override)
+    if words or {"-m", "--multirun"} & set(sys.argv):
+        others = shlex.join(words) or "-m"
         raise UserError(
             f"resume={folder} goes on with the run exactly as it was recorded; leave out {others}\n"
             f"{EPOCHS}=N may stand beside it: the run is then trained for N epochs in all"
@@ -62,12 +62,12 @@ def hold_resumed(resumption: Resumption) -> None:
         UserError: there is no run, another process has it, or it is not to be trusted or trained.
     """
     folder = resumption.folder
-    recorded = read_recorded(folder)
+    config = read_recorded(folder)
     require_allowed(read_frozen(folder / CONFIG)["task"], str(folder))
     require_no_links_outside(folder)
-    began = (recorded.get("trainer") or {}).get("max_epochs")
+    epochs = (config.get("trainer") or {}).get("max_epochs")
     if has_ended(folder):
-        if resumption.epochs in (None, began):
+        if resumption.epochs in (None, epochs):
             _tell_done(folder)
         if not (folder / HISTORY).exists():
             raise UserError(

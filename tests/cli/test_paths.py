@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from fcn_lab import commands
-from fcn_lab.cli.paths import FOLDERS, SEVERAL, SINGLE, find_path, spell_paths
+from fcn_lab.cli.paths import FOLDERS, PATH_LISTS, SINGLE_PATHS, find_path, spell_paths
 from fcn_lab.commands import format_command
 from fcn_lab.config.build import build
 from support import forked
@@ -76,7 +76,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_folder_that_exists_is_meant_by_its_name(name: str) -> None:
     Path(name).mkdir(parents=True, exist_ok=True)
-    for key in (*FOLDERS, *SINGLE, *SEVERAL):
+    for key in (*FOLDERS, *SINGLE_PATHS, *PATH_LISTS):
         assert find_path(key, [f"{key}={name}"]) == name
         for swept in (False, True):
             assert read(spell_paths(f"{key}={name}", swept)) == name
@@ -84,7 +84,7 @@ def test_a_folder_that_exists_is_meant_by_its_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", FREE)
 def test_a_name_that_is_still_free_is_meant_as_it_stands(name: str) -> None:
-    for key in SINGLE:
+    for key in SINGLE_PATHS:
         assert read(spell_paths(f"{key}={name}", False)) == name
     for key in FOLDERS:
         if "${" not in name:
@@ -116,7 +116,7 @@ def test_the_folder_of_a_run_may_be_said_by_keys_and_by_the_time() -> None:
 )
 def test_a_list_has_the_paths_between_its_commas(value: str, expected: Sequence[str]) -> None:
     Path("x=1,y=2").mkdir()
-    for key in SEVERAL:
+    for key in PATH_LISTS:
         assert read(spell_paths(f"{key}={value}", False)) == expected
 
 

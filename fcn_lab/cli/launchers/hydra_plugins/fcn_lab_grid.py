@@ -51,10 +51,10 @@ class GridSweeper(Sweeper):
         from fcn_lab.values import Count, require_type
 
         require_type(Count | None, self.max_batch_size, "hydra.sweeper.max_batch_size")
-        declared = [f"{key}={axis}" for key, axis in self.params.items()]
+        own_axes = [f"{key}={axis}" for key, axis in self.params.items()]
         parser = OverridesParser.create(config_loader=self.loader)
-        given = parser.parse_overrides([*declared, *arguments])
-        axes = {override.get_key_element(): list_values(override) for override in given}
+        overrides = parser.parse_overrides([*own_axes, *arguments])
+        axes = {override.get_key_element(): list_values(override) for override in overrides}
         cells = [list(cell) for cell in product(*axes.values())]
         size = self.max_batch_size or len(cells)
         for first in range(0, len(cells), size):

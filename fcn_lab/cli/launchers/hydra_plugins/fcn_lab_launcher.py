@@ -73,8 +73,10 @@ class CellLauncher(Launcher):
         sources = config.hydra.runtime.config_sources
         self.conf_folders = [Path(source.path) for source in sources if source.schema == "file"]
         keep_own_folders(self.conf_folders)
-        typed = parse_overrides(config.hydra.overrides.task)
-        self.shared_keys = {o.get_key_element() for o in typed if not o.is_sweep_override()}
+        overrides = parse_overrides(config.hydra.overrides.task)
+        self.shared_keys = {
+            word.get_key_element() for word in overrides if not word.is_sweep_override()
+        }
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
@@ -91,7 +93,7 @@ class CellLauncher(Launcher):
         job_overrides: Sequence[Sequence[str]],
         first: int,
         shared_overrides: Sequence[str] = (),
-        planned: int | None = None,
+        cell_count: int | None = None,
         is_unpromising: "Callable[[Cell], bool]" = lambda cell: False,
     ) -> Sequence[JobReturn]:
         """Runs a batch; a cell's return value is its Progress.
@@ -100,7 +102,7 @@ class CellLauncher(Launcher):
             job_overrides: those of each cell.
             first: the number of the first cell.
             shared_overrides: overrides of all cells that are no part of their names.
-            planned: cells in all, where they come in batches; the whole is then not told of.
+            cell_count: cells in all, where they come in batches; the whole is then not told of.
             is_unpromising: asked about every running cell; one for which it says yes is pruned.
 
         Raises:
@@ -114,7 +116,7 @@ class CellLauncher(Launcher):
         from fcn_lab.sweeps.studies import describe_opening
         from fcn_lab.values import require_type
 
-        composed = self._compose_all(job_overrides, first, shared_overrides)
+        composed_cells = self._compose_all(job_overrides, first, shared_overrides)
         engine = build({"_target_": self.engine, **self.options}, "hydra.launcher", {})
         settings = OmegaConf.to_container(self.config.sweep, resolve=True)
         assert isinstance(settings, dict)
@@ -123,15 +125,17 @@ class CellLauncher(Launcher):
         require_type(bool, accept_changes, "sweep.accept_changes")
         require_type(list[str], reuse, "sweep.reuse")
         policy: Policy = build({"_target_": "fcn_lab.sweeps.loop.Policy", **settings}, "sweep", {})
-        record, done = self._record(), find_done_runs([Path(folder) for folder in reuse])
+        record, done_runs = self._record(), find_done_runs([Path(folder) for folder in reuse])
         with hold_sweep(record.path):
-            cells = freeze_sweep(record.path, composed, record, engine.runs_here, accept_changes)
-            for line in link_done_cells(cells, done):
+            cells = freeze_sweep(
+                record.path, composed_cells, record, engine.runs_here, accept_changes
+            )
+            for line in link_done_cells(cells, done_runs):
                 print(line, flush=True)
-        whole = planned is None
-        for line in describe_opening(record, cells, planned) if first == 0 else ():
+        is_complete = cell_count is None
+        for line in describe_opening(record, cells, cell_count) if first == 0 else ():
             print(line, flush=True)
-        progress = self._run(Sweep(record, cells, engine, policy, is_unpromising, whole))
+        progress = self._run(Sweep(record, cells, engine, policy, is_unpromising, is_complete))
         return [
             self._report_cell(cell, progress[cell.name], overrides)
             for cell, overrides in zip(cells, job_overrides, strict=True)
@@ -173,11 +177,11 @@ class CellLauncher(Launcher):
         hydra = self.config.hydra
         engine = hydra.runtime.choices["hydra/launcher"]
         # not resolved: as it was typed
-        typed: Any = OmegaConf.to_container(hydra.overrides)
-        search = [o for o in typed["hydra"] if o.startswith(_SEARCH_PREFIXES)]
-        asked = [*search, *typed["task"]]
+        overrides: Any = OmegaConf.to_container(hydra.overrides)
+        search = [word for word in overrides["hydra"] if word.startswith(_SEARCH_PREFIXES)]
+        command = [*search, *overrides["task"]]
         study: Any = OmegaConf.to_container(OmegaConf.create({"": self.config.study}))
-        return SweepFolder(self.folder, asked=asked, engine=engine, study=study[""] or {})
+        return SweepFolder(self.folder, asked=command, engine=engine, study=study[""] or {})
 
     def _compose_all(
         self,
@@ -188,15 +192,15 @@ class CellLauncher(Launcher):
         from fcn_lab.terminal import report_progress
 
         setup_globals()
-        before = HydraConfig.instance().cfg
+        config = HydraConfig.instance().cfg
         try:
-            shown = report_progress(job_overrides, len(job_overrides), "composing the cells")
+            cells = report_progress(job_overrides, len(job_overrides), "composing the cells")
             return [
                 self._compose(list(overrides), number, shared_overrides)
-                for number, overrides in enumerate(shown, first)
+                for number, overrides in enumerate(cells, first)
             ]
         finally:
-            HydraConfig.instance().cfg = before
+            HydraConfig.instance().cfg = config
 
     def _compose(
         self, overrides: list[str], number: int, shared_overrides: Sequence[str]
@@ -206,27 +210,27 @@ class CellLauncher(Launcher):
         from fcn_lab.escaping import omegaconf_text
         from fcn_lab.sweeps.freeze import ComposedCell
 
-        whole = [*overrides, *shared_overrides]
-        config = self.composer.compose(add_recorded_words(whole, self.conf_folders), number)
+        all_overrides = [*overrides, *shared_overrides]
+        config = self.composer.compose(add_recorded_words(all_overrides, self.conf_folders), number)
         if (task := config.choices.task) in UNSCORED_TASKS:
             raise UserError(
                 f"task={task}: a sweep is of trainings and evaluations, whose scores it compares.\n"
                 "Leave out -m"
             )
-        unseeded = [o for o in overrides if not o.startswith("seed=")]
+        arm_overrides = [word for word in overrides if not word.startswith("seed=")]
         with open_dict(config):
-            config.arm = self.name_cell(unseeded) or config.name
+            config.arm = self.name_cell(arm_overrides) or config.name
             config.name = self.name_cell(overrides) or config.name
             config.group = config.group or omegaconf_text(self.folder.resolve().name)
-        return ComposedCell(config.name, resolve_command(config, whole, self.conf_folders))
+        return ComposedCell(config.name, resolve_command(config, all_overrides, self.conf_folders))
 
     def name_cell(self, overrides: Sequence[str]) -> str:
         """Returns a cell's file name: the overrides that not all cells share.
 
         It has at most LONGEST_NAME characters and a hash, and none where all is shared.
         """
-        own = [o for o in overrides if o.partition("=")[0] not in self.shared_keys]
-        name = re.sub(r"[^\w.=,+-]+", "-", ",".join(own)).strip("-.")
+        words = [word for word in overrides if word.partition("=")[0] not in self.shared_keys]
+        name = re.sub(r"[^\w.=,+-]+", "-", ",".join(words)).strip("-.")
         if len(name) <= LONGEST_NAME:
             return name
         return f"{name[:LONGEST_NAME]}-{sha256(name.encode()).hexdigest()[:8]}"

@@ -68,18 +68,18 @@ class OptunaSweeper(Sweeper):
                 f"hydra/sweeper=optuna: {error}.\nType pip install 'fcn-lab[tune]'"
             ) from error
 
-        given: dict[str, Any] = {"n_trials": self.n_trials, "n_jobs": self.n_jobs}
-        given |= {"sampler": self.sampler, "pruner": self.pruner}
+        settings: dict[str, Any] = {"n_trials": self.n_trials, "n_jobs": self.n_jobs}
+        settings |= {"sampler": self.sampler, "pruner": self.pruner}
         # builds its sampler and pruner itself
-        node = {"_target_": "fcn_lab.sweeps.search.Search", "_recursive_": False, **given}
+        node = {"_target_": "fcn_lab.sweeps.search.Search", "_recursive_": False, **settings}
         check(node, "hydra.sweeper", {})
-        declared = [f"{key}={axis}" for key, axis in self.params.items()]
+        axes = [f"{key}={axis}" for key, axis in self.params.items()]
         parser = OverridesParser.create(config_loader=self.loader)
         assert self.config is not None
         folder = Path(self.config.hydra.sweep.dir)
-        best = Search(
+        trial = Search(
             folder,
-            SearchSpace.from_overrides(parser.parse_overrides([*declared, *arguments])),
+            SearchSpace.from_overrides(parser.parse_overrides([*axes, *arguments])),
             self.sampler,
             self.pruner,
             self.n_trials,
@@ -89,13 +89,13 @@ class OptunaSweeper(Sweeper):
             self.config.sweep.on_failure == "stop",
         ).run(self.config.data.split)
         Status(str(folder)).run()
-        assert best.value is not None
-        print(f"best val mean IoU {100 * best.value:.2f}: {best.user_attrs['cell']}")
+        assert trial.value is not None
+        print(f"best val mean IoU {100 * trial.value:.2f}: {trial.user_attrs['cell']}")
         print_next({f"To train it and score {self.config.data.split}": build_command(folder)})
 
     def _launch(
-        self, batch: Sequence[Sequence[str]], first: int, unpromising: "Callable[[Cell], bool]"
+        self, batch: Sequence[Sequence[str]], first: int, is_unpromising: "Callable[[Cell], bool]"
     ) -> None:
         # what was never looked at cannot have been selected on
-        shared = ["data.split=val"]
-        self.cells.run_cells(batch, first, shared, self.n_trials, unpromising)
+        shared_overrides = ["data.split=val"]
+        self.cells.run_cells(batch, first, shared_overrides, self.n_trials, is_unpromising)
