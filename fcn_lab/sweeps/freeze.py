@@ -33,9 +33,9 @@ class ComposedCell:
 
 def freeze_sweep(
     path: Path,
-    composed: Sequence[ComposedCell],
+    composed_cells: Sequence[ComposedCell],
     record: SweepFolder,
-    here: bool,
+    runs_here: bool,
     accept_changes: bool,
 ) -> list[Cell]:
     """Freezes what is new in the folder, and leaves what has begun as it was.
@@ -44,9 +44,9 @@ def freeze_sweep(
 
     Args:
         path: the sweep's folder, which the caller holds (`hold_sweep`).
-        composed: all cells asked for.
+        composed_cells: all cells asked for.
         record: what to write down of the sweep; its cells are filled in.
-        here: the cells will run on this machine.
+        runs_here: the cells will run on this machine.
         accept_changes: sources and settings may differ from those the folder was frozen with.
 
     Returns:
@@ -55,38 +55,38 @@ def freeze_sweep(
     Raises:
         UserError: a cell cannot run, or differs from what was frozen.
     """
-    resolved = {cell.name: cell.config for cell in composed}
-    cells = {name: _create_cell(name, path / name, config) for name, config in resolved.items()}
-    before = SweepFolder.read(path) if (path / SWEEP_RECORD).is_file() else None
-    _require_own(path, before is None, cells.values())
-    if before is not None:
+    configs = {cell.name: cell.config for cell in composed_cells}
+    cells = {name: _create_cell(name, path / name, config) for name, config in configs.items()}
+    last = SweepFolder.read(path) if (path / SWEEP_RECORD).is_file() else None
+    _require_own(path, last is None, cells.values())
+    if last is not None:
         require_no_links_outside(path)
-    left = [cell for cell in cells.values() if cell.read_progress().status not in FINAL_STATUSES]
-    fresh = [cell for cell in left if not is_in_use(cell.folder)]
-    if before is not None and left and not accept_changes and _has_begun(before):
-        snapshot.require_unchanged(path, before.code)
-        _require_equal(left, resolved)
+    rest = [cell for cell in cells.values() if cell.read_progress().status not in FINAL_STATUSES]
+    new_cells = [cell for cell in rest if not is_in_use(cell.folder)]
+    if last is not None and rest and not accept_changes and _has_begun(last):
+        snapshot.require_unchanged(path, last.code)
+        _require_equal(rest, configs)
     codes = snapshot.list_versions(path)
-    written = [cell for cell in fresh if not (cell.folder / CONFIG).exists()]
+    cells_to_clear = [cell for cell in new_cells if not (cell.folder / CONFIG).exists()]
     try:
-        for cell in report_progress(fresh, len(fresh), "freezing the cells"):
+        for cell in report_progress(new_cells, len(new_cells), "freezing the cells"):
             # another runner may be about to start one that it has just frozen
-            if not _is_untouched(cell, resolved[cell.name]):
+            if not _is_untouched(cell, configs[cell.name]):
                 clear_leftovers(cell.folder)
-                freeze(resolved[cell.name], cell.folder)
-        record.code = snapshot.copy_sources(path) if left or before is None else before.code
-        estimate = locate_estimates(path) if record.study and before is None and here else None
-        _preflight(left, path / "code" / record.code, here, estimate)
+                freeze(configs[cell.name], cell.folder)
+        record.code = snapshot.copy_sources(path) if rest or last is None else last.code
+        estimate = locate_estimates(path) if record.study and last is None and runs_here else None
+        _preflight(rest, path / "code" / record.code, runs_here, estimate)
     except BaseException:
-        for cell in written:
+        for cell in cells_to_clear:
             (cell.folder / CONFIG).unlink(missing_ok=True)
             remove_empty(cell.folder, 1)
         for code in snapshot.list_versions(path) - codes:
             shutil.rmtree(path / "code" / code, ignore_errors=True)
         remove_empty(path / "code", 1)
         raise
-    known = {cell.name: cell for cell in before.cells} if before is not None else {}
-    record.cells = list({**known, **cells}.values())
+    old_cells = {cell.name: cell for cell in last.cells} if last is not None else {}
+    record.cells = list({**old_cells, **cells}.values())
     record.write()
     return list(cells.values())
 
@@ -105,8 +105,8 @@ def _is_untouched(cell: Cell, config: Mapping[str, Any]) -> bool:
     )
 
 
-def _require_own(path: Path, new: bool, cells: Iterable[Cell]) -> None:
-    if new and (path / SWEEP_RESULTS).exists():
+def _require_own(path: Path, is_new: bool, cells: Iterable[Cell]) -> None:
+    if is_new and (path / SWEEP_RESULTS).exists():
         raise UserError(
             f"{path} holds results.csv and no sweep.json: no sweep has written it, and this one "
             "would.\nsweep.dir= chooses another folder."
@@ -128,28 +128,29 @@ def _create_cell(name: str, folder: Path, config: Mapping[str, Any]) -> Cell:
     )
 
 
-def _require_equal(cells: Sequence[Cell], resolved: Mapping[str, Mapping[str, Any]]) -> None:
+def _require_equal(cells: Sequence[Cell], configs: Mapping[str, Mapping[str, Any]]) -> None:
     for cell in cells:
         path = cell.folder / CONFIG
         if not path.exists():
             continue
-        frozen, asked = flatten_settings(read_frozen(path)), flatten_settings(resolved[cell.name])
-        for key in sorted(frozen.keys() | asked.keys()):
-            if frozen.get(key) != asked.get(key):
+        old_settings = flatten_settings(read_frozen(path))
+        settings = flatten_settings(configs[cell.name])
+        for key in sorted(old_settings.keys() | settings.keys()):
+            if old_settings.get(key) != settings.get(key):
                 raise UserError(
-                    f"{cell.name} was frozen with {key}={frozen.get(key)}, "
-                    f"this command says {key}={asked.get(key)}.\n"
+                    f"{cell.name} was frozen with {key}={old_settings.get(key)}, "
+                    f"this command says {key}={settings.get(key)}.\n"
                     "sweep.dir= chooses another folder; "
                     "sweep.accept_changes=true freezes anew the cells that have not begun."
                 )
 
 
-def _preflight(cells: Sequence[Cell], code: Path, here: bool, estimate: Path | None) -> None:
+def _preflight(cells: Sequence[Cell], code: Path, runs_here: bool, estimate: Path | None) -> None:
     if not cells:
         return
-    flags = [] if here else ["--elsewhere"]
+    flags = [] if runs_here else ["--elsewhere"]
     flags += [f"--estimate={estimate}"] if estimate is not None else []
-    done = subprocess.run(
+    result = subprocess.run(
         [
             sys.executable,
             "-m",
@@ -162,7 +163,7 @@ def _preflight(cells: Sequence[Cell], code: Path, here: bool, estimate: Path | N
         text=True,
         check=False,
     )
-    if done.returncode == 2:
-        raise UserError(done.stderr.strip())
-    if done.returncode != 0:
-        raise RuntimeError(f"the check of the cells broke:\n{done.stderr}")
+    if result.returncode == 2:
+        raise UserError(result.stderr.strip())
+    if result.returncode != 0:
+        raise RuntimeError(f"the check of the cells broke:\n{result.stderr}")

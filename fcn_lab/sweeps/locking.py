@@ -20,7 +20,7 @@ def hold_sweep(folder: Path) -> Iterator[None]:
     Raises:
         WriteFailure: the folder cannot be made.
     """
-    made = count_levels(folder, find_existing(folder))
+    folder_count = count_levels(folder, find_existing(folder))
     try:
         handle = _open_locked(folder)
         try:
@@ -28,7 +28,7 @@ def hold_sweep(folder: Path) -> Iterator[None]:
         finally:
             os.close(handle)
     finally:
-        remove_empty(folder, made)
+        remove_empty(folder, folder_count)
 
 
 def _open_locked(folder: Path) -> int:

@@ -71,17 +71,17 @@ class Sweep:
         self._jobs = {self._create_job(cell): cell for cell in self.cells}
         self._tries: Counter[Job] = Counter()
         self._taken_jobs: set[Job] = set()
-        self._pruned: set[Job] = set()
+        self._pruned_jobs: set[Job] = set()
         self._is_stopping = False
         with self._note_signals(), SweepWatch(self.record, self.conclude) as watch:
             try:
-                running = self._submit(self._jobs)
-                while running or self._taken_jobs:
+                job_count = self._submit(self._jobs)
+                while job_count or self._taken_jobs:
                     for job, code in self.engine.collect_ended(TICK_SECONDS):
-                        running += self._handle_end(job, code) - 1
+                        job_count += self._handle_end(job, code) - 1
                     if self.stopped_by is not None:
                         self._stop_all()
-                    running += self._resubmit_free_jobs()
+                    job_count += self._resubmit_free_jobs()
                     self._prune()
                     watch.update()
             finally:
@@ -92,14 +92,14 @@ class Sweep:
 
     def _create_job(self, cell: Cell) -> Job:
         code = self.record.path / "code" / self.record.code
-        folder, here = cell.folder.resolve(), Path.cwd()
-        return Job(folder, code.resolve(), here, cell.devices, cell.on_cpu, self.policy.timeout)
+        folder, cwd = cell.folder.resolve(), Path.cwd()
+        return Job(folder, code.resolve(), cwd, cell.devices, cell.on_cpu, self.policy.timeout)
 
     def _submit(self, jobs: Iterable[Job]) -> int:
-        waiting = [job for job in jobs if not self._is_final(job)]
-        self.engine.submit(waiting)
-        self._tries.update(waiting)
-        return len(waiting)
+        open_jobs = [job for job in jobs if not self._is_final(job)]
+        self.engine.submit(open_jobs)
+        self._tries.update(open_jobs)
+        return len(open_jobs)
 
     def _is_final(self, job: Job) -> bool:
         """Returns whether no more can be done; notes what a killed runner could not note."""
@@ -117,7 +117,7 @@ class Sweep:
         if code == EXIT_TAKEN:
             self._tries[job] -= 1
             self._taken_jobs.add(job)
-        elif job in self._pruned and (attempt := find_last_attempt(job.folder)) is not None:
+        elif job in self._pruned_jobs and (attempt := find_last_attempt(job.folder)) is not None:
             attempt.end(RunStatus.PRUNED)
         elif code != 0 and not self._is_stopping and not self._is_final(job):
             if code != EXIT_MISTAKE and self._tries[job] <= self.policy.retries:
@@ -144,17 +144,17 @@ class Sweep:
 
     def _prune(self) -> None:
         for job, cell in self._jobs.items():
-            if job not in self._pruned and self.is_unpromising(cell):
-                self._pruned.add(job)
+            if job not in self._pruned_jobs and self.is_unpromising(cell):
+                self._pruned_jobs.add(job)
                 self.engine.stop([job])
 
     @contextmanager
     def _note_signals(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self._note_signal) for number in SIGNALS}
+        handlers = {number: signal.signal(number, self._note_signal) for number in SIGNALS}
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in handlers.items():
                 signal.signal(number, handler)
 
     def _note_signal(self, signum: int, frame: FrameType | None) -> None:

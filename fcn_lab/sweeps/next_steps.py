@@ -15,13 +15,13 @@ def list_sweep_steps(
 ) -> dict[str, str | Path]:
     """Returns what to type after a sweep: to continue what is left, and to see what is done."""
     steps: dict[str, str | Path] = {}
-    running = [c for c in record.cells if progress[c.name].status == RunStatus.RUNNING]
-    if running:
-        steps["To watch a cell"] = f"tail -f {quote(format_operand(running[0].log))}"
-    elif any(now.status not in FINAL_STATUSES for now in progress.values()):
+    cells_at_work = [c for c in record.cells if progress[c.name].status == RunStatus.RUNNING]
+    if cells_at_work:
+        steps["To watch a cell"] = f"tail -f {quote(format_operand(cells_at_work[0].log))}"
+    elif any(cell_progress.status not in FINAL_STATUSES for cell_progress in progress.values()):
         steps["To go on"] = format_go_on(record)
-    done = [c for c in record.cells if progress[c.name].status == RunStatus.DONE]
-    if done and (record.study or (done[0].folder / CONFUSIONS).is_file()):
+    done_cells = [c for c in record.cells if progress[c.name].status == RunStatus.DONE]
+    if done_cells and (record.study or (done_cells[0].folder / CONFUSIONS).is_file()):
         words = shlex.split(record.study.get("report", "task=report"))
         steps["The report"] = format_command(*words, f"runs={record.path}")
     return steps

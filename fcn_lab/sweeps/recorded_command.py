@@ -33,24 +33,24 @@ def read_command(record: Path, folders: Sequence[Path]) -> list[str]:
     Raises:
         UserError: the file is damaged, or an override asks for more than words and values.
     """
-    asked = read_json(record).get("asked")
-    if not isinstance(asked, list) or not all(isinstance(line, str) for line in asked):
+    command = read_json(record).get("asked")
+    if not isinstance(command, list) or not all(isinstance(line, str) for line in command):
         raise DamagedFile(record, "it names no command, `asked`")
     try:
-        parsed = OverridesParser.create().parse_overrides(asked)
+        overrides = OverridesParser.create().parse_overrides(command)
     except OverrideParseException as error:
         raise DamagedFile(record, error) from error
-    known = list_words(folders)
-    for override in parsed:
-        if not _is_plain(override, known):
+    words = list_words(folders)
+    for override in overrides:
+        if not _is_plain(override, words):
             raise UserError(
                 f"{record}: its command says {override.input_line}, which no file may say.\n"
                 f"Type the whole command, with sweep.dir={record.parent}"
             )
-    return asked
+    return command
 
 
-def _is_plain(override: Override, known: Mapping[str, Collection[str]]) -> bool:
+def _is_plain(override: Override, words: Mapping[str, Collection[str]]) -> bool:
     key, line = override.key_or_group, str(override.input_line)
     parts = key.replace("/", ".").split(".")
     if override.package or _INTERPOLATION.search(line) or "_target_" in line or key == "allow":
@@ -62,7 +62,7 @@ def _is_plain(override: Override, known: Mapping[str, Collection[str]]) -> bool:
         return override.value() in _SWEEPERS
     if parts[0] == "hydra":
         return key.startswith(_SEARCH_KEYS)
-    return key not in known or set(_list_words(override)) <= {*known[key], "null"}
+    return key not in words or set(_list_words(override)) <= {*words[key], "null"}
 
 
 def _list_words(override: Override) -> list[str]:

@@ -40,26 +40,26 @@ def find_done_runs(folders: Sequence[Path]) -> dict[str, Path]:
     return {settings: run for run in runs if (settings := _describe_settings(run)) is not None}
 
 
-def link_done_cells(cells: Iterable[Cell], done: Mapping[str, Path]) -> Iterator[str]:
+def link_done_cells(cells: Iterable[Cell], runs: Mapping[str, Path]) -> Iterator[str]:
     """Links into each cell's folder the finished run of the same settings, where there is one.
 
     Args:
         cells: frozen ones; those that have begun are left alone.
-        done: what `find_done_runs` has found.
+        runs: what `find_done_runs` has found.
 
     Yields:
         A line for each cell that needs no training.
     """
-    for cell in cells if done else ():
-        run = done.get(_describe_settings(cell.folder) or "")
+    for cell in cells if runs else ():
+        run = runs.get(_describe_settings(cell.folder) or "")
         if run is not None and not has_begun(cell.folder):
             _link_run(run, cell.folder)
             yield f"{cell.name}: taken from {run}"
 
 
-def flatten_settings(frozen: Mapping[str, Any]) -> dict[str, Any]:
+def flatten_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns every value by its dotted key; copies only where the user sets the original."""
-    links, node = frozen["links"], {key: frozen[key] for key in frozen if key != "links"}
+    links, node = config["links"], {key: config[key] for key in config if key != "links"}
     return {key: value for key, value in _list_leaves(node, "") if not _is_copy(key, links)}
 
 
@@ -82,8 +82,8 @@ def _describe_settings(run: Path) -> str | None:
         values = flatten_settings(read_frozen(run / CONFIG))
     except (DamagedFile, UserError, KeyError):
         return None
-    kept = {key: value for key, value in values.items() if key.split(".")[0] not in LABEL_KEYS}
-    return repr(sorted(kept.items()))
+    settings = {key: value for key, value in values.items() if key.split(".")[0] not in LABEL_KEYS}
+    return repr(sorted(settings.items()))
 
 
 def _link_run(run: Path, folder: Path) -> None:
@@ -91,9 +91,9 @@ def _link_run(run: Path, folder: Path) -> None:
 
     What lay there stays, as the cell's config, whose labels are its own; links are not followed.
     """
-    with publish_folder(folder, is_in_use) as half:
+    with publish_folder(folder, is_in_use) as draft:
         for source in (folder, run):
-            shutil.copytree(source, half, symlinks=True, copy_function=_share, dirs_exist_ok=True)
+            shutil.copytree(source, draft, symlinks=True, copy_function=_share, dirs_exist_ok=True)
 
 
 def _share(source: str, target: str) -> None:

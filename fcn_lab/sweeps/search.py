@@ -65,7 +65,7 @@ class Search:
     launch: Launch
     stop: bool = False
     # the epochs reported so far, by the trial's number
-    _reported: dict[int, int] = field(default_factory=dict, init=False)
+    _last_epochs: dict[int, int] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         pruner = build(self.pruner, "hydra.sweeper.pruner", {})
@@ -83,11 +83,11 @@ class Search:
         """
         with guard_writing(self.folder / "study.log"):
             while batch := self._next_batch():
-                failed = self._run(batch)
+                failures = self._run(batch)
                 if self._has_result():
                     write_best(self.folder, self.study.best_trial, split)
-                if failed and self.stop:
-                    raise SweepFailure(", ".join(failed))
+                if failures and self.stop:
+                    raise SweepFailure(", ".join(failures))
         if not self._has_result():
             raise SweepFailure("no trial came through")
         return self.study.best_trial
@@ -97,17 +97,17 @@ class Search:
 
     def _next_batch(self) -> list[Trial]:
         """Trials that a dead runner left open, then new ones."""
-        known = self.study.get_trials(deepcopy=False)
-        left = [trial for trial in known if trial.state == TrialState.RUNNING][: self.n_jobs]
-        self._reported = {trial.number: trial.last_step or 0 for trial in left}
+        trials = self.study.get_trials(deepcopy=False)
+        rest = [trial for trial in trials if trial.state == TrialState.RUNNING][: self.n_jobs]
+        self._last_epochs = {trial.number: trial.last_step or 0 for trial in rest}
         # Optuna has no public way to hold a trial that another process began
-        begun = {trial.number: partial(Trial, self.study, trial._trial_id) for trial in left}
-        new = range(len(known), self.n_trials)[: self.n_jobs - len(left)]
+        factories = {trial.number: partial(Trial, self.study, trial._trial_id) for trial in rest}
+        new_numbers = range(len(trials), self.n_trials)[: self.n_jobs - len(rest)]
         batch = []
-        for number in (*begun, *new):
+        for number in (*factories, *new_numbers):
             node = {**self.sampler, "seed": (self.sampler.get("seed") or 0) + number}
             self.study.sampler = build(node, "hydra.sweeper.sampler", {})
-            batch.append(begun.get(number, self.study.ask)())
+            batch.append(factories.get(number, self.study.ask)())
             # drawn now: the next one is to differ from it
             self.space.draw_overrides(batch[-1])
         return batch
@@ -124,15 +124,15 @@ class Search:
             commands[name] = overrides
         prune = partial(self._is_unpromising, cells)
         self.launch(list(commands.values()), batch[0].number, prune)
-        known = {cell.name: cell for cell in SweepFolder.read(self.folder).cells}
-        after = {name: known[name].read_progress() for name in cells}
-        for name, progress in after.items():
+        cells_by_name = {cell.name: cell for cell in SweepFolder.read(self.folder).cells}
+        progress_by_name = {name: cells_by_name[name].read_progress() for name in cells}
+        for name, progress in progress_by_name.items():
             # the next command takes it up
             if progress.status not in TRIAL_STATES:
                 raise SweepFailure(name)
             for trial in cells[name]:
                 self._report_result(trial, progress)
-        return [name for name, progress in after.items() if progress.status == "failed"]
+        return [name for name, progress in progress_by_name.items() if progress.status == "failed"]
 
     def _report_result(self, trial: Trial, progress: Progress) -> None:
         state, value = TRIAL_STATES[progress.status], None
@@ -148,23 +148,24 @@ class Search:
         """
         curve = cell.curve()
         trials = cells[cell.name]
-        fresh = [epochs for epochs in curve if epochs > self._reported.get(trials[0].number, 0)]
-        if not fresh or max(fresh) == cell.epochs:
+        last = self._last_epochs.get(trials[0].number, 0)
+        new_epochs = [epochs for epochs in curve if epochs > last]
+        if not new_epochs or max(new_epochs) == cell.epochs:
             return False
         for trial in trials:
-            for epochs in fresh:
+            for epochs in new_epochs:
                 trial.report(curve[epochs], epochs)
-            self._reported[trial.number] = max(fresh)
+            self._last_epochs[trial.number] = max(new_epochs)
         return trials[0].should_prune()
 
 
-def write_best(folder: Path, best: FrozenTrial, split: str) -> Path:
+def write_best(folder: Path, trial: FrozenTrial, split: str) -> Path:
     """Writes the best cell's configuration, to be trained and scored on `split`, to best.yaml."""
-    cell, path = best.user_attrs["cell"], folder / "best.yaml"
+    cell, path = trial.user_attrs["cell"], folder / "best.yaml"
     config = read_recorded(folder / cell)
     config.data.split = split
     head = (
-        f"val mean IoU {best.value:.4f}, the best of {folder.name}: {cell}\n"
+        f"val mean IoU {trial.value:.4f}, the best of {folder.name}: {cell}\n"
         f"Trains it and scores {split}: {build_command(folder)}\n"
     )
     write_text(path, indent(head, "# ") + dump_yaml(resolve(config)))

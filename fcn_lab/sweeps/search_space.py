@@ -26,12 +26,12 @@ class SearchSpace:
 
     Args:
         axes: the distribution of every key that is searched.
-        fixed: the overrides that all trials share.
+        fixed_overrides: the overrides that all trials share.
         text: the axes as they were typed.
     """
 
     axes: Mapping[str, BaseDistribution]
-    fixed: Sequence[str]
+    fixed_overrides: Sequence[str]
     text: Mapping[str, str]
 
     @classmethod
@@ -42,7 +42,7 @@ class SearchSpace:
             UserError: none is an axis, or one has no values.
         """
         last = {override.get_key_element(): override for override in overrides}
-        axes = {key: o for key, o in last.items() if o.is_sweep_override()}
+        axes = {key: override for key, override in last.items() if override.is_sweep_override()}
         if not axes:
             raise UserError(
                 "hydra/sweeper=optuna has nothing to search: type an axis, "
@@ -50,14 +50,14 @@ class SearchSpace:
             )
         return cls(
             {key: create_distribution(override) for key, override in axes.items()},
-            [str(o.input_line) for key, o in last.items() if key not in axes],
+            [str(override.input_line) for key, override in last.items() if key not in axes],
             {key: str(override.input_line) for key, override in axes.items()},
         )
 
     def draw_overrides(self, trial: Trial) -> list[str]:
         """Returns a trial's values, drawn where it has none yet, as a command line."""
-        drawn = [f"{key}={suggest_value(trial, key, axis)}" for key, axis in self.axes.items()]
-        return [*self.fixed, *drawn]
+        values = [f"{key}={suggest_value(trial, key, axis)}" for key, axis in self.axes.items()]
+        return [*self.fixed_overrides, *values]
 
 
 def create_distribution(override: Override) -> BaseDistribution:
@@ -91,8 +91,8 @@ def suggest_value(trial: Trial, key: str, axis: BaseDistribution) -> str:
     if isinstance(axis, FloatDistribution):
         value = trial.suggest_float(key, axis.low, axis.high, log=axis.log, step=axis.step)
         # it becomes part of a cell's name
-        rounded = float(f"{value:.{VALUE_DIGITS}g}")
-        return repr(min(max(rounded, axis.low), axis.high))
+        short_value = float(f"{value:.{VALUE_DIGITS}g}")
+        return repr(min(max(short_value, axis.low), axis.high))
     if isinstance(axis, IntDistribution):
         return str(trial.suggest_int(key, axis.low, axis.high, log=axis.log, step=axis.step))
     assert isinstance(axis, CategoricalDistribution)

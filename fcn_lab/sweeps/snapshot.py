@@ -23,7 +23,7 @@ def hash_sources() -> str:
 
 def list_versions(sweep: Path) -> set[str]:
     """Returns the versions of the sources that a sweep has copies of."""
-    return {place.name for place in (sweep / "code").glob("*")}
+    return {folder.name for folder in (sweep / "code").glob("*")}
 
 
 def copy_sources(sweep: Path) -> str:
@@ -32,59 +32,59 @@ def copy_sources(sweep: Path) -> str:
     Raises:
         UserError: what is there under that name are other sources.
     """
-    now = hash_sources()
-    place = sweep / "code" / now
-    if os.path.lexists(place):
-        _require_own(place)
+    version = hash_sources()
+    folder = sweep / "code" / version
+    if os.path.lexists(folder):
+        _require_own(folder)
     else:
-        with publish_folder(place) as half:
+        with publish_folder(folder) as draft:
             # compiled files come along and stay valid, since copies keep their sources' times
-            left_out = shutil.ignore_patterns("conf", _HALF_COMPILED)
-            shutil.copytree(PACKAGE, half / PACKAGE.name, ignore=left_out)
-            write_json(half / SOURCE, asdict(Source.find(PACKAGE)))
-    return now
+            ignore = shutil.ignore_patterns("conf", _HALF_COMPILED)
+            shutil.copytree(PACKAGE, draft / PACKAGE.name, ignore=ignore)
+            write_json(draft / SOURCE, asdict(Source.find(PACKAGE)))
+    return version
 
 
-def require_unchanged(sweep: Path, frozen: str) -> None:
+def require_unchanged(sweep: Path, version: str) -> None:
     """Compares the sources with those the sweep runs.
 
     Raises:
         UserError: they differ, and in which files.
     """
-    if frozen == hash_sources():
+    if version == hash_sources():
         return
-    before, after = _hash_files(sweep / "code" / frozen / PACKAGE.name), _hash_files(PACKAGE)
-    changed = sorted({name for name, _ in before.items() ^ after.items()})
+    copies, sources = _hash_files(sweep / "code" / version / PACKAGE.name), _hash_files(PACKAGE)
+    names = sorted({name for name, _ in copies.items() ^ sources.items()})
     raise UserError(
-        f"the code changed since {sweep} was frozen: {shorten_list(changed, 3)}.\n"
+        f"the code changed since {sweep} was frozen: {shorten_list(names, 3)}.\n"
         "sweep.accept_changes=true runs the remaining cells with the code as it is now."
     )
 
 
-def _require_own(place: Path) -> None:
+def _require_own(folder: Path) -> None:
     """Refuses a folder of a stranger's, which may hold any code under the name of ours.
 
     Raises:
         UserError: a file is none of ours.
     """
-    copy = place / PACKAGE.name
-    for path in [place, *place.rglob("*")]:
-        ours = PACKAGE / path.relative_to(copy) if path.is_relative_to(copy) else None
+    copy = folder / PACKAGE.name
+    for path in [folder, *folder.rglob("*")]:
+        original = PACKAGE / path.relative_to(copy) if path.is_relative_to(copy) else None
         if path.is_dir() and not path.is_symlink():
             continue
-        if ours is None and path == place / SOURCE and not path.is_symlink():
+        if original is None and path == folder / SOURCE and not path.is_symlink():
             continue
-        compiled = path.suffix == ".pyc" or path.match(_HALF_COMPILED)
-        if compiled and not (ours and _have_equal_content(path, ours)):
-            # what a module was compiled to; it is compiled again
+        is_compiled = path.suffix == ".pyc" or path.match(_HALF_COMPILED)
+        if is_compiled and not (original and _have_equal_content(path, original)):
+            # what a module was is_compiled to; it is is_compiled again
             path.unlink(missing_ok=True)
-        elif ours is None or path.is_symlink() or not _have_equal_content(path, ours):
+        elif original is None or path.is_symlink() or not _have_equal_content(path, original):
             raise UserError(
                 f"{path} is none of the lab's files, and the cells would run it.\n"
-                f"rm -r {place} lets them have the lab's own again"
+                f"rm -r {folder} lets them have the lab's own again"
             )
     if _hash_files(copy) != _hash_files(PACKAGE):
-        raise UserError(f"{place} lacks files of the lab.\nrm -r {place} lets it be copied again")
+        raise UserError(f"{folder} lacks files of the lab.\nrm -r {folder} lets it be copied again")
 
 
 def _have_equal_content(one: Path, other: Path) -> bool:

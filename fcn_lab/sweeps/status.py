@@ -53,8 +53,8 @@ class SweepWatch:
         self.progress: dict[str, Progress] = {}
         self._console = Console()
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
-        self._next = 0.0
-        self._unwritten: WriteFailure | None = None
+        self._next_time = 0.0
+        self._write_failure: WriteFailure | None = None
 
     def __enter__(self) -> "SweepWatch":
         if self._console.is_terminal:
@@ -68,61 +68,63 @@ class SweepWatch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._next = 0.0
+        self._next_time = 0.0
         self.update()
         self._live.stop()
         if error is None and self.conclude:
             self._console.print(build_table(self.record, self.progress))
             for line in list_failures(self.record, self.progress):
                 self._console.print(line)
-        if error is None and self._unwritten is not None:
-            raise self._unwritten
+        if error is None and self._write_failure is not None:
+            raise self._write_failure
 
     def update(self) -> None:
         """Reads where the cells are, tells what changed, writes results.csv where that matters.
 
         Of thousands of cells not at every call: it takes at most a tenth of the time.
         """
-        began = time.monotonic()
-        if began < self._next:
+        start = time.monotonic()
+        if start < self._next_time:
             return
         self._show()
-        self._next = began + 10 * (time.monotonic() - began)
+        self._next_time = start + 10 * (time.monotonic() - start)
 
     def _show(self) -> None:
-        before, self.progress = self.progress, read_progress(self.record, self.progress)
-        changed = [
+        last, self.progress = self.progress, read_progress(self.record, self.progress)
+        cells = [
             cell
             for cell in self.record.cells
-            if cell.name in before and before[cell.name].status != self.progress[cell.name].status
+            if cell.name in last and last[cell.name].status != self.progress[cell.name].status
         ]
-        if changed or not before or self._unwritten:
+        if cells or not last or self._write_failure:
             self._write()
         if self._console.is_terminal:
             summary = summarize(self.record, self.progress)
-            shown = build_table(self.record, self.progress, LIVE_ROWS)
-            self._live.update(Group(shown, summary), refresh=True)
+            table = build_table(self.record, self.progress, LIVE_ROWS)
+            self._live.update(Group(table, summary), refresh=True)
         else:
-            for cell in changed:
+            for cell in cells:
                 self._print_change(cell, self.progress[cell.name])
 
     def _write(self) -> None:
         """Writes results.csv; where that fails the cells go on, and each change tries again."""
         try:
             self.record.write_results(self.progress)
-            self._unwritten = None
+            self._write_failure = None
         except WriteFailure as error:
-            if self._unwritten is None:
+            if self._write_failure is None:
                 print(f"{error}\nThe cells go on.", file=sys.stderr, flush=True)
-            self._unwritten = error
+            self._write_failure = error
 
-    def _print_change(self, cell: Cell, now: Progress) -> None:
-        ended = sum(progress.status in FINAL_STATUSES for progress in self.progress.values())
-        scores = f", {scored}" if (scored := _format_scores(now)) else ""
-        after = f" after {now.seconds:.0f} s" if now.status in FINAL_STATUSES else ""
-        reason = f": {now.reason}" if now.status in ENDED_EARLY and now.reason else ""
+    def _print_change(self, cell: Cell, state: Progress) -> None:
+        end_count = sum(progress.status in FINAL_STATUSES for progress in self.progress.values())
+        scores = f", {text}" if (text := _format_scores(state)) else ""
+        duration = f" after {state.seconds:.0f} s" if state.status in FINAL_STATUSES else ""
+        reason = f": {state.reason}" if state.status in ENDED_EARLY and state.reason else ""
         name = terminal_text(cell.name)
-        line = f"[{ended}/{len(self.progress)}] {name}: {now.status}{after}{scores}{reason}"
+        line = (
+            f"[{end_count}/{len(self.progress)}] {name}: {state.status}{duration}{scores}{reason}"
+        )
         print(line, flush=True)
 
 
@@ -151,10 +153,10 @@ class Status:
         print_next(list_sweep_steps(record, progress))
 
 
-def read_progress(record: SweepFolder, before: Mapping[str, Progress]) -> dict[str, Progress]:
+def read_progress(record: SweepFolder, last: Mapping[str, Progress]) -> dict[str, Progress]:
     """Returns every cell's progress now; a cell that is done stays so and is not read again."""
-    known = {name: p for name, p in before.items() if p.status in FINAL_STATUSES}
-    return {cell.name: known.get(cell.name) or cell.read_progress() for cell in record.cells}
+    final = {name: p for name, p in last.items() if p.status in FINAL_STATUSES}
+    return {cell.name: final.get(cell.name) or cell.read_progress() for cell in record.cells}
 
 
 def build_table(
@@ -177,39 +179,40 @@ def build_table(
         cells = sorted(cells, key=lambda cell: order.index(progress[cell.name].status))[:rows]
         cells.sort(key=record.cells.index)
     numbers = ("epoch", "s", "val", "test", "test G")
-    shown = Table(
+    table = Table(
         Column("cell", min_width=24),
         "status",
         *(Column(name, justify="right") for name in numbers),
         title=Text(f"{record.path}: mean IoU and G in %", "table.title"),
     )
     for cell in cells:
-        now = progress[cell.name]
-        val = now.score("val", "mean_iou")
-        shown.add_row(
+        p = progress[cell.name]
+        val = p.score("val", "mean_iou")
+        table.add_row(
             Name(cell.name),
-            Text(now.status, COLOURS.get(now.status, "")),
-            f"{now.epochs}/{cell.epochs}" if cell.epochs else "",
-            f"{now.seconds:.0f}" if now.seconds else "",
-            format_percent(now.best_score if val is None else val, 2),
-            *(
-                format_percent(now.score("test", name), 2)
-                for name in ("mean_iou", "pixel_accuracy")
-            ),
+            Text(p.status, COLOURS.get(p.status, "")),
+            f"{p.epochs}/{cell.epochs}" if cell.epochs else "",
+            f"{p.seconds:.0f}" if p.seconds else "",
+            format_percent(p.best_score if val is None else val, 2),
+            *(format_percent(p.score("test", name), 2) for name in ("mean_iou", "pixel_accuracy")),
         )
-    return shown
+    return table
 
 
 def summarize(record: SweepFolder, progress: Mapping[str, Progress]) -> RenderableType:
     """Returns how many cells are where, the best so far, and the time the rest will take."""
-    counts = Counter(now.status for now in progress.values())
+    counts = Counter(p.status for p in progress.values())
     parts = [f"{counts[status]} {status}" for status in STATUSES if counts[status]]
-    done = {name: now.score("val", "mean_iou") for name, now in progress.items()}
-    best = max(((value, name) for name, value in done.items() if value is not None), default=None)
-    if best is not None:
-        parts.append(f"best val mean IoU {format_percent(best[0], 2)} ({terminal_text(best[1])})")
-    if (left := estimate_remaining(record, progress)) is not None:
-        parts.append(f"about {timedelta(seconds=round(left))} to go")
+    values = {name: p.score("val", "mean_iou") for name, p in progress.items()}
+    leader = max(
+        ((value, name) for name, value in values.items() if value is not None), default=None
+    )
+    if leader is not None:
+        parts.append(
+            f"best val mean IoU {format_percent(leader[0], 2)} ({terminal_text(leader[1])})"
+        )
+    if (seconds := estimate_remaining(record, progress)) is not None:
+        parts.append(f"about {timedelta(seconds=round(seconds))} to go")
     return Text(" · ".join(parts))
 
 
@@ -219,30 +222,28 @@ def estimate_remaining(record: SweepFolder, progress: Mapping[str, Progress]) ->
     Every cell not done is taken to need the mean of those that are, a running one its part of it,
     and as many are taken to run at once as do now.
     """
-    took = [
-        now.seconds for now in progress.values() if now.status == RunStatus.DONE and now.seconds
-    ]
-    running = [cell for cell in record.cells if progress[cell.name].status == "running"]
-    if not took or not running:
+    durations = [p.seconds for p in progress.values() if p.status == RunStatus.DONE and p.seconds]
+    cells_at_work = [cell for cell in record.cells if progress[cell.name].status == "running"]
+    if not durations or not cells_at_work:
         return None
-    waiting = sum(now.status in (RunStatus.WAITING, RunStatus.STOPPED) for now in progress.values())
-    part = sum(1 - progress[c.name].epochs / c.epochs if c.epochs else 0.5 for c in running)
-    return sum(took) / len(took) * (waiting + part) / len(running)
+    waits = sum(p.status in (RunStatus.WAITING, RunStatus.STOPPED) for p in progress.values())
+    part = sum(1 - progress[c.name].epochs / c.epochs if c.epochs else 0.5 for c in cells_at_work)
+    return sum(durations) / len(durations) * (waits + part) / len(cells_at_work)
 
 
 def list_failures(record: SweepFolder, progress: Mapping[str, Progress]) -> Iterator[Text]:
     """Yields the cells that did not get done and why, one line each."""
     for cell in record.cells:
-        now = progress[cell.name]
-        if now.status in ENDED_EARLY or (now.status == RunStatus.WAITING and now.reason):
-            why = f": {now.reason}" if now.reason else ""
-            yield Text(terminal_text(f"{cell.name} {now.status}{why}  ({cell.log})"))
+        state = progress[cell.name]
+        if state.status in ENDED_EARLY or (state.status == RunStatus.WAITING and state.reason):
+            reason = f": {state.reason}" if state.reason else ""
+            yield Text(terminal_text(f"{cell.name} {state.status}{reason}  ({cell.log})"))
 
 
-def _format_scores(now: Progress) -> str:
-    named = {split: now.score(split, "mean_iou") for split in ("val", "test")}
+def _format_scores(progress: Progress) -> str:
+    scores = {split: progress.score(split, "mean_iou") for split in ("val", "test")}
     return ", ".join(
         f"{split} mean IoU {format_percent(value, 2)}"
-        for split, value in named.items()
+        for split, value in scores.items()
         if value is not None
     )

@@ -16,51 +16,53 @@ def locate_estimates(folder: Path) -> Path:
 
 
 def describe_opening(
-    record: SweepFolder, cells: Sequence[Cell], planned: int | None = None
+    record: SweepFolder, cells: Sequence[Cell], cell_count: int | None = None
 ) -> list[str]:
     """Returns what is told before the first cell starts.
 
     Args:
         record: the sweep.
         cells: those asked for now.
-        planned: how many there will be in all, where the others are not known yet.
+        cell_count: how many there will be in all, where the others are not known yet.
     """
     if not record.study:
         return []
     return [
-        f"{planned or len(cells)} cells: {record.study['question']}",
-        describe_time(record, planned),
+        f"{cell_count or len(cells)} cells: {record.study['question']}",
+        describe_time(record, cell_count),
     ]
 
 
-def describe_time(record: SweepFolder, planned: int | None = None) -> str:
+def describe_time(record: SweepFolder, cell_count: int | None = None) -> str:
     """Returns what the cells that are left will take one after the other, and how that is known.
 
     Cells of which nothing is known are taken for the mean of the others. Where cells are done, what
     they took corrects what was expected of the others.
     """
     progress = {cell.name: cell.read_progress() for cell in record.cells}
-    done = {name: now.seconds for name, now in progress.items() if now.status == RunStatus.DONE}
-    left = [name for name, now in progress.items() if now.status not in FINAL_STATUSES]
-    unknown = max(0, (planned or 0) - len(progress))
-    expected = _read_estimates(record.path)
-    if not expected and not done:
+    times = {name: p.seconds for name, p in progress.items() if p.status == RunStatus.DONE}
+    open_cells = [name for name, p in progress.items() if p.status not in FINAL_STATUSES]
+    unlisted_cells = max(0, (cell_count or 0) - len(progress))
+    estimates = _read_estimates(record.path)
+    if not estimates and not times:
         return "Time: not known, since none of these cells can be timed on this machine."
-    known = expected or done
-    mean = sum(known.values()) / len(known)
-    seconds = sum(expected.get(name, mean) for name in left) + unknown * mean
-    how = "by a few steps of the smallest and the largest network, timed on this machine just now"
-    if done:
-        seconds *= sum(done.values()) / sum(expected.get(name, mean) for name in done)
-        how = f"by the {len(done)} that are done"
-    return f"Time: about {timedelta(seconds=round(seconds))} one after the other, {how}."
+    durations = estimates or times
+    mean = sum(durations.values()) / len(durations)
+    seconds = sum(estimates.get(name, mean) for name in open_cells) + unlisted_cells * mean
+    source = (
+        "by a few steps of the smallest and the largest network, timed on this machine just now"
+    )
+    if times:
+        seconds *= sum(times.values()) / sum(estimates.get(name, mean) for name in times)
+        source = f"by the {len(times)} that are done"
+    return f"Time: about {timedelta(seconds=round(seconds))} one after the other, {source}."
 
 
 def _read_estimates(sweep: Path) -> dict[str, float]:
     """Returns what `locate_estimates` holds; a damaged file counts as none: it is only told."""
     try:
-        known = read_json(locate_estimates(sweep))
+        estimates = read_json(locate_estimates(sweep))
     except DamagedFile:
         return {}
-    numbers = {name: value for name, value in known.items() if isinstance(value, int | float)}
+    numbers = {name: value for name, value in estimates.items() if isinstance(value, int | float)}
     return {name: value for name, value in numbers.items() if 0 < value < SECONDS_LIMIT}

@@ -20,7 +20,7 @@ from fcn_lab.runs.records import DamagedFile, require_regular_file
 from fcn_lab.sweeps.search_space import SearchSpace
 from fcn_lab.worker.claims import has_begun
 
-_ANEW = (
+_ADVICE = (
     "The cells keep what was computed. With this file out of the way the same command draws the "
     "same trials, and runs none that is done:"
 )
@@ -41,15 +41,15 @@ def open_study(folder: Path, space: SearchSpace, pruner: BasePruner | None = Non
     path = folder / "study.log"
     study = _load_whole(path, pruner)
     axes = json.dumps(dict(sorted(space.text.items())))
-    before = study.user_attrs.get("axes", axes)
+    old_axes = study.user_attrs.get("axes", axes)
     states = {trial.state for trial in study.get_trials(deepcopy=False)}
-    if (before != axes or TrialState.FAIL in states) and not _has_begun(folder, states):
+    if (old_axes != axes or TrialState.FAIL in states) and not _has_begun(folder, states):
         path.unlink()
-        study, before = _load(path, pruner), axes
-    if before != axes:
-        was, now = (" ".join(json.loads(text).values()) for text in (before, axes))
+        study, old_axes = _load(path, pruner), axes
+    if old_axes != axes:
+        old_text, new_text = (" ".join(json.loads(text).values()) for text in (old_axes, axes))
         raise UserError(
-            f"{folder} holds a search of {was}; this command searches {now}.\n"
+            f"{folder} holds a search of {old_text}; this command searches {new_text}.\n"
             "sweep.dir= chooses another folder."
         )
     study.set_user_attr("axes", axes)
@@ -72,8 +72,8 @@ def _load_whole(path: Path, pruner: BasePruner | None) -> optuna.Study:
         reason = (
             error.reason if isinstance(error, DamagedFile) else f"{type(error).__name__}: {error}"
         )
-        aside = shlex.join(["mv", str(path), str(path.with_suffix(".damaged"))])
-        raise DamagedFile(path, reason, f"{_ANEW}\n{aside}") from error
+        command = shlex.join(["mv", str(path), str(path.with_suffix(".damaged"))])
+        raise DamagedFile(path, reason, f"{_ADVICE}\n{command}") from error
     return study
 
 

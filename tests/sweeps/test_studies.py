@@ -195,7 +195,7 @@ def record(folder: Path, cells: int, seconds: float) -> SweepFolder:
 def test_the_estimate_grows_with_the_cells(tmp_path: Path) -> None:
     assert "about 0:01:00 " in describe_time(record(tmp_path / "a", 3, 20.0))
     assert "about 0:02:00 " in describe_time(record(tmp_path / "b", 6, 20.0))
-    assert "about 0:10:00 " in describe_time(record(tmp_path / "c", 1, 20.0), planned=30)
+    assert "about 0:10:00 " in describe_time(record(tmp_path / "c", 1, 20.0), cell_count=30)
 
 
 def test_cells_that_are_done_correct_the_estimate_of_the_others(tmp_path: Path) -> None:

@@ -52,8 +52,8 @@ class ThreadEngine:
         # the sweep waits for cells of another runner
         if not self._jobs:
             time.sleep(patience)
-        done, _ = wait(self._jobs, patience, FIRST_COMPLETED)
-        return [(self._jobs.pop(future)[0], future.result()) for future in done]
+        futures, _ = wait(self._jobs, patience, FIRST_COMPLETED)
+        return [(self._jobs.pop(future)[0], future.result()) for future in futures]
 
     def stop(self, jobs: Sequence[Job] | None = None) -> None:
         for job, supervisor in list(self._jobs.values()):
@@ -112,17 +112,17 @@ class Local(ThreadEngine):
 
 
 class DeviceShares:
-    """Devices that can each be held `each` times at once.
+    """Devices that can each be held `share_count` times at once.
 
     Args:
         names: the devices.
-        each: shares of one device.
+        share_count: shares of one device.
     """
 
-    def __init__(self, names: Sequence[str], each: int) -> None:
-        self._free = Counter({name: each for name in names})
-        self._total = len(names) * each
-        self._changed = Condition()
+    def __init__(self, names: Sequence[str], share_count: int) -> None:
+        self._free = Counter({name: share_count for name in names})
+        self._total = len(names) * share_count
+        self._change = Condition()
 
     def __len__(self) -> int:
         return self._total
@@ -131,29 +131,29 @@ class DeviceShares:
     def lease(self, count: int) -> Iterator[list[str]]:
         """Leases a share of `count` devices, the emptiest first; of all where they are fewer."""
         count = min(count, len(self._free))
-        with self._changed:
-            self._changed.wait_for(lambda: sum(free > 0 for free in self._free.values()) >= count)
+        with self._change:
+            self._change.wait_for(lambda: sum(free > 0 for free in self._free.values()) >= count)
             names = [name for name, _ in self._free.most_common(count)]
             self._free.subtract(names)
         try:
             yield names
         finally:
-            with self._changed:
+            with self._change:
                 self._free.update(names)
-                self._changed.notify_all()
+                self._change.notify_all()
 
 
 def list_visible_gpus() -> list[str]:
     """Returns the GPUs this process may use, from CUDA_VISIBLE_DEVICES; torch is not asked."""
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if given is not None:
-        return list(takewhile(_GPU.fullmatch, (name.strip() for name in given.split(","))))
+    variable = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if variable is not None:
+        return list(takewhile(_GPU.fullmatch, (name.strip() for name in variable.split(","))))
     if shutil.which("nvidia-smi") is None:
         return []
-    listed = subprocess.run(
+    result = subprocess.run(
         ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"],
         capture_output=True,
         text=True,
         check=False,
     )
-    return listed.stdout.split() if listed.returncode == 0 else []
+    return result.stdout.split() if result.returncode == 0 else []

@@ -60,11 +60,11 @@ def run_job(job: Job, environment: Mapping[str, str]) -> int:
 def _stop_at_signals(supervisor: Supervisor) -> Iterator[None]:
     """Lets ray.cancel (SIGINT) and Ray's own end (SIGTERM) leave the worker its grace."""
     stop = lambda signum, frame: supervisor.stop(signal.SIGTERM)  # noqa: E731
-    before = {number: signal.signal(number, stop) for number in SIGNALS}
+    handlers = {number: signal.signal(number, stop) for number in SIGNALS}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
@@ -116,29 +116,29 @@ class Ray:
         """
         for job in jobs:
             self._require_a_node(job)
-        here = {k: v for k, v in os.environ.items() if k.startswith(INHERITED_VARIABLES)}
+        variables = {k: v for k, v in os.environ.items() if k.startswith(INHERITED_VARIABLES)}
         for job in jobs:
             lease = self.lease(job)
             threads = {"OMP_NUM_THREADS": str(max(1, int(lease["CPU"] // job.devices)))}
             task = self._run.options(num_cpus=lease["CPU"], num_gpus=lease["GPU"])
-            self._tasks[task.remote(job, {**threads, **here})] = job
+            self._tasks[task.remote(job, {**threads, **variables})] = job
 
     def collect_ended(self, patience: float) -> list[EndedJob]:
         from ray.exceptions import RayError, TaskCancelledError
 
-        ended: list[EndedJob] = []
+        ended_jobs: list[EndedJob] = []
         for task in self._wait_for_results(patience):
             job = self._tasks.pop(task)
             try:
-                ended.append((job, self._ray.get(task)))
+                ended_jobs.append((job, self._ray.get(task)))
             except TaskCancelledError:
-                ended.append((job, EXIT_STOPPED))
+                ended_jobs.append((job, EXIT_STOPPED))
             except RayError as error:
                 self._lost[job] = f"Ray lost it: {_first_sentence(error)}"
         for job in [job for job in self._lost if not _is_at_work(job)]:
             _record_end(job, self._lost.pop(job))
-            ended.append((job, 1))
-        return ended
+            ended_jobs.append((job, 1))
+        return ended_jobs
 
     def stop(self, jobs: Sequence[Job] | None = None) -> None:
         for task, job in self._tasks.items():
@@ -147,16 +147,16 @@ class Ray:
 
     def close(self) -> None:
         self.stop()
-        until = time.monotonic() + 2 * GRACE_SECONDS
-        while self._tasks and time.monotonic() < until:
+        deadline = time.monotonic() + 2 * GRACE_SECONDS
+        while self._tasks and time.monotonic() < deadline:
             self.collect_ended(1.0)
         self._ray.shutdown()
 
     def lease(self, job: Job) -> dict[str, float]:
         """Returns the CPUs and GPUs that the job needs, all on one node."""
-        most = {name: max(node.get(name, 0) for node in self._nodes) for name in ("CPU", "GPU")}
-        gpus = self._gpus if self._gpus is not None else min(most["GPU"], 1) * job.devices
-        cpus = self._cpus or min(most["CPU"], job.devices)
+        largest = {name: max(node.get(name, 0) for node in self._nodes) for name in ("CPU", "GPU")}
+        gpus = self._gpus if self._gpus is not None else min(largest["GPU"], 1) * job.devices
+        cpus = self._cpus or min(largest["CPU"], job.devices)
         return {"CPU": cpus, "GPU": 0 if job.on_cpu else gpus}
 
     def _require_a_node(self, job: Job) -> None:

@@ -51,7 +51,7 @@ class Slurm:
         cpus: of one cell; by default its devices.
         gigabytes: of main memory for one cell.
         setup: lines of shell that come before the cell, as in "module load cuda".
-        extra: further options of sbatch, by their long names.
+        extra: further flags of sbatch, by their long names.
 
     Raises:
         UserError: there is no Slurm here.
@@ -80,7 +80,7 @@ class Slurm:
         self.partition, self.minutes, self.at_once = partition, minutes, at_once
         self.gpus, self.cpus, self.gigabytes = gpus, cpus, gigabytes
         self.setup, self.extra = setup, extra or {}
-        self._submitted: dict[str, SlurmJob] = {}
+        self._queue: dict[str, SlurmJob] = {}
         self._query_time = 0.0
 
     def request(self, job: Job) -> dict[str, Any]:
@@ -113,10 +113,10 @@ class Slurm:
         Raises:
             UserError: with the words of sbatch, where it refuses.
         """
-        alike: dict[tuple[int, bool], list[Job]] = {}
+        groups: dict[tuple[int, bool], list[Job]] = {}
         for job in jobs:
-            alike.setdefault((job.devices, job.on_cpu), []).append(job)
-        for group in alike.values():
+            groups.setdefault((job.devices, job.on_cpu), []).append(job)
+        for group in groups.values():
             self._submit(group)
 
     def _submit(self, jobs: Sequence[Job]) -> None:
@@ -139,59 +139,61 @@ class Slurm:
                 ".gpus=, .cpus=, .gigabytes= and .extra= change what is asked for"
             ) from error
         for job, task in zip(jobs, tasks, strict=True):
-            self._submitted[task.job_id] = SlurmJob(job, task.paths.result_pickle)
+            self._queue[task.job_id] = SlurmJob(job, task.paths.result_pickle)
 
     def collect_ended(self, patience: float) -> list[EndedJob]:
-        until = time.monotonic() + patience
-        while not (found := self._collect_ended()) and time.monotonic() < until:
+        deadline = time.monotonic() + patience
+        while not (ended_jobs := self._collect_ended()) and time.monotonic() < deadline:
             time.sleep(0.2)
-        return found
+        return ended_jobs
 
     def _collect_ended(self) -> list[EndedJob]:
-        if self._submitted and time.monotonic() > self._query_time + QUERY_SECONDS:
+        if self._queue and time.monotonic() > self._query_time + QUERY_SECONDS:
             self._query_states()
             self._query_time = time.monotonic()
-        codes = {number: cell.code() for number, cell in self._submitted.items()}
+        codes = {number: cell.code() for number, cell in self._queue.items()}
         return [
-            (self._submitted.pop(number).job, code)
+            (self._queue.pop(number).job, code)
             for number, code in codes.items()
             if code is not None
         ]
 
     def _query_states(self) -> None:
         """Asks Slurm about the jobs; where it does not answer, nothing is known to have changed."""
-        asked = ["squeue", "--me", "--array", "--states=all", "--noheader", "--format=%i|%T|%r"]
-        answer = subprocess.run(asked, capture_output=True, text=True, check=False)
+        command = ["squeue", "--me", "--array", "--states=all", "--noheader", "--format=%i|%T|%r"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
         if answer.returncode != 0:
             return
         states = dict(line.split("|", 1) for line in answer.stdout.split("\n") if line)
-        for number, cell in self._submitted.items():
+        for number, cell in self._queue.items():
             state, _, reason = states.get(number, UNKNOWN_STATE).partition("|")
-            if stuck := state == "PENDING" and reason in HOPELESS_REASONS:
+            if is_stuck := state == "PENDING" and reason in HOPELESS_REASONS:
                 self._cancel([number])
-            if not stuck and state not in FINAL_STATES:
-                cell.gone = None
-            elif cell.gone is None:
-                cell.gone, cell.state = time.monotonic(), reason if stuck else state
+            if not is_stuck and state not in FINAL_STATES:
+                cell.end_time = None
+            elif cell.end_time is None:
+                cell.end_time, cell.state = time.monotonic(), reason if is_stuck else state
         self._stop_unwanted()
 
     def stop(self, jobs: Sequence[Job] | None = None) -> None:
-        for cell in self._submitted.values():
-            cell.unwanted |= jobs is None or cell.job in jobs
+        for cell in self._queue.values():
+            cell.is_unwanted |= jobs is None or cell.job in jobs
         self._stop_unwanted()
 
     def _stop_unwanted(self) -> None:
-        numbers = [number for number, cell in self._submitted.items() if cell.unwanted]
+        numbers = [number for number, cell in self._queue.items() if cell.is_unwanted]
         self._cancel(numbers, "--state=PENDING")
         self._cancel(numbers, "--batch", f"--signal={slurmjob.STOP.name[3:]}")
 
-    def _cancel(self, numbers: Sequence[str], *how: str) -> None:
+    def _cancel(self, numbers: Sequence[str], *flags: str) -> None:
         if numbers:
-            subprocess.run(["scancel", "--quiet", *how, *numbers], capture_output=True, check=False)
+            subprocess.run(
+                ["scancel", "--quiet", *flags, *numbers], capture_output=True, check=False
+            )
 
     def close(self) -> None:
         self.stop()
-        until = time.monotonic() + GRACE_SECONDS
-        while self._submitted and time.monotonic() < until:
+        deadline = time.monotonic() + GRACE_SECONDS
+        while self._queue and time.monotonic() < deadline:
             self.collect_ended(1.0)
-        self._cancel(list(self._submitted))
+        self._cancel(list(self._queue))

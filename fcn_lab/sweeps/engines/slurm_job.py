@@ -34,26 +34,26 @@ def run_job(job: Job) -> int:
     environment = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
     _hide_slurm()
     supervisor = Supervisor(job, environment)
-    heard: list[int] = []
+    signals: list[int] = []
 
     def hear(signum: int, frame: FrameType | None) -> None:
-        heard.append(signum)
+        signals.append(signum)
         # a second one would kill the worker at once
         if signum != signal.SIGTERM:
             supervisor.stop(signal.SIGTERM)
 
     for signum in (WARNING, STOP, signal.SIGTERM):
         signal.signal(signum, hear)
-    before = _read_checkpoint_time(job.folder)
+    checkpoint_time = _read_checkpoint_time(job.folder)
     code = supervisor.run()
-    if code in (0, EXIT_TAKEN) or not heard or STOP in heard:
+    if code in (0, EXIT_TAKEN) or not signals or STOP in signals:
         return code
-    if heard[0] == WARNING and _read_checkpoint_time(job.folder) == before:
+    if signals[0] == WARNING and _read_checkpoint_time(job.folder) == checkpoint_time:
         _record_lack_of_time(job.folder)
         return code
     if _query_state(number) == "RUNNING":
-        requeued = subprocess.run(["scontrol", "requeue", number], check=False)
-        if requeued.returncode != 0:
+        result = subprocess.run(["scontrol", "requeue", number], check=False)
+        if result.returncode != 0:
             return code
     sys.exit(f"exit status {code}; job {number} is Slurm's again")
 
@@ -95,5 +95,5 @@ def _record_lack_of_time(folder: Path) -> None:
 
 
 def _query_state(number: str) -> str:
-    asked = ["squeue", "--noheader", "--format=%T", f"--jobs={number}"]
-    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    command = ["squeue", "--noheader", "--format=%T", f"--jobs={number}"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()

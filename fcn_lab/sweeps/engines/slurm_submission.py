@@ -28,15 +28,15 @@ class SlurmJob:
     Args:
         job: ours.
         result: the file that its end leaves.
-        unwanted: it was asked to stop.
-        gone: since when Slurm has been through with it, in seconds of time.monotonic().
+        is_unwanted: it was asked to stop.
+        end_time: since when Slurm has been through with it, in seconds of time.monotonic().
         state: how Slurm named that.
     """
 
     job: Job
     result: Path
-    unwanted: bool = False
-    gone: float | None = None
+    is_unwanted: bool = False
+    end_time: float | None = None
     state: str = ""
 
     def code(self) -> int | None:
@@ -46,18 +46,18 @@ class SlurmJob:
             if kind == "success":
                 return int(value)
             return self._record_failure(value.strip().splitlines()[-1])
-        if self.gone is None:
+        if self.end_time is None:
             return None
-        since = time.monotonic() - self.gone
+        seconds_since = time.monotonic() - self.end_time
         if is_finished(self.job.folder):
             return 0
-        if since < GONE_SECONDS and not self.unwanted:
+        if seconds_since < GONE_SECONDS and not self.is_unwanted:
             return None
         attempt = find_last_attempt(self.job.folder)
         # its dead worker's, or another runner's
         if attempt is not None and attempt.is_alive():
-            return None if since < LIFETIME_SECONDS else EXIT_TAKEN
-        if self.unwanted:
+            return None if seconds_since < LIFETIME_SECONDS else EXIT_TAKEN
+        if self.is_unwanted:
             return 1
         return self._record_failure(f"Slurm job {self.number}: {self.state}")
 
