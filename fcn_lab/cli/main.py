@@ -139,10 +139,10 @@ def _share_sources(repository: ConfigRepository, memo: object) -> ConfigReposito
     return copy.copy(repository)
 
 
-def _start(existing: Path, config: DictConfig) -> None:
+def _start(parent: Path, config: DictConfig) -> None:
     settings = HydraConfig.get()
     folder = Path(os.path.relpath(settings.run.dir))
-    folder_count = count_levels(folder, existing)
+    folder_count = count_levels(folder, parent)
     attempt = None
     sources = settings.runtime.config_sources
     try:

@@ -29,8 +29,8 @@ _OPERANDS = {"run": "RUN_DIR", "input": "FILE_OR_FOLDER", "output": "FOLDER"}
 def find_conf_folder() -> Path:
     """Returns the folder of the words: inside an installed package, beside it in a clone."""
     package = Path(__file__).resolve().parents[1]
-    packaged = package / "conf"
-    return packaged if packaged.is_dir() else package.parent / "conf"
+    inner_folder = package / "conf"
+    return inner_folder if inner_folder.is_dir() else package.parent / "conf"
 
 
 def list_words(folders: Sequence[Path]) -> dict[str, set[str]]:

@@ -74,9 +74,9 @@ def format_probability(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def format_rank(best: int, worst: int) -> str:
+def format_rank(first: int, last: int) -> str:
     """Returns one place, or from–to."""
-    return str(best) if best == worst else f"{best}–{worst}"
+    return str(first) if first == last else f"{first}–{last}"
 
 
 def tabulate_arms(study: Study) -> Table:

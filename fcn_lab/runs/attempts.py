@@ -149,8 +149,8 @@ def list_attempts(folder: Path) -> list[Attempt]:
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
     files = [file for file in files if file.suffix == ".json" and file.stem.isdecimal()]
-    found = map(_read, sorted(files, key=lambda file: int(file.stem)))
-    return [attempt for attempt in found if attempt is not None]
+    attempts = map(_read, sorted(files, key=lambda file: int(file.stem)))
+    return [attempt for attempt in attempts if attempt is not None]
 
 
 def find_last_attempt(folder: Path) -> Attempt | None:

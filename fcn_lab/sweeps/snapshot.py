@@ -87,8 +87,8 @@ def _require_own(folder: Path) -> None:
         raise UserError(f"{folder} lacks files of the lab.\nrm -r {folder} lets it be copied again")
 
 
-def _have_equal_content(one: Path, other: Path) -> bool:
-    return one.is_file() and other.is_file() and one.read_bytes() == other.read_bytes()
+def _have_equal_content(first: Path, second: Path) -> bool:
+    return first.is_file() and second.is_file() and first.read_bytes() == second.read_bytes()
 
 
 def _hash_files(package: Path) -> dict[str, str]:

@@ -155,8 +155,10 @@ class Status:
 
 def read_progress(record: SweepFolder, last: Mapping[str, Progress]) -> dict[str, Progress]:
     """Returns every cell's progress now; a cell that is done stays so and is not read again."""
-    final = {name: p for name, p in last.items() if p.status in FINAL_STATUSES}
-    return {cell.name: final.get(cell.name) or cell.read_progress() for cell in record.cells}
+    final_progress = {name: p for name, p in last.items() if p.status in FINAL_STATUSES}
+    return {
+        cell.name: final_progress.get(cell.name) or cell.read_progress() for cell in record.cells
+    }
 
 
 def build_table(
@@ -204,13 +206,10 @@ def summarize(record: SweepFolder, progress: Mapping[str, Progress]) -> Renderab
     counts = Counter(p.status for p in progress.values())
     parts = [f"{counts[status]} {status}" for status in STATUSES if counts[status]]
     values = {name: p.score("val", "mean_iou") for name, p in progress.items()}
-    leader = max(
-        ((value, name) for name, value in values.items() if value is not None), default=None
-    )
-    if leader is not None:
-        parts.append(
-            f"best val mean IoU {format_percent(leader[0], 2)} ({terminal_text(leader[1])})"
-        )
+    scores = [(value, name) for name, value in values.items() if value is not None]
+    if scores:
+        value, name = max(scores)
+        parts.append(f"best val mean IoU {format_percent(value, 2)} ({terminal_text(name)})")
     if (seconds := estimate_remaining(record, progress)) is not None:
         parts.append(f"about {timedelta(seconds=round(seconds))} to go")
     return Text(" · ".join(parts))

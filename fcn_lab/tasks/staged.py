@@ -116,7 +116,7 @@ class TrainInStages(Train):
             flip=self.flip,
             freeze=self.freeze,
             init_from=start,
-            earlier=earlier_stages,
+            earlier_stages=earlier_stages,
         )
 
 

@@ -70,7 +70,7 @@ class Train:
         freeze: which parts are not trained.
         init_from: the folder of a run whose best weights are loaded first, as far as they fit.
         resume: continue the run in the folder.
-        earlier: the stages before this one; they have settled the precision that all share.
+        earlier_stages: the stages before this one; they have settled the precision that all share.
     """
 
     net: nn.Module
@@ -85,7 +85,7 @@ class Train:
     freeze: Freeze = field(default_factory=Nothing)
     init_from: str | Path | None = None
     resume: bool = False
-    earlier: EarlierStages | None = None
+    earlier_stages: EarlierStages | None = None
 
     def run(self, folder: Path) -> None:
         """Writes a complete run into `folder`.
@@ -94,7 +94,8 @@ class Train:
             UserError: the folder holds a finished run, or one that was not to be resumed.
             StoppedBySignal: a signal came; the run can be resumed.
         """
-        run_folder, clock = RunFolder(folder), Clock(self.earlier.seconds if self.earlier else 0.0)
+        run_folder = RunFolder(folder)
+        clock = Clock(self.earlier_stages.seconds if self.earlier_stages else 0.0)
         self.training.check_devices()
         # refuses data that cannot be trained on
         find_scored_splits(self.data)
@@ -146,7 +147,7 @@ class Train:
 
     def _settle_precision(self, folder: RunFolder) -> PrecisionChoice | None:
         """Resolves the precision; returns the choice, or None where it was printed before."""
-        if self.earlier is not None:
+        if self.earlier_stages is not None:
             return None
         first_precision = folder.precision if self.resume else None
         self.training, choice = self.training.settle_precision(first_precision, keeps_first=True)
@@ -164,7 +165,7 @@ class Train:
 
     def _find_root(self, folder: Path) -> Path:
         """Returns the folder that the user resumes."""
-        return folder if self.earlier is None else self.earlier.root
+        return folder if self.earlier_stages is None else self.earlier_stages.root
 
     def _prepare_network(self, folder: RunFolder) -> None:
         is_start = self.init_from is not None and not folder.last_checkpoint.exists()

@@ -95,8 +95,8 @@ class TrainingDiagnosis:
             for handle in handles:
                 handle.remove()
         ratios = [
-            float((kernel.detach() - earlier).norm() / earlier.norm())
-            for kernel, earlier in zip(self._kernels, earlier_kernels, strict=True)
+            float((kernel.detach() - kernel_before).norm() / kernel_before.norm())
+            for kernel, kernel_before in zip(self._kernels, earlier_kernels, strict=True)
         ]
         self._largest = max([self._largest, *ratios])
         self.steps_done += 1
@@ -203,8 +203,10 @@ class TrainingDiagnosis:
         def see(layer: nn.Module, arguments: object, output: Tensor) -> None:
             # a layer that is used twice is alive where one of its outputs is
             is_alive = output.detach().any()
-            earlier = self._signals.get(f"layer.{name}")
-            self._signals[f"layer.{name}"] = is_alive if earlier is None else is_alive | earlier
+            signal_before = self._signals.get(f"layer.{name}")
+            self._signals[f"layer.{name}"] = (
+                is_alive if signal_before is None else is_alive | signal_before
+            )
 
         return see
 

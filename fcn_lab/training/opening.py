@@ -150,8 +150,8 @@ def require_batch_statistics(
         return
     dataset = data.train_dataloader().dataset
     sizes = data.source.frames("train").sizes
-    smallest = min(range(len(sizes)), key=lambda index: sizes[index][0] * sizes[index][1])
-    image = dataset[(0, smallest)]["image"]  # 3 h w, as it is trained on
+    number = min(range(len(sizes)), key=lambda index: sizes[index][0] * sizes[index][1])
+    image = dataset[(0, number)]["image"]  # 3 h w, as it is trained on
     modes = {layer: layer.training for layer in net.modules()}
     net.train()
     for layer in frozen_layers:
@@ -163,12 +163,12 @@ def require_batch_statistics(
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
-        what, advice = "data.batch_size=1", "data.batch_size=2 or more"
+        finding, advice = "data.batch_size=1", "data.batch_size=2 or more"
         if data.batch_size > 1:
-            what = "there are batches of one frame, where no other is of its size"
+            finding = "there are batches of one frame, where no other is of its size"
             advice = "augment.crop=[ROWS,COLUMNS], which makes all of one size"
         raise UserError(
-            f"{what}: for {image.shape[1]}x{image.shape[2]} pixels, batch normalisation "
+            f"{finding}: for {image.shape[1]}x{image.shape[2]} pixels, batch normalisation "
             "in this network meets maps of one pixel, and one value has no spread.\n"
             f"Type {advice}, or freeze=norm, which keeps the statistics there are"
         ) from error

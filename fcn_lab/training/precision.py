@@ -105,14 +105,14 @@ class PrecisionChoice:
         Args:
             memory_format: of weights and images.
         """
-        native, note = choose_precision(self.device), ""
+        default, note = choose_precision(self.device), ""
         if self.first_precision not in (None, self.precision):
             note = f"; the run began in {self.first_precision}, which this {self.device} emulates"
-        elif self.request == AUTO and self.precision != native:
-            note = f", as the run began; by itself this {self.device} would take {native}"
+        elif self.request == AUTO and self.precision != default:
+            note = f", as the run began; by itself this {self.device} would take {default}"
         elif self.request == AUTO:
-            verb = "computes" if native == BF16 else "has no"
-            note = f" (auto: this {self.device} {verb} bfloat16{' itself' * (native == BF16)})"
+            verb = "computes" if default == BF16 else "has no"
+            note = f" (auto: this {self.device} {verb} bfloat16{' itself' * (default == BF16)})"
         lines = [f"precision: {self.precision}{note}"]
         if not is_native(self.precision, self.device):
             times = measure_slowdown(self.precision, self.device, memory_format)

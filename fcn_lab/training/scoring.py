@@ -147,8 +147,8 @@ def publish_scores(
     else:
         reason, _, advice = str(omissions.errors[0]).partition("\n")
         path = write_anywhere(name, metrics, folder.path)
-        place = f"lie in {path}" if path else "stand above and nowhere else"
-        raise WriteFailure(f"{reason} The scores {place}.\n{advice}")
+        refuge = f"lie in {path}" if path else "stand above and nowhere else"
+        raise WriteFailure(f"{reason} The scores {refuge}.\n{advice}")
 
 
 def image_size(frames: Frames) -> tuple[int, int]:

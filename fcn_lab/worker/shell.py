@@ -45,13 +45,13 @@ def check_shell() -> None:
                 f"1 to {THREAD_LIMIT}.\nType: unset {name}"
             )
     for name, library in READ_ON_IMPORT.items():
-        if given := os.environ.get(name):
+        if text := os.environ.get(name):
             try:
                 importlib.import_module(library)
             except ValueError as error:
                 reason = re.split(r"[;\n]", str(error).strip())[0]
                 raise UserError(
-                    f"{name}={given} in the environment: {library} refuses it ({reason}).\n"
+                    f"{name}={text} in the environment: {library} refuses it ({reason}).\n"
                     f"Type: unset {name}"
                 ) from error
 
