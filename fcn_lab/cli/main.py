@@ -104,19 +104,7 @@ def main() -> None:
         if (resumption := read_resumption(overrides)) is not None:
             hold_resumed(resumption)
             _become_worker(str(resumption.folder / CONFIG), *resumption.flags)
-        Hydra.get_mode = _leave_mode_to_flags  # type: ignore[method-assign]
-        Hydra.get_help = fit_help  # type: ignore[method-assign, assignment]
-        ConfigRepository.__deepcopy__ = _share_sources  # type: ignore[attr-defined]
-        # registers Hydra's own `basic`, before that word becomes ours
-        Plugins.instance()
-        for group, node in BASIC.items():
-            ConfigStore.instance().store(group=group, name="basic", node=node, provider="fcn_lab")
-        start = partial(
-            _start, find_existing(Path(find_path("hydra.run.dir", overrides) or "runs"))
-        )
-        hydra.main(version_base="1.3", config_path=str(find_conf_folder()), config_name="config")(
-            start
-        )()
+        _run_hydra(find_existing(Path(find_path("hydra.run.dir", overrides) or "runs")))
     except SweepFailure:
         sys.exit(1)
     except MISTAKES as error:
@@ -128,6 +116,19 @@ def main() -> None:
         if traceback_wanted or refusal is None:
             raise
         _refuse(refusal)
+
+
+def _run_hydra(parent: Path) -> None:
+    """Composes what the command line asks for, and starts it; `parent` is there already."""
+    Hydra.get_mode = _leave_mode_to_flags  # type: ignore[method-assign]
+    Hydra.get_help = fit_help  # type: ignore[method-assign, assignment]
+    ConfigRepository.__deepcopy__ = _share_sources  # type: ignore[attr-defined]
+    # registers Hydra's own `basic`, before that word becomes ours
+    Plugins.instance()
+    for group, node in BASIC.items():
+        ConfigStore.instance().store(group=group, name="basic", node=node, provider="fcn_lab")
+    run = hydra.main(version_base="1.3", config_path=str(find_conf_folder()), config_name="config")
+    run(partial(_start, parent))()
 
 
 def _leave_mode_to_flags(*_: object, **__: object) -> None:

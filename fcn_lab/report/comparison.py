@@ -184,13 +184,11 @@ class Comparison:
         return {name: (1 + losses[name], len(self.arms) - wins[name]) for name in losses}
 
     def _pool_seeds(self, label: int | None) -> SeedVariance:
-        scores = [_select_score(arm.points, label) for arm in self.arms]
+        scores = [
+            compute_mean_iou(arm.points) if label is None else arm.points[..., label]
+            for arm in self.arms
+        ]
         return pool_seeds(scores, len({arm.seeds for arm in self.arms}) == 1)
-
-
-def _select_score(iou: Floats, label: int | None) -> Floats:
-    """Maps (…,K) → (…): the mean IoU, or the IoU of one class."""
-    return compute_mean_iou(iou) if label is None else iou[..., label]
 
 
 def compare_runs(arms: Sequence[Arm], blocks: FrameBlocks) -> Comparison:

@@ -26,7 +26,8 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     splits = [part for part in metrics.values() if isinstance(part, dict) and "mean_iou" in part]
     if not splits or any(part not in splits for part in values):
         raise DamagedFile(path, "it holds no scores of a split")
-    if not all(_is_share(split["mean_iou"]) for split in splits):
+    means = [split["mean_iou"] for split in splits]
+    if not all(isinstance(mean, int | float) and 0 <= mean <= 1 for mean in means):
         raise DamagedFile(path, "a mean_iou of it is not from 0 to 1")
     costs = [metrics.get(name) for name in ("seconds", "params", "macs")]
     scores = [split.get(name) for split in splits for name in SCORE_NAMES]
@@ -46,10 +47,6 @@ def is_finished(folder: Path) -> bool:
     except DamagedFile:
         return False
     return True
-
-
-def _is_share(value: object) -> bool:
-    return isinstance(value, int | float) and 0 <= value <= 1
 
 
 def _is_number(value: object) -> bool:

@@ -89,6 +89,12 @@ class Profile:
             networks, scores = find_networks(list_folders(self.runs))
             builders = {cell: partial(self.recorded, run) for cell, run in networks.items()}
             return self._write_sheet(builders, scores, folder)
+        self._profile_network(folder)
+        if self.grid is not None:
+            words = self.grid.compare_models("fcn32s", "fcn16s", "fcn8s")
+            print_next({"Beside others, by part": format_command("task=profile", *words)})
+
+    def _profile_network(self, folder: Path) -> None:
         height, width = self.size
         cost = count_cost(self.net, height, width)
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -120,9 +126,6 @@ class Profile:
             facts |= {"dense_vs_patches": {**asdict(comparison), "ratio": comparison.ratio}}
             print_text(comparison.describe())
         write_json(folder / "profile.json", facts)
-        if self.grid is not None:
-            words = self.grid.compare_models("fcn32s", "fcn16s", "fcn8s")
-            print_next({"Beside others, by part": format_command("task=profile", *words)})
 
     def _write_sheet(
         self,

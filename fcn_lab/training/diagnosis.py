@@ -143,7 +143,8 @@ class TrainingDiagnosis:
         if self.steps == 1:
             # what is zero at first may be meant to be
             return
-        dead_layers = [name for name, is_alive in self._find_layers() if not is_alive]
+        layers = ((n, s) for n, s in self._signals.items() if n.startswith("layer."))
+        dead_layers = [name.removeprefix("layer.") for name, signal in layers if not signal]
         if dead_layers:
             self.signs.append(
                 f"layer {dead_layers[0]} gives zero everywhere after {self.steps_done} steps: no "
@@ -179,11 +180,6 @@ class TrainingDiagnosis:
             f"weights move by {self._largest:.3g} times their length in a step and the loss is "
             f"{loss:.3g}: optim.lr={self.lr:g} is too high for this loss; {cause}"
         )
-
-    def _find_layers(self) -> Iterator[tuple[str, Tensor]]:
-        for name, signal in self._signals.items():
-            if name.startswith("layer."):
-                yield name.removeprefix("layer."), signal
 
     def _add_hooks(self) -> list[RemovableHandle]:
         handles = [self.net.register_forward_hook(self._record_scores)]

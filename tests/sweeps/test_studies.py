@@ -165,7 +165,7 @@ def test_work_counts_the_frames_that_are_trained_on_and_scored() -> None:
     sizes = {split: len(task.data.source.frames(split)) for split in ("train", "val", "test")}
     work = count_workload(task)
     assert work.trained_frames == 6 * sizes["train"]
-    assert work.scored == 2 * sizes["val"] + sizes["val"] + sizes["test"]
+    assert work.scored_frames == 2 * sizes["val"] + sizes["val"] + sizes["test"]
 
 
 def test_a_pace_is_measured_and_leaves_nothing(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def trajectory(recipe: SGDRecipe) -> list[Tensor]:
     """All weights after each of STEPS steps on images without void."""
     torch.manual_seed(0)
     net = Net().double().eval()
-    loss = CrossEntropy("sum" if recipe.summed else "mean")
+    loss = CrossEntropy("sum" if recipe.is_sum else "mean")
     optim = Optim(sgd(recipe.momentum), recipe.lr, Constant(), recipe.weight_decay, bias_rate=2.0)
     optimizer = optim.configure(net, STEPS)["optimizer"]
     found = []

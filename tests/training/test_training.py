@@ -263,7 +263,7 @@ def test_fewer_processes_than_asked_for_are_refused(
         monkeypatch.setenv(f"SLURM_{name}", value)
     training = TrainerSettings(accelerator="cpu", max_epochs=1)
     trainer = training.create_trainer(RunFolder(tmp_path))
-    trainer.callbacks[0].expected = 2  # type: ignore[attr-defined]
+    trainer.callbacks[0].processes = 2  # type: ignore[attr-defined]
     with pytest.raises(UserError, match="1 processes were started"):
         trainer.validate(make_train().create_module(), make_train().data, verbose=False)
 
