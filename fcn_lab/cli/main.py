@@ -147,7 +147,7 @@ def _start(parent: Path, config: DictConfig) -> None:
     attempt = None
     sources = settings.runtime.config_sources
     try:
-        keep_own_folders(Path(place.path) for place in sources if place.schema == "file")
+        keep_own_folders(Path(source.path) for source in sources if source.schema == "file")
         if config.choices.task in ONLY_LOOK:
             remove_empty(folder, folder_count)
             return _inspect_run(config)

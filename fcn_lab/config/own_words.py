@@ -18,15 +18,15 @@ WORDS_VARIABLE = "FCN_LAB_WORDS"
 def keep_own_folders(folders: Iterable[Path]) -> None:
     """Lets this process, and those it starts, read words there and build what they name."""
     conf = find_conf_folder()
-    own = [folder.resolve() for folder in folders if folder.resolve() != conf]
-    os.environ[WORDS_VARIABLE] = json.dumps([str(folder) for folder in (conf, *own)])
-    allow(name for folder in own for name in list_targets(folder))
+    own_folders = [folder.resolve() for folder in folders if folder.resolve() != conf]
+    os.environ[WORDS_VARIABLE] = json.dumps([str(folder) for folder in (conf, *own_folders)])
+    allow(name for folder in own_folders for name in list_targets(folder))
 
 
 def find_word_folders() -> list[Path]:
     """Returns conf/ and the user's own folders, in the order in which Hydra looks into them."""
-    kept = os.environ.get(WORDS_VARIABLE)
-    return [Path(folder) for folder in json.loads(kept)] if kept else [find_conf_folder()]
+    text = os.environ.get(WORDS_VARIABLE)
+    return [Path(folder) for folder in json.loads(text)] if text else [find_conf_folder()]
 
 
 def find_own_folders() -> list[Path]:

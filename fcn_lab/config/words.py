@@ -60,9 +60,9 @@ def compose_by_hydra(overrides: Sequence[str]) -> DictConfig:
     """
     version.setbase("1.3")
     # not Hydra's compose API: its global initialisation may be held by a caller's own application
-    conf, *own = find_word_folders()
+    conf, *own_folders = find_word_folders()
     places = create_config_search_path(str(conf))
-    for folder in own:
+    for folder in own_folders:
         places.prepend("command-line", f"file://{folder}", anchor="schema")
     loader = ConfigLoaderImpl(config_search_path=places)
     return loader.load_configuration("config", list(overrides), RunMode.RUN, from_shell=False)

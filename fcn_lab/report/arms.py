@@ -113,7 +113,7 @@ def _format_factor_value(factor: str, value: str) -> str:
 def _sort_values(values: tuple[str, ...]) -> tuple[str, ...]:
     """Sorts FCNs from coarse to fine, before other values, which stay in their order."""
     strides = (re.fullmatch(r"fcn(\d{1,4})s", value) for value in values)
-    ranks = [-int(found[1]) if found else 0 for found in strides]
+    ranks = [-int(match[1]) if match else 0 for match in strides]
     return tuple(value for _, value in sorted(zip(ranks, values, strict=True), key=itemgetter(0)))
 
 

@@ -122,20 +122,22 @@ def style_arm(study: Study, name: str) -> Spec:
     the first.
     """
     factors = sorted(study.factors, key=lambda factor: -len(study.factors[factor]))
-    places = {
+    positions = {
         arm.name: tuple(study.factors[f].index(study.values[arm.name][f]) for f in factors)
         for arm in study.arms
     }
     if len(factors) < 2:
-        return _style_line(sum(places[name]), name)
+        return _style_line(sum(positions[name]), name)
     # last what the palette is too short for
-    others = {arm: (*place[1:], place[0] // len(COLOURS)) for arm, place in places.items()}
+    others = {
+        arm: (*position[1:], position[0] // len(COLOURS)) for arm, position in positions.items()
+    }
     marker = sorted(set(others.values()), key=lambda other: other[::-1]).index(others[name])
-    return _style_line(places[name][0], name, places[name][1], marker)
+    return _style_line(positions[name][0], name, positions[name][1], marker)
 
 
 def _style_line(colour: int, name: str, dash: int | None = None, marker: int | None = None) -> Spec:
-    dash, marker = (colour if place is None else place for place in (dash, marker))
+    dash, marker = (colour if number is None else number for number in (dash, marker))
     ink = COLOURS[colour % len(COLOURS)]
     return {
         **{"type": "scatter", "mode": "lines+markers", "name": name, "showlegend": bool(name)},
