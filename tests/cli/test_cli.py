@@ -13,6 +13,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 from support.commandline import METRICS, TypeLine
 from support.places import RUN
+from support.thin import thin_out
 from support.waiting import PATIENCE
 
 
@@ -221,9 +222,14 @@ def test_the_worker_runs_the_frozen_config_in_the_very_process_that_was_started(
     ("kind", "more", "status", "expected"),
     [
         ("refuse", [], 2, "fcn-lab: this is not for me\n"),
-        ("3", [], 2, "fcn-lab: task.kind=3: expected a word\n"),
-        ("work", ["task.count=-1"], 2, "fcn-lab: task: count=-1: expected 0 or more\n"),
         ("fail", [], 1, "RuntimeError: went wrong"),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                ("3", [], 2, "fcn-lab: task.kind=3: expected a word\n"),
+                ("work", ["task.count=-1"], 2, "fcn-lab: task: count=-1: expected 0 or more\n"),
+            )
+        ),
     ],
 )
 def test_the_workers_exit_status_tells_a_mistake_from_a_failure(
@@ -245,7 +251,7 @@ def test_the_workers_exit_status_tells_a_mistake_from_a_failure(
     assert Path("here/config.yaml").exists() == Path("here/error.txt").exists() == (status == 1)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", thin_out([signal.SIGINT, signal.SIGTERM], every=2))
 def test_a_signal_ends_the_worker_with_the_status_a_shell_expects(
     signum: signal.Signals, stub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

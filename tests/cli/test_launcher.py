@@ -18,6 +18,7 @@ from fcn_lab.runs.sweep import Progress
 from fcn_lab.sweeps.loop import Sweep
 from support.commandline import TypeLine
 from support.places import ROOT, RUN
+from support.thin import thin_out
 from support.waiting import PATIENCE, wait_until
 
 
@@ -49,6 +50,7 @@ def test_a_task_without_scores_is_no_cell(type_line: TypeLine) -> None:
     assert not Path("all").exists()
 
 
+@pytest.mark.slow
 def test_a_failing_cell_is_told_and_the_others_run(
     stub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,7 +135,7 @@ def test_a_name_too_long_for_a_folder_is_cut_and_stays_its_own(
     assert max(map(len, names)) < 150
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", thin_out([signal.SIGINT, signal.SIGTERM], every=2))
 def test_a_signal_ends_the_running_cell_and_the_sweep(
     signum: signal.Signals, stub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

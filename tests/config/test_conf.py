@@ -154,6 +154,7 @@ def test_words_that_are_exchanged_compose_as_by_hydra(words: list[str]) -> None:
     compare_with_hydra(words)
 
 
+@pytest.mark.slow
 def test_words_and_keys_compose_as_by_hydra() -> None:
     for overrides in (
         ["model=../model/fcn8s"],

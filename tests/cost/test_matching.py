@@ -70,7 +70,7 @@ def test_an_arm_that_does_not_match_is_not_called_matched(tmp_path: Path) -> Non
         ("matched_wide", ("bilinear", "bicubic", "pixel_shuffle", "carafe", "dysample"), ("conv",)),
     ],
 )
-@pytest.mark.parametrize("size", [(360, 480), (180, 240)])
+@pytest.mark.parametrize("size", [(180, 240), pytest.param((360, 480), marks=pytest.mark.slow)])
 def test_the_widths_that_the_project_ships_match(
     word: str, operators: tuple[str, ...], refines: tuple[str, ...], size: tuple[int, int]
 ) -> None:

@@ -210,6 +210,7 @@ def test_the_sheet_has_a_row_a_cell_and_a_figure_where_there_are_runs(tmp_path: 
     assert "fcn8s bilinear tiny" in (tmp_path / "costs.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_folder_of_runs_alone_gives_the_sheet_of_their_networks_as_they_were_recorded(
     tmp_path: Path,
 ) -> None:

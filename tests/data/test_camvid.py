@@ -42,6 +42,7 @@ def test_a_name_of_no_camvid_drive_has_no_split() -> None:
     assert find_segnet_split("0016E5_07959_L") is None
 
 
+@pytest.mark.slow
 def test_every_split_is_read_and_no_label_is_out_of_range(source: CamVid) -> None:
     for split, count in (("train", 367), ("val", 101), ("test", 233)):
         frames = source.frames(split)

@@ -19,6 +19,7 @@ from fcn_lab.encoders.smp import SmpEncoder
 from fcn_lab.errors import UserError
 from fcn_lab.training.freeze import Encoder, Norms, find_norms
 from fcn_lab.worker.__main__ import run_config as run_frozen
+from support.thin import thin_out
 
 SIZES = (0, 1, 2)
 # of the stages of EfficientNet-B0 and of all that are made from it (Tan, Le 2019, table 1)
@@ -77,7 +78,7 @@ class Oracle:
         raise AssertionError
 
 
-@pytest.fixture(params=SIZES)
+@pytest.fixture(params=thin_out(SIZES, every=3))
 def size(request: pytest.FixtureRequest) -> int:
     found: int = request.param
     return found

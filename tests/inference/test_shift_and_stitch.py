@@ -107,6 +107,7 @@ def test_a_stitched_pixel_has_the_score_that_looks_at_it(net: FCN, level: int, f
     torch.testing.assert_close(dense[..., middle, middle], expected[..., middle, middle])
 
 
+@pytest.mark.slow
 def test_every_32nd_a_trous_score_is_the_networks_own() -> None:
     """Where no tap reads beyond a border, 202 pixels from it."""
     net, image = fcn(32), torch.rand(1, 3, 480, 448, dtype=torch.float64)
@@ -125,6 +126,7 @@ def test_only_fcns_can_be_stitched_and_only_chains_dilated() -> None:
         Atrous(fcn(16))
 
 
+@pytest.mark.slow
 def test_the_batch_bounds_the_memory() -> None:
     net = fcn(8).float()
     few, many = (count_peak_bytes(ShiftAndStitch(net, size), 64, 64) for size in (1, 16))

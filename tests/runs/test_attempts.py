@@ -96,6 +96,7 @@ def claim(folder: Path, gate: Barrier, answers: "multiprocessing.Queue[bool]") -
     time.sleep(60)  # a claim of a dead process could be taken over
 
 
+@pytest.mark.slow
 def test_of_many_processes_at_once_one_gets_the_cell(tmp_path: Path) -> None:
     fork = multiprocessing.get_context("fork")
     for round_ in range(5):

@@ -82,6 +82,7 @@ def test_changed_sources_do_not_matter_when_all_is_done(again: Again, sources: P
     assert again().status == 0
 
 
+@pytest.mark.slow
 def test_a_word_whose_file_changed_is_named_with_the_key(again: Again, tmp_path: Path) -> None:
     again()
     make_a_step()
@@ -160,6 +161,7 @@ def test_a_cell_that_cannot_be_built_stops_all_and_leaves_nothing(
     assert not Path("all/code").exists()
 
 
+@pytest.mark.slow
 def test_the_folder_alone_stands_for_its_command(
     again: Again, type_line: TypeLine, stub: str
 ) -> None:
@@ -177,6 +179,7 @@ def test_a_folder_that_holds_no_sweep_cannot_stand_for_one(type_line: TypeLine) 
     assert "empty holds no sweep" in ended.err
 
 
+@pytest.mark.slow
 def test_the_same_words_in_any_order_have_the_same_folder(
     type_line: TypeLine, stub: str, again: Again
 ) -> None:

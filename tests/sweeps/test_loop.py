@@ -241,6 +241,7 @@ def test_two_runners_share_a_sweep(
         assert steps == [str(step) for step in range(20)]
 
 
+@pytest.mark.slow
 def test_a_cell_tried_again_goes_on_from_its_checkpoint(
     stub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

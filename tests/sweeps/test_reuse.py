@@ -72,6 +72,7 @@ def test_a_cell_that_has_begun_is_left_alone(sweep: TypeSweep) -> None:
     assert statuses("new") == ["waiting", "waiting"]
 
 
+@pytest.mark.slow
 def test_runs_are_copied_where_links_are_not_to_be_had(
     sweep: TypeSweep, done: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -371,6 +371,7 @@ def test_a_search_never_looks_at_test_and_its_best_does(type_line: TypeLine) -> 
     assert again.config["trainer"]["accelerator"] == "cpu"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_processes")
 def test_a_searchs_folder_alone_stands_for_its_command(type_line: TypeLine) -> None:
     axis = "optim.lr=interval(0.1,0.2)"

@@ -78,7 +78,7 @@ UNPOOL, CARAFE = partial(MaxUnpool, refine="conv"), partial(Carafe, compressed=2
 @pytest.mark.parametrize(
     ("format", "operator"),
     [
-        ("onnx", UNPOOL),
+        pytest.param("onnx", UNPOOL, marks=pytest.mark.slow),
         pytest.param("torch_export", CARAFE, marks=[pytest.mark.slow, pytest.mark.long]),
         ("torchscript", UNPOOL),
         pytest.param("torchscript", CARAFE, marks=[pytest.mark.slow, pytest.mark.long]),

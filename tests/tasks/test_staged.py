@@ -155,6 +155,7 @@ def test_a_stage_that_is_done_is_not_trained_again(
     assert {**again, "seconds": 0} == {**json.loads(metrics), "seconds": 0}
 
 
+@pytest.mark.slow
 def test_every_stage_logs_what_was_asked_of_the_whole(tmp_path: Path) -> None:
     told: list[tuple[str, object]] = []
 

