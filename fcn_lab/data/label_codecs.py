@@ -173,7 +173,7 @@ class IndexLabels:
             )
             raise UserError(
                 f"holds {shown} ({seen.strange.total()} pixels); "
-                f"expected {self._describe_ids()}{void}.{self._suggest_ids(seen)}"
+                f"expected {self._describe_ids()}{void}.{self._suggest_ids(picture)}"
             )
         return seen.ids, seen.strange
 
@@ -213,9 +213,9 @@ class IndexLabels:
             f"{number} {name}" for number, name in zip(self._ids, self.names, strict=True)
         )
 
-    def _suggest_ids(self, seen: LabelView) -> str:
+    def _suggest_ids(self, picture: Image) -> str:
         """Returns how to state the ids; "" where the user cannot."""
-        found = np.unique(seen.pixels).tolist()
+        found = [number for number in np.unique(read_values(picture)).tolist() if number >= 0]
         if not self._key:
             return ""
         if len(found) > 2 * len(self.names) + 1:

@@ -12,6 +12,7 @@ Values = NDArray[Any]
 WIDE_VOID = 65535  # what 255 is to sixteen bits
 GREY = ("1", "L", "LA", "La", "I", "F")
 _FIRST = ("LA", "La", "PA")  # the first channel is the number, the second its transparency
+_TRANSPARENT = (*_FIRST, "RGBA", "RGBa")
 _COLOUR_MODES = ("RGB", "RGBA", "RGBX", "RGBa")
 
 
@@ -21,9 +22,17 @@ def read_values(picture: Image) -> Values:
     Sixteen bits may hold `WIDE_VOID`. Three equal channels are one.
 
     Raises:
-        UserError: colours, or fractions; the text goes on from the file's name.
+        UserError: colours, fractions, or numbers that transparency alone tells; the text goes on
+            from the file's name.
     """
     pixels: Values = np.asarray(picture)
+    if picture.mode in _TRANSPARENT and pixels.size:
+        *colours, transparency = np.ptp(pixels, (0, 1))
+        if transparency and not any(colours):
+            raise UserError(
+                "has one colour, and a shape in its transparency; expected one number a pixel.\n"
+                "Save the transparency itself: mogrify -alpha extract"
+            )
     if picture.mode in ("1", "L", "P"):
         return pixels.astype(np.uint8, copy=False)
     if picture.mode in _FIRST:

@@ -31,8 +31,8 @@ def split_by_shares(
     if not shares or not set(shares) <= set(SPLITS) or not _are_shares(shares):
         shown = ", ".join(f"{split}: {share:g}" for split, share in shares.items())
         raise UserError(
-            f"data.splits={{{shown}}}: expected shares of train, val and test that sum to 1,\n"
-            "such as {train: 0.7, val: 0.15, test: 0.15}, or a text file of names for each"
+            f"data.splits={{{shown}}}: expected shares of train, val and test, all above 0,\n"
+            "that sum to 1, as {train: 0.7, val: 0.2, test: 0.1}, or a text file of names for each"
         )
     shares = {split: shares[split] for split in SPLITS if split in shares}
     blocks: dict[str, list[Pair]] = {}

@@ -37,6 +37,16 @@ def with_alpha(mode: str) -> Image.Image:
     return picture
 
 
+def cut_out(mode: str) -> Image.Image:
+    """An object that is where a picture of one colour is not transparent."""
+    picture = Image.new(mode, IDS.shape[::-1], 0)
+    picture.putalpha(Image.fromarray(255 * (IDS > 0).astype(np.uint8)))
+    return picture
+
+
+STENCILS = (cut_out("L"), cut_out("RGB"))
+
+
 def with_palette() -> Image.Image:
     picture = Image.fromarray(IDS)
     picture.putpalette([9, 9, 9, 200, 0, 0])
@@ -93,6 +103,7 @@ def test_the_largest_number_of_sixteen_bits_is_void_as_255_is(
         (encoded(Image.fromarray(fakes.picture("x")), "png"), r"has colours \(mode RGB\)"),
         (encoded(Image.new("CMYK", (4, 4)), "tiff"), r"has colours \(mode CMYK\)"),
         (tiff(fakes.picture("x").astype(np.uint16)), "colours of more than 8 bits a channel"),
+        *((encoded(clear, "png"), "a shape in its transparency; .*\nSave") for clear in STENCILS),
         (b"P5 2 1 3\n\x01\x02", "declares a largest value of its own"),
     ],
 )
@@ -270,12 +281,13 @@ def test_masks_are_looked_through_once_until_one_changes(
     assert "255" not in source(root, ["ground", "object"]).describe()
 
 
-@pytest.mark.parametrize("levels", [(0, 128, 255), (10, 20, 30), (0, 1, 7)])
+@pytest.mark.parametrize("levels", [(0, 128, 255), (10, 20, 30), (0, 1, 7), (0, 256, 999)])
 def test_grey_levels_in_place_of_ids_are_refused_with_the_line_that_settles_it(
     levels: tuple[int, ...], tmp_path: Path
 ) -> None:
     ids = np.random.default_rng(6).integers(0, 3, fakes.SIZE)
-    root = written(tmp_path, [np.array(levels, np.uint8)[ids]])
+    depth = np.uint8 if max(levels) < 256 else np.uint16
+    root = written(tmp_path, [np.array(levels, depth)[ids]])
     with pytest.raises(UserError, match=r"masks.a\.png holds id .*\nSay which") as caught:
         source(root, ["a", "b", "c"]).frames("train")
     found = source(root, said(str(caught.value)))

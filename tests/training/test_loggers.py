@@ -338,6 +338,21 @@ def test_a_server_that_refuses_at_the_start_leaves_an_offline_run(
     assert len(offline_runs(folder)) == 1
 
 
+@pytest.mark.parametrize("wrong", [{"project": "a/b"}, {"id": "a/b"}])
+def test_what_wandb_does_not_take_is_told_in_two_lines(
+    wrong: dict[str, str], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"^W&B does not start: .*a/b|characters.*\n.*logger=csv$"):
+        online.start_run(tmp_path, **wrong)
+
+
+def test_a_file_of_logins_that_cannot_be_read_holds_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETRC", str(tmp_path))
+    assert not online.has_login("api.wandb.ai")
+
+
 def test_tensorboard_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="pip install"):

@@ -15,7 +15,7 @@ import numpy as np
 from lightning.pytorch.loggers import WandbLogger
 from numpy.typing import NDArray
 
-from fcn_lab.errors import WriteFailure
+from fcn_lab.errors import UserError, WriteFailure, find_refusal
 from fcn_lab.pixels import VOID
 from fcn_lab.rendering.pictures import Picture, draw_confusion
 from fcn_lab.training.loggers.base import RunInfo, RunLogger, guard_library, list_class_scores
@@ -72,22 +72,43 @@ def start_run(folder: Path, **settings: Any) -> "wandb.Run":  # noqa: ANN401
     Args:
         folder: the run's folder.
         settings: further arguments of `wandb.init`.
+
+    Raises:
+        UserError: W&B does not take a name, or a variable of the environment.
     """
     # W&B caches in the home directory by default, and a run leaves nothing outside its folder
     for name in ("CACHE", "DATA"):
         os.environ.setdefault(f"WANDB_{name}_DIR", str(folder / "wandb" / name.lower()))
     import wandb
 
-    silence = wandb.Settings(init_timeout=INIT_SECONDS, console="off", silent=True)
-    # absolute: the service that writes has a working directory of its own
-    settings |= {"dir": folder.resolve(), "resume": "allow", "settings": silence}
-    mode: Any = choose_mode()
+    with _name_mistake(folder):
+        silence = wandb.Settings(init_timeout=INIT_SECONDS, console="off", silent=True)
+        # absolute: the service that writes has a working directory of its own
+        settings |= {"dir": folder.resolve(), "resume": "allow", "settings": silence}
+        mode: Any = choose_mode()
+        try:
+            return wandb.init(mode=mode, **settings)
+        except wandb.errors.CommError:
+            if mode == "offline":
+                raise
+            return wandb.init(mode="offline", **settings)
+
+
+@contextmanager
+def _name_mistake(folder: Path) -> Iterator[None]:
+    """Turns what W&B says of the values it is given into two lines for the user."""
+    import wandb
+
     try:
-        return wandb.init(mode=mode, **settings)
-    except wandb.errors.CommError:
-        if mode == "offline":
+        yield
+    except (wandb.errors.Error, ValueError) as error:
+        if find_refusal(error, folder) is not None:
             raise
-        return wandb.init(mode="offline", **settings)
+        said = " ".join(str(error).partition("For further information")[0].split())
+        raise UserError(
+            f"W&B does not start: {said}.\nSee to logger.wandb.project, to its other keys and to "
+            "the variables WANDB_… of the environment, or type logger=csv"
+        ) from error
 
 
 def choose_mode() -> str:
@@ -106,7 +127,7 @@ def has_login(host: str) -> bool:
     """Returns whether ~/.netrc, where `wandb login` writes, has the host."""
     try:
         return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
-    except (FileNotFoundError, netrc.NetrcParseError):
+    except (OSError, UnicodeError, netrc.NetrcParseError):
         return False
 
 
