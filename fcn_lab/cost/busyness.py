@@ -17,14 +17,14 @@ class BusynessWatch:
     def __init__(self) -> None:
         # the system's mean over the minute before, in which this has computed little
         self._load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-        self._own = self._wall = 0.0
+        self._cpu = self._wall = 0.0
 
     def __enter__(self) -> None:
-        self._own -= time.process_time()
+        self._cpu -= time.process_time()
         self._wall -= time.perf_counter()
 
     def __exit__(self, *error: object) -> None:
-        self._own += time.process_time()
+        self._cpu += time.process_time()
         self._wall += time.perf_counter()
 
     def describe(self, cores: int, on_cpu: bool = True) -> str | None:
@@ -34,7 +34,7 @@ class BusynessWatch:
             cores: that this process may use.
             on_cpu: whether it computed there; of a GPU's work its own time says nothing.
         """
-        share = self._own / self._wall if on_cpu and self._wall else None
+        share = self._cpu / self._wall if on_cpu and self._wall else None
         return describe_busyness(self._load, cores, share)
 
 

@@ -24,18 +24,18 @@ def compare_costs(nets: Mapping[str, nn.Module], height: int, width: int) -> Tab
     """
     # the first pass of all costs more
     _time_pass(next(iter(nets.values())).eval(), height, width)
-    shown = create_table(("scores", "MACs", "time", "memory of the maps, MB"))
+    table = create_table(("scores", "MACs", "time", "memory of the maps, MB"))
     for name, net in nets.items():
         net.eval()
-        taken = count_peak_bytes(net, height, width) / 1e6
+        megabytes = count_peak_bytes(net, height, width) / 1e6
         macs = count_cost(net, height, width).macs
-        shown.add_row(
+        table.add_row(
             Name(name),
             format_number(macs),
             format_duration(_time_pass(net, height, width)),
-            f"{taken:.1f}",
+            f"{megabytes:.1f}",
         )
-    return shown
+    return table
 
 
 @torch.inference_mode()

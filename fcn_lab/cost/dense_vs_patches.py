@@ -97,10 +97,10 @@ def compare_dense_with_patches(net: nn.Module, grid: int, batch_size: int = 1) -
         )
     chain = nn.Sequential(*map(_remove_padding, [*net.encoder.chain(), net.score_fr])).eval()
     layers = find_layers(chain)
-    place = Map(1)
+    score_map = Map(1)
     for layer in layers:
-        place = Map(1, [(place, layer)])
-    patch, stride = place.receptive_field(), int(chain_affines(layers).scale)
+        score_map = Map(1, [(score_map, layer)])
+    patch, stride = score_map.receptive_field(), int(chain_affines(layers).scale)
     side = patch + stride * (grid - 1)
     size = (1, count_channels(net), side, side)
     image = torch.randn(size, device=next(net.parameters()).device)
@@ -113,9 +113,9 @@ def compare_dense_with_patches(net: nn.Module, grid: int, batch_size: int = 1) -
     # the first pass of a size costs more
     for images in (patches[:1], image):
         chain(images)
-    dense, dense_seconds = _time_call(lambda: chain(image))
-    single, patches_seconds = _time_call(one_by_one)
-    difference = (dense[0].flatten(1).T - single.flatten(1)).abs().max() / dense.abs().max()
+    scores, dense_seconds = _time_call(lambda: chain(image))
+    patch_scores, patches_seconds = _time_call(one_by_one)
+    difference = (scores[0].flatten(1).T - patch_scores.flatten(1)).abs().max() / scores.abs().max()
     return DenseComparison(
         grid**2, patch, stride, float(difference),
         count_cost(chain, side, side).macs, grid**2 * count_cost(chain, patch, patch).macs,
@@ -125,15 +125,15 @@ def compare_dense_with_patches(net: nn.Module, grid: int, batch_size: int = 1) -
 
 def _remove_padding(layer: nn.Module) -> nn.Module:
     """Returns the same layer with the same weights, reading nothing beyond its input."""
-    bare = copy.copy(layer)
-    if isinstance(bare, nn.Conv2d):
-        bare.padding = (0, 0)
-    return bare
+    twin = copy.copy(layer)
+    if isinstance(twin, nn.Conv2d):
+        twin.padding = (0, 0)
+    return twin
 
 
 def _time_call(compute: Callable[[], Tensor]) -> tuple[Tensor, float]:
     start = time.perf_counter()
-    found = compute()
-    if found.is_cuda:
-        torch.cuda.synchronize(found.device)
-    return found, time.perf_counter() - start
+    result = compute()
+    if result.is_cuda:
+        torch.cuda.synchronize(result.device)
+    return result, time.perf_counter() - start

@@ -45,22 +45,22 @@ def draw_costs(bills: CellCosts, run_scores: Sequence[RunScore]) -> dict[str, An
     encoders = {encoder for _, encoder in models}
     traces = []
     for cell in dict.fromkeys(words for words, _ in run_scores):
-        own = [(words, score) for words, score in run_scores if words == cell]
+        points = [(words, score) for words, score in run_scores if words == cell]
         model, upsample, encoder = cell
-        totals = [bills[words]["total"] for words, _ in own]
+        totals = [bills[words]["total"] for words, _ in points]
         middle = [1e3 * (total.forward + total.backward) for total in totals]
-        ahead = [max(1e3 * t.slowest - m, 0) for t, m in zip(totals, middle, strict=True)]
-        behind = [max(m - 1e3 * t.fastest, 0) for t, m in zip(totals, middle, strict=True)]
+        excess = [max(1e3 * t.slowest - m, 0) for t, m in zip(totals, middle, strict=True)]
+        shortfall = [max(m - 1e3 * t.fastest, 0) for t, m in zip(totals, middle, strict=True)]
         colour = COLOURS[upsamples.index(upsample) % len(COLOURS)]
         marker = {"symbol": pick_symbol(models.index((model, encoder))), "size": 10}
-        spread = {"type": "data", "array": ahead, "arrayminus": behind, "symmetric": False}
+        spread = {"type": "data", "array": excess, "arrayminus": shortfall, "symmetric": False}
         trace: dict[str, Any] = {
             "type": "scatter",
             "mode": "markers",
             "name": " ".join(cell[: 3 if len(encoders) > 1 else 2]),
         }
-        trace |= {"x": middle, "y": [100 * score for _, score in own]}
-        trace |= {"text": [" ".join(words) for words, _ in own]}
+        trace |= {"x": middle, "y": [100 * score for _, score in points]}
+        trace |= {"text": [" ".join(words) for words, _ in points]}
         trace |= {"error_x": {**spread, "thickness": 1.5, "width": 4, "color": colour}}
         traces.append({**trace, "marker": {**marker, "color": colour}})
     axes = {"xaxis": "forward + backward, ms an image", "yaxis": "mean IoU, %"}

@@ -41,18 +41,20 @@ def fit_widths(
     if best.distance <= tolerance / 2:
         return best
     first = np.array(cost_vector(best.cost))
-    moved = [(start[0] + STEPS[0], start[1]), (start[0], start[1] + STEPS[1])]
-    slopes = np.stack([np.array(cost_vector(costs(w))) - first for w in moved], 1) / np.array(STEPS)
+    trials = [(start[0] + STEPS[0], start[1]), (start[0], start[1] + STEPS[1])]
+    slopes = np.stack([np.array(cost_vector(costs(w))) - first for w in trials], 1) / np.array(
+        STEPS
+    )
     point, cost = start, best.cost
     for _ in range(ROUNDS):
         gap = np.array(cost_vector(target)) - np.array(cost_vector(cost))
         step = np.linalg.lstsq(slopes, gap, rcond=None)[0].round().astype(int)
-        down, across = (max(1, int(w + d)) for w, d in zip(point, step, strict=True))
-        if (down, across) == point:
+        first_width, second_width = (max(1, int(w + d)) for w, d in zip(point, step, strict=True))
+        if (first_width, second_width) == point:
             break
-        point = (down, across)
+        point = (first_width, second_width)
         cost = costs(point)
-        best = min(best, build_fit(point, cost, target), key=lambda found: found.distance)
+        best = min(best, build_fit(point, cost, target), key=lambda fit: fit.distance)
         if best.distance <= tolerance / 2:
             break
     return best
@@ -61,7 +63,7 @@ def fit_widths(
 def build_fit(widths: Widths, cost: Cost, target: Cost) -> Fit:
     """Returns the fit of these widths, with the larger of both costs' relative distances."""
     pairs = zip(cost_vector(cost), cost_vector(target), strict=True)
-    return Fit(widths, cost, max(abs(own - goal) / goal for own, goal in pairs))
+    return Fit(widths, cost, max(abs(value - goal) / goal for value, goal in pairs))
 
 
 def cost_vector(cost: Cost) -> tuple[float, float]:

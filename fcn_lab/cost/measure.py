@@ -31,7 +31,7 @@ def measure_parts(
     height: int,
     width: int,
     repeats: int = 2,
-    counted: Mapping[str, PartCost] | None = None,
+    costs: Mapping[str, PartCost] | None = None,
 ) -> dict[str, PartCost]:
     """Returns the cost of every part of a network, and of the whole under "total".
 
@@ -40,15 +40,15 @@ def measure_parts(
         height: H.
         width: W.
         repeats: passes whose median counts, after one that does not; 0 measures nothing.
-        counted: what was returned of it before, whose counts are not made again.
+        costs: what was returned of it before, whose counts are not made again.
     """
     training = net.training
     net.eval()
-    if counted is None:
+    if costs is None:
         parts, peak = count_parts(net, height, width)
     else:
-        parts = {name: replace(counted[name], forward=0.0, backward=0.0) for name in PARTS}
-        peak = counted["total"].peak
+        parts = {name: replace(costs[name], forward=0.0, backward=0.0) for name in PARTS}
+        peak = costs["total"].peak
     if repeats:
         device = next(net.parameters()).device
         image = torch.rand(1, count_channels(net), height, width, device=device)
@@ -65,18 +65,18 @@ def combine_turns(turns: Sequence[Mapping[str, PartCost]]) -> dict[str, PartCost
     Args:
         turns: what `measure_parts` has returned in each.
     """
-    combined = {}
+    costs = {}
     for part, first in turns[0].items():
         forward, backward = ([getattr(t[part], n) for t in turns] for n in ("forward", "backward"))
-        both = [sum(pair) for pair in zip(forward, backward, strict=True)]
-        combined[part] = replace(
+        sums = [sum(pair) for pair in zip(forward, backward, strict=True)]
+        costs[part] = replace(
             first,
             forward=statistics.median(forward),
             backward=statistics.median(backward),
-            fastest=min(both),
-            slowest=max(both),
+            fastest=min(sums),
+            slowest=max(sums),
         )
-    return combined
+    return costs
 
 
 def count_parts(net: nn.Module, height: int, width: int) -> tuple[dict[str, PartCost], int]:
@@ -89,11 +89,11 @@ def count_parts(net: nn.Module, height: int, width: int) -> tuple[dict[str, Part
     for name, parameter in net.named_parameters():
         parts[names[name.rpartition(".")[0]]].params += parameter.numel()
     run = MetaRun.prepare(net, height, width)
-    kept = run.storages
+    storages = run.storages
 
-    def enter(part: str, module: nn.Module, given: tuple[Any, ...]) -> None:
+    def enter(part: str, module: nn.Module, arguments: tuple[Any, ...]) -> None:
         if isinstance(module, Upsampling) and module.uses_switches:
-            windows = sum(level.numel() for level in tree_leaves(given[1]))
+            windows = sum(level.numel() for level in tree_leaves(arguments[1]))
             parts[part].switches += windows * BITS_A_SWITCH // 8
             parts[part].maps += 4 * windows * torch.float32.itemsize
         stack.append(part)
@@ -104,8 +104,8 @@ def count_parts(net: nn.Module, height: int, width: int) -> tuple[dict[str, Part
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage._cdata not in kept:
-            kept.add(storage._cdata)
+        if storage._cdata not in storages:
+            storages.add(storage._cdata)
             parts[stack[-1]].kept += storage.nbytes()
         return tensor
 
@@ -124,12 +124,12 @@ def assign_macs(
     """Adds every module's MACs, without those of its submodules, to the part it belongs to."""
     for name, macs in counts.items():
         parts[names[name]].macs += macs
-        above = name.rpartition(".")[0]
+        parent = name.rpartition(".")[0]
         # a list of modules is never called itself
-        while above and not counts[above]:
-            above = above.rpartition(".")[0]
+        while parent and not counts[parent]:
+            parent = parent.rpartition(".")[0]
         if name:
-            parts[names[above]].macs -= macs
+            parts[names[parent]].macs -= macs
 
 
 def time_parts(net: nn.Module, image: Tensor, repeats: int, parts: dict[str, PartCost]) -> None:
@@ -142,46 +142,46 @@ def time_parts(net: nn.Module, image: Tensor, repeats: int, parts: dict[str, Par
     calls: list[tuple[str, str, nn.Module, tuple[Any, ...]]] = []
     stack = [""]
 
-    def enter(part: str, module: nn.Module, given: tuple[Any, ...]) -> None:
+    def enter(part: str, module: nn.Module, arguments: tuple[Any, ...]) -> None:
         if part != stack[-1]:
-            calls.append((part, stack[-1], module, given))
+            calls.append((part, stack[-1], module, arguments))
         stack.append(part)
 
     with watch_parts(net, enter, stack):
         net(image)
-    for part, around, module, given in calls:
-        forward, backward = time_module(module, given, repeats)
+    for part, parent, module, arguments in calls:
+        forward, backward = time_module(module, arguments, repeats)
         parts[part].forward += forward
         parts[part].backward += backward
-        if around:
-            parts[around].forward -= forward
-            parts[around].backward -= backward
+        if parent:
+            parts[parent].forward -= forward
+            parts[parent].backward -= backward
     # what is left between two measurements may be less than nothing
-    for one in parts.values():
-        one.forward, one.backward = max(one.forward, 0.0), max(one.backward, 0.0)
+    for cost in parts.values():
+        cost.forward, cost.backward = max(cost.forward, 0.0), max(cost.backward, 0.0)
 
 
-def time_module(module: nn.Module, given: tuple[Any, ...], repeats: int) -> tuple[float, float]:
+def time_module(module: nn.Module, arguments: tuple[Any, ...], repeats: int) -> tuple[float, float]:
     """Returns median seconds of a forward and a backward pass, after one untimed pass."""
     forward, backward = [], []
     for _ in range(repeats + 1):
         inputs = [
             x.detach().requires_grad_(x.requires_grad) if isinstance(x, Tensor) else x
-            for x in given
+            for x in arguments
         ]
-        start = synchronized_time(given)
+        start = synchronized_time(arguments)
         outputs = [y for y in tree_leaves(module(*inputs)) if y.requires_grad]
-        middle = synchronized_time(given)
+        middle = synchronized_time(arguments)
         if outputs:
             torch.autograd.backward(outputs, [torch.ones_like(y) for y in outputs])
         forward.append(middle - start)
-        backward.append(synchronized_time(given) - middle)
+        backward.append(synchronized_time(arguments) - middle)
         module.zero_grad()
     return statistics.median(forward[1:]), statistics.median(backward[1:])
 
 
-def synchronized_time(given: tuple[Any, ...]) -> float:
+def synchronized_time(arguments: tuple[Any, ...]) -> float:
     """Returns the clock's seconds once the device has finished its work."""
-    if any(isinstance(x, Tensor) and x.is_cuda for x in given):
+    if any(isinstance(x, Tensor) and x.is_cuda for x in arguments):
         torch.cuda.synchronize()
     return time.perf_counter()

@@ -21,15 +21,17 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records the most bytes alive at once, and reports every new storage.
 
     Args:
-        known: storages that are not counted.
-        written: called with the bytes of each new one.
+        ignored_storages: storages that are not counted.
+        on_write: called with the bytes of each new one.
     """
 
-    def __init__(self, known: set[int], written: Callable[[int], None] = lambda size: None) -> None:
+    def __init__(
+        self, ignored_storages: set[int], on_write: Callable[[int], None] = lambda size: None
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.known, self.written = known, written
+        self.ignored_storages, self.on_write = ignored_storages, on_write
         # a weak reference keeps the address from being used again
-        self.held: dict[int, tuple[StorageWeakRef, int]] = {}
+        self.live_storages: dict[int, tuple[StorageWeakRef, int]] = {}
         self.peak = 0
 
     def __torch_dispatch__(
@@ -40,22 +42,25 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> object:
         out = func(*args, **(kwargs or {}))
-        self.held = {
+        self.live_storages = {
             key: entry
-            for key, entry in self.held.items()
+            for key, entry in self.live_storages.items()
             if not entry[0].expired()  # type: ignore[no-untyped-call]
         }
         for storage in (x.untyped_storage() for x in tree_leaves(out) if isinstance(x, Tensor)):
-            if storage._cdata not in self.known and storage._cdata not in self.held:
+            if (
+                storage._cdata not in self.ignored_storages
+                and storage._cdata not in self.live_storages
+            ):
                 self.hold(storage)
-                self.written(storage.nbytes())
-        self.peak = max(self.peak, sum(size for _, size in self.held.values()))
+                self.on_write(storage.nbytes())
+        self.peak = max(self.peak, sum(size for _, size in self.live_storages.values()))
         return out
 
     def hold(self, storage: UntypedStorage) -> None:
         """Counts a storage for as long as it lives."""
         reference = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
-        self.held[storage._cdata] = (reference, storage.nbytes())
+        self.live_storages[storage._cdata] = (reference, storage.nbytes())
 
 
 def count_peak_bytes(net: nn.Module, height: int, width: int) -> int:

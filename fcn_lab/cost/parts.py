@@ -54,18 +54,18 @@ class PartCost:
 
 def name_parts(net: nn.Module) -> dict[str, str]:
     """Returns the part that each module belongs to, by module name."""
-    found: dict[str, str] = {}
+    parts: dict[str, str] = {}
     for name, module in net.named_modules():
-        above, _, own = name.rpartition(".")
-        part = found.get(above, "head")
+        parent, _, child = name.rpartition(".")
+        part = parts.get(parent, "head")
         if isinstance(module, Upsampling):
             part = "upsampling"
-        elif part == "encoder" and own in ("head", "fc6", "fc7"):
+        elif part == "encoder" and child in ("head", "fc6", "fc7"):
             part = "head"
-        elif own in ("encoder", "normalize") and part == "head":
+        elif child in ("encoder", "normalize") and part == "head":
             part = "encoder"
-        found[name] = part
-    return found
+        parts[name] = part
+    return parts
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def watch_parts(
         module = net.get_submodule(name)
         handles += [
             module.register_forward_pre_hook(
-                lambda module, given, part=part: enter(part, module, given)
+                lambda module, arguments, part=part: enter(part, module, arguments)
             ),
             module.register_forward_hook(lambda *_: leave(stack)),
         ]

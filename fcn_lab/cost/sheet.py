@@ -61,23 +61,25 @@ class Grid:
     def compare_models(self, *models: str) -> list[str]:
         """Returns the words of the same sheet or network, but with these models."""
         others = set(NETWORK_KEYS) - {"model"}
-        kept = [o for o in self.typed if _find_key(o).partition(".")[0] in others]
-        return [f"models=[{','.join(models)}]", *kept]
+        overrides = [o for o in self.typed if _find_key(o).partition(".")[0] in others]
+        return [f"models=[{','.join(models)}]", *overrides]
 
     def list_others(self, keys: Collection[str]) -> list[str]:
         """Returns what was typed besides these keys, and the keys of the task."""
-        found = ((override, _find_key(override)) for override in self.typed)
-        return [o for o, key in found if key not in keys and not key.startswith("task.")]
+        pairs = ((override, _find_key(override)) for override in self.typed)
+        return [o for o, key in pairs if key not in keys and not key.startswith("task.")]
 
     def cells(self, words: Mapping[str, str]) -> list[Words]:
         """Returns the (model, upsample, encoder) words of every network to build."""
-        given = (self.models, self.upsamples, self.encoders)
-        chosen = [words[group] for group in GROUPS]
+        lists = (self.models, self.upsamples, self.encoders)
+        defaults = [words[group] for group in GROUPS]
         return list(
-            product(*(several or [one] for several, one in zip(given, chosen, strict=True)))
+            product(
+                *(choices or [default] for choices, default in zip(lists, defaults, strict=True))
+            )
         )
 
-    def build(self, cell: Words, *more: str) -> nn.Module:
+    def build(self, cell: Words, *overrides: str) -> nn.Module:
         """Builds the network of a cell from its words, what was typed, and further overrides.
 
         Raises:
@@ -87,12 +89,12 @@ class Grid:
             raise UserError("models=, upsamples= and encoders= make networks anew: leave out run=")
         lists = dict(zip(GROUPS, (self.models, self.upsamples, self.encoders), strict=True))
         words = [f"{g}={w}" for g, w in zip(GROUPS, cell, strict=True) if lists[g]]
-        typed = []
+        typed_overrides = []
         for override in self.typed:
             key = _find_key(override)
             if key.partition(".")[0] in NETWORK_KEYS and not lists.get(key):
-                typed.append(override)
-        return self.network([*words, *typed, *more])
+                typed_overrides.append(override)
+        return self.network([*words, *typed_overrides, *overrides])
 
 
 def _find_key(override: str) -> str:
@@ -111,9 +113,9 @@ def write_sheet(
         warning: what disturbed the times, if anything did.
     """
     rows = [
-        [*cell, part, *asdict(own).values()]
+        [*cell, part, *asdict(cost).values()]
         for cell, parts in bills.items()
-        for part, own in parts.items()
+        for part, cost in parts.items()
     ]
     write_table(folder / "costs.csv", [[*GROUPS, "part", *asdict(PartCost())], *rows])
     notes = f"\n\n{warning}\n" if warning else "\n"
@@ -140,25 +142,25 @@ def print_sheet(bills: CellCosts) -> None:
     print_text(SHARE_NOTE + describe_switches(bills))
 
 
-def _format_costs(parts: Mapping[str, PartCost], between: str) -> list[str]:
-    shown = []
+def _format_costs(parts: Mapping[str, PartCost], separator: str) -> list[str]:
+    texts = []
     for name, (_, unit) in COLUMNS.items():
-        whole, own = (getattr(parts[part], name) / unit for part in ("total", "upsampling"))
-        text = format_amount(whole)
-        shown.append(f"{text}{between}({format_amount(own, 2)})" if own else text)
+        total, upsampling = (getattr(parts[part], name) / unit for part in ("total", "upsampling"))
+        text = format_amount(total)
+        texts.append(f"{text}{separator}({format_amount(upsampling, 2)})" if upsampling else text)
     ends = (format_amount(1e3 * end) for end in (parts["total"].fastest, parts["total"].slowest))
-    return [*shown, "–".join(ends)]
+    return [*texts, "–".join(ends)]
 
 
 def describe_switches(bills: CellCosts) -> str:
     """Returns a sentence on switches: 2 bits a 2×2 window against four float32 of its map."""
-    most = max((parts["total"] for parts in bills.values()), key=lambda bill: bill.switches)
-    if not most.switches:
+    total = max((parts["total"] for parts in bills.values()), key=lambda bill: bill.switches)
+    if not total.switches:
         return "No operator here reads switches."
     return (
-        f"Switches at 2 bits a 2×2 window take at most {format_amount(most.switches / 1e6)} MB; "
+        f"Switches at 2 bits a 2×2 window take at most {format_amount(total.switches / 1e6)} MB; "
         "the float32 maps they stand for, 4 · 32 bits a window, "
-        f"{format_amount(most.maps / 1e6)} MB."
+        f"{format_amount(total.maps / 1e6)} MB."
     )
 
 
@@ -167,22 +169,20 @@ def find_networks(runs: Sequence[Path]) -> tuple[dict[Words, Path], list[RunScor
 
     Other factors that vary between the runs stand after the encoder's word.
 
-    What else was varied stands behind the word of the encoder.
-
     Raises:
         UserError: there are no runs, or they cannot stand in one table.
     """
     networks: dict[Words, Path] = {}
     run_scores: list[RunScore] = []
-    sound, damaged = find_runs(runs)
-    for one in damaged:
-        print(one, flush=True)
-    for run in sound:
+    readable_runs, failures = find_runs(runs)
+    for failure in failures:
+        print(failure, flush=True)
+    for run in readable_runs:
         for line in run.alterations:
             print(line, flush=True)
         model, upsample, encoder, *others = run.factors.items()
-        named = " ".join([encoder[1], *(f"{key}={value}" for key, value in others)])
-        words = (model[1], upsample[1], named)
+        encoder_word = " ".join([encoder[1], *(f"{key}={value}" for key, value in others)])
+        words = (model[1], upsample[1], encoder_word)
         networks.setdefault(words, run.folder)
         if (value := run.number(run.split, "mean_iou")) is not None:
             run_scores.append((words, value))
@@ -196,7 +196,7 @@ def read_scores(runs: Sequence[Path], cells: Sequence[Words]) -> Iterator[RunSco
         UserError: there is none in a folder.
     """
     for run in runs:
-        found = []
+        scores = []
         for path in sorted(find_files(METRICS, run)):
             try:
                 metrics = read_metrics(path.parent)
@@ -206,7 +206,7 @@ def read_scores(runs: Sequence[Path], cells: Sequence[Words]) -> Iterator[RunSco
             words = tuple(str(metrics.get(group)) for group in GROUPS)
             split = metrics.get("test") or metrics.get("val")
             if words in cells and split:
-                found.append((words, split["mean_iou"]))
-        if not found:
+                scores.append((words, split["mean_iou"]))
+        if not scores:
             raise UserError(f"runs={run}: there is no finished run of one of these cells in it")
-        yield from found
+        yield from scores

@@ -39,10 +39,10 @@ class Features(NamedTuple):
         With one channel: in each 2×2 window the position of the largest channel mean, which serves
         any number of score channels. With the map's own number of channels: a position for each.
         """
-        before = self.maps[level - 1].detach()
-        if channels != before.shape[1]:
-            before = before.mean(1, keepdim=True)
-        indices: Tensor = F.max_pool2d(before.float(), 2, return_indices=True)[1]
+        activations = self.maps[level - 1].detach()
+        if channels != activations.shape[1]:
+            activations = activations.mean(1, keepdim=True)
+        indices: Tensor = F.max_pool2d(activations.float(), 2, return_indices=True)[1]
         return indices
 
 

@@ -77,7 +77,9 @@ def _spread_preprocessing(normalize: nn.Module, channels: int) -> None:
     """Gives further channels, or fewer than three, the mean of the colours' mean and spread."""
     assert isinstance(normalize, Normalize)
     for name in ("mean", "std"):
-        known: Tensor = getattr(normalize, name)
-        grey = known.mean().view(1, 1, 1)
-        kept = known if channels > RGB_CHANNELS else known[:0]
-        normalize.register_buffer(name, torch.cat([kept, grey.repeat(channels - len(kept), 1, 1)]))
+        colours: Tensor = getattr(normalize, name)
+        grey = colours.mean().view(1, 1, 1)
+        start = colours if channels > RGB_CHANNELS else colours[:0]
+        normalize.register_buffer(
+            name, torch.cat([start, grey.repeat(channels - len(start), 1, 1)])
+        )

@@ -29,9 +29,9 @@ class ClassifierConv(nn.Conv2d):
         if not (self.training and torch.is_grad_enabled() and x.device.type == "cpu" and is_small):
             return super().forward(x)
         rows, columns = (int(side) for side in self.padding)
-        padded = functional.pad(x, (columns, columns, rows, rows))
+        padded_x = functional.pad(x, (columns, columns, rows, rows))
         return functional.conv2d(
-            padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups
+            padded_x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups
         )
 
 
@@ -59,27 +59,28 @@ def transplant_classifier(
         UserError: where they are wider.
     """
     first, second = (layer for layer in classifier[:-1] if isinstance(layer, nn.Linear))
-    (six, seven), full = (fc6[0], fc7[0]), first.out_features
-    assert isinstance(six, nn.Conv2d)
-    assert isinstance(seven, nn.Conv2d)
-    width = six.out_channels
-    if width > full:
+    (fc6_conv, fc7_conv), source_width = (fc6[0], fc7[0]), first.out_features
+    assert isinstance(fc6_conv, nn.Conv2d)
+    assert isinstance(fc7_conv, nn.Conv2d)
+    width = fc6_conv.out_channels
+    if width > source_width:
         raise UserError(
-            f"encoder.head_width={width}: the classifier has {full} channels, expected no more"
+            f"encoder.head_width={width}: the classifier has {source_width} channels, "
+            "expected no more"
         )
-    if width < full:
+    if width < source_width:
         logging.getLogger("fcn_lab").warning(
             "encoder.head_width=%d: of the classifier's %d channels in fc6 and in fc7, %d evenly "
-            "spaced ones are kept", width, full, width,
+            "spaced ones are kept", width, source_width, width,
         )  # fmt: skip
-    kept = torch.arange(width) * full // width
-    _fill(six, convert_to_convolution(first, six.kernel_size[0]), kept, slice(None))
-    _fill(seven, convert_to_convolution(second, 1), kept, kept)
+    channels = torch.arange(width) * source_width // width
+    _fill(fc6_conv, convert_to_convolution(first, fc6_conv.kernel_size[0]), channels, slice(None))
+    _fill(fc7_conv, convert_to_convolution(second, 1), channels, channels)
 
 
-def _fill(into: nn.Conv2d, source: nn.Conv2d, outputs: Tensor, inputs: Tensor | slice) -> None:
-    assert into.bias is not None
+def _fill(target: nn.Conv2d, source: nn.Conv2d, outputs: Tensor, inputs: Tensor | slice) -> None:
+    assert target.bias is not None
     assert source.bias is not None
     with torch.no_grad():
-        into.weight.copy_(source.weight[outputs][:, inputs])
-        into.bias.copy_(source.bias[outputs])
+        target.weight.copy_(source.weight[outputs][:, inputs])
+        target.bias.copy_(source.bias[outputs])

@@ -55,11 +55,11 @@ def map_package_names(names: Iterable[str]) -> Mapping[str, str]:
     matches = {name: match for name in names if (match := _BLOCK.fullmatch(name))}
     numbers = {block: n for n, block in enumerate(dict.fromkeys(m[1] for m in matches.values()))}
     widening = {match[1] for match in matches.values() if match[2] == "conv_pwl"}
-    found = {}
+    timm_names = {}
     for name in names if matches else ():
         if match := matches.get(name):
             layers = _WIDENS if match[1] in widening else _FIRST
-            found[f"_blocks.{numbers[match[1]]}.{layers.get(match[2])}.{match[3]}"] = name
+            timm_names[f"_blocks.{numbers[match[1]]}.{layers.get(match[2])}.{match[3]}"] = name
         elif (match := _OUTSIDE.fullmatch(name)) and match[1] in _STEM:
-            found[f"{_STEM[match[1]]}.{match[2]}"] = name
-    return found
+            timm_names[f"{_STEM[match[1]]}.{match[2]}"] = name
+    return timm_names

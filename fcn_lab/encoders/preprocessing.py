@@ -38,31 +38,34 @@ def state_preprocessing(
 
 
 def require_preprocessing(
-    encoder: Encoder, weights: str, held: Collection[str], stated: MeanAndSpread | None
+    encoder: Encoder,
+    weights: str,
+    tensor_names: Collection[str],
+    mean_and_spread: MeanAndSpread | None,
 ) -> None:
     """Refuses a file of weights whose preprocessing is not known.
 
     Args:
         encoder: with the file's tensors in it.
         weights: a word, or the file.
-        held: names of the encoder's tensors that were in the file.
-        stated: what the user said of it.
+        tensor_names: names of the encoder's tensors that were in the file.
+        mean_and_spread: what the user said of it.
 
     Raises:
         UserError: neither the file nor the user says how, or they say different things.
     """
     if weights in WORDS:
         return
-    if "normalize.mean" not in held and stated is None:
+    if "normalize.mean" not in tensor_names and mean_and_spread is None:
         raise UserError(
             f"encoder.weights={weights} does not say how the pictures it was trained on were "
             f"normalised.\nType encoder.mean=[…] encoder.std=[…], of RGB in 0…1: mostly "
             f"{_format_typed(IMAGENET_MEAN, IMAGENET_STD)}, for EfficientNet-Lite 0.5 throughout"
         )
     if (
-        "normalize.mean" in held
-        and stated is not None
-        and not _are_equal(encoder.normalize, Normalize(*stated))
+        "normalize.mean" in tensor_names
+        and mean_and_spread is not None
+        and not _are_equal(encoder.normalize, Normalize(*mean_and_spread))
     ):
         mean, std = (b.flatten().tolist() for b in encoder.normalize.buffers())
         raise UserError(
@@ -71,10 +74,10 @@ def require_preprocessing(
         )
 
 
-def _are_equal(one: nn.Module, other: nn.Module) -> bool:
+def _are_equal(first: nn.Module, second: nn.Module) -> bool:
     return all(
         a.is_meta or torch.allclose(a, b)
-        for a, b in zip(one.buffers(), other.buffers(), strict=True)
+        for a, b in zip(first.buffers(), second.buffers(), strict=True)
     )
 
 

@@ -67,9 +67,9 @@ class SmpEncoder(Encoder):
     ) -> None:
         super().__init__()
         require_library_name(name, "encoder.name")
-        wanted = check_word(weights, or_file=True)
-        stated = state_preprocessing(weights, mean, std)
-        self.encoder = build_encoder(name, wanted)
+        with_weights = check_word(weights, or_file=True)
+        mean_and_spread = state_preprocessing(weights, mean, std)
+        self.encoder = build_encoder(name, with_weights)
         widths = list(self.encoder.out_channels)  # type: ignore[arg-type]
         if len(widths) != LEVELS + 1:
             raise UserError(
@@ -81,10 +81,14 @@ class SmpEncoder(Encoder):
         self.channels, self.map_channels = tuple(widths[1:]), tuple(widths[:-1])
         self.head_channels = head_width or widths[-1]
         self.fc7 = conv_bn_relu(widths[-1], head_width) if head_width else nn.Identity()
-        self.normalize = Normalize(*stated) if stated else load_normalization(name, wanted)
-        theirs = map_library_names(self.state_dict())
-        held = read_weights(self, weights, theirs, optional=("normalize.", "fc7."))
-        require_preprocessing(self, weights, held, stated)
+        self.normalize = (
+            Normalize(*mean_and_spread)
+            if mean_and_spread
+            else load_normalization(name, with_weights)
+        )
+        foreign_names = map_library_names(self.state_dict())
+        tensor_names = read_weights(self, weights, foreign_names, optional=("normalize.", "fc7."))
+        require_preprocessing(self, weights, tensor_names, mean_and_spread)
         widen_input(self, in_channels, first_kernels, weights == NO_WEIGHTS)
         self.map_channels = (in_channels, *self.map_channels[1:])
 
@@ -96,30 +100,33 @@ class SmpEncoder(Encoder):
         return Features(maps[1:], maps[:-1], self.fc7(maps[-1]))
 
 
-def build_encoder(name: str, wanted: bool) -> nn.Module:
+def build_encoder(name: str, with_weights: bool) -> nn.Module:
     """Returns the library's encoder, with ImageNet's weights where they are wanted.
 
     Raises:
         UserError: there is no such encoder, it has no such weights, or they cannot be fetched.
     """
-    word, options = choose_library_word(name, wanted), find_cached_weights(name) if wanted else {}
+    word, options = (
+        choose_library_word(name, with_weights),
+        find_cached_weights(name) if with_weights else {},
+    )
     try:
         encoder: nn.Module = fetch_weights(
             lambda: smp.encoders.get_encoder(name, depth=LEVELS, weights=word, **options), name
         )
     except (KeyError, ValueError, RuntimeError) as error:
-        known = ", ".join(smp.encoders.get_encoder_names())
+        names = ", ".join(smp.encoders.get_encoder_names())
         raise UserError(
-            f"encoder.name={name}: {error}. Expected tu-… of timm or one of: {known}"
+            f"encoder.name={name}: {error}. Expected tu-… of timm or one of: {names}"
         ) from error
-    if wanted and word is None:
+    if with_weights and word is None:
         put_package(encoder, name)
     return encoder
 
 
-def choose_library_word(name: str, wanted: bool) -> str | bool | None:
+def choose_library_word(name: str, with_weights: bool) -> str | bool | None:
     """Returns the library's word for the weights; None where an installed package has them."""
-    if not wanted or find_package(name):
+    if not with_weights or find_package(name):
         return None
     return True if name.startswith(TIMM) else IMAGENET
 
@@ -143,15 +150,15 @@ def put_package(encoder: nn.Module, name: str) -> None:
     file = find_package(name)
     assert file is not None
     state = read_state(file, "encoder.weights")
-    theirs = map_package_names(encoder.state_dict())
-    put_weights(encoder, state, f"encoder.weights=imagenet: {file}", theirs)
+    foreign_names = map_package_names(encoder.state_dict())
+    put_weights(encoder, state, f"encoder.weights=imagenet: {file}", foreign_names)
 
 
-def map_library_names(ours: Mapping[str, Tensor]) -> dict[str, str]:
+def map_library_names(state: Mapping[str, Tensor]) -> dict[str, str]:
     """Returns tensor names in files of the library, timm and the packages → our encoder's."""
     prefixes = ("encoder.", "encoder.model.")
-    theirs = {name.removeprefix(prefix): name for prefix in prefixes for name in ours}
-    return {**map_package_names(ours), **theirs}
+    library_names = {name.removeprefix(prefix): name for prefix in prefixes for name in state}
+    return {**map_package_names(state), **library_names}
 
 
 def require_library_name(name: str, key: str) -> None:
@@ -167,7 +174,7 @@ def require_library_name(name: str, key: str) -> None:
         )
 
 
-def load_normalization(name: str, wanted: bool) -> Normalize:
+def load_normalization(name: str, with_weights: bool) -> Normalize:
     """Returns the mean and deviation of the weights; ImageNet's own for random weights.
 
     EfficientNet-Lite was trained on (x − 127)/128 of bytes and is run on timm's (x − 127.5)/127.5:
@@ -176,7 +183,7 @@ def load_normalization(name: str, wanted: bool) -> Normalize:
     Raises:
         UserError: it is not known without a network, or is none of RGB.
     """
-    if not wanted:
+    if not with_weights:
         return Normalize()
     params = fetch_weights(lambda: smp.encoders.get_preprocessing_params(name, IMAGENET), name)
     if params["input_space"] != COLOURS:

@@ -109,7 +109,7 @@ class ContextHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, C_in, /32) -> (N, C_out, /32)."""
-        out: Tensor = self.dropout(
+        output: Tensor = self.dropout(
             self.mix(self.local(x) + self.context(x.mean((2, 3), keepdim=True)))
         )
-        return out
+        return output

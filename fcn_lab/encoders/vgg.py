@@ -53,8 +53,8 @@ class VGG16Encoder(Encoder):
         first_kernels: Kernels = "averaged",
     ) -> None:
         super().__init__()
-        stated = state_preprocessing(weights, mean, std)
-        self.normalize = Normalize(*stated or ())
+        mean_and_spread = state_preprocessing(weights, mean, std)
+        self.normalize = Normalize(*mean_and_spread or ())
         net = load_torchvision(builder, weights)
         layers = net.features
         pools = [i for i, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
@@ -72,10 +72,12 @@ class VGG16Encoder(Encoder):
         if weights == IMAGENET:
             transplant_classifier(net.classifier, self.fc6, self.fc7)
         # torchvision calls stages.2.10.weight features.10.weight
-        ours = self.state_dict()
-        theirs = {re.sub(r"^stages\.\d+\.", "features.", name): name for name in ours}
-        held = read_weights(self, weights, theirs, optional=("normalize.", "fc6.", "fc7."))
-        require_preprocessing(self, weights, held, stated)
+        state = self.state_dict()
+        foreign_names = {re.sub(r"^stages\.\d+\.", "features.", name): name for name in state}
+        tensor_names = read_weights(
+            self, weights, foreign_names, optional=("normalize.", "fc6.", "fc7.")
+        )
+        require_preprocessing(self, weights, tensor_names, mean_and_spread)
         widen_input(self, in_channels, first_kernels, weights == NO_WEIGHTS)
 
     def forward(self, x: Tensor) -> Features:

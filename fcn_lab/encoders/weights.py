@@ -24,15 +24,15 @@ def check_word(weights: str, or_file: bool = False) -> bool:
         UserError: for what is neither "none" nor "imagenet" nor, where one is taken, a file.
     """
     if weights not in WORDS and not (or_file and Path(weights).is_file()):
-        expected = ", ".join(WORDS) + (" or a file" if or_file else "")
-        raise UserError(f"encoder.weights={weights}: expected one of {expected}")
+        choices = ", ".join(WORDS) + (" or a file" if or_file else "")
+        raise UserError(f"encoder.weights={weights}: expected one of {choices}")
     return weights == IMAGENET
 
 
 def read_weights(
     encoder: nn.Module,
     weights: str,
-    theirs: Mapping[str, str] | None = None,
+    foreign_names: Mapping[str, str] | None = None,
     optional: tuple[str, ...] = ("normalize.",),
 ) -> Collection[str]:
     """Loads the encoder's weights from a file where `weights` names one.
@@ -42,7 +42,7 @@ def read_weights(
     Args:
         encoder: whose every tensor must be in the file.
         weights: a word, or the file.
-        theirs: from names in files from elsewhere to the encoder's.
+        foreign_names: from names in files from elsewhere to the encoder's.
         optional: what tensors' names begin with that keep their own start where the file lacks
             them.
 
@@ -55,14 +55,14 @@ def read_weights(
     if weights in WORDS:
         return ()
     state = read_state(Path(weights), "encoder.weights")
-    return put_weights(encoder, state, f"encoder.weights={weights}", theirs, optional)
+    return put_weights(encoder, state, f"encoder.weights={weights}", foreign_names, optional)
 
 
 def put_weights(
     encoder: nn.Module,
     state: Mapping[str, Tensor],
     source: str,
-    theirs: Mapping[str, str] | None = None,
+    foreign_names: Mapping[str, str] | None = None,
     optional: tuple[str, ...] = ("normalize.",),
 ) -> Collection[str]:
     """Copies a state dict into the encoder, all that it must hold or nothing.
@@ -73,25 +73,29 @@ def put_weights(
     Raises:
         UserError: tensors are missing or of another shape.
     """
-    ours, theirs = encoder.state_dict(), theirs or {}
+    own_state, foreign_names = encoder.state_dict(), foreign_names or {}
     for part in ("net.", "encoder."):
-        if not state.keys() & {*ours, *theirs}:
-            inner = {k.removeprefix(part): v for k, v in state.items() if k.startswith(part)}
-            state = inner or state
-    found = {theirs.get(name, name): tensor for name, tensor in state.items()}
-    unfit = [n for n, tensor in ours.items() if n in found and found[n].shape != tensor.shape]
-    missing = [n for n in ours if n not in found and not n.startswith(optional)]
-    if unfit or missing:
-        lists = {"missing": missing, "of another shape": unfit}
+        if not state.keys() & {*own_state, *foreign_names}:
+            part_state = {k.removeprefix(part): v for k, v in state.items() if k.startswith(part)}
+            state = part_state or state
+    tensors = {foreign_names.get(name, name): tensor for name, tensor in state.items()}
+    unfit_names = [
+        n for n, tensor in own_state.items() if n in tensors and tensors[n].shape != tensor.shape
+    ]
+    missing_names = [n for n in own_state if n not in tensors and not n.startswith(optional)]
+    if unfit_names or missing_names:
+        lists = {"missing": missing_names, "of another shape": unfit_names}
         raise UserError(
             f"{source} does not hold this encoder: "
-            + "; ".join(f"{why}: {shorten_list(names, 6)}" for why, names in lists.items() if names)
+            + "; ".join(
+                f"{flaw}: {shorten_list(names, 6)}" for flaw, names in lists.items() if names
+            )
         )
-    held = ours.keys() & found.keys()
+    loaded_names = own_state.keys() & tensors.keys()
     with torch.no_grad():
-        for name in held:
-            ours[name].copy_(found[name])
-    return held
+        for name in loaded_names:
+            own_state[name].copy_(tensors[name])
+    return loaded_names
 
 
 def fetch_weights(build: Callable[[], M], name: str) -> M:
@@ -123,8 +127,8 @@ def load_torchvision(builder: Callable[..., M], weights: str) -> M:
     torch.hub writes to a temporary file, checks its hash and only then gives it its name, so that
     an interrupted fetch leaves nothing behind that a later one would trust.
     """
-    pretrained = "IMAGENET1K_V1" if check_word(weights, or_file=True) else None
-    return fetch_weights(lambda: builder(weights=pretrained), builder.__name__)
+    version = "IMAGENET1K_V1" if check_word(weights, or_file=True) else None
+    return fetch_weights(lambda: builder(weights=version), builder.__name__)
 
 
 def read_state(path: Path, key: str = "weights") -> dict[str, Tensor]:
@@ -140,13 +144,13 @@ def read_state(path: Path, key: str = "weights") -> dict[str, Tensor]:
     if path.suffix == ".ckpt" and path.is_file():
         require_sound(path)
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     # an unpickler raises whatever the bytes lead it to
     except Exception as error:
         reason = str(error).strip().partition("\n")[0][:200]
         raise UserError(f"{key}={path}: expected a state dict of torch.save ({reason})") from error
-    for inside in ("state_dict", "model_state_dict"):
-        found = found.get(inside, found) if isinstance(found, dict) else found
-    if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
+    for entry in ("state_dict", "model_state_dict"):
+        state = state.get(entry, state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise UserError(f"{key}={path}: expected a state dict, names with tensors")
-    return found
+    return state

@@ -144,21 +144,21 @@ class TransposedWindow:
 class Shift:
     """Zeros added before and after, or, where negative, positions cut off."""
 
-    before: int
-    behind: int
+    front: int
+    back: int
 
     @property
     def affine(self) -> Affine:
         """Returns a map of scale 1: each output position is one input position."""
-        return Affine(shift=Fraction(-self.before))
+        return Affine(shift=Fraction(-self.front))
 
     def size(self, n: int) -> int:
         """Returns n + before + behind."""
-        return n + self.before + self.behind
+        return n + self.front + self.back
 
     def input_span(self, first: int, last: int) -> tuple[int, int]:
         """Returns the same positions in the numbering of the input."""
-        return first - self.before, last - self.before
+        return first - self.front, last - self.front
 
 
 @dataclass(frozen=True)
@@ -184,26 +184,26 @@ class WholeMap:
 
 def chain_affines(layers: Sequence[Layer]) -> Affine:
     """Returns the map from positions after a chain of layers to image positions."""
-    found = Affine()
+    affine = Affine()
     for layer in layers:
-        found = found.compose(layer.affine)
-    return found
+        affine = affine.compose(layer.affine)
+    return affine
 
 
-def crop_offset(large: Affine, small: Affine) -> int:
+def crop_offset(source: Affine, target: Affine) -> int:
     """Returns how many positions to cut off a map's start so that it lies over another.
 
     Args:
-        large: where the map to be cut stands over the image.
-        small: where the other one does.
+        source: where the map to be cut stands over the image.
+        target: where the other one does.
 
     Raises:
         UserError: no whole number of positions does it.
     """
-    offset = (small.shift - large.shift) / large.scale
-    if large.scale != small.scale or offset.denominator != 1 or offset < 0:
+    offset = (target.shift - source.shift) / source.scale
+    if source.scale != target.scale or offset.denominator != 1 or offset < 0:
         raise UserError(
-            f"a map of stride {large.scale} that begins at pixel {large.shift} cannot be cut to "
-            f"lie over one of stride {small.scale} that begins at pixel {small.shift}"
+            f"a map of stride {source.scale} that begins at pixel {source.shift} cannot be cut to "
+            f"lie over one of stride {target.scale} that begins at pixel {target.shift}"
         )
     return int(offset)

@@ -78,9 +78,9 @@ class Crops:
 
     def at_stride(self, stride: int) -> "Crops":
         """Returns the crops of the net that fuses only what is as coarse as this stride."""
-        coarser = copy(self)
-        coarser._compute_offsets(stride)
-        return coarser
+        crops = copy(self)
+        crops._compute_offsets(stride)
+        return crops
 
     def _compute_offsets(self, stride: int) -> None:
         climb = list(self._head)
@@ -108,14 +108,14 @@ class Crops:
 
 def find_layers(modules: Iterable[nn.Module]) -> list[Layer]:
     """Returns the algebra's layers among modules with square kernels; others keep positions."""
-    found: list[Layer] = []
+    layers: list[Layer] = []
     for module in modules:
         if isinstance(module, nn.Conv2d):
             padding = int(module.padding[0])
-            found.append(
+            layers.append(
                 Window(module.kernel_size[0], module.stride[0], padding, module.dilation[0])
             )
         elif isinstance(module, nn.MaxPool2d):
             sizes = module.kernel_size, module.stride, module.padding, module.dilation
-            found.append(Window(*sizes, module.ceil_mode))  # type: ignore[arg-type]
-    return found
+            layers.append(Window(*sizes, module.ceil_mode))  # type: ignore[arg-type]
+    return layers

@@ -30,10 +30,10 @@ class Map:
         """Returns the image positions it stands over; several where maps that differ are joined."""
         if not self.parents:
             return (Affine(),)
-        found = [
+        candidates = [
             outer.compose(layer.affine) for node, layer in self.parents for outer in node.affines
         ]
-        return tuple(dict.fromkeys(affine for affine in found if affine.scale))
+        return tuple(dict.fromkeys(affine for affine in candidates if affine.scale))
 
     @cached_property
     def period(self) -> int:
@@ -52,12 +52,12 @@ class Map:
             position: of this map.
             clip: leave out what no pixel stands behind; else padding goes on for ever.
         """
-        wanted: dict[Map, Span] = {self: (position, position)}
+        spans: dict[Map, Span] = {self: (position, position)}
         image = None
         for node in sorted(self._find_ancestors(), key=lambda node: -node.order):
-            if node not in wanted:
+            if node not in spans:
                 continue
-            first, last = wanted[node]
+            first, last = spans[node]
             if clip:
                 first, last = max(first, 0), min(last, node.size - 1)
             if first > last:
@@ -66,21 +66,21 @@ class Map:
                 image = first, last
             for parent, layer in node.parents:
                 span = layer.input_span(first, last)
-                known = wanted.get(parent, span)
-                wanted[parent] = min(span[0], known[0]), max(span[1], known[1])
+                old_span = spans.get(parent, span)
+                spans[parent] = min(span[0], old_span[0]), max(span[1], old_span[1])
         return image
 
     def _find_ancestors(self) -> set["Map"]:
-        found, waiting = {self}, [self]
-        while waiting:
-            parents = {node for node, _ in waiting.pop().parents} - found
-            found |= parents
-            waiting += parents
-        return found
+        ancestors, queue = {self}, [self]
+        while queue:
+            parents = {node for node, _ in queue.pop().parents} - ancestors
+            ancestors |= parents
+            queue += parents
+        return ancestors
 
 
-def _compute_period(layer: Layer, before: int) -> int:
+def _compute_period(layer: Layer, period: int) -> int:
     scale = layer.affine.scale
     if not scale:
         return 1
-    return before * scale.denominator // gcd(before, scale.numerator)
+    return period * scale.denominator // gcd(period, scale.numerator)

@@ -40,10 +40,10 @@ class MetaRun:
         # batch normalisation in training refuses one image of one pixel
         self.net.eval()
         try:
-            out: Tensor = functional_call(self.net, self.state, (self.image,))
+            output: Tensor = functional_call(self.net, self.state, (self.image,))
         finally:
             self.net.train(training)
-        return out
+        return output
 
     @property
     def storages(self) -> set[int]:

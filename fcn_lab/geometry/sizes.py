@@ -18,5 +18,5 @@ def crop_to(x: Tensor, reference: Tensor, offset: int = 0) -> Tensor:
 
 def count_channels(net: nn.Module) -> int:
     """Returns the channels of the pictures that a network takes, as its encoder says; else 3."""
-    stated = (getattr(part, "image_channels", None) for part in net.modules())
-    return next((int(channels) for channels in stated if channels is not None), 3)
+    channel_counts = (getattr(part, "image_channels", None) for part in net.modules())
+    return next((int(channels) for channels in channel_counts if channels is not None), 3)

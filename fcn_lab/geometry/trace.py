@@ -55,8 +55,8 @@ def trace(
     """
     run = MetaRun.prepare(net, height, width)
     tracer = _LayerTracer(run.image, layer_rules or {})
-    found = [module for module in net.modules() if type(module) in tracer.layer_rules]
-    hooks = [module.register_forward_hook(tracer.record_module) for module in found]
+    modules = [module for module in net.modules() if type(module) in tracer.layer_rules]
+    hooks = [module.register_forward_hook(tracer.record_module) for module in modules]
     try:
         with tracer.modules, tracer, torch.no_grad():
             run.start()
@@ -75,7 +75,7 @@ class _LayerTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.modules = ModuleTracker()
         self.rows: list[TracedLayer] = []
         # the tensors are kept, so that no other takes an id over
-        self.known: dict[int, tuple[Tensor, MapPair]] = {
+        self.tensor_maps: dict[int, tuple[Tensor, MapPair]] = {
             id(image): (image, (Map(image.shape[-2]), Map(image.shape[-1])))
         }
 
@@ -87,79 +87,83 @@ class _LayerTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> object:
         result = func(*args, **(kwargs or {}))
-        out = result[0] if isinstance(result, (tuple, list)) else result
-        if isinstance(out, Tensor):
-            self._follow(func.overloadpacket, args, out)
+        output = result[0] if isinstance(result, (tuple, list)) else result
+        if isinstance(output, Tensor):
+            self._follow(func.overloadpacket, args, output)
         return result
 
-    def record_module(self, module: nn.Module, args: Sequence[Any], out: Tensor) -> None:
+    def record_module(self, module: nn.Module, args: Sequence[Any], output: Tensor) -> None:
         """Records one layer in place of all operations inside the module."""
         maps = self._find_maps(args[0])
         if maps is not None:
-            factors = [out.shape[axis] // args[0].shape[axis] for axis in AXES]
+            factors = [output.shape[axis] // args[0].shape[axis] for axis in AXES]
             layers = [self.layer_rules[type(module)](factor) for factor in factors]
-            self._record(type(module).__name__, out, _apply_layers(maps, layers, out))
+            self._record(type(module).__name__, output, _apply_layers(maps, layers, output))
 
-    def _follow(self, packet: OpOverloadPacket, args: Sequence[Any], out: Tensor) -> None:
-        given = args[0] if args and isinstance(args[0], (list, tuple)) else args
-        tensors = [(t, p) for t in given if isinstance(t, Tensor) and (p := self._find_maps(t))]
+    def _follow(self, packet: OpOverloadPacket, args: Sequence[Any], output: Tensor) -> None:
+        inputs = args[0] if args and isinstance(args[0], (list, tuple)) else args
+        tensors = [(t, p) for t in inputs if isinstance(t, Tensor) and (p := self._find_maps(t))]
         if not tensors:
             # of a map whose place was lost
             if packet is aten.convolution:
-                self._record("convolution", out, None)
+                self._record("convolution", output, None)
             return
         rule = RULES.get(packet)
         if rule is not None:
             source, maps = tensors[0]
-            layers = [rule(args, source, out, axis) for axis in AXES]
-            known = [layer for layer in layers if layer is not None]
-            after = _apply_layers(maps, known, out) if len(known) == len(AXES) else None
-            self._record(_describe_layer(packet, layers), out, after)
-        elif out.dim() == 4 and all(t.dim() == 4 for t, _ in tensors):
-            met = _merge_maps(tensors, out)
-            if met is not None:
+            layers = [rule(args, source, output, axis) for axis in AXES]
+            axis_layers = [layer for layer in layers if layer is not None]
+            output_maps = (
+                _apply_layers(maps, axis_layers, output) if len(axis_layers) == len(AXES) else None
+            )
+            self._record(_describe_layer(packet, layers), output, output_maps)
+        elif output.dim() == 4 and all(t.dim() == 4 for t, _ in tensors):
+            output_maps = _merge_maps(tensors, output)
+            if output_maps is not None:
                 affines = {node.affines for _, (node, _) in tensors if node.affines}
                 if len(affines) > 1:
-                    self._record(packet.__name__, out, met)
+                    self._record(packet.__name__, output, output_maps)
                 else:
-                    self.known[id(out)] = out, met
+                    self.tensor_maps[id(output)] = output, output_maps
 
     def _find_maps(self, tensor: Tensor) -> MapPair | None:
-        return self.known[id(tensor)][1] if id(tensor) in self.known else None
+        return self.tensor_maps[id(tensor)][1] if id(tensor) in self.tensor_maps else None
 
-    def _record(self, operation: str, out: Tensor, maps: MapPair | None) -> None:
+    def _record(self, operation: str, output: Tensor, maps: MapPair | None) -> None:
         if maps is not None:
-            self.known[id(out)] = out, maps
+            self.tensor_maps[id(output)] = output, maps
         names = self.modules.parents - {"Global"}
         name = max(names, key=len, default="").partition(".")[2]
-        self.rows.append(TracedLayer(name, operation, tuple(out.shape), maps))
+        self.rows.append(TracedLayer(name, operation, tuple(output.shape), maps))
 
 
-def _apply_layers(maps: MapPair, layers: Sequence[Layer], out: Tensor) -> MapPair:
+def _apply_layers(maps: MapPair, layers: Sequence[Layer], output: Tensor) -> MapPair:
     rows, columns = (
-        Map(out.shape[axis], [(node, layer)])
+        Map(output.shape[axis], [(node, layer)])
         for axis, node, layer in zip(AXES, maps, layers, strict=True)
     )
     return rows, columns
 
 
-def _merge_maps(tensors: Sequence[tuple[Tensor, MapPair]], out: Tensor) -> MapPair | None:
+def _merge_maps(tensors: Sequence[tuple[Tensor, MapPair]], output: Tensor) -> MapPair | None:
     """Returns the maps of added or joined tensors; a single value is repeated over the others."""
-    met = []
+    axis_maps = []
     for number, axis in enumerate(AXES):
-        size = out.shape[axis]
+        size = output.shape[axis]
         if any(t.shape[axis] not in (1, size) for t, _ in tensors):
             return None
         parents: list[tuple[Map, Layer]] = [
             (maps[number], Shift(0, 0) if t.shape[axis] == size else WholeMap(1, size))
             for t, maps in tensors
         ]
-        single = parents[0][0]
-        met.append(single if all(p is single for p, _ in parents) else Map(size, parents))
-    return met[0], met[1]
+        candidate = parents[0][0]
+        axis_maps.append(
+            candidate if all(p is candidate for p, _ in parents) else Map(size, parents)
+        )
+    return axis_maps[0], axis_maps[1]
 
 
-def _convolution(args: Sequence[Any], source: Tensor, out: Tensor, axis: int) -> Layer:
+def _convolution(args: Sequence[Any], source: Tensor, output: Tensor, axis: int) -> Layer:
     stride, padding, dilation, extra = (args[i][axis] for i in (3, 4, 5, 7))
     kernel = args[1].shape[axis]
     if args[6]:
@@ -167,13 +171,13 @@ def _convolution(args: Sequence[Any], source: Tensor, out: Tensor, axis: int) ->
     return Window(kernel, stride, padding, dilation)
 
 
-def _max_pool(args: Sequence[Any], source: Tensor, out: Tensor, axis: int) -> Layer:
+def _max_pool(args: Sequence[Any], source: Tensor, output: Tensor, axis: int) -> Layer:
     _, kernel, stride, padding, dilation, ceil = _fill_defaults(args, [], 0, 1, False)
     size, step = _pick_axis(kernel, axis), _pick_axis(stride or kernel, axis)
     return Window(size, step, _pick_axis(padding, axis), _pick_axis(dilation, axis), ceil)
 
 
-def _avg_pool(args: Sequence[Any], source: Tensor, out: Tensor, axis: int) -> Layer:
+def _avg_pool(args: Sequence[Any], source: Tensor, output: Tensor, axis: int) -> Layer:
     _, kernel, stride, padding, ceil = _fill_defaults(args, [], 0, False)[:5]
     size, step = _pick_axis(kernel, axis), _pick_axis(stride or kernel, axis)
     return Window(size, step, _pick_axis(padding, axis), ceil=ceil)
@@ -185,39 +189,39 @@ def _fill_defaults(args: Sequence[Any], *defaults: object) -> list[Any]:
 
 
 def _pick_axis(value: int | Sequence[int], axis: int) -> int:
-    both = [value] if isinstance(value, int) else value
-    return int(both[axis] if len(both) > 1 else both[0])
+    values = [value] if isinstance(value, int) else value
+    return int(values[axis] if len(values) > 1 else values[0])
 
 
 def _resize(overlap: int) -> Rule:
-    def rule(args: Sequence[Any], source: Tensor, out: Tensor, axis: int) -> Layer | None:
-        factor, left = divmod(out.shape[axis], source.shape[axis])
-        if left or (overlap > 1 and factor % 2):
+    def rule(args: Sequence[Any], source: Tensor, output: Tensor, axis: int) -> Layer | None:
+        factor, remainder = divmod(output.shape[axis], source.shape[axis])
+        if remainder or (overlap > 1 and factor % 2):
             return None
         return TransposedWindow(overlap * factor, factor, (overlap - 1) * factor // 2)
 
     return rule
 
 
-def _pad(args: Sequence[Any], source: Tensor, out: Tensor, axis: int) -> Layer:
+def _pad(args: Sequence[Any], source: Tensor, output: Tensor, axis: int) -> Layer:
     amounts = [*args[1], 0, 0, 0, 0]
     return Shift(amounts[-2 * (axis + 1)], amounts[-2 * (axis + 1) + 1])
 
 
-def _slice(args: Sequence[Any], source: Tensor, out: Tensor, axis: int) -> Layer | None:
+def _slice(args: Sequence[Any], source: Tensor, output: Tensor, axis: int) -> Layer | None:
     dim, start, *_ = [*args[1:], 0, None][:2]
     if dim % source.dim() != axis % source.dim():
         return Shift(0, 0)
     start = start or 0
     if len(args) > 4 and args[4] != 1:
         return None
-    return Shift(-start, out.shape[axis] + start - source.shape[axis])
+    return Shift(-start, output.shape[axis] + start - source.shape[axis])
 
 
-def _average(args: Sequence[Any], source: Tensor, out: Tensor, axis: int) -> Layer | None:
-    if out.dim() != 4:
+def _average(args: Sequence[Any], source: Tensor, output: Tensor, axis: int) -> Layer | None:
+    if output.dim() != 4:
         return None
-    inputs, outputs = source.shape[axis], out.shape[axis]
+    inputs, outputs = source.shape[axis], output.shape[axis]
     return Shift(0, 0) if inputs == outputs else WholeMap(inputs, outputs)
 
 
@@ -225,7 +229,7 @@ def _describe_layer(packet: OpOverloadPacket, layers: Sequence[Layer | None]) ->
     layer = layers[0] if layers[0] != Shift(0, 0) else layers[1]
     name = packet.__name__.removesuffix("_with_indices")
     if isinstance(layer, Shift) and layer != Shift(0, 0):
-        return f"{name} {layer.before:+d} {layer.behind:+d}"
+        return f"{name} {layer.front:+d} {layer.back:+d}"
     if isinstance(layer, (Window, TransposedWindow)):
         details = f"{layer.kernel}×{layer.kernel} stride {layer.stride} padding {layer.padding}"
         dilated = f" dilation {layer.dilation}" if layer.dilation > 1 else ""

@@ -80,8 +80,8 @@ class TorchExport(Format):
 
     def read(self, path: Path) -> Scores:
         """Returns the graph, run by torch."""
-        found: Scores = torch.export.load(path).module(check_guards=False)
-        return found
+        graph: Scores = torch.export.load(path).module(check_guards=False)
+        return graph
 
     def write_trial(self, file: str, channels: int) -> str:
         """Returns a line that needs torch alone."""
@@ -99,17 +99,17 @@ class TorchScript(Format):
     def write(self, net: nn.Module, file: IO[bytes], facts: Mapping[str, object]) -> None:
         """Writes the script, with the facts in the extra file fcn_lab.json."""
         with silence_export_warnings(), torch.no_grad():
-            traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+            script = torch.jit.trace(  # type: ignore[no-untyped-call]
                 net, draw_example(net), check_trace=False
             )
             extra = {METADATA: json.dumps(facts, indent=2)}
-            torch.jit.save(traced, file, _extra_files=extra)
+            torch.jit.save(script, file, _extra_files=extra)
 
     def read(self, path: Path) -> Scores:
         """Returns the script, run by torch."""
         with silence_export_warnings():
-            found: Scores = torch.jit.load(path)  # type: ignore[no-untyped-call]
-        return found
+            script: Scores = torch.jit.load(path)  # type: ignore[no-untyped-call]
+        return script
 
     def write_trial(self, file: str, channels: int) -> str:
         """Returns a line that needs torch alone."""
@@ -181,11 +181,11 @@ FORMATS: Mapping[str, type[Format]] = {
 
 def export_graph(net: nn.Module) -> torch.export.ExportedProgram:
     """Returns the graph of a network with free N, H and W, each from 1 up."""
-    free = torch.export.Dim.DYNAMIC(min=1)
+    size = torch.export.Dim.DYNAMIC(min=1)
     # else a network of stride 32 would be told apart at 32 pixels, where its coarsest map is 1×1
     with silence_export_warnings(), symbolic.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
         return torch.export.export(
-            net, (draw_example(net),), dynamic_shapes=({0: free, 2: free, 3: free},)
+            net, (draw_example(net),), dynamic_shapes=({0: size, 2: size, 3: size},)
         )
 
 

@@ -25,7 +25,7 @@ def read_image(
     path: Path,
     limit: Limit = LIMIT,
     parts: Sequence[PicturePart] = RGB,
-    further: Sequence[Path] = (),
+    other_files: Sequence[Path] = (),
 ) -> Pixels:
     """Returns a picture (H,W,C), decoded as in training.
 
@@ -33,17 +33,17 @@ def read_image(
         path: its first file.
         limit: the most pixels.
         parts: the channels of each file.
-        further: the other files.
+        other_files: the other files.
 
     Raises:
         MediaError: it is none that is read.
     """
     try:
-        return read_parts([path, *further], limit, parts)
+        return read_parts([path, *other_files], limit, parts)
     except unreadable.Unreadable as error:
-        named = next((f"{file.name} " for file in further if str(file) in str(error)), "it ")
+        culprit = next((f"{file.name} " for file in other_files if str(file) in str(error)), "it ")
         raise MediaError(
-            f"not a readable picture: {named}{error.reason}. {error.remedy}"
+            f"not a readable picture: {culprit}{error.reason}. {error.remedy}"
         ) from error
     except UserError as error:
         raise MediaError(" ".join(str(error).splitlines())) from error
@@ -81,8 +81,8 @@ class Video:
         count = 0
         try:
             while True:
-                there, frame = self._capture.read()
-                if not there:
+                has_frame, frame = self._capture.read()
+                if not has_frame:
                     break
                 count += 1
                 yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
@@ -129,6 +129,6 @@ class VideoFile:
         if self._writer is None:
             return
         self._writer.release()
-        kept = int(cv2.VideoCapture(str(self.path)).get(cv2.CAP_PROP_FRAME_COUNT))
-        if kept != self._count:
-            raise OSError(f"{kept} of {self._count} frames were written")
+        frame_count = int(cv2.VideoCapture(str(self.path)).get(cv2.CAP_PROP_FRAME_COUNT))
+        if frame_count != self._count:
+            raise OSError(f"{frame_count} of {self._count} frames were written")

@@ -48,8 +48,8 @@ class MultiScale(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps RGB in 0…1 (N, 3, H, W) to scores (N, K, H, W), the logarithms of probabilities."""
         if self.scales == (Fraction(1),):
-            alone: Tensor = self.net(x)
-            return alone
+            scores: Tensor = self.net(x)
+            return scores
         shares = self._compute_shares(x, self.scales[0])
         for scale in self.scales[1:]:
             shares += self._compute_shares(x, scale)
@@ -70,8 +70,8 @@ class MultiScale(nn.Module):
             return torch.softmax(self.net(x), 1)
         height, width = x.shape[-2:]
         cell = scale.denominator
-        wide = F.pad(x, (0, -width % cell, 0, -height % cell), mode="replicate")
-        shares = self.net(resize_by(wide, scale)).softmax(1)  # (N, K, sH, sW)
+        padded_x = F.pad(x, (0, -width % cell, 0, -height % cell), mode="replicate")
+        shares = self.net(resize_by(padded_x, scale)).softmax(1)  # (N, K, sH, sW)
         return crop_to(resize_by(shares, 1 / scale), x)
 
 

@@ -89,10 +89,10 @@ class Predictor:
                 shares = part / 2 if self.flip else part.softmax(0)
                 yield shares.float().cpu().numpy()
 
-    def _score_picture(self, given: Picture) -> Iterator[Tensor]:
+    def _score_picture(self, picture: Picture) -> Iterator[Tensor]:
         """Yields (1,K,h,W) from top to bottom; with `flip` the sum of two probabilities."""
         limit = Limit(self.megapixels, "predictor.megapixels")
-        image = given if isinstance(given, np.ndarray) else self._read(given, limit)
+        image = picture if isinstance(picture, np.ndarray) else self._read(picture, limit)
         fits = image.ndim == 3 and image.shape[2] == self.channels and image.size > 0
         if not fits or image.dtype != np.uint8:
             raise UserError(
@@ -100,35 +100,37 @@ class Predictor:
                 f"(H, W, {self.channels})"
             )
         batch = torch.from_numpy(np.array(image, order="C")).to(self.device).permute(2, 0, 1)[None]
-        plain = score_strips(self.net, batch)
+        strips = score_strips(self.net, batch)
         if not self.flip:
-            return plain
+            return strips
         # not zip, which keeps its last strips while the next are scored
-        return chain.from_iterable(map(add_mirrored, plain, score_strips(self.net, batch.flip(3))))
+        return chain.from_iterable(map(add_mirrored, strips, score_strips(self.net, batch.flip(3))))
 
-    def _read(self, given: str | Path | Sequence[str | Path], limit: Limit) -> Pixels:
-        several = [given] if isinstance(given, str | Path) else given
-        if not isinstance(several, list | tuple) or not all(
-            isinstance(one, str | Path) for one in several
+    def _read(self, picture: str | Path | Sequence[str | Path], limit: Limit) -> Pixels:
+        entries = [picture] if isinstance(picture, str | Path) else picture
+        if not isinstance(entries, list | tuple) or not all(
+            isinstance(entry, str | Path) for entry in entries
         ):
             raise UserError(
-                f"a picture of type {type(given).__name__}: expected a file's path, or an array "
+                f"a picture of type {type(picture).__name__}: expected a file's path, or an array "
                 f"uint8 (H, W, {self.channels}), as np.asarray(picture) is"
             )
-        paths = list(map(Path, several))
+        paths = list(map(Path, entries))
         if len(paths) != len(self.files):
-            listed = ", ".join(one.describe() for one in self.files)
+            channels = ", ".join(file.describe() for file in self.files)
             raise UserError(
                 f"{len(paths)} files of a picture: the network was trained on {len(self.files)}, "
-                f"with channels {listed}"
+                f"with channels {channels}"
             )
-        return read_parts(paths, limit, [one.part for one in self.files])
+        return read_parts(paths, limit, [file.part for file in self.files])
 
 
-def add_mirrored(plain: Tensor, mirrored: Tensor) -> Iterator[Tensor]:
+def add_mirrored(scores: Tensor, mirror_scores: Tensor) -> Iterator[Tensor]:
     """Yields the summed probabilities of picture and mirrored picture, (1,K,≤32,W) each."""
-    for one, other in zip(*(torch.split(x, STRIP_ROWS, 2) for x in (plain, mirrored)), strict=True):
-        yield one.softmax(1).add_(other.softmax(1).flip(3))
+    for rows, mirror_rows in zip(
+        *(torch.split(x, STRIP_ROWS, 2) for x in (scores, mirror_scores)), strict=True
+    ):
+        yield rows.softmax(1).add_(mirror_rows.softmax(1).flip(3))
 
 
 def pick_labels(scores: Tensor) -> Pixels:
@@ -155,10 +157,10 @@ def load_predictor(
             not for it.
     """
     checkpoint = load_best_checkpoint(run)
-    fitted = load_state(net, checkpoint["state_dict"], run)
-    scoring = fitted if dense is None else dense(fitted)
+    trained_net = load_state(net, checkpoint["state_dict"], run)
+    scorer = trained_net if dense is None else dense(trained_net)
     files = find_picture_files(run)
-    return Predictor(scoring, checkpoint["classes"], checkpoint["palette"], flip, files=files)
+    return Predictor(scorer, checkpoint["classes"], checkpoint["palette"], flip, files=files)
 
 
 def find_picture_files(run: Path) -> tuple[PictureFiles, ...]:

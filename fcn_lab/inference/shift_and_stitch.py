@@ -44,20 +44,20 @@ def shift_and_stitch(
         batch_size: shifted images at a time, which bounds the memory.
     """
     n, _, height, width = image.shape
-    wide = F.pad(image, (0, stride - 1, 0, stride - 1))
+    padded_image = F.pad(image, (0, stride - 1, 0, stride - 1))
     shifts = list(product(range(stride), range(stride)))
-    at_a_time, dense = max(1, batch_size // n), None
+    at_a_time, canvas = max(1, batch_size // n), None
     for start in range(0, len(shifts), at_a_time):
-        some = shifts[start : start + at_a_time]
-        shifted = torch.cat([wide[..., a : a + height, b : b + width] for a, b in some])
-        scores = score(shifted)  # (shifts·N, K, h, w)
-        if dense is None:
+        batch = shifts[start : start + at_a_time]
+        images = torch.cat([padded_image[..., a : a + height, b : b + width] for a, b in batch])
+        scores = score(images)  # (shifts·N, K, h, w)
+        if canvas is None:
             k, h, w = scores.shape[1:]
-            dense = scores.new_empty(n, k, h, stride, w, stride)
-        for (a, b), part in zip(some, scores.split(n), strict=True):  # type: ignore[no-untyped-call]
-            dense[:, :, :, a, :, b] = part
-    assert dense is not None
-    return dense.flatten(4, 5).flatten(2, 3)
+            canvas = scores.new_empty(n, k, h, stride, w, stride)
+        for (a, b), part in zip(batch, scores.split(n), strict=True):  # type: ignore[no-untyped-call]
+            canvas[:, :, :, a, :, b] = part
+    assert canvas is not None
+    return canvas.flatten(4, 5).flatten(2, 3)
 
 
 def remove_strides(layers: Iterable[nn.Module]) -> nn.Sequential:
@@ -66,22 +66,22 @@ def remove_strides(layers: Iterable[nn.Module]) -> nn.Sequential:
     Raises:
         UserError: for a layer that is no convolution, max pooling or pointwise.
     """
-    rate, dense = 1, []
+    rate, dilated_layers = 1, []
     for layer in layers:
-        bare = copy.copy(layer)
-        if isinstance(bare, nn.Conv2d):
-            bare.dilation = (bare.dilation[0] * rate, bare.dilation[1] * rate)
-            bare.padding = (int(bare.padding[0]) * rate, int(bare.padding[1]) * rate)
-            rate, bare.stride = rate * bare.stride[0], (1, 1)
-        elif isinstance(bare, nn.MaxPool2d):
-            assert isinstance(bare.stride, int)
-            assert isinstance(bare.dilation, int)
-            bare.dilation, bare.ceil_mode = bare.dilation * rate, False
-            rate, bare.stride = rate * bare.stride, 1
-        elif not isinstance(bare, POINTWISE):
+        twin = copy.copy(layer)
+        if isinstance(twin, nn.Conv2d):
+            twin.dilation = (twin.dilation[0] * rate, twin.dilation[1] * rate)
+            twin.padding = (int(twin.padding[0]) * rate, int(twin.padding[1]) * rate)
+            rate, twin.stride = rate * twin.stride[0], (1, 1)
+        elif isinstance(twin, nn.MaxPool2d):
+            assert isinstance(twin.stride, int)
+            assert isinstance(twin.dilation, int)
+            twin.dilation, twin.ceil_mode = twin.dilation * rate, False
+            rate, twin.stride = rate * twin.stride, 1
+        elif not isinstance(twin, POINTWISE):
             raise UserError(f"dense=atrous knows no {type(layer).__name__}; try shift_and_stitch")
-        dense.append(bare)
-    return nn.Sequential(*dense)
+        dilated_layers.append(twin)
+    return nn.Sequential(*dilated_layers)
 
 
 @check_arguments
@@ -109,10 +109,10 @@ class ShiftAndStitch(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps RGB in 0…1 (N, 3, H, W) to scores (N, K, H, W), for any H, W ≥ 1."""
         height, width = x.shape[-2:]
-        before, cut = max(self.first, 0), max(-self.first, 0)
-        image = F.pad(self.net.encoder.normalize(x), (before, 0, before, 0))
-        dense = shift_and_stitch(CoarseScores(self.net), image, self.stride, self.batch_size)
-        return dense[..., cut : cut + height, cut : cut + width]
+        start_padding, cut = max(self.first, 0), max(-self.first, 0)
+        image = F.pad(self.net.encoder.normalize(x), (start_padding, 0, start_padding, 0))
+        scores = shift_and_stitch(CoarseScores(self.net), image, self.stride, self.batch_size)
+        return scores[..., cut : cut + height, cut : cut + width]
 
 
 @check_arguments
@@ -137,7 +137,7 @@ class Atrous(nn.Module):
         layers = [*self.net.encoder.chain(), self.net.score_fr]
         self.chain = remove_strides(layers)
         self.first = round(chain_affines(find_layers(layers)).shift)
-        self.lost = self._count_lost()
+        self.lost_positions = self._count_lost()
 
     def _count_lost(self) -> int:
         size = start = 1 << 12
@@ -148,8 +148,10 @@ class Atrous(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps RGB in 0…1 (N, 3, H, W) to scores (N, K, H, W), for any H, W ≥ 1."""
-        behind = self.lost - self.first
-        image = F.pad(self.net.encoder.normalize(x), (self.first, behind, self.first, behind))
+        end_padding = self.lost_positions - self.first
+        image = F.pad(
+            self.net.encoder.normalize(x), (self.first, end_padding, self.first, end_padding)
+        )
         scores: Tensor = self.chain(image)
         return scores
 

@@ -65,7 +65,7 @@ class SlidingWindows(nn.Module):
             )
         reach = receptive_radius(net)
         self.receptive_radius = None if reach is None else self.net.receptive_radius(reach)
-        self.exact = self.receptive_radius is not None and 2 * self.receptive_radius < overlap
+        self.is_exact = self.receptive_radius is not None and 2 * self.receptive_radius < overlap
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps RGB (N, 3, H, W), 0…1 or uint8, to scores (N, K, H, W), for any H, W ≥ 1."""
@@ -82,15 +82,17 @@ class SlidingWindows(nn.Module):
         Yields:
             Scores (N, K, h, W); their heights h add up to H.
         """
-        margin = (self.receptive_radius or 0) if self.exact else 0
+        margin = (self.receptive_radius or 0) if self.is_exact else 0
         rows, columns = (
             place_windows(length, self.size, self.overlap) for length in image.shape[-2:]
         )
-        down, across = (blend_weights(axis, self.overlap, margin) for axis in (rows, columns))
+        row_weights, column_weights = (
+            blend_weights(axis, self.overlap, margin) for axis in (rows, columns)
+        )
         begins = [top for top, _ in rows[1:]] + [image.shape[-2]]
         rest: Tensor | None = None
-        for (top, bottom), share, end in zip(rows, down, begins, strict=True):
-            strip = self._score_row(image[..., top:bottom, :], columns, across)
+        for (top, bottom), share, end in zip(rows, row_weights, begins, strict=True):
+            strip = self._score_row(image[..., top:bottom, :], columns, column_weights)
             strip *= share.to(strip)[:, None]
             if rest is not None:
                 strip[..., : rest.shape[-2], :] += rest
@@ -102,25 +104,25 @@ class SlidingWindows(nn.Module):
 
     def describe(self) -> str:
         """Returns a sentence on where the scores equal those of the whole image."""
-        what = f"windows of {self.size} that overlap by {self.overlap} pixels: "
+        text = f"windows of {self.size} that overlap by {self.overlap} pixels: "
         if self.receptive_radius is None:
-            return what + (
+            return text + (
                 "a score reads the whole image or what is not known, so scores differ from those "
                 "of the whole image"
             )
         reach = f"a score reads {self.receptive_radius} pixels far"
-        if self.exact:
-            return what + f"{reach}, equal to the whole image"
-        return what + (
+        if self.is_exact:
+            return text + f"{reach}, equal to the whole image"
+        return text + (
             f"{reach}, equal to the whole image that far from windows' borders; "
             f"everywhere with an overlap of more than {2 * self.receptive_radius}"
         )
 
     def _score_row(
-        self, image: Tensor, columns: Sequence[Span], across: Sequence[Tensor]
+        self, image: Tensor, columns: Sequence[Span], column_weights: Sequence[Tensor]
     ) -> Tensor:
         strip: Tensor | None = None
-        for (left, right), share in zip(columns, across, strict=True):
+        for (left, right), share in zip(columns, column_weights, strict=True):
             window = image[..., left:right]
             scores = self.net(window if window.is_floating_point() else window.float() / 255)
             if strip is None:
@@ -146,17 +148,17 @@ def blend_weights(windows: Sequence[Span], overlap: int, margin: int) -> list[Te
         margin: pixels beside a border that count nothing, m; at most half of o.
     """
     length = windows[-1][1]
-    total, raw = torch.zeros(length, dtype=torch.float64), []
+    total, weights = torch.zeros(length, dtype=torch.float64), []
     for first, last in windows:
-        inside = torch.arange(last - first, dtype=torch.float64) + 0.5
-        weight = torch.ones_like(inside)
+        positions = torch.arange(last - first, dtype=torch.float64) + 0.5
+        weight = torch.ones_like(positions)
         if first > 0:
-            weight *= _compute_rise(inside, overlap, margin)
+            weight *= _compute_rise(positions, overlap, margin)
         if last < length:
-            weight *= _compute_rise(inside, overlap, margin).flip(0)
+            weight *= _compute_rise(positions, overlap, margin).flip(0)
         total[first:last] += weight
-        raw.append(weight)
-    return [w / total[first:last] for w, (first, last) in zip(raw, windows, strict=True)]
+        weights.append(weight)
+    return [w / total[first:last] for w, (first, last) in zip(weights, windows, strict=True)]
 
 
 def _compute_rise(distance: Tensor, overlap: int, margin: int) -> Tensor:

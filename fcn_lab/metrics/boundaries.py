@@ -52,8 +52,8 @@ class EdgeRows(NamedTuple):
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Returns the counts as arrays by name, and the band widths."""
-        kept = {name: rows.numpy() for name, rows in self._asdict().items()}
-        return {**kept, "widths": np.array(WIDTHS)}
+        arrays = {name: rows.numpy() for name, rows in self._asdict().items()}
+        return {**arrays, "widths": np.array(WIDTHS)}
 
     def summarize(self, classes: Sequence[str]) -> EdgeSummary:
         """Returns F1 and checkerboard index as means over images, IoU from summed matrices."""
@@ -70,14 +70,14 @@ class EdgeRows(NamedTuple):
 
 def find_boundaries(labels: Tensor) -> Tensor:
     """Marks the boundary pixels of labels (N,H,W), as bool (N,H,W)."""
-    found = torch.zeros_like(labels, dtype=torch.bool)
+    boundaries = torch.zeros_like(labels, dtype=torch.bool)
     for axis in (1, 2):
         steps = labels.shape[axis] - 1
-        here, there = labels.narrow(axis, 0, steps), labels.narrow(axis, 1, steps)
-        differ = (here != there) & (here != VOID) & (there != VOID)
-        found.narrow(axis, 0, steps).logical_or_(differ)
-        found.narrow(axis, 1, steps).logical_or_(differ)
-    return found
+        first, second = labels.narrow(axis, 0, steps), labels.narrow(axis, 1, steps)
+        differ = (first != second) & (first != VOID) & (second != VOID)
+        boundaries.narrow(axis, 0, steps).logical_or_(differ)
+        boundaries.narrow(axis, 1, steps).logical_or_(differ)
+    return boundaries
 
 
 def count_boundary_pixels(
@@ -118,10 +118,11 @@ def boundary_f1(counts: Tensor) -> Tensor:
     near a predicted one. A class with no boundary in either drops out, one with a boundary in one
     of them counts 0, and an image with no boundary at all is nan.
     """
-    predicted, right, true, found = counts.double().unbind(2)
-    precision, recall = right / predicted.clamp(min=1), found / true.clamp(min=1)
+    prediction_count, prediction_hits, truth_count, truth_hits = counts.double().unbind(2)
+    precision = prediction_hits / prediction_count.clamp(min=1)
+    recall = truth_hits / truth_count.clamp(min=1)
     f1 = 2 * precision * recall / (precision + recall).clamp(min=1e-12)
-    return f1.where(predicted + true > 0, math.nan).nanmean(1)
+    return f1.where(prediction_count + truth_count > 0, math.nan).nanmean(1)
 
 
 def trimap_matrices(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:
@@ -148,8 +149,8 @@ def trimap_matrices(prediction: Tensor, target: Tensor, num_classes: int) -> Ten
 
 def finite_mean(values: Tensor) -> float | None:
     """Returns the mean of the values that are not nan, or None if there are none."""
-    known = values[values.isfinite()].double()
-    return float(known.mean()) if len(known) else None
+    finite_values = values[values.isfinite()].double()
+    return float(finite_values.mean()) if len(finite_values) else None
 
 
 class ImageEdges(Metric):
@@ -193,18 +194,18 @@ class ImageEdges(Metric):
 
 
 def _count_near(
-    ours: Tensor, theirs: Tensor, num_classes: int, radius: float
+    labels: Tensor, reference: Tensor, num_classes: int, radius: float
 ) -> tuple[Tensor, Tensor]:
-    """Returns, per class, our boundary pixels and those near one of the same class in theirs.
+    """Returns, per class, the boundary pixels of `labels` and those near one in `reference`.
 
     Both hold a boundary pixel's class and elsewhere K, (N,H,W). Each class is a bit, so that one
     map is spread over the disk for all classes at once.
     """
-    near = _dilate(torch.ones_like(theirs) << theirs, radius)
-    hit = (near >> ours) & 1
-    n, size = len(ours), 2 * (num_classes + 1)
-    cell = (hit * (num_classes + 1) + ours).flatten(1)
-    cell = cell + torch.arange(n, device=ours.device)[:, None] * size
+    neighbourhood = _dilate(torch.ones_like(reference) << reference, radius)
+    hit = (neighbourhood >> labels) & 1
+    n, size = len(labels), 2 * (num_classes + 1)
+    cell = (hit * (num_classes + 1) + labels).flatten(1)
+    cell = cell + torch.arange(n, device=labels.device)[:, None] * size
     counts = torch.bincount(cell.flatten(), minlength=n * size).view(n, 2, -1)[:, :, :num_classes]
     return counts.sum(1), counts[:, 1]
 
@@ -212,30 +213,30 @@ def _count_near(
 def _dilate(marks: Tensor, radius: float) -> Tensor:
     """Returns (N,H,W): each pixel's bits spread over the disk of that radius."""
     reach, row, result = int(radius), marks.clone(), torch.zeros_like(marks)
-    half = 0
+    half_width = 0
     for down in range(min(reach, marks.shape[1] - 1), -1, -1):
-        while half + 1 <= math.sqrt(radius**2 - down**2) and half + 1 < marks.shape[2]:
+        while half_width + 1 <= math.sqrt(radius**2 - down**2) and half_width + 1 < marks.shape[2]:
             # the rows nearer to the disk's centre are longer
-            half += 1
-            row[:, :, half:] |= marks[:, :, :-half]
-            row[:, :, :-half] |= marks[:, :, half:]
+            half_width += 1
+            row[:, :, half_width:] |= marks[:, :, :-half_width]
+            row[:, :, :-half_width] |= marks[:, :, half_width:]
         result[:, down:] |= row[:, : row.shape[1] - down]
         result[:, : row.shape[1] - down] |= row[:, down:]
     return result
 
 
-def _squared_distance(marked: Tensor, reach: int) -> Tensor:
+def _squared_distance(marks: Tensor, reach: int) -> Tensor:
     """Returns the squared distance to the nearest marked pixel, (N,H,W), at most 2·`reach`²."""
-    far = torch.tensor(2 * reach**2, dtype=torch.int16, device=marked.device)
-    distance = torch.where(marked, torch.zeros_like(far), far)
+    limit = torch.tensor(2 * reach**2, dtype=torch.int16, device=marks.device)
+    distance = torch.where(marks, torch.zeros_like(limit), limit)
     for axis in (1, 2):
-        before = distance.clone()
-        for step in range(1, min(reach, marked.shape[axis])):
-            size = marked.shape[axis] - step
-            for source, place in ((0, step), (step, 0)):
-                moved, target = (
-                    before.narrow(axis, source, size),
-                    distance.narrow(axis, place, size),
+        start = distance.clone()
+        for step in range(1, min(reach, marks.shape[axis])):
+            size = marks.shape[axis] - step
+            for source, destination in ((0, step), (step, 0)):
+                neighbours, target = (
+                    start.narrow(axis, source, size),
+                    distance.narrow(axis, destination, size),
                 )
-                torch.minimum(target, moved + step**2, out=target)
+                torch.minimum(target, neighbours + step**2, out=target)
     return distance

@@ -30,23 +30,23 @@ def checkerboard_index(scores: Tensor, period: int) -> Tensor:
     rows, columns = (side // period for side in scores.shape[2:])
     if rows < 2 or columns < 2:
         return scores.new_full((len(scores),), math.nan, dtype=torch.float32)
-    whole = scores[:, :, : rows * period, : columns * period].float()
-    cells = whole.reshape(*whole.shape[:2], rows, period, columns, period)
+    crop = scores[:, :, : rows * period, : columns * period].float()
+    cells = crop.reshape(*crop.shape[:2], rows, period, columns, period)
     cells = cells - cells.mean((2, 3, 4, 5), keepdim=True)
     mean_cell, squares = (
         _mean_of_fours(part).movedim((2, 4), (-2, -1)) for part in (cells, cells**2)
     )
     means = mean_cell.mean((2, 3))  # (N,K,rows−1,columns−1), as all below
-    repeated = (mean_cell**2).mean((2, 3)) - means**2
-    local = squares.mean((2, 3)) - means**2
-    pattern = ((4 * repeated - local) / 3).mean((2, 3)).sum(1).clamp(min=0)
+    cell_variance = (mean_cell**2).mean((2, 3)) - means**2
+    value_variance = squares.mean((2, 3)) - means**2
+    pattern = ((4 * cell_variance - value_variance) / 3).mean((2, 3)).sum(1).clamp(min=0)
     total = (squares.mean((2, 3)).mean((2, 3)) - means.mean((2, 3)) ** 2).sum(1)
-    flat = total <= ROUNDING_SHARE * (whole**2).mean((2, 3)).sum(1)
-    result: Tensor = (pattern / total).masked_fill(flat, math.nan)
+    is_flat = total <= ROUNDING_SHARE * (crop**2).mean((2, 3)).sum(1)
+    result: Tensor = (pattern / total).masked_fill(is_flat, math.nan)
     return result
 
 
 def _mean_of_fours(cells: Tensor) -> Tensor:
     """Averages 2×2 neighbouring cells of (N,K,rows,period,columns,period)."""
-    above = (cells[:, :, 1:] + cells[:, :, :-1]) / 2
-    return (above[..., 1:, :] + above[..., :-1, :]) / 2
+    row_means = (cells[:, :, 1:] + cells[:, :, :-1]) / 2
+    return (row_means[..., 1:, :] + row_means[..., :-1, :]) / 2

@@ -54,12 +54,12 @@ def compute_scores(matrix: ArrayLike, classes: Sequence[str]) -> SplitScores:
     """
     n = np.asarray(matrix, np.float64)
     truth, iou, accuracy = n.sum(1), compute_class_iou(n), compute_class_accuracy(n)
-    total, present = max(truth.sum(), 1.0), np.isfinite(iou)
+    total, has_iou = max(truth.sum(), 1.0), np.isfinite(iou)
     return SplitScores(
         pixel_accuracy=float(n.trace() / total),
         mean_accuracy=_average_known(accuracy),
         mean_iou=_average_known(iou),
-        fw_iou=float((truth[present] * iou[present]).sum() / total),
+        fw_iou=float((truth[has_iou] * iou[has_iou]).sum() / total),
         iou=_name_values(classes, iou),
         accuracy=_name_values(classes, accuracy),
     )
@@ -71,8 +71,8 @@ def _divide(part: Floats, whole: Floats) -> Floats:
 
 
 def _average_known(values: Floats) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else 0.0
+    finite_values = values[np.isfinite(values)]
+    return float(finite_values.mean()) if len(finite_values) else 0.0
 
 
 def _name_values(classes: Sequence[str], values: Floats) -> dict[str, float | None]:

@@ -81,9 +81,9 @@ class FCN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps RGB in 0…1 (N, 3, H, W) to scores (N, K, H, W), for any H, W ≥ 1."""
-        score, features, finer = self.coarse_scores(self.encoder.normalize(x))
-        climbed = climb_levels(self.upscore, score, features.switches, range(finer, 0, -1))
-        return self.alignment.leave(climbed, x)
+        score, features, level = self.coarse_scores(self.encoder.normalize(x))
+        scores = climb_levels(self.upscore, score, features.switches, range(level, 0, -1))
+        return self.alignment.leave(scores, x)
 
     def coarse_scores(self, x: Tensor) -> tuple[Tensor, Features, int]:
         """Maps normalised (N, 3, H, W) to scores before the last climb, (N, K, /2^level).
@@ -91,14 +91,14 @@ class FCN(nn.Module):
         Returns the scores, the encoder's features, and the level of the scores.
         """
         features = self.encoder(self.alignment.enter(x))
-        score, finer = self.score_fr(features.head), LEVELS  # (N, K, /32)
+        score, score_level = self.score_fr(features.head), LEVELS  # (N, K, /32)
         for (level, climb), scale in zip(self.skips, self.scales, strict=False):
             upscore = climb_levels(getattr(self, climb), score, features.switches, [level + 1])
             pool = features.pools[level - 1]
             skip = getattr(self, f"score_pool{level}")(pool * scale if scale != 1 else pool)
             score = self.fuse(upscore, self.alignment.skip(level, skip, upscore))  # /2^level
-            finer = level
-        return raise_precision(score), features, finer
+            score_level = level
+        return raise_precision(score), features, score_level
 
     def fuse(self, upscore: Tensor, score_pool: Tensor) -> Tensor:
         """Returns the sum of the paper's fuse_pool: (N, K, /s) twice -> (N, K, /s)."""
@@ -136,5 +136,5 @@ def climb_levels(
         levels: those it passes, coarse first.
     """
     switches = [find_switches(level) for level in levels] if operator.uses_switches else None
-    out: Tensor = operator(x, switches)
-    return out
+    output: Tensor = operator(x, switches)
+    return output

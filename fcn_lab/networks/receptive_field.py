@@ -33,16 +33,16 @@ def receptive_radius(net: nn.Module) -> int | None:
     if not rows or rows[-1].maps is None:
         return None
     sides = [_radius_along_axis(axis_map) for axis_map in rows[-1].maps]
-    known = [side for side in sides if side is not None]
-    return max(known) if len(known) == len(sides) else None
+    radii = [side for side in sides if side is not None]
+    return max(radii) if len(radii) == len(sides) else None
 
 
 def _radius_along_axis(axis_map: Map) -> int | None:
-    found = 0
+    radius = 0
     for i in range(axis_map.period):
         # far from the start, so that what reads the whole image reaches back to it
         position = i + FARTHEST_PIXELS * axis_map.period
         span = axis_map.image_span(position, clip=False)
         if span is not None:
-            found = max(found, position - span[0], span[1] - position)
-    return found if found < FARTHEST_PIXELS else None
+            radius = max(radius, position - span[0], span[1] - position)
+    return radius if radius < FARTHEST_PIXELS else None

@@ -42,11 +42,11 @@ class SmpModel(nn.Module):
     ) -> None:
         super().__init__()
         require_library_name(encoder_name, "model.encoder_name")
-        wanted = check_word(encoder_weights)
-        word = choose_library_word(encoder_name, wanted)
+        with_weights = check_word(encoder_weights)
+        word = choose_library_word(encoder_name, with_weights)
         self.multiple = max(STRIDE, MULTIPLES.get(arch, STRIDE))
         try:
-            self.normalize = load_normalization(encoder_name, wanted)
+            self.normalize = load_normalization(encoder_name, with_weights)
             self.net = fetch_weights(
                 lambda: smp.create_model(
                     arch,
@@ -61,7 +61,7 @@ class SmpModel(nn.Module):
             raise UserError(
                 f"model.arch={arch} model.encoder_name={encoder_name}: {error}"
             ) from error
-        if wanted and word is None:
+        if with_weights and word is None:
             put_package(self.net.encoder, encoder_name)
 
     def forward(self, x: Tensor) -> Tensor:

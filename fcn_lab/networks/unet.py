@@ -43,8 +43,8 @@ class UNet(nn.Module):
         super().__init__()
         self.encoder, self.skips = encoder, skips
         widths = [min(width << i, channels) for i, channels in enumerate(encoder.channels)]
-        coarser = [*widths[1:], encoder.head_channels]
-        self.reduce = nn.ModuleList(nn.Conv2d(coarser[i], widths[i], 1) for i in range(LEVELS))
+        input_widths = [*widths[1:], encoder.head_channels]
+        self.reduce = nn.ModuleList(nn.Conv2d(input_widths[i], widths[i], 1) for i in range(LEVELS))
         self.climb = nn.ModuleList(upsample(widths[i], 2) for i in range(LEVELS))
         self.mix = nn.ModuleList(
             nn.Sequential(
@@ -108,13 +108,13 @@ class ValidUNet(nn.Module):
         levels = len(self.climb)
         cell = 2**levels
         # image pixels before the first that is scored
-        before = 6 * cell - 4
-        wide = self.normalize(x)
+        front = 6 * cell - 4
+        image = self.normalize(x)
         for axis in (2, 3):
             bottom = (x.shape[axis] + 9 * cell - 5) // cell  # ⌈(size + 8·cell − 4)/cell⌉
-            after = cell * bottom + 4 * (cell - 1) - before - x.shape[axis]
-            wide = mirror_border(wide, axis, before, after)
-        return crop_to(self.score_centre(wide), x)
+            back = cell * bottom + 4 * (cell - 1) - front - x.shape[axis]
+            image = mirror_border(image, axis, front, back)
+        return crop_to(self.score_centre(image), x)
 
     def score_centre(self, x: Tensor) -> Tensor:
         """Maps normalised (N, 3, 16·b + 60, …) to scores of its centre, (N, K, 16·b − 124, …)."""
@@ -129,8 +129,8 @@ class ValidUNet(nn.Module):
                 self.climb[i], self.reduce[i](y), partial(pool_switches, skip), [i + 1]
             )
             y = self.mix[i](torch.cat([skip, y], dim=1))
-        out: Tensor = self.score(y)
-        return out
+        scores: Tensor = self.score(y)
+        return scores
 
 
 def pool_switches(x: Tensor, level: int) -> Tensor:
@@ -153,10 +153,11 @@ def crop_centre(x: Tensor, height: int, width: int) -> Tensor:
     return x[..., top : top + height, left : left + width]
 
 
-def mirror_border(x: Tensor, axis: int, before: int, after: int) -> Tensor:
+def mirror_border(x: Tensor, axis: int, front: int, back: int) -> Tensor:
     """Returns x extended along an axis by reflection at both ends, repeatedly if needed."""
     size = x.shape[axis]
     period = 2 * size - 2 + 1 // size  # 1 for a single pixel
-    places = torch.arange(-before, size + after, device=x.device)
-    places = places - places // period * period  # as %, which does not export by a free size
-    return x.index_select(axis, torch.minimum(places, period - places))
+    positions = torch.arange(-front, size + back, device=x.device)
+    # as %, which does not export by a free size
+    positions = positions - positions // period * period
+    return x.index_select(axis, torch.minimum(positions, period - positions))

@@ -89,9 +89,11 @@ def render_figure(
     """
     traces = spec["data"]
     assert isinstance(traces, Sequence)
-    shown = [{key: _escape_words(value) if key in _WORDS else value for key, value in trace.items()}
-             for trace in traces]  # fmt: skip
-    content = script_json({**spec, "data": shown})
+    escaped_traces = [
+        {key: _escape_words(value) if key in _WORDS else value for key, value in trace.items()}
+        for trace in traces
+    ]
+    content = script_json({**spec, "data": escaped_traces})
     style = f"height:{height}px;min-width:{least_width}px"
     template = TEMPLATES.get_template("figure.html")
     return Markup(template.render(content=Markup(content), caption=caption, style=style))

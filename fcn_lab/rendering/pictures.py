@@ -41,16 +41,17 @@ def colourise(labels: Pixels, palette: Sequence[Colour]) -> Pixels:
 def draw_errors(picture: Picture) -> Pixels:
     """Returns (H,W,3): wrong pixels in red over the image faded to grey, void in black."""
     grey = picture.image.mean(2, keepdims=True) * 0.35 + 255 * 0.6
-    shown = np.broadcast_to(grey, picture.image.shape).astype(np.uint8)
-    shown[(picture.prediction != picture.truth)] = ERROR_COLOUR
-    shown[picture.truth == VOID] = VOID_COLOUR
-    return shown
+    canvas = np.broadcast_to(grey, picture.image.shape).astype(np.uint8)
+    canvas[(picture.prediction != picture.truth)] = ERROR_COLOUR
+    canvas[picture.truth == VOID] = VOID_COLOUR
+    return canvas
 
 
 def wrong_share(picture: Picture) -> float:
     """Returns the share of wrong pixels among those that are not void, in 0…1."""
-    seen = picture.truth != VOID
-    return float((picture.prediction != picture.truth)[seen].mean()) if seen.any() else 0.0
+    is_labelled = picture.truth != VOID
+    is_wrong = (picture.prediction != picture.truth)[is_labelled]
+    return float(is_wrong.mean()) if is_wrong.size else 0.0
 
 
 def draw_panel(picture: Picture, classes: Sequence[str], palette: Sequence[Colour]) -> Image.Image:
@@ -92,8 +93,8 @@ def draw_legend(classes: Sequence[str], palette: Sequence[Colour], width: int) -
     line = SWATCH + GAP
     canvas = Image.new("RGB", (width, line * -(-len(entries) // columns)), PAPER)
     draw = ImageDraw.Draw(canvas)
-    for place, (name, colour) in enumerate(entries):
-        left, top = place % columns * column, place // columns * line
+    for index, (name, colour) in enumerate(entries):
+        left, top = index % columns * column, index // columns * line
         draw.rectangle((left, top, left + SWATCH, top + SWATCH), colour, INK)
         draw.text((left + SWATCH + GAP, top - 2), name, INK, FONT)
     return canvas
@@ -110,9 +111,9 @@ def draw_confusion(matrix: NDArray[np.int64], classes: Sequence[str]) -> Image.I
     draw = ImageDraw.Draw(canvas)
     for row, name in enumerate(classes):
         draw.text((MARGIN, left + row * side + side // 3), name, INK, FONT)
-        upright = Image.new("RGB", (left - MARGIN, side), PAPER)
-        ImageDraw.Draw(upright).text((0, side // 3), name, INK, FONT)
-        canvas.paste(upright.rotate(90, expand=True), (left + row * side, MARGIN))
+        label = Image.new("RGB", (left - MARGIN, side), PAPER)
+        ImageDraw.Draw(label).text((0, side // 3), name, INK, FONT)
+        canvas.paste(label.rotate(90, expand=True), (left + row * side, MARGIN))
         for column, value in enumerate(share[row]):
             tint = tuple(round(255 - (255 - c) * float(value) ** 0.5) for c in (23, 93, 140))
             corner = (left + column * side, left + row * side)

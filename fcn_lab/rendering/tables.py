@@ -30,8 +30,8 @@ class Name:
         self._pieces = _PIECES.findall(self.text)
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        longest = max((len(piece.rstrip()) for piece in self._pieces), default=0)
-        return Measurement(longest, len(self.text)).with_maximum(options.max_width)
+        piece_width = max((len(piece.rstrip()) for piece in self._pieces), default=0)
+        return Measurement(piece_width, len(self.text)).with_maximum(options.max_width)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         lines = [""]
@@ -63,23 +63,23 @@ def split_table(
 ) -> list[Table]:
     """Returns tables of at most `width` characters that each begin with the names of the rows."""
     widths = [_measure_width([title, *(row[n] for row in rows)]) for n, title in enumerate(columns)]
-    room = width - sum(max(NAME_WIDTH, least) + 2 for least in widths[:names])
+    room = width - sum(max(NAME_WIDTH, column_width) + 2 for column_width in widths[:names])
     parts: list[list[int]] = [[]]
-    left = room
+    rest = room
     for number in range(names, len(columns)):
-        if parts[-1] and widths[number] + 2 > left:
+        if parts[-1] and widths[number] + 2 > rest:
             parts.append([])
-            left = room
+            rest = room
         parts[-1].append(number)
-        left -= widths[number] + 2
-    shown = []
+        rest -= widths[number] + 2
+    tables = []
     for part in parts:
         numbers = ["\n".join(textwrap.wrap(columns[n], widths[n])) for n in part]
         table = create_table([*columns[:names], *numbers], title, names)
         for row in rows:
             table.add_row(*(Name(cell) for cell in row[:names]), *(row[n] for n in part))
-        shown.append(table)
-    return shown
+        tables.append(table)
+    return tables
 
 
 def create_table(columns: Sequence[str], title: str = "", names: int = 1) -> Table:
@@ -90,13 +90,13 @@ def create_table(columns: Sequence[str], title: str = "", names: int = 1) -> Tab
         title: above the table.
         names: how many of the columns, from the left, hold names; the others hold numbers.
     """
-    shown = Table(box=box.SIMPLE_HEAD, title=Text(title, "bold") if title else None)
-    shown.title_justify = "left"
-    for place, column in enumerate(columns):
-        number = place >= names
-        justify: JustifyMethod = "right" if number else "left"
-        shown.add_column(column, justify=justify, overflow="fold", no_wrap=number)
-    return shown
+    table = Table(box=box.SIMPLE_HEAD, title=Text(title, "bold") if title else None)
+    table.title_justify = "left"
+    for index, column in enumerate(columns):
+        is_number = index >= names
+        justify: JustifyMethod = "right" if is_number else "left"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=is_number)
+    return table
 
 
 def _measure_width(cells: Sequence[str]) -> int:

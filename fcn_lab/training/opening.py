@@ -186,7 +186,7 @@ def load_initial_weights(net: nn.Module, run: Path) -> list[str]:
     transfer = transplant(
         net, select_network_state(load_best_checkpoint(run, "init_from")["state_dict"])
     )
-    if not transfer.taken_params:
+    if not transfer.copied_params:
         raise UserError(f"init_from={run}: nothing of its network fits this one, by name and shape")
     counts, *others = transfer.describe()
     return [f"starts from {run}: {counts}", *others]

@@ -99,9 +99,9 @@ class Upsampling(nn.Module):
         """Maps scores (N, C, h, w) -> (N, C, h·f, w·f)."""
         levels = self.require_switches(switches)
         for stride, step, blur in zip(self.strides, self.steps, self.blurs, strict=True):
-            climbed = stride.bit_length() - 1
-            x = blur(step(x, levels[:climbed]))  # (N, C, h·stride, w·stride)
-            levels = levels[climbed:]
+            level_count = stride.bit_length() - 1
+            x = blur(step(x, levels[:level_count]))  # (N, C, h·stride, w·stride)
+            levels = levels[level_count:]
         return x
 
     def require_switches(self, switches: Switches | None) -> list[Tensor]:
@@ -112,14 +112,14 @@ class Upsampling(nn.Module):
         """
         if not self.uses_switches:
             return []
-        given = [switches] if isinstance(switches, Tensor) else list(switches or ())
-        expected = self.factor.bit_length() - 1
-        if len(given) != expected:
+        levels = [switches] if isinstance(switches, Tensor) else list(switches or ())
+        level_count = self.factor.bit_length() - 1
+        if len(levels) != level_count:
             raise UserError(
-                f"{type(self).__name__}(factor={self.factor}) climbs {expected} pooling level(s) "
-                f"and needs the switches of each, got {len(given)}"
+                f"{type(self).__name__}(factor={self.factor}) climbs {level_count} pooling "
+                f"level(s) and needs the switches of each, got {len(levels)}"
             )
-        return given
+        return levels
 
 
 def plan_plain_steps(operator: Upsampling) -> tuple[list[int], Callable[[], nn.Module]]:

@@ -15,11 +15,11 @@ from fcn_lab.values import Width, check_arguments
 class Reassembly(nn.Module):
     """Predicts f² kernels of k×k for each cell and sums the cell's neighbours with them."""
 
-    def __init__(self, channels: int, stride: int, kernel: int, compressed: int) -> None:
+    def __init__(self, channels: int, stride: int, kernel: int, compressed_channels: int) -> None:
         super().__init__()
         self.stride, self.kernel = stride, kernel
-        self.compress = nn.Conv2d(channels, compressed, 1)
-        self.encode = nn.Conv2d(compressed, kernel**2 * stride**2, 3, padding=1)
+        self.compress = nn.Conv2d(channels, compressed_channels, 1)
+        self.encode = nn.Conv2d(compressed_channels, kernel**2 * stride**2, 3, padding=1)
         # all but a box at the start
         nn.init.normal_(self.encode.weight, std=0.001)
         nn.init.zeros_(self.encode.bias)  # type: ignore[arg-type]
@@ -48,8 +48,8 @@ def reassemble(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
     """
     n, c, h, w = x.shape
     size = int(kernels.shape[1] ** 0.5)
-    around = F.unfold(x, size, padding=size // 2).view(n, c, size**2, h, w)
-    cells = around.permute(0, 3, 4, 1, 2) @ kernels.to(x.dtype).permute(0, 3, 4, 1, 2)
+    neighbours = F.unfold(x, size, padding=size // 2).view(n, c, size**2, h, w)
+    cells = neighbours.permute(0, 3, 4, 1, 2) @ kernels.to(x.dtype).permute(0, 3, 4, 1, 2)
     # contiguous, since F.pixel_shuffle leaves channels last in memory as they are and torch.export
     # believes that it does not: convolutions behind it would round otherwise
     return F.pixel_shuffle(cells.flatten(3).permute(0, 3, 1, 2).contiguous(), stride)

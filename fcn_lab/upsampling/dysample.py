@@ -29,15 +29,15 @@ class PointSampling(nn.Module):
     def forward(self, x: Tensor, switches: Sequence[Tensor] = ()) -> Tensor:
         """Maps (N, C, h, w) -> (N, C, h·stride, w·stride)."""
         n, c, h, w = x.shape
-        high, wide, groups = h * self.stride, w * self.stride, self.groups
-        shift = self.shifts(x).view(n * groups, 2, high, wide)  # in input pixels: across, down
-        exact = shift.to(torch.promote_types(x.dtype, torch.float32))
-        across = torch.arange(wide, device=x.device) + 0.5 + self.stride * exact[:, 0]
-        down = torch.arange(high, device=x.device).unsqueeze(1) + 0.5 + self.stride * exact[:, 1]
-        grid = torch.stack([2 * across / wide - 1, 2 * down / high - 1], -1)  # −1…1 edge to edge
+        height, width, groups = h * self.stride, w * self.stride, self.groups
+        shift = self.shifts(x).view(n * groups, 2, height, width)  # in input pixels: across, down
+        offsets = shift.to(torch.promote_types(x.dtype, torch.float32))
+        xs = torch.arange(width, device=x.device) + 0.5 + self.stride * offsets[:, 0]
+        ys = torch.arange(height, device=x.device).unsqueeze(1) + 0.5 + self.stride * offsets[:, 1]
+        grid = torch.stack([2 * xs / width - 1, 2 * ys / height - 1], -1)  # −1…1 edge to edge
         parts = x.reshape(n * groups, c // groups, h, w).to(grid.dtype)
-        out = F.grid_sample(parts, grid, "bilinear", "border", align_corners=False)
-        return out.view(n, c, high, wide)
+        samples = F.grid_sample(parts, grid, "bilinear", "border", align_corners=False)
+        return samples.view(n, c, height, width)
 
     def shifts(self, x: Tensor) -> Tensor:
         """Maps (N, C, h, w) -> shifts (N, 2·groups, h·stride, w·stride), in input pixels."""

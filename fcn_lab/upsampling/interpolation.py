@@ -30,15 +30,15 @@ def cubic(t: Tensor, a: float) -> Tensor:
     (a + 2)|t|³ − (a + 3)|t|² + 1 up to 1, a|t|³ − 5a|t|² + 8a|t| − 4a up to 2, 0 beyond.
     """
     t = t.abs()
-    near = ((a + 2) * t - (a + 3)) * t**2 + 1
-    far = a * (((t - 5) * t + 8) * t - 4)
-    return torch.where(t <= 1, near, torch.where(t < 2, far, 0))
+    centre = ((a + 2) * t - (a + 3)) * t**2 + 1
+    tail = a * (((t - 5) * t + 8) * t - 4)
+    return torch.where(t <= 1, centre, torch.where(t < 2, tail, 0))
 
 
 def sample_kernel(kernel: Kernel, reach: int, factor: int) -> Tensor:
     """Returns the 2·reach·f values that one input value spreads along a line; f even."""
-    places = torch.arange(2 * reach * factor) - (reach * factor - 0.5)
-    return kernel(places / factor)
+    offsets = torch.arange(2 * reach * factor) - (reach * factor - 0.5)
+    return kernel(offsets / factor)
 
 
 def bilinear_kernel(factor: int) -> Tensor:
@@ -80,14 +80,14 @@ class Stamp(nn.Module):
         """Maps (N, C, h, w) -> (N, C, h·stride, w·stride)."""
         for axis in (2, 3):
             last = x.shape[axis] - 1
-            before = [x.narrow(axis, 0, 1)] * self.reach
-            after = [x.narrow(axis, last, 1)] * self.reach
-            wide, shape = torch.cat([*before, x, *after], axis), [1, 1]
+            front = [x.narrow(axis, 0, 1)] * self.reach
+            back = [x.narrow(axis, last, 1)] * self.reach
+            padded_x, shape = torch.cat([*front, x, *back], axis), [1, 1]
             stride, padding = list(shape), [0, 0]
             shape[axis - 2], stride[axis - 2] = -1, self.stride
             padding[axis - 2] = 2 * self.reach * self.stride - self.stride // 2
             x = F.conv_transpose2d(
-                wide,
+                padded_x,
                 self.line.view(1, 1, *shape).expand(x.shape[1], -1, -1, -1),
                 stride=stride,
                 padding=padding,

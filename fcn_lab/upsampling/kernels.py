@@ -63,10 +63,10 @@ class TransposedConv(Upsampling):
             groups=self.groups,
             bias=False,
         )
-        within = self.channels // self.groups  # weight is (C, C/groups, 2f, 2f)
+        group_width = self.channels // self.groups  # weight is (C, C/groups, 2f, 2f)
         with torch.no_grad():
             conv.weight.zero_()
-            conv.weight[range(self.channels), [c % within for c in range(self.channels)]] = (
+            conv.weight[range(self.channels), [c % group_width for c in range(self.channels)]] = (
                 bilinear_kernel(stride)
             )
         return conv.requires_grad_(self.trainable)
@@ -101,8 +101,8 @@ class SubPixel(nn.Module):
 
     def forward(self, x: Tensor, switches: Sequence[Tensor] = ()) -> Tensor:
         """Maps (N, C, h, w) -> (N, C·stride², h, w) -> (N, C, h·stride, w·stride)."""
-        out: Tensor = self.shuffle(self.conv(x))
-        return out
+        output: Tensor = self.shuffle(self.conv(x))
+        return output
 
 
 class PixelShuffle(Upsampling):

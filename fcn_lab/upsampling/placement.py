@@ -20,9 +20,9 @@ class PlaceAtCorner(nn.Module):
     def forward(self, x: Tensor, switches: Sequence[Tensor] = ()) -> Tensor:
         """Maps (N, C, h, w) -> (N, C, h·stride, w·stride)."""
         n, c, h, w = x.shape
-        out = x.new_zeros(n, c, h, self.stride, w, self.stride)
-        out[:, :, :, 0, :, 0] = x
-        return out.view(n, c, h * self.stride, w * self.stride)
+        cells = x.new_zeros(n, c, h, self.stride, w, self.stride)
+        cells[:, :, :, 0, :, 0] = x
+        return cells.view(n, c, h * self.stride, w * self.stride)
 
 
 class PlaceAtSwitches(nn.Module):
@@ -37,11 +37,11 @@ class PlaceAtSwitches(nn.Module):
                     f"switches of {tuple(indices.shape[-2:])} for scores of {(h, w)}: "
                     "sizes must agree, level by level, coarse first"
                 )
-            down, right = indices // (2 * w) % 2, indices % 2  # rows are 2·w long, which is even
+            row, column = indices // (2 * w) % 2, indices % 2  # rows are 2·w long, which is even
             # upper left, upper right, lower left, lower right
             corner = torch.arange(4, device=x.device).view(4, 1, 1)
-            chosen = (2 * down + right).unsqueeze(2) == corner  # (N, 1 or C, 4, h, w)
-            x = F.pixel_shuffle((x.unsqueeze(2) * chosen).flatten(1, 2), 2)  # (N, C, 2h, 2w)
+            one_hot = (2 * row + column).unsqueeze(2) == corner  # (N, 1 or C, 4, h, w)
+            x = F.pixel_shuffle((x.unsqueeze(2) * one_hot).flatten(1, 2), 2)  # (N, C, 2h, 2w)
         return x
 
 

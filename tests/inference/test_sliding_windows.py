@@ -124,7 +124,7 @@ def test_with_an_overlap_of_the_receptive_field_windows_equal_the_whole_image(
 ) -> None:
     net, image = Small(), picture(*size)
     windows = SlidingWindows(net, 96, overlap)
-    assert windows.exact
+    assert windows.is_exact
     torch.testing.assert_close(windows(image), net(image))
 
 
@@ -133,15 +133,15 @@ def test_windows_are_exact_from_an_overlap_of_the_receptive_field_on() -> None:
     narrow, wide = (SlidingWindows(create_model("segnet_basic"), 512, o) for o in (224, 256))
     assert narrow.receptive_radius is not None
     assert 112 <= narrow.receptive_radius < 128
-    assert not narrow.exact
-    assert wide.exact
+    assert not narrow.is_exact
+    assert wide.is_exact
 
 
 def test_with_less_overlap_windows_equal_the_whole_image_away_from_their_borders() -> None:
     net, image = Small(), picture(150, 173)
     windows, reach = SlidingWindows(net, 64, 0), receptive_radius(net)
     assert reach is not None
-    assert not windows.exact
+    assert not windows.is_exact
     near = [torch.zeros(length, dtype=torch.bool) for length in image.shape[2:]]
     for beside, length in zip(near, image.shape[2:], strict=True):
         for border in (first for first, _ in place_windows(length, 64, 0)[1:]):
@@ -157,7 +157,7 @@ def test_windows_of_several_scales_equal_those_scales_of_the_whole_image() -> No
     scales = (0.5, 1, 1.5)
     image = picture(300, 261)
     windows = SlidingWindows(Small(), 192, 128, scales)
-    assert windows.exact
+    assert windows.is_exact
     torch.testing.assert_close(windows(image), MultiScale(Small(), scales)(image))
 
 

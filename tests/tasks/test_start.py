@@ -158,8 +158,8 @@ def test_a_start_that_is_no_run_or_fits_nowhere_is_refused(run: Path, tmp_path: 
 def test_a_transplant_between_equal_nets_is_the_whole_net_and_leaves_none() -> None:
     here, there = small(8), small(8)
     done = transplant(here, there.state_dict())
-    assert done.taken_params == done.params == sum(p.numel() for p in here.parameters())
-    assert [*done.fresh, *done.unfit, *done.left] == []
+    assert done.copied_params == done.params == sum(p.numel() for p in here.parameters())
+    assert [*done.new_names, *done.unfit_shapes, *done.unused_names] == []
     assert all(map(torch.equal, here.state_dict().values(), there.state_dict().values()))
 
 

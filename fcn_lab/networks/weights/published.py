@@ -91,35 +91,38 @@ def load_published(net: FCN, state: Mapping[str, Tensor]) -> FCN:
         UserError: for another network, and for tensors that are missing, too many or of another
             shape, with their names.
     """
-    ours = name_parameters(net)
+    parameters = name_parameters(net)
     if not any(name.startswith(SCORE_LAYERS) for name in state):
-        state = convolve_classifier(state, ours)
-        ours = {name: tensor for name, tensor in ours.items() if not name.startswith(SCORE_LAYERS)}
+        state = convolve_classifier(state, parameters)
+        parameters = {
+            name: tensor for name, tensor in parameters.items() if not name.startswith(SCORE_LAYERS)
+        }
         nn.init.zeros_(net.score_fr.weight)
         nn.init.zeros_(net.score_fr.bias)  # type: ignore[arg-type]
-    missing, extra = sorted(ours.keys() - state.keys()), sorted(state.keys() - ours.keys())
-    if missing or extra:
-        lists = {"missing": missing, "not of this network": extra}
+    missing_names = sorted(parameters.keys() - state.keys())
+    unknown_names = sorted(state.keys() - parameters.keys())
+    if missing_names or unknown_names:
+        lists = {"missing": missing_names, "not of this network": unknown_names}
         raise UserError(
             "the published weights do not fit: "
-            + "; ".join(f"{why}: {', '.join(names)}" for why, names in lists.items() if names)
+            + "; ".join(f"{flaw}: {', '.join(names)}" for flaw, names in lists.items() if names)
         )
-    fitting = {name: fit_kernel(name, state[name], ours[name].shape) for name in ours}
+    tensors = {name: fit_kernel(name, state[name], parameters[name].shape) for name in parameters}
     with torch.no_grad():
-        for name, tensor in fitting.items():
-            ours[name].copy_(tensor)
+        for name, tensor in tensors.items():
+            parameters[name].copy_(tensor)
     return net
 
 
 def convolve_classifier(
-    state: Mapping[str, Tensor], ours: Mapping[str, Tensor]
+    state: Mapping[str, Tensor], parameters: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """Returns VGG-16's weights with fc6 and fc7 as convolutions, and without fc8."""
-    kept = {name: tensor for name, tensor in state.items() if not name.startswith("fc8.")}
+    weights = {name: tensor for name, tensor in state.items() if not name.startswith("fc8.")}
     for name in ("fc6.weight", "fc7.weight"):
-        if name in kept and kept[name].numel() == ours[name].numel():
-            kept[name] = kept[name].reshape(ours[name].shape)
-    return kept
+        if name in weights and weights[name].numel() == parameters[name].numel():
+            weights[name] = weights[name].reshape(parameters[name].shape)
+    return weights
 
 
 def export_published(net: FCN, dense: bool = False) -> dict[str, Tensor]:
@@ -152,29 +155,29 @@ def name_parameters(net: FCN) -> dict[str, nn.Parameter]:
             "published weights need a published net and its preprocessing: "
             "model=fcn32s_caffe, fcn16s_caffe, fcn8s_caffe or fcn8s_atonce_caffe"
         )
-    named = name_layers(net, net.encoder)
+    layers = name_layers(net, net.encoder)
     return {
         f"{name}.{kind}": parameter
-        for name, layer in named.items()
+        for name, layer in layers.items()
         for kind, parameter in layer.named_parameters()
     }
 
 
 def name_layers(net: FCN, encoder: CaffeVGG16) -> dict[str, nn.Module]:
     """Returns the layers that have weights, by their published names."""
-    named: dict[str, nn.Module] = {
+    layers: dict[str, nn.Module] = {
         f"conv{level}_{number}": conv
         for level, stage in enumerate(encoder.stages, 1)
         for number, conv in enumerate((m for m in stage if isinstance(m, nn.Conv2d)), 1)  # type: ignore[attr-defined]
     }
-    named |= {"fc6": encoder.fc6[0], "fc7": encoder.fc7[0]}
+    layers |= {"fc6": encoder.fc6[0], "fc7": encoder.fc7[0]}
     for name, module in net.named_children():
         if isinstance(module, Upsampling):
             last = module.factor if name == "upscore" and module.factor < STRIDE else ""
-            named[f"{name}{last}"] = module.steps[0]
+            layers[f"{name}{last}"] = module.steps[0]
         elif isinstance(module, nn.Conv2d):
-            named[name] = module
-    return named
+            layers[name] = module
+    return layers
 
 
 def fit_kernel(name: str, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -188,15 +191,15 @@ def fit_kernel(name: str, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
     if name.startswith("upscore") and tensor.dim() == 4:
         classes = range(len(tensor))
         if tuple(shape) == (len(tensor), 1, *tensor.shape[2:]) and tensor.shape[1] == len(tensor):
-            own = tensor[classes, classes].unsqueeze(1)
-            if torch.count_nonzero(tensor) != torch.count_nonzero(own):
+            diagonal = tensor[classes, classes].unsqueeze(1)
+            if torch.count_nonzero(tensor) != torch.count_nonzero(diagonal):
                 raise UserError(
                     f"{name} has weights between classes, this network one kernel a class: "
                     "set model.groups=1"
                 )
-            return own
+            return diagonal
         if tuple(shape) == (len(tensor), len(tensor), *tensor.shape[2:]) and tensor.shape[1] == 1:
-            dense = tensor.new_zeros(shape)
-            dense[classes, classes] = tensor[:, 0]
-            return dense
+            kernel = tensor.new_zeros(shape)
+            kernel[classes, classes] = tensor[:, 0]
+            return kernel
     raise UserError(f"{name} has the shape {tuple(tensor.shape)}, expected {tuple(shape)}")

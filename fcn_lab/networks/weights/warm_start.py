@@ -31,62 +31,63 @@ class Transplant:
     """The result of copying a run's tensors into another network, by tensor name.
 
     Args:
-        taken: names here.
-        fresh: names here that found nothing there and keep their own start.
-        unfit: names here with both shapes, there and here; they keep their own start too.
-        left: names there that found no place here.
-        taken_params: number of parameters taken over.
+        copied_names: names here.
+        new_names: names here that found nothing there and keep their own start.
+        unfit_shapes: names here with both shapes, there and here; they keep their own start too.
+        unused_names: names there that found no place here.
+        copied_params: number of parameters taken over.
         params: number of parameters here.
     """
 
-    taken: list[str]
-    fresh: list[str]
-    unfit: dict[str, tuple[list[int], list[int]]]
-    left: list[str]
-    taken_params: int
+    copied_names: list[str]
+    new_names: list[str]
+    unfit_shapes: dict[str, tuple[list[int], list[int]]]
+    unused_names: list[str]
+    copied_params: int
     params: int
 
     def describe(self) -> list[str]:
         """Returns lines that name every tensor that was not taken over."""
         shapes = [
-            f"{name} ({there} there, {here} here)" for name, (there, here) in self.unfit.items()
+            f"{name} ({source_shape} there, {own_shape} here)"
+            for name, (source_shape, own_shape) in self.unfit_shapes.items()
         ]
         others = {
-            "new here": self.fresh,
+            "new here": self.new_names,
             "of another shape": shapes,
-            "left behind": self.left,
+            "left behind": self.unused_names,
         }
         return [
-            f"{self.taken_params:,} of {self.params:,} parameters taken over",
-            *(f"  {why}: {', '.join(names)}" for why, names in others.items() if names),
+            f"{self.copied_params:,} of {self.params:,} parameters taken over",
+            *(f"  {heading}: {', '.join(names)}" for heading, names in others.items() if names),
         ]
 
 
 def transplant(net: nn.Module, state: Mapping[str, Tensor]) -> Transplant:
     """Copies into `net` every tensor of another network's state that has its name and shape."""
-    ours = net.state_dict()
+    own_state = net.state_dict()
     params = {name: parameter.numel() for name, parameter in net.named_parameters()}
-    places = {place: name for name, place in find_places(ours).items()}
-    there = {place: state[name] for name, place in find_places(state).items()}
-    shared = [place for place in places if place in there]
-    fitting = {
-        places[place]: there[place]
-        for place in shared
-        if there[place].shape == ours[places[place]].shape
+    places = {place: name for name, place in find_places(own_state).items()}
+    tensors = {place: state[name] for name, place in find_places(state).items()}
+    shared_places = [place for place in places if place in tensors]
+    copies = {
+        places[place]: tensors[place]
+        for place in shared_places
+        if tensors[place].shape == own_state[places[place]].shape
     }
     with torch.no_grad():
-        for name, tensor in fitting.items():
-            ours[name].copy_(tensor)
+        for name, tensor in copies.items():
+            own_state[name].copy_(tensor)
     return Transplant(
-        taken=list(fitting),
-        fresh=[name for place, name in places.items() if place not in there],
-        unfit={
-            places[place]: (list(there[place].shape), list(ours[places[place]].shape))
-            for place in shared
-            if places[place] not in fitting
+        copied_names=list(copies),
+        new_names=[name for place, name in places.items() if place not in tensors],
+        unfit_shapes={
+            places[place]: (list(tensors[place].shape), list(own_state[places[place]].shape))
+            for place in shared_places
+            if places[place] not in copies
         },
-        left=[name for name, place in find_places(state).items() if place not in places],
-        taken_params=sum(params.get(name, 0) for name in fitting),
+        unused_names=[name for name, place in find_places(state).items() if place not in places],
+        copied_params=sum(params.get(name, 0) for name in copies),
         params=sum(params.values()),
     )
 
