@@ -66,11 +66,11 @@ def create_model(
     """
     _require_names(overrides)
     words = {"model": model, "upsample": upsample, "encoder": encoder}
-    chosen = [f"{group}={word}" for group, word in words.items()]
+    choices = [f"{group}={word}" for group, word in words.items()]
     values = {"data.classes": num_classes, **overrides}
     if in_channels != RGB_CHANNELS:
         values["encoder.in_channels"] = in_channels
-    net = _compose_checked(chosen, values)
+    net = _compose_checked(choices, values)
     if in_channels != RGB_CHANNELS and count_channels(net) != in_channels:
         raise UserError(
             f"in_channels={in_channels}: model={model} has no encoder that takes them.\n"
@@ -85,7 +85,7 @@ def build_network(overrides: Sequence[str]) -> nn.Module:
     Raises:
         UserError: a word, key or value that there is not, or code that nobody has allowed.
     """
-    return _compose_checked(list(overrides), {}, trusted=False)
+    return _compose_checked(list(overrides), {}, is_trusted=False)
 
 
 def build_recorded_network(folder: Path) -> nn.Module:
@@ -146,7 +146,7 @@ def _load_recorded(folder: Path, allow: Sequence[str] = ()) -> tuple[nn.Module, 
 
 
 def _compose_checked(
-    overrides: list[str], values: Mapping[str, object], trusted: bool = True
+    overrides: list[str], values: Mapping[str, object], is_trusted: bool = True
 ) -> nn.Module:
     try:
         with _ONE_AT_A_TIME:
@@ -160,19 +160,19 @@ def _compose_checked(
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error)) from error
     require_published_weights(config, links)
-    if not trusted:
+    if not is_trusted:
         require_allowed(node, "the network")
     return _build_network(node, links)
 
 
 def _require_names(overrides: Mapping[str, object]) -> None:
-    own = [name for name in list_arguments(create_model)[0]]
+    names = [name for name in list_arguments(create_model)[0]]
     keys = [str(key) for key in OmegaConf.load(find_conf_folder() / "config.yaml")]
     for name in overrides:
         if name.isidentifier() and name not in keys:
             raise UserError(
-                f"create_model has no argument {name}.{suggest(name, own)}\n"
-                f"It takes {', '.join(own)}, and keys as in **{{'upsample.refine': 'conv'}}"
+                f"create_model has no argument {name}.{suggest(name, names)}\n"
+                f"It takes {', '.join(names)}, and keys as in **{{'upsample.refine': 'conv'}}"
             )
 
 

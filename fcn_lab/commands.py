@@ -24,19 +24,19 @@ def quote(word: str) -> str:
     """Returns the word as a shell reads it; bytes that are no UTF-8 as bash and zsh spell them."""
     if word.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in word):
         return shlex.quote(word)
-    spelt = (
+    letters = (
         f"\\x{byte:02x}" if byte > 126 or chr(byte) in "\\'" else chr(byte)
         for byte in os.fsencode(word)
     )
-    return f"$'{''.join(spelt)}'"
+    return f"$'{''.join(letters)}'"
 
 
 def format_start() -> str:
     """Returns how this process was started: ``python run.py``, or ``fcn-lab`` with its path."""
     script = Path(sys.argv[0])
     if script.name == "fcn-lab":
-        short = shutil.which("fcn-lab") == str(script)
-        return "fcn-lab" if short else shlex.quote(str(script))
+        is_on_path = shutil.which("fcn-lab") == str(script)
+        return "fcn-lab" if is_on_path else shlex.quote(str(script))
     if script.name == "__main__.py":
         return shlex.join([_find_python(), "-m", "fcn_lab"])
     return shlex.join([_find_python(), str(script)])
@@ -56,8 +56,8 @@ def find_opener() -> str | None:
     """Returns the program that opens files on this desktop; None where there is no desktop."""
     if sys.platform == "darwin":
         return "open"
-    shown = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    return "xdg-open" if shown and shutil.which("xdg-open") else None
+    display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return "xdg-open" if display and shutil.which("xdg-open") else None
 
 
 def _find_python() -> str:
@@ -65,11 +65,11 @@ def _find_python() -> str:
     return _find_name(Path(sys.executable), "python", sys.executable)
 
 
-def _find_name(python: Path, name: str, otherwise: str | None = None) -> str:
+def _find_name(python: Path, name: str, fallback: str | None = None) -> str:
     """Returns the name of a program beside Python where the shell finds that one, else its path."""
-    found = shutil.which(name)
+    program = shutil.which(name)
     # not where links lead: that of a virtual environment leads to the system's
-    if found is not None and Path(found).parent == python.parent:
+    if program is not None and Path(program).parent == python.parent:
         return name
-    path = Path(otherwise) if otherwise else python.with_name(name)
+    path = Path(fallback) if fallback else python.with_name(name)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

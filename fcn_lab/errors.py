@@ -56,24 +56,24 @@ class UserError(ValueError):
 def suggest(word: str, options: Iterable[str]) -> str:
     """Returns a question to append, or nothing where no option is near."""
     options = list(options)
-    near = difflib.get_close_matches(word, options, n=1) or [
+    matches = difflib.get_close_matches(word, options, n=1) or [
         option for option in options if option.rpartition(".")[2] == word.rpartition(".")[2]
     ]
-    return f" Did you mean {near[0]}?" if near else ""
+    return f" Did you mean {matches[0]}?" if matches else ""
 
 
-def require_known(given: Iterable[str], known: Iterable[str], maker: str) -> None:
+def require_known(names: Iterable[str], parameters: Iterable[str], maker: str) -> None:
     """Refuses names of arguments that a class or function does not take.
 
     Raises:
         UserError: with the argument that may have been meant, and with all there are.
     """
-    known = list(known)
-    for name in given:
-        if name not in known:
+    parameters = list(parameters)
+    for name in names:
+        if name not in parameters:
             raise UserError(
-                f"{maker} has no argument {name}.{suggest(name, known)}\n"
-                f"It takes {', '.join(known) or 'none'}"
+                f"{maker} has no argument {name}.{suggest(name, parameters)}\n"
+                f"It takes {', '.join(parameters) or 'none'}"
             )
 
 
@@ -109,10 +109,10 @@ def guard_writing(path: Path, advice: str = "") -> Iterator[None]:
 def explain_refusal(error: OSError, path: Path, advice: str = "") -> str:
     """Returns two lines: the place and the reason, then what to do."""
     # shutil gathers the errors of a copied folder as texts
-    told = str(error.args[0][0][-1] if isinstance(error, shutil.Error) else error)
-    number = next((n for n in _REFUSALS if n == error.errno or f"[Errno {n}]" in told), 0)
-    reason, usual = _REFUSALS.get(number, (error.strerror or told, _OTHER))
-    return f"{path} cannot be written: {reason}.\n{advice or usual}."
+    text = str(error.args[0][0][-1] if isinstance(error, shutil.Error) else error)
+    number = next((n for n in _REFUSALS if n == error.errno or f"[Errno {n}]" in text), 0)
+    reason, remedy = _REFUSALS.get(number, (error.strerror or text, _OTHER))
+    return f"{path} cannot be written: {reason}.\n{advice or remedy}."
 
 
 class Omissions:
@@ -130,35 +130,36 @@ class Omissions:
             self.errors.append(error)
 
 
-def find_refusal(error: BaseException, *places: Path) -> str | None:
+def find_refusal(error: BaseException, *folders: Path) -> str | None:
     """Returns what to tell the user where an error stems from a full or read-only place, else None.
 
     For errors of libraries, which write where they want and often do not say where.
 
     Args:
         error: what was raised.
-        places: folders that may have been meant, besides those of temporary files and caches.
+        folders: those that may have been meant, besides those of temporary files and caches.
     """
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and "No usable temporary directory" in str(cause):
             return "no folder for temporary files can be written.\nTMPDIR= names another."
         if isinstance(cause, OSError) and (cause.errno in _OF_WRITING or _makes_folder(cause)):
-            known = (*places, *list_usual_folders())
-            tight = next(
-                (place for place in known if _is_tight(place)), (*places, Path("a file"))[0]
+            candidates = (*folders, *list_usual_folders())
+            full_folder = next(
+                (folder for folder in candidates if _is_tight(folder)),
+                (*folders, Path("a file"))[0],
             )
-            return explain_refusal(cause, Path(_find_name(cause) or tight))
+            return explain_refusal(cause, Path(_find_name(cause) or full_folder))
         cause = cause.__cause__ or cause.__context__
     return None
 
 
 def list_usual_folders() -> Iterator[Path]:
     """Yields the folders to stand in, live in and keep temporary files in, if they exist."""
-    asked: tuple[Callable[[], Path | str], ...] = (Path.cwd, Path.home, tempfile.gettempdir)
-    for ask in asked:
+    queries: tuple[Callable[[], Path | str], ...] = (Path.cwd, Path.home, tempfile.gettempdir)
+    for query in queries:
         with suppress(OSError, RuntimeError):
-            yield Path(ask())
+            yield Path(query())
 
 
 def _makes_folder(error: OSError) -> bool:
@@ -167,10 +168,10 @@ def _makes_folder(error: OSError) -> bool:
     return error.errno in _REFUSALS and not names.isdisjoint({"mkdir", "makedirs"})
 
 
-def _is_tight(place: Path) -> bool:
+def _is_tight(folder: Path) -> bool:
     """Returns whether the disk of a folder is read-only or has less than a megabyte left."""
     with suppress(OSError):
-        disk = os.statvfs(place)
+        disk = os.statvfs(folder)
         return bool(disk.f_flag & os.ST_RDONLY) or disk.f_bavail * disk.f_frsize < 1 << 20
     return False
 
@@ -179,8 +180,8 @@ def _is_about(error: OSError, path: Path) -> bool:
     name = _find_name(error)
     if name is None:
         return True
-    named = Path(name)
-    return named.is_relative_to(path.parent) or path.is_relative_to(named)
+    error_path = Path(name)
+    return error_path.is_relative_to(path.parent) or path.is_relative_to(error_path)
 
 
 def _find_name(error: OSError) -> str | None:

@@ -34,7 +34,7 @@ def script_json(content: object) -> str:
         ValueError: a number is not finite.
     """
     text = json.dumps(content, allow_nan=False, separators=(",", ":"))
-    return re.sub("[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
+    return re.sub("[<>&\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def plotly_text(text: str) -> str:

@@ -97,10 +97,10 @@ def write_draft(path: Path, advice: str = "") -> Iterator[Path]:
 def append_text(path: Path, text: str) -> None:
     """Adds to the end of a file; where that fails the file keeps its old end."""
     with guard_writing(path), path.open("ab", buffering=0) as file:
-        end, left = file.tell(), encode_text(text)
+        end, rest = file.tell(), encode_text(text)
         try:
-            while left:
-                left = left[file.write(left) :]
+            while rest:
+                rest = rest[file.write(rest) :]
         except OSError:
             with suppress(OSError):
                 file.truncate(end)
@@ -119,10 +119,10 @@ def make_folder(folder: Path, advice: str = "") -> None:
 
 def find_files(name: str, *folders: Path) -> Iterator[Path]:
     """Yields what has this name in these folders and below, whatever comes and goes meanwhile."""
-    for folder in folders:
-        for place, inside, files in os.walk(folder):
-            if name in (*inside, *files):
-                yield Path(place, name)
+    for top in folders:
+        for folder, subfolders, files in os.walk(top):
+            if name in (*subfolders, *files):
+                yield Path(folder, name)
 
 
 def write_anywhere(name: str, content: object, *folders: Path) -> Path | None:
@@ -151,18 +151,18 @@ def publish_folder(
             where the process is stopped, for whoever goes on with it.
     """
     make_folder(folder.parent, advice)
-    half = create_draft_path(folder) if draft is None else draft
+    hidden_folder = create_draft_path(folder) if draft is None else draft
     try:
         with guard_writing(folder, advice):
-            half.mkdir(exist_ok=draft is not None)
-            yield half
-            _publish(half, folder, is_whole)
+            hidden_folder.mkdir(exist_ok=draft is not None)
+            yield hidden_folder
+            _publish(hidden_folder, folder, is_whole)
     except BaseException as error:
         if draft is None or isinstance(error, Exception):
-            shutil.rmtree(half, ignore_errors=True)
+            shutil.rmtree(hidden_folder, ignore_errors=True)
         raise
     # where another process was first, it is still there
-    shutil.rmtree(half, ignore_errors=True)
+    shutil.rmtree(hidden_folder, ignore_errors=True)
 
 
 def create_draft_path(path: Path) -> Path:
@@ -172,11 +172,11 @@ def create_draft_path(path: Path) -> Path:
 
 def shorten_name(name: str) -> str:
     """Returns the name that a file may have with an ending; a long one ends in a digest of it."""
-    whole = os.fsencode(name)
-    if len(whole) <= NAME_LIMIT_BYTES:
+    encoded_name = os.fsencode(name)
+    if len(encoded_name) <= NAME_LIMIT_BYTES:
         return name
-    mark = f"-{zlib.crc32(whole):08x}"
-    return whole[: NAME_LIMIT_BYTES - len(mark)].decode(errors="ignore") + mark
+    mark = f"-{zlib.crc32(encoded_name):08x}"
+    return encoded_name[: NAME_LIMIT_BYTES - len(mark)].decode(errors="ignore") + mark
 
 
 def clear_drafts(folder: Path, seconds: float = _ABANDONED_SECONDS) -> None:
@@ -206,9 +206,9 @@ def _publish(draft: Path, folder: Path, is_whole: Callable[[Path], object]) -> N
         with suppress(FileNotFoundError):
             if is_whole(folder):
                 return
-            aside = create_draft_path(folder)
-            folder.rename(aside)
-            shutil.rmtree(aside, ignore_errors=True)
+            old_folder = create_draft_path(folder)
+            folder.rename(old_folder)
+            shutil.rmtree(old_folder, ignore_errors=True)
     handle = os.open(folder.parent, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -30,7 +30,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signum: int | None = None
-        self._before = {number: signal.getsignal(number) for number in SIGNALS}
+        self._previous_handlers = {number: signal.getsignal(number) for number in SIGNALS}
 
     def __enter__(self) -> "StopRequest":
         self.install()
@@ -42,7 +42,7 @@ class StopRequest:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
 
     def install(self) -> None:

@@ -29,8 +29,8 @@ def format_number(value: object) -> str:
         return str(value)
     if abs(value) < SMALLEST_WRITTEN_OUT:
         return f"{value:.1e}"
-    whole = f"{value:,.{max(0, 3 - math.floor(math.log10(abs(value))))}f}"
-    return whole.rstrip("0").rstrip(".") if "." in whole else whole
+    text = f"{value:,.{max(0, 3 - math.floor(math.log10(abs(value))))}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def format_amount(value: float, digits: int = 3) -> str:
@@ -53,10 +53,10 @@ def format_count(number: int, unit: str) -> str:
     return f"{number:,} {unit}{'' if number == 1 else 's'}"
 
 
-def shorten_list(items: Sequence[str], most: int, separator: str = ", ") -> str:
-    """Returns the first `most` items in a line, and how many more there are."""
-    rest = f" and {len(items) - most} more" if len(items) > most else ""
-    return separator.join(items[:most]) + rest
+def shorten_list(items: Sequence[str], limit: int, separator: str = ", ") -> str:
+    """Returns the first `limit` items in a line, and how many more there are."""
+    rest = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return separator.join(items[:limit]) + rest
 
 
 def format_percent(value: float | None, digits: int = 1, signed: bool = False) -> str | None:
@@ -79,8 +79,8 @@ def print_text(content: RenderableType) -> None:
 
 def wrap_line(line: str, width: int) -> str:
     """Breaks a line between words; a word that is longer, say a path, stays in one piece."""
-    broken = textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)
-    return line if len(line) <= width else "\n".join(broken)
+    lines = textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)
+    return line if len(line) <= width else "\n".join(lines)
 
 
 def print_next(steps: Mapping[str, str | Path]) -> None:
@@ -90,15 +90,15 @@ def print_next(steps: Mapping[str, str | Path]) -> None:
         steps: a command, or a file or folder, by what it shows or does.
     """
     console, opener = Console(), find_opener()
-    for what, step in steps.items():
+    for title, step in steps.items():
         if isinstance(step, Path):
             path = quote(format_operand(step))
             step = f"{opener} {path}" if opener else path
         # never broken: a terminal copies its own breaks as none
-        console.print(f"{what}:\n  {step}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"{title}:\n  {step}", soft_wrap=True, highlight=False, markup=False)
 
 
-def report_progress(items: Iterable[T], total: int, title: str, each: int = 1) -> Iterator[T]:
+def report_progress(items: Iterable[T], total: int, title: str, units: int = 1) -> Iterator[T]:
     """Yields the items, and shows how far they are once that takes longer than a moment.
 
     In a terminal it is a bar; elsewhere a line now and then.
@@ -107,12 +107,12 @@ def report_progress(items: Iterable[T], total: int, title: str, each: int = 1) -
         items: what is waited for.
         total: the number of units that they are together.
         title: what is done.
-        each: units an item.
+        units: units an item.
     """
     with ProgressReport(total, title) as report:
         for item in items:
             yield item
-            report.advance(each)
+            report.advance(units)
 
 
 class ProgressReport:
@@ -124,7 +124,7 @@ class ProgressReport:
     """
 
     def __init__(self, total: int, title: str) -> None:
-        self.total, self.title, self.done = total, title, 0
+        self.total, self.title, self.done_units = total, title, 0
         self._console = Console()
         words = TextColumn("{task.description}", markup=False)
         self.bar = Progress(
@@ -133,7 +133,7 @@ class ProgressReport:
             transient=True,
         )
         self._task = self.bar.add_task(title, total=total)
-        self._began, self._told = time.monotonic(), 0.0
+        self._start_time, self._last_line = time.monotonic(), 0.0
         # the first item may take long, too
         self._timer = Timer(QUIET_SECONDS, self._begin)
         self._timer.daemon = True
@@ -150,9 +150,9 @@ class ProgressReport:
 
     def advance(self, units: int = 1) -> None:
         """Counts units that are done."""
-        self.done = min(self.done + units, self.total)
-        self.bar.update(self._task, completed=self.done)
-        if not self._console.is_terminal and self._count_seconds() - self._told > LINE_SECONDS:
+        self.done_units = min(self.done_units + units, self.total)
+        self.bar.update(self._task, completed=self.done_units)
+        if not self._console.is_terminal and self._count_seconds() - self._last_line > LINE_SECONDS:
             self._say()
 
     def _begin(self) -> None:
@@ -162,12 +162,12 @@ class ProgressReport:
             self._say()
 
     def _say(self) -> None:
-        self._told = self._count_seconds()
-        left = ""
-        if 0 < self.done < self.total:
-            seconds = round(self._told / self.done * (self.total - self.done))
-            left = f", about {timedelta(seconds=seconds)} to go"
-        print(f"{self.title}: {self.done} of {self.total}{left}", flush=True)
+        self._last_line = self._count_seconds()
+        rest = ""
+        if 0 < self.done_units < self.total:
+            seconds = round(self._last_line / self.done_units * (self.total - self.done_units))
+            rest = f", about {timedelta(seconds=seconds)} to go"
+        print(f"{self.title}: {self.done_units} of {self.total}{rest}", flush=True)
 
     def _count_seconds(self) -> float:
-        return time.monotonic() - self._began
+        return time.monotonic() - self._start_time

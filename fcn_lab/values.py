@@ -71,22 +71,22 @@ def check_arguments(call: C) -> C:
     function = call.__init__ if isinstance(call, type) else call  # type: ignore[misc]
 
     @wraps(function)
-    def call_checked(*given: Any, **named: Any) -> Any:
+    def call_checked(*args: Any, **kwargs: Any) -> Any:
         hints, others = list_arguments(call)
-        maker = type(given[0]).__name__ if isinstance(call, type) else call.__name__
+        maker = type(args[0]).__name__ if isinstance(call, type) else call.__name__
         if not others:
-            require_known(named, hints, maker)
+            require_known(kwargs, hints, maker)
         try:
-            bound = signature.bind(*given, **named)
+            arguments = signature.bind(*args, **kwargs)
         except TypeError:  # Python's own message says which argument is missing
-            return function(*given, **named)
-        for name, value in bound.arguments.items():
-            inner = value if name == rest else {name: value}
-            for key, item in inner.items():
+            return function(*args, **kwargs)
+        for name, value in arguments.arguments.items():
+            members = value if name == rest else {name: value}
+            for key, item in members.items():
                 if not is_admitted(hint := hints.get(key, Any), item):
-                    place = f"{maker}({key}={format_value(item)})"
-                    raise UserError(f"{place}: expected {describe_type(hint)}")
-        return function(*given, **named)
+                    call_text = f"{maker}({key}={format_value(item)})"
+                    raise UserError(f"{call_text}: expected {describe_type(hint)}")
+        return function(*args, **kwargs)
 
     signature = inspect.signature(function)
     rest = next((p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD), None)
@@ -105,24 +105,24 @@ def list_arguments(call: Callable[..., Any]) -> tuple[Mapping[str, Any], bool]:
     """
     function = inspect.unwrap(call.__init__ if isinstance(call, type) else call)  # type: ignore[misc]
     try:
-        given = dict(getattr(function, "__annotations__", {}))
-        given.pop("return", None)
-        told = types.SimpleNamespace(__annotations__=given)
-        hints = type_hints(told, getattr(function, "__globals__", {}), include_extras=True)
+        annotations = dict(getattr(function, "__annotations__", {}))
+        annotations.pop("return", None)
+        holder = types.SimpleNamespace(__annotations__=annotations)
+        hints = type_hints(holder, getattr(function, "__globals__", {}), include_extras=True)
         parameters = inspect.signature(call).parameters.values()
     except (NameError, TypeError, ValueError):
         return {}, True
-    found: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     others = False
     for parameter in parameters:
         hint = hints.get(parameter.name, Any)
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            found[parameter.name] = hint
+            arguments[parameter.name] = hint
         elif get_origin(hint) is Unpack:
-            found |= type_hints(get_args(hint)[0], include_extras=True)
+            arguments |= type_hints(get_args(hint)[0], include_extras=True)
         else:
             others = others or parameter.kind is parameter.VAR_KEYWORD
-    return found, others
+    return arguments, others
 
 
 def is_admitted(annotation: Any, value: Any) -> bool:
@@ -242,8 +242,8 @@ def _create_adapter(annotation: Any) -> Any:
 
 def _is_bounded(base: str, bounds: Iterable[Any]) -> str:
     for length in (bound for bound in bounds if isinstance(bound, Len)):
-        least = "" if length.min_length == length.max_length else "at least "
-        base = base.replace("a list", f"a list of {least}{length.min_length}", 1)
+        prefix = "" if length.min_length == length.max_length else "at least "
+        base = base.replace("a list", f"a list of {prefix}{length.min_length}", 1)
     low = next((bound for bound in bounds if isinstance(bound, Ge | Gt)), None)
     high = next((bound for bound in bounds if isinstance(bound, Le | Lt)), None)
     ends = [getattr(end, type(end).__name__.lower()) for end in (low, high) if end is not None]

@@ -75,8 +75,8 @@ class Audit:
     @cached_property
     def damage(self) -> dict[str, Damage]:
         """Returns, by split, the harm to labels that look interpolated or hold strange values."""
-        found = {name: self._measure_damage(split) for name, split in self.data.splits.items()}
-        return {name: damage for name, damage in found.items() if damage is not None}
+        by_split = {name: self._measure_damage(split) for name, split in self.data.splits.items()}
+        return {name: damage for name, damage in by_split.items() if damage is not None}
 
     @cached_property
     def twins(self) -> list[Twins]:
@@ -110,12 +110,12 @@ class Audit:
         train = self.data.splits.get("train")
         if train is None or not train.frames:
             return {}
-        found = {}
+        pairs = {}
         for name, split in self.data.scored_splits:
-            places, differences = find_lookalikes(split, train)
+            train_indices, differences = find_lookalikes(split, train)
             order = np.argsort(differences, kind="stable")
-            found[name] = [(int(i), int(places[i]), float(differences[i])) for i in order]
-        return found
+            pairs[name] = [(int(i), int(train_indices[i]), float(differences[i])) for i in order]
+        return pairs
 
     def shares(self, split: SplitFacts) -> NDArray[np.float64]:
         """Returns (K,) each class's share of the pixels that are not void."""
@@ -126,11 +126,13 @@ class Audit:
         edges = split.edges
         if edges is None:
             return None
-        interpolated = looks_interpolated(edges)
-        if not interpolated and not edges.wrong:
+        is_interpolated = looks_interpolated(edges)
+        if not is_interpolated and not edges.wrong_count:
             return None
-        lost, kept = edges.lost.astype(float), edges.kept.astype(float)
+        losses, survivors = edges.lost_counts.astype(float), edges.sound_counts.astype(float)
         names = {**dict(enumerate(self.data.classes)), VOID: "void"}
-        share = lost / np.maximum(lost + kept, 1)
+        share = losses / np.maximum(losses + survivors, 1)
         by_class = {name: float(share[k]) for k, name in names.items()}
-        return Damage(interpolated, float(lost.sum() / max((lost + kept).sum(), 1)), by_class)
+        return Damage(
+            is_interpolated, float(losses.sum() / max((losses + survivors).sum(), 1)), by_class
+        )

@@ -25,11 +25,11 @@ def check_duplicates(audit: Audit) -> Iterator[Finding]:
     """Reports pictures that occur more than once."""
     for twins in audit.twins:
         crossing = len(twins.splits) > 1
-        labelled = " under different labels" if twins.labels > 1 else ""
+        addition = " under different labels" if twins.labels > 1 else ""
         level = Level.WRONG if crossing or twins.labels > 1 else Level.CAREFUL
         yield Finding(
             level,
-            f"{shorten_list(twins.names, ITEMS_SHOWN)} are one picture{labelled}, "
+            f"{shorten_list(twins.names, ITEMS_SHOWN)} are one picture{addition}, "
             f"in {' and '.join(twins.splits)}",
             "What is scored was trained on." if "train" in twins.splits and crossing else "",
             tuple(map(Evidence, twins.split_of, twins.names))[:ITEMS_SHOWN],
@@ -49,12 +49,12 @@ def check_near_copies(audit: Audit) -> Iterator[Finding]:
                 _show_middle(audit, name),
             )
     for name, rules in audit.copy_scores.items():
-        found = rules.get("lookalike")
-        if found and found["mean_iou"] > COPY_IOU_LIMIT:
+        lookalike_scores = rules.get("lookalike")
+        if lookalike_scores and lookalike_scores["mean_iou"] > COPY_IOU_LIMIT:
             yield Finding(
                 Level.WRONG,
                 f"{name}: copying the label of the most similar training picture scores "
-                f"{found['mean_iou']:.1%} mean IoU",
+                f"{lookalike_scores['mean_iou']:.1%} mean IoU",
                 "It leaks: training sees almost the same pictures.",
                 _show_lookalike(audit, name),
             )
@@ -72,46 +72,46 @@ def check_shared_drives(audit: Audit) -> Iterator[Finding]:
     for span in audit.drive_spans:
         if span.split == "train":
             continue
-        who = f"{span.split}: {span.drive} ({format_count(span.count, 'frame')})"
+        subject = f"{span.split}: {span.drive} ({format_count(span.count, 'frame')})"
         if span.nearest is not None:
-            around = ", ".join(
-                f"{place} {number}"
-                for place, number in (("after", span.before), ("before", span.after))
+            bounds = ", ".join(
+                f"{side} {number}"
+                for side, number in (("after", span.before), ("before", span.after))
                 if number is not None
             )
             yield Finding(
                 Level.CAREFUL,
-                f"{who} is a drive that is trained on too, {span.nearest} numbers away at the "
+                f"{subject} is a drive that is trained on too, {span.nearest} numbers away at the "
                 "least",
                 f"Its frames {span.first}…{span.last}"
-                + (f" lie {around} of training." if around else " lie among those of training."),
+                + (f" lie {bounds} of training." if bounds else " lie among those of training."),
                 _show_nearest(audit, span),
             )
         elif span.first is not None:
-            yield Finding(Level.KNOWN, f"{who} is a drive that training never sees")
+            yield Finding(Level.KNOWN, f"{subject} is a drive that training never sees")
 
 
 def _show_middle(audit: Audit, name: str) -> tuple[Evidence, ...]:
     """Returns the frame in the middle of a split and the one whose label it would copy."""
     split = audit.data.splits[name]
     middle = len(split.frames) // 2
-    places = (int(find_previous(split)[middle]), middle)
-    return tuple(Evidence(name, split.frames[place].name) for place in places)
+    indices = (int(find_previous(split)[middle]), middle)
+    return tuple(Evidence(name, split.frames[index].name) for index in indices)
 
 
 def _show_lookalike(audit: Audit, name: str) -> tuple[Evidence, ...]:
     """Returns the training frame that is most like one of the split, and that one."""
-    here, there, _ = audit.closest_frames[name][0]
+    frame_index, train_index, _ = audit.closest_frames[name][0]
     train, split = audit.data.splits["train"], audit.data.splits[name]
     return (
-        Evidence("train", train.frames[there].name),
-        Evidence(name, split.frames[here].name),
+        Evidence("train", train.frames[train_index].name),
+        Evidence(name, split.frames[frame_index].name),
     )
 
 
 def _show_nearest(audit: Audit, span: DriveSpan) -> tuple[Evidence, ...]:
     """Returns the training frame and the frame of the split whose numbers are nearest."""
-    numbered = [
+    frame_numbers = [
         [
             (frame.name, frame.number)
             for frame in audit.data.splits[name].drives[span.drive]
@@ -119,12 +119,12 @@ def _show_nearest(audit: Audit, span: DriveSpan) -> tuple[Evidence, ...]:
         ]
         for name in ("train", span.split)
     ]
-    there, here = ([number for _, number in part] for part in numbered)
-    distances = np.abs(np.subtract.outer(there, here))
-    row, column = divmod(int(distances.argmin()), len(here))
+    train_numbers, split_numbers = ([number for _, number in part] for part in frame_numbers)
+    distances = np.abs(np.subtract.outer(train_numbers, split_numbers))
+    row, column = divmod(int(distances.argmin()), len(split_numbers))
     return (
-        Evidence("train", numbered[0][row][0]),
-        Evidence(span.split, numbered[1][column][0]),
+        Evidence("train", frame_numbers[0][row][0]),
+        Evidence(span.split, frame_numbers[1][column][0]),
     )
 
 

@@ -29,7 +29,7 @@ def score_copies(data: DataFacts) -> dict[str, dict[str, SplitScores]]:
     """Returns split → rule → scores, for every split that is not trained on."""
     train = data.splits.get("train")
     prior = location_prior(train, len(data.classes)) if train and train.frames else None
-    found: dict[str, dict[str, SplitScores]] = {}
+    scores: dict[str, dict[str, SplitScores]] = {}
     for name, split in data.scored_splits:
         guesses: dict[str, Iterable[Pixels]] = {
             "previous": (split.labels[i] for i in find_previous(split))
@@ -37,7 +37,7 @@ def score_copies(data: DataFacts) -> dict[str, dict[str, SplitScores]]:
         if prior is not None and train is not None:
             guesses["lookalike"] = (train.labels[i] for i in find_lookalikes(split, train)[0])
             guesses["prior"] = (prior for _ in split.frames)
-        found[name] = {
+        scores[name] = {
             rule: _score_guesses(
                 report_progress(guess, len(split.frames), f"{name}: copying labels ({rule})"),
                 split.labels,
@@ -45,7 +45,7 @@ def score_copies(data: DataFacts) -> dict[str, dict[str, SplitScores]]:
             )
             for rule, guess in guesses.items()
         }
-    return found
+    return scores
 
 
 def find_previous(split: SplitFacts) -> NDArray[np.int64]:
@@ -53,12 +53,12 @@ def find_previous(split: SplitFacts) -> NDArray[np.int64]:
 
     A frame that is alone in its drive takes its neighbour in the split.
     """
-    places = []
+    indices = []
     for i, frame in enumerate(split.frames):
-        near = [j for j in (i - 1, i + 1) if 0 <= j < len(split.frames)]
-        same = [j for j in near if split.frames[j].sequence == frame.sequence]
-        places.append((same or near or [i])[0])
-    return np.array(places, np.int64)
+        neighbours = [j for j in (i - 1, i + 1) if 0 <= j < len(split.frames)]
+        siblings = [j for j in neighbours if split.frames[j].sequence == frame.sequence]
+        indices.append((siblings or neighbours or [i])[0])
+    return np.array(indices, np.int64)
 
 
 def find_lookalikes(
@@ -68,22 +68,26 @@ def find_lookalikes(
 
     The difference is the root mean square over 12×16 small pixels, in grey levels 0…255.
     """
-    here, there = _shrink_previews(split.previews), _shrink_previews(train.previews)
-    squared = (here**2).sum(1)[:, None] + (there**2).sum(1)[None] - 2 * here @ there.T
-    places = squared.argmin(1)
-    nearest = np.maximum(squared[np.arange(len(here)), places], 0)
-    return places, np.sqrt(nearest / here.shape[1])
+    previews, train_previews = _shrink_previews(split.previews), _shrink_previews(train.previews)
+    distances = (
+        (previews**2).sum(1)[:, None]
+        + (train_previews**2).sum(1)[None]
+        - 2 * previews @ train_previews.T
+    )
+    matches = distances.argmin(1)
+    match_distances = np.maximum(distances[np.arange(len(previews)), matches], 0)
+    return matches, np.sqrt(match_distances / previews.shape[1])
 
 
 def location_prior(train: SplitFacts, num_classes: int) -> Pixels:
     """Returns (h,w) the most frequent class at each pixel; of several sizes the commonest."""
     (height, width), _ = Counter(label.shape for label in train.labels).most_common(1)[0]
-    seen = np.zeros((num_classes, height, width), np.int64)
+    counts = np.zeros((num_classes, height, width), np.int64)
     for label in train.labels:
-        brought = resize_label(label, (height, width))
+        scaled_label = resize_label(label, (height, width))
         for k in range(num_classes):
-            seen[k] += brought == k
-    return np.asarray(seen.argmax(0), np.uint8)
+            counts[k] += scaled_label == k
+    return np.asarray(counts.argmax(0), np.uint8)
 
 
 def _shrink_previews(previews: Pixels) -> NDArray[np.float64]:
@@ -98,7 +102,7 @@ def _score_guesses(
     total = torch.zeros(len(classes), len(classes), dtype=torch.int64)
     for guess, truth in zip(guesses, truths, strict=True):
         height, width = truth.shape
-        copied = resize_label(guess, (height, width))
-        named = torch.from_numpy(np.where(copied == VOID, 0, copied))[None]
-        total += confusion_matrices(named, torch.from_numpy(truth)[None], len(classes))[0]
+        label = resize_label(guess, (height, width))
+        prediction = torch.from_numpy(np.where(label == VOID, 0, label))[None]
+        total += confusion_matrices(prediction, torch.from_numpy(truth)[None], len(classes))[0]
     return compute_scores(total, classes)

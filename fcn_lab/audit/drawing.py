@@ -24,18 +24,18 @@ CROP_MARGIN = 1.25  # of a crop to what it shows
 LEAST_CROP = 1 / 3  # of the frame's side
 
 
-def embed_picture(pixels: Pixels, alt: str, flat: bool = False) -> EmbeddedPicture:
+def embed_picture(pixels: Pixels, alt: str, is_flat: bool = False) -> EmbeddedPicture:
     """Encodes pixels (H,W,3), averaged to the size shown.
 
     Args:
         pixels: the picture.
         alt: what it shows.
-        flat: of few colours with sharp edges, encoded without loss.
+        is_flat: of few colours with sharp edges, encoded without loss.
     """
-    shown = shrink_picture(pixels, SHOWN_SIDE)
-    if flat:
-        return EmbeddedPicture.encode(shown, alt, "png", optimize=True)
-    return EmbeddedPicture.encode(shown, alt, "jpeg", quality=82, subsampling=0)
+    thumbnail = shrink_picture(pixels, SHOWN_SIDE)
+    if is_flat:
+        return EmbeddedPicture.encode(thumbnail, alt, "png", optimize=True)
+    return EmbeddedPicture.encode(thumbnail, alt, "jpeg", quality=82, subsampling=0)
 
 
 def mark_pixels(picture: Pixels, mask: Mask) -> Pixels:
@@ -47,38 +47,38 @@ def mark_pixels(picture: Pixels, mask: Mask) -> Pixels:
     shares = cv2.resize(mask.astype(np.float32), picture.shape[1::-1], interpolation=cv2.INTER_AREA)
     opacity = MARK_OPACITY * np.minimum(3 * shares, 1)[..., None]
     grey = picture.mean(2, keepdims=True) * 0.45 + 255 * 0.5
-    shown = (1 - opacity) * grey + opacity * np.array(MARK)
-    return np.asarray(shown.round(), np.uint8)
+    blend = (1 - opacity) * grey + opacity * np.array(MARK)
+    return np.asarray(blend.round(), np.uint8)
 
 
 def lay_over(picture: Pixels, label: Pixels, palette: Sequence[Colour], k: int) -> Pixels:
     """Returns the picture (H,W,3) under the colours of its label (h,w), class k outlined."""
     size = (picture.shape[0], picture.shape[1])
-    small = resize_label(label, size)
-    shown = (1 - LABEL_OPACITY) * picture + LABEL_OPACITY * colourise(small, palette)
-    drawn = np.ascontiguousarray(shown.round().astype(np.uint8))
-    inside = (small == k).astype(np.uint8)
-    contours, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    return np.asarray(cv2.drawContours(drawn, contours, -1, (255, 255, 255), 1), np.uint8)
+    small_label = resize_label(label, size)
+    blend = (1 - LABEL_OPACITY) * picture + LABEL_OPACITY * colourise(small_label, palette)
+    canvas = np.ascontiguousarray(blend.round().astype(np.uint8))
+    mask = (small_label == k).astype(np.uint8)
+    contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    return np.asarray(cv2.drawContours(canvas, contours, -1, (255, 255, 255), 1), np.uint8)
 
 
-def draw_mask(label: Pixels, palette: Sequence[Colour], spoilt: Mask | None = None) -> Pixels:
+def draw_mask(label: Pixels, palette: Sequence[Colour], spoilt_mask: Mask | None = None) -> Pixels:
     """Returns a label (h,w) in the colours of its classes, at the size shown.
 
     Args:
         label: class ids or VOID.
         palette: K colours.
-        spoilt: (h,w), drawn in one strong colour over the faded others.
+        spoilt_mask: (h,w), drawn in one strong colour over the faded others.
     """
     height, width = label.shape
     factor = min(1.0, SHOWN_SIDE / max(height, width))
     size = max(1, round(height * factor)), max(1, round(width * factor))
     colours = colourise(resize_label(label, size), palette)
-    if spoilt is None:
+    if spoilt_mask is None:
         return colours
-    faded = (colours * 0.4 + 255 * 0.6).astype(np.uint8)
-    faded[_keep_any(spoilt, size)] = MARK
-    return faded
+    canvas = (colours * 0.4 + 255 * 0.6).astype(np.uint8)
+    canvas[_keep_any(spoilt_mask, size)] = MARK
+    return canvas
 
 
 def choose_crop(mask: Mask) -> tuple[slice, slice]:
@@ -88,8 +88,8 @@ def choose_crop(mask: Mask) -> tuple[slice, slice]:
     """
     height, width = mask.shape
     _, _, parts, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    largest = parts[1:][parts[1:, cv2.CC_STAT_AREA].argmax()]
-    left, top, columns, rows = (int(number) for number in largest[:4])
+    part_stats = parts[1:][parts[1:, cv2.CC_STAT_AREA].argmax()]
+    left, top, columns, rows = (int(number) for number in part_stats[:4])
     factor = min(1.0, max(CROP_MARGIN * rows / height, CROP_MARGIN * columns / width, LEAST_CROP))
     return (
         _place_slice(top + rows / 2, factor * height, height),
@@ -97,19 +97,19 @@ def choose_crop(mask: Mask) -> tuple[slice, slice]:
     )
 
 
-def crop_picture(picture: Pixels, crop: tuple[slice, slice], stored: tuple[int, ...]) -> Pixels:
+def crop_picture(picture: Pixels, crop: tuple[slice, slice], shape: tuple[int, ...]) -> Pixels:
     """Returns the part of a picture (H,W,3) that a crop of its label (h,w) shows."""
     rows, columns = (
-        slice(part.start * here // there, max(1, -(-part.stop * here // there)))
-        for part, here, there in zip(crop, picture.shape, stored, strict=False)
+        slice(part.start * side // extent, max(1, -(-part.stop * side // extent)))
+        for part, side, extent in zip(crop, picture.shape, shape, strict=False)
     )
     return np.ascontiguousarray(picture[rows, columns])
 
 
-def _place_slice(middle: float, length: float, most: int) -> slice:
-    whole = max(1, round(length))
-    start = min(max(0, round(middle - whole / 2)), most - whole)
-    return slice(start, start + whole)
+def _place_slice(middle: float, length: float, limit: int) -> slice:
+    size = max(1, round(length))
+    start = min(max(0, round(middle - size / 2)), limit - size)
+    return slice(start, start + size)
 
 
 def _keep_any(mask: Mask, size: tuple[int, int]) -> Mask:

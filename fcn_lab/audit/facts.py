@@ -31,24 +31,24 @@ class FrameFacts:
     Attributes:
         name: the frame's.
         drive: "" where it is not known.
-        stored: (H,W) of its files.
+        stored_size: (H,W) of its files.
         counts: (K,) pixels of every class.
         void: pixels of none.
-        strange: values of its label file that name no class, with their pixels.
+        strange_values: values of its label file that name no class, with their pixels.
         image: digest of its pixels.
         label: digest of its label.
-        spoilt: pixels of its label, as a run sees it, that may be spoilt, see `FrameSurvey`.
+        spoilt_count: pixels of its label, as a run sees it, that may be spoilt, see `FrameSurvey`.
     """
 
     name: str
     drive: str
-    stored: tuple[int, int]
+    stored_size: tuple[int, int]
     counts: NDArray[np.int64]
     void: int
-    strange: Counter[str]
+    strange_values: Counter[str]
     image: str
     label: str
-    spoilt: int
+    spoilt_count: int
 
     @cached_property
     def number(self) -> int | None:
@@ -87,7 +87,7 @@ class SplitFacts:
     @cached_property
     def places(self) -> dict[str, int]:
         """Returns the index of each frame by its name."""
-        return {frame.name: place for place, frame in enumerate(self.frames)}
+        return {frame.name: index for index, frame in enumerate(self.frames)}
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
@@ -111,17 +111,17 @@ class SplitFacts:
         return {label.shape for label in self.labels}
 
     @cached_property
-    def strange(self) -> Counter[str]:
+    def strange_values(self) -> Counter[str]:
         """Returns the values that name no class, with their pixel counts, over all label files."""
-        return sum((frame.strange for frame in self.frames), Counter())
+        return sum((frame.strange_values for frame in self.frames), Counter())
 
     @cached_property
     def drives(self) -> dict[str, list[FrameFacts]]:
         """Returns the split's frames by sequence."""
-        found: dict[str, list[FrameFacts]] = {}
+        frames_by_drive: dict[str, list[FrameFacts]] = {}
         for frame in self.frames:
-            found.setdefault(frame.sequence, []).append(frame)
-        return found
+            frames_by_drive.setdefault(frame.sequence, []).append(frame)
+        return frames_by_drive
 
 
 @dataclass(frozen=True)
@@ -161,17 +161,17 @@ def _gather(frames: Iterable[FrameSurvey], num_classes: int) -> SplitFacts:
     rows: list[tuple[FrameFacts, Pixels, Pixels, Look]] = []
     edges: list[LabelEdges] = []
     faults: dict[str, str] = {}
-    for seen in frames:
-        if seen.fault:
-            faults[seen.name] = seen.fault
+    for frame in frames:
+        if frame.fault:
+            faults[frame.name] = frame.fault
             continue
-        shown = show_colours(seen.image)
-        preview = cv2.resize(shown, PREVIEW[::-1], interpolation=cv2.INTER_AREA)
-        look = Look.take(shown, seen.spoilt)
+        colours = show_colours(frame.image)
+        preview = cv2.resize(colours, PREVIEW[::-1], interpolation=cv2.INTER_AREA)
+        look = Look.take(colours, frame.spoilt_mask)
         rows.append(
-            (_describe_frame(seen, num_classes), seen.label, np.asarray(preview, np.uint8), look)
+            (_describe_frame(frame, num_classes), frame.label, np.asarray(preview, np.uint8), look)
         )
-        edges += [] if seen.edges is None else [seen.edges]
+        edges += [] if frame.edges is None else [frame.edges]
     rows.sort(key=lambda row: (row[0].sequence, row[0].number or 0, row[0].name))
     return SplitFacts(
         tuple(row[0] for row in rows),
@@ -184,18 +184,18 @@ def _gather(frames: Iterable[FrameSurvey], num_classes: int) -> SplitFacts:
     )
 
 
-def _describe_frame(seen: FrameSurvey, num_classes: int) -> FrameFacts:
-    counts = np.bincount(seen.label.ravel(), minlength=VOID + 1)
+def _describe_frame(frame: FrameSurvey, num_classes: int) -> FrameFacts:
+    counts = np.bincount(frame.label.ravel(), minlength=VOID + 1)
     return FrameFacts(
-        seen.name,
-        seen.drive,
-        seen.stored,
+        frame.name,
+        frame.drive,
+        frame.stored_size,
         counts[:num_classes],
         int(counts[VOID]),
-        seen.strange,
-        _hash_pixels(seen.image),
-        _hash_pixels(seen.label),
-        0 if seen.spoilt is None else int(seen.spoilt.sum()),
+        frame.strange_values,
+        _hash_pixels(frame.image),
+        _hash_pixels(frame.label),
+        0 if frame.spoilt_mask is None else int(frame.spoilt_mask.sum()),
     )
 
 

@@ -34,32 +34,36 @@ def check_files(audit: Audit) -> Iterator[Finding]:
 def check_strange_values(audit: Audit) -> Iterator[Finding]:
     """Reports colours and ids that belong to no class."""
     for name, split in audit.data.splits.items():
-        if not split.strange:
+        if not split.strange_values:
             continue
-        showing = [frame for frame in split.frames if frame.strange]
-        worst = _find_worst(name, split, lambda frame: frame.strange.total(), SPOILT)
-        values = [f"{value} in {count} pixels" for value, count in split.strange.most_common()]
+        frames = [frame for frame in split.frames if frame.strange_values]
+        evidence = _find_worst(name, split, lambda frame: frame.strange_values.total(), SPOILT)
+        values = [
+            f"{value} in {count} pixels" for value, count in split.strange_values.most_common()
+        ]
         yield Finding(
             Level.WRONG,
-            f"{name}: {split.strange.total()} label pixels "
-            f"in {format_count(len(showing), 'frame')} hold values of no class",
-            f"{shorten_list(values, ITEMS_SHOWN)}. Most of them are in {worst[0].frame}.",
-            worst,
+            f"{name}: {split.strange_values.total()} label pixels "
+            f"in {format_count(len(frames), 'frame')} hold values of no class",
+            f"{shorten_list(values, ITEMS_SHOWN)}. Most of them are in {evidence[0].frame}.",
+            evidence,
         )
 
 
 def check_interpolation(audit: Audit) -> Iterator[Finding]:
     """Reports masks that were resized as pictures are, or saved as JPEG."""
     for name, damage in audit.damage.items():
-        worst = sorted(damage.by_class.items(), key=lambda item: -item[1])
-        hurt = ", ".join(f"{title} {share:.1%}" for title, share in worst[:ITEMS_SHOWN])
+        shares = sorted(damage.by_class.items(), key=lambda item: -item[1])
+        losses = ", ".join(f"{title} {share:.1%}" for title, share in shares[:ITEMS_SHOWN])
         if damage.interpolated:
             yield Finding(
                 Level.WRONG,
                 f"{name}: the masks look interpolated, {damage.share:.1%} of the pixels are spoilt",
                 "At their edges lie values between those of the neighbours, as no hand draws them. "
-                f"Estimated loss: {hurt}. Resize labels by the nearest pixel.",
-                _find_worst(name, audit.data.splits[name], lambda frame: frame.spoilt, SPOILT),
+                f"Estimated loss: {losses}. Resize labels by the nearest pixel.",
+                _find_worst(
+                    name, audit.data.splits[name], lambda frame: frame.spoilt_count, SPOILT
+                ),
             )
 
 
@@ -70,15 +74,15 @@ def check_absent_classes(audit: Audit) -> Iterator[Finding]:
             yield Finding(Level.WRONG, f"{name}: no frame is left")
             continue
         images = dict(zip(audit.data.classes, (split.counts > 0).sum(0), strict=True))
-        if absent := [title for title, count in images.items() if count == 0]:
+        if absent_classes := [title for title, count in images.items() if count == 0]:
             train = name == "train"
             meaning = "It cannot be learnt." if train else "It drops out of the means."
             level = Level.WRONG if train else Level.CAREFUL
-            yield Finding(level, f"{name} never shows {', '.join(absent)}", meaning)
-        if rare := [f"{t} ({n})" for t, n in images.items() if 0 < n < RARE_CLASS_IMAGES]:
+            yield Finding(level, f"{name} never shows {', '.join(absent_classes)}", meaning)
+        if rare_classes := [f"{t} ({n})" for t, n in images.items() if 0 < n < RARE_CLASS_IMAGES]:
             yield Finding(
                 Level.CAREFUL,
-                f"{name} shows {', '.join(rare)} in fewer than {RARE_CLASS_IMAGES} images",
+                f"{name} shows {', '.join(rare_classes)} in fewer than {RARE_CLASS_IMAGES} images",
                 "One image more or less moves its IoU by points.",
                 tuple(_show_rare(audit, name, images)),
             )
@@ -106,13 +110,15 @@ def check_void(audit: Audit) -> Iterator[Finding]:
 
 def check_sizes(audit: Audit) -> Iterator[Finding]:
     """Reports files of several sizes."""
-    stored = Counter(frame.stored for split in audit.data.splits.values() for frame in split.frames)
-    if len(stored) > 1:
-        shown = [f"{h}x{w} ({count})" for (h, w), count in stored.most_common()]
+    size_counts = Counter(
+        frame.stored_size for split in audit.data.splits.values() for frame in split.frames
+    )
+    if len(size_counts) > 1:
+        sizes = [f"{h}x{w} ({count})" for (h, w), count in size_counts.most_common()]
         yield Finding(
             Level.CAREFUL,
-            f"the files have {len(stored)} sizes",
-            f"{shorten_list(shown, ITEMS_SHOWN)}. {_describe_target(audit)}",
+            f"the files have {len(size_counts)} sizes",
+            f"{shorten_list(sizes, ITEMS_SHOWN)}. {_describe_target(audit)}",
         )
 
 
@@ -128,11 +134,11 @@ def _describe_target(audit: Audit) -> str:
 
 
 def _find_worst(
-    name: str, split: SplitFacts, measure: Callable[[FrameFacts], float], marked: str = ""
+    name: str, split: SplitFacts, measure: Callable[[FrameFacts], float], mark: str = ""
 ) -> tuple[Evidence, ...]:
     """Returns the frames of a split with the largest measure."""
-    worst = sorted(split.frames, key=measure, reverse=True)[:ITEMS_SHOWN]
-    return tuple(Evidence(name, frame.name, marked) for frame in worst if measure(frame))
+    frames = sorted(split.frames, key=measure, reverse=True)[:ITEMS_SHOWN]
+    return tuple(Evidence(name, frame.name, mark) for frame in frames if measure(frame))
 
 
 CHECKS = (

@@ -13,5 +13,5 @@ CHECKS: tuple[Check, ...] = (*file_checks.CHECKS, *copy_checks.CHECKS)
 
 def collect_findings(audit: Audit) -> list[Finding]:
     """Returns the findings of all checks, worst first."""
-    found = [finding for check in CHECKS for finding in check(audit)]
-    return sorted(found, key=lambda finding: finding.level)
+    findings = [finding for check in CHECKS for finding in check(audit)]
+    return sorted(findings, key=lambda finding: finding.level)

@@ -52,18 +52,18 @@ def show_classes(audit: Audit) -> Section | None:
     drives = group_drives(audit.data)
     classes = audit.data.classes[:OVERLAYS_LIMIT]
     count = min(DRIVES_SHOWN, max(1, OVERLAYS_LIMIT // max(1, len(classes))))
-    shown = list(drives)[:count]
+    drive_names = list(drives)[:count]
     groups = []
     for k, name in enumerate(classes):
-        places = {drive: find_typical(audit.data, k, drives[drive]) for drive in shown}
-        absent = [drive or "unnamed" for drive, place in places.items() if place is None]
+        places = {drive: find_typical(audit.data, k, drives[drive]) for drive in drive_names}
+        absent_drives = [drive or "unnamed" for drive, place in places.items() if place is None]
         figures = [
             _draw_overlay(audit, k, drive, place)
             for drive, place in places.items()
             if place is not None
         ]
-        note = f"not in {', '.join(absent)}" if figures else "in none of them"
-        groups.append(Group(name, note if absent else "", figures))
+        note = f"not in {', '.join(absent_drives)}" if figures else "in none of them"
+        groups.append(Group(name, note if absent_drives else "", figures))
     if not drives:
         return None
     rest = f", the {count} drives of most frames among {len(drives)}" if len(drives) > count else ""
@@ -73,7 +73,7 @@ def show_classes(audit: Audit) -> Section | None:
         "The pixels of each class, in the frame of each drive that shows the middle share of it "
         f"among those that show any{rest}."
     )
-    return Section("Labels", _render(groups, narrow=True), lead)
+    return Section("Labels", _render(groups, is_narrow=True), lead)
 
 
 def show_rarest(audit: Audit) -> Section | None:
@@ -82,7 +82,10 @@ def show_rarest(audit: Audit) -> Section | None:
         Group(
             audit.data.classes[k],
             f"{format_percent(share, 2)} % of the pixels",
-            [_draw_example(audit, k, one) for one in find_largest(audit.data, k, RARE_EXAMPLES)],
+            [
+                _draw_example(audit, k, place)
+                for place in find_largest(audit.data, k, RARE_EXAMPLES)
+            ],
         )
         for k, share in rank_rarest(audit.data)[:RARE_CLASSES]
     ]
@@ -94,55 +97,55 @@ def show_rarest(audit: Audit) -> Section | None:
     return Section("Rarest classes", body, lead) if groups else None
 
 
-def show_evidence(audit: Audit, found: Sequence[Finding]) -> list[Markup]:
+def show_evidence(audit: Audit, findings: Sequence[Finding]) -> list[Markup]:
     """Returns for each finding its frames, picture beside mask; nothing beyond the limit."""
-    left, shown = EVIDENCE_LIMIT, []
-    for finding in found:
-        frames = finding.frames[:left]
-        left -= len(frames)
-        shown.append(_render([Group("", "", [_draw_witness(audit, one) for one in frames])]))
-    return shown
+    budget, figures = EVIDENCE_LIMIT, []
+    for finding in findings:
+        frames = finding.frames[:budget]
+        budget -= len(frames)
+        figures.append(_render([Group("", "", [_draw_witness(audit, frame) for frame in frames])]))
+    return figures
 
 
 def _draw_overlay(audit: Audit, k: int, drive: str, place: Place) -> Figure:
     picture, frame = _open(audit, place.split, place.index)
     mask = audit.data.splits[place.split].labels[place.index] == k
     alt = f"{audit.data.classes[k]} in {frame}"
-    shown = embed_picture(mark_pixels(picture, mask), alt)
+    overlay = embed_picture(mark_pixels(picture, mask), alt)
     share = format_percent(place.share, 2)
-    return Figure([shown], drive or "unnamed", f"{share} %, {place.split}: {frame}")
+    return Figure([overlay], drive or "unnamed", f"{share} %, {place.split}: {frame}")
 
 
 def _draw_example(audit: Audit, k: int, place: Place) -> Figure:
     picture, frame = _open(audit, place.split, place.index)
     label = audit.data.splits[place.split].labels[place.index]
     crop = choose_crop(label == k)
-    near = crop_picture(picture, crop, label.shape)
-    drawn = lay_over(near, label[crop], audit.data.palette, k)
+    detail = crop_picture(picture, crop, label.shape)
+    overlay = lay_over(detail, label[crop], audit.data.palette, k)
     name = audit.data.classes[k]
     pictures = [
-        embed_picture(near, f"{name} in {frame}"),
-        embed_picture(drawn, f"its labels, {name} outlined"),
+        embed_picture(detail, f"{name} in {frame}"),
+        embed_picture(overlay, f"its labels, {name} outlined"),
     ]
     return Figure(pictures, frame, f"{place.split}, {format_percent(place.share, 2)} % of it")
 
 
-def _draw_witness(audit: Audit, one: Evidence) -> Figure:
-    split = audit.data.splits[one.split]
-    index = split.places[one.frame]
-    picture, frame = _open(audit, one.split, index)
-    label, spoilt = split.labels[index], None
-    if one.marked == SPOILT:
-        spoilt = split.looks[index].open_marks(label.shape)
-    elif one.marked:
-        picture = mark_pixels(picture, label == audit.data.classes.index(one.marked))
+def _draw_witness(audit: Audit, evidence: Evidence) -> Figure:
+    split = audit.data.splits[evidence.split]
+    index = split.places[evidence.frame]
+    picture, frame = _open(audit, evidence.split, index)
+    label, spoilt_mask = split.labels[index], None
+    if evidence.marked == SPOILT:
+        spoilt_mask = split.looks[index].open_marks(label.shape)
+    elif evidence.marked:
+        picture = mark_pixels(picture, label == audit.data.classes.index(evidence.marked))
     pictures = [
         embed_picture(picture, f"the picture {frame}"),
         embed_picture(
-            draw_mask(label, audit.data.palette, spoilt), f"the mask of {frame}", flat=True
+            draw_mask(label, audit.data.palette, spoilt_mask), f"the mask of {frame}", is_flat=True
         ),
     ]
-    return Figure(pictures, frame, ", ".join(filter(None, (one.split, one.marked))))
+    return Figure(pictures, frame, ", ".join(filter(None, (evidence.split, evidence.marked))))
 
 
 def _open(audit: Audit, split: str, index: int) -> tuple[Pixels, str]:
@@ -150,14 +153,14 @@ def _open(audit: Audit, split: str, index: int) -> tuple[Pixels, str]:
     return part.looks[index].open(), part.frames[index].name
 
 
-def _render(groups: Sequence[Group], narrow: bool = False) -> Markup:
+def _render(groups: Sequence[Group], is_narrow: bool = False) -> Markup:
     template = TEMPLATES.get_template("audit_figures.html")
-    return Markup(template.render(groups=groups, narrow=narrow))
+    return Markup(template.render(groups=groups, narrow=is_narrow))
 
 
-def render_legend(audit: Audit, marked: Iterable[str] = ()) -> Markup:
+def render_legend(audit: Audit, mark_names: Iterable[str] = ()) -> Markup:
     """Returns the colours of the classes, of void and of what is marked."""
     colours = [*zip(audit.data.classes, audit.data.palette, strict=True), ("void", VOID_COLOUR)]
-    colours += [(name, MARK) for name in marked]
+    colours += [(name, MARK) for name in mark_names]
     entries = [(name, format_hex(colour)) for name, colour in colours]
     return Markup(TEMPLATES.get_template("audit_legend.html").render(legend=entries))

@@ -23,19 +23,20 @@ PAIRS_SHOWN = 4
 LEGEND = {"orientation": "h", "yanchor": "bottom", "y": 1.02}
 
 
-def render_audit(audit: Audit, found: Sequence[Finding]) -> str:
+def render_audit(audit: Audit, findings: Sequence[Finding]) -> str:
     """Returns the page with the findings and all tables of an audit."""
-    wrong, careful = (
-        sum(finding.level is level for finding in found) for level in (Level.WRONG, Level.CAREFUL)
+    wrong_count, careful_count = (
+        sum(finding.level is level for finding in findings)
+        for level in (Level.WRONG, Level.CAREFUL)
     )
     lead = TEMPLATES.get_template("audit_lead.html").render(
-        lines=audit.data.describe.splitlines(), wrong=wrong, careful=careful
+        lines=audit.data.describe.splitlines(), wrong=wrong_count, careful=careful_count
     )
-    shown = zip(found, show_evidence(audit, found), strict=True)
-    body = TEMPLATES.get_template("audit_findings.html").render(findings=list(shown))
-    frames = [frame for finding in found for frame in finding.frames]
-    marked = ["marked"] if any(frame.marked for frame in frames) else []
-    legend = render_legend(audit, marked) if frames else ""
+    finding_figures = zip(findings, show_evidence(audit, findings), strict=True)
+    body = TEMPLATES.get_template("audit_findings.html").render(findings=list(finding_figures))
+    frames = [frame for finding in findings for frame in finding.frames]
+    mark_names = ["marked"] if any(frame.marked for frame in frames) else []
+    legend = render_legend(audit, mark_names) if frames else ""
     sections = [Section("Findings", Markup(body) + legend)]
     for table in build_tables(audit):
         extra = CHARTS.get(table.title)
@@ -46,7 +47,7 @@ def render_audit(audit: Audit, found: Sequence[Finding]) -> str:
                 render_table(table.columns, table.rows, table.title, numbers),
             ]
         )
-        sections.append(Section(table.title, body, table.about))
+        sections.append(Section(table.title, body, table.lead))
         if table.title == "Classes":
             sections += filter(None, (show_classes(audit), show_rarest(audit)))
     return render_page("Data audit", sections, Markup(lead))
@@ -63,9 +64,9 @@ def draw_timeline(audit: Audit) -> Markup:
             "y": [frame.sequence or "unnamed" for frame in split.frames],
             "text": [frame.name for frame in split.frames],
             "hovertemplate": "%{text}<extra>%{fullData.name}</extra>",
-            "marker": {"size": 8, "symbol": SYMBOLS[place], "opacity": 0.75},
+            "marker": {"size": 8, "symbol": SYMBOLS[index], "opacity": 0.75},
         }
-        for place, (name, split) in enumerate(audit.data.splits.items())
+        for index, (name, split) in enumerate(audit.data.splits.items())
     ]
     layout = {
         "xaxis": {"title": {"text": "number in the frame's name"}},
@@ -105,24 +106,24 @@ def draw_shares(audit: Audit) -> Markup:
 def draw_pairs(audit: Audit) -> Markup:
     """Shows the pictures of each split that look most like a training picture, beside it."""
     train = audit.data.splits.get("train")
-    shown = []
+    pairs = []
     for name, split in audit.data.scored_splits:
-        met: set[int] = set()
-        for here, there, difference in audit.closest_frames.get(name, []):
-            if train is None or there in met or len(met) == PAIRS_SHOWN:
+        train_indices: set[int] = set()
+        for index, train_index, difference in audit.closest_frames.get(name, []):
+            if train is None or train_index in train_indices or len(train_indices) == PAIRS_SHOWN:
                 continue
-            met.add(there)
-            sides = ((split, here, name), (train, there, "train"))
-            shown.append(
+            train_indices.add(train_index)
+            sides = ((split, index, name), (train, train_index, "train"))
+            pairs.append(
                 {
                     "difference": difference,
                     "sides": [
-                        (part.frames[i].name, which, _embed_preview(part.previews[i]))
-                        for part, i, which in sides
+                        (part.frames[i].name, split_name, _embed_preview(part.previews[i]))
+                        for part, i, split_name in sides
                     ],
                 }
             )
-    return Markup(TEMPLATES.get_template("audit_pairs.html").render(pairs=shown))
+    return Markup(TEMPLATES.get_template("audit_pairs.html").render(pairs=pairs))
 
 
 def _embed_preview(pixels: Pixels) -> str:

@@ -23,22 +23,22 @@ MIXED_SHARE_LIMIT = 0.5
 
 def looks_interpolated(edges: LabelEdges) -> bool:
     """Returns whether the labels of one split were resized with interpolation."""
-    if edges.wrong and edges.mixed > MIXED_SHARE_LIMIT * edges.wrong:
+    if edges.wrong_count and edges.mixed_count > MIXED_SHARE_LIMIT * edges.wrong_count:
         return True
     return bool(edges.triples) and order_deviation(edges.triples) > DEVIATION_LIMIT
 
 
 def order_deviation(triples: Counter[tuple[int, int, int]]) -> float:
     """Returns how far ids stand in order beyond chance, in standard deviations of shuffled ids."""
-    known, places = np.unique(np.array(list(triples)), return_inverse=True)
-    before, here, after = places.reshape(-1, 3).T
+    ids, codes = np.unique(np.array(list(triples)), return_inverse=True)
+    first, middle, last = codes.reshape(-1, 3).T
     counts = np.array(list(triples.values()))
 
     def in_order(rank: NDArray[np.int64]) -> float:
-        low, high = (f(rank[before], rank[after]) for f in (np.minimum, np.maximum))
-        return float(counts[(low < rank[here]) & (rank[here] < high)].sum() / counts.sum())
+        low, high = (f(rank[first], rank[last]) for f in (np.minimum, np.maximum))
+        return float(counts[(low < rank[middle]) & (rank[middle] < high)].sum() / counts.sum())
 
     rng = np.random.default_rng(0)
-    shuffled = [in_order(rng.permutation(len(known))) for _ in range(SHUFFLE_COUNT)]
-    spread = float(np.std(shuffled))
-    return (in_order(np.arange(len(known))) - float(np.mean(shuffled))) / spread if spread else 0.0
+    chances = [in_order(rng.permutation(len(ids))) for _ in range(SHUFFLE_COUNT)]
+    spread = float(np.std(chances))
+    return (in_order(np.arange(len(ids))) - float(np.mean(chances))) / spread if spread else 0.0

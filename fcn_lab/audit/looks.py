@@ -28,19 +28,19 @@ class Look:
     marks: Pixels | None
 
     @classmethod
-    def take(cls, image: Pixels, spoilt: NDArray[np.bool_] | None) -> "Look":
+    def take(cls, image: Pixels, spoilt_mask: NDArray[np.bool_] | None) -> "Look":
         """Copies a picture (h,w,3) and its spoilt pixels (h,w)."""
-        small = np.asarray(shrink_picture(image, LONGEST_SIDE))
-        colours = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
+        thumbnail = np.asarray(shrink_picture(image, LONGEST_SIDE))
+        colours = cv2.cvtColor(thumbnail, cv2.COLOR_RGB2BGR)
         _, picture = cv2.imencode(".jpg", colours, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-        marks = np.packbits(spoilt) if spoilt is not None and spoilt.any() else None
+        marks = np.packbits(spoilt_mask) if spoilt_mask is not None and spoilt_mask.any() else None
         return cls(picture.tobytes(), marks)
 
     def open(self) -> Pixels:
         """Returns the picture (H,W,3)."""
-        found = cv2.imdecode(np.frombuffer(self.picture, np.uint8), cv2.IMREAD_COLOR)
-        assert found is not None
-        return np.asarray(cv2.cvtColor(found, cv2.COLOR_BGR2RGB), np.uint8)
+        pixels = cv2.imdecode(np.frombuffer(self.picture, np.uint8), cv2.IMREAD_COLOR)
+        assert pixels is not None
+        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
 
     def open_marks(self, size: tuple[int, ...]) -> NDArray[np.bool_]:
         """Returns (h,w), the spoilt pixels of a frame of this size."""

@@ -44,8 +44,8 @@ def find_spans(data: DataFacts) -> Iterator[DriveSpan]:
     train = data.splits["train"].drives if "train" in data.splits else {}
     for name, split in data.splits.items():
         for drive, frames in split.drives.items():
-            seen = _list_numbers(train.get(drive, [])) if name != "train" else []
-            yield _measure_span(name, drive, _list_numbers(frames), len(frames), seen)
+            train_numbers = _list_numbers(train.get(drive, [])) if name != "train" else []
+            yield _measure_span(name, drive, _list_numbers(frames), len(frames), train_numbers)
 
 
 def _list_numbers(frames: list[FrameFacts]) -> list[int]:
@@ -53,16 +53,16 @@ def _list_numbers(frames: list[FrameFacts]) -> list[int]:
 
 
 def _measure_span(
-    split: str, drive: str, numbers: list[int], count: int, seen: list[int]
+    split: str, drive: str, numbers: list[int], count: int, train_numbers: list[int]
 ) -> DriveSpan:
     if not numbers:
         return DriveSpan(split, drive, count)
     steps = Counter(b - a for a, b in pairwise(numbers))
     step = steps.most_common(1)[0][0] if steps else None
     first, last = numbers[0], numbers[-1]
-    if not seen:
+    if not train_numbers:
         return DriveSpan(split, drive, count, first, last, step)
-    distances = np.abs(np.subtract.outer(numbers, seen)).min(1)
+    distances = np.abs(np.subtract.outer(numbers, train_numbers)).min(1)
     return DriveSpan(
         split,
         drive,
@@ -72,6 +72,6 @@ def _measure_span(
         step,
         int(distances.min()),
         float(np.median(distances)),
-        max((n for n in seen if n < first), default=None),
-        min((n for n in seen if n > last), default=None),
+        max((n for n in train_numbers if n < first), default=None),
+        min((n for n in train_numbers if n > last), default=None),
     )

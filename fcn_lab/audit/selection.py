@@ -21,29 +21,29 @@ class Place:
 
 def group_drives(data: DataFacts) -> dict[str, list[tuple[str, int]]]:
     """Returns drive → split and index of its frames, the drives of most frames first."""
-    found: dict[str, list[tuple[str, int]]] = {}
+    drives: dict[str, list[tuple[str, int]]] = {}
     for name, split in data.splits.items():
         for index, frame in enumerate(split.frames):
-            found.setdefault(frame.sequence, []).append((name, index))
-    return dict(sorted(found.items(), key=lambda item: -len(item[1])))
+            drives.setdefault(frame.sequence, []).append((name, index))
+    return dict(sorted(drives.items(), key=lambda item: -len(item[1])))
 
 
 def find_typical(data: DataFacts, k: int, frames: Iterable[tuple[str, int]]) -> Place | None:
     """Returns the frame whose share of class k is the middle one of those that show it."""
-    showing = sorted(_list_places(data, k, frames), key=lambda place: place.share)
-    return showing[len(showing) // 2] if showing else None
+    places = sorted(_list_places(data, k, frames), key=lambda place: place.share)
+    return places[len(places) // 2] if places else None
 
 
 def find_largest(data: DataFacts, k: int, count: int) -> list[Place]:
     """Returns frames that show most of class k, neighbours only where there are no others."""
-    every = ((name, i) for name, split in data.splits.items() for i in range(len(split.frames)))
-    order = sorted(_list_places(data, k, every), key=lambda place: -place.share)
-    chosen: list[Place] = []
+    frames = ((name, i) for name, split in data.splits.items() for i in range(len(split.frames)))
+    order = sorted(_list_places(data, k, frames), key=lambda place: -place.share)
+    picks: list[Place] = []
     for place in order:
-        if len(chosen) < count and not any(_are_neighbours(data, place, one) for one in chosen):
-            chosen.append(place)
-    rest = (place for place in order if place not in chosen)
-    return chosen + [place for place, _ in zip(rest, range(count - len(chosen)), strict=False)]
+        if len(picks) < count and not any(_are_neighbours(data, place, pick) for pick in picks):
+            picks.append(place)
+    rest = (place for place in order if place not in picks)
+    return picks + [place for place, _ in zip(rest, range(count - len(picks)), strict=False)]
 
 
 def rank_rarest(data: DataFacts) -> list[tuple[int, float]]:
@@ -63,11 +63,11 @@ def _list_places(data: DataFacts, k: int, frames: Iterable[tuple[str, int]]) -> 
             yield Place(name, index, count / split.pixels[index])
 
 
-def _are_neighbours(data: DataFacts, one: Place, other: Place) -> bool:
+def _are_neighbours(data: DataFacts, first: Place, second: Place) -> bool:
     return (
-        one.split == other.split
-        and abs(one.index - other.index) < APART
-        and _find_frame(data, one).sequence == _find_frame(data, other).sequence
+        first.split == second.split
+        and abs(first.index - second.index) < APART
+        and _find_frame(data, first).sequence == _find_frame(data, second).sequence
     )
 
 

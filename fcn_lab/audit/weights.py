@@ -17,29 +17,29 @@ Definition = Callable[[Weights, Weights], Weights]
 
 
 def _median_frequency(power: float) -> Definition:
-    def weigh(counts: Weights, shown: Weights) -> Weights:
-        found = MedianFrequency(power)(torch.from_numpy(counts), torch.from_numpy(shown))
-        return np.asarray(found.numpy(), np.float64)
+    def weigh(counts: Weights, image_pixels: Weights) -> Weights:
+        weights = MedianFrequency(power)(torch.from_numpy(counts), torch.from_numpy(image_pixels))
+        return np.asarray(weights.numpy(), np.float64)
 
     return weigh
 
 
 def _weigh_by_share(weight: Callable[[Weights], Weights]) -> Definition:
-    def weigh(counts: Weights, shown: Weights) -> Weights:
+    def weigh(counts: Weights, image_pixels: Weights) -> Weights:
         result = np.zeros(len(counts))
-        seen = counts > 0
-        result[seen] = weight(counts[seen] / counts.sum())
+        mask = counts > 0
+        result[mask] = weight(counts[mask] / counts.sum())
         return result
 
     return weigh
 
 
-def _effective_number(counts: Weights, shown: Weights) -> Weights:
+def _effective_number(counts: Weights, image_pixels: Weights) -> Weights:
     beta = 1 - 1 / counts.sum()
     result = np.zeros(len(counts))
-    seen = counts > 0
-    result[seen] = (1 - beta) / -np.expm1(counts[seen] * np.log(beta))
-    return np.asarray(result * seen.sum() / result.sum(), np.float64)
+    mask = counts > 0
+    result[mask] = (1 - beta) / -np.expm1(counts[mask] * np.log(beta))
+    return np.asarray(result * mask.sum() / result.sum(), np.float64)
 
 
 # title → (formula and source, function of the pixels of a class and of the images that show it)
@@ -70,7 +70,7 @@ def class_weights(counts: NDArray[np.int64], pixels: int | NDArray[np.int64]) ->
         pixels: of one image, or (M,) of each.
     """
     total = counts.sum(0).astype(np.float64)
-    shown = ((counts > 0) * np.reshape(pixels, (-1, 1))).sum(0).astype(np.float64)
+    image_pixels = ((counts > 0) * np.reshape(pixels, (-1, 1))).sum(0).astype(np.float64)
     if not total.any():
         return {title: total for title in DEFINITIONS}
-    return {title: weigh(total, shown) for title, (_, weigh) in DEFINITIONS.items()}
+    return {title: weigh(total, image_pixels) for title, (_, weigh) in DEFINITIONS.items()}

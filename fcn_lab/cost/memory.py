@@ -41,13 +41,13 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> object:
-        out = func(*args, **(kwargs or {}))
+        output = func(*args, **(kwargs or {}))
         self.live_storages = {
             key: entry
             for key, entry in self.live_storages.items()
             if not entry[0].expired()  # type: ignore[no-untyped-call]
         }
-        for storage in (x.untyped_storage() for x in tree_leaves(out) if isinstance(x, Tensor)):
+        for storage in (x.untyped_storage() for x in tree_leaves(output) if isinstance(x, Tensor)):
             if (
                 storage._cdata not in self.ignored_storages
                 and storage._cdata not in self.live_storages
@@ -55,7 +55,7 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self.hold(storage)
                 self.on_write(storage.nbytes())
         self.peak = max(self.peak, sum(size for _, size in self.live_storages.values()))
-        return out
+        return output
 
     def hold(self, storage: UntypedStorage) -> None:
         """Counts a storage for as long as it lives."""

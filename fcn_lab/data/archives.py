@@ -67,36 +67,36 @@ def open_archive(path: Path) -> Iterator[list[Member]]:
 
 
 def unpack_below(
-    members: Sequence[Member], folder: str, place: Path, most_files: int, most_bytes: int
+    members: Sequence[Member], folder: str, target: Path, most_files: int, most_bytes: int
 ) -> None:
-    """Unpacks what lies in the archive's folder of this name, wherever that is, into a place.
+    """Unpacks what lies in the archive's folder of this name, wherever that is, into a target.
 
     Raises:
         UserError: there is too much of it, or one of it is no plain file below the folder.
     """
     if len(members) > most_files or sum(member.size for member in members) > most_bytes:
         raise UserError(f"more than {most_files} files, or {most_bytes / 1e9:g} GB unpacked")
-    left = most_bytes
+    budget = most_bytes
     for member in members:
         parts = PurePosixPath(member.name).parts
         if folder not in parts:
             continue
         if ".." in parts or parts[0] == "/" or not member.is_plain:
             raise UserError(f"{member.name[:200]!r} is no plain file below it")
-        left -= extract(member, place.joinpath(*parts[parts.index(folder) + 1 :]), left)
+        budget -= extract(member, target.joinpath(*parts[parts.index(folder) + 1 :]), budget)
 
 
-def extract(member: Member, place: Path, most: int) -> int:
+def extract(member: Member, target: Path, limit: int) -> int:
     """Unpacks one file, at most so many bytes, and returns their number.
 
     Raises:
         UserError: it is larger than it says, or its name is none here.
     """
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with member.open() as source, place.open("xb") as file:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with member.open() as source, target.open("xb") as file:
             while chunk := source.read(_CHUNK):
-                if file.tell() + len(chunk) > most:
+                if file.tell() + len(chunk) > limit:
                     raise UserError("its files are larger than it says")
                 file.write(chunk)
             return file.tell()

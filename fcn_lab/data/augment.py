@@ -70,11 +70,9 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         for name in ("scale", "gamma"):
-            smallest, largest = getattr(self, name)
-            if smallest > largest:
-                raise UserError(
-                    f"augment.{name}=[{smallest},{largest}]: expected the smaller number first"
-                )
+            low, high = getattr(self, name)
+            if low > high:
+                raise UserError(f"augment.{name}=[{low},{high}]: expected the smaller number first")
         # a config gives lists
         for name in ("scale", "gamma", "crop"):
             if (pair := getattr(self, name)) is not None:
@@ -88,19 +86,19 @@ class Augmentation:
         output = self.crop or label.shape
         channels = image.shape[2]
         key = (*output, channels)
-        moving, colouring = self._pipelines.get(key) or self._build(key)
+        warp, colouring = self._pipelines.get(key) or self._build(key)
         # set_random_seed would start every transform on the same stream: scale and gamma would
         # move together.
         state = np.random.default_rng(seed), random.Random(seed)
-        moving.set_random_state(*state)
-        varied = moving(image=image, mask=label)
-        image, label = varied["image"].reshape(*output, channels), varied["mask"]
+        warp.set_random_state(*state)
+        result = warp(image=image, mask=label)
+        image, label = result["image"].reshape(*output, channels), result["mask"]
         if colouring is None:
             return image, label
         colouring.set_random_state(*state)
-        seen = 3 if channels > 3 else 1
-        lit = colouring(image=np.ascontiguousarray(show_colours(image)))["image"][..., :seen]
-        return np.concatenate([lit, image[..., seen:]], 2), label
+        count = 3 if channels > 3 else 1
+        colours = colouring(image=np.ascontiguousarray(show_colours(image)))["image"][..., :count]
+        return np.concatenate([colours, image[..., count:]], 2), label
 
     def _require_pixels(self, shape: tuple[int, ...]) -> None:
         if min(shape) * self.scale[0] < 1:
@@ -120,8 +118,8 @@ class Augmentation:
         cv2.setNumThreads(0)
         geometry, colour = self._build_geometry(*key), self._build_colour()
         is_rgb = key[-1] == len(IMAGENET_MEAN)
-        moving = A.Compose([*geometry, *colour] if is_rgb else geometry)
-        pipelines = moving, None if is_rgb or not colour else A.Compose(colour)
+        warp = A.Compose([*geometry, *colour] if is_rgb else geometry)
+        pipelines = warp, None if is_rgb or not colour else A.Compose(colour)
         # whole frames may be of any number of sizes
         if len(self._pipelines) == _PIPELINES_KEPT:
             self._pipelines.clear()
@@ -131,16 +129,16 @@ class Augmentation:
     def _build_geometry(self, rows: int, columns: int, channels: int) -> "list[BasicTransform]":
         import albumentations as A
 
-        smallest, largest = self.scale
+        low, high = self.scale
         flip = A.HorizontalFlip(p=self.flip)
         filling = choose_filling(channels)
         # of more channels OpenCV takes no colour, but a grey
         fill = filling if channels <= OPENCV_CHANNELS else filling[-1]
-        if smallest == largest == 1 and self.crop is None:
+        if low == high == 1 and self.crop is None:
             return [flip]
         return [
             A.RandomScale(
-                scale_limit=(smallest - 1, largest - 1),
+                scale_limit=(low - 1, high - 1),
                 interpolation=cv2.INTER_LINEAR,
                 mask_interpolation=cv2.INTER_NEAREST,
                 p=1,
@@ -163,7 +161,7 @@ class Augmentation:
         low, high = self.gamma
         shift, change = self.brightness, self.contrast
         cast = (1 - self.cast, 1 + self.cast)
-        switched = [
+        candidates = [
             (low < high, A.RandomGamma((100 * low, 100 * high), p=self.light)),
             (shift > 0 or change > 0, A.RandomBrightnessContrast(shift, change, p=self.light)),
             (self.cast > 0, A.MultiplicativeNoise(cast, per_channel=True, p=self.light)),
@@ -173,7 +171,7 @@ class Augmentation:
             ),
             (self.blur > 0, A.GaussianBlur((3, 5), p=self.blur)),
         ]
-        return [transform for on, transform in switched if on]
+        return [transform for is_on, transform in candidates if is_on]
 
 
 IDENTITY = Augmentation()

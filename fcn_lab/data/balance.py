@@ -21,8 +21,8 @@ AUDIT_HINT = "task=audit shows what the masks hold"
 
 def count_pixels(frames: Frames, num_classes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Returns the pixels of every class (K,), and those of the images that show it (K,)."""
-    counts, shown = frames.label_counts
-    return counts[:num_classes].copy(), shown[:num_classes].copy()
+    counts, image_pixels = frames.label_counts
+    return counts[:num_classes].copy(), image_pixels[:num_classes].copy()
 
 
 def describe_gaps(
@@ -39,26 +39,26 @@ def describe_gaps(
     Raises:
         UserError: train has no pixel of any class, or there is one class alone.
     """
-    seen, void = int((counts > 0).sum()), 1 - counts.sum() / pixels
+    class_count, void = int((counts > 0).sum()), 1 - counts.sum() / pixels
     if len(classes) == 1:
         raise UserError(
             f"{classes[0]} is the only class: there is nothing to tell it from.\n"
             f"What is around it needs a class, too: data.names=[background,{classes[0]}]"
         )
-    if not seen:
+    if not class_count:
         raise UserError(
             f"train has no pixel of {', '.join(classes)}: all are void.\n"
             f"Compare data.names and data.ignore with the masks: {AUDIT_HINT}"
         )
-    lacking = [k for k, name in enumerate(classes) if not counts[k] and not is_void(name)]
-    if lacking:
-        names = ", ".join(classes[k] for k in lacking)
+    gaps = [k for k, name in enumerate(classes) if not counts[k] and not is_void(name)]
+    if gaps:
+        names = ", ".join(classes[k] for k in gaps)
         yield f"train has no pixel of {names}: nothing can be learnt of what is never seen"
         for split, frames in others.items():
-            there = count_pixels(frames, len(classes))[0]
-            if found := [classes[k] for k in lacking if there[k]]:
-                yield f"{split} has pixels of {', '.join(found)}, which will be scored and missed"
-    if seen == 1:
+            split_counts = count_pixels(frames, len(classes))[0]
+            if hits := [classes[k] for k in gaps if split_counts[k]]:
+                yield f"{split} has pixels of {', '.join(hits)}, which will be scored and missed"
+    if class_count == 1:
         yield f"all scored pixels of train are {classes[int(counts.argmax())]}: {AUDIT_HINT}"
     if void > VOID_SHARE_LIMIT:
         yield (
@@ -78,11 +78,11 @@ class MedianFrequency:
 
     power: Annotated[float, Ge(0), Le(10)] = 1.0
 
-    def __call__(self, counts: Tensor, shown: Tensor) -> Tensor:
+    def __call__(self, counts: Tensor, image_pixels: Tensor) -> Tensor:
         """Returns float64 weights (K,) from the two results of ``count_pixels`` as tensors."""
-        seen = counts > 0
-        frequency = counts[seen].double() / shown[seen]
+        mask = counts > 0
+        frequency = counts[mask].double() / image_pixels[mask]
         weights = torch.zeros(len(counts), dtype=torch.float64, device=counts.device)
         # quantile, since torch's median of an even number takes the lower of the middle two
-        weights[seen] = (frequency.quantile(0.5) / frequency) ** self.power
+        weights[mask] = (frequency.quantile(0.5) / frequency) ** self.power
         return weights

@@ -37,48 +37,48 @@ def settle_white(codec: LabelCodec, masks: Sequence[Path], cache: Path, limit: L
     foreground = codec.find_foreground() if isinstance(codec, IndexLabels) else None
     if foreground is None or not isinstance(codec, IndexLabels):
         return codec
-    place, number = foreground
+    class_index, number = foreground
     record = cache / "sources" / f"white-{number}-{digest_states(masks)}.json"
     try:
         is_object = bool(unseal(record.read_text()))
     except (OSError, ValueError):
-        is_object = _is_object(codec, place, number, masks, limit)
+        is_object = _is_object(codec, class_index, number, masks, limit)
         # it is found out again, then
         with suppress(UserError):
             make_folder(record.parent)
             write_text(record, seal(is_object))
     if is_object and codec.are_ids_stated:
         raise UserError(
-            f"data.names gives {codec.names[place]} the id {number}, but masks hold 0 and {VOID} "
-            f"alone.\n{codec.suggest_white(place)}"
+            f"data.names gives {codec.names[class_index]} the id {number}, but masks hold 0 and "
+            f"{VOID} alone.\n{codec.suggest_white(class_index)}"
         )
-    return codec.read_white_as(place) if is_object else codec
+    return codec.read_white_as(class_index) if is_object else codec
 
 
 def _is_object(
-    codec: IndexLabels, place: int, number: int, masks: Sequence[Path], limit: Limit
+    codec: IndexLabels, class_index: int, number: int, masks: Sequence[Path], limit: Limit
 ) -> bool:
     sample = masks[:: max(len(masks) // SAMPLED_MASKS, 1)]
-    met: set[int] = set()
+    all_numbers: set[int] = set()
     # the first mask that holds the one and not the other
     first: dict[int, Path] = {}
     for index, mask in enumerate(dict.fromkeys([*sample, *masks])):
         if index >= len(sample) and VOID not in first:
             return False
-        for found in _read_grey(mask, limit):
-            if not found <= {0, number, VOID} or {number, VOID} <= found:
+        for numbers in _read_grey(mask, limit):
+            if not numbers <= {0, number, VOID} or {number, VOID} <= numbers:
                 return False
-            met |= found
-            for value in found & {number, VOID}:
+            all_numbers |= numbers
+            for value in numbers & {number, VOID}:
                 first.setdefault(value, mask)
     if len(first) == 2:
         if codec.are_ids_stated:
             return False
         raise UserError(
             f"{first[number]} holds {number}, {first[VOID]} holds {VOID}, and no mask holds both.\n"
-            f"{codec.suggest_white(place)}"
+            f"{codec.suggest_white(class_index)}"
         )
-    return {0, VOID} <= met
+    return {0, VOID} <= all_numbers
 
 
 def _read_grey(mask: Path, limit: Limit) -> Iterator[set[int]]:
@@ -87,5 +87,5 @@ def _read_grey(mask: Path, limit: Limit) -> Iterator[set[int]]:
     with suppress(UserError):
         picture = open_mask(mask, limit)
         if picture.mode != "1":  # white is then 1, whatever it is in the others
-            found = set(np.unique(read_values(picture)).tolist())
-            yield found if VOID in found else {VOID if n == WIDE_VOID else n for n in found}
+            numbers = set(np.unique(read_values(picture)).tolist())
+            yield numbers if VOID in numbers else {VOID if n == WIDE_VOID else n for n in numbers}

@@ -45,22 +45,22 @@ class CamVid(PackedSource):
         resize: Resize | None = None,
         pack: bool = True,
     ) -> None:
-        place, layout = _find_layout(
+        folder, layout = _find_layout(
             find_default_folder() if root is None else Path(root).expanduser(), download, url
         )
         codec = layout.codec
-        class_set = choose_classes(classes, codec.names, codec.colours, place.resolve().name)
+        class_set = choose_classes(classes, codec.names, codec.colours, folder.resolve().name)
         super().__init__(
-            place, layout, class_set, find_drive, size, split_by, held_out, cache, megapixels,
+            folder, layout, class_set, find_drive, size, split_by, held_out, cache, megapixels,
             resize, pack,
         )  # fmt: skip
 
 
 def _find_layout(root: Path, download: bool, url: str) -> tuple[Path, Layout]:
-    found = recognise(root)
-    if found is None and download:
+    match = recognise(root)
+    if match is None and download:
         fetch_segnet_release(root, url)
-        found = recognise(root)
-    if found is None:
+        match = recognise(root)
+    if match is None:
         raise describe_releases(root, url)
-    return found
+    return match

@@ -42,15 +42,15 @@ def read_name(value: object, names: Iterable[object]) -> str:
             raise UserError(f"data.names={list(names)}: there is a class without a name")
         return name
     if value is None or isinstance(value, bool | int | float):
-        shown = f"'{_format_typed(value)}'"
+        text = f"'{_format_typed(value)}'"
         if isinstance(names, Mapping):
-            line = f"{shown}: {names[value]}"
+            line = f"{text}: {names[value]}"
         else:
-            listed = [
+            entries = [
                 name if isinstance(name, str) else f"'{_format_typed(name)}'" for name in names
             ]
-            more = ", …" if listed[_ITEMS_SHOWN:] else ""
-            line = f"names: [{', '.join(listed[:_ITEMS_SHOWN])}{more}]"
+            ellipsis = ", …" if entries[_ITEMS_SHOWN:] else ""
+            line = f"names: [{', '.join(entries[:_ITEMS_SHOWN])}{ellipsis}]"
         raise UserError(
             f"data.names: {_format_typed(value)} without quotes is no text to YAML, "
             "and a class is text.\n"
@@ -65,31 +65,31 @@ def read_entry(name: str, value: object) -> ClassEntry:
     Raises:
         UserError: that is neither a colour nor ids.
     """
-    where = f"data.names.{name}"
+    origin = f"data.names.{name}"
     if isinstance(value, Mapping):
-        return _read_keys(name, value, where)
+        return _read_keys(name, value, origin)
     if _is_list(value) and len(value) == 4 and value[3] == VOID:
-        raise UserError(f"{where}={value}: a colour has three numbers: {value[:3]}")
+        raise UserError(f"{origin}={value}: a colour has three numbers: {value[:3]}")
     if _is_list(value) and len(value) == 3 and all(map(_is_integer, value)):
-        return ClassEntry(name, colours=(read_colour(value, where),))
+        return ClassEntry(name, colours=(read_colour(value, origin),))
     if _is_list(value) and value and all(map(_is_list, value)):
-        return ClassEntry(name, colours=tuple(read_colour(colour, where) for colour in value))
-    return ClassEntry(name, read_ids(value, where))
+        return ClassEntry(name, colours=tuple(read_colour(colour, origin) for colour in value))
+    return ClassEntry(name, read_ids(value, origin))
 
 
-def _read_keys(name: str, value: Mapping[object, object], where: str) -> ClassEntry:
+def _read_keys(name: str, value: Mapping[object, object], origin: str) -> ClassEntry:
     if not value or not set(value) <= {"ids", "colour", "color"}:
         raise UserError(
-            f"{where}={dict(value)}: expected the keys ids and colour, such as\n"
+            f"{origin}={dict(value)}: expected the keys ids and colour, such as\n"
             f"{name}: {{ids: [7, 8], colour: [128, 64, 128]}}"
         )
-    drawn = [read_colour(value[key], where) for key in ("colour", "color") if key in value][:1]
+    colours = [read_colour(value[key], origin) for key in ("colour", "color") if key in value][:1]
     if "ids" not in value:
-        return ClassEntry(name, colours=tuple(drawn))
-    return ClassEntry(name, read_ids(value["ids"], where), colour=drawn[0] if drawn else None)
+        return ClassEntry(name, colours=tuple(colours))
+    return ClassEntry(name, read_ids(value["ids"], origin), colour=colours[0] if colours else None)
 
 
-def read_ids(value: object, where: str) -> tuple[int, ...]:
+def read_ids(value: object, origin: str) -> tuple[int, ...]:
     """Returns the ids from one number or a list of numbers.
 
     Raises:
@@ -97,15 +97,15 @@ def read_ids(value: object, where: str) -> tuple[int, ...]:
     """
     numbers = value if _is_list(value) else [value]
     if not numbers or not all(_is_integer(n) and 0 <= n <= LARGEST_ID for n in numbers):
-        shown = "null" if value is None else value
+        text = "null" if value is None else value
         raise UserError(
-            f"{where}={shown}: expected ids from 0 to {LARGEST_ID}, as 7 or [7, 8] or "
+            f"{origin}={text}: expected ids from 0 to {LARGEST_ID}, as 7 or [7, 8] or "
             "{ids: [7, 8, 9]},\nor a colour, as [128, 64, 128]"
         )
     return tuple(numbers)
 
 
-def read_colour(value: object, where: str) -> Colour:
+def read_colour(value: object, origin: str) -> Colour:
     """Returns a colour from a list of red, green and blue.
 
     Raises:
@@ -115,25 +115,25 @@ def read_colour(value: object, where: str) -> Colour:
         red, green, blue = value
         return red, green, blue
     raise UserError(
-        f"{where}={value}: expected [red, green, blue], three whole numbers from 0 to 255"
+        f"{origin}={value}: expected [red, green, blue], three whole numbers from 0 to 255"
     )
 
 
-def read_ignored(ignore: object, coloured: bool) -> ClassEntry:
+def read_ignored(ignore: object, has_colours: bool) -> ClassEntry:
     """Returns what ``data.ignore`` makes void, as a class named void.
 
     Raises:
         UserError: ids beside classes that have colours, or the other way round.
     """
-    where = "data.ignore"
-    if ignore == OTHERS and not coloured:
+    origin = "data.ignore"
+    if ignore == OTHERS and not has_colours:
         return ClassEntry("void")
-    if not coloured:
-        return ClassEntry("void", () if ignore in (None, [], ()) else read_ids(ignore, where))
+    if not has_colours:
+        return ClassEntry("void", () if ignore in (None, [], ()) else read_ids(ignore, origin))
     colours = ignore if _is_list(ignore) else [] if ignore is None else [ignore]
     if len(colours) == 3 and all(map(_is_integer, colours)):
-        raise UserError(f"{where}={colours}: expected a list of colours: [{colours}]")
-    return ClassEntry("void", colours=tuple(read_colour(colour, where) for colour in colours))
+        raise UserError(f"{origin}={colours}: expected a list of colours: [{colours}]")
+    return ClassEntry("void", colours=tuple(read_colour(colour, origin) for colour in colours))
 
 
 def _is_integer(value: object) -> TypeGuard[int]:

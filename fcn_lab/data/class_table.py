@@ -57,8 +57,8 @@ class ClassTable:
     @property
     def is_plain(self) -> bool:
         """Returns whether each class has one colour, or one id and these are 0, 1, 2 … in order."""
-        once = len(set(self.names)) == len(self.names)
-        return once and self.ids in ((), tuple(range(len(self.names))))
+        are_unique = len(set(self.names)) == len(self.names)
+        return are_unique and self.ids in ((), tuple(range(len(self.names))))
 
 
 def read_names(names: object, ignore: object = None) -> ClassTable:
@@ -71,14 +71,14 @@ def read_names(names: object, ignore: object = None) -> ClassTable:
     if isinstance(names, Mapping) and names:
         entries = _read_mapping(names)
     elif isinstance(names, Sequence) and names and not isinstance(names, str):
-        listed = [read_name(name, names) for name in names]
-        entries = [ClassEntry(name, ids=(place,)) for place, name in enumerate(listed)]
+        texts = [read_name(name, names) for name in names]
+        entries = [ClassEntry(name, ids=(index,)) for index, name in enumerate(texts)]
     else:
-        shown = "data.names" if names is None else f"data.names={names}"
-        raise UserError(f"{shown}: expected the classes, such as\n{_EXAMPLE}")
+        text = "data.names" if names is None else f"data.names={names}"
+        raise UserError(f"{text}: expected the classes, such as\n{_EXAMPLE}")
     refuse_bad_names([entry.name for entry in entries], "data.names")
     _refuse_mixture(entries)
-    entries.append(read_ignored(ignore, coloured=bool(entries[0].colours)))
+    entries.append(read_ignored(ignore, has_colours=bool(entries[0].colours)))
     table = ClassTable(
         tuple(entry.name for entry in entries for _ in (*entry.ids, *entry.colours)),
         tuple(number for entry in entries for number in entry.ids),
@@ -101,18 +101,18 @@ def refuse_bad_names(names: Sequence[str], origin: str) -> None:
     Raises:
         UserError: a name that occurs twice, more classes than a byte holds, or none to score.
     """
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
+    if repeats := [name for name, count in Counter(names).items() if count > 1]:
         raise UserError(
-            f"{origin} has the class {twice[0]} {names.count(twice[0])} times; expected every "
+            f"{origin} has the class {repeats[0]} {names.count(repeats[0])} times; expected every "
             "class once.\nA class may have several ids or colours: "
-            f"data.names={{{twice[0]}: [7, 8]}}"
+            f"data.names={{{repeats[0]}: [7, 8]}}"
         )
-    scored = sum(not is_void(name) for name in names)
-    if not scored:
+    class_count = sum(not is_void(name) for name in names)
+    if not class_count:
         raise UserError(f"{origin} has no class to score; expected one besides void")
-    if scored > VOID:
+    if class_count > VOID:
         raise UserError(
-            f"{origin} has {scored} classes; expected {VOID} at most, since a label is a byte "
+            f"{origin} has {class_count} classes; expected {VOID} at most, since a label is a byte "
             f"and its {VOID} is void"
         )
 
@@ -128,9 +128,9 @@ def refuse_bad_values(names: Sequence[str], values: Sequence[int | Colour], orig
     owner: dict[int | Colour, str] = {}
     for name, value in zip(names, values, strict=True):
         if value in owner:
-            shown = list(value) if isinstance(value, tuple) else value
+            text = list(value) if isinstance(value, tuple) else value
             raise UserError(
-                f"{origin} gives {shown} to {owner[value]} and to {name}; expected it once"
+                f"{origin} gives {text} to {owner[value]} and to {name}; expected it once"
             )
         owner[value] = name
     if not all(map(is_void, names[VOID:])) or (len(names) > VOID and isinstance(values[0], tuple)):
@@ -139,13 +139,13 @@ def refuse_bad_values(names: Sequence[str], values: Sequence[int | Colour], orig
 
 
 def _read_mapping(names: Mapping[object, object]) -> list[ClassEntry]:
-    numbered = [key for key in names if isinstance(names[key], str) and str(key).isdecimal()]
-    if not numbered:
+    id_keys = [key for key in names if isinstance(names[key], str) and str(key).isdecimal()]
+    if not id_keys:
         return [read_entry(read_name(key, names), value) for key, value in names.items()]
-    if len(numbered) < len(names):
-        other = next(key for key in names if key not in numbered)
+    if len(id_keys) < len(names):
+        name_key = next(key for key in names if key not in id_keys)
         raise UserError(
-            f"data.names: {numbered[0]}: {names[numbered[0]]} beside {other}: {names[other]}; "
+            f"data.names: {id_keys[0]}: {names[id_keys[0]]} beside {name_key}: {names[name_key]}; "
             "expected id: class or class: ids for all"
         )
     ids = sorted((int(str(key)), read_name(name, names.values())) for key, name in names.items())

@@ -137,10 +137,10 @@ def keep_classes(
         if not is_void(name):
             table[disk_id] = names.index(name)
     palette = [colours[disk_names.index(name)] for name in names]
-    for place, name in enumerate(names):
-        if palette[place] == VOID_COLOUR and not is_void(name):
+    for index, name in enumerate(names):
+        if palette[index] == VOID_COLOUR and not is_void(name):
             others = (DARK_GREY, *list_distinct_colours())
-            palette[place] = next(other for other in others if other not in palette)
+            palette[index] = next(colour for colour in others if colour not in palette)
     return ClassSet(title, tuple(names), tuple(palette), table)
 
 
@@ -159,20 +159,20 @@ def choose_classes(
     Raises:
         UserError: the labels do not hold that many classes.
     """
-    scored = sum(not is_void(name) for name in disk_names)
-    own = any(name not in _MEMBER_GROUPS and not is_void(name) for name in disk_names)
-    if classes == len(CAMVID11) and not own:
+    class_count = sum(not is_void(name) for name in disk_names)
+    is_foreign = any(name not in _MEMBER_GROUPS and not is_void(name) for name in disk_names)
+    if classes == len(CAMVID11) and not is_foreign:
         return group_classes(disk_names)
-    if classes in (scored, len(disk_names)):
-        title = f"{folder if own else 'camvid'}{classes}"
+    if classes in (class_count, len(disk_names)):
+        title = f"{folder if is_foreign else 'camvid'}{classes}"
         return keep_classes(disk_names, colours, title, with_void=classes == len(disk_names))
-    options = {len(disk_names), scored} if own else {len(CAMVID11), len(disk_names)}
+    options = {len(disk_names), class_count} if is_foreign else {len(CAMVID11), len(disk_names)}
     hint = (
         ""
-        if own or len(disk_names) > len(CAMVID11)
+        if is_foreign or len(disk_names) > len(CAMVID11)
         else " 32 need the Kaggle, fast.ai or Cambridge release."
     )
     raise UserError(
-        f"data.classes={classes}: these labels hold {scored} classes besides void.\n"
+        f"data.classes={classes}: these labels hold {class_count} classes besides void.\n"
         f"Expected data.classes={' or '.join(map(str, sorted(options)))}.{hint}"
     )

@@ -45,8 +45,8 @@ class ColourLabels:
         Raises:
             UserError: the file holds no colours.
         """
-        seen = self.survey(picture)
-        return seen.ids, seen.strange
+        view = self.survey(picture)
+        return view.ids, view.strange_values
 
     def survey(self, picture: Image) -> LabelView:
         """Returns the ids with the colours they came from, refusing no colour.
@@ -57,16 +57,16 @@ class ColourLabels:
         if picture.mode not in _MODES:
             raise UserError(f"has mode {picture.mode}; expected RGB colours of the class file.")
         pixels = np.asarray(picture.convert("RGB"))
-        packed = pixels.astype(np.uint32)
-        codes = packed[..., 0] << 16 | packed[..., 1] << 8 | packed[..., 2]
+        channels = pixels.astype(np.uint32)
+        codes = channels[..., 0] << 16 | channels[..., 1] << 8 | channels[..., 2]
         ids = self._table[codes]
-        wrong = ids == VOID
-        values, counts = np.unique(codes[wrong], return_counts=True)
-        strange = {
+        is_wrong = ids == VOID
+        values, counts = np.unique(codes[is_wrong], return_counts=True)
+        strange_counts = {
             _format_colour(int(value)): int(count)
             for value, count in zip(values, counts, strict=True)
         }
-        return LabelView(pixels, ids, wrong, Counter(strange))
+        return LabelView(pixels, ids, is_wrong, Counter(strange_counts))
 
 
 def _refuse_bad_colours(names: tuple[str, ...], colours: tuple[Colour, ...]) -> None:

@@ -54,13 +54,13 @@ def format_hex(colour: Colour) -> str:
 def list_distinct_colours() -> tuple[Colour, ...]:
     """Returns a colour for each class, by its number, none of them void's black."""
     candidates = np.array([VOID_COLOUR, *product(LEVELS, repeat=3)], np.uint8)
-    seen = np.stack([convert_to_lab(candidates, vision) for vision in VISIONS])
-    chosen, nearest = [0], np.full(len(candidates), np.inf)
-    while len(chosen) <= MOST:
-        distances = np.linalg.norm(seen - seen[:, chosen[-1:]], axis=-1).min(axis=0)
-        nearest = np.minimum(nearest, distances)
-        chosen.append(int(nearest.argmax()))
-    return tuple((int(r), int(g), int(b)) for r, g, b in candidates[chosen[1:]])
+    labs = np.stack([convert_to_lab(candidates, vision) for vision in VISIONS])
+    picks, gaps = [0], np.full(len(candidates), np.inf)
+    while len(picks) <= MOST:
+        distances = np.linalg.norm(labs - labs[:, picks[-1:]], axis=-1).min(axis=0)
+        gaps = np.minimum(gaps, distances)
+        picks.append(int(gaps.argmax()))
+    return tuple((int(r), int(g), int(b)) for r, g, b in candidates[picks[1:]])
 
 
 def convert_to_lab(colours: NDArray[np.uint8], vision: str) -> NDArray[np.float32]:
@@ -70,10 +70,10 @@ def convert_to_lab(colours: NDArray[np.uint8], vision: str) -> NDArray[np.float3
 
     values = colours / 255
     # sRGB's curve (IEC 61966-2-1), and back
-    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-    seen = np.clip(linear @ VISIONS[vision].T, 0, 1)
-    curved = np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055)
-    lab = cv2.cvtColor(curved[None].astype(np.float32), cv2.COLOR_RGB2LAB)
+    light = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    response = np.clip(light @ VISIONS[vision].T, 0, 1)
+    srgb = np.where(response <= 0.0031308, response * 12.92, 1.055 * response ** (1 / 2.4) - 0.055)
+    lab = cv2.cvtColor(srgb[None].astype(np.float32), cv2.COLOR_RGB2LAB)
     return np.asarray(lab[0], np.float32)
 
 

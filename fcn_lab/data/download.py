@@ -131,41 +131,41 @@ def _receive(url: str, part: Path, release: Release) -> None:
 
 def _receive_once(url: str, part: Path, release: Release) -> None:
     """Appends the missing bytes; a server that cannot resume is read from the start."""
-    have = _count_bytes(part)
-    request = Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    part_size = _count_bytes(part)
+    request = Request(url, headers={"Range": f"bytes={part_size}-"} if part_size else {})
     try:
         response = urlopen(request, timeout=_TIMEOUT_SECONDS)
     except HTTPError as error:
-        if have and error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        if part_size and error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return
         raise
-    resumed = response.status == HTTPStatus.PARTIAL_CONTENT
-    most = release.scale * RECEIVED_BYTES_LIMIT
-    with response, part.open("ab" if resumed else "wb") as file:
+    is_partial = response.status == HTTPStatus.PARTIAL_CONTENT
+    limit = release.scale * RECEIVED_BYTES_LIMIT
+    with response, part.open("ab" if is_partial else "wb") as file:
         start = file.tell()
         while chunk := response.read(_CHUNK):
-            if file.tell() + len(chunk) > most:
+            if file.tell() + len(chunk) > limit:
                 part.unlink()
                 raise UserError(
-                    f"{url} sends more than {most / 1e9:g} GB, which is not {release.title}; "
+                    f"{url} sends more than {limit / 1e9:g} GB, which is not {release.title}; "
                     "what came was removed.\n"
                     "Type data.root= with the folder of a copy."
                 )
             file.write(chunk)
-        received, expected = file.tell() - start, response.headers.get("Content-Length")
-    if expected is not None and received != int(expected):
-        raise OSError(f"{received} of {expected} bytes came")
+        byte_count, length = file.tell() - start, response.headers.get("Content-Length")
+    if length is not None and byte_count != int(length):
+        raise OSError(f"{byte_count} of {length} bytes came")
 
 
 def _check_hash(part: Path, sha256: str | None) -> None:
     if sha256 is None:
         return
     with part.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != sha256:
         part.unlink()
         raise UserError(
-            f"The archive's SHA-256 is {found}, expected {sha256}; it was removed.\n"
+            f"The archive's SHA-256 is {digest}, expected {sha256}; it was removed.\n"
             "Type the same command to fetch it again."
         )
 
@@ -175,19 +175,19 @@ def _unpack(part: Path, root: Path, url: str, release: Release) -> None:
 
     The caller holds the lock, so leftovers come from a process that was killed.
     """
-    fresh = root.with_name(f".{root.name}.unpacked")
-    shutil.rmtree(fresh, ignore_errors=True)
+    draft = root.with_name(f".{root.name}.unpacked")
+    shutil.rmtree(draft, ignore_errors=True)
     most_files, most_bytes = FILE_COUNT_LIMIT, UNPACKED_BYTES_LIMIT
     try:
         with guard_writing(root):
-            fresh.mkdir()
+            draft.mkdir()
             with open_archive(part) as members:
                 scale = release.scale
-                unpack_below(members, release.folder, fresh, scale * most_files, scale * most_bytes)
-            release.require_whole(fresh)
+                unpack_below(members, release.folder, draft, scale * most_files, scale * most_bytes)
+            release.require_whole(draft)
             if root.exists():
                 root.rmdir()
-            fresh.rename(root)
+            draft.rename(root)
     except WriteFailure:
         raise
     except ARCHIVE_ERRORS as error:
@@ -197,11 +197,11 @@ def _unpack(part: Path, root: Path, url: str, release: Release) -> None:
             "removed.\nType the same command to fetch it again."
         ) from error
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(draft, ignore_errors=True)
 
 
-def _check_structure(fresh: Path) -> None:
-    layout = segnet.detect(fresh)
+def _check_structure(folder: Path) -> None:
+    layout = segnet.detect(folder)
     counts = {split: len(pairs) for split, pairs in layout.pairs.items()} if layout else {}
     if counts != COUNTS:
         raise UserError(f"expected {COUNTS} frames, found {counts}")

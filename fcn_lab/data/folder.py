@@ -92,40 +92,40 @@ class Folder(PackedSource):
                 "'data.images=photos/*.jpg' 'data.masks=masks/*.png'"
             )
         files = read_images(images)
-        patterns = [one.pattern for one in files]
-        place = Path(os.path.expanduser(root or "."))
+        patterns = [file.pattern for file in files]
+        folder = Path(os.path.expanduser(root or "."))
         splits = SHARES if splits is None else splits
-        chosen_by = [locate(place, share) for share in splits.values() if isinstance(share, str)]
-        pairs = pair_files(place, patterns, masks, chosen_by)
-        block_of = find_blocks(blocks, place, patterns[0], pairs)
+        chosen_by = [locate(folder, share) for share in splits.values() if isinstance(share, str)]
+        pairs = pair_files(folder, patterns, masks, chosen_by)
+        block_of = find_blocks(blocks, folder, patterns[0], pairs)
 
         def drive_of(name: str) -> str:
             return block_of.get(name, "")
 
-        parts = _divide(pairs, splits, place, drive_of)
+        parts = _divide(pairs, splits, folder, drive_of)
         codec = _build_codec(table, [pair.label for pair in pairs], Limit(megapixels))
-        title = f"{place.resolve().name}{count}"
-        scored = keep_classes(codec.names, codec.colours, title, with_void=False)
+        title = f"{folder.resolve().name}{count}"
+        class_set = keep_classes(codec.names, codec.colours, title, with_void=False)
         kind = _describe_pictures(files)
-        layout = Layout(kind, codec, parts, f"{_hash_parts(parts, table)}_split", divided=True)
-        kept = (split_by, held_out, cache, megapixels, resize, pack, [one.part for one in files])
-        super().__init__(place, layout, scored, drive_of, size, *kept)
+        layout = Layout(kind, codec, parts, f"{_hash_parts(parts, table)}_split", is_divided=True)
+        rest = (split_by, held_out, cache, megapixels, resize, pack, [file.part for file in files])
+        super().__init__(folder, layout, class_set, drive_of, size, *rest)
 
 
 def _describe_pictures(files: Sequence[PictureFiles]) -> str:
     """Returns what the pictures are called, with the origin of their channels unless it is one."""
-    parts = tuple(one.part for one in files)
+    parts = tuple(file.part for file in files)
     if parts == RGB:
         return "Pictures"
-    listed = ", ".join(one.describe() for one in files)
-    return f"Pictures of {format_count(count_channels(parts), 'channel')} ({listed})"
+    descriptions = ", ".join(file.describe() for file in files)
+    return f"Pictures of {format_count(count_channels(parts), 'channel')} ({descriptions})"
 
 
-def _count_scored(table: ClassTable, expected: int | None) -> int:
+def _count_scored(table: ClassTable, class_count: int | None) -> int:
     count = len({name for name in table.names if not is_void(name)})
-    if expected not in (None, count):
+    if class_count not in (None, count):
         raise UserError(
-            f"data.classes={expected}: data.names has {count} classes besides void.\n"
+            f"data.classes={class_count}: data.names has {count} classes besides void.\n"
             "Leave data.classes out, it follows from the names"
         )
     return count
@@ -150,16 +150,21 @@ def _build_codec(table: ClassTable, masks: Sequence[Path], limit: Limit) -> Labe
     if not table.colours:
         names = list(dict.fromkeys(table.names))
         palette = MaskPalette(first, table.ids)
-        own = _choose_colours(table, palette.colours)
+        palette_colours = _choose_colours(table, palette.colours)
         colours = {
-            n: table.display_colours.get(n, own.get(n, generate_colour(k)))
+            n: table.display_colours.get(n, palette_colours.get(n, generate_colour(k)))
             for k, n in enumerate(names)
         }
-        drawn = [colours[name] for name in table.names]
+        id_colours = [colours[name] for name in table.names]
         ids = None if table.is_listed else table.ids
         others = table.are_others_void
         return IndexLabels(
-            table.names, drawn, ids=ids, key="data.names", palette=palette, are_others_void=others
+            table.names,
+            id_colours,
+            ids=ids,
+            key="data.names",
+            palette=palette,
+            are_others_void=others,
         )
     are_grey = all(len(set(colour)) == 1 for colour in table.colours)
     if first is None or are_grey or _hold_colours(masks, limit):
@@ -189,9 +194,9 @@ def _choose_colours(table: ClassTable, palette: Mapping[int, Colour]) -> dict[st
         if number in palette and not is_void(name):
             colours.setdefault(name, palette[number])
     pairs = combinations(colours.values(), 2)
-    apart = (max(abs(x - y) for x, y in zip(*pair, strict=True)) for pair in pairs)
+    gaps = (max(abs(x - y) for x, y in zip(*pair, strict=True)) for pair in pairs)
     return (
-        colours if min(apart, default=_LEAST_COLOUR_DIFFERENCE) >= _LEAST_COLOUR_DIFFERENCE else {}
+        colours if min(gaps, default=_LEAST_COLOUR_DIFFERENCE) >= _LEAST_COLOUR_DIFFERENCE else {}
     )
 
 

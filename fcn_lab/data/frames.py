@@ -59,12 +59,12 @@ class Frames:
     @cached_property
     def label_counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Returns the pixels of every value of the labels, (256,), and of the frames showing it."""
-        counts, shown = np.zeros((2, 256), np.int64)
+        counts, image_pixels = np.zeros((2, 256), np.int64)
         for label in report_progress(self.labels, len(self), "counting pixels"):
-            found = np.bincount(label.ravel(), minlength=256)
-            counts += found
-            shown += np.where(found > 0, label.size, 0)
-        return counts, shown
+            histogram = np.bincount(label.ravel(), minlength=256)
+            counts += histogram
+            image_pixels += np.where(histogram > 0, label.size, 0)
+        return counts, image_pixels
 
     @cached_property
     def pixel_count(self) -> int:

@@ -31,14 +31,14 @@ class LabelView:
     Attributes:
         pixels: (H,W) or (H,W,3) as stored; 16 bits where ids need them.
         ids: (H,W) as ``decode`` gives them.
-        wrong: (H,W), where a value names no class.
-        strange: those values with their pixel counts.
+        is_wrong: (H,W), where a value names no class.
+        strange_values: those values with their pixel counts.
     """
 
     pixels: NDArray[np.unsignedinteger]
     ids: NDArray[np.uint8]
-    wrong: NDArray[np.bool_]
-    strange: Counter[str]
+    is_wrong: NDArray[np.bool_]
+    strange_values: Counter[str]
 
 
 class LabelCodec(Protocol):
@@ -83,7 +83,7 @@ class IndexLabels:
         colours: what they are drawn in.
         void_ids: ids besides 255 that are void.
         ids: the ids, in the order of `names`; 0, 1, 2 … by default.
-        white: the place of the class that 255 is.
+        white_class: the place of the class that 255 is.
         key: what the user may type to say which ids there are.
         palette: of the first mask; one that numbers its colours otherwise is refused.
         are_others_void: whether ids that name no class are void, and no mistake.
@@ -95,7 +95,7 @@ class IndexLabels:
         colours: Sequence[Colour],
         void_ids: Sequence[int] = (),
         ids: Sequence[int] | None = None,
-        white: int | None = None,
+        white_class: int | None = None,
         key: str = "",
         palette: MaskPalette | None = None,
         are_others_void: bool = False,
@@ -107,45 +107,45 @@ class IndexLabels:
         self._is_white_open = not void_ids and not are_others_void and VOID not in self._ids
         self._void_ids = sorted({*void_ids, VOID} - set(self._ids))
         count = LARGEST_ID + 1 if are_others_void or max(self._ids, default=0) > VOID else VOID + 1
-        self._legal = np.full(count, are_others_void, np.bool_)
-        self._legal[[*self._ids, *self._void_ids]] = True
+        self._is_legal = np.full(count, are_others_void, np.bool_)
+        self._is_legal[[*self._ids, *self._void_ids]] = True
         self._table = np.full(count, VOID, np.uint8)
         self._table[self._ids] = np.arange(len(names), dtype=np.uint8)
         self._table[self._void_ids] = VOID
-        self._white, self._key = white, key
+        self._white_class, self._key = white_class, key
         self._palette = palette or MaskPalette()
-        if white is not None:
-            self._table[VOID] = white
+        if white_class is not None:
+            self._table[VOID] = white_class
 
     def key(self) -> str:
         """Returns a text of the legal ids and the classes they become."""
         # of sixteen bits 65535 was 255 once, whatever that was
-        wide = ("wide void",) if self._table[VOID] != VOID and self._white is None else ()
-        return repr(("index", self.names, self._legal.tobytes(), self._table.tobytes(), *wide))
+        mark = ("wide void",) if self._table[VOID] != VOID and self._white_class is None else ()
+        return repr(("index", self.names, self._is_legal.tobytes(), self._table.tobytes(), *mark))
 
     def describe(self) -> str:
         """Returns what 255 is taken for, where that was inferred."""
-        if self._white is None:
+        if self._white_class is None:
             return ""
         void = "; data.ignore=[255] makes it void" if self._key else ""
-        return f"masks hold 0 and 255 alone: 255 is read as {self.names[self._white]}{void}"
+        return f"masks hold 0 and 255 alone: 255 is read as {self.names[self._white_class]}{void}"
 
     def find_foreground(self) -> tuple[int, int] | None:
         """Returns index and id of the only class besides id 0; None where nothing else is 255."""
-        scored = [
+        foregrounds = [
             (k, number)
             for k, (name, number) in enumerate(zip(self.names, self._ids, strict=True))
             if number > 0 and not is_void(name)
         ]
-        return scored[0] if self._is_white_open and len(scored) == 1 else None
+        return foregrounds[0] if self._is_white_open and len(foregrounds) == 1 else None
 
-    def suggest_white(self, place: int) -> str:
+    def suggest_white(self, index: int) -> str:
         """Returns what to do where some masks hold 255 for the class at this index, or for void."""
-        name = self.names[place]
+        name = self.names[index]
         if not self._key:
             return f"Save them anew, with one number for {name} and 255 for void alone"
         ids = ", ".join(
-            f"{n}: {[number, VOID] if k == place else number}"
+            f"{n}: {[number, VOID] if k == index else number}"
             for k, (n, number) in enumerate(zip(self.names, self._ids, strict=True))
         )
         return (
@@ -153,10 +153,10 @@ class IndexLabels:
             "is void"
         )
 
-    def read_white_as(self, place: int) -> "IndexLabels":
+    def read_white_as(self, index: int) -> "IndexLabels":
         """Returns the same codec, but with 255 as the class at this index."""
         return IndexLabels(
-            self.names, self.colours, white=place, key=self._key, palette=self._palette
+            self.names, self.colours, white_class=index, key=self._key, palette=self._palette
         )
 
     def decode(self, picture: Image) -> tuple[NDArray[np.uint8], Counter[str]]:
@@ -165,17 +165,17 @@ class IndexLabels:
         Raises:
             UserError: no number a pixel, or an id that names no class.
         """
-        seen = self.survey(picture)
-        if seen.strange:
-            shown = shorten_list(list(seen.strange), _ITEMS_SHOWN)
+        view = self.survey(picture)
+        if view.strange_values:
+            text = shorten_list(list(view.strange_values), _ITEMS_SHOWN)
             void = (
                 f", or {' or '.join(map(str, self._void_ids))} for void" if self._void_ids else ""
             )
             raise UserError(
-                f"holds {shown} ({seen.strange.total()} pixels); "
+                f"holds {text} ({view.strange_values.total()} pixels); "
                 f"expected {self._describe_ids()}{void}.{self._suggest_ids(picture)}"
             )
-        return seen.ids, seen.strange
+        return view.ids, view.strange_values
 
     def survey(self, picture: Image) -> LabelView:
         """Returns the pixels; an id that names no class becomes VOID and is counted.
@@ -185,26 +185,28 @@ class IndexLabels:
         """
         values = read_values(picture)
         pixels = values
-        beyond, void = np.zeros((2, *values.shape), np.bool_)
+        is_outside, void = np.zeros((2, *values.shape), np.bool_)
         if values.dtype != np.uint8:
             kind = np.uint8 if len(self._table) == VOID + 1 else np.uint16
             void = values == WIDE_VOID
-            beyond = ((values < 0) | (values >= len(self._table))) & ~void
-            pixels = np.where(beyond | void, VOID, values).astype(kind)
+            is_outside = ((values < 0) | (values >= len(self._table))) & ~void
+            pixels = np.where(is_outside | void, VOID, values).astype(kind)
         if conflict := self._palette.find_conflict(picture, pixels, self._table):
             raise UserError(f"{conflict}\n{self._suggest_colours()}")
-        wrong = np.take(~self._legal, pixels) | beyond
-        found, counts = np.unique(values[wrong], return_counts=True)
-        strange = {f"id {value}": int(count) for value, count in zip(found, counts, strict=True)}
+        is_wrong = np.take(~self._is_legal, pixels) | is_outside
+        wrong_values, counts = np.unique(values[is_wrong], return_counts=True)
+        strange_counts = {
+            f"id {value}": int(count) for value, count in zip(wrong_values, counts, strict=True)
+        }
         # where white is the object, that of sixteen bits is, too
-        unlabelled = wrong if self._white is not None else wrong | void
-        ids = np.where(unlabelled, VOID, np.take(self._table, pixels))
-        return LabelView(pixels, ids.astype(np.uint8), wrong, Counter(strange))
+        is_ignored = is_wrong if self._white_class is not None else is_wrong | void
+        ids = np.where(is_ignored, VOID, np.take(self._table, pixels))
+        return LabelView(pixels, ids.astype(np.uint8), is_wrong, Counter(strange_counts))
 
     def _suggest_colours(self) -> str:
         colours = (list(self._palette.colours.get(number, ())) or "COLOUR" for number in self._ids)
-        listed = ", ".join(map("{}: {}".format, self.names, colours))
-        return f"Name the classes by colour: '{self._key}={{{listed}}}'"
+        text = ", ".join(map("{}: {}".format, self.names, colours))
+        return f"Name the classes by colour: '{self._key}={{{text}}}'"
 
     def _describe_ids(self) -> str:
         if self._ids == list(range(len(self._ids))):
@@ -215,14 +217,12 @@ class IndexLabels:
 
     def _suggest_ids(self, picture: Image) -> str:
         """Returns how to state the ids; "" where the user cannot."""
-        found = [number for number in np.unique(read_values(picture)).tolist() if number >= 0]
+        ids = [number for number in np.unique(read_values(picture)).tolist() if number >= 0]
         if not self._key:
             return ""
-        if len(found) > 2 * len(self.names) + 1:
+        if len(ids) > 2 * len(self.names) + 1:
             return "\nWere masks resized as pictures are, or saved as JPEG? Make them anew as PNG"
-        if len(found) < len(self.names):
-            found = ["ID"] * len(self.names)
-        listed = ", ".join(f"{n}: {v}" for n, v in zip(self.names, found, strict=False))
-        return (
-            f"\nSay which ids are whose: '{self._key}={{{listed}}}', and data.ignore=[ID] for void"
-        )
+        if len(ids) < len(self.names):
+            ids = ["ID"] * len(self.names)
+        text = ", ".join(f"{n}: {v}" for n, v in zip(self.names, ids, strict=False))
+        return f"\nSay which ids are whose: '{self._key}={{{text}}}', and data.ignore=[ID] for void"

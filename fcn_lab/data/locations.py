@@ -10,10 +10,10 @@ DEFAULT_ROOT = Path("data/camvid")
 
 def find_default_folder() -> Path:
     """Returns FCN_LAB_CAMVID's folder, else ``../shared/camvid``, else ``data/camvid``."""
-    if named := os.environ.get("FCN_LAB_CAMVID"):
-        return Path(named).expanduser()
-    shared = Path("../shared/camvid")
-    return shared if shared.is_dir() else DEFAULT_ROOT
+    if variable := os.environ.get("FCN_LAB_CAMVID"):
+        return Path(variable).expanduser()
+    folder = Path("../shared/camvid")
+    return folder if folder.is_dir() else DEFAULT_ROOT
 
 
 def describe_releases(root: Path, url: str) -> UserError:

@@ -23,10 +23,10 @@ class MaskPalette:
     """
 
     def __init__(self, mask: Image | None = None, ids: Sequence[int] = ()) -> None:
-        stored = _read_colours(mask)
-        self.colours = {number: stored[number] for number in ids if number < len(stored)}
-        often = Counter(self.colours.values())
-        self._owners = {c: number for number, c in self.colours.items() if often[c] == 1}
+        palette = _read_colours(mask)
+        self.colours = {number: palette[number] for number in ids if number < len(palette)}
+        counts = Counter(self.colours.values())
+        self._owners = {c: number for number, c in self.colours.items() if counts[c] == 1}
 
     def find_conflict(
         self, mask: Image, pixels: NDArray[np.unsignedinteger], classes: NDArray[np.uint8]
@@ -38,9 +38,9 @@ class MaskPalette:
             pixels: (H,W), its ids.
             classes: the class of each id.
         """
-        stored = _read_colours(mask) if self._owners else []
-        for number in np.unique(pixels).tolist() if stored else ():
-            colour = stored[number] if number < len(stored) else None
+        palette = _read_colours(mask) if self._owners else []
+        for number in np.unique(pixels).tolist() if palette else ():
+            colour = palette[number] if number < len(palette) else None
             owner = self._owners.get(colour, number) if colour else number
             if classes[owner] != classes[number]:
                 return (
@@ -52,6 +52,6 @@ class MaskPalette:
 
 def _read_colours(mask: Image | None) -> list[Colour]:
     """Returns the colours in the order of the ids; none where the mask has no palette."""
-    stored = mask.getpalette("RGB") if mask is not None and mask.mode == "P" else None
-    parts = iter(stored or ())
+    palette = mask.getpalette("RGB") if mask is not None and mask.mode == "P" else None
+    parts = iter(palette or ())
     return list(zip(parts, parts, parts, strict=False))

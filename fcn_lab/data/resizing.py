@@ -27,17 +27,17 @@ def resize_frame(image: Pixels, label: Pixels, size: tuple[int, int], resize: Re
         resize: "stretch" changes the shape; "fit" keeps it and sets the frame into the middle of
             the mean colour, labelled void; "fill" keeps it and cuts off what hangs over.
     """
-    scaled = size if resize == "stretch" else scale_size(image.shape[:2], size, resize == "fill")
-    image, label = resize_image(image, scaled), resize_label(label, scaled)
-    return (image, label) if scaled == size else _pad_to_centre(image, label, size)
+    target = size if resize == "stretch" else scale_size(image.shape[:2], size, resize == "fill")
+    image, label = resize_image(image, target), resize_label(label, target)
+    return (image, label) if target == size else _pad_to_centre(image, label, size)
 
 
-def scale_size(stored: tuple[int, ...], size: tuple[int, int], covers: bool) -> tuple[int, int]:
+def scale_size(shape: tuple[int, ...], size: tuple[int, int], covers: bool) -> tuple[int, int]:
     """Returns the size of a frame (H,W), its shape kept, that lies within (h,w) or covers it.
 
     One of its sides is exactly the size's.
     """
-    (rows, columns), (height, width) = stored, size
+    (rows, columns), (height, width) = shape, size
     if (height * columns <= width * rows) is not covers:
         return height, max(1, round(columns * height / rows))
     return max(1, round(rows * width / columns)), width
@@ -45,9 +45,9 @@ def scale_size(stored: tuple[int, ...], size: tuple[int, int], covers: bool) -> 
 
 def choose_filling(channels: int) -> tuple[int, ...]:
     """Returns what lies around a picture, by channel: the mean colour, and its grey for others."""
-    kept = IMAGENET_MEAN if channels >= len(IMAGENET_MEAN) else ()
+    colour = IMAGENET_MEAN if channels >= len(IMAGENET_MEAN) else ()
     grey = round(sum(IMAGENET_MEAN) / len(IMAGENET_MEAN))
-    return (*kept, *[grey] * (channels - len(kept)))
+    return (*colour, *[grey] * (channels - len(colour)))
 
 
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -58,9 +58,9 @@ def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
     groups = [
         image[..., k : k + OPENCV_CHANNELS] for k in range(0, image.shape[2], OPENCV_CHANNELS)
     ]
-    resized = [cv2.resize(group, size[::-1], interpolation=method) for group in groups]
+    parts = [cv2.resize(group, size[::-1], interpolation=method) for group in groups]
     # OpenCV drops the axis of a single channel
-    return np.concatenate([part.reshape(*size, -1) for part in resized], 2, dtype=np.uint8)
+    return np.concatenate([part.reshape(*size, -1) for part in parts], 2, dtype=np.uint8)
 
 
 def resize_label(label: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -75,13 +75,13 @@ def resize_label(label: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
 def _pad_to_centre(image: Pixels, label: Pixels, size: tuple[int, int]) -> Frame:
     """Returns the frame in the middle of (h,w), which is smaller on one side or larger on one."""
     colour = choose_filling(image.shape[2])
-    placed = np.full((*size, len(colour)), colour, np.uint8), np.full(size, VOID, np.uint8)
+    canvases = np.full((*size, len(colour)), colour, np.uint8), np.full(size, VOID, np.uint8)
     # per axis: what is kept of the frame, and where it comes to lie
-    kept, place = [], []
-    for there, here in zip(size, label.shape, strict=True):
-        length = min(there, here)
-        kept.append(slice((here - length) // 2, (here - length) // 2 + length))
-        place.append(slice((there - length) // 2, (there - length) // 2 + length))
-    for canvas, part in zip(placed, (image, label), strict=True):
-        canvas[place[0], place[1]] = part[kept[0], kept[1]]
-    return placed
+    sources, targets = [], []
+    for target_side, source_side in zip(size, label.shape, strict=True):
+        length = min(target_side, source_side)
+        sources.append(slice((source_side - length) // 2, (source_side - length) // 2 + length))
+        targets.append(slice((target_side - length) // 2, (target_side - length) // 2 + length))
+    for canvas, part in zip(canvases, (image, label), strict=True):
+        canvas[targets[0], targets[1]] = part[sources[0], sources[1]]
+    return canvases

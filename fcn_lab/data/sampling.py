@@ -27,7 +27,7 @@ class TrainSampler(Sampler[tuple[int, int]]):
         self._rank = rank
         self._world = world
         self._epoch = 0
-        self._resumed = (0, 0)
+        self._resume_point = (0, 0)
 
     def __len__(self) -> int:
         return self._n // (self._batch_size * self._world) * self._batch_size
@@ -39,15 +39,15 @@ class TrainSampler(Sampler[tuple[int, int]]):
     def resume(self, epoch: int, batches: int) -> None:
         """Starts this epoch after so many batches of this rank."""
         self._epoch = epoch
-        self._resumed = (epoch, batches)
+        self._resume_point = (epoch, batches)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         epoch = self._epoch
         generator = torch.Generator().manual_seed(seed_of(self._seed, epoch))
         order = torch.randperm(self._n, generator=generator).tolist()
-        done = self._resumed[1] * self._batch_size if self._resumed[0] == epoch else 0
-        mine = order[self._rank :: self._world][done : len(self)]
-        return iter([(epoch, index) for index in mine])
+        start = self._resume_point[1] * self._batch_size if self._resume_point[0] == epoch else 0
+        indices = order[self._rank :: self._world][start : len(self)]
+        return iter([(epoch, index) for index in indices])
 
 
 class EqualSizeSampler(Sampler[list[tuple[int, int]]]):
@@ -75,7 +75,7 @@ class EqualSizeSampler(Sampler[list[tuple[int, int]]]):
         self._sizes, self._batch_size, self._seed = sizes, batch_size, seed
         self._rank, self._world = rank, world
         self._epoch = 0
-        self._resumed = (0, 0)
+        self._resume_point = (0, 0)
 
     @property
     def sampler(self) -> "EqualSizeSampler":
@@ -92,22 +92,22 @@ class EqualSizeSampler(Sampler[list[tuple[int, int]]]):
     def resume(self, epoch: int, batches: int) -> None:
         """Starts this epoch after so many batches of this rank."""
         self._epoch = epoch
-        self._resumed = (epoch, batches)
+        self._resume_point = (epoch, batches)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         epoch, batches = self._epoch, self._draw_batches(self._epoch)
-        done = self._resumed[1] if self._resumed[0] == epoch else 0
-        mine = batches[self._rank :: self._world][done : len(batches) // self._world]
-        return iter([[(epoch, index) for index in batch] for batch in mine])
+        start = self._resume_point[1] if self._resume_point[0] == epoch else 0
+        own_batches = batches[self._rank :: self._world][start : len(batches) // self._world]
+        return iter([[(epoch, index) for index in batch] for batch in own_batches])
 
     def _draw_batches(self, epoch: int) -> list[list[int]]:
         generator = torch.Generator().manual_seed(seed_of(self._seed, epoch))
-        alike: dict[tuple[int, int], list[int]] = defaultdict(list)
+        groups: dict[tuple[int, int], list[int]] = defaultdict(list)
         for index in torch.randperm(len(self._sizes), generator=generator).tolist():
-            alike[self._sizes[index]].append(index)
+            groups[self._sizes[index]].append(index)
         batches = [
             group[start : start + self._batch_size]
-            for group in alike.values()
+            for group in groups.values()
             for start in range(0, len(group), self._batch_size)
         ]
         return [batches[k] for k in torch.randperm(len(batches), generator=generator).tolist()]

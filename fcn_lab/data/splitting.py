@@ -29,9 +29,9 @@ def split_by_shares(
         UserError: shares that are no shares, or fewer blocks or frames than splits.
     """
     if not shares or not set(shares) <= set(SPLITS) or not _are_shares(shares):
-        shown = ", ".join(f"{split}: {share:g}" for split, share in shares.items())
+        text = ", ".join(f"{split}: {share:g}" for split, share in shares.items())
         raise UserError(
-            f"data.splits={{{shown}}}: expected shares of train, val and test, all above 0,\n"
+            f"data.splits={{{text}}}: expected shares of train, val and test, all above 0,\n"
             "that sum to 1, as {train: 0.7, val: 0.2, test: 0.1}, or a text file of names for each"
         )
     shares = {split: shares[split] for split in SPLITS if split in shares}
@@ -42,9 +42,9 @@ def split_by_shares(
         units, parts = f"{len(pairs)} frames", _cut_frames(pairs, shares)
     else:
         units, parts = f"{len(blocks)} blocks", _deal_blocks(blocks, shares)
-    if empty := [split for split, part in parts.items() if not part]:
+    if gaps := [split for split, part in parts.items() if not part]:
         raise UserError(
-            f"data.splits leaves {' and '.join(empty)} without a frame: {units} are too few.\n"
+            f"data.splits leaves {' and '.join(gaps)} without a frame: {units} are too few.\n"
             "Leave splits out, as {train: 0.8, val: 0.2}, or name a text file for each split"
         )
     return {split: tuple(sorted(part, key=lambda pair: pair.name)) for split, part in parts.items()}
@@ -55,9 +55,9 @@ def _cut_frames(pairs: Sequence[Pair], shares: Mapping[str, float]) -> dict[str,
     ends = [round(end * frames) for end in accumulate(shares.values())]
     # every split gets one
     if frames >= splits:
-        for place in range(splits):
-            least = ends[place - 1] + 1 if place else 1
-            ends[place] = min(max(ends[place], least), frames - (splits - 1 - place))
+        for index in range(splits):
+            minimum = ends[index - 1] + 1 if index else 1
+            ends[index] = min(max(ends[index], minimum), frames - (splits - 1 - index))
     starts = [0, *ends]
     return {
         split: list(pairs[start:end])
@@ -70,12 +70,12 @@ def _deal_blocks(
 ) -> dict[str, list[Pair]]:
     total = sum(map(len, blocks.values()))
     parts: dict[str, list[Pair]] = {split: [] for split in shares}
-    for done, name in enumerate(sorted(blocks, key=lambda name: (-len(blocks[name]), name))):
-        empty = [split for split, part in parts.items() if not part]
+    for number, name in enumerate(sorted(blocks, key=lambda name: (-len(blocks[name]), name))):
+        empty_splits = [split for split, part in parts.items() if not part]
         # the last blocks go to splits that have none
-        open_to = empty if len(blocks) - done <= len(empty) else list(parts)
-        lacking = {split: shares[split] * total - len(parts[split]) for split in open_to}
-        parts[max(lacking, key=lambda split: lacking[split])] += blocks[name]
+        open_to = empty_splits if len(blocks) - number <= len(empty_splits) else list(parts)
+        gaps = {split: shares[split] * total - len(parts[split]) for split in open_to}
+        parts[max(gaps, key=lambda split: gaps[split])] += blocks[name]
     return parts
 
 
@@ -86,27 +86,27 @@ def split_by_lists(pairs: Sequence[Pair], lists: Mapping[str, Path], root: Path)
         UserError: an unknown split, or a list is missing or empty, or names what there is not, what
             could be several frames, or what it or another has already.
     """
-    if unknown := sorted(set(lists) - set(SPLITS)):
-        raise UserError(f"data.splits.{unknown[0]}: expected the splits {', '.join(SPLITS)}")
+    if unknown_splits := sorted(set(lists) - set(SPLITS)):
+        raise UserError(f"data.splits.{unknown_splits[0]}: expected the splits {', '.join(SPLITS)}")
     index = FrameIndex(pairs, root)
     parts: Parts = {}
-    taken: dict[str, str] = {}
+    owners: dict[str, str] = {}
     for split in (split for split in SPLITS if split in lists):
         parts[split] = _find_frames(index, pairs, lists[split])
         for pair in parts[split]:
-            if taken.setdefault(pair.name, split) != split:
+            if owners.setdefault(pair.name, split) != split:
                 raise UserError(
-                    f"{lists[split]} names {pair.name}, which {taken[pair.name]} has already"
+                    f"{lists[split]} names {pair.name}, which {owners[pair.name]} has already"
                 )
     return parts
 
 
-def _find_frames(index: FrameIndex, pairs: Sequence[Pair], place: Path) -> tuple[Pair, ...]:
-    if not place.is_dir():
-        return index.read_list(place)
-    if not (found := tuple(pair for pair in pairs if lies_below(pair.image, place))):
-        raise UserError(f"{place} holds no picture of data.images; expected a split's folder")
-    return found
+def _find_frames(index: FrameIndex, pairs: Sequence[Pair], path: Path) -> tuple[Pair, ...]:
+    if not path.is_dir():
+        return index.read_list(path)
+    if not (matches := tuple(pair for pair in pairs if lies_below(pair.image, path))):
+        raise UserError(f"{path} holds no picture of data.images; expected a split's folder")
+    return matches
 
 
 def read_blocks(table: str, root: Path, pairs: Sequence[Pair]) -> dict[str, str]:
@@ -120,25 +120,25 @@ def read_blocks(table: str, root: Path, pairs: Sequence[Pair]) -> dict[str, str]
     file, _, column = table.rpartition(":")
     if not file:
         raise UserError(f"data.blocks={table}: expected FILE.csv:COLUMN, such as frames.csv:drive")
-    place = locate(root, file)
-    columns, rows = read_table(place)
+    path = locate(root, file)
+    columns, rows = read_table(path)
     if columns[1:].count(column) != 1:
         raise UserError(
             f"data.blocks={table}: expected FILE.csv:COLUMN with a column of that file; "
-            f"{place} has {', '.join(columns[1:]) or 'none besides the names'}"
+            f"{path} has {', '.join(columns[1:]) or 'none besides the names'}"
         )
     index = FrameIndex(pairs, root)
-    found: dict[str, str] = {}
+    blocks: dict[str, str] = {}
     for number, row in rows:
-        pair = index.find(row[columns[0]], place, number)
+        pair = index.find(row[columns[0]], path, number)
         if pair is None:
             continue
-        if pair.name in found:
-            raise UserError(f"{place}, line {number}: {pair.name} has a line already")
-        found[pair.name] = row[column]
-    if missing := [pair.name for pair in pairs if not found.get(pair.name)]:
-        raise UserError(f"{place} gives {missing[0]} no {column} ({len(missing)} such)")
-    return found
+        if pair.name in blocks:
+            raise UserError(f"{path}, line {number}: {pair.name} has a line already")
+        blocks[pair.name] = row[column]
+    if gaps := [pair.name for pair in pairs if not blocks.get(pair.name)]:
+        raise UserError(f"{path} gives {gaps[0]} no {column} ({len(gaps)} such)")
+    return blocks
 
 
 def _are_shares(shares: Mapping[str, float]) -> bool:

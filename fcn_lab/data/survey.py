@@ -28,18 +28,18 @@ class LabelEdges:
     Attributes:
         triples: of masks of ids, how often a pixel that differs from both neighbours in its row or
             column, which differ from each other, stands between which two: (before, it, after).
-        wrong: pixels that hold a value of no class.
-        mixed: those of them whose value lies between their neighbours'.
-        lost: (256,) by class id, pixels that are wrong or between that lie nearest to one of it
-            that is neither; VOID's in its place.
-        kept: (256,) by class id, the pixels that are neither.
+        wrong_count: pixels that hold a value of no class.
+        mixed_count: those of them whose value lies between their neighbours'.
+        lost_counts: (256,) by class id, pixels that are wrong or between that lie nearest to one of
+            it that is neither; VOID's in its place.
+        sound_counts: (256,) by class id, the pixels that are neither.
     """
 
     triples: Counter[tuple[int, int, int]]
-    wrong: int
-    mixed: int
-    lost: NDArray[np.int64]
-    kept: NDArray[np.int64]
+    wrong_count: int
+    mixed_count: int
+    lost_counts: NDArray[np.int64]
+    sound_counts: NDArray[np.int64]
 
     @classmethod
     def combine(cls, parts: Sequence["LabelEdges"]) -> "LabelEdges":
@@ -49,10 +49,10 @@ class LabelEdges:
             triples.update(part.triples)
         return cls(
             triples,
-            sum(part.wrong for part in parts),
-            sum(part.mixed for part in parts),
-            np.sum([part.lost for part in parts], axis=0),
-            np.sum([part.kept for part in parts], axis=0),
+            sum(part.wrong_count for part in parts),
+            sum(part.mixed_count for part in parts),
+            np.sum([part.lost_counts for part in parts], axis=0),
+            np.sum([part.sound_counts for part in parts], axis=0),
         )
 
 
@@ -65,50 +65,50 @@ class FrameSurvey:
         drive: "" where it is not known.
         image: (h,w,C).
         label: (h,w), class ids or VOID.
-        stored: (H,W).
-        strange: values of the label file that name no class, with their pixel counts.
+        stored_size: (H,W).
+        strange_values: values of the label file that name no class, with their pixel counts.
         edges: None where there is no label file.
         fault: why the files cannot be used; image and label are empty then.
-        spoilt: (h,w), where the label file holds a value of no class or, in one of ids, a value
-            between its neighbours'; None where there is no label file.
+        spoilt_mask: (h,w), where the label file holds a value of no class or, in one of ids, a
+            value between its neighbours'; None where there is no label file.
     """
 
     name: str
     drive: str
     image: Pixels
     label: Pixels
-    stored: tuple[int, int]
-    strange: Counter[str]
+    stored_size: tuple[int, int]
+    strange_values: Counter[str]
     edges: LabelEdges | None
     fault: str = ""
-    spoilt: NDArray[np.bool_] | None = None
+    spoilt_mask: NDArray[np.bool_] | None = None
 
 
 def survey_pair(pair: Pair, drive: str, recipe: Recipe) -> FrameSurvey:
     """Returns one frame from its two files; an unreadable one has a fault and raises no error."""
     try:
         image, file = open_pair(pair, recipe.limit, recipe.parts)
-        seen = recipe.codec.survey(file)
+        view = recipe.codec.survey(file)
     except UserError as error:
-        nothing = np.zeros((0, 0), np.uint8)
-        named = any(str(file) in str(error) for file in (*pair.images, pair.label))
-        reason = str(error) if named else f"{pair.label} {error}"
-        return FrameSurvey(pair.name, drive, nothing, nothing, (0, 0), Counter(), None, reason)
-    table, ids = recipe.classes.table, seen.ids
-    edges, spoilt = measure_edges(seen, np.take(table, ids))
+        blank = np.zeros((0, 0), np.uint8)
+        is_named = any(str(file) in str(error) for file in (*pair.images, pair.label))
+        reason = str(error) if is_named else f"{pair.label} {error}"
+        return FrameSurvey(pair.name, drive, blank, blank, (0, 0), Counter(), None, reason)
+    table, ids = recipe.classes.table, view.ids
+    edges, spoilt_mask = measure_edges(view, np.take(table, ids))
     if recipe.size is not None:
-        marks = resize_frame(image, spoilt.view(np.uint8), recipe.size, recipe.resize)[1]
+        marks = resize_frame(image, spoilt_mask.view(np.uint8), recipe.size, recipe.resize)[1]
         image, ids = resize_frame(image, ids, recipe.size, recipe.resize)
-        spoilt = marks == 1
+        spoilt_mask = marks == 1
     return FrameSurvey(
         pair.name,
         drive,
         image,
         np.take(table, ids),
         (file.height, file.width),
-        seen.strange,
+        view.strange_values,
         edges,
-        spoilt=spoilt,
+        spoilt_mask=spoilt_mask,
     )
 
 
@@ -122,56 +122,56 @@ def survey_frames(frames: Frames) -> Iterator[FrameSurvey]:
 
 
 def measure_edges(
-    seen: LabelView, classes: NDArray[np.uint8]
+    view: LabelView, classes: NDArray[np.uint8]
 ) -> tuple[LabelEdges, NDArray[np.bool_]]:
     """Measures the edges of a label file; `classes` (H,W) are the decoded classes.
 
     Returns:
         The statistics, and (H,W) where the file may be spoilt, see `FrameSurvey`.
     """
-    pixels = seen.pixels.reshape(*classes.shape, -1)
-    between = np.zeros(classes.shape, np.bool_)
+    pixels = view.pixels.reshape(*classes.shape, -1)
+    is_between = np.zeros(classes.shape, np.bool_)
     triples: Counter[tuple[int, int, int]] = Counter()
-    for values, mask in ((pixels, between), (pixels.swapaxes(0, 1), between.T)):
+    for values, mask in ((pixels, is_between), (pixels.swapaxes(0, 1), is_between.T)):
         step = (values[1:] != values[:-1]).any(-1)
         rows, columns = np.nonzero(step[:-1] & step[1:])
-        before, here, after = (values[rows + i, columns] for i in range(3))
-        inside = (np.minimum(before, after) <= here) & (here <= np.maximum(before, after))
-        mask[rows + 1, columns] |= inside.all(-1)
-        if seen.pixels.ndim == classes.ndim:
-            triples.update(_count_triples(np.concatenate([before, here, after], axis=1)))
-    coloured = seen.pixels.ndim > classes.ndim
-    spoilt = seen.wrong if coloured else seen.wrong | between
+        first, middle, last = (values[rows + i, columns] for i in range(3))
+        is_inside = (np.minimum(first, last) <= middle) & (middle <= np.maximum(first, last))
+        mask[rows + 1, columns] |= is_inside.all(-1)
+        if view.pixels.ndim == classes.ndim:
+            triples.update(_count_triples(np.concatenate([first, middle, last], axis=1)))
+    is_coloured = view.pixels.ndim > classes.ndim
+    spoilt_mask = view.is_wrong if is_coloured else view.is_wrong | is_between
     edges = LabelEdges(
         triples,
-        int(seen.wrong.sum()),
-        int((seen.wrong & between).sum()),
-        _count_nearest(spoilt, classes),
-        np.bincount(classes[~spoilt], minlength=VOID + 1),
+        int(view.is_wrong.sum()),
+        int((view.is_wrong & is_between).sum()),
+        _count_nearest(spoilt_mask, classes),
+        np.bincount(classes[~spoilt_mask], minlength=VOID + 1),
     )
-    return edges, spoilt
+    return edges, spoilt_mask
 
 
 def _count_triples(triples: NDArray[np.unsignedinteger]) -> Counter[tuple[int, int, int]]:
     """Counts each of the triples (T,3), without those whose ends are equal."""
-    different = triples[triples[:, 0] != triples[:, 2]].astype(np.uint64)
-    codes = different @ np.array((1 << 32, 1 << 16, 1), np.uint64)
-    found, counts = np.unique(codes, return_counts=True)
+    edge_triples = triples[triples[:, 0] != triples[:, 2]].astype(np.uint64)
+    codes = edge_triples @ np.array((1 << 32, 1 << 16, 1), np.uint64)
+    values, counts = np.unique(codes, return_counts=True)
     return Counter(
         {
             (int(code) >> 32, int(code) >> 16 & 0xFFFF, int(code) & 0xFFFF): int(count)
-            for code, count in zip(found, counts, strict=True)
+            for code, count in zip(values, counts, strict=True)
         }
     )
 
 
-def _count_nearest(spoilt: NDArray[np.bool_], classes: NDArray[np.uint8]) -> NDArray[np.int64]:
+def _count_nearest(spoilt_mask: NDArray[np.bool_], classes: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Returns (256,) the number of spoilt pixels by the class of the nearest sound pixel."""
-    if not spoilt.any() or spoilt.all():
+    if not spoilt_mask.any() or spoilt_mask.all():
         return np.zeros(VOID + 1, np.int64)
-    _, places = cv2.distanceTransformWithLabels(
-        spoilt.astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
+    _, regions = cv2.distanceTransformWithLabels(
+        spoilt_mask.astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
     )
-    owner = np.zeros(places.max() + 1, np.uint8)
-    owner[places[~spoilt]] = classes[~spoilt]
-    return np.bincount(owner[places[spoilt]], minlength=VOID + 1)
+    owner = np.zeros(regions.max() + 1, np.uint8)
+    owner[regions[~spoilt_mask]] = classes[~spoilt_mask]
+    return np.bincount(owner[regions[spoilt_mask]], minlength=VOID + 1)

@@ -52,16 +52,16 @@ class Synthetic:
                 f"data.classes={classes}: synthetic scenes have 11; type data.classes=11."
             )
         frames = train + val + test
-        needed, free = (frames + DRAWING) * size[0] * size[1] * 4, virtual_memory().available
-        if needed > free:
+        memory, free_memory = (frames + DRAWING) * size[0] * size[1] * 4, virtual_memory().available
+        if memory > free_memory:
             raise UserError(
-                f"data.size={list(size)}: {frames} scenes take {needed / 1e9:.1f} GB of memory, "
-                f"and {free / 1e9:.1f} are free.\nType a smaller data.size="
+                f"data.size={list(size)}: {frames} scenes take {memory / 1e9:.1f} GB of memory, "
+                f"and {free_memory / 1e9:.1f} are free.\nType a smaller data.size="
             )
         self._size = (size[0], size[1])
         self._counts = dict(zip(SPLITS, (train, val, test), strict=True))
         self._seed = seed
-        self._drawn: dict[str, Frames] = {}
+        self._split_frames: dict[str, Frames] = {}
         self.classes = tuple(CAMVID11)
         self.palette = tuple(CAMVID11.values())
         self.splits: tuple[str, ...] = SPLITS
@@ -70,9 +70,9 @@ class Synthetic:
     def frames(self, split: str) -> Frames:
         """Returns one split, whose frames are named ``<split>_<number>``."""
         require_split(split, self.splits)
-        if split not in self._drawn:
-            self._drawn[split] = self._draw(split)
-        return self._drawn[split]
+        if split not in self._split_frames:
+            self._split_frames[split] = self._draw(split)
+        return self._split_frames[split]
 
     def survey(self, split: str) -> Iterator[FrameSurvey]:
         """Yields the same frames in the form that an audit reads."""
@@ -81,8 +81,8 @@ class Synthetic:
     def describe(self) -> str:
         """Returns the counts and the protocol id."""
         counts = ", ".join(f"{split} {count}" for split, count in self._counts.items())
-        drawn = f"Synthetic street scenes, drawn in memory: {counts}, {len(self.classes)} classes"
-        return f"{drawn}\nprotocol {self.protocol}"
+        summary = f"Synthetic street scenes, drawn in memory: {counts}, {len(self.classes)} classes"
+        return f"{summary}\nprotocol {self.protocol}"
 
     def _draw(self, split: str) -> Frames:
         count = self._counts[split]

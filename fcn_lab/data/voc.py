@@ -70,21 +70,21 @@ class Voc(PackedSource):
         url: str = VOC_URL,
         sbd_url: str = SBD_URL,
     ) -> None:
-        given = Path("data/voc" if root is None else root).expanduser()
+        folder = Path("data/voc" if root is None else root).expanduser()
         if download:
-            fetch_missing(given, sbd, url, sbd_url)
-        place = find_voc(given)
-        if place is None:
+            fetch_missing(folder, sbd, url, sbd_url)
+        release = find_voc(folder)
+        if release is None:
             raise UserError(
-                f"No PASCAL VOC: {given} holds no {LISTS}.\nType data.root= with the folder of "
+                f"No PASCAL VOC: {folder} holds no {LISTS}.\nType data.root= with the folder of "
                 "VOC2012 or one around it, or data.download=true to fetch it"
             )
-        extra = find_sbd(given, place, sbd)
-        layout = read_layout(place, extra, merge)
+        extra = find_sbd(folder, release, sbd)
+        layout = read_layout(release, extra, merge)
         codec = layout.codec
         classes = keep_classes(codec.names, codec.colours, "voc21", with_void=False)
         super().__init__(
-            place,
+            release,
             layout,
             classes,
             lambda _: "",
@@ -103,25 +103,25 @@ def find_voc(root: Path) -> Path | None:
     return next((root / name for name in VOC_FOLDERS if (root / name / LISTS).is_dir()), None)
 
 
-def find_sbd(root: Path, place: Path, named: str | None) -> Path | None:
+def find_sbd(root: Path, release: Path, sbd: str | None) -> Path | None:
     """Returns the folder of SBD that holds ``cls``, ``img`` and ``train.txt``; None for none.
 
     Args:
         root: what it may lie below.
-        place: VOC's folder, beside which it may lie.
-        named: where the user says that it lies.
+        release: VOC's folder, beside which it may lie.
+        sbd: where the user says that it lies.
 
     Raises:
         UserError: it is not where the user says.
     """
-    starts = [root, place.parent, place.parent.parent] if named is None else [Path(named)]
+    starts = [root, release.parent, release.parent.parent] if sbd is None else [Path(sbd)]
     for start in (start.expanduser() for start in starts):
         for folder in (start / name for name in SBD_FOLDERS):
             if (folder / "cls").is_dir() and (folder / "train.txt").is_file():
                 return folder
-    if named is not None:
+    if sbd is not None:
         raise UserError(
-            f"data.sbd={named}: no folder cls beside a train.txt is there.\n"
+            f"data.sbd={sbd}: no folder cls beside a train.txt is there.\n"
             "Expected the folder `dataset` of SBD's benchmark_RELEASE"
         )
     return None
@@ -133,55 +133,55 @@ def fetch_missing(root: Path, sbd: str | None, url: str, sbd_url: str) -> None:
     Raises:
         UserError: as of ``fetch_release``.
     """
-    if (place := find_voc(root)) is None:
-        place = root / "VOC2012"
-        fetch_release(place, VOC_RELEASE, url)
-    if find_sbd(root, place, sbd) is None:
+    if (release := find_voc(root)) is None:
+        release = root / "VOC2012"
+        fetch_release(release, VOC_RELEASE, url)
+    if find_sbd(root, release, sbd) is None:
         fetch_release(root / "SBD", SBD_RELEASE, sbd_url)
 
 
-def require_voc(place: Path) -> None:
+def require_voc(folder: Path) -> None:
     """Refuses a folder that lacks what its lists name.
 
     Raises:
         UserError: a list or a file is missing.
     """
-    read_layout(place, None, merge=False)
+    read_layout(folder, None, merge=False)
 
 
-def require_sbd(place: Path) -> None:
+def require_sbd(folder: Path) -> None:
     """Refuses a folder that lacks a mask of what its list of training frames names.
 
     Raises:
         UserError: the list or a mask is missing.
     """
-    for file in (place / "cls" / f"{name}.mat" for name in read_names(place / "train.txt")):
+    for file in (folder / "cls" / f"{name}.mat" for name in read_names(folder / "train.txt")):
         if not file.exists():
             raise _missing_error(file)
 
 
-def read_layout(place: Path, sbd: Path | None, merge: bool) -> Layout:
+def read_layout(release: Path, sbd: Path | None, merge: bool) -> Layout:
     """Returns the frames of every split.
 
     Raises:
         UserError: a list cannot be read, or names what there is not.
     """
-    train, val = (read_names(place / LISTS / f"{split}.txt") for split in ("train", "val"))
-    pairs = {"train": pair_voc(place, train), "val": pair_voc(place, val)}
+    train, val = (read_names(release / LISTS / f"{split}.txt") for split in ("train", "val"))
+    pairs = {"train": pair_voc(release, train), "val": pair_voc(release, val)}
     split = "voc2012"
     if sbd is not None:
-        seen = read_names(sbd / "train.txt")
-        older = place.parent / "VOC2011" / LISTS / "val.txt"
-        split += "_of_2011" if older.is_file() else ""
-        listed = read_names(older) if older.is_file() else val
-        pairs[UNSEEN_SPLIT] = pair_voc(place, [name for name in listed if name not in set(seen)])
+        train = read_names(sbd / "train.txt")
+        older_list = release.parent / "VOC2011" / LISTS / "val.txt"
+        split += "_of_2011" if older_list.is_file() else ""
+        names = read_names(older_list) if older_list.is_file() else val
+        pairs[UNSEEN_SPLIT] = pair_voc(release, [name for name in names if name not in set(train)])
         if merge:
-            pairs["train"] = pair_sbd(place, sbd, seen)
-            pairs["val"] = pair_voc(place, [name for name in val if name not in set(seen)])
+            pairs["train"] = pair_sbd(release, sbd, train)
+            pairs["val"] = pair_voc(release, [name for name in val if name not in set(train)])
             split += "_sbd"
     codec = IndexLabels(NAMES, draw_colours(len(NAMES)))
     # divided: a ledger of its own for each way of dividing the same files
-    return Layout("PASCAL VOC2012", codec, pairs, f"{split}_split", divided=True)
+    return Layout("PASCAL VOC2012", codec, pairs, f"{split}_split", is_divided=True)
 
 
 def read_names(file: Path) -> list[str]:
@@ -195,21 +195,21 @@ def read_names(file: Path) -> list[str]:
     return names
 
 
-def pair_voc(place: Path, names: Sequence[str]) -> tuple[Pair, ...]:
+def pair_voc(release: Path, names: Sequence[str]) -> tuple[Pair, ...]:
     """Returns pictures with the release's own masks, in order of name."""
-    pictures, masks = place / "JPEGImages", place / "SegmentationClass"
+    pictures, masks = release / "JPEGImages", release / "SegmentationClass"
     return _require(
         [Pair(name, pictures / f"{name}.jpg", masks / f"{name}.png") for name in sorted(names)]
     )
 
 
-def pair_sbd(place: Path, sbd: Path, names: Sequence[str]) -> tuple[Pair, ...]:
+def pair_sbd(release: Path, sbd: Path, names: Sequence[str]) -> tuple[Pair, ...]:
     """Returns pictures, the same in both releases, with SBD's masks, in order of name."""
     pairs = []
     for name in sorted(names):
-        picture = place / "JPEGImages" / f"{name}.jpg"
-        own = sbd / "img" / f"{name}.jpg"
-        pairs.append(Pair(name, picture if picture.exists() else own, sbd / "cls" / f"{name}.mat"))
+        picture = release / "JPEGImages" / f"{name}.jpg"
+        twin = sbd / "img" / f"{name}.jpg"
+        pairs.append(Pair(name, picture if picture.exists() else twin, sbd / "cls" / f"{name}.mat"))
     return _require(pairs)
 
 
@@ -229,9 +229,9 @@ def draw_colours(count: int) -> tuple[Colour, ...]:
     colours = []
     for number in range(count):
         channels = [0, 0, 0]
-        for place in range(24):
-            bit = number >> place & 1
-            channels[place % 3] |= bit << (7 - place // 3)
+        for position in range(24):
+            bit = number >> position & 1
+            channels[position % 3] |= bit << (7 - position // 3)
         colours.append((channels[0], channels[1], channels[2]))
     return tuple(colours)
 

@@ -137,8 +137,8 @@ def find_cached_weights(name: str) -> dict[str, object]:
         return {}
     config = timm.models.get_pretrained_cfg(name.removeprefix(TIMM))
     hub = config.hf_hub_id if config else None
-    cached = hub and huggingface_hub.try_to_load_from_cache(hub, "model.safetensors")
-    return {"pretrained_cfg_overlay": {"file": cached}} if isinstance(cached, str) else {}
+    file = hub and huggingface_hub.try_to_load_from_cache(hub, "model.safetensors")
+    return {"pretrained_cfg_overlay": {"file": file}} if isinstance(file, str) else {}
 
 
 def put_package(encoder: nn.Module, name: str) -> None:

@@ -232,9 +232,9 @@ def _describe_layer(packet: OpOverloadPacket, layers: Sequence[Layer | None]) ->
         return f"{name} {layer.front:+d} {layer.back:+d}"
     if isinstance(layer, (Window, TransposedWindow)):
         details = f"{layer.kernel}×{layer.kernel} stride {layer.stride} padding {layer.padding}"
-        dilated = f" dilation {layer.dilation}" if layer.dilation > 1 else ""
+        dilation = f" dilation {layer.dilation}" if layer.dilation > 1 else ""
         title = "transposed" if isinstance(layer, TransposedWindow) and "conv" in name else name
-        return f"{title} {details}{dilated}"
+        return f"{title} {details}{dilation}"
     return str(name)
 
 

@@ -93,8 +93,8 @@ class Predictor:
         """Yields (1,K,h,W) from top to bottom; with `flip` the sum of two probabilities."""
         limit = Limit(self.megapixels, "predictor.megapixels")
         image = picture if isinstance(picture, np.ndarray) else self._read(picture, limit)
-        fits = image.ndim == 3 and image.shape[2] == self.channels and image.size > 0
-        if not fits or image.dtype != np.uint8:
+        has_shape = image.ndim == 3 and image.shape[2] == self.channels and image.size > 0
+        if not has_shape or image.dtype != np.uint8:
             raise UserError(
                 f"a picture of shape {image.shape} and type {image.dtype}: expected uint8 "
                 f"(H, W, {self.channels})"

@@ -74,9 +74,9 @@ def find_boundaries(labels: Tensor) -> Tensor:
     for axis in (1, 2):
         steps = labels.shape[axis] - 1
         first, second = labels.narrow(axis, 0, steps), labels.narrow(axis, 1, steps)
-        differ = (first != second) & (first != VOID) & (second != VOID)
-        boundaries.narrow(axis, 0, steps).logical_or_(differ)
-        boundaries.narrow(axis, 1, steps).logical_or_(differ)
+        is_boundary = (first != second) & (first != VOID) & (second != VOID)
+        boundaries.narrow(axis, 0, steps).logical_or_(is_boundary)
+        boundaries.narrow(axis, 1, steps).logical_or_(is_boundary)
     return boundaries
 
 
@@ -174,12 +174,12 @@ class ImageEdges(Metric):
     def expect(self, images: int) -> None:
         """Empties the rows and makes room for M = `images`."""
         k = self.num_classes
-        for name, empty in {
+        for name, rows in {
             "boundary": torch.zeros(images, k, 4, dtype=torch.int64),
             "trimap": torch.zeros(images, len(WIDTHS), k, k, dtype=torch.int64),
             "checkerboard_index": torch.zeros(images),
         }.items():
-            self.add_state(name, empty.to(self.device), dist_reduce_fx="sum")
+            self.add_state(name, rows.to(self.device), dist_reduce_fx="sum")
         self.reset()
 
     def update(self, scores: Tensor, prediction: Tensor, target: Tensor, index: Tensor) -> None:
@@ -202,9 +202,9 @@ def _count_near(
     map is spread over the disk for all classes at once.
     """
     neighbourhood = _dilate(torch.ones_like(reference) << reference, radius)
-    hit = (neighbourhood >> labels) & 1
+    is_near = (neighbourhood >> labels) & 1
     n, size = len(labels), 2 * (num_classes + 1)
-    cell = (hit * (num_classes + 1) + labels).flatten(1)
+    cell = (is_near * (num_classes + 1) + labels).flatten(1)
     cell = cell + torch.arange(n, device=labels.device)[:, None] * size
     counts = torch.bincount(cell.flatten(), minlength=n * size).view(n, 2, -1)[:, :, :num_classes]
     return counts.sum(1), counts[:, 1]

@@ -151,7 +151,7 @@ def test_the_damage_to_coloured_masks_is_the_pixels_of_no_colour_and_worst_for_t
                 truth[k] += (sharp == k).sum()
                 lost[k] += ((sharp == k) & ~known).sum()
     audit = Audit.measure(CamVid(str(root)))
-    strange = sum(split.strange.total() for split in audit.data.splits.values())
+    strange = sum(split.strange_values.total() for split in audit.data.splits.values())
     assert strange == foreign
     share = lost / np.maximum(truth, 1)
     estimates = audit.damage["train"].by_class

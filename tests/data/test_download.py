@@ -212,7 +212,7 @@ def test_what_is_larger_than_it_says_is_not_unpacked_on(
         open_archive(tmp_path / "a.zip") as (member,),
         pytest.raises(UserError, match="larger than it says"),
     ):
-        extract(member, tmp_path / "a", most=2_000_000)
+        extract(member, tmp_path / "a", limit=2_000_000)
     assert (tmp_path / "a").stat().st_size <= 2_000_000
 
 

@@ -175,7 +175,7 @@ def test_an_own_folder_is_audited(root: Path) -> None:
     label[0, 0] = 9
     fakes.save(root / "masks" / "a_00_label.png", label)
     audit = Audit.measure(source(root, blocks="fields.csv:field"))
-    assert audit.data.splits["train"].strange == {"id 9": 1}
+    assert audit.data.splits["train"].strange_values == {"id 9": 1}
     assert {span.drive for span in audit.drive_spans} == {f"field {c}" for c in "abcdef"}
 
 

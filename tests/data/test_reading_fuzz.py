@@ -139,7 +139,7 @@ def test_spoilt_masks_are_ids_or_refused_and_surveyed_alike(tmp_path: Path) -> N
 
     def surveyed(path: Path) -> Pixels:
         seen = CODEC.survey(open_mask(path, LIMIT))
-        if seen.strange:
+        if seen.strange_values:
             raise UserError("strange")
         return seen.ids
 

@@ -30,16 +30,16 @@ class FrameIndex:
     Args:
         pairs: the frames there are.
         root: what paths may start from, besides the folder of the list.
-        foreign: paths are of another machine, and only their last part means anything.
+        is_foreign: paths are of another machine, and only their last part means anything.
     """
 
-    def __init__(self, pairs: Sequence[Pair], root: Path, foreign: bool = False) -> None:
-        self._pairs, self._root, self._foreign = pairs, root, foreign
+    def __init__(self, pairs: Sequence[Pair], root: Path, is_foreign: bool = False) -> None:
+        self._pairs, self._root, self._is_foreign = pairs, root, is_foreign
         self._pictures, self._masks = _PathIndex(), _PathIndex()
-        for place, pair in enumerate(pairs):
-            self._pictures.add(os.path.abspath(pair.image), place)
-            self._pictures.add_name(pair.name, place)
-            self._masks.add(os.path.abspath(pair.label), place)
+        for number, pair in enumerate(pairs):
+            self._pictures.add(os.path.abspath(pair.image), number)
+            self._pictures.add_name(pair.name, number)
+            self._masks.add(os.path.abspath(pair.label), number)
 
     def read_list(self, file: Path) -> tuple[Pair, ...]:
         """Returns the frames of a list file, one per line, in its order.
@@ -48,7 +48,7 @@ class FrameIndex:
             UserError: the list cannot be read, is empty, or has a line that names no frame, several
                 or one that an earlier line names.
         """
-        chosen: dict[Pair, int] = {}
+        lines: dict[Pair, int] = {}
         for line in read_all_lines(file):
             if line.is_comment:
                 self._refuse_frame(line, file)
@@ -56,15 +56,15 @@ class FrameIndex:
             pair = self.find(line.text, file, line.number)
             if pair is None:
                 raise self._missing_error(line, file)
-            if pair in chosen:
+            if pair in lines:
                 raise UserError(
-                    f"{file}, line {line.number}: {line.text} is the frame of line {chosen[pair]} "
+                    f"{file}, line {line.number}: {line.text} is the frame of line {lines[pair]} "
                     "already; expected every frame once"
                 )
-            chosen[pair] = line.number
-        if not chosen:
+            lines[pair] = line.number
+        if not lines:
             raise UserError(f"{file} names no frame; expected one a line")
-        return tuple(chosen)
+        return tuple(lines)
 
     def find(self, text: str, file: Path, number: int) -> Pair | None:
         """Returns the frame that a line of a file names, or None where it names none.
@@ -72,26 +72,26 @@ class FrameIndex:
         Raises:
             UserError: it may be one of several.
         """
-        found = self._match_line(text, file.parent)
-        if len(found) > 1:
+        matches = self._match_line(text, file.parent)
+        if len(matches) > 1:
             raise UserError(
-                f"{file}, line {number}: {text} may be {self._format_frames(found)}.\n"
+                f"{file}, line {number}: {text} may be {self._format_frames(matches)}.\n"
                 f"Expected one frame; write its path from {self._root} or from the list"
             )
-        return self._pairs[found.pop()] if found else None
+        return self._pairs[matches.pop()] if matches else None
 
     def _missing_error(self, line: Line, file: Path) -> UserError:
         name = PurePosixPath(line.text.replace("\\", "/")).name
-        alike = self._pictures.find_ending(name) or self._pictures.find_ending(
+        lookalikes = self._pictures.find_ending(name) or self._pictures.find_ending(
             PurePosixPath(name).stem
         )
-        hint = f" There is {self._format_frames(alike)}." if alike else ""
-        expected = f"a path from {self._root} or from the list, or a name that one frame has"
-        if self._foreign:
-            expected = f"the name of a picture in {self._root}"
+        hint = f" There is {self._format_frames(lookalikes)}." if lookalikes else ""
+        advice = f"a path from {self._root} or from the list, or a name that one frame has"
+        if self._is_foreign:
+            advice = f"the name of a picture in {self._root}"
         return UserError(
             f"{file}, line {line.number} names {line.text}, and there is no such picture.{hint}\n"
-            f"Expected {expected}. Restore the picture, or take out its line"
+            f"Expected {advice}. Restore the picture, or take out its line"
         )
 
     def _match_line(self, text: str, folder: Path) -> set[int]:
@@ -102,10 +102,10 @@ class FrameIndex:
             mask = self._match_text(text[gap.end() :], folder)
             if picture and mask:
                 columns |= picture & mask or picture | mask
-        if self._foreign and columns:
+        if self._is_foreign and columns:
             return columns
-        found = self._match_text(text, folder) or columns
-        return found or (set() if self._foreign else self._match_link(text, folder))
+        matches = self._match_text(text, folder) or columns
+        return matches or (set() if self._is_foreign else self._match_link(text, folder))
 
     def _match_link(self, text: str, folder: Path) -> set[int]:
         form = text.strip("\"'").replace("\\", "/")
@@ -116,24 +116,24 @@ class FrameIndex:
     def _match_text(self, text: str, folder: Path) -> set[int]:
         forms = dict.fromkeys((text, text.replace("\\", "/"), text.strip("\"'").replace("\\", "/")))
         for form in filter(None, forms):
-            if self._foreign:
-                found = self._match_ending(PurePosixPath(form).name)
+            if self._is_foreign:
+                matches = self._match_ending(PurePosixPath(form).name)
             else:
                 bases = {os.path.abspath(folder), os.path.abspath(self._root)}
                 paths = {os.path.normpath(os.path.join(base, form)) for base in bases}
-                found = self._pictures.find_paths(paths) or self._masks.find_paths(paths)
-                found = found or self._match_ending(os.path.normpath(form))
-            if found:
-                return found
+                matches = self._pictures.find_paths(paths) or self._masks.find_paths(paths)
+                matches = matches or self._match_ending(os.path.normpath(form))
+            if matches:
+                return matches
         return set()
 
     @cached_property
     def _link_targets(self) -> "_PathIndex":
         """Returns the files by where links lead."""
         index = _PathIndex()
-        for place, pair in enumerate(self._pairs):
-            index.add(os.path.realpath(pair.image), place)
-            index.add(os.path.realpath(pair.label), place)
+        for number, pair in enumerate(self._pairs):
+            index.add(os.path.realpath(pair.image), number)
+            index.add(os.path.realpath(pair.label), number)
         return index
 
     def _match_ending(self, text: str) -> set[int]:
@@ -147,8 +147,10 @@ class FrameIndex:
                 f"# is a comment.\nWrite ./{line.text} for the frame"
             )
 
-    def _format_frames(self, places: set[int]) -> str:
-        files = [os.path.relpath(self._pairs[place].image, self._root) for place in sorted(places)]
+    def _format_frames(self, numbers: set[int]) -> str:
+        files = [
+            os.path.relpath(self._pairs[number].image, self._root) for number in sorted(numbers)
+        ]
         return shorten_list(files, _ITEMS_SHOWN, " or ")
 
 
@@ -156,19 +158,19 @@ class _PathIndex:
     """Frames by the last part of their files' paths, with or without its suffix."""
 
     def __init__(self) -> None:
-        self._whole: dict[str, list[tuple[str, int]]] = defaultdict(list)
-        self._bare: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        self._paths: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        self._stems: dict[str, list[tuple[str, int]]] = defaultdict(list)
 
-    def add(self, path: str, place: int) -> None:
+    def add(self, path: str, number: int) -> None:
         """Adds a file by its absolute path."""
         path = _normalize_accents(path)
-        self._whole[os.path.basename(path)].append((path, place))
-        self.add_name(os.path.splitext(path)[0], place)
+        self._paths[os.path.basename(path)].append((path, number))
+        self.add_name(os.path.splitext(path)[0], number)
 
-    def add_name(self, path: str, place: int) -> None:
+    def add_name(self, path: str, number: int) -> None:
         """Adds a file by a path without suffix, or by a name."""
         path = _normalize_accents(path)
-        self._bare[os.path.basename(path)].append((f"/{path.lstrip('/')}", place))
+        self._stems[os.path.basename(path)].append((f"/{path.lstrip('/')}", number))
 
     def find_paths(self, paths: Iterable[str]) -> set[int]:
         """Returns the frames whose file lies at one of these absolute paths."""
@@ -179,15 +181,15 @@ class _PathIndex:
         return self._search([f"/{_normalize_accents(text)}"], str.endswith)
 
     def _search(self, texts: Sequence[str], fits: Callable[[str, str], bool]) -> set[int]:
-        for files in (self._whole, self._bare):
-            found = {
-                place
+        for files in (self._paths, self._stems):
+            numbers = {
+                number
                 for text in texts
-                for path, place in files.get(os.path.basename(text), ())
+                for path, number in files.get(os.path.basename(text), ())
                 if fits(path, text)
             }
-            if found:
-                return found
+            if numbers:
+                return numbers
         return set()
 
 

@@ -33,9 +33,11 @@ def pair_files(
         pictures = {name: pictures[name] for name in pictures.keys() & labels.keys()}
         labels = {name: labels[name] for name in pictures}
     first = {name: files[0] for name, files in pictures.items()}
-    for here, there, what in ((first, labels, "mask"), (labels, first, "picture")):
-        if alone := sorted(set(here) - set(there)):
-            raise _partner_error(here[alone[0]], what, alone, f"{images[0]} data.masks={masks}")
+    for sources, partners, kind in ((first, labels, "mask"), (labels, first, "picture")):
+        if strays := sorted(set(sources) - set(partners)):
+            raise _partner_error(
+                sources[strays[0]], kind, strays, f"{images[0]} data.masks={masks}"
+            )
     pairs = [
         Pair(name, pictures[name][0], labels[name], pictures[name][1:]) for name in sorted(pictures)
     ]
@@ -46,20 +48,22 @@ def pair_files(
 def _report_unpaired(
     pictures: Mapping[str, Sequence[Path]], labels: Collection[str], chosen_by: Sequence[Path]
 ) -> None:
-    missing = [files[0] for name, files in pictures.items() if name not in labels]
-    chosen = [file for file in missing if any(lies_below(file, place) for place in chosen_by)]
-    if chosen:
-        _log.warning("%s has no mask (%d such): left out", chosen[0], len(chosen))
+    strays = [files[0] for name, files in pictures.items() if name not in labels]
+    chosen_strays = [
+        file for file in strays if any(lies_below(file, source) for source in chosen_by)
+    ]
+    if chosen_strays:
+        _log.warning("%s has no mask (%d such): left out", chosen_strays[0], len(chosen_strays))
 
 
 def _refuse_mixed_stars(pairs: Sequence[Pair], images: Pattern, masks: Pattern) -> None:
     """Refuses A_1/2 beside A/1_2: both are called A_1_2, and are two frames."""
     for pair in pairs:
-        here, there = images.read_stars(pair.image), masks.read_stars(pair.label)
-        if len(here) == len(there) and here != there:
+        image_stars, mask_stars = images.read_stars(pair.image), masks.read_stars(pair.label)
+        if len(image_stars) == len(mask_stars) and image_stars != mask_stars:
             raise UserError(
-                f"{pair.image} has no mask: {pair.label} has {' and '.join(there)} in place of the "
-                f"stars.\nExpected {' and '.join(here)}"
+                f"{pair.image} has no mask: {pair.label} has {' and '.join(mask_stars)} in place "
+                f"of the stars.\nExpected {' and '.join(image_stars)}"
             )
 
 
@@ -70,17 +74,17 @@ def match_pictures(root: Path, images: Sequence[str]) -> dict[str, tuple[Path, .
         UserError: a pattern fits no file, or a file has no partner.
     """
     first, *others = [_match_files(root, pattern, "images") for pattern in images]
-    for pattern, further in zip(images[1:], others, strict=True):
-        for here, there in ((first, further), (further, first)):
-            if alone := sorted(set(here) - set(there)):
-                what = "picture" if here is further else "partner"
-                raise _partner_error(here[alone[0]], what, alone, f"[{images[0]},{pattern}]")
-    return {name: (path, *(further[name] for further in others)) for name, path in first.items()}
+    for pattern, files in zip(images[1:], others, strict=True):
+        for sources, partners in ((first, files), (files, first)):
+            if strays := sorted(set(sources) - set(partners)):
+                kind = "picture" if sources is files else "partner"
+                raise _partner_error(sources[strays[0]], kind, strays, f"[{images[0]},{pattern}]")
+    return {name: (path, *(files[name] for files in others)) for name, path in first.items()}
 
 
-def _partner_error(file: Path, what: str, alone: Sequence[str], patterns: str) -> UserError:
+def _partner_error(file: Path, kind: str, strays: Sequence[str], patterns: str) -> UserError:
     return UserError(
-        f"{file} has no {what} ({len(alone)} such): none has {alone[0]} in place of the stars.\n"
+        f"{file} has no {kind} ({len(strays)} such): none has {strays[0]} in place of the stars.\n"
         f"Expected one for each in data.images={patterns}"
     )
 
@@ -106,10 +110,10 @@ def read_star(number: int, root: Path, images: str, pairs: Sequence[Pair]) -> di
     """
     pattern = Pattern.parse(images, root)
     stars = {pair.name: pattern.read_stars(pair.image) for pair in pairs}
-    fewest = min(map(len, stars.values()))
-    if not 1 <= number <= fewest:
+    count = min(map(len, stars.values()))
+    if not 1 <= number <= count:
         raise UserError(
-            f"data.blocks={number}: data.images={images} has {fewest} stars.\n"
+            f"data.blocks={number}: data.images={images} has {count} stars.\n"
             "Expected the number of one of them, or FILE.csv:COLUMN"
         )
     return {name: parts[number - 1] for name, parts in stars.items()}
@@ -117,19 +121,19 @@ def read_star(number: int, root: Path, images: str, pairs: Sequence[Pair]) -> di
 
 def _match_files(root: Path, pattern: str, key: str) -> dict[str, Path]:
     """Returns the files by the text in place of the pattern's stars."""
-    seen = Pattern.parse(pattern, root)
+    glob = Pattern.parse(pattern, root)
     if locate(root, pattern).is_dir():
-        seen = Pattern.parse(f"{pattern}/*", root)
-        found = [(file.stem, file) for file in seen.find_files() if file.suffix.lower() in PICTURES]
+        glob = Pattern.parse(f"{pattern}/*", root)
+        items = [(file.stem, file) for file in glob.find_files() if file.suffix.lower() in PICTURES]
     else:
-        found = [(name, file) for file, name in seen.find_files().items()]
-    named: dict[str, Path] = {}
-    for name, path in found:
-        if named.setdefault(name, path) != path:
-            raise UserError(f"data.{key}={pattern}: {named[name]} and {path} would have one name")
-    if not named:
+        items = [(name, file) for file, name in glob.find_files().items()]
+    files: dict[str, Path] = {}
+    for name, path in items:
+        if files.setdefault(name, path) != path:
+            raise UserError(f"data.{key}={pattern}: {files[name]} and {path} would have one name")
+    if not files:
         raise UserError(
-            f"data.{key}={pattern}: no such file; {seen.describe_surroundings()}.\n"
+            f"data.{key}={pattern}: no such file; {glob.describe_surroundings()}.\n"
             "Expected a folder of pictures, or a pattern such as photos/*.jpg or photos/**/*.tif"
         )
-    return named
+    return files

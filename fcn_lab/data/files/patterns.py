@@ -34,8 +34,8 @@ class Pattern:
     @classmethod
     def parse(cls, text: str, root: Path) -> "Pattern":
         """Parses a pattern that is absolute or relative to the root."""
-        place = locate(root, text)
-        start, parts = Path(place.anchor), list(place.parts[bool(place.anchor) :])
+        path = locate(root, text)
+        start, parts = Path(path.anchor), list(path.parts[bool(path.anchor) :])
         # what has brackets may be a folder's own name
         while len(parts) > 1 and "*" not in parts[0] and (start / parts[0]).exists():
             start /= parts.pop(0)
@@ -46,10 +46,10 @@ class Pattern:
 
         What is called a picture and is none, a folder or a pipe, is named by whoever reads it.
         """
-        there = set(_walk(self.folder, self.parts))
-        found = sorted(p for p in there if p.suffix.lower() in PICTURES or not p.is_dir())
+        candidates = set(_walk(self.folder, self.parts))
+        paths = sorted(p for p in candidates if p.suffix.lower() in PICTURES or not p.is_dir())
         stars = _compile("/".join(self.parts))
-        return {path: _join_stars(stars, path.relative_to(self.folder)) for path in found}
+        return {path: _join_stars(stars, path.relative_to(self.folder)) for path in paths}
 
     def read_stars(self, path: Path) -> tuple[str, ...]:
         """Returns what stands in place of each star in a file's path."""
@@ -66,8 +66,8 @@ class Pattern:
         if not folder.is_dir():
             return f"there is no folder {folder}"
         kinds = Counter(_name_kind(path) for path in folder.iterdir())
-        listed = [f"{count} × {kind}" for kind, count in kinds.most_common(_ITEMS_SHOWN)]
-        return f"{folder} holds {', '.join(listed) or 'nothing'}"
+        counts = [f"{count} × {kind}" for kind, count in kinds.most_common(_ITEMS_SHOWN)]
+        return f"{folder} holds {', '.join(counts) or 'nothing'}"
 
 
 def locate(root: Path, text: str) -> Path:
@@ -87,34 +87,34 @@ def _name_kind(path: Path) -> str:
 
 
 def _walk(
-    folder: Path, parts: tuple[str, ...], above: frozenset[str] = frozenset()
+    folder: Path, parts: tuple[str, ...], parents: frozenset[str] = frozenset()
 ) -> Iterator[Path]:
     if not parts:
         yield folder
         return
     part, *rest = parts
     if part == "**":
-        here = os.path.realpath(folder)
+        location = os.path.realpath(folder)
         # a link to a folder around it
-        if here in above:
+        if location in parents:
             return
         yield from _walk(folder, tuple(rest))
         for child in _list_children(folder):
             if child.is_dir():
-                yield from _walk(child, parts, above | {here})
+                yield from _walk(child, parts, parents | {location})
         return
     fits = _compile(part, last=not rest)
-    for child in _list_children(folder, hidden=part.startswith(".")):
+    for child in _list_children(folder, with_hidden=part.startswith(".")):
         if fits.fullmatch(child.name):
             yield from _walk(child, tuple(rest))
 
 
-def _list_children(folder: Path, hidden: bool = False) -> Iterator[Path]:
+def _list_children(folder: Path, with_hidden: bool = False) -> Iterator[Path]:
     try:
         names = sorted(os.listdir(folder))
     except OSError:
         return
-    yield from (folder / name for name in names if hidden or not name.startswith("."))
+    yield from (folder / name for name in names if with_hidden or not name.startswith("."))
 
 
 def _compile(pattern: str, last: bool = True) -> re.Pattern[str]:
@@ -134,8 +134,8 @@ def _translate(pattern: str) -> str:
 def _translate_star(star: str) -> str:
     if star == "**/":
         return "(?:(.*)/)?"
-    one = star.replace("[!", "[^").replace("?", "[^/]")
-    return f"({one.replace('*', '[^/]*')})"
+    pattern = star.replace("[!", "[^").replace("?", "[^/]")
+    return f"({pattern.replace('*', '[^/]*')})"
 
 
 def _join_stars(stars: re.Pattern[str], path: Path) -> str:

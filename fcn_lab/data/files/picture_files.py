@@ -27,8 +27,8 @@ class PictureFiles:
 
     def describe(self) -> str:
         """Returns the channels and where they are from, in words."""
-        scaled = "" if self.part.range is None else f" (0…{self.part.range:g})"
-        return f"{self.part.channels} of {self.pattern}{scaled}"
+        range_text = "" if self.part.range is None else f" (0…{self.part.range:g})"
+        return f"{self.part.channels} of {self.pattern}{range_text}"
 
 
 def read_images(images: object) -> tuple[PictureFiles, ...]:
@@ -37,10 +37,10 @@ def read_images(images: object) -> tuple[PictureFiles, ...]:
     Raises:
         UserError: what is neither a pattern, nor a mapping with one, nor a list of these.
     """
-    listed = [images] if isinstance(images, str | Mapping) else images
-    if not isinstance(listed, Sequence) or not listed:
+    entries = [images] if isinstance(images, str | Mapping) else images
+    if not isinstance(entries, Sequence) or not entries:
         raise UserError(f"data.images={images}: expected a pattern or several, such as\n{_EXAMPLE}")
-    return tuple(_read_entry(entry, COLOURS if k == 0 else 1) for k, entry in enumerate(listed))
+    return tuple(_read_entry(entry, COLOURS if k == 0 else 1) for k, entry in enumerate(entries))
 
 
 def _read_entry(entry: object, channels: int) -> PictureFiles:
@@ -61,11 +61,11 @@ def _read_entry(entry: object, channels: int) -> PictureFiles:
             f"data.images: channels: {count} of {pattern}: expected a number from 1 to "
             f"{CHANNELS_LIMIT}"
         )
-    largest = entry.get("range")
-    is_number = isinstance(largest, int | float) and not isinstance(largest, bool)
-    if largest is not None and not (is_number and 0 < largest < float("inf")):
+    maximum = entry.get("range")
+    is_number = isinstance(maximum, int | float) and not isinstance(maximum, bool)
+    if maximum is not None and not (is_number and 0 < maximum < float("inf")):
         raise UserError(
-            f"data.images: range: {largest} of {pattern}: expected the value that becomes 255, "
+            f"data.images: range: {maximum} of {pattern}: expected the value that becomes 255, "
             "such as 10000"
         )
-    return PictureFiles(pattern, PicturePart(count, None if largest is None else float(largest)))
+    return PictureFiles(pattern, PicturePart(count, None if maximum is None else float(maximum)))

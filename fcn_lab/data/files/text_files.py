@@ -71,8 +71,8 @@ def read_table(file: Path) -> tuple[tuple[str, ...], list[tuple[int, dict[str, s
             the first.
     """
     (_, columns), *rows = list(_read_rows(file)) or [(0, [])]
-    if twice := [name for name in columns if name and columns.count(name) > 1]:
-        raise UserError(f"{file} has the column {twice[0]} twice; expected every column once")
+    if repeats := [name for name in columns if name and columns.count(name) > 1]:
+        raise UserError(f"{file} has the column {repeats[0]} twice; expected every column once")
     table: list[tuple[int, dict[str, str]]] = []
     for number, cells in rows:
         if any(cells[len(columns) :]):
@@ -80,15 +80,15 @@ def read_table(file: Path) -> tuple[tuple[str, ...], list[tuple[int, dict[str, s
                 f"{file}, line {number}: {len(cells)} cells under {len(columns)} columns "
                 f"({', '.join(columns)}).\nPut quotes around a cell that holds a delimiter"
             )
-        padded = cells + [""] * (len(columns) - len(cells))
-        table.append((number, dict(zip(columns, padded, strict=False))))
+        values = cells + [""] * (len(columns) - len(cells))
+        table.append((number, dict(zip(columns, values, strict=False))))
     return tuple(columns), table
 
 
 def trim(text: str) -> str:
     """Returns the text without white space and invisible characters at its ends."""
-    while (shorter := text.strip().strip(_INVISIBLE)) != text:
-        text = shorter
+    while (rest := text.strip().strip(_INVISIBLE)) != text:
+        text = rest
     return text
 
 

@@ -12,7 +12,7 @@ from fcn_lab.errors import UserError
 @cache
 def list_detectors() -> tuple[Detector, ...]:
     """Returns the ``detect`` of every module of this folder that has one."""
-    modules = (import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__))
+    modules = (import_module(f"{__name__}.{info.name}") for info in iter_modules(__path__))
     return tuple(module.detect for module in modules if hasattr(module, "detect"))
 
 
@@ -25,14 +25,14 @@ def recognise(root: Path) -> tuple[Path, Layout] | None:
     if not root.is_dir():
         return None
     children = (child for child in sorted(root.iterdir()) if child.is_dir())
-    found = _detect_in(root) or [hit for child in children for hit in _detect_in(child)]
-    if len(found) > 1:
-        places = ", ".join(f"{layout.title} in {place}" for place, layout in found)
+    matches = _detect_in(root) or [hit for child in children for hit in _detect_in(child)]
+    if len(matches) > 1:
+        listing = ", ".join(f"{layout.title} in {folder}" for folder, layout in matches)
         raise UserError(
-            f"{root} holds more than one data set: {places}.\n"
+            f"{root} holds more than one data set: {listing}.\n"
             "Type data.root= with the one you mean."
         )
-    return found[0] if found else None
+    return matches[0] if matches else None
 
 
 def _detect_in(folder: Path) -> list[tuple[Path, Layout]]:

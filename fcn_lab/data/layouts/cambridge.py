@@ -21,9 +21,9 @@ def detect(root: Path) -> Layout | None:
     if not images.is_dir() or not labels.is_dir():
         return None
     parts = group_by_split(pair_up(images, labels, "_L"))
-    if strange := parts.get(None):
+    if strays := parts.get(None):
         raise UserError(
-            f"{strange[0].image} is no frame of CamVid's four drives, so it has no split here.\n"
+            f"{strays[0].image} is no frame of CamVid's four drives, so it has no split here.\n"
             "Remove it, or sort your own frames into train/ train_labels/ … and a class_dict.csv."
         )
     pairs = order_splits(parts)

@@ -37,16 +37,16 @@ def detect(root: Path) -> Layout | None:
     ]
     codec = IndexLabels(names, colours)
     pairs = pair_up(*folders, "_P")
-    chosen = _read_valid(root / "valid.txt", pairs)
+    val_pairs = _read_valid(root / "valid.txt", pairs)
     parts = group_by_split(pairs)
-    if None not in parts and set(parts.get("val", ())) == chosen:
-        named = order_splits(parts)
-        return Layout("fast.ai copy", codec, named, title_split(named))
-    divided: dict[str | None, tuple[Pair, ...]] = {
-        "train": tuple(pair for pair in pairs if pair not in chosen),
-        "val": tuple(pair for pair in pairs if pair in chosen),
+    if None not in parts and set(parts.get("val", ())) == val_pairs:
+        segnet_pairs = order_splits(parts)
+        return Layout("fast.ai copy", codec, segnet_pairs, title_split(segnet_pairs))
+    own_parts: dict[str | None, tuple[Pair, ...]] = {
+        "train": tuple(pair for pair in pairs if pair not in val_pairs),
+        "val": tuple(pair for pair in pairs if pair in val_pairs),
     }
-    return Layout("fast.ai copy", codec, order_splits(divided), "fastai_split")
+    return Layout("fast.ai copy", codec, order_splits(own_parts), "fastai_split")
 
 
 def _read_valid(path: Path, pairs: Sequence[Pair]) -> set[Pair]:

@@ -40,15 +40,15 @@ def split_by_drive(layout: Layout, drive_of: Callable[[str], str], held_out: str
         "val": tuple(drives[others[0]]),
         "test": tuple(drives[held_out]),
     }
-    return replace(layout, pairs=pairs, split=f"without_{held_out}_split", divided=True)
+    return replace(layout, pairs=pairs, split=f"without_{held_out}_split", is_divided=True)
 
 
 def _drive_error(held_out: str | None, drives: Mapping[str, list[Pair]]) -> UserError:
-    found = ", ".join(f"{name} ({len(drives[name])} frames)" for name in sorted(drives))
+    names = ", ".join(f"{name} ({len(drives[name])} frames)" for name in sorted(drives))
     if len(drives) < DRIVES_NEEDED:
         return UserError(
             f"data.split_by=drive needs {DRIVES_NEEDED} drives, to train, choose and score; "
-            f"found {found}"
+            f"found {names}"
         )
-    asked = "" if held_out is None else f"data.held_out={held_out}: there is no such drive.\n"
-    return UserError(f"{asked}data.split_by=drive needs data.held_out=DRIVE; here are {found}")
+    complaint = "" if held_out is None else f"data.held_out={held_out}: there is no such drive.\n"
+    return UserError(f"{complaint}data.split_by=drive needs data.held_out=DRIVE; here are {names}")

@@ -15,13 +15,13 @@ from fcn_lab.pixels import Colour
 
 def detect(root: Path) -> Layout | None:
     """Detects the copy by ``class_dict.csv`` and ``train/`` beside ``train_labels/``."""
-    present = [
+    splits = [
         split for split in SPLITS if (root / split).is_dir() and (root / f"{split}_labels").is_dir()
     ]
-    if "train" not in present or not (root / "class_dict.csv").is_file():
+    if "train" not in splits or not (root / "class_dict.csv").is_file():
         return None
     names, colours = _read_classes(root / "class_dict.csv")
-    pairs = {split: _find_pairs(root, split) for split in present}
+    pairs = {split: _find_pairs(root, split) for split in splits}
     return Layout("Kaggle copy", ColourLabels(names, colours), pairs, "kaggle_split")
 
 

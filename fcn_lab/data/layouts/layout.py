@@ -25,12 +25,12 @@ class Pair:
     name: str
     image: Path
     label: Path
-    further: tuple[Path, ...] = ()
+    other_images: tuple[Path, ...] = ()
 
     @property
     def images(self) -> tuple[Path, ...]:
         """Returns all files of its picture, the colours first."""
-        return (self.image, *self.further)
+        return (self.image, *self.other_images)
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Layout:
         codec: what its label files hold.
         pairs: the frames of every split it has, in order of name.
         split: the split's name, last word of the protocol id.
-        divided: whether the lab made the split, and not those who released the data.
+        is_divided: whether the lab made the split, and not those who released the data.
     """
 
     title: str
     codec: LabelCodec
     pairs: Mapping[str, tuple[Pair, ...]]
     split: str
-    divided: bool = False
+    is_divided: bool = False
 
 
 LABELS = frozenset({".png"})
@@ -63,20 +63,22 @@ def pair_up(images: Path, labels: Path, suffix: str = "") -> tuple[Pair, ...]:
     Raises:
         UserError: a picture without label, a label without picture, or no picture at all.
     """
-    found = _list_visible(images, PICTURES)
-    if not found:
+    pictures = _list_visible(images, PICTURES)
+    if not pictures:
         raise UserError(f"{images} holds no pictures; expected {'/'.join(sorted(PICTURES))} files.")
-    known = {path.stem: path for path in _list_visible(labels, LABELS)}
+    labels_by_stem = {path.stem: path for path in _list_visible(labels, LABELS)}
     pairs: dict[str, Pair] = {}
-    for path in found:
-        label = known.get(f"{path.stem}{suffix}", labels / f"{path.stem}{suffix}.png")
+    for path in pictures:
+        label = labels_by_stem.get(f"{path.stem}{suffix}", labels / f"{path.stem}{suffix}.png")
         pair = Pair(path.stem, path, label)
         if pairs.setdefault(path.stem, pair) != pair:
             raise UserError(
                 f"{pairs[path.stem].image} and {path.name} have one name; expected one picture of "
                 "a frame.\nRemove one of them"
             )
-    _refuse_difference({pair.label for pair in pairs.values()}, set(known.values()), images)
+    _refuse_difference(
+        {pair.label for pair in pairs.values()}, set(labels_by_stem.values()), images
+    )
     return tuple(pairs.values())
 
 
@@ -92,14 +94,14 @@ def _list_visible(folder: Path, suffixes: frozenset[str]) -> list[Path]:
     )
 
 
-def _refuse_difference(wanted: set[Path], found: set[Path], images: Path) -> None:
-    if missing := sorted(wanted - found):
+def _refuse_difference(expected_labels: set[Path], label_files: set[Path], images: Path) -> None:
+    if gaps := sorted(expected_labels - label_files):
         raise UserError(
-            f"{missing[0]} is missing{_count_others(missing)}; every picture of {images} "
+            f"{gaps[0]} is missing{_count_others(gaps)}; every picture of {images} "
             "needs its label.\n"
             "Restore it from the archive, or remove the picture."
         )
-    if orphans := sorted(found - wanted):
+    if orphans := sorted(label_files - expected_labels):
         raise UserError(
             f"{orphans[0]} has no picture in {images}{_count_others(orphans)}.\n"
             "Restore the picture, or remove the label."

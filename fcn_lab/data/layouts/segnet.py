@@ -17,12 +17,12 @@ def detect(root: Path) -> Layout | None:
 
     Other splits are there where their two folders are.
     """
-    present = [
+    splits = [
         split for split in SPLITS if (root / split).is_dir() and (root / f"{split}annot").is_dir()
     ]
-    if "train" not in present:
+    if "train" not in splits:
         return None
-    pairs = {split: _read_pairs(root, split) for split in present}
+    pairs = {split: _read_pairs(root, split) for split in splits}
     codec = IndexLabels(tuple(CAMVID11), tuple(CAMVID11.values()), void_ids=(11,))
     return Layout("SegNet release", codec, pairs, title_split(pairs))
 
@@ -36,5 +36,5 @@ def _read_pairs(root: Path, split: str) -> tuple[Pair, ...]:
     listing = root / f"{split}.txt"
     if not listing.is_file():
         return pairs
-    listed = set(FrameIndex(pairs, root / split, foreign=True).read_list(listing))
-    return tuple(pair for pair in pairs if pair in listed)
+    frames = set(FrameIndex(pairs, root / split, is_foreign=True).read_list(listing))
+    return tuple(pair for pair in pairs if pair in frames)

@@ -37,11 +37,11 @@ class Ledger:
         Raises:
             UserError: a file is not what it was, or files have come or gone.
         """
-        known = self._read_known()
-        now = {str(file): _update_entry(file, known.get(str(file))) for file in files}
-        if known:
-            self._refuse_changes(known, now)
-        return now
+        records = self._read_known()
+        entries = {str(file): _update_entry(file, records.get(str(file))) for file in files}
+        if records:
+            self._refuse_changes(records, entries)
+        return entries
 
     def save(self, entries: dict[str, FileState]) -> None:
         """Records the content; readers see the old or the new ledger, never half of one."""
@@ -52,7 +52,7 @@ class Ledger:
 
     def _read_known(self) -> dict[str, FileState]:
         try:
-            loaded = unseal(self.path.read_text())
+            entries = unseal(self.path.read_text())
         except FileNotFoundError:
             return {}
         except SealMissing:
@@ -67,31 +67,33 @@ class Ledger:
             return {}
         return {
             name: (int(size), int(time), str(digest))
-            for name, (size, time, digest) in loaded.items()
+            for name, (size, time, digest) in entries.items()
         }
 
-    def _refuse_changes(self, known: dict[str, FileState], now: dict[str, FileState]) -> None:
-        changed = [name for name in now if name in known and known[name][2] != now[name][2]]
+    def _refuse_changes(self, records: dict[str, FileState], entries: dict[str, FileState]) -> None:
+        changes = [
+            name for name in entries if name in records and records[name][2] != entries[name][2]
+        ]
         reasons = (
-            ("has changed", changed),
-            ("is new", sorted(set(now) - set(known))),
-            ("is gone", sorted(set(known) - set(now))),
+            ("has changed", changes),
+            ("is new", sorted(set(entries) - set(records))),
+            ("is gone", sorted(set(records) - set(entries))),
         )
         for reason, names in reasons:
             if names:
-                more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+                rest = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
                 raise UserError(
-                    f"{names[0]} {reason} since this set was packed{more}.\n"
+                    f"{names[0]} {reason} since this set was packed{rest}.\n"
                     f"Restore it, or accept the data as it is now: rm {self.path}"
                 )
 
 
-def _update_entry(file: Path, known: FileState | None) -> FileState:
+def _update_entry(file: Path, entry: FileState | None) -> FileState:
     # it is named below
     with suppress(OSError):
         state = file.stat()
-        if known and known[:2] == (state.st_size, state.st_mtime_ns):
-            return known
+        if entry and entry[:2] == (state.st_size, state.st_mtime_ns):
+            return entry
     with open_regular(file) as content:
         state = os.fstat(content.fileno())
         digest = hashlib.file_digest(content, "sha256").hexdigest()

@@ -45,8 +45,8 @@ class DecodedFrame:
 
     image: Pixels
     ids: Pixels
-    strange: Counter[str]
-    stored: int
+    strange_values: Counter[str]
+    pixel_count: int
 
 
 def read_picture(path: Path, limit: Limit = LIMIT) -> Pixels:
@@ -102,11 +102,11 @@ def read_pair(
     """
     image, label = open_pair(pair, limit, parts)
     try:
-        ids, strange = codec.decode(label)
+        ids, strange_values = codec.decode(label)
     except UserError as error:
         raise UserError(f"{pair.label} {error}") from error
-    resized = (image, ids) if size is None else resize_frame(image, ids, size, resize)
-    return DecodedFrame(*resized, strange, ids.size)
+    frame = (image, ids) if size is None else resize_frame(image, ids, size, resize)
+    return DecodedFrame(*frame, strange_values, ids.size)
 
 
 def open_pair(
@@ -122,15 +122,15 @@ def open_pair(
         UserError: either file is not sound, or they do not fit together.
     """
     image, orientation = _open_parts(pair.images, limit, parts)
-    labelled = _open_upright_mask(pair.label, limit)
-    label = _as_mask(pair.label, labelled)
-    turned = orientation if labelled.orientation is None else None
+    mask = _open_upright_mask(pair.label, limit)
+    label = _as_mask(pair.label, mask)
+    mask_orientation = orientation if mask.orientation is None else None
     height, width = image.shape[:2]
-    if turned is not None and turned > 1:
-        if turned <= 4 or height == width:
-            raise _orientation_error(pair.image, pair.label, turned)
+    if mask_orientation is not None and mask_orientation > 1:
+        if mask_orientation <= 4 or height == width:
+            raise _orientation_error(pair.image, pair.label, mask_orientation)
         if label.size == (height, width):
-            label = turn(label, turned)
+            label = turn(label, mask_orientation)
     if label.size != (width, height):
         raise UserError(
             f"{pair.image} is {height}x{width} but its label {pair.label} is "
@@ -152,34 +152,34 @@ def _open_parts(
     paths: Sequence[Path], limit: Limit, parts: Sequence[PicturePart]
 ) -> tuple[Pixels, int | None]:
     """Returns the channels of the files (H,W,C), and the orientation that the first one states."""
-    opened = [
+    pictures = [
         open_upright(path, limit, part.channels) for path, part in zip(paths, parts, strict=True)
     ]
-    found = [_as_channels(*each) for each in zip(paths, opened, parts, strict=True)]
-    orientation = opened[0].orientation
-    for path, other, pixels in zip(paths, opened, found, strict=True):
-        if (orientation or 1) > 1 and other.orientation is None:
+    arrays = [_as_channels(*triple) for triple in zip(paths, pictures, parts, strict=True)]
+    orientation = pictures[0].orientation
+    for path, picture, pixels in zip(paths, pictures, arrays, strict=True):
+        if (orientation or 1) > 1 and picture.orientation is None:
             raise _orientation_error(paths[0], path, orientation)
-        if pixels.shape[:2] != found[0].shape[:2]:
-            sizes = ["x".join(map(str, p.shape[:2])) for p in (found[0], pixels)]
+        if pixels.shape[:2] != arrays[0].shape[:2]:
+            sizes = ["x".join(map(str, p.shape[:2])) for p in (arrays[0], pixels)]
             raise UserError(
                 f"{paths[0]} is {sizes[0]} but {path} is {sizes[1]}.\n"
                 "Expected the same size, pixel over pixel"
             )
-    return (found[0] if len(found) == 1 else np.concatenate(found, 2)), orientation
+    return (arrays[0] if len(arrays) == 1 else np.concatenate(arrays, 2)), orientation
 
 
-def _as_channels(path: Path, opened: OpenedPicture, part: PicturePart) -> Pixels:
+def _as_channels(path: Path, picture: OpenedPicture, part: PicturePart) -> Pixels:
     if part == RGB[0]:
-        return _as_rgb(path, opened)
-    if opened.declared is not None and part.range is not None:
+        return _as_rgb(path, picture)
+    if picture.value_range is not None and part.range is not None:
         reason = "declares a largest value of its own, beside the range in data.images"
         raise Unreadable(path, reason, KIND_REMEDY)
-    content, declared = opened.content, opened.declared
-    known = part if declared is None else PicturePart(part.channels, declared)
+    content, value_range = picture.content, picture.value_range
+    source_part = part if value_range is None else PicturePart(part.channels, value_range)
     try:
         values = _as_samples(content) if isinstance(content, Image.Image) else content
-        return scale_values(choose_channels(values, part.channels), known)
+        return scale_values(choose_channels(values, part.channels), source_part)
     except UnsupportedKind as error:
         remedy = "Say what such files have: data.images={files: PATTERN, channels: 1, range: 10000}"
         raise Unreadable(path, str(error), remedy) from error
@@ -187,20 +187,20 @@ def _as_channels(path: Path, opened: OpenedPicture, part: PicturePart) -> Pixels
 
 def _as_samples(picture: Image.Image) -> Pixels:
     """Returns grey, colours and transparency as (H,W) or (H,W,S)."""
-    before = _INTERMEDIATE_MODES.get(picture.mode)
-    picture = picture.convert(before) if before else picture
+    mode = _INTERMEDIATE_MODES.get(picture.mode)
+    picture = picture.convert(mode) if mode else picture
     if picture.mode == "1":
         return np.asarray(picture.convert("L"))
     return np.asarray(picture if picture.mode in _SAMPLES else _convert_to_rgb(picture))
 
 
-def _as_rgb(path: Path, opened: OpenedPicture) -> Pixels:
+def _as_rgb(path: Path, picture: OpenedPicture) -> Pixels:
     try:
-        if isinstance(opened.content, Image.Image):
-            return _convert_to_rgb(opened.content)
-        content = opened.content
+        if isinstance(picture.content, Image.Image):
+            return _convert_to_rgb(picture.content)
+        content = picture.content
         values = content if content.ndim == 2 else choose_channels(content, COLOURS)
-        return choose_channels(deep.to_eight_bits(values, opened.declared), COLOURS)
+        return choose_channels(deep.to_eight_bits(values, picture.value_range), COLOURS)
     except UnsupportedKind as error:
         raise Unreadable(path, str(error), KIND_REMEDY) from error
 
@@ -208,16 +208,16 @@ def _as_rgb(path: Path, opened: OpenedPicture) -> Pixels:
 def _convert_to_rgb(picture: Image.Image) -> Pixels:
     # Pillow would warn of what is dropped here
     picture.info.pop("transparency", None)
-    before = _INTERMEDIATE_MODES.get(picture.mode)
+    mode = _INTERMEDIATE_MODES.get(picture.mode)
     try:
-        return np.asarray((picture.convert(before) if before else picture).convert("RGB"))
+        return np.asarray((picture.convert(mode) if mode else picture).convert("RGB"))
     except ValueError as error:
         raise UnsupportedKind(f"has mode {picture.mode}") from error
 
 
-def _as_mask(path: Path, opened: OpenedPicture) -> Image.Image:
-    content = opened.content
-    if opened.declared is not None:
+def _as_mask(path: Path, picture: OpenedPicture) -> Image.Image:
+    content = picture.content
+    if picture.value_range is not None:
         reason = "declares a largest value of its own, by which readers scale its ids"
         raise Unreadable(path, reason, "Save the mask as a PNG")
     if isinstance(content, Image.Image):
@@ -232,10 +232,10 @@ def _as_mask(path: Path, opened: OpenedPicture) -> Image.Image:
     return Image.fromarray(content.clip(*_INT32).astype(np.int32))
 
 
-def _orientation_error(image: Path, other: Path, orientation: int | None) -> UserError:
+def _orientation_error(image: Path, file: Path, orientation: int | None) -> UserError:
     return UserError(
         f"{image} is to be turned (EXIF orientation {orientation}), and nothing tells whether "
-        f"{other} was drawn before or after.\nSave the picture upright without the tag "
+        f"{file} was drawn before or after.\nSave the picture upright without the tag "
         "(mogrify -auto-orient), or take the tag off where the mask fits the picture as stored "
         "(exiftool -Orientation=)."
     )

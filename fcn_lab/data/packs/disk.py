@@ -19,43 +19,43 @@ BLOCK = 512  # bytes, in which a file's room is told
 _log = logging.getLogger(__name__)
 
 
-def require_room(half: Path, needed: int, split: str) -> None:
+def require_room(draft: Path, size: int, split: str) -> None:
     """Refuses a pack that the disk has no room for, before anything is decoded.
 
     A file system of the network is told apart: its room may be bounded by a quota, which only a
     write meets, and every epoch reads it over the network, which is said.
 
     Args:
-        half: the folder that it is written to; what lies there already has its room.
-        needed: bytes.
+        draft: the folder that it is written to; what lies there already has its room.
+        size: bytes.
         split: what is packed.
 
     Raises:
         UserError: there is too little room.
     """
-    if kind := find_network_kind(half):
+    if kind := find_network_kind(draft):
         _log.warning(
             "%s lies on a network file system (%s): every epoch reads the frames over the network. "
             "+data.cache= with a folder on a disk of this machine is faster",
-            half.parent, kind,
+            draft.parent, kind,
         )  # fmt: skip
-    there = sum(file.stat().st_blocks * BLOCK for file in half.iterdir() if file.is_file())
-    free = shutil.disk_usage(half).free + there
-    if needed > free:
+    draft_size = sum(file.stat().st_blocks * BLOCK for file in draft.iterdir() if file.is_file())
+    room = shutil.disk_usage(draft).free + draft_size
+    if size > room:
         raise UserError(
-            f"{half.parent}: the pack of {split} takes {needed / 1e9:.3g} GB, and {free / 1e9:.3g} "
+            f"{draft.parent}: the pack of {split} takes {size / 1e9:.3g} GB, and {room / 1e9:.3g} "
             "GB are free there.\nType +data.cache= with a folder on another disk, or "
             "data.pack=false to read the files themselves"
         )
 
 
-def find_network_kind(place: Path) -> str:
+def find_network_kind(folder: Path) -> str:
     """Returns the kind of network file system that a folder lies on; "" on a local disk."""
-    path = os.path.realpath(place)
-    above = [
+    path = os.path.realpath(folder)
+    mounts = [
         mount
         for mount in psutil.disk_partitions(all=True)
         if Path(path).is_relative_to(mount.mountpoint)
     ]
-    kind = max(above, key=lambda mount: len(mount.mountpoint)).fstype if above else ""
+    kind = max(mounts, key=lambda mount: len(mount.mountpoint)).fstype if mounts else ""
     return kind if kind in NETWORK_KINDS else ""

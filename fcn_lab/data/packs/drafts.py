@@ -77,15 +77,15 @@ class Journal:
 
     def read(self) -> dict[int, dict[str, Any]]:
         """Returns what was noted of every part; a line that was cut short is none."""
-        noted: dict[int, dict[str, Any]] = {}
+        entries: dict[int, dict[str, Any]] = {}
         with suppress(OSError):
             for line in self.path.read_text(errors="replace").splitlines():
                 with suppress(ValueError, KeyError, TypeError):
                     entry = json.loads(line)
-                    noted[entry["part"]] = entry["found"]
-        return noted
+                    entries[entry["part"]] = entry["found"]
+        return entries
 
-    def add(self, part: int, found: dict[str, Any]) -> None:
+    def add(self, part: int, result: dict[str, Any]) -> None:
         """Notes that a part is whole."""
-        append_text(self.path, json.dumps({"part": part, "found": found}) + "\n")
+        append_text(self.path, json.dumps({"part": part, "found": result}) + "\n")
         os.utime(self.path.parent)

@@ -12,7 +12,7 @@ class PixelRows(Sequence[Pixels], ABC):
     """Arrays that are made when they are asked for, by their place from 0; a slice is a list."""
 
     @abstractmethod
-    def read(self, place: int) -> Pixels:
+    def read(self, index: int) -> Pixels:
         """Returns one of them."""
 
     @overload
@@ -20,34 +20,34 @@ class PixelRows(Sequence[Pixels], ABC):
     @overload
     def __getitem__(self, index: slice) -> Sequence[Pixels]: ...
     def __getitem__(self, index: int | slice) -> Pixels | Sequence[Pixels]:
-        places = range(len(self))
+        numbers = range(len(self))
         if isinstance(index, slice):
-            return [self.read(place) for place in places[index]]
-        return self.read(places[index])
+            return [self.read(number) for number in numbers[index]]
+        return self.read(numbers[index])
 
 
 class FlatRows(PixelRows):
     """A sequence of arrays (H,W) or (H,W,C) that are views of one flat array, memory-mapped or not.
 
     Args:
-        flat: all pixels, array by array and row by row.
+        pixels: all pixels, array by array and row by row.
         sizes: (H,W) of every array.
         channels: () or (C,).
     """
 
     def __init__(
-        self, flat: Pixels, sizes: Sequence[tuple[int, int]], channels: tuple[int, ...] = ()
+        self, pixels: Pixels, sizes: Sequence[tuple[int, int]], channels: tuple[int, ...] = ()
     ) -> None:
-        self._flat, self._sizes, self._channels = flat, sizes, channels
+        self._pixels, self._sizes, self._channels = pixels, sizes, channels
         self._starts = find_starts(sizes, *channels)
 
     def __len__(self) -> int:
         return len(self._sizes)
 
-    def read(self, place: int) -> Pixels:
+    def read(self, index: int) -> Pixels:
         """Returns a view of one array."""
-        shape = (*self._sizes[place], *self._channels)
-        return self._flat[self._starts[place] : self._starts[place + 1]].reshape(shape)
+        shape = (*self._sizes[index], *self._channels)
+        return self._pixels[self._starts[index] : self._starts[index + 1]].reshape(shape)
 
 
 def find_starts(sizes: Sequence[tuple[int, int]], channels: int = 1) -> list[int]:

@@ -50,8 +50,8 @@ class Manifest:
 
     def to_plain(self) -> dict[str, Any]:
         """Returns the content of its file, without what frames of one size and RGB need not say."""
-        usual = {"sizes": [], "channels": COLOURS}
-        return {k: v for k, v in asdict(self).items() if k not in usual or v != usual[k]}
+        defaults = {"sizes": [], "channels": COLOURS}
+        return {k: v for k, v in asdict(self).items() if k not in defaults or v != defaults[k]}
 
 
 def open_pack(folder: Path) -> tuple[Frames, Manifest] | None:
@@ -101,10 +101,10 @@ def write_pack(folder: Path, write_arrays: Callable[[Path], Manifest]) -> None:
             if draft is not None:
                 shutil.rmtree(draft, ignore_errors=True)
             return
-        with publish_folder(folder, open_pack, ADVICE, draft) as half:
-            manifest = write_arrays(half)
-            told = replace(manifest, digests={name: digest(half / name) for name in ARRAYS})
-            write_text(half / "manifest.json", seal(told.to_plain()), ADVICE)
+        with publish_folder(folder, open_pack, ADVICE, draft) as target:
+            manifest = write_arrays(target)
+            result = replace(manifest, digests={name: digest(target / name) for name in ARRAYS})
+            write_text(target / "manifest.json", seal(result.to_plain()), ADVICE)
         # only now, since its name is the lock that others wait for
         (folder / JOURNAL).unlink(missing_ok=True)
 
@@ -126,8 +126,10 @@ def _are_sound(folder: Path, digests: Mapping[str, int]) -> bool:
         name: (str(folder / name), state.st_size, state.st_mtime_ns, digests[name])
         for name, state in states.items()
     }
-    unseen = [name for name, key in keys.items() if key not in _SOUND_ARRAYS]
+    names = [name for name, key in keys.items() if key not in _SOUND_ARRAYS]
     with ThreadPoolExecutor() as pool:
-        found = dict(zip(unseen, pool.map(lambda name: digest(folder / name), unseen), strict=True))
-    _SOUND_ARRAYS.update(keys[name] for name in unseen if found[name] == digests[name])
+        checksums = dict(
+            zip(names, pool.map(lambda name: digest(folder / name), names), strict=True)
+        )
+    _SOUND_ARRAYS.update(keys[name] for name in names if checksums[name] == digests[name])
     return all(key in _SOUND_ARRAYS for key in keys.values())

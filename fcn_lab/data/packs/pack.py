@@ -77,13 +77,13 @@ class Recipe:
         Raises:
             UserError: its files are not sound.
         """
-        found = read_pair(pair, self.codec, self.size, self.limit, self.resize, self.parts)
-        label = np.take(self.classes.table, found.ids)
-        return PackedFrame(found.image, label, found.strange, found.stored)
+        frame = read_pair(pair, self.codec, self.size, self.limit, self.resize, self.parts)
+        label = np.take(self.classes.table, frame.ids)
+        return PackedFrame(frame.image, label, frame.strange_values, frame.pixel_count)
 
 
 def load_frames(
-    split: str, pairs: Sequence[Pair], recipe: Recipe, cache: Path, stored: Sizes | None = None
+    split: str, pairs: Sequence[Pair], recipe: Recipe, cache: Path, known_sizes: Sizes | None = None
 ) -> Frames:
     """Returns the frames of these files from their pack, which is written first if missing.
 
@@ -92,7 +92,7 @@ def load_frames(
         pairs: their files.
         recipe: what makes frames of them.
         cache: where packs are kept.
-        stored: the sizes of pictures, as far as they are known.
+        known_sizes: the sizes of pictures, as far as they are known.
 
     Raises:
         UserError: a file is truncated, corrupt or changed, a label is no label, or the cache cannot
@@ -104,19 +104,21 @@ def load_frames(
     folder = cache / _hash_texts(
         recipe.key(), *(f"{file.name} {entries[str(file)][2]}" for file in files)
     )
-    opened = open_pack(folder)
-    if opened is None:
+    pack = open_pack(folder)
+    if pack is None:
         if folder.exists():
             _log.warning("%s is damaged, or of another version: it is packed anew", folder)
-        write_pack(folder, lambda half: _write_arrays(split, pairs, recipe, half, stored or {}))
-        opened = open_pack(folder)
+        write_pack(
+            folder, lambda draft: _write_arrays(split, pairs, recipe, draft, known_sizes or {})
+        )
+        pack = open_pack(folder)
     ledger.save(entries)
-    if opened is None:
+    if pack is None:
         raise UserError(
             f"{folder} does not read back as written; is the disk sound?\n"
             "Type +data.cache= with another folder."
         )
-    frames, manifest = opened
+    frames, manifest = pack
     if manifest.strange:
         _log.warning(
             "%s: colours of no class became void: %s", split, describe_strange(manifest.strange)
@@ -132,44 +134,48 @@ def list_files(pairs: Sequence[Pair]) -> list[Path]:
 
 def find_ledger(split: str, files: Sequence[Path], cache: Path) -> Ledger:
     """Returns the ledger of a split's files."""
-    place = _hash_texts(split, *sorted({str(file.parent) for file in files}))
-    return Ledger(cache / "sources" / f"{split}-{place}.json")
+    digest = _hash_texts(split, *sorted({str(file.parent) for file in files}))
+    return Ledger(cache / "sources" / f"{split}-{digest}.json")
 
 
-def list_sizes(pairs: Sequence[Pair], recipe: Recipe, stored: Sizes) -> tuple[tuple[int, int], ...]:
+def list_sizes(
+    pairs: Sequence[Pair], recipe: Recipe, known_sizes: Sizes
+) -> tuple[tuple[int, int], ...]:
     """Returns (H,W) of every frame as a run sees it.
 
     Raises:
         UserError: a picture cannot be read.
     """
     return tuple(
-        recipe.size or stored.get(pair.image) or upright_size(pair.image, recipe.limit)
+        recipe.size or known_sizes.get(pair.image) or upright_size(pair.image, recipe.limit)
         for pair in pairs
     )
 
 
-def judge_strange(found: Census, pairs: Sequence[Pair]) -> None:
+def judge_strange(census: Census, pairs: Sequence[Pair]) -> None:
     """Refuses labels of which too much is of no class.
 
     Raises:
         UserError: with the commonest colours and the worst file.
     """
-    if found.strange.total() > STRANGE_SHARE_LIMIT * found.stored:
-        raise _strange_error(found.strange, found.stored, pairs[found.worst[1]].label)
+    if census.strange_values.total() > STRANGE_SHARE_LIMIT * census.pixel_count:
+        raise _strange_error(
+            census.strange_values, census.pixel_count, pairs[census.worst_frame[1]].label
+        )
 
 
-def describe_strange(strange: dict[str, int]) -> str:
+def describe_strange(counts: dict[str, int]) -> str:
     """Returns the most frequent strange colours with their pixel counts, in words."""
-    commonest = Counter(strange).most_common()
-    return shorten_list([f"{colour} in {count} pixels" for colour, count in commonest], 5)
+    ranking = Counter(counts).most_common()
+    return shorten_list([f"{colour} in {count} pixels" for colour, count in ranking], 5)
 
 
 def _write_arrays(
-    split: str, pairs: Sequence[Pair], recipe: Recipe, half: Path, stored: Sizes
+    split: str, pairs: Sequence[Pair], recipe: Recipe, draft: Path, known_sizes: Sizes
 ) -> Manifest:
-    sizes = list_sizes(pairs, recipe, stored)
+    sizes = list_sizes(pairs, recipe, known_sizes)
     channels = recipe.channels
-    require_room(half, (channels + 1) * sum(height * width for height, width in sizes), split)
+    require_room(draft, (channels + 1) * sum(height * width for height, width in sizes), split)
 
     def decode(number: int) -> PackedFrame:
         frame = recipe.decode(pairs[number])
@@ -179,23 +185,23 @@ def _write_arrays(
             )
         return frame
 
-    size, own = (list(recipe.size), []) if recipe.size else ([], list(sizes))
-    shapes = find_shapes(size, own, len(pairs), channels)
+    size, own_sizes = (list(recipe.size), []) if recipe.size else ([], list(sizes))
+    shapes = find_shapes(size, own_sizes, len(pairs), channels)
     title = f"packing {split.partition('-')[0]}"
-    found = write_frames(half, shapes, sizes, decode, title, channels)
-    judge_strange(found, pairs)
+    census = write_frames(draft, shapes, sizes, decode, title, channels)
+    judge_strange(census, pairs)
     names = [pair.name for pair in pairs]
-    return Manifest(names, size, dict(found.strange), sizes=own, channels=channels)
+    return Manifest(names, size, dict(census.strange_values), sizes=own_sizes, channels=channels)
 
 
-def _strange_error(strange: Counter[str], stored: int, worst: Path) -> UserError:
-    opened = f"Image.open('{worst}').convert('RGB')"
+def _strange_error(counts: Counter[str], total: int, file: Path) -> UserError:
+    code = f"Image.open('{file}').convert('RGB')"
     return UserError(
-        f"{strange.total() / stored:.2%} of the label pixels have colours of no class, expected at "
+        f"{counts.total() / total:.2%} of the label pixels have colours of no class, expected at "
         f"most {STRANGE_SHARE_LIMIT:.2%} (were labels resized, or saved as JPEG?): "
-        f"{describe_strange(strange)}.\n"
-        f'Most are in {worst}; to look: python -c "from PIL import Image; '
-        f'print(sorted({opened}.getcolors(1 << 24)))"'
+        f"{describe_strange(counts)}.\n"
+        f'Most are in {file}; to look: python -c "from PIL import Image; '
+        f'print(sorted({code}.getcolors(1 << 24)))"'
     )
 
 

@@ -25,8 +25,8 @@ def unseal(text: str) -> Any:  # noqa: ANN401 - whatever JSON holds
         ValueError: it is not as it was written.
     """
     try:
-        sealed = json.loads(text)
-        content, digest = sealed["content"], sealed["digest"]
+        envelope = json.loads(text)
+        content, digest = envelope["content"], envelope["digest"]
     except (KeyError, TypeError, IndexError) as error:
         raise SealMissing("it has no digest") from error
     if zlib.crc32(json.dumps(content).encode()) != digest:

@@ -32,7 +32,7 @@ class FrameTarget:
     @classmethod
     def choose(
         cls,
-        stored: Collection[tuple[int, int]],
+        sizes: Collection[tuple[int, int]],
         size: Sequence[int] | None,
         resize: Resize | None,
     ) -> "FrameTarget":
@@ -43,7 +43,7 @@ class FrameTarget:
         Raises:
             UserError: a way is asked for, but no size.
         """
-        kinds = set(stored)
+        kinds = set(sizes)
         if size is None:
             if resize is not None:
                 raise UserError(
@@ -64,18 +64,18 @@ class FrameTarget:
         way = "" if self.resize == "stretch" else f"_{self.resize}"
         return f"{self.size[0]}x{self.size[1]}{way}"
 
-    def describe(self, stored: Collection[tuple[int, int]]) -> str:
+    def describe(self, sizes: Collection[tuple[int, int]]) -> str:
         """Returns a line on pictures of several sizes; "" where all have one."""
-        kinds = sorted(set(stored), key=lambda size: size[0] * size[1])
+        kinds = sorted(set(sizes), key=lambda size: size[0] * size[1])
         if len(kinds) <= 1:
             return ""
         (low, high), (rows, columns) = kinds[0], kinds[-1]
-        told = f"pictures of {len(kinds)} sizes, from {low}x{high} to {rows}x{columns}"
+        text = f"pictures of {len(kinds)} sizes, from {low}x{high} to {rows}x{columns}"
         if self.size is None:
-            return f"{told}: each is kept"
-        kept = "" if self.resize == "stretch" else ", their shapes kept"
+            return f"{text}: each is kept"
+        suffix = "" if self.resize == "stretch" else ", their shapes kept"
         return (
-            f"{told}: brought to {self.size[0]}x{self.size[1]} by data.resize={self.resize}{kept}"
+            f"{text}: brought to {self.size[0]}x{self.size[1]} by data.resize={self.resize}{suffix}"
         )
 
 
@@ -87,16 +87,16 @@ def read_sizes(pictures: Sequence[Path], cache: Path, limit: Limit) -> Sizes:
     """
     record = cache / "sources" / f"sizes-{digest_states(pictures)}.json"
     try:
-        found = [tuple(size) for size in unseal(record.read_text())]
-        kept = dict(zip(pictures, found, strict=True))
+        sizes = [tuple(size) for size in unseal(record.read_text())]
+        known_sizes = dict(zip(pictures, sizes, strict=True))
     except (OSError, ValueError, TypeError):
-        kept = {}
+        known_sizes = {}
         for picture in pictures:
             with suppress(Unreadable):
-                kept[picture] = upright_size(picture, limit)
-        if len(kept) == len(pictures):
+                known_sizes[picture] = upright_size(picture, limit)
+        if len(known_sizes) == len(pictures):
             # it is found out again, then
             with suppress(UserError):
                 make_folder(record.parent)
-                write_text(record, seal(list(kept.values())))
-    return kept
+                write_text(record, seal(list(known_sizes.values())))
+    return known_sizes

@@ -73,13 +73,13 @@ class PackedSource:
         self._layout = layout if split_by is None else split_by_drive(layout, drive_of, drive)
         limit = Limit(megapixels)
         pairs = [pair for part in layout.pairs.values() for pair in part]
-        self._stored = read_sizes([pair.image for pair in pairs], self._cache, limit)
-        target = FrameTarget.choose(self._stored.values(), size, resize)
+        self._known_sizes = read_sizes([pair.image for pair in pairs], self._cache, limit)
+        target = FrameTarget.choose(self._known_sizes.values(), size, resize)
         codec = settle_white(layout.codec, [pair.label for pair in pairs], self._cache, limit)
         self._recipe = Recipe(codec, classes, target.size, limit, target.resize, tuple(parts))
         self._target = target
         self._is_packed = pack
-        self._opened: dict[str, Frames] = {}
+        self._split_frames: dict[str, Frames] = {}
         self.classes = classes.names
         self.palette = classes.palette
         self.splits = tuple(self._layout.pairs)
@@ -92,15 +92,15 @@ class PackedSource:
             UserError: there is no such split, or its files are not sound.
         """
         require_split(split, self.splits)
-        if split not in self._opened:
+        if split not in self._split_frames:
             # the same files in another split are no change of the data
-            part = f"{split}-{self._layout.split}" if self._layout.divided else split
+            part = f"{split}-{self._layout.split}" if self._layout.is_divided else split
             pairs = self._layout.pairs[split]
             load = load_frames if self._is_packed else read_frames
-            found = load(part, pairs, self._recipe, self._cache, self._stored)
-            drives = tuple(map(self._drive_of, found.names))
-            self._opened[split] = replace(found, drives=drives)
-        return self._opened[split]
+            frames = load(part, pairs, self._recipe, self._cache, self._known_sizes)
+            drives = tuple(map(self._drive_of, frames.names))
+            self._split_frames[split] = replace(frames, drives=drives)
+        return self._split_frames[split]
 
     def survey(self, split: str) -> Iterator[FrameSurvey]:
         """Yields the frames of one split as they lie in their files, sound or not."""
@@ -111,7 +111,7 @@ class PackedSource:
     def describe(self) -> str:
         """Returns what was found and where, the counts, the split and the protocol id."""
         counts = ", ".join(f"{split} {len(pairs)}" for split, pairs in self._layout.pairs.items())
-        found = f"{self._layout.title} in {self._root}: {counts}, {len(self.classes)} classes"
-        inferred = (self._recipe.codec.describe(), self._target.describe(self._stored.values()))
-        lines = (found, *inferred, f"protocol {self.protocol}")
+        summary = f"{self._layout.title} in {self._root}: {counts}, {len(self.classes)} classes"
+        notes = (self._recipe.codec.describe(), self._target.describe(self._known_sizes.values()))
+        lines = (summary, *notes, f"protocol {self.protocol}")
         return "\n".join(filter(None, lines))

@@ -57,9 +57,9 @@ class FileRows(PixelRows):
     def __len__(self) -> int:
         return len(self._reader.pairs)
 
-    def read(self, place: int) -> Pixels:
+    def read(self, index: int) -> Pixels:
         """Returns the picture or the label of one frame."""
-        return self._choose(self._reader.read(place))
+        return self._choose(self._reader.read(index))
 
     def __iter__(self) -> Iterator[Pixels]:
         """Yields all of them, decoded on all cores.
@@ -73,8 +73,8 @@ class FileRows(PixelRows):
             for start in range(0, len(self), AHEAD * threads):
                 part = range(start, min(start + AHEAD * threads, len(self)))
                 for number, frame in zip(part, pool.map(self._reader.decode, part), strict=True):
-                    worst = (frame.strange.total(), number)
-                    census.add(Census(frame.strange, frame.stored, worst))
+                    worst_frame = (frame.strange_values.total(), number)
+                    census.add(Census(frame.strange_values, frame.pixel_count, worst_frame))
                     yield self._choose(frame)
         judge_strange(census, pairs)
 
@@ -83,7 +83,7 @@ class FileRows(PixelRows):
 
 
 def read_frames(
-    split: str, pairs: Sequence[Pair], recipe: Recipe, cache: Path, stored: Sizes | None = None
+    split: str, pairs: Sequence[Pair], recipe: Recipe, cache: Path, known_sizes: Sizes | None = None
 ) -> Frames:
     """Returns the frames of these files without packing them; arguments as of ``load_frames``.
 
@@ -93,7 +93,7 @@ def read_frames(
     files = list_files(pairs)
     ledger = find_ledger(split, files, cache)
     entries = ledger.digests(files)
-    sizes = list_sizes(pairs, recipe, stored or {})
+    sizes = list_sizes(pairs, recipe, known_sizes or {})
     ledger.save(entries)
     reader = FrameReader(pairs, recipe)
     names = tuple(pair.name for pair in pairs)

@@ -36,43 +36,47 @@ class PackedFrame:
     Attributes:
         image: the picture.
         label: its classes.
-        strange: colours of no class with their pixel counts.
-        stored: pixels of the label file.
+        strange_values: colours of no class with their pixel counts.
+        pixel_count: pixels of the label file.
     """
 
     image: Pixels
     label: Pixels
-    strange: Counter[str]
-    stored: int
+    strange_values: Counter[str]
+    pixel_count: int
 
 
 @dataclass
 class Census:
     """What the label files held: strange colours, all pixels, and the worst frame's count."""
 
-    strange: Counter[str] = field(default_factory=Counter)
-    stored: int = 0
-    worst: tuple[int, int] = (0, 0)  # strange pixels, number of the frame
+    strange_values: Counter[str] = field(default_factory=Counter)
+    pixel_count: int = 0
+    worst_frame: tuple[int, int] = (0, 0)  # strange pixels, number of the frame
 
     def add(self, other: "Census") -> None:
         """Adds what was found in other frames."""
-        self.strange.update(other.strange)
-        self.stored += other.stored
-        self.worst = max(self.worst, other.worst)
+        self.strange_values.update(other.strange_values)
+        self.pixel_count += other.pixel_count
+        self.worst_frame = max(self.worst_frame, other.worst_frame)
 
     def to_plain(self) -> dict[str, Any]:
         """Returns the same in words and numbers, for a file."""
-        return {"strange": dict(self.strange), "stored": self.stored, "worst": list(self.worst)}
+        return {
+            "strange": dict(self.strange_values),
+            "stored": self.pixel_count,
+            "worst": list(self.worst_frame),
+        }
 
     @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> "Census":
+    def from_plain(cls, content: dict[str, Any]) -> "Census":
         """Returns what ``to_plain`` was given."""
-        most, number = plain["worst"]
-        return cls(Counter(plain["strange"]), plain["stored"], (most, number))
+        count, number = content["worst"]
+        return cls(Counter(content["strange"]), content["stored"], (count, number))
 
 
 def write_frames(
-    half: Path,
+    folder: Path,
     shapes: tuple[tuple[int, ...], tuple[int, ...]],
     sizes: Sequence[tuple[int, int]],
     decode: Decode,
@@ -82,7 +86,7 @@ def write_frames(
     """Writes all frames into the two arrays of a folder.
 
     Args:
-        half: the folder.
+        folder: the folder.
         shapes: of the two arrays, of which (H,W) one behind the other are the content.
         sizes: (H,W) of the M frames.
         decode: reads one of them.
@@ -92,19 +96,19 @@ def write_frames(
     Raises:
         UserError: of the first frame that is not sound.
     """
-    journal, total = Journal(half / JOURNAL), Census()
-    noted = journal.read()
-    with _open_arrays(half, shapes) as arrays:
+    journal, total = Journal(folder / JOURNAL), Census()
+    entries = journal.read()
+    with _open_arrays(folder, shapes) as arrays:
         writer = _PartWriter(arrays, (channels, 1), sizes, decode)
         starts = range(0, len(sizes), PART_FRAMES)
         pool = ThreadPoolExecutor(count_bound_cores())
         try:
-            parts = pool.map(lambda start: writer.settle(start, noted.get(start)), starts)
-            shown = report_progress(parts, len(sizes), title, PART_FRAMES)
-            for start, found in zip(starts, shown, strict=True):
-                if start not in noted:
-                    journal.add(start, found)
-                total.add(Census.from_plain(found["census"]))
+            parts = pool.map(lambda start: writer.settle(start, entries.get(start)), starts)
+            results = report_progress(parts, len(sizes), title, PART_FRAMES)
+            for start, result in zip(starts, results, strict=True):
+                if start not in entries:
+                    journal.add(start, result)
+                total.add(Census.from_plain(result["census"]))
         finally:
             pool.shutdown(cancel_futures=True)
     return total
@@ -112,12 +116,12 @@ def write_frames(
 
 @contextmanager
 def _open_arrays(
-    half: Path, shapes: tuple[tuple[int, ...], tuple[int, ...]]
+    folder: Path, shapes: tuple[tuple[int, ...], tuple[int, ...]]
 ) -> Iterator[Sequence[tuple[IO[bytes], int]]]:
     """Yields the two files and where their content begins; they are on the disk afterwards."""
     arrays = []
     for name, shape in zip(ARRAYS, shapes, strict=True):
-        path = half / name
+        path = folder / name
         path.touch()
         file = path.open("r+b", buffering=0)
         write_array_header(file, shape)
@@ -142,38 +146,38 @@ class _PartWriter:
         decode: Decode,
     ) -> None:
         self._files = [file.fileno() for file, _ in arrays]
-        self._places = [
+        self._offsets = [
             [begin + start for start in find_starts(sizes, count)]
             for (_, begin), count in zip(arrays, channels, strict=True)
         ]
         self._sizes, self._decode = sizes, decode
 
-    def settle(self, start: int, noted: dict[str, Any] | None) -> dict[str, Any]:
-        """Returns what a part holds, which is written unless it lies there as noted."""
+    def settle(self, start: int, entry: dict[str, Any] | None) -> dict[str, Any]:
+        """Returns what a part holds, which is written unless it lies there as its entry says."""
         frames = range(start, min(start + PART_FRAMES, len(self._sizes)))
-        if noted is not None and noted["digests"] == self._read_digests(frames):
-            return noted
+        if entry is not None and entry["digests"] == self._read_digests(frames):
+            return entry
         digests, census = [0, 0], Census()
         for number in frames:
             frame = self._decode(number)
-            for place, array in enumerate((frame.image, frame.label)):
+            for index, array in enumerate((frame.image, frame.label)):
                 content = np.ascontiguousarray(array).data.cast("B")
-                _write_at(self._files[place], content, self._places[place][number])
-                digests[place] = zlib.crc32(content, digests[place])
-            worst = (frame.strange.total(), number)
-            census.add(Census(frame.strange, frame.stored, worst))
+                _write_at(self._files[index], content, self._offsets[index][number])
+                digests[index] = zlib.crc32(content, digests[index])
+            worst_frame = (frame.strange_values.total(), number)
+            census.add(Census(frame.strange_values, frame.pixel_count, worst_frame))
         return {"digests": digests, "census": census.to_plain()}
 
     def _read_digests(self, frames: range) -> list[int]:
         return [
             zlib.crc32(
-                os.pread(file, places[frames.stop] - places[frames.start], places[frames.start])
+                os.pread(file, offsets[frames.stop] - offsets[frames.start], offsets[frames.start])
             )
-            for file, places in zip(self._files, self._places, strict=True)
+            for file, offsets in zip(self._files, self._offsets, strict=True)
         ]
 
 
-def _write_at(file: int, content: memoryview, place: int) -> None:
+def _write_at(file: int, content: memoryview, offset: int) -> None:
     while content:
-        written = os.pwrite(file, content, place)
-        content, place = content[written:], place + written
+        count = os.pwrite(file, content, offset)
+        content, offset = content[count:], offset + count

@@ -42,8 +42,8 @@ def read_shape(file: BinaryIO) -> tuple[int, ...]:
     """
     file.seek(0)
     version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else _read_long_header
-    shape, _, kind = read(file)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else _read_long_header
+    shape, _, kind = read_header(file)
     if len(shape) not in (2, 3) or kind.kind not in "uifb":
         raise UnsupportedKind(f"holds an array {shape} of {kind}, expected (H, W) or (H, W, C)")
     return shape
@@ -81,15 +81,15 @@ def _decode_page(content: bytes, page: dict[int, Any]) -> Values:
         raise UnsupportedKind("has floating point channels that are stored as differences")
     if planar:
         return np.stack([_decode_grey(content, tags) for tags in _list_planes(page, samples)], 2)
-    wide = {**page, Tag.WIDTH: page[Tag.WIDTH] * samples}
+    flat_page = {**page, Tag.WIDTH: page[Tag.WIDTH] * samples}
     if Tag.TILE_WIDTH in page:
-        wide[Tag.TILE_WIDTH] = page[Tag.TILE_WIDTH] * samples
-    undone = predictor == _DIFFERENCES and samples > 1
-    if undone:
-        wide[Tag.PREDICTOR] = 1
-    values = _decode_grey(content, wide)
+        flat_page[Tag.TILE_WIDTH] = page[Tag.TILE_WIDTH] * samples
+    has_differences = predictor == _DIFFERENCES and samples > 1
+    if has_differences:
+        flat_page[Tag.PREDICTOR] = 1
+    values = _decode_grey(content, flat_page)
     values = values.reshape(*values.shape[:1], -1, samples)
-    if undone:
+    if has_differences:
         _sum_up(values, page.get(Tag.TILE_WIDTH, page[Tag.WIDTH]))
     return values
 
@@ -107,22 +107,22 @@ def _list_planes(page: dict[int, Any], samples: int) -> Iterator[dict[int, Any]]
 def _decode_grey(content: bytes, page: dict[int, Any]) -> Values:
     """Returns (H,W), as if a page of these tags had one sample of no particular meaning."""
     is_big = content[2:4] in (b"+\0", b"\0+")
-    kept = {tag: page[tag] for tag in _COPIED_TAGS if tag in page}
-    tags = {tag: value if isinstance(value, tuple) else (value,) for tag, value in kept.items()}
+    copies = {tag: page[tag] for tag in _COPIED_TAGS if tag in page}
+    tags = {tag: value if isinstance(value, tuple) else (value,) for tag, value in copies.items()}
     tags |= {tag: tags[tag][:1] for tag in (Tag.BITS, Tag.FORMAT) if tag in tags}
     tags |= {Tag.PHOTOMETRIC: (1,), Tag.SAMPLES: (1,)}
     content += b"\0" * (len(content) % 2)
     order = "<" if content[:1] == b"I" else ">"
-    place = struct.pack(order + "Q" if is_big else order + "I", len(content))
-    begin = 8 if is_big else 4
-    parts = (content[:begin], place, content[begin + len(place) :])
+    pointer = struct.pack(order + "Q" if is_big else order + "I", len(content))
+    offset = 8 if is_big else 4
+    parts = (content[:offset], pointer, content[offset + len(pointer) :])
     entries = _write_entries(tags, len(content), order, is_big)
     with silence_opencv():
         file = np.frombuffer(b"".join((*parts, entries)), np.uint8)
-        found = cv2.imdecode(file, cv2.IMREAD_UNCHANGED)
-    if found is None or found.ndim != 2:
+        values = cv2.imdecode(file, cv2.IMREAD_UNCHANGED)
+    if values is None or values.ndim != 2:
         raise UnsupportedKind("has samples that cannot be decoded")
-    return found
+    return values
 
 
 def _write_entries(
@@ -132,21 +132,21 @@ def _write_entries(
     count, kind, word = ("Q", 16, "Q") if is_big else ("H", 4, "I")
     width = struct.calcsize("=" + word)
     head = struct.pack(order + count, len(tags))
-    behind = start + len(head) + len(tags) * (4 + 2 * width) + width
+    data_start = start + len(head) + len(tags) * (4 + 2 * width) + width
     entries, extra = b"", b""
     for tag, values in sorted(tags.items()):
-        raw = struct.pack(f"{order}{len(values)}{word}", *values)
+        data = struct.pack(f"{order}{len(values)}{word}", *values)
         entries += struct.pack(order + "HH" + word, tag, kind, len(values))
-        if len(raw) > width:
-            raw, extra = struct.pack(order + word, behind + len(extra)), extra + raw
-        entries += raw
+        if len(data) > width:
+            data, extra = struct.pack(order + word, data_start + len(extra)), extra + data
+        entries += data
     return head + entries + b"\0" * width + extra
 
 
 def _sum_up(values: Values, tile: int) -> None:
     """Undoes the differences between neighbours of a row, tile by tile, in place."""
-    for left in range(0, values.shape[1], tile):
-        part = values[:, left : left + tile]
+    for start in range(0, values.shape[1], tile):
+        part = values[:, start : start + tile]
         np.cumsum(part, axis=1, dtype=values.dtype, out=part)
 
 

@@ -31,12 +31,12 @@ _KINDS = ((1, 1), (3, 2), (4, 2))
 _UNSCALED_RANGES = (255, 65535)
 
 
-def to_eight_bits(values: Values, declared: int | None = None) -> Pixels:
+def to_eight_bits(values: Values, value_range: int | None = None) -> Pixels:
     """Returns values of any depth scaled to 0…255 and rounded.
 
     Args:
         values: of a picture, colours only.
-        declared: the range, where the file says it.
+        value_range: the range, where the file says it.
 
     Raises:
         UnsupportedKind: values below 0 or above 65535, or that are no numbers.
@@ -46,12 +46,12 @@ def to_eight_bits(values: Values, declared: int | None = None) -> Pixels:
     low, high = float(values.min()), float(values.max())
     is_float = values.dtype.kind == "f"
     slack = OVERSHOOT_SHARE if is_float else 0.0
-    ranges = [declared] if declared else FLOAT_RANGES if is_float else RANGES
-    fitting = [r for r in ranges if high <= r * (1 + slack) and low >= -r * slack]
-    if not fitting:
+    ranges = [value_range] if value_range else FLOAT_RANGES if is_float else RANGES
+    matches = [r for r in ranges if high <= r * (1 + slack) and low >= -r * slack]
+    if not matches:
         raise UnsupportedKind(f"holds values from {low:g} to {high:g}, expected 0 to {ranges[-1]}")
-    scaled = np.rint(values.astype(np.float64) * (255 / fitting[0]))
-    return scaled.clip(0, 255).astype(np.uint8)
+    levels = np.rint(values.astype(np.float64) * (255 / matches[0]))
+    return levels.clip(0, 255).astype(np.uint8)
 
 
 def is_cut(picture: Image) -> bool:
@@ -99,11 +99,11 @@ def decode(file: BinaryIO) -> Values:
     """
     file.seek(0)
     with silence_opencv():
-        found = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
-    if found is None:
+        values = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None:
         raise UnsupportedKind("has samples that cannot be decoded")
     # OpenCV's order is blue, green, red, alpha
-    return found if found.ndim == 2 else found[..., [2, 1, 0, 3][: found.shape[2]]]
+    return values if values.ndim == 2 else values[..., [2, 1, 0, 3][: values.shape[2]]]
 
 
 @contextmanager

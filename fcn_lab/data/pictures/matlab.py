@@ -31,11 +31,11 @@ def read_matlab_mask(path: Path, limit: Limit) -> NDArray[Any]:
         except (MatReadError, ValueError, TypeError, EOFError, OSError, MemoryError) as error:
             reason = " ".join(str(error).split())[:120] or type(error).__name__
             raise Unreadable(path, f"is truncated or corrupt ({reason})", REMEDY) from error
-    named = {name: value for name, value in content.items() if not name.startswith("__")}
-    maps = dict(_find_maps(named))
+    variables = {name: value for name, value in content.items() if not name.startswith("__")}
+    maps = dict(_find_maps(variables))
     if len(maps) != 1:
-        found = f"{len(maps)} ({', '.join(maps)})" if maps else "none"
-        raise Unreadable(path, f"holds {found} where one map of integers was expected", REMEDY)
+        text = f"{len(maps)} ({', '.join(maps)})" if maps else "none"
+        raise Unreadable(path, f"holds {text} where one map of integers was expected", REMEDY)
     (values,) = maps.values()
     # what MATLAB makes of numbers where nobody says otherwise
     if values.dtype.kind == "f":
@@ -44,14 +44,14 @@ def read_matlab_mask(path: Path, limit: Limit) -> NDArray[Any]:
     return values
 
 
-def _find_maps(named: dict[str, Any]) -> Iterator[tuple[str, NDArray[Any]]]:
+def _find_maps(variables: dict[str, Any]) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yields the two-dimensional arrays of integers among these and in the structs of them."""
-    for name, value in named.items():
+    for name, value in variables.items():
         if not isinstance(value, np.ndarray):
             continue
         if value.dtype.names and value.size == 1:
-            inside = value.reshape(-1)[0]
-            yield from _find_maps({f"{name}.{part}": inside[part] for part in value.dtype.names})
+            record = value.reshape(-1)[0]
+            yield from _find_maps({f"{name}.{part}": record[part] for part in value.dtype.names})
         elif value.ndim == 2 and min(value.shape) > 1 and _are_whole(value):
             yield name, value
 

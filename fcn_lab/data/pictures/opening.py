@@ -48,12 +48,12 @@ class OpenedPicture:
     Attributes:
         content: eight bits a channel or less as a picture; else values (H,W) or (H,W,C).
         orientation: what the metadata say, 1…8; None where they say nothing.
-        declared: the range of the values, where the file names it and they were scaled to it.
+        value_range: the range of the values, where the file names it and they were scaled to it.
     """
 
     content: Image.Image | deep.Values
     orientation: int | None
-    declared: int | None = None
+    value_range: int | None = None
 
 
 def open_upright(path: Path, limit: Limit = LIMIT, channels: int = COLOURS) -> OpenedPicture:
@@ -85,9 +85,9 @@ def open_upright(path: Path, limit: Limit = LIMIT, channels: int = COLOURS) -> O
         if header is not None and header.is_deep:
             values = _turn_values(deep.decode_tiff(file, header), header.xmp_orientation)
             return OpenedPicture(values, header.orientation)
-        with _identify(file) as checked:
-            limit.check(path, *checked.size)
-            checked.verify()
+        with _identify(file) as picture:
+            limit.check(path, *picture.size)
+            picture.verify()
         return _decode(path, _identify(file), file)
 
 
@@ -117,9 +117,9 @@ def turn(picture: Image.Image, orientation: int | None) -> Image.Image:
 
 def _turn_values(values: deep.Values, orientation: int | None) -> deep.Values:
     """Returns values (H,W) or (H,W,C) upright that were stored under this orientation."""
-    upright = values.swapaxes(0, 1) if orientation in _SIDEWAYS_ORIENTATIONS else values
-    upright = upright[:, ::-1] if orientation in (2, 3, 6, 7) else upright
-    return upright[::-1] if orientation in (3, 4, 7, 8) else upright
+    result = values.swapaxes(0, 1) if orientation in _SIDEWAYS_ORIENTATIONS else values
+    result = result[:, ::-1] if orientation in (2, 3, 6, 7) else result
+    return result[::-1] if orientation in (3, 4, 7, 8) else result
 
 
 def _decode(path: Path, picture: Image.Image, file: BinaryIO) -> OpenedPicture:
@@ -127,15 +127,15 @@ def _decode(path: Path, picture: Image.Image, file: BinaryIO) -> OpenedPicture:
         # MPO is a JPEG with smaller copies, or the other eye's view, behind it
         _refuse_several(path, getattr(picture, "n_frames", 1) if picture.format != "MPO" else 1)
     # before the metadata are asked for, which may decode the picture and forget how it was stored
-    is_cut, declared = deep.is_cut(picture), deep.declared_range(picture)
+    is_cut, value_range = deep.is_cut(picture), deep.declared_range(picture)
     orientation = _read_orientation(picture)
     picture.load()
     if is_cut:
         return OpenedPicture(_turn_values(deep.decode(file), orientation), orientation)
     # of a TIFF nothing is left to turn: Pillow has turned it already
-    upright = turn(picture, _read_orientation(picture))
-    content = np.asarray(upright) if upright.mode in deep.MODES else upright
-    return OpenedPicture(content, orientation, declared)
+    image = turn(picture, _read_orientation(picture))
+    content = np.asarray(image) if image.mode in deep.MODES else image
+    return OpenedPicture(content, orientation, value_range)
 
 
 def _refuse_several(path: Path, count: int) -> None:
@@ -147,18 +147,18 @@ def _refuse_several(path: Path, count: int) -> None:
 def _read_orientation(picture: Image.Image) -> int | None:
     """Returns the EXIF orientation; None also for broken metadata, whose pixels may be sound."""
     try:
-        found = picture.getexif().get(_ORIENTATION)
+        value = picture.getexif().get(_ORIENTATION)
     except Exception:
         # of broken metadata Pillow raises whatever it stumbles over
         return None
-    return found if isinstance(found, int) and 1 <= found <= 8 else None
+    return value if isinstance(value, int) and 1 <= value <= 8 else None
 
 
 def _identify(file: BinaryIO) -> Image.Image:
     """Returns the undecoded picture without Pillow's size limit, which is the whole process's."""
     with _PILLOW_LOCK:
-        kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        pillow_limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             return Image.open(file, formats=FORMATS)
         finally:
-            Image.MAX_IMAGE_PIXELS = kept
+            Image.MAX_IMAGE_PIXELS = pillow_limit

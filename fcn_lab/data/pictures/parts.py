@@ -53,17 +53,17 @@ def choose_channels(values: NDArray[Any], channels: int) -> NDArray[Any]:
         UnsupportedKind: it has others.
     """
     values = values if values.ndim == 3 else values[..., None]
-    stored = values.shape[2]
-    if stored == channels:
+    samples = values.shape[2]
+    if samples == channels:
         return values
-    if stored == 1 and channels == COLOURS:
+    if samples == 1 and channels == COLOURS:
         return np.repeat(values, COLOURS, 2)
-    if stored == COLOURS + 1 and channels == COLOURS:
+    if samples == COLOURS + 1 and channels == COLOURS:
         return values[..., :COLOURS]
     first = values[..., :1]
-    if channels == 1 and (stored == 2 or bool((values[..., 1:COLOURS] == first).all())):
+    if channels == 1 and (samples == 2 or bool((values[..., 1:COLOURS] == first).all())):
         return first
-    raise UnsupportedKind(f"has {stored} channels, expected {channels}")
+    raise UnsupportedKind(f"has {samples} channels, expected {channels}")
 
 
 def scale_values(values: NDArray[Any], part: PicturePart) -> Pixels:
@@ -85,5 +85,5 @@ def scale_values(values: NDArray[Any], part: PicturePart) -> Pixels:
         )
     if low < 0:
         raise UnsupportedKind(f"holds values from {low:g}, expected 0 to {part.range:g}")
-    scaled = values.clip(0, part.range).astype(np.float64) * (255 / part.range)
-    return np.rint(scaled).astype(np.uint8)
+    levels = values.clip(0, part.range).astype(np.float64) * (255 / part.range)
+    return np.rint(levels).astype(np.uint8)

@@ -100,17 +100,17 @@ def read_pages(file: BinaryIO) -> Iterator[dict[int, Any]]:
     directory = ImageFileDirectory_v2(start + file.read(8) if is_big else start)
     order: Literal["little", "big"] = "little" if start[:1] == b"I" else "big"
     width, entry = (8, 20) if is_big else (2, 12)
-    place, met = directory.next, set[int]()
-    while (place or not met) and place not in met:
-        met.add(place)
-        file.seek(place)
+    offset, offsets = directory.next, set[int]()
+    while (offset or not offsets) and offset not in offsets:
+        offsets.add(offset)
+        file.seek(offset)
         count = int.from_bytes(file.read(width), order)
-        if place + width + count * entry > _count_bytes(file):
+        if offset + width + count * entry > _count_bytes(file):
             raise EOFError("its tags lie outside the file")
-        file.seek(place)
+        file.seek(offset)
         directory.load(file)
         yield dict(directory)
-        place = directory.next
+        offset = directory.next
 
 
 def _read_xmp_orientation(page: dict[int, Any]) -> int | None:
@@ -126,7 +126,7 @@ def _count_bytes(file: BinaryIO) -> int:
 
 def _find_end(page: dict[int, Any]) -> int:
     for offsets, lengths in _PLACES:
-        places = zip(page.get(offsets, ()), page.get(lengths, ()), strict=False)
-        if ends := [offset + length for offset, length in places]:
+        ranges = zip(page.get(offsets, ()), page.get(lengths, ()), strict=False)
+        if ends := [offset + length for offset, length in ranges]:
             return int(max(ends))
     return 0

@@ -33,8 +33,8 @@ SKIN = [(205, 165, 140), (150, 110, 85), (95, 70, 55)]
 def paint_tree(board: Board, rng: np.random.Generator) -> None:
     """Paints a trunk and a crown of overlapping balls of leaves."""
     height = rng.uniform(4, 9)
-    thick = board.visible_width(rng.uniform(0.15, 0.35), 0.8)
-    board.fill_bar(-thick / 2, 0, thick / 2, height * 0.6, "Tree", pick_tone(rng, BARK))
+    width = board.visible_width(rng.uniform(0.15, 0.35), 0.8)
+    board.fill_bar(-width / 2, 0, width / 2, height * 0.6, "Tree", pick_tone(rng, BARK))
     leaves = pick_tone(rng, LEAVES)
     spread = height * rng.uniform(0.2, 0.33)
     for _ in range(rng.integers(7, 14)):
@@ -49,8 +49,8 @@ def paint_pole(board: Board, rng: np.random.Generator) -> None:
     """Paints a thin pole: bare, or with a lamp, a traffic sign or traffic lights."""
     metal = pick_tone(rng, METAL)
     height = rng.choice([2.6, 3.2, 5.5, 7.0]) * rng.uniform(0.9, 1.1)
-    half = board.visible_width(rng.uniform(0.12, 0.22), 1.6) / 2
-    board.fill_bar(-half, 0, half, height, "Pole", metal)
+    half_width = board.visible_width(rng.uniform(0.12, 0.22), 1.6) / 2
+    board.fill_bar(-half_width, 0, half_width, height, "Pole", metal)
     if height > 4.5:
         if rng.random() < 0.7:
             arm = -np.sign(board.x) * rng.uniform(0.8, 1.8)
@@ -84,11 +84,11 @@ def _paint_traffic_light(board: Board, height: float, rng: np.random.Generator) 
         "SignSymbol",
         pick_tone(rng, [(35, 38, 40), (60, 60, 30)], 8),
     )
-    lit = rng.integers(3)
-    for place, lamp in enumerate(((200, 40, 30), (220, 160, 30), (40, 190, 90))):
-        strength = 1.0 if place == lit else 0.3
+    lamp_number = rng.integers(3)
+    for number, lamp in enumerate(((200, 40, 30), (220, 160, 30), (40, 190, 90))):
+        strength = 1.0 if number == lamp_number else 0.3
         glow = np.asarray(lamp, np.float64) * strength
-        board.fill_disc(0, height - 0.2 - 0.3 * place, 0.11, 0.11, "SignSymbol", glow)
+        board.fill_disc(0, height - 0.2 - 0.3 * number, 0.11, 0.11, "SignSymbol", glow)
 
 
 def paint_car(board: Board, rng: np.random.Generator) -> None:
@@ -97,18 +97,22 @@ def paint_car(board: Board, rng: np.random.Generator) -> None:
     The shadow under it is labelled as the road it lies on.
     """
     lacquer, glass = pick_tone(rng, LACQUER), pick_tone(rng, [(45, 50, 60), (120, 135, 150)])
-    tall = rng.random() < 0.2
-    half, height = (1.05, rng.uniform(2.1, 3.2)) if tall else (0.88, rng.uniform(1.35, 1.6))
-    board.fill_disc(0, 0.02, half * 1.15, 0.12, "Road", np.full(3, 35.0))
-    for wheel in (-half + 0.15, half - 0.15):
+    is_tall = rng.random() < 0.2
+    half_width, height = (
+        (1.05, rng.uniform(2.1, 3.2)) if is_tall else (0.88, rng.uniform(1.35, 1.6))
+    )
+    board.fill_disc(0, 0.02, half_width * 1.15, 0.12, "Road", np.full(3, 35.0))
+    for wheel in (-half_width + 0.15, half_width - 0.15):
         board.fill_bar(wheel - 0.14, 0, wheel + 0.14, 0.5, "Car", np.full(3, 25.0))
     waist = height * 0.58
-    board.fill_bar(-half, 0.22, half, waist, "Car", lacquer)
-    inset = 0.06 if tall else 0.2
-    board.fill_taper((0, half, waist), (0, half - inset, height), "Car", lacquer * 0.9)
-    board.fill_taper((0, half - 0.1, waist), (0, half - inset - 0.1, height * 0.93), "Car", glass)
+    board.fill_bar(-half_width, 0.22, half_width, waist, "Car", lacquer)
+    inset = 0.06 if is_tall else 0.2
+    board.fill_taper((0, half_width, waist), (0, half_width - inset, height), "Car", lacquer * 0.9)
+    board.fill_taper(
+        (0, half_width - 0.1, waist), (0, half_width - inset - 0.1, height * 0.93), "Car", glass
+    )
     lamp = pick_tone(rng, [(210, 40, 30), (240, 235, 215)], 8)
-    for u in (-half + 0.05, half - 0.3):
+    for u in (-half_width + 0.05, half_width - 0.3):
         board.fill_bar(u, waist - 0.22, u + 0.25, waist - 0.06, "Car", lamp)
     board.fill_bar(
         -0.26, 0.4, 0.26, 0.52, "Car", pick_tone(rng, [(225, 225, 215), (220, 200, 80)], 6)
@@ -121,9 +125,9 @@ def paint_pedestrian(board: Board, rng: np.random.Generator) -> None:
     top, legs = pick_tone(rng, CLOTHES), pick_tone(rng, CLOTHES)
     _paint_person(board, 0.0, 0.85 * size, size, "Pedestrian", top)
     stride = rng.uniform(0.0, 0.22) * size
-    thick = board.visible_width(0.14 * size, 0.7)
+    width = board.visible_width(0.14 * size, 0.7)
     for foot in (-stride, stride):
-        board.fill_taper((foot, thick / 2, 0), (0, thick / 2, 0.88 * size), "Pedestrian", legs)
+        board.fill_taper((foot, width / 2, 0), (0, width / 2, 0.88 * size), "Pedestrian", legs)
 
 
 def paint_bicyclist(board: Board, rng: np.random.Generator) -> None:
@@ -132,9 +136,9 @@ def paint_bicyclist(board: Board, rng: np.random.Generator) -> None:
     Bicycle, rider and what shows through the wheels are one class.
     """
     top, frame = pick_tone(rng, CLOTHES), pick_tone(rng, METAL)
-    across = rng.random() < 0.35
-    thick = board.visible_width(0.08, 0.8)
-    if across:
+    is_sideways = rng.random() < 0.35
+    width = board.visible_width(0.08, 0.8)
+    if is_sideways:
         for wheel in (-0.5, 0.5):
             board.fill_disc(wheel, 0.34, 0.34, 0.34, "Bicyclist", np.full(3, 40.0))
             board.fill_disc(wheel, 0.34, 0.27, 0.27, "Bicyclist", frame * 0.5 + 50)
@@ -142,8 +146,8 @@ def paint_bicyclist(board: Board, rng: np.random.Generator) -> None:
             [(-0.5, 0.3), (0.0, 0.3), (0.5, 0.75), (0.4, 0.85), (-0.2, 0.8)], "Bicyclist", frame
         )
     else:
-        board.fill_bar(-thick, 0, thick, 0.75, "Bicyclist", np.full(3, 40.0))
-        board.fill_bar(-0.28, 0.95, 0.28, 0.95 + thick, "Bicyclist", frame)
+        board.fill_bar(-width, 0, width, 0.75, "Bicyclist", np.full(3, 40.0))
+        board.fill_bar(-0.28, 0.95, 0.28, 0.95 + width, "Bicyclist", frame)
     for side in (-0.12, 0.12):
         board.fill_bar(side - 0.07, 0.25, side + 0.07, 0.95, "Bicyclist", pick_tone(rng, CLOTHES))
     _paint_person(board, 0.05, 0.9, 0.95, "Bicyclist", top)
@@ -158,8 +162,10 @@ def _paint_person(
     board: Board, lean: float, hips: float, size: float, class_name: str, clothes: Tone
 ) -> None:
     """Paints trunk and head above the hips."""
-    half = board.visible_width(0.46 * size, 1.2) / 2
+    half_width = board.visible_width(0.46 * size, 1.2) / 2
     shoulders = hips + 0.58 * size
-    board.fill_taper((0, half * 0.8, hips - 0.05), (lean, half, shoulders), class_name, clothes)
+    board.fill_taper(
+        (0, half_width * 0.8, hips - 0.05), (lean, half_width, shoulders), class_name, clothes
+    )
     skin = np.asarray(SKIN[int(clothes.sum()) % len(SKIN)], np.float64)
     board.fill_disc(lean, shoulders + 0.14 * size, 0.11 * size, 0.15 * size, class_name, skin)

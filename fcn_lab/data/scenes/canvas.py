@@ -89,8 +89,8 @@ class Canvas:
         )
 
     def _paint(self, class_name: str, tone: Tone, z: float) -> tuple[float, ...]:
-        clear = np.exp(-z * self._fog)
-        red, green, blue = np.clip(tone * clear + self._haze * (1 - clear), 0, 255)
+        transmission = np.exp(-z * self._fog)
+        red, green, blue = np.clip(tone * transmission + self._haze * (1 - transmission), 0, 255)
         return float(red), float(green), float(blue), float(CLASS_ID[class_name])
 
 
@@ -124,10 +124,10 @@ class Board:
         tone: Tone,
     ) -> None:
         """Fills the area between two level edges, each given as (middle u, half width, v)."""
-        (u, half, v), (top_u, top_half, top_v) = low, high
+        (u, half_width, v), (top_u, top_half, top_v) = low, high
         corners = [
-            (u - half, v),
-            (u + half, v),
+            (u - half_width, v),
+            (u + half_width, v),
             (top_u + top_half, top_v),
             (top_u - top_half, top_v),
         ]

@@ -38,17 +38,17 @@ def paint_backdrop(canvas: Canvas, rng: np.random.Generator) -> None:
 
 def paint_fronts(canvas: Canvas, side: int, rng: np.random.Generator) -> None:
     """Paints house fronts along one side, -1 left or 1 right, with gaps and windows."""
-    near = canvas.camera.nearest_depth(canvas.rows) * 0.7
+    near_depth = canvas.camera.nearest_depth(canvas.rows) * 0.7
     x = side * rng.uniform(6.5, 11)
     fronts = []
-    z = near
+    z = near_depth
     while z < 70:
         length = rng.uniform(5, 16)
         fronts.append((z, min(z + length, 75.0), rng.uniform(4, 17), rng.random() < 0.78))
         z += length + (rng.uniform(1, 8) if rng.random() < 0.3 else 0)
-    for start, end, height, built in reversed(fronts):
+    for start, end, height, is_house in reversed(fronts):
         colour = pick_tone(rng, WALLS)
-        if not built:
+        if not is_house:
             _paint_hedge(canvas, x, start, end, rng)
             continue
         depth = x + side * 9
@@ -104,9 +104,9 @@ def paint_fence(canvas: Canvas, side: int, rng: np.random.Generator) -> None:
     start = rng.uniform(4, 20)
     end = start + rng.uniform(6, 25)
     height, colour = rng.uniform(0.9, 1.7), pick_tone(rng, FENCES)
-    behind = colour * 0.45 + 45
+    backing = colour * 0.45 + 45
     canvas.fill_quad(
-        [(x, 0, start), (x, 0, end), (x, height, end), (x, height, start)], "Fence", behind
+        [(x, 0, start), (x, 0, end), (x, height, end), (x, height, start)], "Fence", backing
     )
     step = rng.uniform(0.35, 0.8)
     for z in np.arange(start, min(end, 26), step):

@@ -42,21 +42,21 @@ def photograph(sheet: Pixels, horizon: float, rng: np.random.Generator) -> Pixel
     )  # the sun stands to one side
     exposure = rng.uniform(0.6, 1.25)
     cast = exposure * (1 + rng.uniform(-0.12, 0.12, 3).astype(np.float32))
-    lit = np.clip(sheet[..., :3] / np.float32(255) * light[..., None] * cast, 0, 1)
-    lit = lit ** np.float32(rng.uniform(0.75, 1.35))
+    photo = np.clip(sheet[..., :3] / np.float32(255) * light[..., None] * cast, 0, 1)
+    photo = photo ** np.float32(rng.uniform(0.75, 1.35))
     noise = rng.normal(0, rng.uniform(0.004, 0.03), (rows // 2 + 1, columns // 2 + 1, 3)).astype(
         np.float32
     )
-    lit += cv2.resize(noise, (columns, rows), interpolation=cv2.INTER_NEAREST)
-    return np.asarray(np.clip(lit * 255, 0, 255), np.uint8)
+    photo += cv2.resize(noise, (columns, rows), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(np.clip(photo * 255, 0, 255), np.uint8)
 
 
 def _draw_texture(rows: int, columns: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """Returns noise of three grain sizes, with a variance near 1."""
     total = np.zeros((rows, columns), np.float32)
     for grain in (2, 6, 20):
-        coarse = rng.standard_normal((rows // grain + 2, columns // grain + 2), np.float32)
-        total += cv2.resize(coarse, (columns, rows), interpolation=cv2.INTER_LINEAR)
+        noise = rng.standard_normal((rows // grain + 2, columns // grain + 2), np.float32)
+        total += cv2.resize(noise, (columns, rows), interpolation=cv2.INTER_LINEAR)
     return total
 
 

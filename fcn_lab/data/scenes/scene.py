@@ -58,7 +58,7 @@ def render(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Pixels, Pix
 
 def _choose_actors(rng: np.random.Generator) -> list[tuple[float, float, Actor]]:
     """Returns the actors with their positions, as (x, z, actor)."""
-    where: list[tuple[Actor, int, tuple[float, float], tuple[float, float]]] = [
+    plans: list[tuple[Actor, int, tuple[float, float], tuple[float, float]]] = [
         (paint_tree, rng.poisson(2.5), (4.6, 6.2), (8, 40)),
         (paint_pole, rng.poisson(4.5), (3.9, 5.2), (4.5, 20)),
         (paint_car, rng.poisson(1.6), (2.6, 3.2), (5.5, 28)),
@@ -69,8 +69,8 @@ def _choose_actors(rng: np.random.Generator) -> list[tuple[float, float, Actor]]
         (paint_bin, rng.poisson(0.4), (4.2, 5.5), (6, 20)),
     ]
     return [
-        (rng.choice((-1, 1)) * rng.uniform(*aside), float(rng.uniform(*ahead)), actor)
-        for actor, count, aside, ahead in where
+        (rng.choice((-1, 1)) * rng.uniform(*side_range), float(rng.uniform(*depth_range)), actor)
+        for actor, count, side_range, depth_range in plans
         for _ in range(count)
     ]
 

@@ -14,8 +14,8 @@ def pick_tone(
 ) -> Tone:
     """Returns one of some colours, shifted as a whole and a little in each channel."""
     base = np.asarray(choices[rng.integers(len(choices))], np.float64)
-    shifted: Tone = base + rng.normal(0, spread) + rng.normal(0, spread / 3, 3)
-    return shifted
+    tone: Tone = base + rng.normal(0, spread) + rng.normal(0, spread / 3, 3)
+    return tone
 
 
 SKIES = [(120, 165, 215), (175, 195, 215), (225, 228, 232), (150, 155, 165), (235, 205, 170)]
@@ -31,43 +31,43 @@ def paint_sky(canvas: Canvas, sky: Tone, rng: np.random.Generator) -> None:
     clouds = cv2.resize(
         rng.normal(0, 1, (5, 7)), (canvas.columns, rows), interpolation=cv2.INTER_CUBIC
     )
-    pale = sky * 0.5 + 122
-    colour = pale + (sky - pale) * height + 14 * rng.random() * clouds[..., None]
+    haze = sky * 0.5 + 122
+    colour = haze + (sky - haze) * height + 14 * rng.random() * clouds[..., None]
     canvas.sheet[:rows, :, :3] = np.clip(colour, 0, 255)
     canvas.sheet[:rows, :, 3] = CLASS_ID["Sky"]
 
 
 def paint_ground(canvas: Canvas, rng: np.random.Generator) -> None:
     """Paints pavement on both sides, and between them the road with its markings."""
-    near = canvas.camera.nearest_depth(canvas.rows) * 0.9
+    depth = canvas.camera.nearest_depth(canvas.rows) * 0.9
     left, right = HALF_ROAD_METRES + rng.uniform(-0.4, 1.2, 2)
     paving, asphalt = pick_tone(rng, PAVING), pick_tone(rng, ASPHALT)
-    _paint_strip(canvas, -60, 60, near, "Pavement", paving)
+    _paint_strip(canvas, -60, 60, depth, "Pavement", paving)
     _paint_strip(
-        canvas, -left - 0.15, right + 0.15, near, "Pavement", paving * rng.uniform(0.75, 1.25)
+        canvas, -left - 0.15, right + 0.15, depth, "Pavement", paving * rng.uniform(0.75, 1.25)
     )
-    _paint_strip(canvas, -left, right, near, "Road", asphalt)
-    _paint_patches(canvas, asphalt, near, rng)
-    _paint_markings(canvas, left, right, near, rng)
+    _paint_strip(canvas, -left, right, depth, "Road", asphalt)
+    _paint_patches(canvas, asphalt, depth, rng)
+    _paint_markings(canvas, left, right, depth, rng)
 
 
 def _paint_strip(
-    canvas: Canvas, left: float, right: float, near: float, class_name: str, colour: Tone
+    canvas: Canvas, left: float, right: float, depth: float, class_name: str, colour: Tone
 ) -> None:
     canvas.fill_polygon(
         [
             canvas.camera.project(x, 0, z)
-            for x, z in ((left, near), (right, near), (right, VIEW_METRES), (left, VIEW_METRES))
+            for x, z in ((left, depth), (right, depth), (right, VIEW_METRES), (left, VIEW_METRES))
         ],
         class_name,
         colour,
     )
 
 
-def _paint_patches(canvas: Canvas, asphalt: Tone, near: float, rng: np.random.Generator) -> None:
+def _paint_patches(canvas: Canvas, asphalt: Tone, depth: float, rng: np.random.Generator) -> None:
     """Paints repairs, tyre tracks and shadows on the road, all labelled road."""
     for _ in range(rng.integers(2, 7)):
-        x, z = rng.uniform(-3, 2.5), rng.uniform(near, 25)
+        x, z = rng.uniform(-3, 2.5), rng.uniform(depth, 25)
         width, length = rng.uniform(0.3, 4), rng.uniform(0.5, 6)
         corners = [
             (x, 0.0, z),
@@ -79,18 +79,18 @@ def _paint_patches(canvas: Canvas, asphalt: Tone, near: float, rng: np.random.Ge
 
 
 def _paint_markings(
-    canvas: Canvas, left: float, right: float, near: float, rng: np.random.Generator
+    canvas: Canvas, left: float, right: float, depth: float, rng: np.random.Generator
 ) -> None:
     paint = pick_tone(rng, [(225, 225, 220), (205, 195, 150)], 10)
     start, dash, gap = rng.uniform(0, 4), rng.uniform(1.5, 3), rng.uniform(1.5, 4)
-    for z in np.arange(near + start, 55, dash + gap):
+    for z in np.arange(depth + start, 55, dash + gap):
         canvas.fill_quad(
             [(-0.07, 0, z), (0.07, 0, z), (0.07, 0, z + dash), (-0.07, 0, z + dash)], "Road", paint
         )
     for edge in (-left + 0.3, right - 0.3):
         if rng.random() < 0.5:
             canvas.fill_quad(
-                [(edge, 0, near), (edge + 0.1, 0, near), (edge + 0.1, 0, 60), (edge, 0, 60)],
+                [(edge, 0, depth), (edge + 0.1, 0, depth), (edge + 0.1, 0, 60), (edge, 0, 60)],
                 "Road",
                 paint,
             )
