@@ -59,11 +59,11 @@ def shorten_list(items: Sequence[str], limit: int, separator: str = ", ") -> str
     return separator.join(items[:limit]) + rest
 
 
-def format_percent(value: float | None, digits: int = 1, signed: bool = False) -> str | None:
+def format_percent(value: float | None, digits: int = 1, sign: bool = False) -> str | None:
     """Formats a share 0…1 in per cent, without the sign %; each table has its own mark for None."""
     if value is None:
         return None
-    return f"{100 * value:{'+' if signed else ''}.{digits}f}"
+    return f"{100 * value:{'+' if sign else ''}.{digits}f}"
 
 
 def print_text(content: RenderableType) -> None:

@@ -65,8 +65,10 @@ def compute_scores(matrix: ArrayLike, classes: Sequence[str]) -> SplitScores:
     )
 
 
-def _divide(part: Floats, whole: Floats) -> Floats:
-    result: Floats = np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
+def _divide(numerator: Floats, denominator: Floats) -> Floats:
+    result: Floats = np.where(
+        denominator > 0, numerator / np.where(denominator > 0, denominator, 1), np.nan
+    )
     return result
 
 

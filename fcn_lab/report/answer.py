@@ -96,8 +96,8 @@ def _describe_effect(study: Study, factor: str) -> Iterator[str]:
     yield (
         f"Averaged over all else, the best of the {format_factor(factor)}, {levels[0].name}, leads "
         "the "
-        f"last, {levels[-1].name}, by {format_percent(widest_gap.value, signed=True)} points "
-        f"{format_interval(widest_gap, signed=True)}"
+        f"last, {levels[-1].name}, by {format_percent(widest_gap.value, sign=True)} points "
+        f"{format_interval(widest_gap, sign=True)}"
         f"{'' if is_distinct else ', which is no distinguishable difference'}."
     )
     ties = [

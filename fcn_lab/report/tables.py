@@ -61,11 +61,11 @@ class Table:
         return file.getvalue()
 
 
-def format_interval(estimate: Estimate, level: float = 0.95, signed: bool = False) -> str:
+def format_interval(estimate: Estimate, level: float = 0.95, sign: bool = False) -> str:
     """Returns the interval in per cent; a dash where the frames do not tell it."""
     if not estimate.is_known:
         return UNKNOWN_VALUE
-    low, high = (format_percent(end, signed=signed) for end in estimate.interval(level))
+    low, high = (format_percent(end, sign=sign) for end in estimate.interval(level))
     return f"[{low}, {high}]"
 
 
@@ -172,8 +172,8 @@ def _gap_row(gap: Gap) -> list[Cell]:
     return [
         f"{gap.first} − {gap.second}",
         "distinct" if gap.is_distinct else "not distinguishable",
-        format_percent(gap.gap.value, signed=True),
-        format_interval(gap.gap, gap.level, signed=True),
+        format_percent(gap.gap.value, sign=True),
+        format_interval(gap.gap, gap.level, sign=True),
         f"{100 * gap.level:.2f} %",
         format_probability(gap.adjusted_p),
         seeds_to_settle,
@@ -197,7 +197,7 @@ def tabulate_classes(study: Study) -> Table:
         best_iou, last_iou = (_average_class(arm, label) for arm in (best_arm, last_arm))
         if best_iou is not None and last_iou is not None:
             gap = study.comparison.compare_arms(best_arm, last_arm, label)
-            difference = [format_percent(gap.value, signed=True), format_interval(gap, signed=True)]
+            difference = [format_percent(gap.value, sign=True), format_interval(gap, sign=True)]
         elif best_iou is not None or last_iou is not None:
             difference = [None, None]
         else:

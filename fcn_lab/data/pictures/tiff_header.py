@@ -68,7 +68,7 @@ class TiffHeader:
         first = pages[0]
         if _find_end(first) > _count_bytes(file):
             raise EOFError("its pixels lie outside the file")
-        noted = None if Tag.ORIENTATION in first else _read_xmp_orientation(first)
+        xmp_orientation = None if Tag.ORIENTATION in first else _read_xmp_orientation(first)
         return cls(
             (int(first.get(Tag.WIDTH, 0)), int(first.get(Tag.HEIGHT, 0))),
             max(first.get(Tag.BITS, (1,))),
@@ -76,8 +76,8 @@ class TiffHeader:
             int(first.get(Tag.SAMPLES, 1)),
             int(first.get(Tag.PHOTOMETRIC, 1)),
             first.get(Tag.PLANAR, 1) != 1,
-            first.get(Tag.ORIENTATION, noted),
-            noted,
+            first.get(Tag.ORIENTATION, xmp_orientation),
+            xmp_orientation,
             sum(not cls.is_copy(page) for page in pages),
         )
 
