@@ -4,6 +4,7 @@ import math
 import textwrap
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from threading import Timer
@@ -113,6 +114,17 @@ def report_progress(items: Iterable[T], total: int, title: str, units: int = 1) 
         for item in items:
             yield item
             report.advance(units)
+
+
+def show_waiting(title: str, wanted: bool = True) -> AbstractContextManager[object]:
+    """Returns a context that shows in a terminal what is waited for, where nothing can be counted.
+
+    Args:
+        title: what is done.
+        wanted: show it at all.
+    """
+    console = Console()
+    return console.status(title) if wanted and console.is_terminal else nullcontext()
 
 
 class ProgressReport:

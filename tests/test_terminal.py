@@ -20,6 +20,7 @@ from fcn_lab.terminal import (
     format_duration,
     format_number,
     report_progress,
+    show_waiting,
     wrap_line,
 )
 from fcn_lab.training.callbacks.progress import GAP, describe_epoch, fit_figures
@@ -139,6 +140,20 @@ def test_long_work_is_a_bar_in_a_terminal_that_goes_when_it_ends(
         time.sleep(0.2)
     assert re.search(r"frames .*1/2", file.getvalue())
     assert file.getvalue().endswith("\x1b[2K")  # the line is empty again
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_what_cannot_be_counted_is_named_in_a_terminal_alone(
+    wanted: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with show_waiting("loading libraries"):
+        pass
+    assert capfd.readouterr().out == ""
+    file = io.StringIO()
+    monkeypatch.setattr(terminal, "Console", lambda: Console(file=file, force_terminal=True))
+    with show_waiting("loading libraries", wanted):
+        pass
+    assert ("loading libraries" in file.getvalue()) is wanted
 
 
 @pytest.mark.parametrize(("number", "text"), [(0, "0 cells"), (1, "1 cell"), (2000, "2,000 cells")])

@@ -24,6 +24,7 @@ import traceback
 import warnings
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fcn_lab.config.build import build, locate
 from fcn_lab.config.frozen import forget_start, read_frozen
@@ -37,10 +38,14 @@ from fcn_lab.runs.records import require_no_links_outside
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.signals import StoppedBySignal, raise_stopped
+from fcn_lab.terminal import show_waiting
 from fcn_lab.training.ranks import is_first_rank
 from fcn_lab.worker.claims import withdraw
 from fcn_lab.worker.shell import mend_streams
 from fcn_lab.worker.supervisor import EXIT_MISTAKE, GRACE_SECONDS, TRACEBACK_VARIABLE
+
+if TYPE_CHECKING:
+    from fcn_lab.worker.extension import Extension
 
 # of each the reason: what a user can neither change nor act upon
 QUIET_WARNINGS = (
@@ -147,6 +152,20 @@ def run_config(path: Path, resume: bool = False, epochs: int | None = None) -> N
     """
     for message in QUIET_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
+    with show_waiting("loading libraries", is_first_rank()):
+        product, extension = _build_task(path, resume, epochs)
+    for name in QUIET_LOGGERS:
+        # here, because Lightning sets it when it is imported
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if extension is not None:
+        extension.require_same_past(product)
+        if is_first_rank():
+            product.preflight(on_other_machine=False)
+            extension.apply()
+    product.run(path.parent)
+
+
+def _build_task(path: Path, resume: bool, epochs: int | None) -> "tuple[Any, Extension | None]":
     extension = None
     if epochs is not None:
         # brings torch and Lightning, which other tasks may do without
@@ -169,15 +188,7 @@ def run_config(path: Path, resume: bool = False, epochs: int | None = None) -> N
     product = build(task, "task", links)
     if not hasattr(product, "run"):
         raise UserError(f"{path}: {task['_target_']} is no task, since it has no method run")
-    for name in QUIET_LOGGERS:
-        # here, because Lightning sets it when it is imported
-        logging.getLogger(name).setLevel(logging.WARNING)
-    if extension is not None:
-        extension.require_same_past(product)
-        if is_first_rank():
-            product.preflight(on_other_machine=False)
-            extension.apply()
-    product.run(path.parent)
+    return product, extension
 
 
 def _set_seed(seed: int) -> None:

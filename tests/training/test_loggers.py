@@ -26,6 +26,7 @@ from fcn_lab.rendering.pictures import Picture
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StoppedBySignal
 from fcn_lab.training.loggers import wandb_run as online
+from fcn_lab.training.loggers import wandb_server as server
 from fcn_lab.training.loggers.base import RunInfo, RunLogger
 from fcn_lab.training.loggers.files import Csv, TensorBoard, TensorBoardRunLogger
 from fcn_lab.training.loggers.wandb_run import Wandb
@@ -261,13 +262,13 @@ def test_tensorboard_has_steps_settings_final_scores_panels_and_the_table_of_cla
 def test_without_a_key_a_run_is_offline_and_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("builtins.input", lambda *args: pytest.fail("it asked"))
     monkeypatch.setattr(socket, "create_connection", lambda *args: pytest.fail("it asked the net"))
-    assert online.choose_mode() == "offline"
+    assert server.choose_mode() == "offline"
 
 
 def test_a_given_mode_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    assert online.choose_mode() == "disabled"
+    assert server.choose_mode() == "disabled"
 
 
 @pytest.fixture
@@ -284,29 +285,29 @@ def test_with_a_key_a_run_is_online_where_the_server_answers(
     answering: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
         if answering:
-            server.listen()
-        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
-        assert online.choose_mode() == ("online" if answering else "offline")
+            listening.listen()
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{listening.getsockname()[1]}")
+        assert server.choose_mode() == ("online" if answering else "offline")
 
 
 def test_a_login_counts_as_a_key(
     nobodys_home: Path,  # noqa: F811
 ) -> None:
-    assert not online.has_login("api.wandb.ai")
+    assert not server.has_login("api.wandb.ai")
     netrc = nobodys_home / ".netrc"
     netrc.write_text("machine api.wandb.ai login user password secret\n")
     netrc.chmod(0o600)
-    assert online.has_login("api.wandb.ai")
-    assert not online.has_login("elsewhere")
+    assert server.has_login("api.wandb.ai")
+    assert not server.has_login("elsewhere")
 
 
 def test_a_server_that_swallows_everything_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(online, "PROBE_SECONDS", 0.1)
+    monkeypatch.setattr(server, "PROBE_SECONDS", 0.1)
     over, answered = threading.Event(), threading.Event()
 
     def swallow(*args: object) -> None:
@@ -315,7 +316,7 @@ def test_a_server_that_swallows_everything_is_not_waited_for(
         raise TimeoutError
 
     monkeypatch.setattr(socket, "create_connection", swallow)
-    assert not online.can_connect("example.invalid", 443)
+    assert not server.can_connect("example.invalid", 443)
     assert not answered.is_set()
     over.set()
 
@@ -350,7 +351,7 @@ def test_a_file_of_logins_that_cannot_be_read_holds_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NETRC", str(tmp_path))
-    assert not online.has_login("api.wandb.ai")
+    assert not server.has_login("api.wandb.ai")
 
 
 def test_tensorboard_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,31 +1,35 @@
 """The W&B logger, which decides before it starts whether it is online."""
 
-import netrc
 import os
-import socket
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlparse
 
 import numpy as np
 from lightning.pytorch.loggers import WandbLogger
 from numpy.typing import NDArray
 
-from fcn_lab.errors import UserError, WriteFailure, find_refusal
+from fcn_lab.commands import format_operand, format_tool
+from fcn_lab.errors import WriteFailure
 from fcn_lab.pixels import VOID
 from fcn_lab.rendering.pictures import Picture, draw_confusion
+from fcn_lab.terminal import print_text
 from fcn_lab.training.loggers.base import RunInfo, RunLogger, guard_library, list_class_scores
+from fcn_lab.training.loggers.wandb_server import (
+    choose_mode,
+    name_mistake,
+    tell_offline,
+)
 from fcn_lab.training.ranks import is_first_rank
 
 if TYPE_CHECKING:
     import wandb
 
-PROBE_SECONDS = 3.0
 INIT_SECONDS = 15.0
+# for what is still to be sent when a run ends; W&B's own default is to wait for ever
+FINISH_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Wandb:
 
 
 def start_run(folder: Path, **settings: Any) -> "wandb.Run":  # noqa: ANN401
-    """Starts or continues a W&B run in `folder`; offline where the server refuses.
+    """Starts or continues a W&B run in `folder`; offline where the server refuses, which is told.
 
     Args:
         folder: the run's folder.
@@ -81,72 +85,26 @@ def start_run(folder: Path, **settings: Any) -> "wandb.Run":  # noqa: ANN401
         os.environ.setdefault(f"WANDB_{name}_DIR", str(folder / "wandb" / name.lower()))
     import wandb
 
-    with _name_mistake(folder):
-        silence = wandb.Settings(init_timeout=INIT_SECONDS, console="off", silent=True)
+    with name_mistake(folder):
+        silence = wandb.Settings(
+            init_timeout=INIT_SECONDS,
+            finish_timeout=FINISH_SECONDS,
+            finish_timeout_raises=True,
+            console="off",
+            silent=True,
+        )
         # absolute: the service that writes has a working directory of its own
         settings |= {"dir": folder.resolve(), "resume": "allow", "settings": silence}
         mode: Any = choose_mode()
         try:
             return wandb.init(mode=mode, **settings)
-        except wandb.errors.CommError:
+        except wandb.errors.CommError as error:
             if mode == "offline":
                 raise
+            tell_offline(f"W&B refuses the run: {str(error).splitlines()[0]}")
+            # W&B's service still holds the run's id
+            wandb.teardown()
             return wandb.init(mode="offline", **settings)
-
-
-@contextmanager
-def _name_mistake(folder: Path) -> Iterator[None]:
-    """Turns what W&B says of the values it is given into two lines for the user."""
-    import wandb
-
-    try:
-        yield
-    except (wandb.errors.Error, ValueError) as error:
-        if find_refusal(error, folder) is not None:
-            raise
-        said = " ".join(str(error).partition("For further information")[0].split())
-        raise UserError(
-            f"W&B does not start: {said}.\nSee to logger.wandb.project, to its other keys and to "
-            "the variables WANDB_… of the environment, or type logger=csv"
-        ) from error
-
-
-def choose_mode() -> str:
-    """Returns WANDB_MODE if set; else online with a key and a server that answers, or offline."""
-    if mode := os.environ.get("WANDB_MODE"):
-        return mode
-    import wandb
-
-    server = urlparse(wandb.setup().settings.base_url)
-    if not (os.environ.get("WANDB_API_KEY") or has_login(server.hostname or "")):
-        return "offline"
-    return "online" if can_connect(server.hostname or "", server.port or 443) else "offline"
-
-
-def has_login(host: str) -> bool:
-    """Returns whether ~/.netrc, where `wandb login` writes, has the host."""
-    try:
-        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
-    except (OSError, UnicodeError, netrc.NetrcParseError):
-        return False
-
-
-def can_connect(host: str, port: int) -> bool:
-    """Returns whether a connection succeeds in time."""
-    # looking a name up has no time-out, hence the thread
-    success = threading.Event()
-
-    def connect() -> None:
-        try:
-            socket.create_connection((host, port), PROBE_SECONDS).close()
-        except OSError:
-            return
-        success.set()
-
-    thread = threading.Thread(target=connect, daemon=True)
-    thread.start()
-    thread.join(PROBE_SECONDS)
-    return success.is_set()
 
 
 class WandbRunLogger(RunLogger, WandbLogger):
@@ -200,8 +158,16 @@ class WandbRunLogger(RunLogger, WandbLogger):
 
     def close(self, status: int) -> None:
         """Ends the W&B run, so that the next in this process does not write into it."""
+        kept = Path(os.path.relpath(Path(self.experiment.dir).parent))
         with guard_library(self.run.folder):
-            self.experiment.finish(exit_code=status)
+            try:
+                self.experiment.finish(exit_code=status)
+            except TimeoutError:
+                print_text(
+                    f"W&B's server did not take the whole run within {FINISH_SECONDS:.0f} s. It "
+                    f"lies in the run's folder; to send it:\n"
+                    f"{format_tool('wandb', 'sync', format_operand(kept))}"
+                )
 
     @contextmanager
     def _write_whole(self) -> Iterator[None]:

@@ -1,0 +1,63 @@
+"""Whether a W&B run is online, decided before it starts, and what W&B finds in the environment."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlparse
+
+from pydantic import ValidationError
+
+from fcn_lab.errors import UserError, find_refusal
+from fcn_lab.terminal import print_text
+
+PROBE_SECONDS = 3.0
+
+
+def choose_mode() -> str:
+    """Returns WANDB_MODE if set; else online with a key and a server that answers, or offline."""
+    if mode := os.environ.get("WANDB_MODE"):
+        return mode
+    import wandb
+
+    server = urlparse(wandb.setup().settings.base_url)
+    host, port = server.hostname or "", server.port or (80 if server.scheme == "http" else 443)
+    if not (os.environ.get("WANDB_API_KEY") or has_login(host)):
+        return "offline"
+    if can_connect(host, port):
+        return "online"
+    tell_offline(f"W&B's server, {host}, does not answer.")
+    return "offline"
+
+
+def tell_offline(reason: str) -> None:
+    """Prints why a run with a key is not logged online."""
+    print_text(f"{reason}\nThe run is logged offline; it ends with the command that sends it.")
+
+
+@contextmanager
+def name_mistake(folder: Path) -> Iterator[None]:
+    """Turns what W&B says of the values it is given into two lines for the user."""
+    import wandb
+
+    try:
+        yield
+    except (wandb.errors.Error, ValueError) as error:
+        if find_refusal(error, folder) is not None:
+            raise
+        raise UserError(_describe_mistake(error)) from error
+
+
+def _describe_mistake(error: Exception) -> str:
+    wrong = error.errors()[0] if isinstance(error, ValidationError) else None
+    name = f"WANDB_{'_'.join(map(str, wrong['loc'])).upper()}" if wrong else ""
+    if wrong and name in os.environ:
+        return (
+            f"{name}={wrong['input']} in the environment: W&B refuses it ({wrong['msg']}).\n"
+            f"Type: unset {name}"
+        )
+    reason = " ".join(str(error).partition("For further information")[0].split())
+    return (
+        f"W&B does not start: {reason}.\nSee to logger.wandb.project, to its other keys and to "
+        "the variables WANDB_… of the environment, or type logger=csv"
+    )
