@@ -1,6 +1,7 @@
 """Numbers as text, and text in a terminal."""
 
 import math
+import sys
 import textwrap
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import TypeVar
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fcn_lab.commands import find_opener, format_operand, quote
+from fcn_lab.commands import find_opener, format_command, format_operand, quote
 from fcn_lab.escaping import terminal_text
 
 T = TypeVar("T")
@@ -82,6 +83,16 @@ def wrap_line(line: str, width: int) -> str:
     """Breaks a line between words; a word that is longer, say a path, stays in one piece."""
     lines = textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)
     return line if len(line) <= width else "\n".join(lines)
+
+
+def print_refusal(reason: object) -> None:
+    """Prints why a command ends; in a terminal by whole words, but a command in one piece."""
+    lines = f"fcn-lab: {reason}".split("\n")
+    console = Console(stderr=True)
+    if console.is_terminal:
+        start = format_command()
+        lines = [x if x.startswith(start) else wrap_line(x, console.width) for x in lines]
+    print("\n".join(lines), file=sys.stderr)
 
 
 def print_next(steps: Mapping[str, str | Path]) -> None:

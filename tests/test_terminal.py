@@ -13,12 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from fcn_lab import terminal
+from fcn_lab.commands import format_command
 from fcn_lab.rendering.tables import split_table
 from fcn_lab.terminal import (
     format_amount,
     format_count,
     format_duration,
     format_number,
+    print_refusal,
     report_progress,
     show_waiting,
     wrap_line,
@@ -140,6 +142,23 @@ def test_long_work_is_a_bar_in_a_terminal_that_goes_when_it_ends(
         time.sleep(0.2)
     assert re.search(r"frames .*1/2", file.getvalue())
     assert file.getvalue().endswith("\x1b[2K")  # the line is empty again
+
+
+def test_a_refusal_is_broken_between_words_and_its_command_nowhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reason = "cannot go on, " * 9 + "To go on:"
+    command = format_command("resume=" + "x" * 90, "a=b")
+    print_refusal(f"{reason}\n{command}")
+    assert capsys.readouterr().err == f"fcn-lab: {reason}\n{command}\n"
+    wide = Console(width=80, force_terminal=True)
+    monkeypatch.setattr(terminal, "Console", lambda **_: wide)
+    print_refusal(f"{reason}\n{command}")
+    *words, last = capsys.readouterr().err.splitlines()
+    assert last == command
+    assert " ".join(words) == f"fcn-lab: {reason}"
+    assert len(words) > 1
+    assert max(map(len, words)) <= 80
 
 
 @pytest.mark.parametrize("wanted", [True, False])

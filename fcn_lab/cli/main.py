@@ -201,5 +201,8 @@ def _refuse(reason: str) -> NoReturn:
 
 
 def _exit_by_signal(reason: str) -> NoReturn:
-    print(f"fcn-lab: {reason}", file=sys.stderr)
+    # brings rich, which most commands need later
+    from fcn_lab.terminal import print_refusal
+
+    print_refusal(reason)
     sys.exit(2)

@@ -12,6 +12,8 @@ from fcn_lab.report.study import WIDTHS, Study
 from fcn_lab.runs.names import MONITOR
 
 Spec = dict[str, Any]
+# names that are numbers stand at equal distances, too
+CATEGORIES = {"type": "category"}
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
@@ -22,7 +24,7 @@ def draw_forest(study: Study) -> Spec:
     points = {"x": _list_percents(means), "y": names, "error_x": _build_error_bars(means)}
     return {
         "data": [{**_style_line(0, ""), "mode": "markers", **points}],
-        "layout": _label_x("mean IoU, %"),
+        "layout": {**_label_x("mean IoU, %"), "yaxis": CATEGORIES},
     }
 
 
@@ -32,6 +34,7 @@ def draw_effect(study: Study, factor: str) -> Spec:
     means = [study.comparison.estimate_mean(study.level(factor, value)) for value in values]
     points = {"x": values, "y": _list_percents(means), "error_y": _build_error_bars(means)}
     layout = {**_label_axes(format_factor(factor), "mean IoU, %"), "showlegend": False}
+    layout["xaxis"] |= CATEGORIES
     return {"data": [{**_style_line(0, ""), "mode": "markers", **points}], "layout": layout}
 
 
@@ -48,7 +51,9 @@ def draw_interaction(study: Study, x_factor: str, line_factor: str) -> Spec:
         means = [arms[v] for v in x_values]
         points = {"x": x_values, "y": _list_percents(means), "error_y": _build_error_bars(means)}
         lines.append({**_style_line(number, value), **points})
-    return {"data": lines, "layout": _label_axes(format_factor(x_factor), "mean IoU, %")}
+    layout = _label_axes(format_factor(x_factor), "mean IoU, %")
+    layout["xaxis"] |= CATEGORIES
+    return {"data": lines, "layout": layout}
 
 
 def draw_trimaps(study: Study) -> Spec | None:
@@ -112,7 +117,7 @@ def draw_generalisation(study: Study) -> Spec | None:
         {**_style_line(number, split), "mode": "markers", "x": list(ious.values()), "y": list(ious)}
         for number, (split, ious) in enumerate({"val": val, study.first_run.split: test}.items())
     ]
-    return {"data": [connectors, *dots], "layout": _label_x("mean IoU, %")}
+    return {"data": [connectors, *dots], "layout": {**_label_x("mean IoU, %"), "yaxis": CATEGORIES}}
 
 
 def style_arm(study: Study, name: str) -> Spec:

@@ -38,7 +38,7 @@ from fcn_lab.runs.records import require_no_links_outside
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.signals import StoppedBySignal, raise_stopped
-from fcn_lab.terminal import show_waiting
+from fcn_lab.terminal import print_refusal, show_waiting
 from fcn_lab.training.ranks import is_first_rank
 from fcn_lab.worker.claims import withdraw
 from fcn_lab.worker.shell import mend_streams
@@ -106,7 +106,7 @@ def _run_and_report(path: Path, flags: list[str]) -> tuple[int, str]:
     except UserError as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             traceback.print_exc()
-        print(f"fcn-lab: {error}", file=sys.stderr)
+        print_refusal(error)
         return EXIT_MISTAKE, str(error)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT, ""
@@ -114,7 +114,7 @@ def _run_and_report(path: Path, flags: list[str]) -> tuple[int, str]:
         return 128 + stop.signum, ""
     except Exception as error:
         if (refusal := find_refusal(error, path.parent)) is not None:
-            print(f"fcn-lab: {refusal}", file=sys.stderr)
+            print_refusal(refusal)
             return EXIT_MISTAKE, refusal
         traceback.print_exc()
         _write_traceback(path.parent)

@@ -368,6 +368,14 @@ def test_no_two_arms_look_alike_in_a_figure(counts: tuple[int, ...]) -> None:
     assert len(set(looks)) == len(arms)
 
 
+def test_values_that_are_numbers_stand_as_names(study: Study) -> None:
+    specs = charts.draw_effect(study, "model"), charts.draw_interaction(study, *study.factors)
+    axes = [spec["layout"]["xaxis"] for spec in specs]
+    axes.append(charts.draw_forest(study)["layout"]["yaxis"])
+    assert {axis["type"] for axis in axes} == {"category"}
+    assert all(axis["title"]["text"] for axis in axes[:2])
+
+
 def test_the_page_fetches_nothing_and_stays_small(study: Study) -> None:
     page = format_html(study)
     tags = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)

@@ -15,7 +15,7 @@ from fcn_lab.commands import format_operand, format_tool
 from fcn_lab.errors import WriteFailure
 from fcn_lab.pixels import VOID
 from fcn_lab.rendering.pictures import Picture, draw_confusion
-from fcn_lab.terminal import print_text
+from fcn_lab.terminal import print_next, print_text
 from fcn_lab.training.loggers.base import RunInfo, RunLogger, guard_library, list_class_scores
 from fcn_lab.training.loggers.wandb_server import (
     choose_mode,
@@ -163,11 +163,9 @@ class WandbRunLogger(RunLogger, WandbLogger):
             try:
                 self.experiment.finish(exit_code=status)
             except TimeoutError:
-                print_text(
-                    f"W&B's server did not take the whole run within {FINISH_SECONDS:.0f} s. It "
-                    f"lies in the run's folder; to send it:\n"
-                    f"{format_tool('wandb', 'sync', format_operand(kept))}"
-                )
+                print_text(f"W&B did not take the whole run within {FINISH_SECONDS:.0f} s.")
+                command = format_tool("wandb", "sync", format_operand(kept))
+                print_next({"It is on the disk; to send it": command})
 
     @contextmanager
     def _write_whole(self) -> Iterator[None]:
