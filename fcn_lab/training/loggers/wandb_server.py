@@ -1,6 +1,9 @@
 """Whether a W&B run is online, decided before it starts, and what W&B finds in the environment."""
 
+import netrc
 import os
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +31,32 @@ def choose_mode() -> str:
         return "online"
     tell_offline(f"W&B's server, {host}, does not answer.")
     return "offline"
+
+
+def has_login(host: str) -> bool:
+    """Returns whether ~/.netrc, where `wandb login` writes, has the host."""
+    try:
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
+    except (OSError, UnicodeError, netrc.NetrcParseError):
+        return False
+
+
+def can_connect(host: str, port: int) -> bool:
+    """Returns whether a connection succeeds in time."""
+    # looking a name up has no time-out, hence the thread
+    success = threading.Event()
+
+    def connect() -> None:
+        try:
+            socket.create_connection((host, port), PROBE_SECONDS).close()
+        except OSError:
+            return
+        success.set()
+
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(PROBE_SECONDS)
+    return success.is_set()
 
 
 def tell_offline(reason: str) -> None:
