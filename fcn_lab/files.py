@@ -117,6 +117,12 @@ def make_folder(folder: Path, advice: str = "") -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
+def follow_links(path: Path) -> Path:
+    """Returns the absolute path behind all links; a link that leads round stays as it is."""
+    # `Path.resolve` raises there before Python 3.13
+    return Path(os.path.realpath(path))
+
+
 def find_files(name: str, *folders: Path) -> Iterator[Path]:
     """Yields what has this name in these folders and below, whatever comes and goes meanwhile."""
     for top in folders:

@@ -125,7 +125,8 @@ def read_recorded(folder: Path) -> DictConfig:
     Raises:
         UserError: there is no such folder, no run in it, or the file is not as a run writes it.
     """
-    path = folder if folder.suffix == ".yaml" else folder / CONFIG
+    is_file = folder.suffix == ".yaml" and not folder.is_dir()
+    path = folder if is_file else folder / CONFIG
     if not folder.exists():
         raise UserError(f"{folder}: there is no such folder; the folder of a run was expected")
     if not os.path.lexists(path):

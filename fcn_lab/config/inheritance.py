@@ -114,6 +114,8 @@ def inherit(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path
 
 
 def _require_finished(folder: Path) -> None:
+    if folder.is_file():
+        raise UserError(f"run={folder} is a file; expected a run's folder, as {folder.parent}")
     try:
         read_metrics(folder)
     except DamagedFile as error:

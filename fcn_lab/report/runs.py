@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcn_lab.errors import UserError
-from fcn_lab.files import find_files
+from fcn_lab.files import find_files, follow_links
 from fcn_lab.report.protocols import refuse_mixed
 from fcn_lab.report.recount import correct_scores
 from fcn_lab.runs import names
@@ -244,7 +244,7 @@ def find_missing_cells(folders: Iterable[Path]) -> list[MissingRun]:
             missing_cells.append(MissingRun(str(record.parent), "damaged", reason))
             continue
         for cell in cells:
-            progress, path = cell.read_progress(), cell.folder.resolve()
+            progress, path = cell.read_progress(), follow_links(cell.folder)
             if progress.status != RunStatus.DONE:
                 missing_cells.append(MissingRun(cell.name, progress.status, progress.reason, path))
     return missing_cells

@@ -73,7 +73,7 @@ def require_no_links_outside(folder: Path) -> None:
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = Path(parent, name)
-            if path.is_symlink() and not path.resolve().is_relative_to(root):
+            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
                 raise UserError(
                     f"{path} is a link that leads out of {folder}, where a run would write.\n"
                     f"rm {path}, or put a copy of what it leads to in its place"

@@ -175,7 +175,9 @@ class SweepFolder:
         """
         file = path / SWEEP_RECORD
         if not os.path.lexists(file):
-            finding = "holds no sweep: it has no sweep.json" if path.is_dir() else "does not exist"
+            finding = "is no folder" if os.path.lexists(path) else "does not exist"
+            if path.is_dir():
+                finding = f"holds no sweep: it has no {file.name}"
             raise UserError(f"{path} {finding}; sweep.dir= names the folder of a sweep")
         record = read_json(file)
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
+from fcn_lab.files import follow_links
 from fcn_lab.runs.attempts import EXIT_TAKEN, find_last_attempt
 from fcn_lab.runs.statuses import FINAL_STATUSES, RunStatus
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
@@ -92,7 +93,7 @@ class Sweep:
 
     def _create_job(self, cell: Cell) -> Job:
         code = self.record.path / "code" / self.record.code
-        folder, cwd = cell.folder.resolve(), Path.cwd()
+        folder, cwd = follow_links(cell.folder), Path.cwd()
         return Job(folder, code.resolve(), cwd, cell.devices, cell.on_cpu, self.policy.timeout)
 
     def _submit(self, jobs: Iterable[Job]) -> int:

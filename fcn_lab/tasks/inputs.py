@@ -12,6 +12,7 @@ from fcn_lab.data.files.pairing import match_pictures
 from fcn_lab.data.files.patterns import Pattern
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import terminal_text
+from fcn_lab.files import follow_links
 
 VIDEO_ENDINGS = frozenset(
     {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv"}
@@ -70,7 +71,7 @@ def find_inputs(
     sources = [sources] if isinstance(sources, str) else sources
     parts = dict.fromkeys(part for source in sources for part in _find_pictures(source, patterns))
     root = Path(os.path.commonpath([base for base, *_ in parts]))
-    results, files_named = output.resolve(), set(map(Path, sources))
+    results, files_named = follow_links(output), set(map(Path, sources))
     files: set[InputFile] = set()
     old_results: set[InputFile] = set()
     for base, inner, path, further_paths in parts:
@@ -114,7 +115,7 @@ def _find_files(source: str, endings: Set[str]) -> Iterator[tuple[Path, PurePath
         files = [path for path in files if path.suffix.lower() in endings]
     if not files:
         raise _create_refusal(source, pattern.describe_surroundings())
-    base = pattern.folder.resolve()
+    base = follow_links(pattern.folder)
     yield from ((base, path.relative_to(pattern.folder), path) for path in files)
 
 

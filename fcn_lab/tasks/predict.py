@@ -7,6 +7,7 @@ from torch import nn
 
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.errors import UserError
+from fcn_lab.files import follow_links
 from fcn_lab.inference.media import MediaError
 from fcn_lab.inference.predictor import find_picture_files, load_predictor
 from fcn_lab.inference.sliding_windows import SlidingWindows
@@ -91,7 +92,7 @@ class Predict:
             raise UserError(f"{len(failures)} of {len(names)} files could not be read: {paths}")
 
     def _claim_results(self, inputs: InputFiles, names: Sequence[PurePath]) -> Results:
-        if inputs.root.resolve() == self.output.resolve():
+        if follow_links(inputs.root) == follow_links(self.output):
             raise UserError(
                 f"output={show_path(self.output)} holds what is to be labelled: results would "
                 "overwrite it or be taken for pictures.\nType output= with another folder"

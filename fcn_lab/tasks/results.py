@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from fcn_lab.errors import UserError, guard_writing
 from fcn_lab.escaping import terminal_text
-from fcn_lab.files import create_draft_path, make_folder
+from fcn_lab.files import create_draft_path, follow_links, make_folder
 
 OUTPUT_ADVICE = "Choose another output="
 FRAME_NAME = re.compile(r"\d{6,}\.(png|npz)")
@@ -98,7 +98,7 @@ class Results:
 
     def _locate(self, name: PurePath) -> Path:
         path = self.folder / name
-        if not path.parent.resolve().is_relative_to(self.folder.resolve()):
+        if not follow_links(path.parent).is_relative_to(follow_links(self.folder)):
             raise UserError(
                 f"output={show_path(self.folder)}: {show_path(path.parent)} is a link out of it, "
                 "which is not followed.\nRemove the link, or type output= with another folder"

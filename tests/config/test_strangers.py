@@ -360,6 +360,11 @@ def test_a_link_that_leads_out_of_a_run_keeps_it_from_going_on(
     assert (tmp_path / "mine.txt").read_text() == "precious"
 
 
+def test_links_that_lead_round_do_no_harm(run: str, type_line: TypeLine) -> None:
+    Path(run, "round").symlink_to("round")
+    assert "going on with there" in type_line("resume=there").out
+
+
 @pytest.mark.parametrize("name", ["config.yaml", "metrics.json"])
 def test_a_link_in_the_place_of_a_record_is_not_followed(
     name: str, run: str, type_line: TypeLine, tmp_path: Path

@@ -219,6 +219,13 @@ def test_links_are_not_followed_out_of_the_output(run: Path, overwrite: bool) ->
     assert files("elsewhere") == set()
 
 
+def test_an_output_that_is_a_link_to_itself_is_named(run: Path) -> None:
+    draw("in/a.png")
+    Path("out").symlink_to("out")
+    with pytest.raises(UserError, match=r"^out cannot be written"):
+        predict(run, "in")
+
+
 @pytest.mark.parametrize("target", ["mine.png", "nothing.png"])
 def test_a_link_in_a_results_place_is_replaced_and_not_written_through(
     run: Path, target: str
