@@ -127,15 +127,15 @@ def report_progress(items: Iterable[T], total: int, title: str, units: int = 1) 
             report.advance(units)
 
 
-def show_waiting(title: str, wanted: bool = True) -> AbstractContextManager[object]:
+def show_waiting(title: str, is_shown: bool = True) -> AbstractContextManager[object]:
     """Returns a context that shows in a terminal what is waited for, where nothing can be counted.
 
     Args:
         title: what is done.
-        wanted: show it at all.
+        is_shown: show it at all.
     """
     console = Console()
-    return console.status(title) if wanted and console.is_terminal else nullcontext()
+    return console.status(title) if is_shown and console.is_terminal else nullcontext()
 
 
 class ProgressReport:

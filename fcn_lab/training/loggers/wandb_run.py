@@ -158,13 +158,13 @@ class WandbRunLogger(RunLogger, WandbLogger):
 
     def close(self, status: int) -> None:
         """Ends the W&B run, so that the next in this process does not write into it."""
-        kept = Path(os.path.relpath(Path(self.experiment.dir).parent))
+        folder = Path(os.path.relpath(Path(self.experiment.dir).parent))
         with guard_library(self.run.folder):
             try:
                 self.experiment.finish(exit_code=status)
             except TimeoutError:
                 print_text(f"W&B did not take the whole run within {FINISH_SECONDS:.0f} s.")
-                command = format_tool("wandb", "sync", format_operand(kept))
+                command = format_tool("wandb", "sync", format_operand(folder))
                 print_next({"It is on the disk; to send it": command})
 
     @contextmanager

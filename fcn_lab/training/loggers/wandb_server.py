@@ -78,11 +78,11 @@ def name_mistake(folder: Path) -> Iterator[None]:
 
 
 def _describe_mistake(error: Exception) -> str:
-    wrong = error.errors()[0] if isinstance(error, ValidationError) else None
-    name = f"WANDB_{'_'.join(map(str, wrong['loc'])).upper()}" if wrong else ""
-    if wrong and name in os.environ:
+    mistake = error.errors()[0] if isinstance(error, ValidationError) else None
+    name = f"WANDB_{'_'.join(map(str, mistake['loc'])).upper()}" if mistake else ""
+    if mistake and name in os.environ:
         return (
-            f"{name}={wrong['input']} in the environment: W&B refuses it ({wrong['msg']}).\n"
+            f"{name}={mistake['input']} in the environment: W&B refuses it ({mistake['msg']}).\n"
             f"Type: unset {name}"
         )
     reason = " ".join(str(error).partition("For further information")[0].split())
