@@ -53,7 +53,7 @@ from fcn_lab.worker.claims import (
     remove_empty,
     withdraw,
 )
-from fcn_lab.worker.shell import check_shell, mend_streams, speak_utf8
+from fcn_lab.worker.shell import check_shell, mend_streams, mend_width, speak_utf8
 from fcn_lab.worker.supervisor import (
     TRACEBACK_VARIABLE,
     build_worker_command,
@@ -86,6 +86,7 @@ def main() -> None:
     """Runs one command line; a user's mistake ends it with one or two lines and status 2."""
     speak_utf8()
     mend_streams()
+    mend_width()
     try:
         check_shell()
     except UserError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fcn_lab.config.frozen import find_conf_folder
 from fcn_lab.config.trust import allow, list_targets
+from fcn_lab.files import follow_links
 
 WORDS_VARIABLE = "FCN_LAB_WORDS"
 
@@ -18,7 +19,7 @@ WORDS_VARIABLE = "FCN_LAB_WORDS"
 def keep_own_folders(folders: Iterable[Path]) -> None:
     """Lets this process, and those it starts, read words there and build what they name."""
     conf = find_conf_folder()
-    own_folders = [folder.resolve() for folder in folders if folder.resolve() != conf]
+    own_folders = [folder for folder in map(follow_links, folders) if folder != conf]
     os.environ[WORDS_VARIABLE] = json.dumps([str(folder) for folder in (conf, *own_folders)])
     allow(name for folder in own_folders for name in list_targets(folder))
 

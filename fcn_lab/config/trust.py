@@ -13,6 +13,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from yaml import YAMLError
+
 from fcn_lab.config.frozen import find_conf_folder
 from fcn_lab.errors import UserError
 from fcn_lab.runs.records import DamagedFile, load_yaml, read_text
@@ -97,7 +99,8 @@ def find_targets(node: object) -> Iterator[str]:
 def _read_targets(file: Path) -> Iterator[str]:
     try:
         yield from find_targets(load_yaml(read_text(file)))
-    except (DamagedFile, ValueError):
+    # whoever uses the word names the file
+    except (DamagedFile, ValueError, YAMLError):
         return
 
 

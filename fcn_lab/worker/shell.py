@@ -56,6 +56,16 @@ def check_shell() -> None:
                 ) from error
 
 
+def mend_width() -> None:
+    """Forgets a width or a height of nothing, as some terminals tell it: all output would be lost.
+
+    They stand in COLUMNS and LINES.
+    """
+    for name in ("COLUMNS", "LINES"):
+        if os.environ.get(name, "1").strip("0 ") == "":
+            del os.environ[name]
+
+
 def speak_utf8() -> None:
     """Starts this very process anew where texts and names would be read in another encoding."""
     encoding = locale.getpreferredencoding(False).lower().replace("-", "")

@@ -15,7 +15,7 @@ from fcn_lab.api import build_network
 from fcn_lab.config import trust
 from fcn_lab.config.build import check
 from fcn_lab.config.frozen import read_recorded
-from fcn_lab.config.trust import find_targets
+from fcn_lab.config.trust import find_targets, list_targets
 from fcn_lab.errors import UserError
 from fcn_lab.sweeps import snapshot
 from fcn_lab.sweeps.engines.slurm_job import read_result
@@ -358,6 +358,13 @@ def test_a_link_that_leads_out_of_a_run_keeps_it_from_going_on(
     assert ended.status == 2
     assert "there/error.txt is a link that leads out" in ended.err
     assert (tmp_path / "mine.txt").read_text() == "precious"
+
+
+def test_a_broken_word_beside_stops_no_other(tmp_path: Path) -> None:
+    (tmp_path / "loss").mkdir()
+    (tmp_path / "loss" / "broken.yaml").write_text("a: [")
+    (tmp_path / "loss" / "mine.yaml").write_text("_target_: mine.Loss")
+    assert list_targets(tmp_path) == {"mine.Loss"}
 
 
 def test_links_that_lead_round_do_no_harm(run: str, type_line: TypeLine) -> None:

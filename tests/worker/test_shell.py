@@ -14,7 +14,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.escaping import terminal_text
 from fcn_lab.training.ranks import LAUNCHERS, SRUN, TORCHRUN, count_processes, is_first_rank
 from fcn_lab.training.settings import create_cluster_environment
-from fcn_lab.worker.shell import READ_ON_IMPORT, THREAD_VARIABLES, check_shell
+from fcn_lab.worker.shell import READ_ON_IMPORT, THREAD_VARIABLES, check_shell, mend_width
 from fcn_lab.worker.supervisor import build_worker_environment
 from support.commandline import TypeLine
 from support.places import RUN
@@ -124,6 +124,15 @@ def test_what_a_library_refuses_while_it_is_imported_is_said(
     )
     monkeypatch.setenv("PICKY", "good")
     assert refused() == ""
+
+
+@pytest.mark.parametrize(("told", "kept"), [("0", None), ("", None), ("1", "1"), ("100", "100")])
+def test_a_width_of_nothing_is_forgotten(
+    told: str, kept: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", told)
+    mend_width()
+    assert os.environ.get("COLUMNS") == kept
 
 
 def test_a_folder_that_is_gone_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
