@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -300,3 +302,19 @@ def test_the_command_that_a_stopped_run_prints_can_be_pasted(tmp_path: Path) -> 
     done = subprocess.run(["sh", "-c", pasted[1]], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / folder / "metrics.json").exists()
+
+
+def test_commands_of_one_second_have_folders_of_their_own(
+    type_line: TypeLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = count()
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls(2026, 1, 2, 3, 4, 5, next(ticks), tz)
+
+    monkeypatch.setattr("hydra.core.utils.datetime", Clock)
+    folders = {type_line("data=synthetic", "logger=none").folder.resolve() for _ in "ab"}
+    assert len(folders) == 2
+    assert {folder.resolve() for folder in Path("runs").glob("*/*")} == folders
