@@ -4,7 +4,7 @@ import io
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ import yaml
 
 from fcn_lab.files import make_folder, write_buffer
 from fcn_lab.report.runs import find_run_folders
+from fcn_lab.runs.names import CONFIG, GRADIENTS, HISTORY, METRICS, STAGES, SWEEP_RECORD
 from fcn_lab.runs.sweep import SweepFolder
 
-FILES = ("metrics.json", "history.csv", "gradients.csv")
+FILES = (METRICS, HISTORY, GRADIENTS)
 # of env.json; the rest is about one machine's folders
 CIRCUMSTANCES = (
     "versions",
@@ -54,7 +55,8 @@ def pack_runs(folders: Sequence[Path], path: Path) -> None:
             name_inside = f"{run.parent.name},{run.name}"
             counts[name_inside] += 1
             name_inside += f",{counts[name_inside]}" * (counts[name_inside] > 1)
-            for name in FILES:
+            stages = [f"{STAGES}/{stage.name}/{HISTORY}" for stage in (run / STAGES).glob("*")]
+            for name in (*FILES, *sorted(stages)):
                 if (run / name).exists():
                     _put(archive, f"{name_inside}/{name}", (run / name).read_bytes())
             env = json.loads((run / "env.json").read_text())
@@ -77,21 +79,27 @@ def unpack_runs(path: Path, folder: Path) -> dict[str, Any]:
 
 
 def _describe_study(folders: Sequence[Path]) -> dict[str, object]:
-    sweeps = [SweepFolder.read(folder) for folder in folders if (folder / "sweep.json").exists()]
-    lines = [" ".join(_hide_root(word) for word in sweep.asked) for sweep in sweeps]
+    sweeps = [SweepFolder.read(folder) for folder in folders if (folder / SWEEP_RECORD).exists()]
+    runs = [folder for folder in folders if (folder / CONFIG).exists()]
+    # runs that stand alone in the command were a sweep's all the same
+    origins = dict.fromkeys(run.parent for run in runs if (run.parent / SWEEP_RECORD).exists())
+    lines = [
+        " ".join(_hide_root(word) for word in sweep.asked)
+        for sweep in (*sweeps, *map(SweepFolder.read, origins))
+    ]
     questions = [sweep.study["question"] for sweep in sweeps if sweep.study]
+    cells = [cell.folder for sweep in sweeps for cell in sweep.cells]
     return {
         "question": questions[0] if questions else None,
         "commands": [f"python run.py -m {line}" for line in lines],
-        "cells": len({key for sweep in sweeps for key in _identify_cells(sweep)}) or None,
+        "cells": len({_identify_cell(folder) for folder in (*cells, *runs)}) if sweeps else None,
     }
 
 
-def _identify_cells(sweep: SweepFolder) -> Iterator[str]:
-    """Yields what each cell trains: one that several sweeps ask for is one cell."""
-    for cell in sweep.cells:
-        config = yaml.safe_load((cell.folder / "config.yaml").read_text())
-        yield repr([config["choices"]["task"], *(config[key] for key in TRAINING_KEYS)])
+def _identify_cell(folder: Path) -> str:
+    """Returns what a cell trains: one that several sweeps ask for is one cell."""
+    config = yaml.safe_load((folder / CONFIG).read_text())
+    return repr([config["choices"]["task"], *(config[key] for key in TRAINING_KEYS)])
 
 
 def _hide_root(word: str) -> str:

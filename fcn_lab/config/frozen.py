@@ -8,7 +8,7 @@ RUN_DIR/config.yaml is fully resolved, so that a worker reads it without Hydra. 
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from omegaconf import Container, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -164,13 +164,13 @@ def read_frozen(path: Path) -> dict[str, Any]:
         task.get("net", {}), dict
     ):
         raise DamagedFile(path, "its key `task` is no task of the lab's")
-    return cast("dict[str, Any]", rename_targets(content))
+    return content
 
 
 def _read(path: Path) -> dict[str, Any]:
     # its loader tells numbers from texts as the writer did; a text with `${` is only a text
-    content = read_yaml(path, load_yaml)
-    return cast("dict[str, Any]", rename_targets(content))
+    content: dict[str, Any] = rename_targets(read_yaml(path, load_yaml))
+    return content
 
 
 def drop_initial_weights(config: DictConfig) -> DictConfig:

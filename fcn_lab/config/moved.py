@@ -4,6 +4,8 @@ A run's config.yaml names the classes it was built from. Where such a file is re
 becomes today's, so that every recorded run can be scored, resumed and reported.
 """
 
+from typing import Any
+
 # module or name under fcn_lab, then → now; the longest that fits counts
 NEW_NAMES = {
     "data.augment.Unchanged": "data.augment.Augmentation",
@@ -54,7 +56,7 @@ def find_current_name(name: str) -> str:
     return name
 
 
-def rename_targets(node: object) -> object:
+def rename_targets(node: Any) -> Any:  # noqa: ANN401 - a node of any kind becomes one like it
     """Returns a copy of a recorded node in which every target has today's name."""
     if isinstance(node, dict):
         names = {k for k in _NAME_KEYS & node.keys() if isinstance(node[k], str)}

@@ -69,27 +69,38 @@ def name_settings(runs: Sequence[Run]) -> list[Run]:
 
 
 def tell_twins_apart(runs: Sequence[Run]) -> list[Run]:
-    """Returns the runs; names tell what runs of one arm and seed differ in: device, settings."""
-    settings = {run.folder: dict(_list_settings(run.config, SETTINGS)) for run in runs}
-    devices = {run.folder: run.environment.get("device") for run in runs}
+    """Returns the runs; names tell what runs of one arm and seed differ in: task, device, settings.
+
+    Of settings those that both runs state come first: one that a run lacks may be younger than it.
+    """
+    facts = {run.folder: _list_facts(run) for run in runs}
     keys: dict[str, None] = {}
     for members in group_runs(runs).values():
         for pair in combinations(members, 2):
             if pair[0].seed == pair[1].seed:
-                first, second = (run.folder for run in pair)
-                if devices[first] and devices[second] and devices[first] != devices[second]:
-                    # the precision and the workers of another device are others, too
-                    keys["device"] = None
-                else:
-                    a, b = settings[first], settings[second]
-                    keys |= {key: None for key in {**a, **b} if a.get(key) != b.get(key)}
-    keys.pop("data.root", None)
+                keys |= dict.fromkeys(_find_differences(*(facts[run.folder] for run in pair)))
 
     def tell(run: Run) -> dict[str, str]:
-        facts = {**settings[run.folder], "device": str(devices[run.folder] or ABSENT)}
-        return {**run.told_by, **{key: facts.get(key, ABSENT) for key in keys}}
+        return {**run.told_by, **{key: facts[run.folder].get(key, ABSENT) for key in keys}}
 
     return [replace(run, told_by=tell(run)) for run in runs]
+
+
+def _list_facts(run: Run) -> dict[str, str]:
+    environment = {"device": run.environment.get("device")}
+    words = {"task": _find_setting(run.config, "choices.task"), **environment}
+    settings = dict(_list_settings(run.config, SETTINGS))
+    # the same data may lie elsewhere
+    settings.pop("data.root", None)
+    return {k: str(v) for k, v in words.items() if v not in (None, ABSENT)} | settings
+
+
+def _find_differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[str]:
+    stated = [key for key in first if key in second and first[key] != second[key]]
+    if "device" in stated:
+        # the precision and the workers of another device are others, too
+        return [key for key in ("task", "device") if key in stated]
+    return stated or [key for key in {**first, **second} if (key in first) != (key in second)]
 
 
 def refuse_twins(name: str, runs: Sequence[Run]) -> None:

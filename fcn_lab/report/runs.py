@@ -15,21 +15,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fcn_lab.config.moved import rename_targets
 from fcn_lab.errors import UserError
 from fcn_lab.files import find_files, follow_links
 from fcn_lab.report.protocols import refuse_mixed
 from fcn_lab.report.recount import correct_scores
 from fcn_lab.runs import names
-from fcn_lab.runs.outcomes import read_history, read_metrics
+from fcn_lab.runs.outcomes import read_all_epochs, read_metrics
 from fcn_lab.runs.records import DamagedFile, load_yaml, read_arrays, read_json, read_yaml
 from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.runs.sweep import SweepFolder
 from fcn_lab.terminal import report_progress
 
 # folders inside a sweep or a staged run that hold its sources or earlier stages, and no runs
-INNER_PARTS = {"code", "stages"}
-# the most pixels of a pair of classes in a frame
-MOST_PIXELS = 2**40
+INNER_PARTS = {"code", names.STAGES}
+MOST_PIXELS = 2**40  # of a pair of classes in a frame
 # the value of a factor that a run does not have
 ABSENT = "–"
 _UNNAMED_KEYS = ("seed", "data.root")
@@ -66,7 +66,7 @@ class Run:
             reason = "it names no model, upsample, encoder and seed"
             raise DamagedFile(folder / names.METRICS, reason)
         content = read_yaml(config, load_yaml) if os.path.lexists(config) else {}
-        run = cls(folder, metrics, content)
+        run = cls(folder, metrics, rename_targets(content))
         run._require_matrices()
         run.history  # noqa: B018  (read now, while a damaged run can still be left out)
         files = {names.CONFUSIONS: run._confusions}
@@ -145,8 +145,8 @@ class Run:
 
     @cached_property
     def history(self) -> list[dict[str, str]]:
-        """Returns one row an epoch; none where the run was only scored."""
-        return read_history(self.folder)
+        """Returns one row an epoch, of earlier stages too; none where it was only scored."""
+        return read_all_epochs(self.folder)
 
     @cached_property
     def environment(self) -> dict[str, Any]:

@@ -14,6 +14,8 @@ TRACEBACK = "error.txt"
 LOG = "log.txt"
 # a sweep's own files, beside the folders of its cells
 SWEEP_RECORD, SWEEP_RESULTS = "sweep.json", "results.csv"
+# of a run that was trained in stages: the folders of those before the last
+STAGES = "stages"
 LAST_CHECKPOINT = f"{CHECKPOINTS}/last.ckpt"
 # chooses the best epoch; searches and dashboards look at it too
 MONITOR = "val/mean_iou"

@@ -1,10 +1,11 @@
 """What a run says of itself: its scores, by which it is done, and its epochs."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
-from fcn_lab.runs.names import HISTORY, METRICS, MONITOR
+from fcn_lab.runs.names import HISTORY, METRICS, MONITOR, STAGES
 from fcn_lab.runs.records import DamagedFile, read_json, read_rows
 
 SCORE_NAMES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou")
@@ -57,6 +58,24 @@ def _holds_numbers(node: object) -> bool:
     if isinstance(node, dict):
         return all(map(_holds_numbers, node.values()))
     return _is_number(node)
+
+
+def read_all_epochs(folder: Path) -> list[dict[str, str]]:
+    """Returns the rows of `read_history` with those of earlier stages first, counted through.
+
+    Raises:
+        DamagedFile: as `read_history`.
+    """
+    stages = [path for path in (folder / STAGES).glob("*") if re.fullmatch(r"fcn\d+s", path.name)]
+    rows: list[dict[str, str]] = []
+    # coarse first
+    for stage in (*sorted(stages, key=lambda path: -int(path.name[3:-1])), folder):
+        last = rows[-1] if rows else {}
+        earlier = {"epoch": int(last.get("epoch", -1)) + 1, "step": int(last.get("step", 0))}
+        for row in read_history(stage):
+            sums = {key: str(int(row[key]) + n) for key, n in earlier.items() if key in row}
+            rows.append(row | sums)
+    return rows
 
 
 def read_history(folder: Path) -> list[dict[str, str]]:

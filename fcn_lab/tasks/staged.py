@@ -18,6 +18,7 @@ from torch import nn
 from fcn_lab.encoders.base import STRIDE
 from fcn_lab.errors import UserError
 from fcn_lab.networks.fcn import FCN, coarsen
+from fcn_lab.runs.names import STAGES
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.tasks.train import Train
 from fcn_lab.terminal import print_text
@@ -77,14 +78,14 @@ class TrainInStages(Train):
         """
         start, seconds = self.init_from, 0.0
         assert isinstance(self.net, FCN)
-        first = RunFolder(folder / "stages" / f"fcn{self._strides[0]}s")
+        first = RunFolder(folder / STAGES / f"fcn{self._strides[0]}s")
         self.training, choice = self.training.settle_precision(
             first.precision if first.last_checkpoint.exists() else None, keeps_first=True
         )
         for line in choice.describe(self.training.memory_format) if is_first_rank() else ():
             print_text(line)
         for number, stride in enumerate(self._strides[:-1]):
-            stage_folder = RunFolder(folder / "stages" / f"fcn{stride}s")
+            stage_folder = RunFolder(folder / STAGES / f"fcn{stride}s")
             if not stage_folder.is_finished:
                 net = coarsen(self.net, stride)
                 stage = self._build_stage(number, net, start, EarlierStages(folder, seconds))

@@ -24,15 +24,15 @@ LEFTOVER_FILES = (
     *(names.PANELS, names.PREDICTIONS, "predictions.*.zip", names.CONFUSIONS, names.VAL_CONFUSIONS),
 )
 RESULT_FILES = (
-    *(names.HISTORY, names.GRADIENTS, names.METRICS, "stages", "audit.html", "audit.json"),
+    *(names.HISTORY, names.GRADIENTS, names.METRICS, names.STAGES, "audit.html", "audit.json"),
     *("capacity", "capacity.json", "ceilings.csv", "ceilings.json", "costs.*", "profile.json"),
     *("export.json", "network.onnx", "network.pt", "network.pt2", "shapes.json"),
 )
 STEP_FILES = (
     names.HISTORY,
     f"{names.CHECKPOINTS}/*.ckpt",
-    f"stages/*/{names.HISTORY}",
-    f"stages/*/{names.METRICS}",
+    f"{names.STAGES}/*/{names.HISTORY}",
+    f"{names.STAGES}/*/{names.METRICS}",
 )
 OTHER_FOLDER_ADVICE = "hydra.run.dir= chooses another folder."
 

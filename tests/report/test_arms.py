@@ -7,6 +7,7 @@ import pytest
 
 from fcn_lab.report.arms import find_varied, group_runs, name_settings, tell_twins_apart
 from fcn_lab.report.runs import Run
+from support.fakeruns import street, write_run
 
 RUNS = {
     # of a sweep over both steps and operators
@@ -96,3 +97,31 @@ def test_twins_are_told_apart_by_their_device_or_else_by_their_settings(
         config = {**run.config, "trainer": {"precision": precision}}
         runs.append(Run(folder, run.metrics, config))
     assert list(group_runs(tell_twins_apart(runs))) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        # what only the younger of two records states did not tell them apart when they were made
+        ({"choices": {"task": "staged"}, "encoder": {"young": 3}}, ["train", "staged"]),
+        ({"trainer": {"max_epochs": 9}, "encoder": {"young": 3}}, ["max_epochs=5", "max_epochs=9"]),
+        # unless nothing else does
+        ({"encoder": {"young": 3}}, ["young=–", "young=3"]),
+    ],
+)
+def test_twins_are_told_apart_by_their_task_and_by_what_both_state(
+    changes: dict[str, dict[str, object]], expected: list[str]
+) -> None:
+    twins = []
+    for folder, added in {"old": {}, "new": changes}.items():
+        run = make_run("study", "bilinear", "conv")
+        config = {**run.config, "choices": {"task": "train"}, "trainer": {"max_epochs": 5}, **added}
+        twins.append(Run(Path(folder), run.metrics, config))
+    assert list(group_runs(tell_twins_apart(twins))) == expected
+
+
+def test_a_recorded_target_has_todays_name(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", *street(3), predictions=False)
+    (folder / "config.yaml").write_text("trainer: {_target_: fcn_lab.trainer.Training}")
+    target = Run.read(folder).config["trainer"]["_target_"]
+    assert target == "fcn_lab.training.settings.TrainerSettings"

@@ -13,6 +13,7 @@ from fcn_lab.encoders import TinyEncoder
 from fcn_lab.errors import UserError
 from fcn_lab.networks.fcn import FCN, climb_levels, coarsen
 from fcn_lab.networks.weights.warm_start import transplant
+from fcn_lab.runs.outcomes import read_all_epochs
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.tasks.staged import TrainInStages, split_epochs
 from fcn_lab.tasks.train import Train
@@ -118,6 +119,16 @@ def test_stages_leave_runs_and_the_whole_is_one_on_the_whole_budget(done: Path) 
     seconds = [place.read_metrics()["seconds"] for place in places]
     assert seconds == sorted(seconds)
     assert seconds[0] > 0
+
+
+def test_the_epochs_of_all_stages_are_counted_through(done: Path) -> None:
+    rows = read_all_epochs(done)
+    assert [int(row["epoch"]) for row in rows] == list(range(make().training.max_epochs))
+    steps = [int(row["step"]) for row in rows]
+    assert steps == [(number + 1) * steps[0] for number in range(len(steps))]
+    assert (
+        rows[0]["train/loss"] == RunFolder(done / "stages/fcn32s").read_history()[0]["train/loss"]
+    )
 
 
 def test_each_stage_starts_from_the_one_before_and_one_that_was_stopped_goes_on(
