@@ -96,11 +96,11 @@ def _list_facts(run: Run) -> dict[str, str]:
 
 
 def _find_differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[str]:
-    stated = [key for key in first if key in second and first[key] != second[key]]
-    if "device" in stated:
+    stated_keys = [key for key in first if key in second and first[key] != second[key]]
+    if "device" in stated_keys:
         # the precision and the workers of another device are others, too
-        return [key for key in ("task", "device") if key in stated]
-    return stated or [key for key in {**first, **second} if (key in first) != (key in second)]
+        return [key for key in ("task", "device") if key in stated_keys]
+    return stated_keys or [key for key in {**first, **second} if (key in first) != (key in second)]
 
 
 def refuse_twins(name: str, runs: Sequence[Run]) -> None:

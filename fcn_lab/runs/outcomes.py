@@ -70,8 +70,11 @@ def read_all_epochs(folder: Path) -> list[dict[str, str]]:
     rows: list[dict[str, str]] = []
     # coarse first
     for stage in (*sorted(stages, key=lambda path: -int(path.name[3:-1])), folder):
-        last = rows[-1] if rows else {}
-        earlier = {"epoch": int(last.get("epoch", -1)) + 1, "step": int(last.get("step", 0))}
+        last_row = rows[-1] if rows else {}
+        earlier = {
+            "epoch": int(last_row.get("epoch", -1)) + 1,
+            "step": int(last_row.get("step", 0)),
+        }
         for row in read_history(stage):
             sums = {key: str(int(row[key]) + n) for key, n in earlier.items() if key in row}
             rows.append(row | sums)
