@@ -52,7 +52,8 @@ def format_duration(seconds: float) -> str:
 
 def format_count(number: int, unit: str) -> str:
     """Formats a number with its unit: 1 network, 2 networks."""
-    return f"{number:,} {unit}{'' if number == 1 else 's'}"
+    ending = "es" if unit.endswith("s") else "s"
+    return f"{number:,} {unit}{'' if number == 1 else ending}"
 
 
 def shorten_list(items: Sequence[str], limit: int, separator: str = ", ") -> str:

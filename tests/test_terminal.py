@@ -175,6 +175,9 @@ def test_what_cannot_be_counted_is_named_in_a_terminal_alone(
     assert ("loading libraries" in file.getvalue()) is wanted
 
 
-@pytest.mark.parametrize(("number", "text"), [(0, "0 cells"), (1, "1 cell"), (2000, "2,000 cells")])
-def test_one_of_something_is_one(number: int, text: str) -> None:
-    assert format_count(number, "cell") == text
+@pytest.mark.parametrize(
+    ("number", "unit", "text"),
+    [(0, "cell", "0 cells"), (1, "cell", "1 cell"), (2000, "class", "2,000 classes")],
+)
+def test_one_of_something_is_one(number: int, unit: str, text: str) -> None:
+    assert format_count(number, unit) == text

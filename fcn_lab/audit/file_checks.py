@@ -39,7 +39,8 @@ def check_strange_values(audit: Audit) -> Iterator[Finding]:
         frames = [frame for frame in split.frames if frame.strange_values]
         evidence = _find_worst(name, split, lambda frame: frame.strange_values.total(), SPOILT)
         values = [
-            f"{value} in {count} pixels" for value, count in split.strange_values.most_common()
+            f"{value} in {format_count(count, 'pixel')}"
+            for value, count in split.strange_values.most_common()
         ]
         yield Finding(
             Level.WRONG,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fcn_lab.data.colours import list_distinct_colours
 from fcn_lab.errors import UserError
 from fcn_lab.pixels import VOID, VOID_COLOUR, Colour
+from fcn_lab.terminal import format_count
 
 LARGEST_ID = 65534  # of a mask; 65535 is void, as 255 is of 8 bits
 # for a class whose own colour is void's black
@@ -173,6 +174,7 @@ def choose_classes(
         else " 32 need the Kaggle, fast.ai or Cambridge release."
     )
     raise UserError(
-        f"data.classes={classes}: these labels hold {class_count} classes besides void.\n"
+        f"data.classes={classes}: these labels hold {format_count(class_count, 'class')} besides "
+        "void.\n"
         f"Expected data.classes={' or '.join(map(str, sorted(options)))}.{hint}"
     )

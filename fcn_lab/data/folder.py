@@ -125,8 +125,8 @@ def _count_scored(table: ClassTable, class_count: int | None) -> int:
     count = len({name for name in table.names if not is_void(name)})
     if class_count not in (None, count):
         raise UserError(
-            f"data.classes={class_count}: data.names has {count} classes besides void.\n"
-            "Leave data.classes out, it follows from the names"
+            f"data.classes={class_count}: data.names has {format_count(count, 'class')} besides "
+            "void.\nLeave data.classes out, it follows from the names"
         )
     return count
 

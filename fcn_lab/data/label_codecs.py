@@ -19,7 +19,7 @@ from fcn_lab.data.mask_palettes import MaskPalette
 from fcn_lab.data.mask_values import WIDE_VOID, read_values
 from fcn_lab.errors import UserError
 from fcn_lab.pixels import VOID, Colour
-from fcn_lab.terminal import shorten_list
+from fcn_lab.terminal import format_count, shorten_list
 
 _ITEMS_SHOWN = 5
 
@@ -172,7 +172,7 @@ class IndexLabels:
                 f", or {' or '.join(map(str, self._void_ids))} for void" if self._void_ids else ""
             )
             raise UserError(
-                f"holds {text} ({view.strange_values.total()} pixels); "
+                f"holds {text} ({format_count(view.strange_values.total(), 'pixel')}); "
                 f"expected {self._describe_ids()}{void}.{self._suggest_ids(picture)}"
             )
         return view.ids, view.strange_values

@@ -13,6 +13,7 @@ from fcn_lab.data.files.patterns import lies_below, locate
 from fcn_lab.data.files.text_files import read_table
 from fcn_lab.data.layouts.layout import SPLITS, Pair
 from fcn_lab.errors import UserError
+from fcn_lab.terminal import format_count
 
 Parts = dict[str, tuple[Pair, ...]]
 
@@ -39,9 +40,9 @@ def split_by_shares(
     for pair in pairs:
         blocks.setdefault(block_of(pair.name), []).append(pair)
     if set(blocks) == {""}:
-        units, parts = f"{len(pairs)} frames", _cut_frames(pairs, shares)
+        units, parts = format_count(len(pairs), "frame"), _cut_frames(pairs, shares)
     else:
-        units, parts = f"{len(blocks)} blocks", _deal_blocks(blocks, shares)
+        units, parts = format_count(len(blocks), "block"), _deal_blocks(blocks, shares)
     if gaps := [split for split, part in parts.items() if not part]:
         raise UserError(
             f"data.splits leaves {' and '.join(gaps)} without a frame: {units} are too few.\n"

@@ -13,7 +13,7 @@ from fcn_lab.data.seeds import seed_of
 from fcn_lab.data.source import require_split
 from fcn_lab.data.survey import FrameSurvey, survey_frames
 from fcn_lab.errors import UserError
-from fcn_lab.terminal import report_progress
+from fcn_lab.terminal import format_count, report_progress
 from fcn_lab.values import Classes, Count, Seed, Size, check_arguments
 
 DRAWING = 40  # frames that the canvas of one takes
@@ -81,7 +81,8 @@ class Synthetic:
     def describe(self) -> str:
         """Returns the counts and the protocol id."""
         counts = ", ".join(f"{split} {count}" for split, count in self._counts.items())
-        summary = f"Synthetic street scenes, drawn in memory: {counts}, {len(self.classes)} classes"
+        classes = format_count(len(self.classes), "class")
+        summary = f"Synthetic street scenes, drawn in memory: {counts}, {classes}"
         return f"{summary}\nprotocol {self.protocol}"
 
     def _draw(self, split: str) -> Frames:

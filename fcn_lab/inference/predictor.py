@@ -20,6 +20,7 @@ from fcn_lab.pixels import Pixels
 from fcn_lab.runs.digests import advise, require_sound
 from fcn_lab.runs.records import DamagedFile
 from fcn_lab.runs.run import RunFolder
+from fcn_lab.terminal import format_count
 
 Picture = Pixels | str | Path | Sequence[str | Path]
 RGB_FILES = (PictureFiles("*"),)
@@ -119,8 +120,8 @@ class Predictor:
         if len(paths) != len(self.files):
             channels = ", ".join(file.describe() for file in self.files)
             raise UserError(
-                f"{len(paths)} files of a picture: the network was trained on {len(self.files)}, "
-                f"with channels {channels}"
+                f"{format_count(len(paths), 'file')} of a picture: the network was trained on "
+                f"{len(self.files)}, with channels {channels}"
             )
         return read_parts(paths, limit, [file.part for file in self.files])
 

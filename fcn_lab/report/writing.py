@@ -16,6 +16,7 @@ from fcn_lab.report.arms import format_factor
 from fcn_lab.report.frames import build_gallery, choose_arms
 from fcn_lab.report.recipe import tabulate_recipe
 from fcn_lab.report.study import Study
+from fcn_lab.terminal import format_count
 
 ADVICE = "output= chooses another folder"
 TRAINED_LEAD = (
@@ -141,9 +142,9 @@ def _render_differences(study: Study) -> Markup:
     chart = render_figure(
         heatmaps.draw_pairs(study), caption, 220 + ROW * len(study.arms), HEATMAP_WIDTH
     )
-    details = Markup("<details><summary>{} pairs as a table</summary>{}</details>")
+    details = Markup("<details><summary>{} as a table</summary>{}</details>")
     table = tables.tabulate_gaps(study)
-    return chart + details.format(len(table.rows), table.html())
+    return chart + details.format(format_count(len(table.rows), "pair"), table.html())
 
 
 def _render_classes(study: Study) -> Markup:

@@ -21,7 +21,7 @@ from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.inference.export_formats import FORMATS, Scores
 from fcn_lab.inference.predictor import load_best_checkpoint, load_state
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.terminal import print_next, print_text
+from fcn_lab.terminal import format_count, print_next, print_text
 
 # N, H, W of the images that a file is tried with
 TRIAL_SIZES = ((1, 33, 47), (2, 64, 96), (3, 1, 70))
@@ -96,7 +96,7 @@ class Export:
 def describe_interface(net: nn.Module) -> dict[str, object]:
     """Returns the metadata that a user of the file needs: input, normalisation, output."""
     channels = count_channels(net)
-    colours = "RGB" if channels == RGB_CHANNELS else f"{channels} channels"
+    colours = "RGB" if channels == RGB_CHANNELS else format_count(channels, "channel")
     picture = f"float32 (N, {channels}, H, W), {colours} in 0…1"
     return {
         "fcn_lab": importlib.metadata.version("fcn-lab"),

@@ -15,7 +15,7 @@ from fcn_lab.tasks.inputs import InputFiles, find_inputs
 from fcn_lab.tasks.labelling import Labeller
 from fcn_lab.tasks.naming import list_result_files, name_results
 from fcn_lab.tasks.results import Results, show_path
-from fcn_lab.terminal import ProgressReport, print_next, print_text
+from fcn_lab.terminal import ProgressReport, format_count, print_next, print_text
 from fcn_lab.values import Names, Positive
 
 
@@ -69,7 +69,8 @@ class Predict:
             print_text(predictor.net.describe())
         if inputs.skip_count:
             print_text(
-                f"{inputs.skip_count} files in {show_path(self.output)} itself are not labelled"
+                f"{format_count(inputs.skip_count, 'file')} in {show_path(self.output)} itself "
+                f"{'is' if inputs.skip_count == 1 else 'are'} not labelled"
             )
         results.make_folder()
         failures = []
@@ -83,13 +84,16 @@ class Predict:
                     progress.bar.console.print(line, soft_wrap=True, markup=False, highlight=False)
                     failures.append(source.path)
                 progress.advance()
-        summary = f"{len(names) - len(failures)} of {len(names)} files labelled"
-        print_text(f"{summary}: {results.file_count} files written, in {show_path(self.output)}")
+        summary = f"{len(names) - len(failures)} of {format_count(len(names), 'file')} labelled"
+        count = format_count(results.file_count, "file")
+        print_text(f"{summary}: {count} written, in {show_path(self.output)}")
         if results.file_count:
             print_next({"The results": self.output})
         if failures:
             paths = ", ".join(map(show_path, failures))
-            raise UserError(f"{len(failures)} of {len(names)} files could not be read: {paths}")
+            raise UserError(
+                f"{len(failures)} of {format_count(len(names), 'file')} could not be read: {paths}"
+            )
 
     def _claim_results(self, inputs: InputFiles, names: Sequence[PurePath]) -> Results:
         if follow_links(inputs.root) == follow_links(self.output):

@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from fcn_lab.errors import UserError, guard_writing
 from fcn_lab.escaping import terminal_text
 from fcn_lab.files import create_draft_path, follow_links, make_folder
+from fcn_lab.terminal import format_count
 
 OUTPUT_ADVICE = "Choose another output="
 FRAME_NAME = re.compile(r"\d{6,}\.(png|npz)")
@@ -70,7 +71,11 @@ class Results:
         """
         path = self._locate(name)
         draft = create_draft_path(path).with_suffix(path.suffix)  # which tells libraries the format
-        note = f"The {self.file_count} files written before are kept. " if self.file_count else ""
+        note = (
+            f"Kept: {format_count(self.file_count, 'file')} written before. "
+            if self.file_count
+            else ""
+        )
         try:
             with guard_writing(path, note + OUTPUT_ADVICE):
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ from fcn_lab.networks.weights.warm_start import transplant
 from fcn_lab.pixels import VOID
 from fcn_lab.runs.names import METRICS
 from fcn_lab.runs.run import RunFolder
+from fcn_lab.terminal import format_count
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.losses import CrossEntropy, Loss
 from fcn_lab.training.optim import Optim
@@ -87,8 +88,9 @@ def require_channels(net: nn.Module, data: FrameDataModule) -> None:
     inputs, channels = count_channels(net), data.source.frames("train").images[0].shape[-1]
     if inputs != channels:
         raise UserError(
-            f"encoder.in_channels={inputs}: the pictures of these data have {channels} channels.\n"
-            f"Type encoder.in_channels={channels}, or the files of the others in data.images=[…]"
+            f"encoder.in_channels={inputs}: the pictures of these data have "
+            f"{format_count(channels, 'channel')}.\nType encoder.in_channels={channels}, or the "
+            "files of the others in data.images=[…]"
         )
 
 

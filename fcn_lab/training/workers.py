@@ -47,7 +47,7 @@ def explain_loader(count: int | None) -> list[str]:
         return []
     return [
         f"data.num_workers={count}: {max_workers()} are started, "
-        f"{WORKERS_PER_CORE} for each of the {count_cores()} cores here"
+        f"{WORKERS_PER_CORE} a core, of which there are {count_cores()} here"
     ]
 
 

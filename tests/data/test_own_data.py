@@ -118,7 +118,7 @@ def test_a_network_of_colours_and_depth_trains_labels_and_is_loaded(run: Run) ->
     depth = np.rint(np.asarray(Image.open(found[1])) * (255 / 10000)).astype(np.uint8)
     assert np.array_equal(labels, predictor(np.dstack([np.asarray(Image.open(found[0])), depth])))
     for given in (found[0], np.zeros((9, 9, 3), np.uint8)):
-        with pytest.raises(UserError, match=r"1 files of a picture|\(H, W, 4\)"):
+        with pytest.raises(UserError, match=r"1 file of a picture|\(H, W, 4\)"):
             predictor(given)
     with Image.open("run2/panels/test_f7.png") as panel:
         assert panel.mode == "RGB"

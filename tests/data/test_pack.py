@@ -198,7 +198,7 @@ def test_fewer_strange_colours_become_void_and_are_counted_aloud(
         caplog.clear()
         with caplog.at_level(logging.WARNING):
             frames = CamVid(str(root)).frames("train")
-        assert "(1,2,3) in 1 pixels" in caplog.text
+        assert "(1,2,3) in 1 pixel" in caplog.text
         assert frames.labels[0, 5, 5] == VOID
 
 

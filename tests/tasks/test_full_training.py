@@ -185,7 +185,7 @@ def test_an_archive_is_no_larger_than_a_report_reads(
     held = [number for number in range(10) if keeper.holds(str(number))]
     assert held == list(range(len(held)))
     assert 1 <= len(held) < 10
-    assert f"{10 - len(held)} frames are not in it" in capsys.readouterr().out
+    assert f"{10 - len(held)} frames did not fit" in capsys.readouterr().out
     with (run / path.name).open("ab") as file:
         file.write(bytes(limit))
     with pytest.raises(ValueError, match="larger than"):

@@ -17,6 +17,7 @@ from fcn_lab.tasks.inputs import InputFile, find_inputs
 from fcn_lab.tasks.naming import list_result_files, name_results
 from fcn_lab.tasks.predict import Predict
 from fcn_lab.tasks.results import Results
+from fcn_lab.terminal import format_count
 from support.tiny import Net, Squares, make_train
 
 RNG = np.random.default_rng(5)
@@ -85,7 +86,7 @@ def test_results_lie_under_the_inputs_relative_path(
     for place in places:
         assert np.array_equal(labels(f"out/{place}.png"), expected(run, f"in/{place}.png"))
     count = len(there)
-    told = f"{count} of {count} files labelled: {2 * count} files written"
+    told = f"{count} of {format_count(count, 'file')} labelled: {2 * count} files written"
     assert told in capsys.readouterr().out
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import wandb
 
@@ -60,6 +61,18 @@ def test_a_server_that_refuses_leaves_an_offline_run_and_two_lines(
     first, second = capfd.readouterr().out.splitlines()
     assert first.startswith("W&B refuses the run: ")
     assert second.startswith("The run is logged offline")
+
+
+def test_a_server_that_refuses_the_final_tables_costs_no_score(
+    served: StandIn, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Path("cell").mkdir()
+    logger = start()
+    served.status = 401
+    matrix = np.ones((1, 1), np.int64)
+    logger.conclude({"test/mean_iou": 1.0}, {"val": matrix, "test": matrix})
+    assert capfd.readouterr().out.startswith("W&B does not take the tables of the scores")
+    logger.close(0)
 
 
 def test_a_server_that_no_longer_answers_does_not_hold_the_end_of_a_run_up(

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from fcn_lab.data.layouts.layout import Layout, Pair
 from fcn_lab.errors import UserError
+from fcn_lab.terminal import format_count
 
 DRIVES_NEEDED = 3  # one to train on, one to choose by, one to score
 
@@ -44,7 +45,9 @@ def split_by_drive(layout: Layout, drive_of: Callable[[str], str], held_out: str
 
 
 def _drive_error(held_out: str | None, drives: Mapping[str, list[Pair]]) -> UserError:
-    names = ", ".join(f"{name} ({len(drives[name])} frames)" for name in sorted(drives))
+    names = ", ".join(
+        f"{name} ({format_count(len(drives[name]), 'frame')})" for name in sorted(drives)
+    )
     if len(drives) < DRIVES_NEEDED:
         return UserError(
             f"data.split_by=drive needs {DRIVES_NEEDED} drives, to train, choose and score; "

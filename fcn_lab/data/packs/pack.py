@@ -33,7 +33,7 @@ from fcn_lab.data.pictures.parts import RGB, PicturePart, count_channels
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.data.resizing import Resize
 from fcn_lab.errors import UserError
-from fcn_lab.terminal import shorten_list
+from fcn_lab.terminal import format_count, shorten_list
 
 STRANGE_SHARE_LIMIT = 1e-4
 _log = logging.getLogger(__name__)
@@ -167,7 +167,9 @@ def judge_strange(census: Census, pairs: Sequence[Pair]) -> None:
 def describe_strange(counts: dict[str, int]) -> str:
     """Returns the most frequent strange colours with their pixel counts, in words."""
     ranking = Counter(counts).most_common()
-    return shorten_list([f"{colour} in {count} pixels" for colour, count in ranking], 5)
+    return shorten_list(
+        [f"{colour} in {format_count(count, 'pixel')}" for colour, count in ranking], 5
+    )
 
 
 def _write_arrays(

@@ -18,7 +18,7 @@ from fcn_lab.data.resizing import Resize
 from fcn_lab.data.source import require_split
 from fcn_lab.data.survey import FrameSurvey, survey_pair
 from fcn_lab.errors import UserError
-from fcn_lab.terminal import report_progress
+from fcn_lab.terminal import format_count, report_progress
 from fcn_lab.values import Positive, Size, check_arguments
 
 CACHE = ".cache/fcn_lab"
@@ -111,7 +111,8 @@ class PackedSource:
     def describe(self) -> str:
         """Returns what was found and where, the counts, the split and the protocol id."""
         counts = ", ".join(f"{split} {len(pairs)}" for split, pairs in self._layout.pairs.items())
-        summary = f"{self._layout.title} in {self._root}: {counts}, {len(self.classes)} classes"
+        classes = format_count(len(self.classes), "class")
+        summary = f"{self._layout.title} in {self._root}: {counts}, {classes}"
         notes = (self._recipe.codec.describe(), self._target.describe(self._known_sizes.values()))
         lines = (summary, *notes, f"protocol {self.protocol}")
         return "\n".join(filter(None, lines))

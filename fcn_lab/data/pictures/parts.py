@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fcn_lab.data.pictures.unreadable import UnsupportedKind
 from fcn_lab.pixels import Pixels
+from fcn_lab.terminal import format_count
 
 COLOURS = 3
 
@@ -63,7 +64,7 @@ def choose_channels(values: NDArray[Any], channels: int) -> NDArray[Any]:
     first = values[..., :1]
     if channels == 1 and (samples == 2 or bool((values[..., 1:COLOURS] == first).all())):
         return first
-    raise UnsupportedKind(f"has {samples} channels, expected {channels}")
+    raise UnsupportedKind(f"has {format_count(samples, 'channel')}, expected {channels}")
 
 
 def scale_values(values: NDArray[Any], part: PicturePart) -> Pixels:

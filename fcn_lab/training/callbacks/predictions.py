@@ -20,7 +20,7 @@ from fcn_lab.pixels import VOID_COLOUR, Colour, Pixels
 from fcn_lab.rendering.embedding import encode_picture
 from fcn_lab.runs.records import PICTURE_LIMIT, PREDICTIONS_LIMIT
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.terminal import print_text
+from fcn_lab.terminal import format_count, print_text
 from fcn_lab.training.module import Batch
 
 # the pictures are looked at and never computed with
@@ -67,8 +67,8 @@ class Archive:
                 self._draft.replace(self.path)
         if self._left_out:
             print_text(
-                f"{self.path} is as large as it may be: {self._left_out} frames are not in it, and "
-                "a report does not show them; their scores are complete"
+                f"{self.path} is as large as it may be: {format_count(self._left_out, 'frame')} "
+                "did not fit, which a report does not show; the scores are complete"
             )
 
     def discard(self) -> None:

@@ -83,6 +83,8 @@ def start_run(folder: Path, **settings: Any) -> "wandb.Run":  # noqa: ANN401
     # W&B caches in the home directory by default, and a run leaves nothing outside its folder
     for name in ("CACHE", "DATA"):
         os.environ.setdefault(f"WANDB_{name}_DIR", str(folder / "wandb" / name.lower()))
+    # also of what it says before it knows the settings below
+    os.environ.setdefault("WANDB_SILENT", "true")
     import wandb
 
     with name_mistake(folder):
@@ -114,6 +116,7 @@ class WandbRunLogger(RunLogger, WandbLogger):
         super().__init__(save_dir=str(run.folder), experiment=experiment)
         self.run = run
         self.labels = {**dict(enumerate(run.classes)), VOID: "void"}
+        self.is_refused = False
 
     def show(self, split: str, pictures: Sequence[Picture], step: int) -> None:
         """Logs images under the masks of truth and prediction."""
@@ -141,6 +144,9 @@ class WandbRunLogger(RunLogger, WandbLogger):
         import wandb
 
         for split, matrix in matrices.items():
+            if self.is_refused:
+                # each table would wait for the server as long as the first
+                break
             rows = [
                 [name, *map(int, row)] for name, row in zip(self.run.classes, matrix, strict=True)
             ]
@@ -172,7 +178,10 @@ class WandbRunLogger(RunLogger, WandbLogger):
         """Removes the pictures that the block has begun where the disk does not take them all.
 
         W&B copies them into its folder before it is told of them, and leaves what was cut short.
+        What its server does not take is told of, and ends no run.
         """
+        import wandb
+
         media = Path(self.experiment.dir) / "media"
         old_files = set(media.rglob("*"))
         try:
@@ -184,3 +193,9 @@ class WandbRunLogger(RunLogger, WandbLogger):
                 with suppress(OSError):
                     path.unlink()
             raise
+        except (wandb.errors.Error, ConnectionError, TimeoutError) as error:
+            self.is_refused = True
+            reason = next(iter(str(error).splitlines()), "")
+            print_text(
+                f"W&B does not take the tables of the scores, metrics.json has them: {reason}"
+            )
