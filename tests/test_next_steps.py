@@ -96,6 +96,7 @@ def test_a_sweep_leads_on_while_cells_are_left_and_to_its_report(name: str) -> N
     assert steps() == [report]
 
 
+@pytest.mark.slow
 def test_a_sweep_that_failed_and_its_status_print_the_command_that_goes_on(
     type_line: TypeLine, stub: str
 ) -> None:

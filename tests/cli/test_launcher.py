@@ -90,6 +90,7 @@ def test_a_wrong_word_in_the_last_cell_stops_the_first_from_starting(
     assert not list(Path("all").glob("*/*"))
 
 
+@pytest.mark.slow
 def test_a_cell_knows_its_name_and_its_group(
     type_line: TypeLine, stub: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,6 +43,7 @@ def capacity(folder: Path, tolerance: float) -> None:
     Capacity(grid, ["none"], widths, 256, [32, 32], WORDS, tolerance).run(folder)
 
 
+@pytest.mark.slow
 def test_matched_arms_agree_when_they_are_built_from_the_widths_written(tmp_path: Path) -> None:
     capacity(tmp_path, 0.01)
     found = json.loads((tmp_path / "capacity.json").read_text())

@@ -180,6 +180,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
 
+@pytest.mark.slow
 def test_a_run_is_loaded_without_package_or_network(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

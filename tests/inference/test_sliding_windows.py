@@ -233,6 +233,7 @@ def label(scores: Tensor) -> Tensor:
     return scores.argmax(1).to(torch.uint8)
 
 
+@pytest.mark.slow
 def test_memory_grows_with_the_rows_by_image_and_labels_and_two_weights_a_row_alone() -> None:
     net = Labels(SlidingWindows(Small().float(), 64, 32))
     low, high = (count_peak_bytes(net, rows, 128) for rows in (256, 2048))
@@ -259,6 +260,7 @@ def test_windows_and_scales_that_cannot_be_are_refused(
         wrong(Net())
 
 
+@pytest.mark.slow
 def test_both_are_words_of_evaluate_and_predict(type_line: TypeLine) -> None:
     type_line("hydra.run.dir=run", "model=fcn2s")
     Path("run/metrics.json").write_text(METRICS)

@@ -111,6 +111,7 @@ def test_intervals_of_arms_that_spread_alike_cover_95_in_100(by_seed: float) -> 
     assert 0.93 < coverage(scores, pools, 0, None) < 0.97
 
 
+@pytest.mark.slow
 def test_an_arm_that_spreads_twice_as_far_is_covered_nine_times_in_ten() -> None:
     scores = draw_scores(np.random.default_rng(9), 0.0, np.array([2.0, 1, 1, 1, 1]), TRIALS)
     pools = [pool_seeds(list(trial), same_seeds=True) for trial in scores]

@@ -131,6 +131,7 @@ def test_files_of_ones_own_keep_a_sweep_out(again: Again, name: str) -> None:
     assert [path for path in Path("all").rglob("*") if path.is_file()] == [mine]
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_refused_leaves_a_folder_as_it_was(type_line: TypeLine, stub: str) -> None:
     for name in ("task.count=-1/notes.txt", "code/mine.py", "notes.txt"):
         Path("all", name).parent.mkdir(parents=True, exist_ok=True)

@@ -56,6 +56,7 @@ def test_a_cell_of_the_same_settings_is_taken_with_its_weights(
     assert "group: old" in (done / "config.yaml").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("done")
 def test_a_cell_of_another_setting_is_trained(sweep: TypeSweep) -> None:
     ended = sweep("new", "sweep.reuse=[old]", "task.count=7")
@@ -63,6 +64,7 @@ def test_a_cell_of_another_setting_is_trained(sweep: TypeSweep) -> None:
     assert statuses("new") == ["waiting", "waiting"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("done")
 def test_a_cell_that_has_begun_is_left_alone(sweep: TypeSweep) -> None:
     sweep("new")

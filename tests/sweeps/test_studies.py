@@ -145,6 +145,7 @@ def test_a_study_without_m_says_what_to_type(type_line: TypeLine) -> None:
     assert "python run.py -m experiment=skips" in ended.err
 
 
+@pytest.mark.slow
 def test_a_cell_of_a_study_runs_again_by_itself(type_line: TypeLine) -> None:
     type_line("-m", "experiment=skips", "model=fcn8s", "seed=4,5", "sweep.dir=all")
     ended = type_line("--config-path", "all/seed=4", "--config-name", "config")

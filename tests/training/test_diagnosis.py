@@ -110,6 +110,7 @@ def test_rates_that_fit_the_loss_hear_nothing(optimizer: Optimizer) -> None:
     assert train(network(), 1e-7, "sum", optimizer=torch.optim.SGD) == []
 
 
+@pytest.mark.slow
 def test_an_encoder_with_batch_norm_may_start_at_random() -> None:
     assert train(vgg(normalised=True), size=32) == []
 

@@ -124,6 +124,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_a_run_notes_a_row_every_so_many_steps_and_a_resume_neither_loses_nor_repeats_one(
     tmp_path: Path,
 ) -> None:

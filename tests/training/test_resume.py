@@ -112,6 +112,7 @@ def test_a_checkpoint_from_before_the_data_module_had_its_name_goes_on_inside_it
     assert same(end_of(tmp_path)["last"], unstopped["plain"]["last"])
 
 
+@pytest.mark.slow
 def test_a_run_stopped_at_every_third_batch_ends_the_same(
     unstopped: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:

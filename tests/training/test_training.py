@@ -196,6 +196,7 @@ def test_class_weights_come_from_the_training_set(tmp_path: Path) -> None:
     assert torch.allclose(task.loss.weight, MedianFrequency()(*counts).float())
 
 
+@pytest.mark.slow
 def test_a_compiled_network_keeps_the_names_of_its_weights() -> None:
     if shutil.which("g++") is None:
         pytest.skip("no g++")

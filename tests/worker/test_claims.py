@@ -172,6 +172,7 @@ def test_after_a_mistake_the_corrected_command_works_in_the_same_folder(
     assert "finished" in again.stderr
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_first_step_is_taken_over_or_started_by_a_resume(
     stub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +198,7 @@ def test_a_run_killed_before_its_first_step_is_taken_over_or_started_by_a_resume
     assert ended.status == "stopped"
 
 
+@pytest.mark.slow
 def test_of_two_resumes_at_once_one_runs_and_the_other_says_who_does(
     stub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
