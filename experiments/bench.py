@@ -219,11 +219,11 @@ def time_loops(scale: Scale) -> list[tuple[str, ...]]:
         trainer.fit(module, datamodule=data)
         return scale.frames / clock.seconds
 
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as scratch:
         loops = {
             "a bare loop": run_bare,
             "Lightning's": run_lightning,
-            "Lightning's, every step noted in a CSV": partial(run_lightning, temporary),
+            "Lightning's, every step noted in a CSV": partial(run_lightning, scratch),
         }
         return compare_turns(take_turns(loops, scale.rounds))
 
@@ -262,11 +262,11 @@ def time_loaders(scale: Scale) -> list[tuple[str, ...]]:
     """Compares the loader of packed frames with PNG files through PIL, each in one process."""
     data = synthetic(size=scale.size, train=scale.frames, val=1, test=1, batch_size=4)
     frames = data.source.frames("train")
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as folder:
         for name, image, label in zip(frames.names, frames.images, frames.labels, strict=True):
-            Image.fromarray(image).save(Path(temporary) / f"{name}.image.png")
-            Image.fromarray(label).save(Path(temporary) / f"{name}.label.png")
-        files = DataLoader(Files(Path(temporary)), batch_size=4, shuffle=True)
+            Image.fromarray(image).save(Path(folder) / f"{name}.image.png")
+            Image.fromarray(label).save(Path(folder) / f"{name}.label.png")
+        files = DataLoader(Files(Path(folder)), batch_size=4, shuffle=True)
 
         def read(loader: Callable[[], DataLoader]) -> float:
             start = time.perf_counter()

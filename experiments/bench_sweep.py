@@ -53,8 +53,8 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5, help="starts; their medians count")
     arguments = parser.parse_args()
     os.environ.update(OMP_NUM_THREADS="1", WANDB_MODE="offline")
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
         sweeps = {
             engine: time_sweep(engine, arguments.cells, folder / engine) for engine in ENGINES
         }

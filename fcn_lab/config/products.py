@@ -27,8 +27,8 @@ def suits(annotation: object, value: object, locate: Locate, is_built: bool = Tr
     if is_plain(annotation):
         return is_built or not is_node(value)
     if origin in UNIONS:
-        taking = [part for part in parts if is_admitted(part, value)]
-        return any(suits(part, value, locate, is_built) for part in taking)
+        members = [part for part in parts if is_admitted(part, value)]
+        return any(suits(part, value, locate, is_built) for part in members)
     if isinstance(value, dict) and is_node(value):
         return _makes(value, annotation, locate) if is_built else _fits(dict, annotation)
     if isinstance(value, list) and len(parts) == 1:

@@ -86,8 +86,8 @@ def format_range(values: Sequence[float]) -> str:
     """Returns the mean, with least and most where there are several; a dash for no number."""
     if not all(map(math.isfinite, values)):
         return "–"
-    among = f" ({min(values):.2g}…{max(values):.2g})" if len(values) > 1 else ""
-    return f"{fmean(values):.2g}{among}"
+    bounds = f" ({min(values):.2g}…{max(values):.2g})" if len(values) > 1 else ""
+    return f"{fmean(values):.2g}{bounds}"
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -71,12 +71,12 @@ def _draw_heatmap(
     rows: Sequence[str],
     values: Rows,
     text: Rows,
-    show: str,
-    hover: str,
+    text_format: str,
+    hover_format: str,
     colours: Spec,
 ) -> Spec:
     heat = {"type": "heatmap", "x": columns, "y": rows, "z": values}
-    labels = {"text": text, "texttemplate": show, "hovertemplate": hover}
+    labels = {"text": text, "texttemplate": text_format, "hovertemplate": hover_format}
     layout = {"yaxis": {"autorange": "reversed", "showgrid": False}}
     layout["xaxis"] = {"tickangle": -45, "showgrid": False}
     return {"data": [{**heat, **labels, **colours}], "layout": layout}

@@ -135,13 +135,13 @@ class Sweep:
 
     def _resubmit_free_jobs(self) -> int:
         """Submits the cells that another runner is done with, or died over, as ours again."""
-        free = [
+        jobs = [
             job
             for job in self._taken_jobs
             if self._jobs[job].read_progress().status != RunStatus.RUNNING
         ]
-        self._taken_jobs.difference_update(free)
-        return self._submit(free)
+        self._taken_jobs.difference_update(jobs)
+        return self._submit(jobs)
 
     def _prune(self) -> None:
         for job, cell in self._jobs.items():

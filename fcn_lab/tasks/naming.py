@@ -23,10 +23,10 @@ def name_results(files: Sequence[InputFile]) -> list[PurePath]:
         names = [
             _shorten_name(file.relative_path, step) for file, step in zip(files, steps, strict=True)
         ]
-        yielding = _find_collisions(files, names, steps)
-        if not yielding:
+        collisions = _find_collisions(files, names, steps)
+        if not collisions:
             return names
-        for index in yielding:
+        for index in collisions:
             steps[index] += 1
 
 

@@ -241,10 +241,10 @@ class Train:
     def _create_pictures(
         self, folder: RunFolder, loggers: Sequence[RunLogger], omissions: Omissions | None = None
     ) -> Pictures:
-        looks = (self.data.classes, self.data.palette, self.data.split)
-        return Pictures(folder, *looks, loggers=loggers, omissions=omissions)
+        facts = (self.data.classes, self.data.palette, self.data.split)
+        return Pictures(folder, *facts, loggers=loggers, omissions=omissions)
 
     def _describe_run(self, folder: RunFolder) -> RunInfo:
         config = RunFolder(self._find_root(folder.path)).read_config()
-        looks = (self.data.classes, self.data.palette)
-        return RunInfo(folder.path, folder.run_id, self.words, config, *looks)
+        facts = (self.data.classes, self.data.palette)
+        return RunInfo(folder.path, folder.run_id, self.words, config, *facts)

@@ -103,14 +103,14 @@ def describe_epoch(trainer: L.Trainer, clock: Clock, width: int | None = None) -
 
 def fit_figures(figures: dict[str, str], width: int, colon: str = ": ") -> dict[str, str]:
     """Returns the first of the figures that one line of `width` characters holds."""
-    fitting: dict[str, str] = {}
+    line_figures: dict[str, str] = {}
     for name, value in figures.items():
         width -= len(name) + len(colon) + len(value)
         if width < 0:
             break
-        fitting[name] = value
+        line_figures[name] = value
         width -= len(GAP)
-    return fitting
+    return line_figures
 
 
 def collect_figures(trainer: L.Trainer, clock: Clock) -> dict[str, str]:
