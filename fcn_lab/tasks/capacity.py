@@ -67,7 +67,8 @@ class Capacity:
         print_text(self._build_table(fits))
         for (model, upsample, _, refine), fit in fits.items():
             choice = f"model={model} upsample={upsample} upsample.refine={refine}"
-            print_text(shlex.join([*choice.split(), *self._spell_widths(fit.widths)]))
+            # to be pasted: a terminal copies its own breaks as none
+            print(shlex.join([*choice.split(), *self._spell_widths(fit.widths)]), flush=True)
         rows = [{"arm": arm, **vars(fit), "cost": vars(fit.cost)} for arm, fit in fits.items()]
         write_json(folder / "capacity.json", rows)
         misses = [" ".join(arm) for arm, fit in fits.items() if fit.distance > self.tolerance / 2]

@@ -75,6 +75,10 @@ def test_every_chart_is_drawn_as_plotly_wants_it(page: Page) -> None:
 
 def test_nothing_is_wider_than_the_screen(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    # of a table that is, the title stays in sight
+    ends = "all => all.map((each) => each.getBoundingClientRect().right)"
+    width = page.evaluate("innerWidth")
+    assert max(page.locator("section > .scroll caption span").evaluate_all(ends)) <= width
 
 
 def test_names_of_any_length_leave_the_charts_their_room(browser: Browser, tmp_path: Path) -> None:
