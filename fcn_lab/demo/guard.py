@@ -8,6 +8,7 @@ import asyncio
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from ipaddress import ip_address
 from pathlib import Path
@@ -147,14 +148,30 @@ class Guard:
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 "There is no room for this file; demo.total_megabytes= makes more, or wait.",
             )
+        answer = b""
+
+        async def note(message: Message) -> None:
+            nonlocal answer
+            answer += message.get("body", b"")
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                self._expect_files(answer)
+            await send(message)
+
         try:
             # or a few who send nothing would keep the room for ever
             async with asyncio.timeout(UPLOAD_SECONDS):
-                await self.page(scope, receive, send)
+                await self.page(scope, receive, note)
         except TimeoutError as error:
             raise Refusal(HTTPStatus.REQUEST_TIMEOUT, "The upload took too long.") from error
         finally:
             self.uploads.release(int(length))
+
+    def _expect_files(self, answer: bytes) -> None:
+        """Tells the uploads which files have come, by the page's answer; a refusal is no list."""
+        with suppress(ValueError):
+            paths = json.loads(answer)
+            for path in paths if isinstance(paths, list) else ():
+                self.uploads.expect(Path(path))
 
 
 def _strip_port(host: str) -> str:

@@ -4,11 +4,13 @@ import fcntl
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_ISREG
 from tempfile import TemporaryDirectory, gettempdir
+from threading import Lock
 
 UNREAD_SECONDS = 600  # of a file that was sent and never opened
 FILE_OVERHEAD_BYTES = 4096  # bytes that a file takes on a disk besides its own
@@ -47,6 +49,8 @@ class Uploads:
         self.folder, self.limit = folder.resolve(), megabytes * 1e6
         self._examples: set[Path] = set()
         self._bytes_arriving = 0
+        self._unread: Counter[Path] = Counter()
+        self._counting = Lock()
 
     def offer(self) -> None:
         """Marks the files in the folder as the page's own: never removed, and outside the limit."""
@@ -69,6 +73,7 @@ class Uploads:
             if path in self._examples:
                 continue
             if time_now - state.st_mtime > UNREAD_SECONDS:
+                self._unread.pop(path, None)
                 _remove(path)
             else:
                 total += state.st_size + FILE_OVERHEAD_BYTES
@@ -81,10 +86,19 @@ class Uploads:
         """Returns the room once the file has arrived or failed to."""
         self._bytes_arriving -= length
 
+    def expect(self, path: Path) -> None:
+        """Notes that a file was sent: the same one by several lies there once."""
+        with self._counting:
+            self._unread[path.resolve()] += 1
+
     def forget(self, path: Path) -> None:
-        """Removes a received file that has been read."""
+        """Removes a received file that has been read by all who have sent it."""
         if self.contains(str(path)) and path.resolve() not in self._examples:
-            _remove(path)
+            with self._counting:
+                self._unread[path.resolve()] -= 1
+                if self._unread[path.resolve()] <= 0:
+                    del self._unread[path.resolve()]
+                    _remove(path)
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
         for folder, _, names in os.walk(self.folder):
