@@ -7,7 +7,8 @@ experiments/README.md.
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from claims import NOTES, Verdict, format_row
+from claims import NOTES, format_row
+from judging import Verdict
 
 from fcn_lab import create_model
 from fcn_lab.cost.dense_vs_patches import DenseComparison, compare_dense_with_patches

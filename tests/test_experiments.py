@@ -33,6 +33,12 @@ def publishing() -> Iterator[ModuleType]:
 
 
 @pytest.fixture(scope="module")
+def judging(publishing: ModuleType) -> ModuleType:
+    """experiments/judging.py, which publishing has imported."""
+    return importlib.import_module("judging")
+
+
+@pytest.fixture(scope="module")
 def study(publishing: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder like experiments/, with a page of claims and one study, published from made runs."""
     place = tmp_path_factory.mktemp("published")
@@ -192,13 +198,12 @@ def test_a_claim_is_about_arms_that_its_study_has(publishing: ModuleType) -> Non
     ],
 )
 def test_a_claim_is_judged_by_where_its_interval_lies(
-    ends: tuple[float, float], more: str, same: str, publishing: ModuleType
+    ends: tuple[float, float], more: str, same: str, judging: ModuleType
 ) -> None:
-    claims = publishing.claims
-    found = claims.Finding(sum(ends) / 2, *ends, (3, 3))
+    found = judging.Finding(sum(ends) / 2, *ends, (3, 3))
     for expects, verdict in (("more", more), ("the same", same)):
-        claim = claims.Claim("a", "b", "c", ("x", "y"), expects)
-        assert claims.judge(claim, found) == verdict
+        claim = judging.Claim("a", "b", "c", ("x", "y"), expects)
+        assert judging.judge(claim, found) == verdict
 
 
 @pytest.mark.parametrize(
@@ -212,18 +217,18 @@ def test_a_claim_is_judged_by_where_its_interval_lies(
     ],
 )
 def test_val_tells_the_order_of_test_where_chance_would_not(
-    test: tuple[float, ...], verdict: str, publishing: ModuleType
+    test: tuple[float, ...], verdict: str, judging: ModuleType
 ) -> None:
     def make_arm(place: int) -> SimpleNamespace:
         scores = {"val": place / 10, "test": test[place]}
         return SimpleNamespace(average_number=lambda split, name: scores[split])
 
     study = SimpleNamespace(arms=[make_arm(place) for place in range(len(test))])
-    assert publishing.claims.judge_order(study)[0] == verdict
+    assert judging.judge_order(study)[0] == verdict
 
 
 def test_other_measures_of_a_study_are_those_of_its_runs(
-    study: Path, publishing: ModuleType
+    study: Path, publishing: ModuleType, judging: ModuleType
 ) -> None:
     """Over all frames they are the numbers of metrics.json; the better arm comes first."""
     publishing.unpack_runs(study / "runs.zip", study / "unpacked")
@@ -233,21 +238,21 @@ def test_other_measures_of_a_study_are_those_of_its_runs(
         "pixel accuracy": "pixel_accuracy",
         "boundary F1": "boundary_f1",
     }.items():
-        comparison = publishing.claims.measure_arms(found, measure)
+        comparison = judging.measure_arms(found, measure)
         for arm in comparison.arms:
             recorded = [run.number(found.first_run.split, key) for run in arm.runs]
             assert arm.points[:, 0] == pytest.approx(recorded), measure
         first, last = comparison.arms[0].name, comparison.arms[-1].name
         for arms, sign in (((first, last), 1), ((last, first), -1)):
-            claim = publishing.claims.Claim("a", "b", "made", arms, measure=measure)
-            difference = publishing.claims.find_difference(claim, found)
+            claim = judging.Claim("a", "b", "made", arms, measure=measure)
+            difference = judging.find_difference(claim, found)
             value = comparison.means[first].value - comparison.means[last].value
             assert difference.value == pytest.approx(sign * 100 * value)
             assert difference.low < difference.value < difference.high
     shutil.rmtree(study / "unpacked")
 
 
-def test_steps_to_a_score_are_compared_by_their_ratio(publishing: ModuleType) -> None:
+def test_steps_to_a_score_are_compared_by_their_ratio(judging: ModuleType) -> None:
     """The interval is Student's with four degrees of freedom, whose 97.5 % point is 2.7764451."""
     ends = [[4, 5, 6], [6, 8, 9]]
 
@@ -262,7 +267,7 @@ def test_steps_to_a_score_are_compared_by_their_ratio(publishing: ModuleType) ->
         )
 
     arms = [SimpleNamespace(runs=[make_run(end) for end in own]) for own in ends]
-    found = publishing.claims.compare_speed(*arms, share=1.0)
+    found = judging.compare_speed(*arms, share=1.0)
     logs = [np.log(own) for own in ends]
     gap = logs[0].mean() - logs[1].mean()
     spread = 2.7764451 * np.sqrt((logs[0].var(ddof=1) + logs[1].var(ddof=1)) / 3)
@@ -270,7 +275,7 @@ def test_steps_to_a_score_are_compared_by_their_ratio(publishing: ModuleType) ->
         (found.value, found.low, found.high), (gap, gap + spread, gap - spread), strict=True
     ):
         assert end == pytest.approx(100 * (1 - np.exp(expected)))
-    sooner = publishing.claims.compare_speed(*arms, share=0.5)
+    sooner = judging.compare_speed(*arms, share=0.5)
     assert sooner.value > found.value  # two steps less of each
 
 

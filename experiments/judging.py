@@ -1,0 +1,183 @@
+"""How a published study judges a claim: the difference of two arms, or of the steps they take."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import kendalltau, ttest_ind
+
+from fcn_lab.metrics.boundaries import boundary_f1
+from fcn_lab.report.comparison import ALPHA, Arm, Comparison, compare_runs
+from fcn_lab.report.gradient_flow import find_first_step, read_scores
+from fcn_lab.report.intervals import (
+    Floats,
+    compute_mean_iou,
+    resample_class_iou,
+)
+from fcn_lab.report.runs import Run
+from fcn_lab.report.study import Study
+from fcn_lab.runs.records import read_arrays
+
+Verdict = Literal["holds", "does not hold", "cannot be told", "not run yet"]
+SMALL_CLASSES = ("Pole", "SignSymbol", "Fence", "Pedestrian", "Bicyclist")
+# points of a per cent; a difference whose interval lies within is none
+NEGLIGIBLE_GAP = 1.0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence about two arms of a study.
+
+    Args:
+        text: the claim.
+        source: who makes it.
+        study: the folder of experiments/ that asks it.
+        arms: the first is said to score more than the second, or as much.
+        expectation: which of the two is said.
+        measure: a name of `MEASURES` or of `GOALS`.
+        published_effect: the difference that others found, in points, where they give one.
+    """
+
+    text: str
+    source: str
+    study: str
+    arms: tuple[str, str]
+    expectation: Literal["more", "the same"] = "more"
+    measure: str = "mean IoU"
+    published_effect: float | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The difference of a claim's arms, in points of a per cent, and its interval."""
+
+    value: float
+    low: float
+    high: float
+    seeds: tuple[int, int]
+
+
+def judge(claim: Claim, finding: Finding | None) -> Verdict:
+    """Decides by experiments/README.md: what counts as an answer."""
+    if finding is None:
+        return "not run yet"
+    is_negligible = finding.low > -NEGLIGIBLE_GAP and finding.high < NEGLIGIBLE_GAP
+    if claim.expectation == "the same":
+        if is_negligible:
+            return "holds"
+        return "cannot be told" if finding.low <= 0 <= finding.high else "does not hold"
+    if finding.low > 0:
+        return "holds"
+    return "does not hold" if finding.high < 0 or is_negligible else "cannot be told"
+
+
+def find_difference(claim: Claim, study: Study | None) -> Finding | None:
+    """Finds the claim's difference, that of a score corrected by Holm for all pairs of the study.
+
+    None where the study, or one of the arms, is not there yet.
+    """
+    if study is None or not {*claim.arms} <= {arm.name for arm in study.arms}:
+        return None
+    if claim.measure in GOALS:
+        arms = {arm.name: arm for arm in study.arms}
+        return compare_speed(*(arms[name] for name in claim.arms), share=GOALS[claim.measure])
+    comparison = measure_arms(study, claim.measure)
+    first, second = claim.arms
+    gap = next(gap for gap in comparison.gaps if {gap.first, gap.second} == {first, second})
+    sign = 1 if gap.first == first else -1
+    bounds = sorted(100 * sign * end for end in gap.gap.interval(gap.level))
+    seeds = {arm.name: len(arm.runs) for arm in study.arms}
+    return Finding(100 * sign * gap.gap.value, *bounds, (seeds[first], seeds[second]))
+
+
+def compare_speed(first: Arm, second: Arm, share: float) -> Finding:
+    """Compares how many steps two arms take to a score on val that all their runs reach.
+
+    Steps are compared by their ratio: a t test of their logarithms over the seeds. A run reaches a
+    score at the first validation that finds it.
+
+    Args:
+        first: the arm that is said to need fewer.
+        second: the other one.
+        share: of the least of the runs' best scores.
+
+    Returns:
+        How many steps of the second arm the first one saves, in per cent.
+    """
+    best_scores = [
+        max(score for _, score in read_scores(run)) for run in (*first.runs, *second.runs)
+    ]
+    steps = [
+        [math.log(find_first_step(run, share * min(best_scores)) or math.nan) for run in arm.runs]
+        for arm in (first, second)
+    ]
+    test = ttest_ind(*steps)
+    interval = test.confidence_interval(1 - ALPHA)
+    gap = np.mean(steps[0]) - np.mean(steps[1])
+    value, low, high = (100 * (1 - math.exp(end)) for end in (gap, interval.high, interval.low))
+    return Finding(value, low, high, (len(first.runs), len(second.runs)))
+
+
+def measure_arms(study: Study, measure: str) -> Comparison:
+    """Compares the study's arms by another score of the same frames, resampled alike."""
+    score, weights = MEASURES[measure], study.comparison.blocks.weights()
+    ones = np.ones((1, weights.shape[1]))
+
+    def resample(runs: Sequence[Run], draws: Floats) -> Floats:
+        return np.stack([score(run, draws) for run in runs])[..., None]
+
+    arms = [
+        replace(arm, points=resample(arm.runs, ones)[:, 0], draws=resample(arm.runs, weights))
+        for arm in study.arms
+    ]
+    return compare_runs(arms, study.comparison.blocks)
+
+
+def _score_mean_iou(run: Run, weights: Floats) -> Floats:
+    return compute_mean_iou(resample_class_iou(weights, run.matrices))
+
+
+def _score_small_classes(run: Run, weights: Floats) -> Floats:
+    labels = [run.classes.index(name) for name in SMALL_CLASSES]
+    return compute_mean_iou(resample_class_iou(weights, run.matrices)[:, labels])
+
+
+def _score_pixel_accuracy(run: Run, weights: Floats) -> Floats:
+    correct_pixels = np.trace(run.matrices, axis1=1, axis2=2)
+    result: Floats = (weights @ correct_pixels) / (weights @ run.matrices.sum((1, 2)))
+    return result
+
+
+def _score_boundary_f1(run: Run, weights: Floats) -> Floats:
+    counts: NDArray[np.int64] = read_arrays(run.folder / "confusions.npz")["boundary"]
+    f1 = boundary_f1(torch.from_numpy(counts)).double().numpy()
+    is_finite = np.isfinite(f1)
+    result: Floats = (weights @ np.where(is_finite, f1, 0)) / (weights @ is_finite)
+    return result
+
+
+# (R,N) weights of the frames -> (R,) scores in 0…1
+MEASURES: dict[str, Callable[[Run, Floats], Floats]] = {
+    "mean IoU": _score_mean_iou,
+    "pixel accuracy": _score_pixel_accuracy,
+    "boundary F1": _score_boundary_f1,
+    "IoU of small classes": _score_small_classes,
+}
+
+# steps to a score on val -> its share of the least of the runs' best scores
+GOALS = {"% fewer steps": 1.0, "% fewer steps to 0.9 of it": 0.9}
+
+
+def judge_order(study: Study) -> tuple[Verdict, float]:
+    """Decides whether val puts the arms into the order of test, by Kendall's τ and its p-value."""
+    scores = [
+        [arm.average_number(split, "mean_iou") for arm in study.arms] for split in ("val", "test")
+    ]
+    tau, p = kendalltau(*scores)
+    if not p <= ALPHA:
+        return "cannot be told", float(tau)
+    return ("holds" if tau > 0 else "does not hold"), float(tau)
