@@ -17,6 +17,8 @@ from fcn_lab.training.ranks import check_ranks
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 THREAD_LIMIT = 1024
+# with it begin variables that stand for what a trainer is not given
+LIGHTNINGS_PREFIX = "PL_TRAINER_"
 # variable → the library that refuses, while it is imported, what it does not know there
 READ_ON_IMPORT = {"TORCH_LOGS": "torch", "MPLBACKEND": "matplotlib"}
 
@@ -43,6 +45,12 @@ def check_shell() -> None:
             raise UserError(
                 f"{name}={value} in the environment: expected a number of threads, "
                 f"1 to {THREAD_LIMIT}.\nType: unset {name}"
+            )
+    for name in os.environ:
+        if name.startswith(LIGHTNINGS_PREFIX):
+            raise UserError(
+                f"{name} in the environment: Lightning would take its value in silence, and no "
+                f"record of the run would say so.\nType: unset {name}"
             )
     for name, library in READ_ON_IMPORT.items():
         if text := os.environ.get(name):

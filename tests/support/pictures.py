@@ -183,6 +183,13 @@ def _shallow() -> Iterator[Case]:
     few = rgb.quantize(16)
     for kind in ("png", "gif", "bmp", "tiff"):
         yield Case(f"palette.{kind}", encoded(few, kind), np.asarray(few.convert("RGB")))
+    # a palette that was written with 8 bits where the format has 16
+    file, entries = encoded(few, "tiff"), few.getpalette() or []
+    planes = np.resize(np.array(entries + [0] * (768 - len(entries)), "<u2"), (256, 3)).T
+    wide_palette = (planes * 256).astype("<u2").tobytes()
+    assert wide_palette in file
+    narrow = file.replace(wide_palette, planes.astype("<u2").tobytes())
+    yield Case("palette_8.tiff", narrow, np.asarray(few.convert("RGB")))
     yield Case("clear.png", encoded(few, "png", transparency=3), np.asarray(few.convert("RGB")))
     yield Case("clear.gif", encoded(few, "gif", transparency=3), np.asarray(few.convert("RGB")))
     alpha = Image.fromarray(RGB[..., 1])

@@ -106,6 +106,11 @@ def test_threads_are_a_number_of_them(name: str, monkeypatch: pytest.MonkeyPatch
         assert bool(refused()) == (value not in ("1", "3"))
 
 
+def test_lightnings_own_settings_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PL_TRAINER_LIMIT_TRAIN_BATCHES", "2")
+    assert refused().endswith("Type: unset PL_TRAINER_LIMIT_TRAIN_BATCHES")
+
+
 def test_what_a_library_refuses_while_it_is_imported_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, TiffImagePlugin, WebPImagePlugin
+from PIL import Image, ImagePalette, TiffImagePlugin, WebPImagePlugin
 
 from fcn_lab.data.pictures import bands, deep
 from fcn_lab.data.pictures.parts import COLOURS
@@ -129,6 +129,7 @@ def _decode(path: Path, picture: Image.Image, file: BinaryIO) -> OpenedPicture:
     # before the metadata are asked for, which may decode the picture and forget how it was stored
     is_cut, value_range = deep.is_cut(picture), deep.declared_range(picture)
     orientation = _read_orientation(picture)
+    _mend_palette(picture)
     picture.load()
     if is_cut:
         return OpenedPicture(_turn_values(deep.decode(file), orientation), orientation)
@@ -136,6 +137,17 @@ def _decode(path: Path, picture: Image.Image, file: BinaryIO) -> OpenedPicture:
     image = turn(picture, _read_orientation(picture))
     content = np.asarray(image) if image.mode in deep.MODES else image
     return OpenedPicture(content, orientation, value_range)
+
+
+def _mend_palette(picture: Image.Image) -> None:
+    """Takes a TIFF's palette for one of 8 bits where no entry needs 16, as libtiff does.
+
+    The format has 16, of which Pillow keeps the upper eight: these colours would all be black.
+    """
+    tags = getattr(picture, "tag_v2", {})
+    entries = tags.get(TiffImagePlugin.COLORMAP, ()) if picture.mode == "P" else ()
+    if entries and max(entries) <= 255:
+        picture.palette = ImagePalette.raw("RGB;L", bytes(entries))
 
 
 def _refuse_several(path: Path, count: int) -> None:
