@@ -45,7 +45,7 @@ def split_by_shares(
         units, parts = format_count(len(blocks), "block"), _deal_blocks(blocks, shares)
     if gaps := [split for split, part in parts.items() if not part]:
         raise UserError(
-            f"data.splits leaves {' and '.join(gaps)} without a frame: {units} are too few.\n"
+            f"data.splits leaves {' and '.join(gaps)} without a frame: no more than {units}.\n"
             "Leave splits out, as {train: 0.8, val: 0.2}, or name a text file for each split"
         )
     return {split: tuple(sorted(part, key=lambda pair: pair.name)) for split, part in parts.items()}

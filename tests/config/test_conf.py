@@ -181,4 +181,4 @@ def test_a_wrong_word_or_key_is_refused_as_by_hydra(wrong: str) -> None:
 def test_the_lock_of_an_editor_is_no_word(tmp_path: Path) -> None:
     (tmp_path / "word.yaml").write_text("lr: 1")
     (tmp_path / ".#word.yaml").symlink_to("somebody@a-machine.1234:5678")
-    assert _find_newest_time(tmp_path) == (tmp_path / "word.yaml").stat().st_mtime_ns
+    assert _find_newest_time([tmp_path]) == (tmp_path / "word.yaml").stat().st_mtime_ns

@@ -102,7 +102,7 @@ def test_as_many_frames_as_splits_are_enough(shares: dict[str, float]) -> None:
     for count in range(1, 40):
         pairs = [Pair(f"{number:02d}", Path(), Path()) for number in range(count)]
         if count < len(shares):
-            with pytest.raises(UserError, match=f"{count} frames are too few"):
+            with pytest.raises(UserError, match=f"no more than {count} frame"):
                 split_by_shares(pairs, shares, lambda name: "")
             continue
         parts = split_by_shares(pairs, shares, lambda name: "")
@@ -194,7 +194,7 @@ def test_an_own_folder_is_audited(root: Path) -> None:
         ({"splits": {"training": "nowhere.txt"}}, r"data\.splits\.training: expected the splits"),
         ({"splits": {"train": "nowhere.txt"}}, r"nowhere\.txt cannot be read"),
         ({"blocks": "fields.csv:colour"}, "has field, day"),
-        ({"blocks": "fields.csv:day"}, "1 blocks are too few"),
+        ({"blocks": "fields.csv:day"}, r"no more than 1 block\."),
         ({"blocks": "nowhere.csv:day"}, "cannot be read"),
         ({"blocks": "fields.csv"}, r"expected FILE\.csv:COLUMN"),
     ],

@@ -311,7 +311,7 @@ def test_what_was_written_before_a_disk_is_full_is_kept_and_nothing_is_half(
         whole(image, place)
 
     monkeypatch.setattr(Image.Image, "save", save)
-    with pytest.raises(UserError, match=r"out/b_overlay\.png .*no space.*\n.* 3 files .* kept"):
+    with pytest.raises(UserError, match=r"out/b_overlay\.png .*no space.*\nKept: 3 files "):
         predict(run, "in")
     assert {path.name for path in Path("out").iterdir()} == {"a.png", "a_overlay.png", "b.png"}
 
