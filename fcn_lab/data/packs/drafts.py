@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from fcn_lab.errors import guard_writing
-from fcn_lab.files import append_text
+from fcn_lab.files import append_text, make_folder
 
 JOURNAL = "journal"
 
@@ -31,7 +31,7 @@ def hold_draft(folder: Path, advice: str) -> Iterator[Path | None]:
     draft = folder.with_name(f".part-{folder.name}")
     while True:
         with guard_writing(folder, advice):
-            file = _open_journal(draft)
+            file = _open_journal(draft, advice)
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX)
@@ -45,21 +45,13 @@ def hold_draft(folder: Path, advice: str) -> Iterator[Path | None]:
                 return
 
 
-def _open_journal(draft: Path) -> IO[str]:
-    """Makes a draft's folder where there is none and opens its journal.
-
-    Whoever had the draft may publish it at any moment, which frees the name.
-    """
+def _open_journal(draft: Path, advice: str) -> IO[str]:
+    """Makes a draft's folder where there is none and opens its journal."""
     while True:
-        draft.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):
-            os.mkdir(draft)
-        try:
+        make_folder(draft, advice)
+        # whoever had the draft may have published it, which frees the name
+        with suppress(FileNotFoundError):
             return (draft / JOURNAL).open("a")
-        except FileNotFoundError:
-            # a link to nowhere would stay
-            if draft.is_symlink():
-                raise
 
 
 def _is_same(file: IO[str], path: Path) -> bool:
