@@ -40,6 +40,7 @@ $(STAMP): pyproject.toml requirements.lock
 	  $(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes --requirements requirements.lock; \
 	  $(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .; \
 	fi; \
+	$(BIN)/python -m compileall -q fcn_lab; \
 	rm -f .venv/.set-up*; touch ".venv/.set-up$${torch:+-$$torch}"
 
 demo: setup ## train, test and picture an FCN-16s on synthetic street scenes (<= 3 min on 2 cores)

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from bench_sweep import SHARE_OF_BASIC, START_TO_IMPORT
+from bench_sweep import FIRST_LINE_SECONDS, SHARE_OF_BASIC, START_TO_IMPORT
 
 from fcn_lab.files import write_text
 from fcn_lab.runs.attempts import HEARTBEAT_SECONDS, begin_attempt
+from fcn_lab.runs.processor import describe_processor
 from fcn_lab.sweeps.engines.ray import Ray
 from fcn_lab.worker.supervisor import Job
 
@@ -29,6 +30,7 @@ ROOT = Path(__file__).parent.parent
 PLANNING = Path(__file__).parent / "planning"
 SECONDS, BYTES = 300, 2**30  # what 2,000 cells may cost the runner on two cores
 CELL_SECONDS = 0.03  # of composing, checking and freezing one of many
+FEW = 8  # cells of the sweep whose start is taken off, that of the check of the first
 NUMBERS = ("simulated", "measured")
 REAL = "camvid_cpu"  # the study whose cell is planned with
 CELLS, SLOTS = (45, 450, 4500), (1, 8, 64)
@@ -80,6 +82,7 @@ def simulate(cells: int, folder: Path) -> dict[str, Any]:
     end_times = sorted(path.stat().st_mtime for path in folder.glob("all/*/metrics.json"))
     quarter = cells // 4
     return {
+        "machine": describe_processor(),
         "cells": cells,
         "seconds": end - start,
         "frozen_after": freeze_time - start,
@@ -102,7 +105,10 @@ def main() -> None:
     path = PLANNING / "simulated.json"
     if cells:
         with tempfile.TemporaryDirectory() as folder:
-            path.write_text(json.dumps(simulate(cells, Path(folder)), indent=1) + "\n")
+            few = simulate(FEW, Path(folder) / "few")
+            many = simulate(cells, Path(folder) / "many")
+        many["further_cell"] = (many["frozen_after"] - few["frozen_after"]) / (cells - FEW)
+        path.write_text(json.dumps(many, indent=1) + "\n")
     page = PLANNING / "README.md"
     numbers = {name: json.loads((PLANNING / f"{name}.json").read_text()) for name in NUMBERS}
     figures = {
@@ -134,14 +140,16 @@ def tabulate_simulation(simulated: Record, measured: Record) -> str:
             row("processor time of the runner", f"{s['processor']:.0f} s", ""),
             row("of the whole: until all cells are frozen", f"{s['frozen_after']:.0f} s", ""),
             row(
-                "a cell of that: composed, checked and frozen",
-                f"{1e3 * s['frozen_after'] / s['cells']:.0f} ms",
+                "a cell of that, after the first: composed, checked and frozen",
+                f"{1e3 * s['further_cell']:.0f} ms",
                 f"{1e3 * CELL_SECONDS:.0f} ms",
             ),
             row("first quarter of the cells", f"{s['first_quarter']:.1f} s", ""),
             row("last quarter", f"{s['last_quarter']:.1f} s", ""),
             row("memory of the runner", size(s["peak_bytes"]), size(BYTES)),
             row("other processes waiting for the two cores", f"{s['load']:.0f}", ""),
+            "",
+            describe_machine(s),
         ]
     )
 
@@ -157,19 +165,21 @@ def tabulate_engines(simulated: Record, measured: Record) -> str:
     return "\n".join(lines) + (
         f"\n\nStart of a cell, of `import torch, lightning`: {ratio['seconds']:.2f} × in time, "
         f"{ratio['processor']:.2f} × in processor time (limit {START_TO_IMPORT:g} ×)."
-        f"{describe_starts(measured['start'])}"
+        f"{describe_starts(measured['start'])} {describe_machine(measured)}"
     )
 
 
 def describe_starts(starts: Mapping[str, Mapping[str, float]]) -> str:
-    """Returns a sentence on what a user waits for; empty where that was not measured."""
-    verbs = {"help": "`--help` answers", "first line": "a training says its first line"}
-    if not verbs.keys() <= starts.keys():
-        return ""
-    parts = (
-        f"{sentence} after {starts[name]['processor']:.2f} s" for name, sentence in verbs.items()
+    """Returns a sentence on what a user waits for."""
+    return (
+        f" `--help` answers after {starts['help']['seconds']:.2f} s, and a training says its first "
+        f"line after {starts['first line']['seconds']:.2f} s (limit {FIRST_LINE_SECONDS:g} s)."
     )
-    return f" Of processor time, {' and '.join(parts)}."
+
+
+def describe_machine(record: Record) -> str:
+    """Returns a sentence on the processor that was measured."""
+    return f"Processor: {record['machine']}."
 
 
 def plan(simulated: Record, measured: Record) -> dict[str, str]:

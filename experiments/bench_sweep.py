@@ -1,8 +1,8 @@
 """What a sweep costs here: python experiments/bench_sweep.py [--cells 8] [--repeat 5].
 
-Runs the same short cells under each engine with one thread each, and starts a cell, up to the first
-call of its loss, beside a bare ``import torch, lightning``, the help, and a command up to its first
-line. Keeps the numbers in
+Runs the same short cells on drawn pictures under each engine with one thread each, and starts a
+cell, up to the first call of its loss, beside a bare ``import torch, lightning``, the help, and a
+command up to its first line. Keeps the numbers in
 experiments/planning/measured.json, of which experiments/bench_plan.py makes a page.
 """
 
@@ -23,18 +23,25 @@ from typing import Any
 
 import psutil
 import yaml
+from bench_packs import NAMES, draw_pictures
 from rich.console import Console
 from rich.table import Table
+
+from fcn_lab.config.trust import ALLOW_VARIABLE
+from fcn_lab.runs.processor import describe_processor
 
 ROOT = Path(__file__).parent.parent
 RESULT = Path(__file__).parent / "planning" / "measured.json"
 ENGINES = ("basic", "local", "ray")
 SHARE_OF_BASIC = 0.65  # what cells on two cores may take of the time they take one by one
-START_TO_IMPORT = 1.5
+START_TO_IMPORT = 1.3  # a cell's start, up to its first step
+FIRST_LINE_SECONDS = 1.0
 CELL = (
-    *("data=synthetic", "model=fcn32s", "encoder=tiny", "logger=csv"),
+    *("data=folder", "data.images=photos", "data.masks=masks", f"data.names={NAMES}"),
+    *("data.size=[96,128]", "model=fcn32s", "encoder=tiny", "logger=csv"),
     *("trainer.accelerator=cpu", "trainer.max_epochs=1"),
 )
+PICTURES = 200
 IMPORT = [sys.executable, "-c", "import torch, lightning"]
 LEAVE = """
 import os
@@ -54,30 +61,40 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ.update(OMP_NUM_THREADS="1", WANDB_MODE="offline")
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        sweeps = {
-            engine: time_sweep(engine, arguments.cells, folder / engine) for engine in ENGINES
-        }
-        starts = measure_starts(folder / "basic" / "seed=0", folder, arguments.repeat)
-        result = {
-            "cores": len(os.sched_getaffinity(0)),
-            "cells": arguments.cells,
-            "engines": sweeps,
-            "start": starts,
-            **describe_cell(folder / "basic"),
-        }
-    RESULT.parent.mkdir(exist_ok=True)
+        result = measure(arguments.cells, arguments.repeat, Path(scratch))
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
     print_tables(result)
 
 
-def time_sweep(engine: str, cells: int, folder: Path) -> float:
+def measure(cells: int, repeat: int, folder: Path) -> dict[str, Any]:
+    """Returns all numbers; the sweeps stay in the folder."""
+    root = folder / "pictures"
+    root.mkdir()
+    draw_pictures(root, PICTURES)
+    cell = [*CELL, f"data.root={root}"]
+    return {
+        "machine": describe_processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "cells": cells,
+        "engines": {
+            engine: time_sweep([*cell, f"seed=range(0,{cells})"], engine, folder / engine)
+            for engine in ENGINES
+        },
+        "start": measure_starts(cell, folder / "basic" / "seed=0", folder, repeat),
+        **describe_cell(folder / "basic"),
+    }
+
+
+def time_sweep(words: Sequence[str], engine: str, folder: Path) -> float:
     """Seconds of the whole command, the engine's own start included."""
-    words = [*CELL, f"seed=range(0,{cells})", f"hydra/launcher={engine}", f"sweep.dir={folder}"]
-    return measure_command([sys.executable, str(ROOT / "run.py"), "-m", *words], {})["seconds"]
+    command = [sys.executable, str(ROOT / "run.py"), "-m", *words]
+    command += [f"hydra/launcher={engine}", f"sweep.dir={folder}"]
+    return measure_command(command, {})["seconds"]
 
 
-def measure_starts(cell: Path, folder: Path, repeat: int) -> dict[str, dict[str, float]]:
+def measure_starts(
+    words: Sequence[str], cell: Path, folder: Path, repeat: int
+) -> dict[str, dict[str, float]]:
     """Measures wall and processor seconds of a bare import and of the lab's starts in turns.
 
     Medians of each, and of the ratio of a cell's to the import that was taken with it.
@@ -95,10 +112,11 @@ def measure_starts(cell: Path, folder: Path, repeat: int) -> dict[str, dict[str,
         (run / "config.yaml").write_text(yaml.safe_dump(config))
         worker = [sys.executable, "-m", "fcn_lab.worker", str(run / "config.yaml"), "--cell"]
         samples["import"].append(measure_command(IMPORT, {}))
-        samples["cell"].append(measure_command(worker, {"PYTHONPATH": str(folder)}))
+        trust = {"PYTHONPATH": str(folder), ALLOW_VARIABLE: "leave.Leave"}
+        samples["cell"].append(measure_command(worker, trust))
         samples["help"].append(measure_command([*command, "--help"], {}))
         samples["first line"].append(
-            measure_first_line([*command, *CELL, f"hydra.run.dir={run}/r"])
+            measure_first_line([*command, *words, f"hydra.run.dir={run}/r"])
         )
         shutil.rmtree(run)
     samples["ratio"] = [
