@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -29,6 +31,18 @@ def test_engines_and_the_start_of_a_cell_are_measured(
     assert max(times["seconds"] for times in starts.values()) < result["engines"]["basic"]
     assert (tmp_path / "basic" / "seed=0" / "metrics.json").exists()
     assert "of basic" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("recipe", ["camvid_cpu", "camvid_pretrained"])
+def test_the_parts_of_a_recipes_step_are_its_whole(recipe: str) -> None:
+    words = ["data=synthetic", "data.size=[64,96]", "augment.crop=[48,64]", "data.batch_size=2"]
+    command = [sys.executable, str(ROOT / "experiments" / "bench_recipes.py"), "--child"]
+    command += [f"experiment={recipe}", "trainer.precision=32-true", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert sum(found["shares"].values()) == pytest.approx(1)
+    assert found["shares"]["convolution"] > found["shares"]["the optimiser"] > 0
+    assert found["frames"] * found["epoch"] == pytest.approx(160)
 
 
 def test_a_sweep_of_cells_that_do_nothing_is_simulated(
