@@ -18,7 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from bench_sweep import FIRST_LINE_SECONDS, SHARE_OF_BASIC, START_TO_IMPORT
+from bench_sweep import (
+    FIRST_LINE_SECONDS,
+    REPORT_BYTES,
+    REPORT_SECONDS,
+    SHARE_OF_BASIC,
+    START_TO_IMPORT,
+)
 
 from fcn_lab.files import write_text
 from fcn_lab.runs.attempts import HEARTBEAT_SECONDS, begin_attempt
@@ -165,7 +171,8 @@ def tabulate_engines(simulated: Record, measured: Record) -> str:
     return "\n".join(lines) + (
         f"\n\nStart of a cell, of `import torch, lightning`: {ratio['seconds']:.2f} × in time, "
         f"{ratio['processor']:.2f} × in processor time (limit {START_TO_IMPORT:g} ×)."
-        f"{describe_starts(measured['start'])} {describe_machine(measured)}"
+        f"{describe_starts(measured['start'])}\n\n{describe_report(measured['report'])} "
+        f"{describe_machine(measured)}"
     )
 
 
@@ -174,6 +181,14 @@ def describe_starts(starts: Mapping[str, Mapping[str, float]]) -> str:
     return (
         f" `--help` answers after {starts['help']['seconds']:.2f} s, and a training says its first "
         f"line after {starts['first line']['seconds']:.2f} s (limit {FIRST_LINE_SECONDS:g} s)."
+    )
+
+
+def describe_report(report: Record) -> str:
+    """Returns a sentence on what a report on many runs takes."""
+    return (
+        f"A report on {report['runs']} runs of {report['arms']} arms: {report['seconds']:.1f} s "
+        f"(limit {REPORT_SECONDS} s), {size(report['peak_bytes'])} (limit {size(REPORT_BYTES)})."
     )
 
 

@@ -24,6 +24,7 @@ from typing import Any
 import psutil
 import yaml
 from bench_packs import NAMES, draw_pictures
+from packing import unpack_runs
 from rich.console import Console
 from rich.table import Table
 
@@ -42,6 +43,8 @@ CELL = (
     *("trainer.accelerator=cpu", "trainer.max_epochs=1"),
 )
 PICTURES = 200
+PUBLISHED = Path(__file__).parent / "operators" / "runs.zip"
+REPORT_RUNS, REPORT_SECONDS, REPORT_BYTES = 200, 10, 500e6
 IMPORT = [sys.executable, "-c", "import torch, lightning"]
 LEAVE = """
 import os
@@ -81,6 +84,7 @@ def measure(cells: int, repeat: int, folder: Path) -> dict[str, Any]:
             for engine in ENGINES
         },
         "start": measure_starts(cell, folder / "basic" / "seed=0", folder, repeat),
+        "report": measure_report(folder / "runs"),
         **describe_cell(folder / "basic"),
     }
 
@@ -158,6 +162,37 @@ def measure_first_line(command: Sequence[str]) -> dict[str, float]:
     return {"seconds": seconds, "processor": times.user + times.system}
 
 
+def measure_report(folder: Path) -> dict[str, float]:
+    """Measures a report on many runs: those of a published study, copied under other rates."""
+    unpack_runs(PUBLISHED, folder / "published")
+    published = sorted(path.parent for path in (folder / "published").glob("*/config.yaml"))
+    for number in range(REPORT_RUNS):
+        run = folder / "all" / str(number)
+        turn, original = divmod(number, len(published))
+        shutil.copytree(published[original], run)
+        config = yaml.safe_load((run / "config.yaml").read_text())
+        config["optim"]["lr"] *= 1 + turn
+        (run / "config.yaml").write_text(yaml.safe_dump(config))
+    words = ["task=report", f"runs={folder / 'all'}", f"output={folder / 'report'}"]
+    command = [sys.executable, str(ROOT / "run.py"), *words]
+    start, peak = time.perf_counter(), 0
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        # not getrusage's, which begins with what the process that started this one holds
+        report = psutil.Process(process.pid)
+        while process.poll() is None:
+            peak = max(peak, report.memory_info().rss)
+            time.sleep(0.02)
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(command)} failed")
+    arms = (folder / "report" / "arms.csv").read_text().count("\n") - 1
+    return {
+        "runs": REPORT_RUNS,
+        "arms": arms,
+        "seconds": time.perf_counter() - start,
+        "peak_bytes": peak,
+    }
+
+
 def describe_cell(folder: Path) -> dict[str, float]:
     """Returns what a cell leaves, on average: seconds of training, files, bytes."""
     with (folder / "results.csv").open(newline="") as file:
@@ -189,6 +224,12 @@ def print_tables(result: Mapping[str, Any]) -> None:
         limit = f"{START_TO_IMPORT:g}" if command == "ratio" else ""
         table.add_row(command, *(f"{value:.2f}" for value in times.values()), limit)
     console.print(table)
+    report = result["report"]
+    console.print(
+        f"a report on {report['runs']} runs of {report['arms']} arms: {report['seconds']:.1f} s "
+        f"(limit {REPORT_SECONDS} s), {report['peak_bytes'] / 1e6:.0f} MB "
+        f"(limit {REPORT_BYTES / 1e6:.0f} MB)"
+    )
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ FRONT_PAGE = EXPERIMENTS.parent / "README.md"
 SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou", "boundary_f1")
 # of the front page, each with the study that answers it
 QUESTIONS = {"Which skip connections?": "skips", "Which upsampling?": "operators"}
+PILOT = "pilot"  # tells the spread by which the studies' seeds were chosen
 # of a report's Markdown, what a study's page shows
 SECTIONS = ("Scores", "Differences", "Classes")
 
@@ -82,7 +83,7 @@ def publish(folder: Path) -> None:
         if (curves := draw_learning(study)) is not None:
             figures.draw_curves(curves, "Mean IoU on val while training", folder / "curves")
         circumstances = [describe_circumstances(members, record["cells"])]
-        if len(study.arms) == 1 and len(members) > 1:
+        if folder.name == PILOT:
             circumstances.append(describe_power(study.arms[0].seed_spread()))
         report["The answer"] += f" {claims.describe_details(study)}".rstrip()
         parts = compose_page(record, report, runs, circumstances, curves is not None)

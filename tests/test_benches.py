@@ -29,6 +29,8 @@ def test_engines_and_the_start_of_a_cell_are_measured(
     assert starts["first line"]["seconds"] < starts["import"]["seconds"]
     assert starts["import"]["processor"] > 0
     assert max(times["seconds"] for times in starts.values()) < result["engines"]["basic"]
+    # copies of ten arms under other rates are arms of their own
+    assert result["report"]["arms"] > 10
     assert (tmp_path / "basic" / "seed=0" / "metrics.json").exists()
     assert "of basic" in capfd.readouterr().out
 
