@@ -11,7 +11,10 @@ START_VARIABLE = "FCN_LAB_STARTED"  # by which workers know how a person starts 
 
 def format_command(*words: str) -> str:
     """Returns a whole command line, every word quoted that a shell would read otherwise."""
-    return f"{os.environ.get(START_VARIABLE) or 'python run.py'} {' '.join(map(quote, words))}"
+    start = os.environ.get(START_VARIABLE) or "python run.py"
+    # a word that all commands begin with may be typed in the one that is repeated, too
+    further_words = [word for word in map(quote, words) if f" {word} " not in f" {start} "]
+    return f"{start} {' '.join(further_words)}"
 
 
 def keep_flags(*flags: str) -> None:

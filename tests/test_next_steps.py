@@ -126,6 +126,14 @@ def test_where_else_words_are_looked_for_is_repeated(type_line: TypeLine, stub: 
     assert words == [place, "-m", "experiment=skips", "data.root=ab", "task=stub"]
 
 
+def test_what_was_trusted_is_repeated_once(type_line: TypeLine, stub: str) -> None:
+    trust = "allow=[my_losses.Own, stub.Task]"
+    refused = type_line(stub, trust, "experiment=skips", "data.root=ab", "task=stub")
+    assert refused.status == 2
+    words = paste(refused.err.splitlines()[-1])[-6:]
+    assert words == [stub, trust, "-m", "experiment=skips", "data.root=ab", "task=stub"]
+
+
 def test_the_report_leads_to_its_page(capsys: pytest.CaptureFixture[str]) -> None:
     fakeruns.write_grid(Path("a b"), ["fcn8s"], ["nearest"], (0,))
     Report("a b").run()
