@@ -61,12 +61,12 @@ def main() -> None:
         first: float | None = None
         for name, (precision, limits) in arithmetics.items():
             command = [f"experiment={recipe}", f"trainer.precision={precision}", *words]
-            found = run_child(command, limits)
-            first = first or found["frames"]
-            ratio = f"{found['frames'] / first:.2f}"
-            minutes = f"{found['epoch'] / 60:.1f}"
-            paces.append((recipe, name, f"{found['frames']:.1f}", ratio, minutes))
-            parts = (f"{100 * found['shares'][part]:.0f}" for part in (*PARTS, REST))
+            result = run_child(command, limits)
+            first = first or result["frames"]
+            ratio = f"{result['frames'] / first:.2f}"
+            minutes = f"{result['epoch'] / 60:.1f}"
+            paces.append((recipe, name, f"{result['frames']:.1f}", ratio, minutes))
+            parts = (f"{100 * result['shares'][part]:.0f}" for part in (*PARTS, REST))
             shares.append((f"{recipe}, {name}", *parts))
     text = [
         f"{describe_processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}.",
@@ -85,9 +85,9 @@ def run_child(words: Iterable[str], variables: Mapping[str, str]) -> dict[str, A
     """Measures one recipe in a process whose libraries may use these instructions."""
     command = [sys.executable, __file__, "--child", *words]
     env = {**os.environ, **MALLOC_VARIABLES, **variables}
-    result = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
-    return found
+    output = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout
+    result: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return result
 
 
 def measure(words: Iterable[str]) -> dict[str, Any]:

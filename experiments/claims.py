@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from judging import GOALS, SMALL_CLASSES, Claim, find_difference, judge, judge_order
+from judging import GOALS, GRADIENT, SMALL_CLASSES, Claim, find_difference, judge, judge_order
 
 from fcn_lab.report.study import Study
 
@@ -10,6 +10,8 @@ LONG_2015 = "Long, Shelhamer, Darrell 2015"
 NOTES = "founding notes"
 EDGES = {"boundary F1": "draws edges", "IoU of small classes": "finds small things"}
 NO_SKIPS = "fcn8s skips=False"
+GRADIENT_ARMS = ("skips=True", "skips=False")
+GOAL_NAMES = dict(zip(GOALS, ("a score", "nine tenths of it"), strict=True))
 
 
 def _claim_operators() -> Iterator[Claim]:
@@ -75,7 +77,7 @@ CLAIMS = (
             *(NOTES, "skips", ("fcn8s", NO_SKIPS)),
             measure=goal,
         )
-        for goal, goal_name in zip(GOALS, ("a score", "nine tenths of it"), strict=True)
+        for goal, goal_name in GOAL_NAMES.items()
     ),
     *_claim_operators(),
     Claim(
@@ -97,6 +99,18 @@ CLAIMS = (
         "high momentum is worth points",
         *("Shelhamer, Long, Darrell 2017", "momentum", ("heavy", "adamw")),
         published_effect=5.0,
+    ),
+    Claim(
+        *("skips are another way for the gradient", NOTES, "gradient_flow", GRADIENT_ARMS),
+        measure=GRADIENT,
+    ),
+    *(
+        Claim(
+            f"skips help convergence, looked at more finely: {goal_name} is reached sooner",
+            *(NOTES, "gradient_flow", GRADIENT_ARMS),
+            measure=goal,
+        )
+        for goal, goal_name in GOAL_NAMES.items()
     ),
 )
 # the studies whose arms val is asked to order

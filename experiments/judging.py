@@ -12,7 +12,12 @@ from scipy.stats import kendalltau, ttest_ind
 
 from fcn_lab.metrics.boundaries import boundary_f1
 from fcn_lab.report.comparison import ALPHA, Arm, Comparison, compare_runs
-from fcn_lab.report.gradient_flow import find_first_step, read_scores
+from fcn_lab.report.gradient_flow import (
+    find_first_step,
+    measure_shares,
+    read_gradients,
+    read_scores,
+)
 from fcn_lab.report.intervals import (
     Floats,
     compute_mean_iou,
@@ -38,7 +43,7 @@ class Claim:
         study: the folder of experiments/ that asks it.
         arms: the first is said to score more than the second, or as much.
         expectation: which of the two is said.
-        measure: a name of `MEASURES` or of `GOALS`.
+        measure: a name of `MEASURES` or of `GOALS`, or `GRADIENT`.
         published_effect: the difference that others found, in points, where they give one.
     """
 
@@ -82,9 +87,12 @@ def find_difference(claim: Claim, study: Study | None) -> Finding | None:
     """
     if study is None or not {*claim.arms} <= {arm.name for arm in study.arms}:
         return None
+    arms = {arm.name: arm for arm in study.arms}
+    pair = [arms[name] for name in claim.arms]
     if claim.measure in GOALS:
-        arms = {arm.name: arm for arm in study.arms}
-        return compare_speed(*(arms[name] for name in claim.arms), share=GOALS[claim.measure])
+        return compare_speed(*pair, share=GOALS[claim.measure])
+    if claim.measure == GRADIENT:
+        return compare_gradients(*pair)
     comparison = measure_arms(study, claim.measure)
     first, second = claim.arms
     gap = next(gap for gap in comparison.gaps if {gap.first, gap.second} == {first, second})
@@ -115,11 +123,33 @@ def compare_speed(first: Arm, second: Arm, share: float) -> Finding:
         [math.log(find_first_step(run, share * min(best_scores)) or math.nan) for run in arm.runs]
         for arm in (first, second)
     ]
-    test = ttest_ind(*steps)
-    interval = test.confidence_interval(1 - ALPHA)
-    gap = np.mean(steps[0]) - np.mean(steps[1])
-    value, low, high = (100 * (1 - math.exp(end)) for end in (gap, interval.high, interval.low))
-    return Finding(value, low, high, (len(first.runs), len(second.runs)))
+    gap, low, high = compare_logarithms(*steps)
+    ends = (100 * (1 - math.exp(end)) for end in (gap, high, low))
+    return Finding(*ends, (len(first.runs), len(second.runs)))
+
+
+def compare_gradients(first: Arm, second: Arm) -> Finding:
+    """Compares how much of the gradient arrives in the stage farthest from the loss.
+
+    That stage's share is its median norm over the training's steps, in units of the last stage's.
+
+    Returns:
+        By how many per cent the first arm's share is larger, from a t test of its logarithm.
+    """
+    shares = [
+        [math.log(next(iter(measure_shares(read_gradients(run)).values()))) for run in arm.runs]
+        for arm in (first, second)
+    ]
+    ends = (100 * (math.exp(end) - 1) for end in compare_logarithms(*shares))
+    return Finding(*ends, (len(first.runs), len(second.runs)))
+
+
+def compare_logarithms(
+    first: Sequence[float], second: Sequence[float]
+) -> tuple[float, float, float]:
+    """Returns the difference of their means, and its interval by Student's t, low end first."""
+    interval = ttest_ind(first, second).confidence_interval(1 - ALPHA)
+    return float(np.mean(first) - np.mean(second)), float(interval.low), float(interval.high)
 
 
 def measure_arms(study: Study, measure: str) -> Comparison:
@@ -170,6 +200,9 @@ MEASURES: dict[str, Callable[[Run, Floats], Floats]] = {
 
 # steps to a score on val -> its share of the least of the runs' best scores
 GOALS = {"% fewer steps": 1.0, "% fewer steps to 0.9 of it": 0.9}
+
+
+GRADIENT = "% more gradient in the first stage"
 
 
 def judge_order(study: Study) -> tuple[Verdict, float]:

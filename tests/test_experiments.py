@@ -180,7 +180,8 @@ def test_a_claim_is_about_arms_that_its_study_has(publishing: ModuleType) -> Non
         values = {key: str(value).split(",") for key, value in params.items() if key != "seed"}
         words = {word for key, own in values.items() if "." not in key for word in own}
         keys = {f"{k.rpartition('.')[2]}={v}" for k, own in values.items() if "." in k for v in own}
-        known = words | keys | {"skips=False"}  # typed beside the study's own command
+        # false is typed beside the command of `skips`, and a page writes both as Python does
+        known = words | keys | {"skips=False", "skips=True"}
         for arm in claim.arms:
             assert {*arm.split()} <= known, (claim.text, arm)
         asked += 1
@@ -277,6 +278,32 @@ def test_steps_to_a_score_are_compared_by_their_ratio(judging: ModuleType) -> No
         assert end == pytest.approx(100 * (1 - np.exp(expected)))
     sooner = judging.compare_speed(*arms, share=0.5)
     assert sooner.value > found.value  # two steps less of each
+
+
+def test_the_gradient_of_the_first_stage_is_compared_by_its_ratio(
+    judging: ModuleType, tmp_path: Path
+) -> None:
+    """Shares of the last stage: 4 of one arm, 2 of the other, but for the spread of seeds."""
+    spread = [0.8, 1.0, 1.25]
+
+    def make_run(place: str, share: float) -> SimpleNamespace:
+        folder = tmp_path / place
+        folder.mkdir()
+        rows = [f"{step},{share * scale},{scale}" for step, scale in enumerate((1.0, 3.0, 0.5))]
+        (folder / "gradients.csv").write_text("\n".join(["step,stem,head", *rows]))
+        return SimpleNamespace(folder=folder)
+
+    arms = [
+        SimpleNamespace(runs=[make_run(f"{mean}-{by}", mean * by) for by in spread])
+        for mean in (4.0, 2.0)
+    ]
+    found = judging.compare_gradients(*arms)
+    assert found.value == pytest.approx(100)
+    radius = 2.7764451 * np.log(spread).std(ddof=1) * np.sqrt(2 / 3)
+    assert [found.low, found.high] == pytest.approx(
+        [100 * (2 * np.exp(end) - 1) for end in (-radius, radius)]
+    )
+    assert found.seeds == (3, 3)
 
 
 def test_made_scores_are_those_of_their_matrices(study: Path) -> None:

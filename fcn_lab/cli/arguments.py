@@ -72,8 +72,8 @@ def rewrite_arguments() -> list[str]:
 
 def _list_kept_flags(arguments: Namespace) -> list[str]:
     """Returns what the next commands need, too: where words are, what is trusted."""
-    kept = ("hydra.searchpath=", "allow=")
-    flags = [word for word in arguments.overrides if word.lstrip("+").startswith(kept)]
+    prefixes = ("hydra.searchpath=", "allow=")
+    flags = [word for word in arguments.overrides if word.lstrip("+").startswith(prefixes)]
     if arguments.config_name and not arguments.config_path:
         flags.insert(0, f"--config-name={arguments.config_name}")
     if arguments.config_dir:
