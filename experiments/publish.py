@@ -195,7 +195,7 @@ def describe_power(spread: float, arms: int = 6) -> str:
 
 
 def describe_circumstances(members: Sequence[Mapping[str, Any]], cells: int | None) -> str:
-    """Returns protocol, seeds, cost, processors, versions and commits in sentences.
+    """Returns protocol, seeds, time, processors and commits; of one arm its size, too.
 
     Args:
         members: the runs.
@@ -210,10 +210,15 @@ def describe_circumstances(members: Sequence[Mapping[str, Any]], cells: int | No
     count = f"{len(members)} runs" + (f" of {cells} asked for" if cells else "")
     places = Counter(describe_place(run["env"]) for run in members)
     machines = "; ".join(f"{runs} on {machine}" for machine, runs in places.items())
-    return (
+    text = (
         f"`{every('protocol')}`; seeds {every('seed')}; {count} in {minutes:.0f} minutes: "
         f"{machines}; commit {commits}."
     )
+    sizes = {(run["params"], run["macs"]) for run in members}
+    if len(sizes) > 1 or len({run["arm"] for run in members}) > 1:
+        return text
+    ((params, macs),) = sizes
+    return f"{text} {params / 1e6:.2f} M parameters, {macs / 1e9:.2f} GMAC a frame."
 
 
 def describe_place(env: Mapping[str, Any]) -> str:
