@@ -25,6 +25,7 @@ from fcn_lab.config.build import build
 from fcn_lab.config.words import compose
 from fcn_lab.runs.processor import describe_processor
 from fcn_lab.tasks.train import Train
+from fcn_lab.terminal import format_count
 from fcn_lab.training.precision import cpu_has_bf16
 from fcn_lab.worker.supervisor import MALLOC_VARIABLES
 from fcn_lab.worker.workload import measure_pace
@@ -69,7 +70,8 @@ def main() -> None:
             parts = (f"{100 * result['shares'][part]:.0f}" for part in (*PARTS, REST))
             shares.append((f"{recipe}, {name}", *parts))
     text = [
-        f"{describe_processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}.",
+        f"{describe_processor()}, {format_count(torch.get_num_threads(), 'thread')}, "
+        f"torch {torch.__version__}.",
         tabulate(
             "The CPU recipes",
             ("recipe", "arithmetic", "frames/s", "ratio to the first", "minutes an epoch"),
