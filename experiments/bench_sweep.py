@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -23,8 +24,6 @@ from typing import Any
 
 import psutil
 import yaml
-from bench_packs import NAMES, draw_pictures
-from packing import unpack_runs
 from rich.console import Console
 from rich.table import Table
 
@@ -38,7 +37,7 @@ SHARE_OF_BASIC = 0.65  # what cells on two cores may take of the time they take 
 START_TO_IMPORT = 1.3  # a cell's start, up to its first step
 FIRST_LINE_SECONDS = 1.0
 CELL = (
-    *("data=folder", "data.images=photos", "data.masks=masks", f"data.names={NAMES}"),
+    *("data=folder", "data.images=photos", "data.masks=masks"),
     *("data.size=[96,128]", "model=fcn32s", "encoder=tiny", "logger=csv"),
     *("trainer.accelerator=cpu", "trainer.max_epochs=1"),
 )
@@ -71,10 +70,13 @@ def main() -> None:
 
 def measure(cells: int, repeat: int, folder: Path) -> dict[str, Any]:
     """Returns all numbers; the sweeps stay in the folder."""
+    # brings torch, and the runner that bench_plan.py measures imports this file
+    from bench_packs import NAMES, draw_pictures
+
     root = folder / "pictures"
     root.mkdir()
     draw_pictures(root, PICTURES)
-    cell = [*CELL, f"data.root={root}"]
+    cell = [*CELL, f"data.root={root}", f"data.names={NAMES}"]
     return {
         "machine": describe_processor(),
         "cores": len(os.sched_getaffinity(0)),
@@ -164,7 +166,8 @@ def measure_first_line(command: Sequence[str]) -> dict[str, float]:
 
 def measure_report(folder: Path) -> dict[str, float]:
     """Measures a report on many runs: those of a published study, copied under other rates."""
-    unpack_runs(PUBLISHED, folder / "published")
+    with zipfile.ZipFile(PUBLISHED) as archive:
+        archive.extractall(folder / "published")
     published = sorted(path.parent for path in (folder / "published").glob("*/config.yaml"))
     for number in range(REPORT_RUNS):
         run = folder / "all" / str(number)
