@@ -1,7 +1,7 @@
 """Depthwise convolutions under a CPU's bf16: in float32, whose kernels are the faster ones.
 
-torch's bf16 kernels of a CPU take 5 to 17 times as long as those of float32 for the gradient of a
-depthwise convolution with a stride of 2 or a 5×5 kernel; the forward pass gains little by bf16.
+torch's bf16 kernels of a CPU take several times as long as those of float32 for the gradients of a
+depthwise convolution with a stride of 2 or a 5×5 kernel, which is more than its forward pass gains.
 """
 
 import torch

@@ -35,13 +35,12 @@ def test_bf16_depthwise_layers_compute_in_float32() -> None:
 
 def test_bf16_weights_are_not_rounded() -> None:
     net = nn.Sequential(nn.Conv2d(8, 8, 3, groups=8, bias=False))
-    x = torch.ones(1, 8, 3, 3, dtype=torch.bfloat16)
     with torch.no_grad():
         # in bf16 each rounds to 1, and their sum to 9
         net[0].weight.fill_(1 + 2**-9)
     keep_depthwise_float32(net)
     with torch.autocast("cpu", torch.bfloat16):
-        y = net(x.float())
+        y = net(torch.ones(1, 8, 3, 3))
     torch.testing.assert_close(y, torch.full((1, 8, 1, 1), 9 * (1 + 2**-9)), rtol=0, atol=0)
 
 
