@@ -17,12 +17,14 @@ import torch
 from bench import PAGE, tabulate
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import setup_globals
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from publish import replace_block
 from torch.profiler import ProfilerActivity, profile
 
 from fcn_lab.config.build import build
 from fcn_lab.config.words import compose
+from fcn_lab.errors import UserError
 from fcn_lab.runs.processor import describe_processor
 from fcn_lab.tasks.train import Train
 from fcn_lab.terminal import format_count
@@ -52,7 +54,10 @@ def main() -> None:
     """Measures every recipe in every arithmetic, prints the tables and writes them."""
     words = sys.argv[1:]
     if words[:1] == ["--child"]:
-        print(json.dumps(measure(words[1:])))
+        try:
+            print(json.dumps(measure(words[1:])))
+        except (UserError, HydraException) as error:
+            sys.exit(f"bench_recipes.py: {error}")
         return
     arithmetics = {"float32": ("32-true", {}), "float32, AVX2 alone": ("32-true", AVX2)}
     if cpu_has_bf16():
@@ -87,8 +92,11 @@ def run_child(words: Iterable[str], variables: Mapping[str, str]) -> dict[str, A
     """Measures one recipe in a process whose libraries may use these instructions."""
     command = [sys.executable, __file__, "--child", *words]
     env = {**os.environ, **MALLOC_VARIABLES, **variables}
-    output = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout
-    result: dict[str, Any] = json.loads(output.splitlines()[-1])
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        # it has said why
+        sys.exit(done.returncode)
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
