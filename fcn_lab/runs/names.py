@@ -10,6 +10,8 @@ PANELS = "panels"
 PREDICTIONS = "predictions.zip"
 CONFUSIONS, VAL_CONFUSIONS = "confusions.npz", "confusions_val.npz"
 TRACEBACK = "error.txt"
+# in the folder of a W&B run whose server did not take it all
+UNSENT = "unsent"
 # what a worker of a sweep prints
 LOG = "log.txt"
 # a sweep's own files, beside the folders of its cells

@@ -1,9 +1,10 @@
 """What to do with runs: the commands that a task ends with."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from fcn_lab.commands import format_command, format_operand, format_tool
-from fcn_lab.runs.names import CONFUSIONS, PANELS
+from fcn_lab.runs.names import CONFUSIONS, PANELS, UNSENT
 
 
 def list_run_steps(folder: Path) -> dict[str, str | Path]:
@@ -23,10 +24,21 @@ def list_run_steps(folder: Path) -> dict[str, str | Path]:
 
 def list_wandb_steps(folder: Path) -> dict[str, str | Path]:
     """Returns what to type for W&B's own program, with the runs that it keeps in a folder."""
-    offline = [format_operand(run) for run in sorted(folder.glob("offline-run-*"))]
+    offline, online = list(folder.glob("offline-run-*")), list(folder.glob("run-*"))
+    left = [*offline, *(run for run in online if (run / UNSENT).exists())]
+    # what W&B's own program writes once it has sent one
+    left = [run for run in left if not any(run.glob("*.wandb.synced"))]
     steps: dict[str, str | Path] = {}
-    if offline or any(folder.glob("run-*")):
+    if offline or online:
         steps["Its curves in this terminal"] = format_tool("wandb", "leet", format_operand(folder))
-    if offline:
-        steps["To the W&B server"] = format_tool("wandb", "sync", *offline)
+    if left:
+        # by time, whatever the prefix: W&B takes the parts of a run in their order
+        left.sort(key=lambda run: run.name.removeprefix("offline-"))
+        steps["To the W&B server"] = format_sync(left)
     return steps
+
+
+def format_sync(runs: Sequence[Path]) -> str:
+    """Returns the command that sends W&B runs; without the flag it would pass over online ones."""
+    flags = () if all(run.name.startswith("offline-") for run in runs) else ("--no-skip-online",)
+    return format_tool("wandb", "sync", *flags, *map(format_operand, runs))

@@ -1,6 +1,8 @@
 """W&B online, against a stand-in for its server: what it takes, and that it holds no run up."""
 
 import os
+import shlex
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 import wandb
 
 from fcn_lab.errors import UserError
+from fcn_lab.runs.next_steps import list_run_steps
 from fcn_lab.training.loggers import wandb_run
 from fcn_lab.training.loggers.base import RunInfo
 from fcn_lab.training.loggers.wandb_run import Wandb, WandbRunLogger
@@ -84,13 +87,33 @@ def test_a_server_that_no_longer_answers_does_not_hold_the_end_of_a_run_up(
     served.status = 0
     logger.log_metrics({"val/mean_iou": 0.25}, 3)
     began = time.monotonic()
-    logger.close(0)
+    logger.close(1)
     assert time.monotonic() - began < PATIENCE
     *_, reason, command = capfd.readouterr().out.splitlines()
-    assert reason.endswith("to send it:")
+    assert reason.endswith("To send it:")
     (kept,) = Path("cell/wandb").glob("run-*")
-    assert command.endswith(f" sync {kept}")
+    assert command.endswith(f" sync --no-skip-online {kept}")
     assert next(kept.glob("*.wandb")).stat().st_size > 0
+
+
+def test_what_the_server_did_not_take_is_among_the_next_steps_until_it_is_sent(
+    served: StandIn, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Path("cell").mkdir()
+    start().close(0)
+    assert "To the W&B server" not in list_run_steps(Path("cell"))
+    monkeypatch.setattr(wandb_run, "FINISH_SECONDS", 1.0)
+    logger = start()
+    served.status = 0
+    logger.log_metrics({"val/mean_iou": 0.75}, 3)
+    logger.close(0)
+    wandb.teardown()
+    assert capfd.readouterr().out.endswith("it is on the disk.\n")
+    command = str(list_run_steps(Path("cell"))["To the W&B server"])
+    served.status = 200
+    subprocess.run(shlex.split(command), check=True, timeout=PATIENCE)
+    assert any("0.75" in text for text in served.taken)
+    assert "To the W&B server" not in list_run_steps(Path("cell"))
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ import numpy as np
 from lightning.pytorch.loggers import WandbLogger
 from numpy.typing import NDArray
 
-from fcn_lab.commands import format_operand, format_tool
 from fcn_lab.errors import WriteFailure
 from fcn_lab.pixels import VOID
 from fcn_lab.rendering.pictures import Picture, draw_confusion
+from fcn_lab.runs.names import UNSENT
+from fcn_lab.runs.next_steps import format_sync
 from fcn_lab.terminal import print_next, print_text
 from fcn_lab.training.loggers.base import RunInfo, RunLogger, guard_library, list_class_scores
 from fcn_lab.training.loggers.wandb_server import (
@@ -169,9 +170,14 @@ class WandbRunLogger(RunLogger, WandbLogger):
             try:
                 self.experiment.finish(exit_code=status)
             except TimeoutError:
-                print_text(f"W&B did not take the whole run within {FINISH_SECONDS:.0f} s.")
-                command = format_tool("wandb", "sync", format_operand(folder))
-                print_next({"It is on the disk; to send it": command})
+                (folder / UNSENT).touch()
+                print_text(
+                    f"W&B did not take the whole run within {FINISH_SECONDS:.0f} s; "
+                    "it is on the disk."
+                )
+                # a run that is complete ends with all that can be done with it
+                if status != 0:
+                    print_next({"To send it": format_sync([folder])})
 
     @contextmanager
     def _write_whole(self) -> Iterator[None]:
