@@ -2,7 +2,16 @@
 
 from collections.abc import Iterator
 
-from judging import GOALS, GRADIENT, SMALL_CLASSES, Claim, find_difference, judge, judge_order
+from judging import (
+    GOALS,
+    GRADIENT,
+    SMALL_CLASSES,
+    Claim,
+    find_difference,
+    has_boundaries,
+    judge,
+    judge_order,
+)
 
 from fcn_lab.report.study import Study
 
@@ -96,9 +105,8 @@ CLAIMS = (
         published_effect=0.1,
     ),
     Claim(
-        "high momentum is worth points",
-        *("Shelhamer, Long, Darrell 2017", "momentum", ("heavy", "adamw")),
-        published_effect=5.0,
+        "the paper's heavy learning beats AdamW, each at its best rate",
+        *("this study", "momentum", ("heavy", "adamw")),
     ),
     Claim(
         *("skips are another way for the gradient", NOTES, "gradient_flow", GRADIENT_ARMS),
@@ -120,9 +128,10 @@ ORDERED_STUDIES = ("skips", "operators", "grid")
 def describe_details(study: Study) -> str:
     """Returns a sentence on the best arm against the last, at edges and in small classes.
 
-    Empty of one arm, or of data without these classes.
+    Empty of one arm, and of runs without these classes or without counts along boundaries.
     """
-    if len(study.arms) < 2 or not {*SMALL_CLASSES} <= {*study.first_run.classes}:
+    is_measured = {*SMALL_CLASSES} <= {*study.first_run.classes} and has_boundaries(study)
+    if len(study.arms) < 2 or not is_measured:
         return ""
     arms = (study.arms[0].name, study.arms[-1].name)
     parts = []
@@ -132,9 +141,9 @@ def describe_details(study: Study) -> str:
     ):
         finding = find_difference(Claim("", "", "", arms, measure=measure), study)
         assert finding is not None
-        interval = f"[{finding.low:+.1f}, {finding.high:+.1f}]"
-        parts.append(f"in {name} by {finding.value:+.1f} points {interval}")
-    return f"The first leads the last, {arms[0]} and {arms[1]}, {' and '.join(parts)}."
+        note = ", which is no distinguishable difference" * (finding.low <= 0 <= finding.high)
+        parts.append(f"in {name} {finding.value:+.1f} points {finding.interval}{note}")
+    return f"The first less the last, {arms[0]} less {arms[1]}: {'; '.join(parts)}."
 
 
 def tabulate_claims(studies: dict[str, Study]) -> str:
@@ -159,9 +168,13 @@ def _format_order(name: str, study: Study | None) -> tuple[str, ...]:
     text, source = "val tells which arm test will prefer", NOTES
     if study is None or len(study.arms) < 2:
         return text, source, "*not run yet*", "", "", "", _link(name, study)
-    verdict, tau = judge_order(study)
+    verdict, tau = judge_order(study.arms)
     seeds = sorted({len(arm.runs) for arm in study.arms})
     effect = f"Kendall's τ {tau:+.2f} of {len(study.arms)} arms"
+    best_arms = [arm for arm in study.arms if study.comparison.ranks()[arm.name][0] == 1]
+    if 2 < len(best_arms) < len(study.arms):
+        tau = judge_order(best_arms)[1]
+        effect += f"; {tau:+.2f} of the {len(best_arms)} that may be the best"
     return (
         text,
         source,
@@ -187,6 +200,5 @@ def _format_claim(claim: Claim, study: Study | None) -> tuple[str, ...]:
         is_inside = finding.low <= claim.published_effect <= finding.high
         verdict += f"; {claim.published_effect:+.1f} is {'in' if is_inside else 'out'}side"
     effect = f"{finding.value:+.1f} {claim.measure}"
-    interval = f"[{finding.low:+.1f}, {finding.high:+.1f}]"
     seeds = " and ".join(map(str, dict.fromkeys(finding.seeds)))
-    return claim.text, claim.source, verdict, effect, interval, seeds, link
+    return claim.text, claim.source, verdict, effect, finding.interval, seeds, link

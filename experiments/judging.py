@@ -13,8 +13,10 @@ from scipy.stats import t as student_t
 
 from fcn_lab.metrics.boundaries import boundary_f1
 from fcn_lab.report.comparison import ALPHA, Arm, Comparison, compare_runs
+from fcn_lab.report.formatting import format_ends
 from fcn_lab.report.gradient_flow import (
     find_first_step,
+    measure_norms,
     measure_shares,
     read_gradients,
     read_scores,
@@ -65,6 +67,11 @@ class Finding:
     low: float
     high: float
     seeds: tuple[int, int]
+
+    @property
+    def interval(self) -> str:
+        """Returns the interval as text."""
+        return format_ends(self.low / 100, self.high / 100)
 
 
 def judge(claim: Claim, finding: Finding | None) -> Verdict:
@@ -118,7 +125,8 @@ def compare_speed(first: Arm, second: Arm, share: float) -> Finding:
         How many steps of the second arm the first one saves, in per cent.
     """
     best_scores = [
-        max(score for _, score in read_scores(run)) for run in (*first.runs, *second.runs)
+        max((score for _, score in read_scores(run)), default=0.0)
+        for run in (*first.runs, *second.runs)
     ]
     steps = [
         [math.log(find_first_step(run, share * min(best_scores)) or math.nan) for run in arm.runs]
@@ -138,7 +146,10 @@ def compare_gradients(first: Arm, second: Arm) -> Finding:
         By how many per cent the first arm's share is larger, from a t test of its logarithm.
     """
     shares = [
-        [math.log(next(iter(measure_shares(read_gradients(run)).values()))) for run in arm.runs]
+        [
+            math.log(next(iter(measure_shares(measure_norms(read_gradients(run))).values())))
+            for run in arm.runs
+        ]
         for arm in (first, second)
     ]
     ends = (100 * (math.exp(end) - 1) for end in compare_logarithms(*shares))
@@ -195,6 +206,11 @@ def _score_boundary_f1(run: Run, weights: Floats) -> Floats:
     return result
 
 
+def has_boundaries(study: Study) -> bool:
+    """Returns whether all runs counted the pixels along boundaries."""
+    return all("boundary" in read_arrays(run.folder / "confusions.npz") for run in study.runs)
+
+
 # (R,N) weights of the frames -> (R,) scores in 0…1
 MEASURES: dict[str, Callable[[Run, Floats], Floats]] = {
     "mean IoU": _score_mean_iou,
@@ -207,14 +223,12 @@ MEASURES: dict[str, Callable[[Run, Floats], Floats]] = {
 GOALS = {"% fewer steps": 1.0, "% fewer steps to 0.9 of it": 0.9}
 
 
-GRADIENT = "% more gradient in the first stage"
+GRADIENT = "% more gradient in the first stage, the last one's as unit"
 
 
-def judge_order(study: Study) -> tuple[Verdict, float]:
+def judge_order(arms: Sequence[Arm]) -> tuple[Verdict, float]:
     """Decides whether val puts the arms into the order of test, by Kendall's τ and its p-value."""
-    scores = [
-        [arm.average_number(split, "mean_iou") for arm in study.arms] for split in ("val", "test")
-    ]
+    scores = [[arm.average_number(split, "mean_iou") for arm in arms] for split in ("val", "test")]
     tau, p = kendalltau(*scores)
     if not p <= ALPHA:
         return "cannot be told", float(tau)

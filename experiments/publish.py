@@ -48,20 +48,27 @@ def main() -> None:
         sys.exit("publish.py: expected STUDY [FOLDER …], a folder of experiments/ and its runs")
     study, *sources = sys.argv[1:]
     folder = EXPERIMENTS / study
+    archive = folder / "runs.zip"
+    last_archive = archive.read_bytes() if archive.exists() else None
     try:
         if sources:
-            print(f"packing the runs into {folder / 'runs.zip'}", flush=True)
-            pack_runs([Path(source) for source in sources], folder / "runs.zip")
-        elif not (folder / "runs.zip").exists():
+            print(f"packing the runs into {archive}", flush=True)
+            pack_runs([Path(source) for source in sources], archive)
+        elif last_archive is None:
             raise UserError(
                 f"{study} holds no runs.zip yet: name the folders of its runs behind it"
             )
-        print(f"comparing the runs of {folder / 'runs.zip'}", flush=True)
+        print(f"comparing the runs of {archive}", flush=True)
         publish(folder)
         print(f"writing the claims of all studies into {EXPERIMENTS / 'README.md'}", flush=True)
         publish_overview(EXPERIMENTS)
-    except UserError as error:
-        sys.exit(f"publish.py: {error}")
+    except Exception as error:
+        # what cannot be published replaces nothing
+        if last_archive is not None:
+            archive.write_bytes(last_archive)
+        if isinstance(error, UserError):
+            sys.exit(f"publish.py: {error}")
+        raise
     changes = f"git -C {quote(str(FRONT_PAGE.parent))} status --short"
     print_next({"The study's page": folder / "README.md", "What has changed": changes})
 
@@ -89,7 +96,9 @@ def publish(folder: Path) -> None:
         parts = compose_page(record, report, runs, circumstances, curves is not None)
         replace_block(page, folder.name, parts)
         for front in (EXPERIMENTS / "README.md", FRONT_PAGE):
-            replace_block(front, f"{folder.name} scores", [report["Scores"], *circumstances])
+            # without its caption, which the text around it replaces
+            table = report["Scores"].partition("\n\n")[2]
+            replace_block(front, f"{folder.name} scores", [table, *circumstances])
 
 
 def publish_overview(experiments: Path) -> None:
@@ -211,8 +220,8 @@ def describe_circumstances(members: Sequence[Mapping[str, Any]], cells: int | No
     places = Counter(describe_place(run["env"]) for run in members)
     machines = "; ".join(f"{runs} on {machine}" for machine, runs in places.items())
     text = (
-        f"`{every('protocol')}`; seeds {every('seed')}; {count} in {minutes:.0f} minutes: "
-        f"{machines}; commit {commits}."
+        f"`{every('protocol')}`; seeds {every('seed')}; {count}, {minutes:.0f} minutes of training "
+        f"in all: {machines}; commit {commits}."
     )
     sizes = {(run["params"], run["macs"]) for run in members}
     if len(sizes) > 1 or len({run["arm"] for run in members}) > 1:
@@ -237,11 +246,14 @@ def write_results(members: Sequence[Mapping[str, Any]], path: Path) -> None:
             "seed": run["seed"],
             "protocol": run["protocol"],
             **{
-                f"{split}_{name}": run[split].get(name)
+                f"{split}_{name}": run.get(split, {}).get(name)
                 for split in ("val", "test")
                 for name in SCORES
             },
-            **{f"test_iou_{name}": value for name, value in run["test"]["iou"].items()},
+            **{
+                f"test_iou_{name}": value
+                for name, value in run.get("test", {}).get("iou", {}).items()
+            },
             **{name: run[name] for name in ("params", "macs", "seconds")},
         }
         for run in members

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from fcn_lab.runs.sweep import SweepFolder
-from support.fakeruns import write_grid
+from support.fakeruns import street, write_grid, write_run
 from support.places import ROOT
 
 EXPERIMENTS = ROOT / "experiments"
@@ -139,6 +139,25 @@ def test_a_mistake_is_named_and_leaves_the_study_as_it_was(
     assert not (study.parent / "unknown").exists()
 
 
+def test_runs_that_cannot_be_published_replace_nothing(
+    study: Path, publishing: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are of two protocols, which shows once they are packed."""
+    before = {path: path.read_bytes() for path in study.iterdir()}
+    frames, source = street(4)
+    for protocol in (
+        "synthetic11-48x64-void_ignored-a_split",
+        "synthetic11-48x64-void_ignored-b_split",
+    ):
+        run = write_run(tmp_path / protocol, frames, source, protocol=protocol)
+        (run / "env.json").write_text("{}")
+    monkeypatch.setattr(publishing, "EXPERIMENTS", study.parent)
+    monkeypatch.setattr(sys, "argv", ["publish.py", "made", str(tmp_path)])
+    with pytest.raises(SystemExit, match="protocol"):
+        publishing.main()
+    assert {path: path.read_bytes() for path in study.iterdir()} == before
+
+
 def test_it_says_what_it_does_and_where_to_look(
     study: Path,
     publishing: ModuleType,
@@ -224,8 +243,7 @@ def test_val_tells_the_order_of_test_where_chance_would_not(
         scores = {"val": place / 10, "test": test[place]}
         return SimpleNamespace(average_number=lambda split, name: scores[split])
 
-    study = SimpleNamespace(arms=[make_arm(place) for place in range(len(test))])
-    assert judging.judge_order(study)[0] == verdict
+    assert judging.judge_order(list(map(make_arm, range(len(test)))))[0] == verdict
 
 
 def test_other_measures_of_a_study_are_those_of_its_runs(

@@ -1,6 +1,6 @@
 """The cost sheet: models × operators × encoders, each by part; a table, a CSV and a figure."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -11,12 +11,9 @@ from fcn_lab.cost.figure import CellCosts, RunScore, Words, render_costs
 from fcn_lab.cost.parts import PartCost
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import markdown_row
-from fcn_lab.files import find_files, write_table, write_text
+from fcn_lab.files import write_table, write_text
 from fcn_lab.rendering.tables import print_table
-from fcn_lab.report.runs import find_runs
-from fcn_lab.runs.names import METRICS
-from fcn_lab.runs.outcomes import read_metrics
-from fcn_lab.runs.records import DamagedFile
+from fcn_lab.report.runs import Run, find_runs
 from fcn_lab.terminal import format_amount, print_text
 
 GROUPS = ("model", "upsample", "encoder")
@@ -174,12 +171,7 @@ def find_networks(runs: Sequence[Path]) -> tuple[dict[Words, Path], list[RunScor
     """
     networks: dict[Words, Path] = {}
     run_scores: list[RunScore] = []
-    readable_runs, failures = find_runs(runs)
-    for failure in failures:
-        print(failure, flush=True)
-    for run in readable_runs:
-        for line in run.alterations:
-            print(line, flush=True)
+    for run in _read_runs(runs):
         model, upsample, encoder, *others = run.factors.items()
         encoder_word = " ".join([encoder[1], *(f"{key}={value}" for key, value in others)])
         words = (model[1], upsample[1], encoder_word)
@@ -189,24 +181,30 @@ def find_networks(runs: Sequence[Path]) -> tuple[dict[Words, Path], list[RunScor
     return networks, run_scores
 
 
-def read_scores(runs: Sequence[Path], cells: Sequence[Words]) -> Iterator[RunScore]:
-    """Yields words and mean IoU of every finished run of these cells, at any depth.
+def read_scores(runs: Sequence[Path], cells: Sequence[Words]) -> list[RunScore]:
+    """Returns words and mean IoU of every finished run of these cells, at any depth.
 
     Raises:
-        UserError: there is none in a folder.
+        UserError: there is none, or the runs cannot stand in one table.
     """
-    for run in runs:
-        scores = []
-        for path in sorted(find_files(METRICS, run)):
-            try:
-                metrics = read_metrics(path.parent)
-            except DamagedFile as error:
-                print(f"left out: {error}", flush=True)
-                continue
-            words = tuple(str(metrics.get(group)) for group in GROUPS)
-            split = metrics.get("test") or metrics.get("val")
-            if words in cells and split:
-                scores.append((words, split["mean_iou"]))
-        if not scores:
-            raise UserError(f"runs={run}: there is no finished run of one of these cells in it")
-        yield from scores
+    if not runs:
+        return []
+    scores: list[RunScore] = []
+    for run in _read_runs(runs):
+        model, upsample, encoder = (str(run.metrics[group]) for group in GROUPS)
+        value = run.number(run.split, "mean_iou")
+        if value is not None and (model, upsample, encoder) in cells:
+            scores.append(((model, upsample, encoder), value))
+    if not scores:
+        folders = ", ".join(map(str, runs))
+        raise UserError(f"runs={folders}: there is no finished run of one of these cells in it")
+    return scores
+
+
+def _read_runs(folders: Sequence[Path]) -> list[Run]:
+    """Returns the finished runs, and prints what is wrong with them or with others."""
+    runs, damages = find_runs(folders)
+    lines = [*map(str, damages), *(line for run in runs for line in run.alterations)]
+    for line in lines:
+        print(line, flush=True)
+    return runs

@@ -31,7 +31,7 @@ def draw_forest(study: Study) -> Spec:
 def draw_effect(study: Study, factor: str) -> Spec:
     """Draws the mean over all arms with each value of a factor."""
     values = list(study.factors[factor])
-    means = [study.comparison.estimate_mean(study.level(factor, value)) for value in values]
+    means = [study.comparison.estimate_mean(study.average_arms({factor: v})) for v in values]
     points = {"x": values, "y": _list_percents(means), "error_y": _build_error_bars(means)}
     layout = {**_label_axes(format_factor(factor), "mean IoU, %"), "showlegend": False}
     layout["xaxis"] |= CATEGORIES
@@ -39,16 +39,11 @@ def draw_effect(study: Study, factor: str) -> Spec:
 
 
 def draw_interaction(study: Study, x_factor: str, line_factor: str) -> Spec:
-    """Draws a line a value of `line_factor` over `x_factor`; parallel lines do not interact."""
-    lines = []
+    """Draws means over all else, a line a value of `line_factor` over `x_factor`."""
+    x_values, lines = list(study.factors[x_factor]), []
     for number, value in enumerate(study.factors[line_factor]):
-        arms = {
-            study.values[arm.name][x_factor]: study.comparison.means[arm.name]
-            for arm in study.arms
-            if study.values[arm.name][line_factor] == value
-        }
-        x_values = [v for v in study.factors[x_factor] if v in arms]
-        means = [arms[v] for v in x_values]
+        arms = [study.average_arms({x_factor: x, line_factor: value}) for x in x_values]
+        means = [study.comparison.estimate_mean(arm) for arm in arms]
         points = {"x": x_values, "y": _list_percents(means), "error_y": _build_error_bars(means)}
         lines.append({**_style_line(number, value), **points})
     layout = _label_axes(format_factor(x_factor), "mean IoU, %")
@@ -78,7 +73,8 @@ def draw_learning(study: Study) -> Spec | None:
     lines = []
     for arm in study.arms:
         scores: dict[int, list[float]] = {}
-        for row in (row for run in arm.runs for row in run.history if row.get(MONITOR)):
+        rows = (row for run in arm.runs for row in run.history)
+        for row in (row for row in rows if row.get(MONITOR) and row.get("epoch")):
             scores.setdefault(int(row["epoch"]) + 1, []).append(float(row[MONITOR]))
         if scores:
             percents = [100 * float(np.mean(scores[epoch])) for epoch in sorted(scores)]
@@ -89,15 +85,22 @@ def draw_learning(study: Study) -> Spec | None:
     return {"data": lines, "layout": layout} if lines else None
 
 
-def draw_cost(study: Study, key: str, label: str, unit: float) -> Spec:
-    """Draws mean IoU against what an arm costs, `key` of metrics.json in units of `unit`."""
+def draw_cost(study: Study, key: str, label: str, unit: float) -> Spec | None:
+    """Draws mean IoU against what an arm costs, `key` of metrics.json in units of `unit`.
+
+    Left out are arms that do not tell it, or whose time is not that of a training; None where all
+    are.
+    """
     dots = []
     for arm in study.arms:
+        cost = arm.average_number(key)
+        if cost is None or (key == "seconds" and not all(run.history for run in arm.runs)):
+            continue
         means = [study.comparison.means[arm.name]]
-        points = {"x": [(arm.average_number(key) or 0) / unit], "y": _list_percents(means)}
+        points = {"x": [cost / unit], "y": _list_percents(means)}
         style = {**style_arm(study, arm.name), "mode": "markers"}
         dots.append({**style, **points, "error_y": _build_error_bars(means)})
-    return {"data": dots, "layout": _label_axes(label, "mean IoU, %")}
+    return {"data": dots, "layout": _label_axes(label, "mean IoU, %")} if dots else None
 
 
 def draw_generalisation(study: Study) -> Spec | None:

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
+from statistics import harmonic_mean
 
 import numpy as np
 
 from fcn_lab.metrics.scores import compute_class_iou
+from fcn_lab.report.blocks import FrameBlocks
 from fcn_lab.report.intervals import (
     LEVEL,
     Estimate,
     Floats,
-    FrameBlocks,
     compute_mean_iou,
     estimate_score,
     resample_class_iou,
@@ -87,7 +88,7 @@ class Arm:
 
     def seed_spread(self) -> float:
         """Returns the standard deviation of the mean IoU over seeds, 0 of one."""
-        return float(compute_mean_iou(self.points).std(ddof=1)) if len(self.runs) > 1 else 0.0
+        return float(self.mean_points.std(ddof=1)) if len(self.runs) > 1 else 0.0
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,12 @@ class Gap:
     """The first arm's mean IoU less the second's.
 
     Args:
-        first: names of the arms.
-        second: the other.
+        first: the better arm's name.
+        second: the other arm's name.
         gap: the difference.
         level: of its interval, see `correct_holm`.
         adjusted_p: Holm's p-value.
-        trainings: seeds of each arm, of the smaller number where they differ.
+        trainings: seeds of each arm, the harmonic mean where they differ.
     """
 
     first: str
@@ -108,7 +109,7 @@ class Gap:
     gap: Estimate
     level: float
     adjusted_p: float
-    trainings: int
+    trainings: float
 
     @cached_property
     def seeds(self) -> int | None:
@@ -156,7 +157,7 @@ class Comparison:
         estimates = [self.compare_arms(a, b) for a, b in pairs]
         corrections = correct_holm([gap.p for gap in estimates])
         return [
-            Gap(a.name, b.name, gap, 1 - alpha, p, min(len(a.runs), len(b.runs)))
+            Gap(a.name, b.name, gap, 1 - alpha, p, harmonic_mean([len(a.runs), len(b.runs)]))
             for (a, b), gap, (p, alpha) in zip(pairs, estimates, corrections, strict=True)
         ]
 
@@ -184,18 +185,14 @@ class Comparison:
         return {name: (1 + losses[name], len(self.arms) - wins[name]) for name in losses}
 
     def _pool_seeds(self, label: int | None) -> SeedVariance:
-        scores = [
-            compute_mean_iou(arm.points) if label is None else arm.points[..., label]
-            for arm in self.arms
-        ]
+        scores = [arm.mean_points if label is None else arm.points[..., label] for arm in self.arms]
         return pool_seeds(scores, len({arm.seeds for arm in self.arms}) == 1)
 
 
 def compare_runs(arms: Sequence[Arm], blocks: FrameBlocks) -> Comparison:
     """Compares the arms of the runs, sorted by mean IoU."""
-    return Comparison(
-        tuple(sorted(arms, key=lambda arm: -float(compute_mean_iou(arm.points).mean()))), blocks
-    )
+    ranked_arms = sorted(arms, key=lambda arm: float(arm.mean_points.mean()), reverse=True)
+    return Comparison(tuple(ranked_arms), blocks)
 
 
 def correct_holm(values: Sequence[float], alpha: float = ALPHA) -> list[tuple[float, float]]:

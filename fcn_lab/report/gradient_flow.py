@@ -3,8 +3,8 @@
 Of the finished runs in a folder that noted the norms of their gradient, by arm:
 
 * for each stage its median norm over the run's steps, divided by that of the last stage, the one
-  nearest to the loss: the share of the gradient that arrives. The mean over seeds, and their least
-  and most;
+  nearest to the loss: the share of the gradient that arrives; and that last one's norm. The mean
+  over seeds, and their least and most;
 * the first step at which val mean IoU was at least SCORE, for each seed; by default SCORE is the
   least of the runs' best scores, which all of them reached.
 """
@@ -17,23 +17,28 @@ from statistics import fmean, median
 
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import markdown_row
-from fcn_lab.report.arms import find_varied, format_arm
+from fcn_lab.report.arms import group_runs
 from fcn_lab.report.runs import Run, find_runs
 from fcn_lab.runs.names import GRADIENTS, MONITOR
 from fcn_lab.runs.records import read_rows
 
 
-def measure_shares(rows: Sequence[Mapping[str, str]]) -> dict[str, float]:
-    """Returns each stage's median norm over the steps, in units of the last stage's."""
+def measure_norms(rows: Sequence[Mapping[str, str]]) -> dict[str, float]:
+    """Returns each stage's median norm over the steps."""
     stages = [column for column in rows[0] if column != "step"]
-    norms = {stage: median(float(row[stage]) for row in rows) for stage in stages}
-    unit = norms[stages[-1]]
-    return {stage: norms[stage] / unit if unit else math.nan for stage in stages}
+    return {stage: median(float(row[stage]) for row in rows) for stage in stages}
+
+
+def measure_shares(norms: Mapping[str, float]) -> dict[str, float]:
+    """Returns each stage's median norm in units of the last stage's."""
+    unit = list(norms.values())[-1]
+    return {stage: norm / unit if unit else math.nan for stage, norm in norms.items()}
 
 
 def read_scores(run: Run) -> list[tuple[int, float]]:
     """Returns step and val mean IoU of each validation."""
-    return [(int(row["step"]), float(row[MONITOR])) for row in run.history if row.get(MONITOR)]
+    rows = (row for row in run.history if row.get(MONITOR) and row.get("step"))
+    return [(int(row["step"]), float(row[MONITOR])) for row in rows]
 
 
 def find_first_step(run: Run, score: float) -> int | None:
@@ -61,24 +66,22 @@ def format_report(folder: Path, score: float | None = None) -> list[str]:
         raise UserError(f"{folder}: no run there has a {GRADIENTS}; trainer.gradients_every=10")
     best_scores = [max((s for _, s in read_scores(run)), default=0.0) for run in runs]
     goal = min(best_scores) if score is None else score
-    arms: dict[str, list[Run]] = {}
-    factors = find_varied(runs)
-    for run in runs:
-        arms.setdefault(format_arm(run, factors), []).append(run)
     column = f"steps to {100 * goal:.1f} mean IoU on val"
     lines = [
-        f"| | gradient by stage, the last one's as unit | {column} |",
-        "| --- | --- | --- |",
+        f"| | gradient by stage, the last one's as unit | norm of the last one's | {column} |",
+        "| --- | --- | --- | --- |",
     ]
-    for arm, members in arms.items():
-        shares = [measure_shares(read_gradients(run)) for run in members]
+    for arm, members in group_runs(runs).items():
+        norms = [measure_norms(read_gradients(run)) for run in members]
+        shares = [measure_shares(norm) for norm in norms]
+        units = format_range([list(norm.values())[-1] for norm in norms])
         stages = "; ".join(
             f"{stage} {format_range([share[stage] for share in shares])}" for stage in shares[0]
         )
         members.sort(key=lambda run: run.seed)
         steps = [find_first_step(run, goal) for run in members]
         texts = ", ".join("never" if step is None else f"{step:,}" for step in steps)
-        lines.append(markdown_row([arm, stages, texts]))
+        lines.append(markdown_row([arm, stages, units, texts]))
     return lines
 
 

@@ -1,16 +1,17 @@
 """How many seeds a difference would take to be seen."""
 
 import math
+from bisect import bisect_left
 
 from scipy.special import ncfdtr, stdtrit
 
 from fcn_lab.report.intervals import Estimate
 
 TARGET_POWER = 0.8
-MOST_SEEDS = 200
+MOST_SEEDS = 1_000_000
 
 
-def compute_power(gap: Estimate, seeds: int, seeds_now: int, level: float = 0.05) -> float:
+def compute_power(gap: Estimate, seeds: int, seeds_now: float, level: float = 0.05) -> float:
     """Returns the chance that `seeds` seeds an arm show a difference as large as it seems.
 
     The variance over seeds falls as 1/S and its degrees of freedom grow as S − 1; that over frames
@@ -19,7 +20,7 @@ def compute_power(gap: Estimate, seeds: int, seeds_now: int, level: float = 0.05
     Args:
         gap: the difference found.
         seeds: S, 2 at least.
-        seeds_now: seeds behind `gap`.
+        seeds_now: seeds an arm behind `gap`; of arms with different numbers their harmonic mean.
         level: of the test.
     """
     spread = gap.seeds or 0.0
@@ -39,15 +40,17 @@ def compute_power(gap: Estimate, seeds: int, seeds_now: int, level: float = 0.05
     return 1.0 if math.isnan(power) else power
 
 
-def count_seeds_needed(gap: Estimate, seeds_now: int, level: float = 0.05) -> int | None:
+def count_seeds_needed(gap: Estimate, seeds_now: float, level: float = 0.05) -> int | None:
     """Returns the fewest seeds an arm that show `gap` with a chance of 80 %.
 
     None where no number does, since the frames alone leave too much room, or where one seed leaves
     the spread over seeds unknown.
     """
-    if gap.seeds is None:
+
+    def is_shown(seeds: int) -> bool:
+        return compute_power(gap, seeds, seeds_now, level) >= TARGET_POWER
+
+    if gap.seeds is None or not is_shown(MOST_SEEDS):
         return None
-    numbers = range(2, MOST_SEEDS + 1)
-    return next(
-        (s for s in numbers if compute_power(gap, s, seeds_now, level) >= TARGET_POWER), None
-    )
+    # the chance grows with every seed
+    return bisect_left(range(MOST_SEEDS), True, lo=2, key=is_shown)

@@ -10,8 +10,10 @@ from typing import Any
 
 from fcn_lab.metrics.scores import compute_scores
 from fcn_lab.runs.names import METRICS
+from fcn_lab.runs.records import DamagedFile
 from fcn_lab.terminal import format_percent
 
+MOST_PIXELS = 2**40  # of a pair of classes in a frame
 # between a score that was written as text and the same one counted again
 TOLERANCE = 1e-6
 TITLES = {
@@ -21,6 +23,22 @@ TITLES = {
     "fw_iou": "fw IoU",
 }
 CLASS_TITLES = {"iou": "IoU", "accuracy": "accuracy"}
+
+
+def require_matrices(arrays: Mapping[str, Any], path: Path) -> None:
+    """Raises DamagedFile unless the arrays of a file hold a confusion matrix for each frame."""
+    forms = {"names": ("U", 1), "classes": ("U", 1), "split": ("U", 0), "matrices": ("iu", 3)}
+    for name, (kinds, axes) in forms.items():
+        array = arrays.get(name)
+        if array is None or array.dtype.kind not in kinds or array.ndim != axes:
+            raise DamagedFile(path, f"it holds no {name}")
+    matrices, frames, classes = arrays["matrices"], len(arrays["names"]), len(arrays["classes"])
+    if not frames or matrices.shape != (frames, classes, classes):
+        raise DamagedFile(path, "it holds no matrix for each frame")
+    if arrays.get("drives", arrays["names"]).shape != (frames,):
+        raise DamagedFile(path, "it holds no drive for each frame")
+    if matrices.min() < 0 or matrices.max() > MOST_PIXELS:
+        raise DamagedFile(path, "a matrix of it counts no pixels")
 
 
 def correct_scores(
@@ -38,7 +56,7 @@ def correct_scores(
         split = str(arrays.get("split", ""))
         claim = metrics.get(split)
         # a file that holds something else is no witness
-        with suppress(LookupError, ValueError):
+        with suppress(LookupError, TypeError, ValueError):
             counts = compute_scores(arrays["matrices"].sum(0), list(map(str, arrays["classes"])))
             if isinstance(claim, Mapping) and (difference := find_altered(claim, counts)):
                 scores[split] = {**claim, **counts}

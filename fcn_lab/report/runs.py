@@ -19,7 +19,7 @@ from fcn_lab.config.moved import rename_targets
 from fcn_lab.errors import UserError
 from fcn_lab.files import find_files, follow_links
 from fcn_lab.report.protocols import refuse_mixed
-from fcn_lab.report.recount import correct_scores
+from fcn_lab.report.recount import correct_scores, require_matrices
 from fcn_lab.runs import names
 from fcn_lab.runs.outcomes import read_all_epochs, read_metrics
 from fcn_lab.runs.records import DamagedFile, load_yaml, read_arrays, read_json, read_yaml
@@ -29,7 +29,6 @@ from fcn_lab.terminal import report_progress
 
 # folders inside a sweep or a staged run that hold its sources or earlier stages, and no runs
 INNER_PARTS = {"code", names.STAGES}
-MOST_PIXELS = 2**40  # of a pair of classes in a frame
 # the value of a factor that a run does not have
 ABSENT = "–"
 _UNNAMED_KEYS = ("seed", "data.root")
@@ -67,26 +66,13 @@ class Run:
             raise DamagedFile(folder / names.METRICS, reason)
         content = read_yaml(config, load_yaml) if os.path.lexists(config) else {}
         run = cls(folder, metrics, rename_targets(content))
-        run._require_matrices()
+        require_matrices(run._confusions, folder / names.CONFUSIONS)
         run.history  # noqa: B018  (read now, while a damaged run can still be left out)
         files = {names.CONFUSIONS: run._confusions}
         with suppress(DamagedFile):
             files[names.VAL_CONFUSIONS] = read_arrays(folder / names.VAL_CONFUSIONS)
         metrics, alterations = correct_scores(folder, metrics, files)
         return replace(run, metrics=metrics, alterations=alterations) if alterations else run
-
-    def _require_matrices(self) -> None:
-        arrays, path = self._confusions, self.folder / names.CONFUSIONS
-        for name, kind in {"names": "U", "classes": "U", "split": "U", "matrices": "iu"}.items():
-            if name not in arrays or arrays[name].dtype.kind not in kind:
-                raise DamagedFile(path, f"it holds no {name}")
-        frames, classes = len(self.names), len(self.classes)
-        if not frames or self.matrices.shape != (frames, classes, classes):
-            raise DamagedFile(path, "it holds no matrix for each frame")
-        if arrays.get("drives", arrays["names"]).shape != (frames,):
-            raise DamagedFile(path, "it holds no drive for each frame")
-        if self.matrices.min() < 0 or self.matrices.max() > MOST_PIXELS:
-            raise DamagedFile(path, "a matrix of it counts no pixels")
 
     @property
     def protocol(self) -> str:

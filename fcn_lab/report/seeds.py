@@ -37,14 +37,15 @@ class SeedVariance:
     def estimate_mean(self, seeds: int, members: int = 1) -> MeanVariance | None:
         """Returns the variance of a mean over seeds, (Var ε / members + Var β) / S.
 
-        None where no arm has two seeds.
+        None where no arm has two seeds. Where β is not told apart from ε, and averaging arms may
+        take nothing from it, it is that of one arm.
 
         Args:
             seeds: S, of the mean.
             members: arms that are averaged in it.
         """
         is_known = bool(self.between_freedom)
-        variance = (1 / members - is_known / self.arms) * self.residual
+        variance = (1 / members - 1 / self.arms if is_known else 1.0) * self.residual
         parts = [
             (variance, self.residual_freedom),
             (self.between_seeds / self.arms, self.between_freedom),

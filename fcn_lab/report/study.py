@@ -3,7 +3,7 @@
 Legend: A arms, S seeds, R draws, K classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -18,13 +18,12 @@ from fcn_lab.report.arms import (
     refuse_twins,
     tell_twins_apart,
 )
+from fcn_lab.report.blocks import cut_blocks, cut_single_frames
 from fcn_lab.report.comparison import Arm, Comparison, compare_runs
 from fcn_lab.report.intervals import (
     LEVEL,
     Floats,
     compute_mean_iou,
-    cut_blocks,
-    cut_single_frames,
 )
 from fcn_lab.report.questions import find_question
 from fcn_lab.report.runs import (
@@ -73,7 +72,7 @@ class Study:
         groups = group_runs(runs)
         for name, members in groups.items():
             refuse_twins(name, members)
-        cut = cut_blocks(runs[0].drives)
+        cut = cut_blocks(runs[0].drives, runs[0].names)
         weights = cut.weights()
         arms = [Arm.from_runs(name, members, weights) for name, members in groups.items()]
         values = {
@@ -125,14 +124,21 @@ class Study:
         combinations = {tuple(values.values()) for values in self.values.values()}
         return combinations == set(product(*self.factors.values())) and bool(self.common_seeds)
 
-    def level(self, factor: str, value: str) -> Arm:
-        """Returns the mean of all arms with that value, over the seeds that every arm has."""
-        arms = [arm for arm in self.arms if self.values[arm.name][factor] == value]
-        members = [arm.select_seeds(self.common_seeds) for arm in arms]
+    def average_arms(self, values: Mapping[str, str]) -> Arm:
+        """Returns the mean of all arms with these values of factors, over the seeds that all have.
+
+        Its one score is the mean IoU, which takes the place of the classes.
+        """
+        members = [
+            arm.select_seeds(self.common_seeds)
+            for arm in self.arms
+            if values.items() <= self.values[arm.name].items()
+        ]
         points, draws = (
-            np.mean([getattr(arm, part) for arm in members], axis=0) for part in ("points", "draws")
+            np.mean([compute_mean_iou(getattr(arm, part)) for arm in members], axis=0)[..., None]
+            for part in ("points", "draws")
         )
-        return Arm(value, members[0].runs, points, draws, len(members))
+        return Arm(" ".join(values.values()), members[0].runs, points, draws, len(members))
 
     def shares(self) -> dict[str, VarianceShare] | None:
         """Divides the variance between arms among the factors and their interaction.

@@ -12,11 +12,15 @@ from fcn_lab.escaping import csv_row, latex_text, markdown_row
 from fcn_lab.metrics.scores import compute_class_accuracy
 from fcn_lab.rendering import html as page
 from fcn_lab.report.comparison import Arm, Gap
-from fcn_lab.report.intervals import Estimate
+from fcn_lab.report.formatting import (
+    UNKNOWN_VALUE,
+    format_interval,
+    format_probability,
+    format_rank,
+)
 from fcn_lab.report.study import WIDTHS, Study
 from fcn_lab.terminal import format_percent
 
-UNKNOWN_VALUE = "–"
 PAIRS_LIMIT = 300  # of which all are shown: 25 arms
 Cell = str | float | int | None
 
@@ -59,24 +63,6 @@ class Table:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerows(map(csv_row, [self.columns, *self.rows]))
         return file.getvalue()
-
-
-def format_interval(estimate: Estimate, level: float = 0.95, sign: bool = False) -> str:
-    """Returns the interval in per cent; a dash where the frames do not tell it."""
-    if not estimate.is_known:
-        return UNKNOWN_VALUE
-    low, high = (format_percent(end, sign=sign) for end in estimate.interval(level))
-    return f"[{low}, {high}]"
-
-
-def format_probability(value: float) -> str:
-    """Formats a probability with three decimals; none is called zero."""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def format_rank(first: int, last: int) -> str:
-    """Returns one place, or from–to."""
-    return str(first) if first == last else f"{first}–{last}"
 
 
 def tabulate_arms(study: Study) -> Table:
@@ -166,7 +152,7 @@ def tabulate_raw_gaps(study: Study) -> Table:
 
 
 def _gap_row(gap: Gap) -> list[Cell]:
-    seeds_to_settle = "" if gap.is_distinct else ("none" if gap.seeds is None else str(gap.seeds))
+    seeds_to_settle = "" if gap.is_distinct else ("none" if gap.seeds is None else f"{gap.seeds:,}")
     if gap.gap.seeds is None and not gap.is_distinct:
         seeds_to_settle = "unknown: one seed"
     return [
@@ -197,7 +183,9 @@ def tabulate_classes(study: Study) -> Table:
         best_iou, last_iou = (_average_class(arm, label) for arm in (best_arm, last_arm))
         if best_iou is not None and last_iou is not None:
             gap = study.comparison.compare_arms(best_arm, last_arm, label)
-            difference = [format_percent(gap.value, sign=True), format_interval(gap, sign=True)]
+            # of a class that only some seeds know there is no interval
+            interval = format_interval(gap, sign=True) if np.isfinite(gap.value) else None
+            difference = [format_percent(best_iou - last_iou, sign=True), interval]
         elif best_iou is not None or last_iou is not None:
             difference = [None, None]
         else:

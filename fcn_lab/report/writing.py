@@ -65,10 +65,10 @@ def format_markdown(study: Study) -> str:
         "## The answer",
         markdown_text(" ".join(describe_answer(study))),
         "## Scores",
-        tables.tabulate_arms(study).markdown(),
-        *(("## Differences", tables.tabulate_gaps(study).markdown()) if has_pairs else ()),
+        *_write_table(tables.tabulate_arms(study)),
+        *(("## Differences", *_write_table(tables.tabulate_gaps(study))) if has_pairs else ()),
         "## Classes",
-        tables.tabulate_classes(study).markdown(),
+        *_write_table(tables.tabulate_classes(study)),
         *(("## Missing", tables.tabulate_missing(study).markdown()) if study.missing_cells else ()),
         "## How the runs were trained",
         tabulate_recipe(study).markdown(),
@@ -76,6 +76,10 @@ def format_markdown(study: Study) -> str:
         *map(markdown_text, describe_method(study)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _write_table(table: tables.Table) -> tuple[str, str]:
+    return f"{markdown_text(table.caption)}.", table.markdown()
 
 
 def list_sections(study: Study) -> Iterator[Section]:
@@ -174,11 +178,13 @@ def _write_training(study: Study) -> Iterator[Section]:
     body = Markup()
     for key, label, unit in (*costs, ("seconds", "minutes of training", 60)):
         caption = f"Mean IoU with its 95 % interval against {label}."
-        spec = charts.draw_cost(study, key, label, unit)
+        if (spec := charts.draw_cost(study, key, label, unit)) is None:
+            continue
         # the first chart's legend goes for all
         spec["layout"]["showlegend"] = not body
         body += render_figure(spec, caption, 360 if body else 480)
-    yield Section("Score against cost", body)
+    if body:
+        yield Section("Score against cost", body)
     if (gap := charts.draw_generalisation(study)) is not None:
         caption = f"Mean IoU on val and on {study.first_run.split}: the line is what is lost."
         height = 140 + ROW * len(study.arms)

@@ -81,7 +81,7 @@ class Profile:
         """
         if self.grid is not None and self.grid.has_lists:
             cells = self.grid.cells(self.words)
-            scores = list(read_scores(list_folders(self.runs or ()), cells))
+            scores = read_scores(list_folders(self.runs or ()), cells)
             return self._write_sheet(
                 {cell: partial(self.grid.build, cell) for cell in cells}, scores, folder
             )

@@ -1,7 +1,6 @@
 """The cost sheet: counts against closed forms and SegNet's argument, and the files it leaves."""
 
 import csv
-import json
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -194,11 +193,7 @@ def sheet(folder: Path, *typed: str, runs: list[Path] | None = None) -> None:
 
 
 def test_the_sheet_has_a_row_a_cell_and_a_figure_where_there_are_runs(tmp_path: Path) -> None:
-    run = tmp_path / "sweep" / "cell"
-    run.mkdir(parents=True)
-    (run / "metrics.json").write_text(
-        json.dumps({"protocol": "stub", **WORDS, "test": {"mean_iou": 0.5}})
-    )
+    fakeruns.write_grid(tmp_path / "sweep", ["fcn8s"], ["bilinear"], (0, 1), count=4)
     sheet(tmp_path, "upsample.refine=conv", "task=profile", "seed=3", runs=[tmp_path / "sweep"])
     with (tmp_path / "costs.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -239,5 +234,13 @@ def test_other_models_are_compared_on_the_same_data_with_the_same_parts() -> Non
 def test_folders_without_finished_runs_and_recorded_runs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"runs=.*no finished run"):
         sheet(tmp_path, runs=[tmp_path])
+    fakeruns.write_grid(tmp_path / "other", ["fcn16s"], ["bilinear"], (0,), count=4)
+    with pytest.raises(UserError, match="no finished run of one of these cells"):
+        sheet(tmp_path, runs=[tmp_path / "other"])
+    frames, source = fakeruns.street(4)
+    odd = "synthetic11-48x64-void_ignored-odd_split"
+    fakeruns.write_run(tmp_path / "other" / "odd", frames, source, protocol=odd)
+    with pytest.raises(UserError, match="protocol"):
+        sheet(tmp_path, runs=[tmp_path / "other"])
     with pytest.raises(UserError, match="leave out run="):
         sheet(tmp_path, "run=somewhere")

@@ -8,8 +8,9 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
+from fcn_lab.report.blocks import FrameBlocks
 from fcn_lab.report.comparison import Arm, Comparison, compare_runs, correct_holm
-from fcn_lab.report.intervals import Estimate, FrameBlocks
+from fcn_lab.report.intervals import Estimate
 from fcn_lab.report.power import compute_power, count_seeds_needed
 from fcn_lab.report.runs import Run
 
@@ -96,11 +97,19 @@ def test_the_power_is_a_number_where_scipys_noncentral_t_has_none() -> None:
 
 
 def test_the_seeds_needed_are_those_of_statsmodels() -> None:
-    for effect in (0.4, 0.8, 1.5):
+    for effect in (0.05, 0.4, 0.8, 1.5):
         needed = TTestPower().solve_power(effect, power=0.8, alpha=0.05)
         assert count_seeds_needed(Estimate(effect, 0.0, 10, 1 / 3, 2), seeds_now=3) == int(
             np.ceil(needed)
         )
+
+
+def test_arms_of_different_seeds_need_what_arms_of_their_harmonic_mean_need() -> None:
+    comparison = compare_runs([arm("a", 0.3, seeds=3), arm("b", 0.301, seeds=10)], CUT)
+    (gap,) = comparison.gaps
+    assert gap.gap.seeds is not None
+    # of S seeds an arm the variance of a difference is 2/S times that of one training
+    assert gap.gap.seeds == pytest.approx(comparison.seed_variance.residual * 2 / gap.trainings)
 
 
 @pytest.mark.parametrize("freedom", [1.5, 10, 100, 400, 2000])

@@ -11,6 +11,7 @@ from fcn_lab.report.gradient_flow import (
     find_first_step,
     format_report,
     main,
+    measure_norms,
     measure_shares,
     read_scores,
 )
@@ -37,7 +38,8 @@ def write(folder: Path, seed: int, found: list[float], early: float) -> Path:
 
 def test_a_share_is_the_median_in_units_of_the_last_stage_s() -> None:
     rows = [{"step": "0", "stem": str(n), "head": "4"} for n in (1, 2, 9)]
-    assert measure_shares(rows) == {"stem": 2 / 4, "head": 1}
+    assert measure_norms(rows) == {"stem": 2, "head": 4}
+    assert measure_shares(measure_norms(rows)) == {"stem": 2 / 4, "head": 1}
 
 
 def test_a_score_is_reached_at_the_first_validation_at_it_or_above(tmp_path: Path) -> None:
@@ -56,8 +58,8 @@ def test_the_table_has_an_arm_a_row_and_a_seed_an_entry_and_stages_of_runs_are_l
     assert len(find_runs([tmp_path])[0]) == 3
     head, _, first, second = format_report(tmp_path)
     assert "steps to 50.0 mean IoU" in head
-    assert first == "| skips=True | stem 3 (2…4); head 1 (1…1) | 10, 20 |"
-    assert second == "| skips=False | stem 0.5; head 1 | 20 |"
+    assert first == "| skips=True | stem 3 (2…4); head 1 (1…1) | 2 (2…2) | 10, 20 |"
+    assert second == "| skips=False | stem 0.5; head 1 | 2 | 20 |"
     assert "never" in format_report(tmp_path, 0.55)[-1]
 
 

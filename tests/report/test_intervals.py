@@ -12,14 +12,12 @@ from scipy import stats
 
 from fcn_lab.metrics.confusion import confusion_matrices
 from fcn_lab.metrics.scores import compute_class_iou, compute_scores
+from fcn_lab.report.blocks import FrameBlocks, cut_blocks, cut_single_frames
 from fcn_lab.report.intervals import (
     Estimate,
     Floats,
-    FrameBlocks,
     compute_mean_iou,
     compute_variance,
-    cut_blocks,
-    cut_single_frames,
     estimate_score,
     resample_class_iou,
 )
@@ -64,6 +62,34 @@ def test_intervals_over_blocks_cover_95_in_100_and_over_frames_far_less(memory: 
     values = frames(np.random.default_rng(int(memory * 10)), memory, TRIALS, 1)
     assert 0.93 < coverage(cut_blocks(DRIVES), values) < 0.97
     assert coverage(cut_single_frames(DRIVES), values) < 0.80
+
+
+def test_frames_that_remember_nearly_all_are_covered_as_seldom_as_the_page_says() -> None:
+    values = frames(np.random.default_rng(95), 0.95, TRIALS, 1)
+    assert coverage(cut_blocks(DRIVES), values) == pytest.approx(0.81, abs=0.02)
+
+
+@pytest.mark.parametrize(("drives", "length"), [(100, 1), (100, 2), (20, 10), (10, 20)])
+def test_where_drives_are_many_intervals_cover_what_drives_differ_by(
+    drives: int, length: int
+) -> None:
+    """Nearly all of the spread lies between drives, of which blocks within them know nothing."""
+    rng = np.random.default_rng(drives)
+    of_drive = rng.standard_normal((TRIALS, 1, drives, 1))
+    values = of_drive + 0.3 * rng.standard_normal((TRIALS, 1, drives, length))
+    names = [f"drive{number}" for number in range(drives) for _ in range(length)]
+    covered = coverage(cut_blocks(names), values.reshape(TRIALS, 1, -1))
+    assert 0.93 <= covered < 0.97
+
+
+def test_frames_that_do_not_stand_in_order_are_drawn_as_if_they_did() -> None:
+    drives, names = ["b"] * 40 + ["a"] * 60, [f"f{number}" for number in range(100)]
+    shuffled = np.random.default_rng(0).permutation(100)
+    # the drive that comes first, comes first
+    shuffled = np.array([7, *shuffled[shuffled != 7]])
+    mixed = cut_blocks([drives[i] for i in shuffled], [names[i] for i in shuffled])
+    assert (mixed.sizes, mixed.length) == ((40, 60), 20)
+    assert np.array_equal(mixed.weights(50), cut_blocks(drives, names).weights(50)[:, shuffled])
 
 
 @pytest.mark.parametrize("share", [0.3, 1.0])
@@ -155,7 +181,9 @@ def test_neighbours_are_drawn_together() -> None:
 
 
 def test_frames_that_each_are_a_drive_are_independent() -> None:
-    assert cut_blocks([f"frame{i}" for i in range(40)]) == FrameBlocks((40,), 1)
+    cut = cut_blocks([f"frame{i}" for i in range(40)])
+    assert np.array_equal(cut.weights(50), FrameBlocks((40,), 1).weights(50))
+    assert cut.freedom == FrameBlocks((40,), 1).freedom == 39
 
 
 def test_a_drive_of_one_frame_among_others_stays_as_it_is() -> None:

@@ -20,6 +20,7 @@ from fcn_lab.data.frames import Frames
 from fcn_lab.errors import UserError
 from fcn_lab.report import charts, heatmaps, tables
 from fcn_lab.report.answer import describe_answer
+from fcn_lab.report.formatting import format_ends, format_probability
 from fcn_lab.report.frames import (
     SMALLEST_DISTANCE,
     build_gallery,
@@ -144,14 +145,14 @@ def test_the_table_of_classes_has_each_accuracy_beside_the_iou(study: Study) -> 
 
 
 def test_no_probability_is_called_zero(study: Study) -> None:
-    assert [tables.format_probability(p) for p in (0.0, 0.0004, 0.001, 0.25)] == [
+    assert [format_probability(p) for p in (0.0, 0.0004, 0.001, 0.25)] == [
         "< 0.001",
         "< 0.001",
         "0.001",
         "0.250",
     ]
     chances = {row[5] for row in tables.tabulate_gaps(study).rows}
-    assert chances == {tables.format_probability(gap.adjusted_p) for gap in study.comparison.gaps}
+    assert chances == {format_probability(gap.adjusted_p) for gap in study.comparison.gaps}
 
 
 @pytest.mark.parametrize(
@@ -238,7 +239,7 @@ def test_effects_are_over_the_seeds_that_all_arms_have(grid: Path, tmp_path: Pat
     assert study.common_seeds == (0,)
     members = [arm for arm in study.arms if study.values[arm.name]["model"] == "fcn8s"]
     recorded = [arm.runs[0].metrics["test"]["mean_iou"] for arm in members]
-    level = study.comparison.estimate_mean(study.level("model", "fcn8s"))
+    level = study.comparison.estimate_mean(study.average_arms({"model": "fcn8s"}))
     assert level.value == pytest.approx(np.mean(recorded))
     assert "3 of the arms have one seed" in format_markdown(study)
 
@@ -285,6 +286,42 @@ def test_scores_that_were_altered_are_told_and_not_believed(
     assert f"{folder}: metrics.json was altered" in sentence
     assert f"on {split} it says" in sentence
     assert sentence in " ".join(describe_answer(study))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"names": np.array("a")}, {"classes": np.array("a")}, {"matrices": np.array(3)}],
+    ids=str,
+)
+def test_arrays_of_another_form_are_damage(change: dict[str, Any], tmp_path: Path) -> None:
+    fakeruns.write_grid(tmp_path, ["fcn8s"], ["bilinear"], (0, 1), count=4)
+    damaged = tmp_path / "model=fcn8s,upsample=bilinear,seed=0"
+    content = dict(np.load(damaged / "confusions.npz"))
+    np.savez(damaged / "confusions.npz", **{**content, **change})
+    np.savez(damaged / "confusions_val.npz", **{**content, "matrices": np.array("a")})
+    runs, damages = find_runs([tmp_path])
+    assert len(runs) == len(damages) == 1
+    assert f"it holds no {next(iter(change))}" in damages[0].reason
+
+
+def test_a_history_that_lacks_a_column_has_no_curve(tmp_path: Path) -> None:
+    fakeruns.write_grid(tmp_path, ["fcn8s"], ["bilinear"], (0,), count=4)
+    for path in tmp_path.glob("*/history.csv"):
+        path.write_text("step,val/mean_iou\n1,0.5\n")
+    assert charts.draw_learning(Study.read([tmp_path])) is None
+
+
+@pytest.mark.parametrize(
+    ("ends", "text"),
+    [
+        ((0.0003, 0.05), "[+0.03, +5.00]"),
+        ((-0.05, -0.00001), "[-5.000, -0.001]"),
+        ((0.0, 0.05), "[+0.0, +5.0]"),
+        ((-0.01, 0.02), "[-1.0, +2.0]"),
+    ],
+)
+def test_no_end_of_an_interval_is_rounded_to_zero(ends: tuple[float, float], text: str) -> None:
+    assert format_ends(*ends) == text
 
 
 def test_cells_without_scores_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

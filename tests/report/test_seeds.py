@@ -90,6 +90,19 @@ def test_an_arm_of_one_seed_takes_its_spread_from_the_others() -> None:
     assert spread == pytest.approx((a.var(ddof=1) * (1 / 3 + 1), 2))
 
 
+def test_arms_of_different_seeds_are_not_averaged_to_more_than_one_arm_knows() -> None:
+    """What a seed does to all arms alike stays in their mean, and is not told apart here."""
+    rng = np.random.default_rng(11)
+    shared = rng.standard_normal((TRIALS, SEEDS))
+    pools = [
+        pool_seeds([*np.tile(own, (ARMS - 1, 1)), own[: SEEDS - 1]], same_seeds=False)
+        for own in shared
+    ]
+    variances = [pooled.estimate_mean(SEEDS, members=ARMS - 1) for pooled in pools]
+    mean = np.mean([variance.value for variance in variances if variance is not None])
+    assert mean == pytest.approx(shared.mean(1).var(), rel=0.1)
+
+
 def coverage(scores: Floats, pools: list[SeedVariance], first: int, second: int | None) -> float:
     """How often the interval of an arm, or of a difference of two, holds the truth, 0."""
     held = []

@@ -1,0 +1,30 @@
+"""Intervals, probabilities and ranks as text."""
+
+from fcn_lab.report.intervals import Estimate
+from fcn_lab.terminal import format_percent
+
+UNKNOWN_VALUE = "–"
+
+
+def format_interval(estimate: Estimate, level: float = 0.95, sign: bool = False) -> str:
+    """Returns the interval in per cent; a dash where the frames do not tell it."""
+    if not estimate.is_known:
+        return UNKNOWN_VALUE
+    return format_ends(*estimate.interval(level), sign=sign)
+
+
+def format_ends(low: float, high: float, sign: bool = True) -> str:
+    """Returns an interval in per cent, with digits enough to show on which side of 0 it ends."""
+    ends = [abs(100 * end) for end in (low, high) if end]
+    digits = next((n for n in (1, 2, 3) if all(round(end, n) for end in ends)), 4)
+    return f"[{format_percent(low, digits, sign)}, {format_percent(high, digits, sign)}]"
+
+
+def format_probability(value: float) -> str:
+    """Formats a probability with three decimals; none is called zero."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def format_rank(first: int, last: int) -> str:
+    """Returns one place, or from–to."""
+    return str(first) if first == last else f"{first}–{last}"
