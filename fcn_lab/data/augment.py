@@ -140,7 +140,8 @@ class Augmentation:
             A.RandomScale(
                 scale_limit=(low - 1, high - 1),
                 interpolation=cv2.INTER_LINEAR,
-                mask_interpolation=cv2.INTER_NEAREST,
+                # plain INTER_NEAREST lies half a pixel beside INTER_LINEAR
+                mask_interpolation=cv2.INTER_NEAREST_EXACT,
                 p=1,
             ),
             A.PadIfNeeded(

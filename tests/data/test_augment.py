@@ -76,6 +76,22 @@ def test_picture_and_label_move_together() -> None:
         assert (image[..., 0] // 20 == label)[inside].mean() > 0.8  # edges are blended
 
 
+@pytest.mark.parametrize("zoom", [0.7, 0.8, 0.95, 1.1, 1.25, 1.41, 2.0])
+def test_an_edge_comes_to_lie_at_one_place_in_picture_and_label(zoom: float) -> None:
+    augment = Augmentation(scale=(zoom, zoom), crop=(20, 200))
+    columns = np.arange(96)
+    gaps = []
+    for edge in range(8, 88):
+        label = np.tile(columns >= edge, (8, 1)).astype(np.uint8)
+        image, cut = augment(np.repeat(label[..., None] * np.uint8(255), 3, 2), label, edge)
+        inside = cut != VOID
+        rows = inside.any(1).sum()
+        # what is white, the pixel that the edge divides in part
+        gaps.append((image[inside][:, 0] / 255.0 - cut[inside]).sum() / rows)
+    assert abs(np.mean(gaps)) < 0.1
+    assert np.abs(gaps).max() <= 0.75
+
+
 def test_scale_and_gamma_are_drawn_apart() -> None:
     grey = np.full((48, 64, 3), 100, np.uint8)
     augment = Augmentation(scale=(0.5, 1.0), flip=0, gamma=(0.5, 2.0), light=1.0)
