@@ -38,7 +38,8 @@ def settle_white(codec: LabelCodec, masks: Sequence[Path], cache: Path, limit: L
     if foreground is None or not isinstance(codec, IndexLabels):
         return codec
     class_index, number = foreground
-    record = cache / "sources" / f"white-{number}-{digest_states(masks)}.json"
+    origin = "stated" if codec.are_ids_stated else "listed"
+    record = cache / "sources" / f"white-{origin}-{number}-{digest_states(masks)}.json"
     try:
         is_object = bool(unseal(record.read_text()))
     except (OSError, ValueError):

@@ -110,7 +110,8 @@ class IndexLabels:
         self._is_legal = np.full(count, are_others_void, np.bool_)
         self._is_legal[[*self._ids, *self._void_ids]] = True
         self._table = np.full(count, VOID, np.uint8)
-        self._table[self._ids] = np.arange(len(names), dtype=np.uint8)
+        # what stands behind the classes that a byte holds is void: `refuse_bad_values` sees to it
+        self._table[self._ids] = np.minimum(np.arange(len(names)), VOID)
         self._table[self._void_ids] = VOID
         self._white_class, self._key = white_class, key
         self._palette = palette or MaskPalette()
@@ -204,6 +205,8 @@ class IndexLabels:
         return LabelView(pixels, ids.astype(np.uint8), is_wrong, Counter(strange_counts))
 
     def _suggest_colours(self) -> str:
+        if self._palette.is_void_ambiguous:
+            return "Save the masks anew, with one palette for all"
         colours = (list(self._palette.colours.get(number, ())) or "COLOUR" for number in self._ids)
         text = ", ".join(map("{}: {}".format, self.names, colours))
         return f"Name the classes by colour: '{self._key}={{{text}}}'"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from fcn_lab.pixels import Colour
+from fcn_lab.pixels import VOID, Colour
 
 
 class MaskPalette:
@@ -25,13 +25,22 @@ class MaskPalette:
     def __init__(self, mask: Image | None = None, ids: Sequence[int] = ()) -> None:
         palette = _read_colours(mask)
         self.colours = {number: palette[number] for number in ids if number < len(palette)}
+        self._void_colour = palette[VOID] if len(palette) > VOID else None
         counts = Counter(self.colours.values())
         self._owners = {c: number for number, c in self.colours.items() if counts[c] == 1}
+
+    @property
+    def is_void_ambiguous(self) -> bool:
+        """Returns whether 255 has the colour of another id, as where zeros fill a palette up."""
+        others = [colour for number, colour in self.colours.items() if number != VOID]
+        return self._void_colour in others
 
     def find_conflict(
         self, mask: Image, pixels: NDArray[np.unsignedinteger], classes: NDArray[np.uint8]
     ) -> str:
         """Returns what is wrong where a mask gives an id the colour of another class's id, or "".
+
+        Void may have any colour.
 
         Args:
             mask: of any mode.
@@ -42,7 +51,7 @@ class MaskPalette:
         for number in np.unique(pixels).tolist() if palette else ():
             colour = palette[number] if number < len(palette) else None
             owner = self._owners.get(colour, number) if colour else number
-            if classes[owner] != classes[number]:
+            if classes[number] not in (classes[owner], VOID):
                 return (
                     f"gives id {number} the colour {list(colour or ())} that id {owner} has in "
                     "other masks: ids do not mean the same in all of them."

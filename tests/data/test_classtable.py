@@ -58,6 +58,15 @@ def test_ids_mean_the_classes_that_are_written_beside_them(case: str, tmp_path: 
     assert np.array_equal(found.frames("train").labels[0], wanted)
 
 
+def test_ids_to_ignore_are_void_however_many_they_are(tmp_path: Path) -> None:
+    label = np.resize(np.arange(459, dtype=np.uint16), fakes.SIZE)
+    save(tmp_path, label)
+    wanted = np.where(label < 2, label, VOID)
+    for ignore in (list(range(2, 459)), "others"):
+        found = source(tmp_path, {"road": 0, "car": 1}, ignore)
+        assert np.array_equal(found.frames("train").labels[0], wanted)
+
+
 @pytest.mark.parametrize("case", COLOURS)
 def test_colours_mean_the_classes_that_are_written_beside_them(case: str, tmp_path: Path) -> None:
     names, ignore, meaning = COLOURS[case]

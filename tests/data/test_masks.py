@@ -208,6 +208,14 @@ def test_masks_of_0_and_1_beside_masks_of_0_and_255_are_refused_with_what_settle
     assert all(np.array_equal(label, white) for label in whites)
 
 
+def test_masks_are_refused_whatever_was_stated_of_them_before(tmp_path: Path) -> None:
+    root = written(tmp_path, [IDS, WHITE])
+    labels = source(root, {"ground": 0, "object": 1}).frames("train").labels
+    assert any((label == VOID).any() for label in labels)
+    with pytest.raises(UserError, match="and no mask holds both"):
+        source(root, ["ground", "object"])
+
+
 def test_masks_that_hold_255_alone_have_no_object(tmp_path: Path) -> None:
     found = source(written(tmp_path, [np.full_like(IDS, VOID)]), ["ground", "object"])
     assert "255 is read" not in found.describe()
@@ -239,6 +247,26 @@ def test_palettes_that_number_the_colours_anew_are_refused_or_read_by_colour(
     found = source(root, said(str(caught.value)))
     labels = [label for split in found.splits for label in found.frames(split).labels]
     assert all(np.array_equal(label, IDS) for label in labels)
+
+
+@pytest.mark.parametrize("is_renumbered", [False, True])
+def test_zeros_that_fill_a_palette_up_make_void_no_class(
+    is_renumbered: bool, tmp_path: Path
+) -> None:
+    root = written(tmp_path, [BORDERED])
+    for name in FRAMES:
+        picture = Image.fromarray(BORDERED)
+        colours = [200, 0, 0, 0, 0, 0] if is_renumbered and name == "f" else [0, 0, 0, 200, 0, 0]
+        picture.putpalette(colours + [0] * 762)
+        picture.save(root / "masks" / f"{name}.png")
+    found = source(root, ["ground", "object"])
+    if is_renumbered:
+        with pytest.raises(
+            UserError, match=r"f\.png gives id 0 the colour .*\nSave the masks anew"
+        ):
+            [found.frames(split) for split in found.splits]
+    else:
+        assert np.array_equal(found.frames("train").labels[0], BORDERED)
 
 
 def test_white_is_a_class_where_it_is_said_to_be(tmp_path: Path) -> None:
