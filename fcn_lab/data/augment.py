@@ -163,7 +163,7 @@ class Augmentation:
         shift, change = self.brightness, self.contrast
         cast = (1 - self.cast, 1 + self.cast)
         candidates = [
-            (low < high, A.RandomGamma((100 * low, 100 * high), p=self.light)),
+            ((low, high) != (1, 1), A.RandomGamma((100 * low, 100 * high), p=self.light)),
             (shift > 0 or change > 0, A.RandomBrightnessContrast(shift, change, p=self.light)),
             (self.cast > 0, A.MultiplicativeNoise(cast, per_channel=True, p=self.light)),
             (

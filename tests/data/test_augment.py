@@ -111,6 +111,11 @@ def test_colours_vary_by_every_knob() -> None:
         assert np.array_equal(label, LABEL)
 
 
+def test_a_gamma_with_no_room_is_that_gamma() -> None:
+    image, _ = Augmentation(gamma=(0.5, 0.5), light=1.0)(IMAGE, LABEL, 3)
+    assert np.abs(image - 255 * (IMAGE / 255) ** 0.5).max() <= 1
+
+
 def test_none_changes_nothing() -> None:
     assert equal(IDENTITY(IMAGE, LABEL, 5), (IMAGE, LABEL))
     assert word("none") == IDENTITY
