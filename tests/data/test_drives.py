@@ -76,22 +76,29 @@ def test_two_drives_are_too_few(tmp_path: Path) -> None:
         CamVid(str(root), split_by="drive", held_out="Seq05VD")
 
 
-def numbered(root: Path, prefix: str = "", **words: Any) -> Folder:  # noqa: ANN401
+def numbered(root: Path, names: object = ("a", "b"), prefix: str = "", **words: Any) -> Folder:  # noqa: ANN401
     """Three drives that are called by a number, with equal files whatever the prefix."""
     for drive in "123":
         fakes.save(root / f"{prefix}{drive}" / "rgb" / "0.png", fakes.picture(drive))
         fakes.save(root / f"{prefix}{drive}" / "ids" / "0.png", fakes.ids(drive, 2))
-    return Folder(str(root), "*/rgb/*.png", "*/ids/*.png", ["a", "b"], blocks=1, **words)
+    return Folder(str(root), "*/rgb/*.png", "*/ids/*.png", names, blocks=1, **words)
 
 
 def test_equal_files_that_are_called_otherwise_keep_their_own_names_and_drives(
     tmp_path: Path,
 ) -> None:
     for prefix in ("", "drive"):
-        found = numbered(tmp_path / f"set{prefix}", prefix)
+        found = numbered(tmp_path / f"set{prefix}", prefix=prefix)
         frames = [found.frames(split) for split in found.splits]
         assert [part.names for part in frames] == [(f"{prefix}{n}_0",) for n in "123"]
         assert [part.drives for part in frames] == [(f"{prefix}{n}",) for n in "123"]
+
+
+def test_what_masks_mean_is_told_apart_where_a_drive_is_held_out_too(tmp_path: Path) -> None:
+    tables = (["a", "b"], {"a": 1, "b": [0, 7]}, {"a": 0, "b": 1})
+    ids = [numbered(tmp_path, names, split_by="drive", held_out=2).protocol for names in tables]
+    assert ids[0] == ids[2] != ids[1]
+    assert all("-without_2_" in protocol for protocol in ids)
 
 
 def test_a_drive_whose_name_is_a_number_is_typed_as_one(tmp_path: Path) -> None:

@@ -41,7 +41,9 @@ def split_by_drive(layout: Layout, drive_of: Callable[[str], str], held_out: str
         "val": tuple(drives[others[0]]),
         "test": tuple(drives[held_out]),
     }
-    return replace(layout, pairs=pairs, split=f"without_{held_out}_split", is_divided=True)
+    # what the lab has divided is a user's own: its split's name holds the meaning of the masks, too
+    origin = layout.split if layout.is_divided else "split"
+    return replace(layout, pairs=pairs, split=f"without_{held_out}_{origin}", is_divided=True)
 
 
 def _drive_error(held_out: str | None, drives: Mapping[str, list[Pair]]) -> UserError:
