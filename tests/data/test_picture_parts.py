@@ -109,6 +109,7 @@ def test_sixteen_bits_of_colours_and_transparency_are_four_channels(tmp_path: Pa
         (np.zeros((4, 4, 3), np.uint8), "has 3 channels, expected 2"),
         (np.zeros((4, 4, 2), np.complex64), "complex64"),
         (np.zeros((4,), np.uint8), r"array \(4,\)"),
+        (np.zeros((4, 4, 0), np.uint8), r"array \(4, 4, 0\)"),
         (np.array([[{}]]), "object"),
     ],
 )

@@ -44,7 +44,7 @@ def read_shape(file: BinaryIO) -> tuple[int, ...]:
     version = np.lib.format.read_magic(file)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else _read_long_header
     shape, _, kind = read_header(file)
-    if len(shape) not in (2, 3) or kind.kind not in "uifb":
+    if len(shape) not in (2, 3) or 0 in shape or kind.kind not in "uifb":
         raise UnsupportedKind(f"holds an array {shape} of {kind}, expected (H, W) or (H, W, C)")
     return shape
 
