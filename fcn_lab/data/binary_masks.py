@@ -17,10 +17,9 @@ from fcn_lab.data.label_codecs import IndexLabels, LabelCodec
 from fcn_lab.data.mask_values import WIDE_VOID, read_values
 from fcn_lab.data.packs.checksums import digest_states
 from fcn_lab.data.packs.decode import open_mask
-from fcn_lab.data.packs.sealed import seal, unseal
+from fcn_lab.data.packs.sealed import recall, remember
 from fcn_lab.data.pictures.unreadable import Limit
 from fcn_lab.errors import UserError
-from fcn_lab.files import make_folder, write_text
 from fcn_lab.pixels import VOID
 
 # masks, spread over the data set, in which 255 is looked for where the first have ids 0 and 1
@@ -41,13 +40,10 @@ def settle_white(codec: LabelCodec, masks: Sequence[Path], cache: Path, limit: L
     origin = "stated" if codec.are_ids_stated else "listed"
     record = cache / "sources" / f"white-{origin}-{number}-{digest_states(masks)}.json"
     try:
-        is_object = bool(unseal(record.read_text()))
-    except (OSError, ValueError):
+        is_object = bool(recall(record))
+    except ValueError:
         is_object = _is_object(codec, class_index, number, masks, limit)
-        # it is found out again, then
-        with suppress(UserError):
-            make_folder(record.parent)
-            write_text(record, seal(is_object))
+        remember(record, is_object)
     if is_object and codec.are_ids_stated:
         raise UserError(
             f"data.names gives {codec.names[class_index]} the id {number}, but masks hold 0 and "

@@ -21,7 +21,9 @@ from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.data.packs.decode import DecodedFrame, read_pair
 from fcn_lab.data.packs.folder import open_pack
 from fcn_lab.data.packs.sealed import unseal
+from fcn_lab.data.packs.sizes import read_sizes
 from fcn_lab.data.packs.writing import PART_FRAMES
+from fcn_lab.data.pictures.unreadable import LIMIT
 from fcn_lab.data.resizing import IMAGENET_MEAN, resize_frame
 from fcn_lab.data.sampling import EqualSizeSampler
 from fcn_lab.errors import UserError
@@ -75,6 +77,16 @@ def test_a_flipped_bit_in_a_pack_of_many_sizes_is_seen(root: Path) -> None:
         assert open_pack(folder) is None
         (folder / name).write_bytes(whole)
     assert open_pack(folder) is not None
+
+
+def test_sizes_of_pictures_that_occur_twice_are_kept_too(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = sorted((root / "photos").iterdir())
+    sizes = read_sizes(pictures + pictures[:3], CACHE, LIMIT)
+    assert sorted(sizes.values()) == sorted(mixed.SIZES)
+    monkeypatch.setattr("fcn_lab.data.packs.sizes.upright_size", None)
+    assert read_sizes(pictures + pictures[:3], CACHE, LIMIT) == sizes
 
 
 def test_sizes_are_read_once_and_again_after_a_change(

@@ -76,9 +76,30 @@ def test_strange_colours_are_judged_over_the_whole_split_without_a_pack_too(root
         picture[0, 0] = 2
         fakes.save(mask, palette[picture])
         fakes.save(root / "photos" / mask.name, np.zeros((20, 24, 3), np.uint8))
-    data = Folder(str(root), **{**GIVEN, "names": colours}, pack=False)
-    with pytest.raises(UserError, match=r"0\.21% of the label pixels have colours of no class"):
-        _ = data.frames("train").label_counts
+    for _ in range(2):
+        data = Folder(str(root), **{**GIVEN, "names": colours}, pack=False)
+        with pytest.raises(UserError, match=r"0\.21% of the label pixels have colours of no class"):
+            data.frames("train")
+
+
+def test_a_few_strange_pixels_are_said_without_a_pack_too_and_looked_for_once(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    colours = {"left": [10, 20, 30], "right": [40, 50, 60], "void": [0, 0, 0]}
+    palette = np.array([*colours.values(), *[[0, 0, 0]] * 253], np.uint8)
+    for mask in (root / "masks").iterdir():
+        label = palette[mixed.draw(mask.stem, (100, 120), (0, 1, 2))[1]]
+        label[0, 0] = 9 if mask.stem == "frame_03" else label[0, 0]
+        fakes.save(mask, label)
+        fakes.save(root / "photos" / mask.name, np.zeros((100, 120, 3), np.uint8))
+    for _ in range(2):
+        data = Folder(str(root), **{**GIVEN, "names": colours}, pack=False)
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            frames = [data.frames(split) for split in data.splits]
+        assert "train: colours of no class became void: (9,9,9) in 1 pixel" in caplog.text
+        assert sum(map(len, frames)) == 40
+        monkeypatch.setattr("fcn_lab.data.packs.census.open_mask", None)
 
 
 def test_a_pack_that_the_disk_has_no_room_for_is_refused_before_anything_is_read(

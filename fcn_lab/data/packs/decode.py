@@ -37,14 +37,17 @@ _INT32 = (-(2**31), 2**31 - 1)  # what Pillow's mode I holds
 
 @dataclass(frozen=True)
 class DecodedFrame:
-    """One frame as it is written to a pack.
+    """One frame: picture (h,w,C), label (h,w), and what its label file held.
 
-    Image (h,w,C), ids of the class file (h,w), the label's strange colours and its pixel count as
-    stored.
+    Attributes:
+        image: the picture.
+        label: ids of the class file, or the classes that a run makes of them.
+        strange_values: colours of no class with their pixel counts.
+        pixel_count: pixels of the label file.
     """
 
     image: Pixels
-    ids: Pixels
+    label: Pixels
     strange_values: Counter[str]
     pixel_count: int
 
@@ -101,12 +104,17 @@ def read_pair(
         UserError: either file is not sound, or they do not fit together.
     """
     image, label = open_pair(pair, limit, parts)
-    try:
-        ids, strange_values = codec.decode(label)
-    except UserError as error:
-        raise UserError(f"{pair.label} {error}") from error
+    ids, strange_values = decode_label(pair.label, label, codec)
     frame = (image, ids) if size is None else resize_frame(image, ids, size, resize)
     return DecodedFrame(*frame, strange_values, ids.size)
+
+
+def decode_label(path: Path, label: Image.Image, codec: LabelCodec) -> tuple[Pixels, Counter[str]]:
+    """Returns the ids (H,W) and the strange colours of an opened label; errors name its file."""
+    try:
+        return codec.decode(label)
+    except UserError as error:
+        raise UserError(f"{path} {error}") from error
 
 
 def open_pair(

@@ -11,7 +11,6 @@ states only, not their content (see ledger).
 import hashlib
 import logging
 import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,20 +21,19 @@ from fcn_lab.data.classes import ClassSet
 from fcn_lab.data.frames import Frames
 from fcn_lab.data.label_codecs import LabelCodec
 from fcn_lab.data.layouts.layout import Pair
+from fcn_lab.data.packs.census import judge_strange, warn_of_strange
 from fcn_lab.data.packs.checksums import Ledger
-from fcn_lab.data.packs.decode import read_pair
+from fcn_lab.data.packs.decode import DecodedFrame, read_pair
 from fcn_lab.data.packs.disk import require_room
 from fcn_lab.data.packs.folder import FORMAT, Manifest, find_shapes, open_pack, write_pack
 from fcn_lab.data.packs.sizes import Sizes
-from fcn_lab.data.packs.writing import Census, PackedFrame, write_frames
+from fcn_lab.data.packs.writing import write_frames
 from fcn_lab.data.pictures.opening import upright_size
 from fcn_lab.data.pictures.parts import RGB, PicturePart, count_channels
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.data.resizing import Resize
 from fcn_lab.errors import UserError
-from fcn_lab.terminal import format_count, shorten_list
 
-STRANGE_SHARE_LIMIT = 1e-4
 _log = logging.getLogger(__name__)
 
 
@@ -71,15 +69,14 @@ class Recipe:
         table = self.classes.table.tobytes().hex()
         return repr((FORMAT, self.codec.key(), table, self.size, *way, *parts))
 
-    def decode(self, pair: Pair) -> PackedFrame:
+    def decode(self, pair: Pair) -> DecodedFrame:
         """Returns one frame as a run sees it.
 
         Raises:
             UserError: its files are not sound.
         """
         frame = read_pair(pair, self.codec, self.size, self.limit, self.resize, self.parts)
-        label = np.take(self.classes.table, frame.ids)
-        return PackedFrame(frame.image, label, frame.strange_values, frame.pixel_count)
+        return replace(frame, label=np.take(self.classes.table, frame.label))
 
 
 def load_frames(
@@ -119,10 +116,7 @@ def load_frames(
             "Type +data.cache= with another folder."
         )
     frames, manifest = pack
-    if manifest.strange:
-        _log.warning(
-            "%s: colours of no class became void: %s", split, describe_strange(manifest.strange)
-        )
+    warn_of_strange(split, manifest.strange)
     # equal files may have other names here than where they were packed
     return replace(frames, names=tuple(pair.name for pair in pairs))
 
@@ -152,26 +146,6 @@ def list_sizes(
     )
 
 
-def judge_strange(census: Census, pairs: Sequence[Pair]) -> None:
-    """Refuses labels of which too much is of no class.
-
-    Raises:
-        UserError: with the commonest colours and the worst file.
-    """
-    if census.strange_values.total() > STRANGE_SHARE_LIMIT * census.pixel_count:
-        raise _strange_error(
-            census.strange_values, census.pixel_count, pairs[census.worst_frame[1]].label
-        )
-
-
-def describe_strange(counts: dict[str, int]) -> str:
-    """Returns the most frequent strange colours with their pixel counts, in words."""
-    ranking = Counter(counts).most_common()
-    return shorten_list(
-        [f"{colour} in {format_count(count, 'pixel')}" for colour, count in ranking], 5
-    )
-
-
 def _write_arrays(
     split: str, pairs: Sequence[Pair], recipe: Recipe, draft: Path, known_sizes: Sizes
 ) -> Manifest:
@@ -179,9 +153,9 @@ def _write_arrays(
     channels = recipe.channels
     require_room(draft, (channels + 1) * sum(height * width for height, width in sizes), split)
 
-    def decode(number: int) -> PackedFrame:
+    def decode(number: int) -> DecodedFrame:
         frame = recipe.decode(pairs[number])
-        if frame.label.shape != sizes[number]:
+        if frame.image.shape != (*sizes[number], channels):
             raise UserError(
                 f"{pairs[number].image} has changed while it was packed.\nType the command again"
             )
@@ -191,20 +165,9 @@ def _write_arrays(
     shapes = find_shapes(size, own_sizes, len(pairs), channels)
     title = f"packing {split.partition('-')[0]}"
     census = write_frames(draft, shapes, sizes, decode, title, channels)
-    judge_strange(census, pairs)
+    judge_strange(census, lambda number: pairs[number].label)
     names = [pair.name for pair in pairs]
     return Manifest(names, size, dict(census.strange_values), sizes=own_sizes, channels=channels)
-
-
-def _strange_error(counts: Counter[str], total: int, file: Path) -> UserError:
-    code = f"Image.open('{file}').convert('RGB')"
-    return UserError(
-        f"{counts.total() / total:.2%} of the label pixels have colours of no class, expected at "
-        f"most {STRANGE_SHARE_LIMIT:.2%} (were labels resized, or saved as JPEG?): "
-        f"{describe_strange(counts)}.\n"
-        f'Most are in {file}; to look: python -c "from PIL import Image; '
-        f'print(sorted({code}.getcolors(1 << 24)))"'
-    )
 
 
 def _hash_texts(*words: str) -> str:

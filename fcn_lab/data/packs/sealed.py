@@ -2,8 +2,12 @@
 
 import json
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from fcn_lab.errors import UserError
+from fcn_lab.files import make_folder, write_text
 
 _PIECE = 1 << 20
 
@@ -32,6 +36,25 @@ def unseal(text: str) -> Any:  # noqa: ANN401 - whatever JSON holds
     if zlib.crc32(json.dumps(content).encode()) != digest:
         raise ValueError("not as it was written")
     return content
+
+
+def recall(path: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Returns what `remember` was given for this file.
+
+    Raises:
+        ValueError: there is none, or it is not as it was written.
+    """
+    try:
+        return unseal(path.read_text())
+    except OSError as error:
+        raise ValueError("it cannot be read") from error
+
+
+def remember(path: Path, content: object) -> None:
+    """Keeps what took long to find out; where nothing can be written, it is found out again."""
+    with suppress(UserError):
+        make_folder(path.parent)
+        write_text(path, seal(content))
 
 
 def digest(path: Path) -> int:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fcn_lab.data.packs.checksums import digest_states
-from fcn_lab.data.packs.sealed import seal, unseal
+from fcn_lab.data.packs.sealed import recall, remember
 from fcn_lab.data.pictures.opening import upright_size
 from fcn_lab.data.pictures.unreadable import Limit, Unreadable
 from fcn_lab.data.resizing import Resize
 from fcn_lab.errors import UserError
-from fcn_lab.files import make_folder, write_text
+from fcn_lab.terminal import report_progress
 
 Sizes = Mapping[Path, tuple[int, int]]
 OWN_SIZE = "own_size"  # in place of a size in a protocol id
@@ -82,21 +82,20 @@ class FrameTarget:
 def read_sizes(pictures: Sequence[Path], cache: Path, limit: Limit) -> Sizes:
     """Returns (H,W) of every picture that can be read, upright, from its header.
 
-    Sizes are kept beside the packs until a picture changes. What cannot be read is left to whoever
-    asks for its frame.
+    Where all can be read, sizes are kept beside the packs until a picture changes. What cannot be
+    read is left to whoever asks for its frame.
     """
+    # a picture may be a frame of several splits
+    pictures = list(dict.fromkeys(pictures))
     record = cache / "sources" / f"sizes-{digest_states(pictures)}.json"
     try:
-        sizes = [tuple(size) for size in unseal(record.read_text())]
+        sizes = [tuple(size) for size in recall(record)]
         known_sizes = dict(zip(pictures, sizes, strict=True))
-    except (OSError, ValueError, TypeError):
+    except (ValueError, TypeError):
         known_sizes = {}
-        for picture in pictures:
+        for picture in report_progress(pictures, len(pictures), "reading sizes"):
             with suppress(Unreadable):
                 known_sizes[picture] = upright_size(picture, limit)
         if len(known_sizes) == len(pictures):
-            # it is found out again, then
-            with suppress(UserError):
-                make_folder(record.parent)
-                write_text(record, seal(list(known_sizes.values())))
+            remember(record, list(known_sizes.values()))
     return known_sizes

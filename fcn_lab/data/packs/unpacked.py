@@ -6,16 +6,16 @@ from pathlib import Path
 
 from fcn_lab.data.frames import Frames
 from fcn_lab.data.layouts.layout import Pair
+from fcn_lab.data.packs.census import judge_labels
+from fcn_lab.data.packs.decode import DecodedFrame
 from fcn_lab.data.packs.flat import PixelRows
 from fcn_lab.data.packs.pack import (
     Recipe,
     find_ledger,
-    judge_strange,
     list_files,
     list_sizes,
 )
 from fcn_lab.data.packs.sizes import Sizes
-from fcn_lab.data.packs.writing import Census, PackedFrame
 from fcn_lab.errors import UserError
 from fcn_lab.pixels import Pixels
 from fcn_lab.runs.processor import count_bound_cores
@@ -28,9 +28,9 @@ class FrameReader:
 
     def __init__(self, pairs: Sequence[Pair], recipe: Recipe) -> None:
         self.pairs, self._recipe = pairs, recipe
-        self._last: tuple[int, PackedFrame] | None = None
+        self._last: tuple[int, DecodedFrame] | None = None
 
-    def read(self, index: int) -> PackedFrame:
+    def read(self, index: int) -> DecodedFrame:
         """Returns one frame as a run sees it.
 
         Raises:
@@ -40,7 +40,7 @@ class FrameReader:
             self._last = index, self.decode(index)
         return self._last[1]
 
-    def decode(self, index: int) -> PackedFrame:
+    def decode(self, index: int) -> DecodedFrame:
         """Returns one frame and keeps nothing, so that threads may share the reader."""
         try:
             return self._recipe.decode(self.pairs[index])
@@ -65,35 +65,34 @@ class FileRows(PixelRows):
         """Yields all of them, decoded on all cores.
 
         Raises:
-            UserError: a file is not sound, or too many colours of the labels are of no class.
+            UserError: a file is not sound.
         """
-        census, threads = Census(), count_bound_cores()
-        pairs = self._reader.pairs
+        threads = count_bound_cores()
         with ThreadPoolExecutor(threads) as pool:
             for start in range(0, len(self), AHEAD * threads):
                 part = range(start, min(start + AHEAD * threads, len(self)))
-                for number, frame in zip(part, pool.map(self._reader.decode, part), strict=True):
-                    worst_frame = (frame.strange_values.total(), number)
-                    census.add(Census(frame.strange_values, frame.pixel_count, worst_frame))
-                    yield self._choose(frame)
-        judge_strange(census, pairs)
+                yield from map(self._choose, pool.map(self._reader.decode, part))
 
-    def _choose(self, frame: PackedFrame) -> Pixels:
+    def _choose(self, frame: DecodedFrame) -> Pixels:
         return frame.label if self._are_labels else frame.image
 
 
 def read_frames(
     split: str, pairs: Sequence[Pair], recipe: Recipe, cache: Path, known_sizes: Sizes | None = None
 ) -> Frames:
-    """Returns the frames of these files without packing them; arguments as of ``load_frames``.
+    """Returns the frames of these files unpacked; the arguments are those of ``load_frames``.
 
     Raises:
-        UserError: a file has changed since it was last used, or cannot be read.
+        UserError: a file has changed since it was last used, or cannot be read, or too much of the
+            labels is of no class.
     """
     files = list_files(pairs)
     ledger = find_ledger(split, files, cache)
     entries = ledger.digests(files)
     sizes = list_sizes(pairs, recipe, known_sizes or {})
+    judge_labels(
+        split.partition("-")[0], [p.label for p in pairs], recipe.codec, cache, recipe.limit
+    )
     ledger.save(entries)
     reader = FrameReader(pairs, recipe)
     names = tuple(pair.name for pair in pairs)

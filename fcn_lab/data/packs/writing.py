@@ -6,73 +6,26 @@ is taken over where its bytes are still what the journal says. M frames, H W row
 
 import os
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from fcn_lab.data.packs.census import Census
+from fcn_lab.data.packs.decode import DecodedFrame
 from fcn_lab.data.packs.drafts import JOURNAL, Journal
 from fcn_lab.data.packs.flat import find_starts
 from fcn_lab.data.packs.folder import ARRAYS, write_array_header
 from fcn_lab.data.pictures.parts import COLOURS
 from fcn_lab.files import flush_to_disk
-from fcn_lab.pixels import Pixels
 from fcn_lab.runs.processor import count_bound_cores
 from fcn_lab.terminal import report_progress
 
 PART_FRAMES = 64
-Decode = Callable[[int], "PackedFrame"]
-
-
-@dataclass(frozen=True)
-class PackedFrame:
-    """One frame as it is written: image (H,W,C), label (H,W), and what its label file held.
-
-    Attributes:
-        image: the picture.
-        label: its classes.
-        strange_values: colours of no class with their pixel counts.
-        pixel_count: pixels of the label file.
-    """
-
-    image: Pixels
-    label: Pixels
-    strange_values: Counter[str]
-    pixel_count: int
-
-
-@dataclass
-class Census:
-    """What the label files held: strange colours, all pixels, and the worst frame's count."""
-
-    strange_values: Counter[str] = field(default_factory=Counter)
-    pixel_count: int = 0
-    worst_frame: tuple[int, int] = (0, 0)  # strange pixels, number of the frame
-
-    def add(self, other: "Census") -> None:
-        """Adds what was found in other frames."""
-        self.strange_values.update(other.strange_values)
-        self.pixel_count += other.pixel_count
-        self.worst_frame = max(self.worst_frame, other.worst_frame)
-
-    def to_plain(self) -> dict[str, Any]:
-        """Returns the same in words and numbers, for a file."""
-        return {
-            "strange": dict(self.strange_values),
-            "stored": self.pixel_count,
-            "worst": list(self.worst_frame),
-        }
-
-    @classmethod
-    def from_plain(cls, content: dict[str, Any]) -> "Census":
-        """Returns what ``to_plain`` was given."""
-        count, number = content["worst"]
-        return cls(Counter(content["strange"]), content["stored"], (count, number))
+Decode = Callable[[int], DecodedFrame]
 
 
 def write_frames(
@@ -108,7 +61,7 @@ def write_frames(
             for start, result in zip(starts, results, strict=True):
                 if start not in entries:
                     journal.add(start, result)
-                total.add(Census.from_plain(result["census"]))
+                total.merge(Census.from_plain(result["census"]))
         finally:
             pool.shutdown(cancel_futures=True)
     return total
@@ -164,8 +117,7 @@ class _PartWriter:
                 content = np.ascontiguousarray(array).data.cast("B")
                 _write_at(self._files[index], content, self._offsets[index][number])
                 digests[index] = zlib.crc32(content, digests[index])
-            worst_frame = (frame.strange_values.total(), number)
-            census.add(Census(frame.strange_values, frame.pixel_count, worst_frame))
+            census.add(number, frame.strange_values, frame.pixel_count)
         return {"digests": digests, "census": census.to_plain()}
 
     def _read_digests(self, frames: range) -> list[int]:
