@@ -62,12 +62,12 @@ def draw_panel(picture: Picture, classes: Sequence[str], palette: Sequence[Colou
         classes: K names.
         palette: K colours.
     """
-    parts = {
-        picture.name: picture.image,
-        "truth": colourise(picture.truth, palette),
-        "prediction": colourise(picture.prediction, palette),
-        f"errors {wrong_share(picture):.1%}": draw_errors(picture),
-    }
+    parts = (
+        (picture.name, picture.image),
+        ("truth", colourise(picture.truth, palette)),
+        ("prediction", colourise(picture.prediction, palette)),
+        (f"errors {wrong_share(picture):.1%}", draw_errors(picture)),
+    )
     height, width = picture.truth.shape
     factor = max(1, -(-LEAST_WIDTH // width))
     height, width = height * factor, width * factor
@@ -76,7 +76,7 @@ def draw_panel(picture: Picture, classes: Sequence[str], palette: Sequence[Colou
     legend = draw_legend(classes, palette, total - 2 * MARGIN)
     canvas = Image.new("RGB", (total, 2 * MARGIN + title + height + GAP + legend.height), PAPER)
     draw = ImageDraw.Draw(canvas)
-    for column, (text, pixels) in enumerate(parts.items()):
+    for column, (text, pixels) in enumerate(parts):
         left = MARGIN + column * (width + GAP)
         draw.text((left, MARGIN - 4), text, INK, FONT)
         part = Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST)

@@ -1,5 +1,7 @@
 """The pictures: where each part lies, what colour errors and void have."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -69,6 +71,14 @@ def test_small_pictures_are_enlarged_by_a_whole_factor(
     top = MARGIN + SWATCH + GAP
     part = np.asarray(shown)[top : top + factor * height, MARGIN : MARGIN + factor * width]
     assert np.array_equal(part[::factor, ::factor], picture(height, width).image)
+
+
+@pytest.mark.parametrize("name", ["truth", "prediction"])
+def test_a_frame_may_be_called_as_a_column_is(name: str) -> None:
+    top = MARGIN + SWATCH + GAP
+    frame = picture()
+    panels = [draw_panel(f, CLASSES, PALETTE) for f in (frame, replace(frame, name=name))]
+    assert np.array_equal(*(np.asarray(panel)[top:] for panel in panels))
 
 
 def test_the_legend_shows_every_class_void_and_error_in_the_width_it_is_given() -> None:
