@@ -27,9 +27,14 @@ def resize_frame(image: Pixels, label: Pixels, size: tuple[int, int], resize: Re
         resize: "stretch" changes the shape; "fit" keeps it and sets the frame into the middle of
             the mean colour, labelled void; "fill" keeps it and cuts off what hangs over.
     """
-    target = size if resize == "stretch" else scale_size(image.shape[:2], size, resize == "fill")
+    target = choose_target(image.shape[:2], size, resize)
     image, label = resize_image(image, target), resize_label(label, target)
     return (image, label) if target == size else _pad_to_centre(image, label, size)
+
+
+def choose_target(shape: tuple[int, ...], size: tuple[int, int], resize: Resize) -> tuple[int, int]:
+    """Returns the size that a frame (H,W) is resized to, before anything is added or cut off."""
+    return size if resize == "stretch" else scale_size(shape, size, resize == "fill")
 
 
 def scale_size(shape: tuple[int, ...], size: tuple[int, int], covers: bool) -> tuple[int, int]:
@@ -51,16 +56,10 @@ def choose_filling(channels: int) -> tuple[int, ...]:
 
 
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resizes (H,W,C) to (h,w,C) by area average when shrinking, linearly when enlarging."""
-    if image.shape[:2] == size:
-        return image
-    method = cv2.INTER_AREA if size[0] < image.shape[0] else cv2.INTER_LINEAR
-    groups = [
-        image[..., k : k + OPENCV_CHANNELS] for k in range(0, image.shape[2], OPENCV_CHANNELS)
-    ]
-    parts = [cv2.resize(group, size[::-1], interpolation=method) for group in groups]
-    # OpenCV drops the axis of a single channel
-    return np.concatenate([part.reshape(*size, -1) for part in parts], 2, dtype=np.uint8)
+    """Resizes (H,W,C) to (h,w,C) by area average along what shrinks, linearly along what grows."""
+    rows, columns = image.shape[:2]
+    image = _resample(image, (min(rows, size[0]), min(columns, size[1])), cv2.INTER_AREA)
+    return _resample(image, size, cv2.INTER_LINEAR)
 
 
 def resize_label(label: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -70,6 +69,17 @@ def resize_label(label: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
     return np.asarray(
         cv2.resize(label, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.uint8
     )
+
+
+def _resample(image: Pixels, size: tuple[int, int], method: int) -> Pixels:
+    if image.shape[:2] == size:
+        return image
+    groups = [
+        image[..., k : k + OPENCV_CHANNELS] for k in range(0, image.shape[2], OPENCV_CHANNELS)
+    ]
+    parts = [cv2.resize(group, size[::-1], interpolation=method) for group in groups]
+    # OpenCV drops the axis of a single channel
+    return np.concatenate([part.reshape(*size, -1) for part in parts], 2, dtype=np.uint8)
 
 
 def _pad_to_centre(image: Pixels, label: Pixels, size: tuple[int, int]) -> Frame:

@@ -15,16 +15,18 @@ from fcn_lab.audit.audit import Audit
 from fcn_lab.audit.file_checks import check_sizes
 from fcn_lab.audit.tables import tabulate_splits
 from fcn_lab.data.camvid import CamVid
-from fcn_lab.data.classes import CAMVID11
+from fcn_lab.data.classes import CAMVID11, keep_classes
 from fcn_lab.data.folder import Folder
+from fcn_lab.data.label_codecs import IndexLabels
 from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.data.packs.decode import DecodedFrame, read_pair
 from fcn_lab.data.packs.folder import open_pack
+from fcn_lab.data.packs.pack import Recipe
 from fcn_lab.data.packs.sealed import unseal
 from fcn_lab.data.packs.sizes import read_sizes
 from fcn_lab.data.packs.writing import PART_FRAMES
 from fcn_lab.data.pictures.unreadable import LIMIT
-from fcn_lab.data.resizing import IMAGENET_MEAN, resize_frame
+from fcn_lab.data.resizing import IMAGENET_MEAN, resize_frame, resize_image
 from fcn_lab.data.sampling import EqualSizeSampler
 from fcn_lab.errors import UserError
 from fcn_lab.pixels import VOID
@@ -129,6 +131,30 @@ def test_fit_shows_the_whole_frame_in_its_shape_and_fill_no_void(
     assert filled.shape == (*size, 3)
     assert not covered.any()
     assert resize_frame(image, label, size, "stretch")[1].shape == size
+
+
+@pytest.mark.parametrize("is_turned", [False, True])
+@pytest.mark.parametrize("rows", [100, 130, 200])
+def test_what_shrinks_is_averaged_whatever_the_other_axis_does(rows: int, is_turned: bool) -> None:
+    image = np.zeros((100, 400, 3), np.uint8)
+    image[:, ::4] = 255
+    size = (rows, 100)
+    if is_turned:
+        image, size = image.swapaxes(0, 1), size[::-1]
+    assert (resize_image(np.ascontiguousarray(image), size) == round(255 / 4)).all()
+
+
+def test_packs_are_named_anew_where_axes_are_resized_apart_and_nowhere_else() -> None:
+    codec = IndexLabels(("a", "b"), ((0, 0, 0), (1, 1, 1)))
+    classes = keep_classes(codec.names, codec.colours, "set", with_void=False)
+
+    def is_named_anew(shape: tuple[int, int], target: tuple[int, int] | None) -> bool:
+        recipe = Recipe(codec, classes, target)
+        return recipe.key([shape]) != recipe.key()
+
+    assert all(is_named_anew((100, 400), size) for size in ((100, 200), (200, 100), (50, 500)))
+    kept = (None, (100, 400), (50, 400), (50, 200), (200, 400), (100, 500), (200, 500))
+    assert not any(is_named_anew((100, 400), size) for size in kept)
 
 
 def test_fill_keeps_the_middle() -> None:

@@ -11,7 +11,7 @@ states only, not their content (see ledger).
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from fcn_lab.data.packs.writing import write_frames
 from fcn_lab.data.pictures.opening import upright_size
 from fcn_lab.data.pictures.parts import RGB, PicturePart, count_channels
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
-from fcn_lab.data.resizing import Resize
+from fcn_lab.data.resizing import Resize, choose_target
 from fcn_lab.errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -62,12 +62,21 @@ class Recipe:
         """Returns C, the channels of a frame's picture."""
         return count_channels(self.parts)
 
-    def key(self) -> str:
-        """Returns a text that differs whenever the arrays would."""
+    def key(self, sizes: Collection[tuple[int, int]] = ()) -> str:
+        """Returns a text that differs whenever the arrays of pictures of these sizes would."""
         way = () if self.resize == "stretch" else (self.resize,)
         parts = () if self.parts == RGB else (self.parts,)
         table = self.classes.table.tobytes().hex()
-        return repr((FORMAT, self.codec.key(), table, self.size, *way, *parts))
+        # these were once resized along both axes as along their rows
+        mark = ("axis by axis",) if any(map(self._shrinks_unevenly, sizes)) else ()
+        return repr((FORMAT, self.codec.key(), table, self.size, *way, *parts, *mark))
+
+    def _shrinks_unevenly(self, shape: tuple[int, int]) -> bool:
+        """Returns whether columns shrink and rows do not, or rows shrink and columns grow."""
+        (rows, columns), target = shape, self.size and choose_target(shape, self.size, self.resize)
+        if target is None:
+            return False
+        return target[1] < columns if target[0] >= rows else target[1] > columns
 
     def decode(self, pair: Pair) -> DecodedFrame:
         """Returns one frame as a run sees it.
@@ -95,19 +104,19 @@ def load_frames(
         UserError: a file is truncated, corrupt or changed, a label is no label, or the cache cannot
             be written.
     """
+    known_sizes = known_sizes or {}
     files = list_files(pairs)
     ledger = find_ledger(split, files, cache)
     entries = ledger.digests(files)
+    sizes = {known_sizes[pair.image] for pair in pairs if pair.image in known_sizes}
     folder = cache / _hash_texts(
-        recipe.key(), *(f"{file.name} {entries[str(file)][2]}" for file in files)
+        recipe.key(sizes), *(f"{file.name} {entries[str(file)][2]}" for file in files)
     )
     pack = open_pack(folder)
     if pack is None:
         if folder.exists():
             _log.warning("%s is damaged, or of another version: it is packed anew", folder)
-        write_pack(
-            folder, lambda draft: _write_arrays(split, pairs, recipe, draft, known_sizes or {})
-        )
+        write_pack(folder, lambda draft: _write_arrays(split, pairs, recipe, draft, known_sizes))
         pack = open_pack(folder)
     ledger.save(entries)
     if pack is None:
