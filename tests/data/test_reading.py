@@ -222,3 +222,23 @@ def test_broken_metadata_do_not_spoil_a_sound_picture(tmp_path: Path) -> None:
     path.write_bytes(encoded(Image.fromarray(RGB), "jpeg", exif=b"Exif\0\0MM\0*broken"))
     plain = Image.open(io.BytesIO(encoded(Image.fromarray(RGB), "jpeg")))
     assert np.array_equal(read_picture(path), np.asarray(plain))
+
+
+@pytest.mark.parametrize("note", [exif(6).tobytes(), None])
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_png_says_how_it_is_turned_before_its_pixels_or_after_and_is_not_decoded(
+    note: bytes | None, is_late: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    content = encoded(Image.fromarray(RGB), "png", **({} if note is None else {"exif": note}))
+    if note is not None and is_late:
+        start = content.index(b"eXIf") - 4
+        end = start + 12 + int.from_bytes(content[start : start + 4], "big")
+        content = content[:start] + content[end:-12] + content[start:end] + content[-12:]
+    path.write_bytes(content)
+    decoded = []
+    if note is None or not is_late:
+        name = "PIL.PngImagePlugin.PngImageFile.load"
+        monkeypatch.setattr(name, lambda picture: decoded.append(picture))
+    assert upright_size(path) == (SIZE if note is None else SIZE[::-1])
+    assert not decoded

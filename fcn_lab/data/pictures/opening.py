@@ -3,6 +3,7 @@
 The one way in for every reader of the lab. H W: rows and columns.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -11,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImagePalette, TiffImagePlugin, WebPImagePlugin
 
-from fcn_lab.data.pictures import bands, deep
+from fcn_lab.data.pictures import bands, deep, png_header
 from fcn_lab.data.pictures.parts import COLOURS
 from fcn_lab.data.pictures.tiff_header import TiffHeader
 from fcn_lab.data.pictures.unreadable import (
@@ -105,7 +106,7 @@ def upright_size(path: Path, limit: Limit = LIMIT) -> tuple[int, int]:
             (width, height), orientation = header.size, header.orientation
         else:
             with _identify(file) as picture:
-                (width, height), orientation = picture.size, _read_orientation(picture)
+                (width, height), orientation = picture.size, _peek_orientation(picture, file)
         limit.check(path, width, height)
         return (width, height) if orientation in _SIDEWAYS_ORIENTATIONS else (height, width)
 
@@ -156,14 +157,24 @@ def _refuse_several(path: Path, count: int) -> None:
         raise Unreadable(path, reason, "Save each in a file of its own")
 
 
-def _read_orientation(picture: Image.Image) -> int | None:
+def _read_orientation(
+    picture: Image.Image, read: Callable[[Image.Image], Image.Exif] = lambda p: p.getexif()
+) -> int | None:
     """Returns the EXIF orientation; None also for broken metadata, whose pixels may be sound."""
     try:
-        value = picture.getexif().get(_ORIENTATION)
+        value = read(picture).get(_ORIENTATION)
     except Exception:
         # of broken metadata Pillow raises whatever it stumbles over
         return None
     return value if isinstance(value, int) and 1 <= value <= 8 else None
+
+
+def _peek_orientation(picture: Image.Image, file: BinaryIO) -> int | None:
+    """Returns the EXIF orientation without decoding the picture, unless it may stand behind it."""
+    if picture.format == "PNG" and not png_header.has_late_text(file):
+        # that of PNG decodes the picture first
+        return _read_orientation(picture, Image.Image.getexif)
+    return _read_orientation(picture)
 
 
 def _identify(file: BinaryIO) -> Image.Image:
