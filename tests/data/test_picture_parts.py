@@ -121,6 +121,14 @@ def test_an_array_that_is_no_such_picture_is_named(
         read_parts([tmp_path / "a.npy"], parts=[PicturePart(2, 255)])
 
 
+def test_more_bands_than_opencv_takes_in_a_row_are_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff(np.zeros((2, 6000, 200), np.uint8)))
+    says = r"has 200 channels of 2x6000 pixels, more than can be decoded.*\n.*\.npy"
+    with pytest.raises(Unreadable, match=says):
+        read_parts([path], parts=[PicturePart(200)])
+
+
 def test_a_cut_file_of_bands_is_named(tmp_path: Path) -> None:
     for ending, content in (("tif", tiff(BANDS)), ("npy", in_memory(BANDS)), ("tif", pages(BANDS))):
         path = tmp_path / f"a.{ending}"

@@ -21,6 +21,8 @@ Values = NDArray[Any]
 NUMPY_MAGIC = b"\x93NUMPY"
 REMEDY = "Save it as a TIFF without compression, or as an array of NumPy's (.npy)"
 _JPEG = (6, 7)
+# what OpenCV refuses beyond
+_LARGEST_SIDE, _MOST_PIXELS = 2**20, 2**30
 _DIFFERENCES, _FLOAT_DIFFERENCES = 2, 3  # kinds of predictor
 _COPIED_TAGS = (
     *(Tag.WIDTH, Tag.HEIGHT, Tag.BITS, Tag.FORMAT, Tag.COMPRESSION, Tag.PREDICTOR, Tag.FILL_ORDER),
@@ -87,6 +89,12 @@ def _decode_page(content: bytes, page: dict[int, Any]) -> Values:
     has_differences = predictor == _DIFFERENCES and samples > 1
     if has_differences:
         flat_page[Tag.PREDICTOR] = 1
+    columns, pixels = flat_page[Tag.WIDTH], flat_page[Tag.WIDTH] * page[Tag.HEIGHT]
+    if columns > _LARGEST_SIDE or pixels > _MOST_PIXELS:
+        raise UnsupportedKind(
+            f"has {samples} channels of {page[Tag.HEIGHT]}x{page[Tag.WIDTH]} pixels, more than can "
+            "be decoded of one page"
+        )
     values = _decode_grey(content, flat_page)
     values = values.reshape(*values.shape[:1], -1, samples)
     if has_differences:
