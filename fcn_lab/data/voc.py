@@ -1,5 +1,7 @@
 """PASCAL VOC's segmentation challenge as a data source, with SBD's masks to train on."""
 
+import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,7 +72,7 @@ class Voc(PackedSource):
         url: str = VOC_URL,
         sbd_url: str = SBD_URL,
     ) -> None:
-        folder = Path("data/voc" if root is None else root).expanduser()
+        folder = Path(os.path.expanduser("data/voc" if root is None else root))
         if download:
             fetch_missing(folder, sbd, url, sbd_url)
         release = find_voc(folder)
@@ -83,19 +85,8 @@ class Voc(PackedSource):
         layout = read_layout(release, extra, merge)
         codec = layout.codec
         classes = keep_classes(codec.names, codec.colours, "voc21", with_void=False)
-        super().__init__(
-            release,
-            layout,
-            classes,
-            lambda _: "",
-            size,
-            None,
-            None,
-            cache,
-            megapixels,
-            resize,
-            pack,
-        )
+        rest = (None, None, cache, megapixels, resize, pack)
+        super().__init__(release, layout, classes, lambda _: "", size, *rest)
 
 
 def find_voc(root: Path) -> Path | None:
@@ -114,8 +105,8 @@ def find_sbd(root: Path, release: Path, sbd: str | None) -> Path | None:
     Raises:
         UserError: it is not where the user says.
     """
-    starts = [root, release.parent, release.parent.parent] if sbd is None else [Path(sbd)]
-    for start in (start.expanduser() for start in starts):
+    starts = [root, release.parent, release.parent.parent]
+    for start in starts if sbd is None else [Path(os.path.expanduser(sbd))]:
         for folder in (start / name for name in SBD_FOLDERS):
             if (folder / "cls").is_dir() and (folder / "train.txt").is_file():
                 return folder
@@ -174,11 +165,14 @@ def read_layout(release: Path, sbd: Path | None, merge: bool) -> Layout:
         older_list = release.parent / "VOC2011" / LISTS / "val.txt"
         split += "_of_2011" if older_list.is_file() else ""
         names = read_names(older_list) if older_list.is_file() else val
-        pairs[UNSEEN_SPLIT] = pair_voc(release, [name for name in names if name not in set(train)])
+        train_names = set(train)
+        pairs[UNSEEN_SPLIT] = pair_voc(release, [name for name in names if name not in train_names])
         if merge:
             pairs["train"] = pair_sbd(release, sbd, train)
-            pairs["val"] = pair_voc(release, [name for name in val if name not in set(train)])
+            pairs["val"] = pair_voc(release, [name for name in val if name not in train_names])
             split += "_sbd"
+    # a release in part may leave nothing that training has not seen
+    pairs = {name: part for name, part in pairs.items() if part}
     codec = IndexLabels(NAMES, draw_colours(len(NAMES)))
     # divided: a ledger of its own for each way of dividing the same files
     return Layout("PASCAL VOC2012", codec, pairs, f"{split}_split", is_divided=True)
@@ -188,10 +182,13 @@ def read_names(file: Path) -> list[str]:
     """Returns the names in a list, one a line.
 
     Raises:
-        UserError: it is not there, or is empty.
+        UserError: it is not there, is empty, or names a frame twice.
     """
     if not (names := [line.text for line in read_lines(file)]):
         raise UserError(f"{file} names no frame; expected one a line")
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise UserError(f"{file} names {name} {count} times; expected every frame once")
     return names
 
 

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from fcn_lab.audit.audit import Audit
 from fcn_lab.audit.finding import Level
 from fcn_lab.audit.findings import collect_findings
 from fcn_lab.data.packs.decode import open_mask
+from fcn_lab.data.pictures.unreadable import Limit, Unreadable
 from fcn_lab.data.voc import Voc, draw_colours
 from fcn_lab.errors import UserError
 from fcn_lab.training.sources import voc as voc_module
@@ -89,6 +91,46 @@ def test_masks_of_matlab_are_read_in_and_out_of_structs(tmp_path: Path, kind: ty
     savemat(tmp_path / "inside.mat", {"GTcls": {"Segmentation": mask, "Score": 0.5}})
     for file in ("plain.mat", "inside.mat"):
         assert np.array_equal(np.asarray(open_mask(tmp_path / file)), mask)
+
+
+def test_a_mask_of_matlab_may_end_in_capitals(tmp_path: Path) -> None:
+    savemat(tmp_path / "A.MAT", {"S": voc.sbd_mask(voc.FRAMES[4])})
+    assert np.array_equal(open_mask(tmp_path / "A.MAT"), voc.sbd_mask(voc.FRAMES[4]))
+
+
+def test_no_changed_byte_of_a_file_of_matlabs_is_more_than_a_bad_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.mat"
+    voc.write_mat(path, voc.sbd_mask(voc.FRAMES[4]))
+    whole = path.read_bytes()
+    # what the header of 128 bytes says of the version leads to other readers
+    for place in np.random.default_rng(0).integers(128, len(whole), 60):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        with suppress(Unreadable):
+            open_mask(path)
+
+
+def test_a_map_of_matlabs_is_refused_by_its_size_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.mat"
+    savemat(path, {"nothing": np.zeros((0, 0)), "S": np.ones((2000, 1000), np.uint8)})
+    monkeypatch.setattr("scipy.io.loadmat", None)
+    with pytest.raises(Unreadable, match=r"is 1000x2000 pixels, more than 1 million"):
+        open_mask(path, Limit(1))
+
+
+def test_a_frame_that_a_list_names_twice_is_refused(root: Path) -> None:
+    listing = root / "VOCdevkit" / "VOC2012" / "ImageSets" / "Segmentation" / "val.txt"
+    listing.write_text(f"{listing.read_text()}{voc.VAL[3]}\n")
+    with pytest.raises(UserError, match=rf"val\.txt names {voc.VAL[3]} 2 times; expected every"):
+        Voc(str(root))
+
+
+def test_a_split_of_which_training_leaves_nothing_is_left_out(root: Path) -> None:
+    listing = root / "VOCdevkit" / "VOC2012" / "ImageSets" / "Segmentation" / "val.txt"
+    listing.write_text("\n".join(set(voc.VAL) & set(voc.SBD_TRAIN)) + "\n")
+    assert Voc(str(root)).splits == ("train",)
+    assert Voc(str(root), merge=False).splits == ("train", "val")
 
 
 def test_files_of_matlab_without_a_mask_are_named(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def open_pair(
 
 def _open_upright_mask(path: Path, limit: Limit) -> OpenedPicture:
     """Returns the mask in a picture's file or in one of MATLAB's."""
-    if path.suffix != matlab.SUFFIX:
+    if path.suffix.lower() != matlab.SUFFIX:
         return open_upright(path, limit)
     values = matlab.read_matlab_mask(path, limit)
     return OpenedPicture(Image.fromarray(values) if values.dtype == np.uint8 else values, None)

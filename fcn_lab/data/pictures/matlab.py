@@ -1,6 +1,7 @@
 """Reads masks that MATLAB has saved: SBD's, NYUDv2's, SIFT Flow's. H W: rows and columns."""
 
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,21 @@ def read_matlab_mask(path: Path, limit: Limit) -> NDArray[Any]:
         Unreadable: there is none or more than one, or the file is corrupt or of version 7.3.
     """
     # it imports for a quarter of a second, and most data sets can do without
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
+    from scipy.io import loadmat, whosmat
 
     with open_regular(path) as file:
         try:
+            # what lies in a struct has no size before it is decoded
+            for _, shape, _ in whosmat(file):
+                if 0 not in shape:
+                    limit.check(path, shape[-1], prod(shape[:-1]))
             content = loadmat(file)
+        except Unreadable:
+            raise
         except NotImplementedError as error:
             raise Unreadable(path, "is of MATLAB's version 7.3", "Save it with -v7") from error
-        except (MatReadError, ValueError, TypeError, EOFError, OSError, MemoryError) as error:
+        except Exception as error:
+            # it raises whatever it stumbles over
             reason = " ".join(str(error).split())[:120] or type(error).__name__
             raise Unreadable(path, f"is truncated or corrupt ({reason})", REMEDY) from error
     variables = {name: value for name, value in content.items() if not name.startswith("__")}
