@@ -48,6 +48,38 @@ def test_stars_stand_for_parts_of_paths(
     assert {file.relative_to(tmp_path).as_posix(): name for file, name in absolute.items()} == names
 
 
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("a[?]b.png", {"a?b.png": "?"}),
+        ("a[*]b.png", {"a*b.png": "*"}),
+        ("a[!?*]b.png", {"a^b.png": "^", "a-b.png": "-"}),
+        ("a[!-a]b.png", {f"a{letter}b.png": letter for letter in "?*^"}),
+        ("a[^-]b.png", {"a^b.png": "^", "a-b.png": "-"}),
+        ("a?b.png", {f"a{letter}b.png": letter for letter in "?*^-"}),
+    ],
+)
+def test_brackets_hold_letters_that_stand_for_themselves(
+    pattern: str, names: dict[str, str], tmp_path: Path
+) -> None:
+    touch(tmp_path, *(f"a{letter}b.png" for letter in "?*^-"))
+    assert found(tmp_path, pattern) == names
+
+
+def test_brackets_that_hold_no_range_are_named(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png")
+    with pytest.raises(UserError, match=r"\[z-a\]\*\.png: bad character range z-a; expected"):
+        found(tmp_path, "[z-a]*.png")
+
+
+def test_no_pattern_at_all_is_the_root(tmp_path: Path) -> None:
+    touch(tmp_path, "a.txt")
+    with pytest.raises(
+        UserError, match=rf"data\.images=: no such file; {tmp_path} holds 1 × \.txt"
+    ):
+        pair_files(tmp_path, [""], "*.txt")
+
+
 def test_suffixes_fit_in_capitals_too(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "b.JPG", "c.Jpg", "d.jpeg")
     assert found(tmp_path, "*.jpg") == {"a.jpg": "a", "b.JPG": "b", "c.Jpg": "c"}

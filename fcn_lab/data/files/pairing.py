@@ -123,7 +123,7 @@ def _match_files(root: Path, pattern: str, key: str) -> dict[str, Path]:
     """Returns the files by the text in place of the pattern's stars."""
     glob = Pattern.parse(pattern, root)
     if locate(root, pattern).is_dir():
-        glob = Pattern.parse(f"{pattern}/*", root)
+        glob = Pattern.parse(f"{pattern or '.'}/*", root)
         items = [(file.stem, file) for file in glob.find_files() if file.suffix.lower() in PICTURES]
     else:
         items = [(name, file) for file, name in glob.find_files().items()]

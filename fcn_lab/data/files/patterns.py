@@ -13,9 +13,11 @@ from itertools import zip_longest
 from pathlib import Path
 
 from fcn_lab.data.layouts.layout import PICTURES
+from fcn_lab.errors import UserError
 
 _WILD = re.compile(r"(?:\*|\?|\[!?[^\]/]+\])+")
 _STARS = re.compile(r"\*\*/|(?:\*|\?|\[!?[^\]/]+\])+")
+_SIGN = re.compile(r"\*|\?|\[!?[^\]/]+\]")
 _ITEMS_SHOWN = 4
 
 
@@ -118,11 +120,19 @@ def _list_children(folder: Path, with_hidden: bool = False) -> Iterator[Path]:
 
 
 def _compile(pattern: str, last: bool = True) -> re.Pattern[str]:
-    """Compiles the pattern to an expression whose groups are the stars."""
+    """Compiles the pattern to an expression whose groups are the stars.
+
+    Raises:
+        UserError: brackets that hold no letters or range of letters.
+    """
     stem, dot, suffix = pattern.rpartition(".")
+    expression = _translate(pattern)
     if last and dot and not _WILD.search(suffix):
-        return re.compile(_translate(stem) + rf"(?i:\.{re.escape(suffix)})", re.DOTALL)
-    return re.compile(_translate(pattern), re.DOTALL)
+        expression = _translate(stem) + rf"(?i:\.{re.escape(suffix)})"
+    try:
+        return re.compile(expression, re.DOTALL)
+    except re.error as error:
+        raise UserError(f"{pattern}: {error.msg}; expected brackets such as [a-z]") from error
 
 
 def _translate(pattern: str) -> str:
@@ -134,8 +144,15 @@ def _translate(pattern: str) -> str:
 def _translate_star(star: str) -> str:
     if star == "**/":
         return "(?:(.*)/)?"
-    pattern = star.replace("[!", "[^").replace("?", "[^/]")
-    return f"({pattern.replace('*', '[^/]*')})"
+    return f"({''.join(map(_translate_sign, _SIGN.findall(star)))})"
+
+
+def _translate_sign(sign: str) -> str:
+    if not sign.startswith("["):
+        return {"*": "[^/]*", "?": "[^/]"}[sign]
+    start, letters = ("(?!/)[^", sign[2:-1]) if sign.startswith("[!") else ("[", sign[1:-1])
+    # all but the sign of a range stands for itself
+    return f"{start}{re.escape(letters).replace(chr(92) + '-', '-')}]"
 
 
 def _join_stars(stars: re.Pattern[str], path: Path) -> str:
