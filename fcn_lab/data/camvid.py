@@ -1,5 +1,6 @@
 """CamVid as a data source, in whichever of its releases lies in a folder."""
 
+import os
 from pathlib import Path
 
 from fcn_lab.data.classes import choose_classes
@@ -21,7 +22,7 @@ class CamVid(PackedSource):
     Args:
         root: the data folder or the one above it; by default the folder that FCN_LAB_CAMVID names,
             else ``../shared/camvid``, else ``data/camvid``.
-        size: see ``PackedSource``, as for ``split_by``, ``held_out``, ``cache``, ``megapixels``
+        size: see ``PackedSource``, as for ``split_by``, ``held_out``, ``cache``, ``megapixels``,
             ``resize`` and ``pack``.
         classes: 11, or 32 to keep the classes of the class file (without void, 31 are scored).
         download: fetch the SegNet release where nothing is found.
@@ -46,7 +47,7 @@ class CamVid(PackedSource):
         pack: bool = True,
     ) -> None:
         folder, layout = _find_layout(
-            find_default_folder() if root is None else Path(root).expanduser(), download, url
+            find_default_folder() if root is None else Path(os.path.expanduser(root)), download, url
         )
         codec = layout.codec
         class_set = choose_classes(classes, codec.names, codec.colours, folder.resolve().name)

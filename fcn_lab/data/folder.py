@@ -48,7 +48,7 @@ class Folder(PackedSource):
             or several of which each gives some of a picture's channels, as ``picture_files`` tells.
         masks: the same of the masks, as ``masks/*_label.png``.
         names: the classes in the order of their ids, or with their ids or colours, as
-            ``classtable`` tells.
+            ``class_table`` tells.
         splits: split → share of the frames, or split → text file that names a frame a line; by
             default 0.7, 0.15 and 0.15 for train, val and test. A folder stands for all pictures
             in it. Pictures without a mask are left out where text files or folders choose; of
@@ -56,7 +56,7 @@ class Folder(PackedSource):
         blocks: ``FILE.csv:COLUMN``, the column that says from which drive, or other block of
             kindred pictures, a frame is; the file's first column names the frame. Or the number
             of the star in `images` that stands for the block.
-        size: see ``PackedSource``, as for ``split_by``, ``held_out``, ``cache``, ``megapixels``
+        size: see ``PackedSource``, as for ``split_by``, ``held_out``, ``cache``, ``megapixels``,
             ``resize`` and ``pack``.
         ignore: ids or colours of masks that are void, or "others": ids that are no class.
         classes: how many are scored, if the caller counts on that.

@@ -11,7 +11,7 @@ DEFAULT_ROOT = Path("data/camvid")
 def find_default_folder() -> Path:
     """Returns FCN_LAB_CAMVID's folder, else ``../shared/camvid``, else ``data/camvid``."""
     if variable := os.environ.get("FCN_LAB_CAMVID"):
-        return Path(variable).expanduser()
+        return Path(os.path.expanduser(variable))
     folder = Path("../shared/camvid")
     return folder if folder.is_dir() else DEFAULT_ROOT
 

@@ -1,3 +1,5 @@
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +9,7 @@ from numpy.typing import NDArray
 
 from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.classes import CAMVID32
+from fcn_lab.data.voc import Voc
 from fcn_lab.errors import UserError
 from fcn_lab.pixels import VOID
 from support import fakes
@@ -148,6 +151,38 @@ def test_fastai_with_another_valid_txt_has_its_own_split_and_no_test(tmp_path: P
     assert source.frames("train").names == NAMES[2:]
     with pytest.raises(UserError, match=r"no split 'test' here; expected data\.split=train\|val\."):
         source.frames("test")
+
+
+def test_fastai_whose_valid_txt_names_every_frame_is_refused(tmp_path: Path) -> None:
+    root = fakes.fastai(tmp_path / "set", valid=NAMES)
+    with pytest.raises(UserError, match=r"valid\.txt names every frame"):
+        CamVid(str(root))
+
+
+def test_a_folder_beside_the_data_that_nobody_may_read_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fakes.segnet(tmp_path / "set")
+    (tmp_path / "lost+found").mkdir()
+    is_dir = Path.is_dir
+
+    def refuse(path: Path) -> bool:
+        if path.parent == place:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    place = tmp_path / "lost+found"
+    assert CamVid(str(tmp_path)).splits == tuple(SPLITS)
+    place = tmp_path
+    with pytest.raises(UserError, match=r"cannot be read \(Permission denied\)"):
+        CamVid(str(tmp_path))
+
+
+@pytest.mark.parametrize("build", [CamVid, Voc])
+def test_a_home_of_nobody_is_a_folder_that_is_not_there(build: Callable[[str], object]) -> None:
+    with pytest.raises(UserError, match="~nosuchuser"):
+        build("~nosuchuser/camvid")
 
 
 def test_cambridge_colours_are_known_without_their_file(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Which data set lies in a folder, told by looking."""
 
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -20,12 +21,17 @@ def recognise(root: Path) -> tuple[Path, Layout] | None:
     """Returns the data set in a folder or one folder below it, and its path.
 
     Raises:
-        UserError: the folder holds two data sets, or a broken one.
+        UserError: the folder holds two data sets, or a broken one, or cannot be read.
     """
-    if not root.is_dir():
-        return None
-    children = (child for child in sorted(root.iterdir()) if child.is_dir())
-    matches = _detect_in(root) or [hit for child in children for hit in _detect_in(child)]
+    try:
+        if not root.is_dir():
+            return None
+        matches = _detect_in(root) or _detect_below(root)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or root} cannot be read ({error.strerror or error}).\n"
+            "Expected a folder that this user may read"
+        ) from error
     if len(matches) > 1:
         listing = ", ".join(f"{layout.title} in {folder}" for folder, layout in matches)
         raise UserError(
@@ -33,6 +39,16 @@ def recognise(root: Path) -> tuple[Path, Layout] | None:
             "Type data.root= with the one you mean."
         )
     return matches[0] if matches else None
+
+
+def _detect_below(root: Path) -> list[tuple[Path, Layout]]:
+    matches = []
+    for child in sorted(root.iterdir()):
+        # as a disk's own lost+found, which is none of the data
+        with suppress(PermissionError):
+            if child.is_dir():
+                matches += _detect_in(child)
+    return matches
 
 
 def _detect_in(folder: Path) -> list[tuple[Path, Layout]]:

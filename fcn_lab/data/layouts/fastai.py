@@ -46,6 +46,8 @@ def detect(root: Path) -> Layout | None:
         "train": tuple(pair for pair in pairs if pair not in val_pairs),
         "val": tuple(pair for pair in pairs if pair in val_pairs),
     }
+    if not own_parts["train"]:
+        raise UserError(f"{root / 'valid.txt'} names every frame; expected some left to train on")
     return Layout("fast.ai copy", codec, order_splits(own_parts), "fastai_split")
 
 
