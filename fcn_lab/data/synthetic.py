@@ -17,6 +17,7 @@ from fcn_lab.terminal import format_count, report_progress
 from fcn_lab.values import Classes, Count, Seed, Size, check_arguments
 
 DRAWING = 40  # frames that the canvas of one takes
+_USUAL_COUNTS = {"val": 40, "test": 60}
 
 
 @check_arguments
@@ -43,8 +44,8 @@ class Synthetic:
         size: Size = (96, 128),
         classes: Classes = 11,
         train: Count = 160,
-        val: Count = 40,
-        test: Count = 60,
+        val: Count = _USUAL_COUNTS["val"],
+        test: Count = _USUAL_COUNTS["test"],
         seed: Seed = 0,
     ) -> None:
         if classes != len(CAMVID11):
@@ -60,12 +61,16 @@ class Synthetic:
             )
         self._size = (size[0], size[1])
         self._counts = dict(zip(SPLITS, (train, val, test), strict=True))
+        # of what is scored, where it is another number than usual
+        remark = "".join(
+            f"_{s}{self._counts[s]}" for s, n in _USUAL_COUNTS.items() if self._counts[s] != n
+        )
         self._seed = seed
         self._split_frames: dict[str, Frames] = {}
         self.classes = tuple(CAMVID11)
         self.palette = tuple(CAMVID11.values())
         self.splits: tuple[str, ...] = SPLITS
-        self.protocol = f"synthetic11-{size[0]}x{size[1]}-void_ignored-seed{seed}_split"
+        self.protocol = f"synthetic11-{size[0]}x{size[1]}-void_ignored-seed{seed}{remark}_split"
 
     def frames(self, split: str) -> Frames:
         """Returns one split, whose frames are named ``<split>_<number>``."""

@@ -79,7 +79,16 @@ def test_any_size_can_be_drawn(size: tuple[int, int]) -> None:
     frames = source.frames("train")
     assert frames.images.shape == (2, *size, 3)
     assert frames.labels.shape == (2, *size)
-    assert source.protocol == f"synthetic11-{size[0]}x{size[1]}-void_ignored-seed0_split"
+    usual = Synthetic(size, train=2)
+    assert usual.protocol == f"synthetic11-{size[0]}x{size[1]}-void_ignored-seed0_split"
+
+
+def test_the_number_of_frames_that_are_scored_is_part_of_the_protocol() -> None:
+    counts = ({}, {"test": 5}, {"test": 6}, {"val": 5}, {"val": 5, "test": 5})
+    assert len({Synthetic(**given).protocol for given in counts}) == len(counts)
+    assert (
+        Synthetic(train=5).protocol == Synthetic(val=40, test=60).protocol == Synthetic().protocol
+    )
 
 
 def test_impossible_wishes_are_refused() -> None:

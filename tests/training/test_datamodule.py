@@ -220,7 +220,7 @@ def test_the_synthetic_word_brings_the_classes_of_camvid() -> None:
     module = synthetic(size=(32, 48), train=8, val=1, test=1, augment=Augmentation(), batch_size=8)
     assert (module.classes, module.num_classes) == (tuple(CAMVID11), 11)
     assert module.palette == tuple(CAMVID11.values())
-    assert module.protocol == "synthetic11-32x48-void_ignored-seed0_split"
+    assert module.protocol == "synthetic11-32x48-void_ignored-seed0_val1_test1_split"
     assert next(iter(module.train_dataloader()))["image"].shape == (8, 3, 32, 48)
 
 
