@@ -3,7 +3,10 @@ import errno
 import json
 import logging
 import os
+import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,8 +35,8 @@ def packs(cache: str = ".cache/fcn_lab") -> list[Path]:
     return sorted(path for path in Path(cache).iterdir() if path.name != "sources")
 
 
-def labels_of(root: Path) -> list[list[list[int]]]:
-    return CamVid(str(root)).frames("train").labels.tolist()
+def labels_of(root: Path, cache: str = ".cache/fcn_lab") -> list[list[list[int]]]:
+    return CamVid(str(root), cache=cache).frames("train").labels.tolist()
 
 
 def no_reading(*_: object) -> None:
@@ -72,14 +75,18 @@ def test_a_touched_file_with_the_same_content_is_no_change(root: Path) -> None:
     assert labels_of(root) == before
 
 
-def test_a_file_changed_after_packing_is_named_until_the_change_is_accepted(root: Path) -> None:
-    before = labels_of(root)
+@pytest.mark.parametrize("cache", [".cache/fcn_lab", "-my 'cache'"])
+def test_a_file_changed_after_packing_is_named_until_the_change_is_accepted(
+    root: Path, cache: str
+) -> None:
+    before = labels_of(root, cache)
     changed = root / "trainannot" / f"{FIRST}.png"
     fakes.save(changed, 10 - fakes.ids(FIRST, 11))
     with pytest.raises(UserError, match=rf"{FIRST}\.png has changed since .*\n.*: rm ") as caught:
-        labels_of(root)
-    Path(str(caught.value).rsplit("rm ", 1)[1]).unlink()
-    after = labels_of(root)
+        labels_of(root, cache)
+    (record,) = shlex.split(str(caught.value).rsplit("rm ", 1)[1])
+    Path(record).unlink()
+    after = labels_of(root, cache)
     assert after[0] == (10 - fakes.ids(FIRST, 11)).tolist()
     assert after[1:] == before[1:]
 
@@ -185,6 +192,19 @@ def test_more_than_a_ten_thousandth_of_strange_colours_is_an_error_that_says_how
     assert f"{FIRST}_L.png" in text
     assert "to look: python -c" in text
     assert text.count("\n") == 1
+
+
+def test_the_command_that_looks_at_a_file_runs_nothing_that_its_name_says(tmp_path: Path) -> None:
+    root = fakes.kaggle(tmp_path / "$(touch pwned)'`id`")
+    label = root / "train_labels" / f"{FIRST}_L.png"
+    fakes.save(label, np.full((*fakes.SIZE, 3), (1, 2, 3), np.uint8))
+    with pytest.raises(UserError) as caught:
+        labels_of(root)
+    command = str(caught.value).rsplit("to look: ", 1)[1]
+    program, *words = shlex.split(command)
+    assert (program, words[0], words[2:]) == ("python", "-c", [str(label)])
+    shown = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == str([(fakes.SIZE[0] * fakes.SIZE[1], (1, 2, 3))])
 
 
 def test_fewer_strange_colours_become_void_and_are_counted_aloud(

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from fcn_lab.commands import format_operand, quote
 from fcn_lab.data.packs.folder import ADVICE
 from fcn_lab.data.packs.sealed import SealMissing, seal, unseal
 from fcn_lab.data.pictures.unreadable import open_regular
@@ -79,12 +80,13 @@ class Ledger:
             ("is new", sorted(set(entries) - set(records))),
             ("is gone", sorted(set(records) - set(entries))),
         )
+        path = quote(format_operand(self.path))
         for reason, names in reasons:
             if names:
                 rest = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
                 raise UserError(
                     f"{names[0]} {reason} since this set was packed{rest}.\n"
-                    f"Restore it, or accept the data as it is now: rm {self.path}"
+                    f"Restore it, or accept the data as it is now: rm {path}"
                 )
 
 
