@@ -200,4 +200,5 @@ def _describe_frame(frame: FrameSurvey, num_classes: int) -> FrameFacts:
 
 
 def _hash_pixels(pixels: Pixels) -> str:
-    return hashlib.blake2b(pixels.tobytes(), digest_size=12).hexdigest()
+    content = repr(pixels.shape).encode() + pixels.tobytes()
+    return hashlib.blake2b(content, digest_size=12).hexdigest()

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fcn_lab.audit.audit import Audit
+from fcn_lab.audit.facts import gather_facts
 from fcn_lab.audit.finding import Level
 from fcn_lab.audit.findings import collect_findings
 from fcn_lab.audit.weights import class_weights
 from fcn_lab.data.balance import count_pixels
 from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.classes import CAMVID11, CAMVID32
+from fcn_lab.data.survey import FrameSurvey
 from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.errors import UserError
 from fcn_lab.pixels import VOID
@@ -35,6 +38,19 @@ DRIVES = {"train": "0016E5_{:05d}", "val": "0006R0_f{:05d}", "test": "Seq05VD_f{
 @pytest.fixture(scope="module")
 def scenes() -> Synthetic:
     return Synthetic(SIZE, train=6, val=2, test=3)
+
+
+def test_pixels_of_two_shapes_have_two_digests() -> None:
+    class Blank(Synthetic):
+        def survey(self, split: str) -> Iterator[FrameSurvey]:
+            images = [np.zeros((*shape, 3), np.uint8) for shape in ((2, 8), (4, 4))]
+            for number, image in enumerate(images if split == "train" else ()):
+                size = image.shape[:2]
+                yield FrameSurvey(f"{number}", "", image, image[..., 0], size, Counter(), None)
+
+    first, second = gather_facts(Blank()).splits["train"].frames
+    assert first.image != second.image
+    assert first.label != second.label
 
 
 def name(split: str, number: int) -> str:
