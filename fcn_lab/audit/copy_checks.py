@@ -70,7 +70,8 @@ def check_near_copies(audit: Audit) -> Iterator[Finding]:
 def check_shared_drives(audit: Audit) -> Iterator[Finding]:
     """Reports drives that are both trained on and scored, and those that are not."""
     for span in audit.drive_spans:
-        if span.split == "train":
+        # frames that numbers alone tell apart, as photos, are no drive
+        if span.split == "train" or not span.drive:
             continue
         subject = f"{span.split}: {span.drive} ({format_count(span.count, 'frame')})"
         if span.nearest is not None:
@@ -79,12 +80,14 @@ def check_shared_drives(audit: Audit) -> Iterator[Finding]:
                 for side, number in (("after", span.before), ("before", span.after))
                 if number is not None
             )
+            place = f"Its frames {span.first}…{span.last} lie"
+            if span.first == span.last:
+                place = f"Its frame {span.first} lies"
             yield Finding(
                 Level.CAREFUL,
-                f"{subject} is a drive that is trained on too, {span.nearest} numbers away at the "
-                "least",
-                f"Its frames {span.first}…{span.last}"
-                + (f" lie {bounds} of training." if bounds else " lie among those of training."),
+                f"{subject} is a drive that is trained on too, "
+                f"{format_count(span.nearest, 'number')} away at the least",
+                f"{place} {f'{bounds} of' if bounds else 'among those of'} training.",
                 _show_nearest(audit, span),
             )
         elif span.first is not None:

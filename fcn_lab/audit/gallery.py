@@ -1,4 +1,4 @@
-"""The page's pictures of labels: each class in each drive, rare ones, what is complained of."""
+"""The page's pictures of labels: each class in each drive, rare ones, what findings name."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -85,7 +85,7 @@ def tabulate_leakage(audit: Audit) -> AuditTable:
     lead = "Scores of labels copied without a look at the picture. " + "; ".join(
         f"{rule}: {meaning}" for rule, meaning in RULES.items()
     )
-    scores = ("mean IoU", "G")
+    scores = ("mean IoU", "pixel accuracy")
     columns = ("copied", *(f"{name} {score} %" for name in audit.copy_scores for score in scores))
     rows = [
         (

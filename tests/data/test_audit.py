@@ -21,6 +21,7 @@ from fcn_lab.audit.weights import class_weights
 from fcn_lab.data.balance import count_pixels
 from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.classes import CAMVID11, CAMVID32
+from fcn_lab.data.folder import Folder
 from fcn_lab.data.survey import FrameSurvey
 from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.errors import UserError
@@ -405,3 +406,19 @@ def test_training_names_the_odd_file_that_an_audit_skips(release: Path) -> None:
     made_pipe(path)
     with pytest.raises(UserError, match=rf"{path.name} is a pipe"):
         found.frames("train")
+
+
+@pytest.mark.parametrize("prefix", ["", "cam_"])
+def test_photos_that_are_numbered_are_no_drive_and_one_frame_is_no_range(
+    prefix: str, tmp_path: Path
+) -> None:
+    for number in range(6):
+        for kind, pixels in (("photos", fakes.picture("x")), ("masks", fakes.ids("x", 2))):
+            fakes.save(tmp_path / kind / f"{prefix}{number}.png", pixels)
+    audit = Audit.measure(Folder(str(tmp_path), "photos", "masks", ["a", "b"]))
+    texts = [f"{f.title} {f.text}" for f in collect_findings(audit) if "a drive" in f.title]
+    first = "val: cam_ (1 frame) is a drive that is trained on too, 1 number away at the least"
+    second = "test: cam_ (1 frame) is a drive that is trained on too, 2 numbers away at the least"
+    wanted = [f"{first} Its frame 4 lies after 3 of training."]
+    wanted += [f"{second} Its frame 5 lies after 3 of training."]
+    assert texts == (wanted if prefix else [])
