@@ -21,6 +21,7 @@ from fcn_lab.data.packs.sealed import recall, remember
 from fcn_lab.data.pictures.unreadable import Limit
 from fcn_lab.errors import UserError
 from fcn_lab.pixels import VOID
+from fcn_lab.terminal import report_progress
 
 # masks, spread over the data set, in which 255 is looked for where the first have ids 0 and 1
 SAMPLED_MASKS = 200
@@ -59,7 +60,8 @@ def _is_object(
     all_numbers: set[int] = set()
     # the first mask that holds the one and not the other
     first: dict[int, Path] = {}
-    for index, mask in enumerate(dict.fromkeys([*sample, *masks])):
+    order = dict.fromkeys([*sample, *masks])
+    for index, mask in enumerate(report_progress(order, len(order), "looking for 255 in masks")):
         if index >= len(sample) and VOID not in first:
             return False
         for numbers in _read_grey(mask, limit):

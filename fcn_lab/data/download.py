@@ -5,7 +5,6 @@ which begins a broken download anew, wants a hash that GitHub's archives do not 
 whatever size an archive has.
 """
 
-import fcntl
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from urllib.request import Request, urlopen
 from fcn_lab.data.archives import ARCHIVE_ERRORS, open_archive, unpack_below
 from fcn_lab.data.layouts import segnet
 from fcn_lab.data.layouts.splits import COUNTS
+from fcn_lab.data.locks import wait_for_lock
 from fcn_lab.errors import UserError, WriteFailure, find_refusal, guard_writing
 from fcn_lab.files import make_folder
 
@@ -61,7 +61,7 @@ def fetch_segnet_release(root: Path, url: str = SEGNET_RELEASE, sha256: str | No
     archives on demand and promises no fixed bytes, so there is no default hash.
 
     Raises:
-        UserError: as of ``fetch_release``.
+        UserError: see ``fetch_release``.
     """
     fetch_release(root, SEGNET, url, sha256)
 
@@ -104,7 +104,7 @@ def _lock_file(lock: Path) -> Iterator[None]:
     with guard_writing(lock):
         file = lock.open("w")
     with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        wait_for_lock(file, "downloads the same data")
         yield
 
 

@@ -107,7 +107,8 @@ class Folder(PackedSource):
         title = f"{folder.resolve().name}{count}"
         class_set = keep_classes(codec.names, codec.colours, title, with_void=False)
         kind = _describe_pictures(files)
-        layout = Layout(kind, codec, parts, f"{_hash_parts(parts, table)}_split", is_divided=True)
+        name, origin = f"{_hash_parts(parts, table)}_split", _hash_text(repr((patterns, masks)))
+        layout = Layout(kind, codec, parts, name, is_divided=True, origin=origin)
         rest = (split_by, held_out, cache, megapixels, resize, pack, [file.part for file in files])
         super().__init__(folder, layout, class_set, drive_of, size, *rest)
 
@@ -205,4 +206,8 @@ def _hash_parts(parts: Parts, table: ClassTable) -> str:
     text = repr({split: [pair.name for pair in part] for split, part in parts.items()})
     if not table.is_plain:
         text += repr((table.names, table.ids, table.colours))
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return _hash_text(text)
+
+
+def _hash_text(text: str) -> str:
+    return hashlib.sha256(os.fsencode(text)).hexdigest()[:8]

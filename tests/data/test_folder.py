@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fcn_lab import terminal
 from fcn_lab.audit.audit import Audit
 from fcn_lab.data.folder import SHARES, Folder
 from fcn_lab.data.layouts.layout import Pair
@@ -229,3 +230,42 @@ def test_a_frame_with_two_blocks_is_refused(root: Path) -> None:
 def test_a_root_that_is_not_there_is_named(root: Path) -> None:
     with pytest.raises(UserError, match=r"there is no folder .*nowhere"):
         source(root / "nowhere")
+
+
+def test_other_masks_in_the_same_folder_are_another_set(tmp_path: Path) -> None:
+    for name in "abcdef":
+        fakes.save(tmp_path / "photos" / f"{name}.png", fakes.picture(name))
+        for number, kind in enumerate(("fine", "coarse")):
+            fakes.save(
+                tmp_path / "masks" / f"{name}_{kind}.png", np.full(fakes.SIZE, number, np.uint8)
+            )
+    for number, kind in ((0, "fine"), (1, "coarse"), (0, "fine")):
+        found = Folder(str(tmp_path), "photos", f"masks/*_{kind}.png", ["x", "y"])
+        assert (found.frames("train").labels[0] == number).all()
+    fakes.save(tmp_path / "masks" / "a_fine.png", np.ones(fakes.SIZE, np.uint8))
+    with pytest.raises(UserError, match=r"a_fine\.png has changed since"):
+        Folder(str(tmp_path), "photos", "masks/*_fine.png", ["x", "y"]).frames("train")
+
+
+def test_what_may_take_long_shows_that_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles: list[str] = []
+    report = terminal.ProgressReport.__init__
+
+    def note(self: terminal.ProgressReport, total: int, title: str) -> None:
+        titles.append(title)
+        report(self, total, title)
+
+    monkeypatch.setattr(terminal.ProgressReport, "__init__", note)
+    for name in "abcdef":
+        fakes.save(tmp_path / "photos" / f"{name}.png", fakes.picture(name))
+        fakes.save(tmp_path / "masks" / f"{name}.png", fakes.ids(name, 2))
+    Folder(str(tmp_path), "photos", "masks", ["x", "y"]).frames("val")
+    assert titles == [
+        "reading sizes",
+        "looking for 255 in masks",
+        "comparing files",
+        "packing val",
+        "checking packed frames",
+    ]

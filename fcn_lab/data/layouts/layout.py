@@ -43,6 +43,7 @@ class Layout:
         pairs: the frames of every split it has, in order of name.
         split: the split's name, last word of the protocol id.
         is_divided: whether the lab made the split, and not those who released the data.
+        origin: what tells its files from others in the same folders; "" where the title does.
     """
 
     title: str
@@ -50,6 +51,7 @@ class Layout:
     pairs: Mapping[str, tuple[Pair, ...]]
     split: str
     is_divided: bool = False
+    origin: str = ""
 
 
 LABELS = frozenset({".png"})

@@ -21,6 +21,7 @@ from fcn_lab.data.packs.sealed import SealMissing, seal, unseal
 from fcn_lab.data.pictures.unreadable import open_regular
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_text
+from fcn_lab.terminal import report_progress
 
 _log = logging.getLogger(__name__)
 FileState = tuple[int, int, str]
@@ -39,7 +40,8 @@ class Ledger:
             UserError: a file is not what it was, or files have come or gone.
         """
         records = self._read_known()
-        entries = {str(file): _update_entry(file, records.get(str(file))) for file in files}
+        progress = report_progress(files, len(files), "comparing files")
+        entries = {str(file): _update_entry(file, records.get(str(file))) for file in progress}
         if records:
             self._refuse_changes(records, entries)
         return entries

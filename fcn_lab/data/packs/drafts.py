@@ -4,7 +4,6 @@ A process that is killed leaves it behind with a journal of the parts that are w
 that wants the same pack goes on with it. M frames, H W rows and columns.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from fcn_lab.data.locks import wait_for_lock
 from fcn_lab.errors import guard_writing
 from fcn_lab.files import append_text, make_folder
 
@@ -34,7 +34,7 @@ def hold_draft(folder: Path, advice: str) -> Iterator[Path | None]:
             file = _open_journal(draft, advice)
         with file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX)
+                wait_for_lock(file, "packs these frames")
             except OSError:
                 yield None
                 return

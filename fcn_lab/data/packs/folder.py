@@ -16,9 +16,10 @@ import numpy as np
 from fcn_lab.data.frames import Frames
 from fcn_lab.data.packs.drafts import JOURNAL, hold_draft
 from fcn_lab.data.packs.flat import FlatRows
-from fcn_lab.data.packs.sealed import digest, seal, unseal
+from fcn_lab.data.packs.sealed import count_pieces, digest, seal, unseal
 from fcn_lab.data.pictures.parts import COLOURS
 from fcn_lab.files import clear_drafts, publish_folder, write_text
+from fcn_lab.terminal import ProgressReport
 
 ADVICE = "Type +data.cache= with another folder"
 FORMAT = 2  # one higher wherever the arrays of equal files would differ
@@ -127,9 +128,9 @@ def _are_sound(folder: Path, digests: Mapping[str, int]) -> bool:
         for name, state in states.items()
     }
     names = [name for name, key in keys.items() if key not in _SOUND_ARRAYS]
-    with ThreadPoolExecutor() as pool:
-        checksums = dict(
-            zip(names, pool.map(lambda name: digest(folder / name), names), strict=True)
-        )
+    count = sum(count_pieces(states[name].st_size) for name in names)
+    with ProgressReport(count, "checking packed frames") as report, ThreadPoolExecutor() as pool:
+        results = pool.map(lambda name: digest(folder / name, report.advance), names)
+        checksums = dict(zip(names, results, strict=True))
     _SOUND_ARRAYS.update(keys[name] for name in names if checksums[name] == digests[name])
     return all(key in _SOUND_ARRAYS for key in keys.values())

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -57,10 +58,21 @@ def remember(path: Path, content: object) -> None:
         write_text(path, seal(content))
 
 
-def digest(path: Path) -> int:
-    """Returns the CRC-32 of a file, which detects accidents but not forgery."""
+def count_pieces(size: int) -> int:
+    """Returns how many pieces a file of this size is read in by `digest`."""
+    return -(-size // _PIECE)
+
+
+def digest(path: Path, report: Callable[[], object] = lambda: None) -> int:
+    """Returns the CRC-32 of a file, which detects accidents but not forgery.
+
+    Args:
+        path: the file.
+        report: is called after every piece.
+    """
     total, piece = 0, memoryview(bytearray(_PIECE))
     with path.open("rb", buffering=0) as file:
         while count := file.readinto(piece):
             total = zlib.crc32(piece[:count], total)
+            report()
     return total

@@ -94,7 +94,8 @@ class PackedSource:
         require_split(split, self.splits)
         if split not in self._split_frames:
             # the same files in another split are no change of the data
-            part = f"{split}-{self._layout.split}" if self._layout.is_divided else split
+            words = (self._layout.split, self._layout.origin) if self._layout.is_divided else ()
+            part = "-".join(filter(None, (split, *words)))
             pairs = self._layout.pairs[split]
             load = load_frames if self._is_packed else read_frames
             frames = load(part, pairs, self._recipe, self._cache, self._known_sizes)
