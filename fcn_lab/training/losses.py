@@ -121,8 +121,8 @@ class SmpLoss(Loss):
 class Dice(Loss):
     """1 − mean over the K classes of 2|P∩T| / (|P| + |T|), 0 for those the batch does not show.
 
-    Milletari, Navab, Ahmadi, "V-Net", 2016. Equal to segmentation-models-pytorch's, at a third of
-    its time: truth is looked up and never spread over K planes.
+    Milletari, Navab, Ahmadi, "V-Net", 2016. Up to rounding that of segmentation-models-pytorch, at
+    a third of its time: truth is looked up and never spread over K planes.
     """
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
@@ -130,11 +130,22 @@ class Dice(Loss):
         num_classes, is_labelled = scores.shape[1], target != VOID
         truth = target.where(is_labelled, 0)
         p = scores.float().softmax(1) * is_labelled.unsqueeze(1)  # (N, K, H, W)
-        true_scores = p.gather(1, truth.unsqueeze(1)).flatten()
-        overlaps = p.new_zeros(num_classes).index_add(0, truth.flatten(), true_scores)
+        overlaps = sum_by_class(p.gather(1, truth.unsqueeze(1)).squeeze(1), truth, num_classes)
         counts = torch.bincount(target[is_labelled], minlength=num_classes)
         dice = 2 * overlaps / (p.sum((0, 2, 3)) + counts).clamp(min=1e-7)
         return ((1 - dice) * (counts > 0)).mean()
+
+
+def sum_by_class(values: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Returns the sum (K,) of the values (N,H,W) at the pixels of each label (N,H,W).
+
+    Row by row first: float32 rounds away most of what is added one by one to a sum of millions.
+    """
+    rows = values.shape[:2].numel()
+    first_cells = torch.arange(rows, device=labels.device).unsqueeze(1) * num_classes
+    cells = (labels.flatten(0, 1) + first_cells).flatten()
+    row_sums = values.new_zeros(rows * num_classes).index_add(0, cells, values.flatten())
+    return row_sums.view(rows, num_classes).sum(0)
 
 
 @check_arguments

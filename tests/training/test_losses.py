@@ -88,6 +88,14 @@ def test_dice_is_that_of_segmentation_models(case: tuple[Tensor, Tensor]) -> Non
     )
 
 
+def test_dice_of_sure_answers_on_large_images_is_that_of_double_precision() -> None:
+    scores = 7 + torch.rand(1, 1, 700, 700, generator=torch.Generator().manual_seed(0))
+    scores = torch.cat([scores, torch.zeros_like(scores)], 1)
+    target = torch.zeros(1, 700, 700, dtype=torch.long)
+    oracle = smp_losses.DiceLoss("multiclass")(scores.double(), target)
+    torch.testing.assert_close(Dice()(scores, target).double(), oracle, rtol=0.01, atol=0)
+
+
 def test_focal_with_gamma_zero_is_binary_cross_entropy_class_by_class(
     case: tuple[Tensor, Tensor],
 ) -> None:
