@@ -114,7 +114,7 @@ class SmpLoss(Loss):
         """Returns the loss as a scalar."""
         if not (target != VOID).any():
             return scores.sum() * 0
-        value: Tensor = self.loss(scores, target)
+        value: Tensor = self.loss(scores.float(), target)
         return value
 
 

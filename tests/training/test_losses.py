@@ -48,6 +48,16 @@ def test_a_batch_of_void_alone_costs_nothing_and_is_differentiable(loss: Loss) -
     assert torch.count_nonzero(scores.grad) == 0
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_loss_of_half_precision_scores_is_that_of_the_same_numbers_in_float32(
+    loss: Loss, case: tuple[Tensor, Tensor]
+) -> None:
+    scores, target = case[0].bfloat16(), case[1]
+    with torch.autocast("cpu", torch.bfloat16):
+        value = loss(scores, target)
+    torch.testing.assert_close(value, loss(scores.float(), target), check_dtype=False)
+
+
 def test_mean_cross_entropy_is_torchs_own(case: tuple[Tensor, Tensor]) -> None:
     torch.testing.assert_close(CrossEntropy()(*case), F.cross_entropy(*case, ignore_index=VOID))
 
