@@ -20,6 +20,7 @@ from fcn_lab.metrics.scores import compute_scores
 from fcn_lab.pixels import VOID
 
 TOLERANCE_SHARE = 0.0075  # of the image's diagonal, as in SegNet's paper
+CLASSES_AT_ONCE = 62  # each is a bit of an int64, and one more stands for none
 WIDTHS = (1, 2, 4, 8, 16)  # of the trimap, pixels on each side of a boundary
 
 
@@ -27,8 +28,6 @@ class EdgeSummary(TypedDict):
     """The edge scores of a split, in 0…1; `trimap_iou` by band width in pixels.
 
     A value is None where no image has what it measures: a boundary, or two cells a side.
-
-    None where no image has what they measure: a boundary, two cells a side.
     """
 
     boundary_f1: float | None
@@ -92,7 +91,7 @@ def count_boundary_pixels(
     Args:
         prediction: labels 0…K−1, (N,H,W), any integer type.
         target: labels 0…K−1 or ``VOID``, (N,H,W).
-        num_classes: K, at most 63: each is a bit.
+        num_classes: K.
         tolerance: the share of the diagonal.
 
     Returns:
@@ -199,15 +198,24 @@ def _count_near(
     """Returns, per class, the boundary pixels of `labels` and those near one in `reference`.
 
     Both hold a boundary pixel's class and elsewhere K, (N,H,W). Each class is a bit, so that one
-    map is spread over the disk for all classes at once.
+    map is spread over the disk for many classes at once.
     """
-    neighbourhood = _dilate(torch.ones_like(reference) << reference, radius)
-    is_near = (neighbourhood >> labels) & 1
-    n, size = len(labels), 2 * (num_classes + 1)
-    cell = (is_near * (num_classes + 1) + labels).flatten(1)
-    cell = cell + torch.arange(n, device=labels.device)[:, None] * size
-    counts = torch.bincount(cell.flatten(), minlength=n * size).view(n, 2, -1)[:, :, :num_classes]
-    return counts.sum(1), counts[:, 1]
+    totals, hits = [], []
+    for first in range(0, num_classes, CLASSES_AT_ONCE):
+        size = min(CLASSES_AT_ONCE, num_classes - first)
+        # 0…size − 1 for the classes of this turn, size for all others
+        own, other = (
+            torch.where((m >= first) & (m < first + size), m - first, size)
+            for m in (labels, reference)
+        )
+        is_near = (_dilate(torch.ones_like(other) << other, radius) >> own) & 1
+        image = torch.arange(len(own), device=own.device).view(-1, 1, 1)
+        cell = (2 * image + is_near) * (size + 1) + own
+        counts = torch.bincount(cell.flatten(), minlength=len(own) * 2 * (size + 1))
+        counts = counts.view(len(own), 2, size + 1)[:, :, :size]
+        totals.append(counts.sum(1))
+        hits.append(counts[:, 1])
+    return torch.cat(totals, 1), torch.cat(hits, 1)
 
 
 def _dilate(marks: Tensor, radius: float) -> Tensor:

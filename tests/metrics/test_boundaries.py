@@ -76,6 +76,17 @@ def test_boundary_counts_equal_those_of_a_search_over_all_pairs(seed: int) -> No
     assert got.tolist() == [slow_counts(p, t) for p, t in pairs]
 
 
+@pytest.mark.parametrize("num_classes", [62, 63, 64, 150])
+def test_classes_keep_their_boundary_counts_under_other_numbers(num_classes: int) -> None:
+    prediction, target = random_case(0)
+    numbers = torch.full((VOID + 1,), VOID)
+    numbers[:K] = torch.linspace(0, num_classes - 1, K).long()
+    got = count_boundary_pixels(numbers[prediction], numbers[target], num_classes, TOLERANCE)
+    expected = torch.zeros_like(got)
+    expected[:, numbers[:K]] = count_boundary_pixels(prediction, target, K, TOLERANCE)
+    assert torch.equal(got, expected)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_a_trimap_is_every_pixel_nearer_than_its_width(seed: int) -> None:
     prediction, target = random_case(seed)
