@@ -106,9 +106,11 @@ class FCN(nn.Module):
 
 
 def coarsen(net: FCN, stride: int) -> FCN:
-    """Returns the same net without its finer skips, over a copy of its encoder."""
+    """Returns the same net without its finer skips, over copies of its encoder and score_fr."""
     encoder, alignment = deepcopy(net.encoder), net.alignment.at_stride(stride)
-    return FCN(encoder, net.upsample, net.num_classes, stride, alignment, net.scales)
+    coarse = FCN(encoder, net.upsample, net.num_classes, stride, alignment, net.scales)
+    coarse.score_fr.load_state_dict(net.score_fr.state_dict())
+    return coarse
 
 
 def build_score_pool(channels: int, num_classes: int) -> nn.Conv2d:

@@ -88,24 +88,23 @@ class TrainInStages(Train):
             stage_folder = RunFolder(folder / STAGES / f"fcn{stride}s")
             if not stage_folder.is_finished:
                 net = coarsen(self.net, stride)
-                stage = self._build_stage(number, net, start, EarlierStages(folder, seconds))
+                stage = self._build_stage(number, net, start, folder, seconds)
                 replace(stage, resume=stage_folder.last_checkpoint.exists()).run(stage_folder.path)
             start = stage_folder.path
             # the other ranks may come here before the file is written
             if is_first_rank():
                 seconds = stage_folder.read_metrics()["seconds"]
-        last = self._build_stage(
-            len(self._strides) - 1, self.net, start, EarlierStages(folder, seconds)
-        )
+        last = self._build_stage(len(self._strides) - 1, self.net, start, folder, seconds)
         replace(last, resume=self.resume).run(folder)
 
     def _build_stage(
-        self, number: int, net: nn.Module, start: str | Path | None, earlier_stages: EarlierStages
+        self, number: int, net: nn.Module, start: str | Path | None, root: Path, seconds: float
     ) -> Train:
         epochs = split_epochs(self.training.max_epochs, len(self._strides))[number]
+        shift = number * STAGE_SEED_STEP
         return Train(
             net=net,
-            data=self.data.reseed(self.data.seed + number * STAGE_SEED_STEP),
+            data=self.data.reseed(self.data.seed + shift),
             loss=self.loss,
             optim=replace(
                 self.optim, lr=self.optim.lr * (self.rates[number] if self.rates else 1.0)
@@ -117,7 +116,7 @@ class TrainInStages(Train):
             flip=self.flip,
             freeze=self.freeze,
             init_from=start,
-            earlier_stages=earlier_stages,
+            earlier_stages=EarlierStages(root, seconds, shift),
         )
 
 

@@ -181,9 +181,10 @@ class Train:
         """Returns what Lightning trains: the network, and the loss with weights from the labels."""
         counts, pixels = count_pixels(self.data.source.frames("train"), self.data.num_classes)
         self.loss.calibrate(torch.from_numpy(counts), torch.from_numpy(pixels))
+        seed = self.seed + (self.earlier_stages.seed_shift if self.earlier_stages else 0)
         return SegmentationModule(
             self.training.prepare(self.net), self.loss, self.optim, self.data.classes,
-            self.seed, self.flip, self.training.memory_format,
+            seed, self.flip, self.training.memory_format,
         )  # fmt: skip
 
     def _fit(

@@ -36,10 +36,12 @@ class EarlierStages:
     Args:
         root: the folder that the user named.
         seconds: spent on the stages before.
+        seed_shift: what this stage draws with, less the seed that the whole is recorded under.
     """
 
     root: Path
     seconds: float
+    seed_shift: int = 0
 
 
 def prepare_folder(folder: RunFolder, resume: bool) -> None:

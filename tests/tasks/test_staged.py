@@ -92,6 +92,16 @@ def test_a_kernel_that_overlaps_or_was_learned_does_not_compose(kind: type[Upsam
     assert not torch.allclose(fine(images), coarse(images), atol=1e-3)
 
 
+@pytest.mark.parametrize("stride", [16, 8])
+@torch.inference_mode()
+def test_the_first_stage_starts_with_the_scores_of_the_whole(stride: int) -> None:
+    whole = FCN(TinyEncoder(**SMALL), Bilinear, 3, stride).eval()
+    images = torch.rand(1, 3, 32, 64)
+    scores = coarsen(whole, 32).eval().coarse_scores(images)[0]
+    climbed = Bilinear(3, 2)(scores if stride == 16 else Bilinear(3, 2)(scores))
+    assert torch.equal(whole.coarse_scores(images)[0], climbed)
+
+
 def test_the_epochs_of_the_stages_add_up() -> None:
     for epochs in range(3, 12):
         parts = split_epochs(epochs, 3)
@@ -164,6 +174,25 @@ def test_a_stage_that_is_done_is_not_trained_again(
     assert {p: p.stat().st_mtime_ns for p in (done / "stages").rglob("*.ckpt")} == before
     again = json.loads((done / "metrics.json").read_text())
     assert {**again, "seconds": 0} == {**json.loads(metrics), "seconds": 0}
+
+
+def test_no_stage_repeats_anothers_draws_and_all_are_recorded_under_one_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn, recorded = [], set()
+
+    def note(task: Train, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "metrics.json").write_text(METRICS.replace("{", '{"seconds": 1.0, ', 1))
+        module = task.create_module()
+        drawn.append((module.seed - task.seed, task.data.seed - task.seed))
+        recorded.add(task.seed)
+
+    monkeypatch.setattr(Train, "run", note)
+    make(seed=1).run(tmp_path)
+    assert recorded == {1}
+    assert drawn[0] == (0, 0)
+    assert all(len(set(seeds)) == 3 for seeds in zip(*drawn, strict=True))
 
 
 @pytest.mark.slow
