@@ -92,13 +92,12 @@ def load_published(net: FCN, state: Mapping[str, Tensor]) -> FCN:
             shape, with their names.
     """
     parameters = name_parameters(net)
-    if not any(name.startswith(SCORE_LAYERS) for name in state):
+    is_classifier = not any(name.startswith(SCORE_LAYERS) for name in state)
+    if is_classifier:
         state = convolve_classifier(state, parameters)
         parameters = {
             name: tensor for name, tensor in parameters.items() if not name.startswith(SCORE_LAYERS)
         }
-        nn.init.zeros_(net.score_fr.weight)
-        nn.init.zeros_(net.score_fr.bias)  # type: ignore[arg-type]
     missing_names = sorted(parameters.keys() - state.keys())
     unknown_names = sorted(state.keys() - parameters.keys())
     if missing_names or unknown_names:
@@ -111,6 +110,9 @@ def load_published(net: FCN, state: Mapping[str, Tensor]) -> FCN:
     with torch.no_grad():
         for name, tensor in tensors.items():
             parameters[name].copy_(tensor)
+    if is_classifier:
+        nn.init.zeros_(net.score_fr.weight)
+        nn.init.zeros_(net.score_fr.bias)  # type: ignore[arg-type]
     return net
 
 
