@@ -87,7 +87,7 @@ class Evaluate:
             run_folder, self.data.classes, self.data.palette, split, omissions=omissions
         )
         with StopRequest() as request:
-            predictions = Predictions(run_folder, self.data.palette, omissions)
+            predictions = Predictions(run_folder, self.data.palette, split, omissions)
             callbacks = [pictures, predictions, create_progress(clock), StopOnSignal(request)]
             trainer = training.create_trainer(run_folder, (), callbacks)
             result = score_split(

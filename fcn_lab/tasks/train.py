@@ -223,19 +223,16 @@ class Train:
         omissions: Omissions,
     ) -> dict[str, ScoredSplit]:
         splits = find_scored_splits(self.data)
-        is_only = len(splits) == 1
         checkpoint = load_best_checkpoint(folder.path)
         load_state(module.net, checkpoint["state_dict"], folder.path)
         pictures = self._create_pictures(folder, loggers, omissions)
         pictures.step = checkpoint["global_step"]
-        predictions = Predictions(folder, self.data.palette, omissions)
+        predictions = Predictions(folder, self.data.palette, splits[-1], omissions)
         callbacks = [pictures, predictions, create_progress(clock), StopOnSignal(request)]
         # without Lightning's hand on the loggers: a log that cannot be written costs no score
         trainer = self.training.create_trainer(folder, (), callbacks)
-        results = {
-            split: score_split(split, trainer, module, self.data, folder, omissions, is_only)
-            for split in splits
-        }
+        parts = (trainer, module, self.data, folder, omissions, len(splits) == 1)
+        results = {split: score_split(split, *parts) for split in splits}
         conclude_loggers(loggers, results, omissions)
         return results
 

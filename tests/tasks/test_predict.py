@@ -1,6 +1,7 @@
 """task=evaluate, predict and profile over a trained run."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -64,8 +65,10 @@ def test_evaluating_scores_the_split_that_is_asked_for(
     task.data.split = split
     Evaluate(run, Net(), task.data, task.training, WORDS).run(tmp_path)
     assert 0 < RunFolder(tmp_path).read_metrics()[split]["mean_iou"] <= 1
-    kept = np.load(tmp_path / "confusions.npz")
-    assert tuple(kept["names"]) == Squares().frames(split).names
+    kept, names = np.load(tmp_path / "confusions.npz"), Squares().frames(split).names
+    assert tuple(kept["names"]) == names
+    with zipfile.ZipFile(RunFolder(tmp_path).predictions()) as pictures:
+        assert {f"{name}.png" for name in names} <= set(pictures.namelist())
     assert Run.read(tmp_path).split == split
     assert kept["drives"].tolist() == [""] * len(kept["names"])
 

@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from fcn_lab.data.pictures.parts import show_colours
 from fcn_lab.errors import Omissions, WriteFailure, guard_writing
@@ -100,18 +101,36 @@ class Predictions(Callback):
     Args:
         folder: the run's folder.
         palette: the colours of the K classes.
+        split: the one whose predictions are kept; the validation loop scores val, the test loop
+            any other.
         omissions: collects what could not be written; scoring goes on.
     """
 
-    def __init__(self, folder: RunFolder, palette: Sequence[Colour], omissions: Omissions) -> None:
-        self.folder, self.omissions = folder, omissions
+    def __init__(
+        self, folder: RunFolder, palette: Sequence[Colour], split: str, omissions: Omissions
+    ) -> None:
+        self.folder, self.split, self.omissions = folder, split, omissions
         # all 256 entries: a PNG with fewer has no place for void
         colours = [*palette, *[VOID_COLOUR] * (256 - len(palette))]
         self.palette = [int(channel) for colour in colours for channel in colour]
         self._file: Archive | None = None
 
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._open(trainer, self.split == "val")
+
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._file = Archive(self.folder.predictions(trainer.global_rank), self.omissions)
+        self._open(trainer, self.split != "val")
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._add(trainer.val_dataloaders, outputs, batch)
 
     def on_test_batch_end(
         self,
@@ -122,13 +141,34 @@ class Predictions(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
+        self._add(trainer.test_dataloaders, outputs, batch)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._publish()
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._publish()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        if self._file is not None:
+            self._file.discard()
+
+    def _open(self, trainer: L.Trainer, is_wanted: bool) -> None:
+        path = self.folder.predictions(trainer.global_rank)
+        self._file = Archive(path, self.omissions) if is_wanted else None
+
+    def _add(self, loader: "DataLoader[Batch] | None", outputs: STEP_OUTPUT, batch: Batch) -> None:
+        if self._file is None:
+            return
+        assert loader is not None
         assert isinstance(outputs, Tensor)  # the prediction, (N,H,W)
-        assert self._file is not None
-        frames = trainer.test_dataloaders.dataset.frames  # type: ignore[union-attr]
+        names = loader.dataset.frames.names  # type: ignore[attr-defined]
         parts = (batch["image"], batch["label"], outputs)
         pixels = (part.cpu().numpy().astype(np.uint8) for part in parts)
         for index, image, truth, guess in zip(batch["index"].tolist(), *pixels, strict=True):
-            name = frames.names[index]
+            name = names[index]
             picture = Image.fromarray(show_colours(image.transpose(1, 2, 0)))
             self._file.add(
                 {
@@ -138,15 +178,9 @@ class Predictions(Callback):
                 }
             )
 
-    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert self._file is not None
-        self._file.publish()
-
-    def on_exception(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
-    ) -> None:
+    def _publish(self) -> None:
         if self._file is not None:
-            self._file.discard()
+            self._file.publish()
 
     def _encode_labels(self, labels: Pixels) -> bytes:
         image = Image.fromarray(labels)
