@@ -21,7 +21,7 @@ def count_cost(net: nn.Module, height: int, width: int) -> Cost:
     """Counts parameters and MACs on the meta device, without computing or allocating.
 
     Args:
-        net: float (N,3,H,W) → (N,K,H,W); left in its mode.
+        net: float (N,3,H,W) → (N,K,H,W); left in its modes.
         height: H.
         width: W.
     """

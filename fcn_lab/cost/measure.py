@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 from fcn_lab.cost.macs import count_macs
 from fcn_lab.cost.memory import StorageTracker
 from fcn_lab.cost.parts import PARTS, PartCost, name_parts, watch_parts
-from fcn_lab.geometry.meta import MetaRun
+from fcn_lab.geometry.meta import MetaRun, keep_modes
 from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.upsampling import Upsampling
 
@@ -36,24 +36,23 @@ def measure_parts(
     """Returns the cost of every part of a network, and of the whole under "total".
 
     Args:
-        net: float (N,3,H,W) → (N,K,H,W) on the device to measure on; left in its mode.
+        net: float (N,3,H,W) → (N,K,H,W) on the device to measure on; left in its modes.
         height: H.
         width: W.
         repeats: passes whose median counts, after one that does not; 0 measures nothing.
         costs: what was returned of it before, whose counts are not made again.
     """
-    training = net.training
-    net.eval()
-    if costs is None:
-        parts, peak = count_parts(net, height, width)
-    else:
-        parts = {name: replace(costs[name], forward=0.0, backward=0.0) for name in PARTS}
-        peak = costs["total"].peak
-    if repeats:
-        device = next(net.parameters()).device
-        image = torch.rand(1, count_channels(net), height, width, device=device)
-        time_parts(net, image, repeats, parts)
-    net.train(training)
+    with keep_modes(net):
+        net.eval()
+        if costs is None:
+            parts, peak = count_parts(net, height, width)
+        else:
+            parts = {name: replace(costs[name], forward=0.0, backward=0.0) for name in PARTS}
+            peak = costs["total"].peak
+        if repeats:
+            device = next(net.parameters()).device
+            image = torch.rand(1, count_channels(net), height, width, device=device)
+            time_parts(net, image, repeats, parts)
     total = sum(parts.values(), PartCost())
     total.peak = peak
     return {**parts, "total": total}

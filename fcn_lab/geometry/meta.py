@@ -4,6 +4,8 @@ Whoever counts or traces watches such a pass: MACs and bytes in ``fcn_lab.cost``
 in ``trace``.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +20,7 @@ class MetaRun:
     """One image's pass through a network in evaluation mode.
 
     Attributes:
-        net: float (N,3,H,W) → one tensor; left in its mode and on its device.
+        net: float (N,3,H,W) → one tensor; left in its modes and on its device.
         state: its parameters and buffers without their values.
         image: (1,C,H,W), C as the network takes, of the parameters' type.
     """
@@ -36,19 +38,27 @@ class MetaRun:
 
     def start(self) -> Tensor:
         """Runs the pass and returns what the network returns."""
-        training = self.net.training
-        # batch normalisation in training refuses one image of one pixel
-        self.net.eval()
-        try:
+        with keep_modes(self.net):
+            # batch normalisation in training refuses one image of one pixel
+            self.net.eval()
             output: Tensor = functional_call(self.net, self.state, (self.image,))
-        finally:
-            self.net.train(training)
         return output
 
     @property
     def storages(self) -> set[int]:
         """Returns the storages that are there before the pass."""
         return {x.untyped_storage()._cdata for x in (*self.state.values(), self.image)}
+
+
+@contextmanager
+def keep_modes(net: nn.Module) -> Iterator[None]:
+    """Puts every module back into the mode, training or evaluation, that it is in at the start."""
+    modes = {module: module.training for module in net.modules()}
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def move_state_to_meta(net: nn.Module) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from fcn_lab.commands import format_command
 from fcn_lab.data.balance import count_pixels, describe_gaps
 from fcn_lab.errors import UserError
 from fcn_lab.files import clear_drafts, make_folder
-from fcn_lab.geometry.meta import move_state_to_meta
+from fcn_lab.geometry.meta import keep_modes, move_state_to_meta
 from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.inference.predictor import load_best_checkpoint, select_network_state
 from fcn_lab.networks.weights.warm_start import transplant
@@ -156,12 +156,11 @@ def require_batch_statistics(
     sizes = data.source.frames("train").sizes
     number = min(range(len(sizes)), key=lambda index: sizes[index][0] * sizes[index][1])
     image = dataset[(0, number)]["image"]  # 3 h w, as it is trained on
-    modes = {layer: layer.training for layer in net.modules()}
-    net.train()
-    for layer in frozen_layers:
-        layer.eval()
     try:
-        with torch.no_grad():
+        with keep_modes(net), torch.no_grad():
+            net.train()
+            for layer in frozen_layers:
+                layer.eval()
             sample = torch.empty(1, *image.shape, device="meta")
             functional_call(net, move_state_to_meta(net), (sample,))
     except ValueError as error:
@@ -176,9 +175,6 @@ def require_batch_statistics(
             "in this network meets maps of one pixel, and one value has no spread.\n"
             f"Type {advice}, or freeze=norm, which keeps the statistics there are"
         ) from error
-    finally:
-        for layer, mode in modes.items():
-            layer.training = mode
 
 
 def load_initial_weights(net: nn.Module, run: Path) -> list[str]:

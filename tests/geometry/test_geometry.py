@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torchvision.models import VGG
 
 from fcn_lab import create_model
+from fcn_lab.cost.macs import count_cost
 from fcn_lab.encoders import VGG16Encoder
 from fcn_lab.encoders.caffe_vgg import vgg16_without_classifier
 from fcn_lab.errors import UserError
@@ -175,3 +176,11 @@ def test_the_table_of_shapes_ends_at_the_image_and_is_kept(
 def test_a_map_rearranged_beyond_the_algebra_has_no_place() -> None:
     shuffled = nn.Sequential(nn.Conv2d(3, 4, 1), nn.PixelShuffle(2), nn.Conv2d(1, 1, 3))
     assert [row.maps is None for row in trace(shuffled, 8, 8)] == [False, True]
+
+
+def test_what_is_traced_or_measured_keeps_the_mode_of_each_of_its_modules() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 1)).train()
+    net[1].eval()
+    trace(net, 8, 8)
+    count_cost(net, 8, 8)
+    assert [module.training for module in net.modules()] == [True, True, False, True]
