@@ -71,11 +71,24 @@ class Encoder(nn.Module):
     map_channels: tuple[int, ...]
     head_channels: int
     image_channels: int = RGB_CHANNELS
+    # the names of the layers between pool5 and the head
+    head_layers: tuple[str, ...] = ()
     normalize: nn.Module
 
     def forward(self, x: Tensor) -> Features:
         """Maps normalised images (N, 3, H, W), H and W multiples of 32, to ``Features``."""
         raise NotImplementedError
+
+    def drop_head(self) -> list[str]:
+        """Lets pool5 stand for the head; returns the names of the tensors that go with its layers.
+
+        For networks that never use the head, so that they neither carry nor compute it.
+        """
+        names = [name for name in self.state_dict() if name.partition(".")[0] in self.head_layers]
+        for layer in self.head_layers:
+            setattr(self, layer, nn.Identity())
+        self.head_channels = self.channels[-1]
+        return names
 
 
 def conv_bn_relu(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:

@@ -56,6 +56,8 @@ class SmpEncoder(Encoder):
             fetched, or a file with unknown preprocessing.
     """
 
+    head_layers = ("fc7",)
+
     def __init__(
         self,
         name: str = "resnet34",

@@ -36,6 +36,8 @@ class TinyEncoder(Encoder):
         UserError: the file does not hold them.
     """
 
+    head_layers = ("head",)
+
     def __init__(
         self,
         widths: Annotated[Sequence[Width], Len(LEVELS, LEVELS)] = (32, 32, 64, 128, 256),

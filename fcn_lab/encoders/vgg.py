@@ -41,6 +41,8 @@ class VGG16Encoder(Encoder):
             file with unknown preprocessing.
     """
 
+    head_layers = ("fc6", "fc7")
+
     def __init__(
         self,
         builder: Callable[..., torchvision.models.VGG] = torchvision.models.vgg16,

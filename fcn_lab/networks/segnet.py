@@ -25,7 +25,7 @@ class SegNet(nn.Module):
     is the paper's net, 13 convolutions down and 13 up.
 
     Args:
-        encoder: where pool5 and the switches come from; its head is not used.
+        encoder: where pool5 and the switches come from; its head is left out.
         upsample: builds an operator from (channels, factor).
         num_classes: K.
         depths: convolutions of the decoders of level 1, …, 5; the last of level 1 gives the scores.
@@ -40,6 +40,9 @@ class SegNet(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = encoder
+        # weights of earlier versions hold the head's too
+        self._head_names = encoder.drop_head()
+        self.register_load_state_dict_pre_hook(drop_head_tensors)  # type: ignore[no-untyped-call]
         widths = encoder.channels
         self.climb = nn.ModuleList(upsample(width, 2) for width in widths)
         self.decode = nn.ModuleList(
@@ -62,6 +65,14 @@ class SegNet(nn.Module):
             # (N, widths[i − 1] or K, /2^i)
             y = last[i](self.decode[i](y))
         return crop_to(y, x)
+
+
+def drop_head_tensors(
+    net: SegNet, state: dict[str, Tensor], prefix: str, *_: object, **__: object
+) -> None:
+    """Removes the tensors of the encoder's head from weights about to be loaded."""
+    for name in net._head_names:
+        state.pop(f"{prefix}encoder.{name}", None)
 
 
 @check_arguments

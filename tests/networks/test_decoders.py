@@ -1,5 +1,8 @@
 """SegNet and the U-Net of the paper: their switches, sizes and capacities as published."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import vgg16_bn
 
-from fcn_lab.encoders import VGG16Encoder
+from fcn_lab.encoders import Encoder, SmpEncoder, TinyEncoder, VGG16Encoder
 from fcn_lab.networks.segnet import SegNet, SegNetBasic
 from fcn_lab.networks.unet import ValidUNet, mirror_border
 from fcn_lab.upsampling import BilinearDeterministic, MaxUnpool, Nearest, UpConv, Upsampling
@@ -46,6 +49,30 @@ def test_segnet_has_the_papers_thirteen_convolutions_on_either_side() -> None:
     assert (len(down), len([name for name in convs if "encoder" not in name])) == (13, 13)
     own = [p.numel() for name, p in net.named_parameters() if ".fc" not in name]
     assert sum(own) == pytest.approx(29.5e6, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: TinyEncoder((4, 4, 6, 6, 8), (1, 1, 1, 1), 8),
+        partial(VGG16Encoder, vgg16_bn, head_width=2),
+        partial(SmpEncoder, "resnet18", head_width=2),
+    ],
+)
+def test_segnet_trains_all_that_it_carries_and_reads_weights_with_a_head(
+    build: Callable[[], Encoder],
+) -> None:
+    net, whole = SegNet(build(), MaxUnpool, 3), build()
+    net(torch.rand(2, 3, 32, 32)).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in net.parameters())
+    state = {f"encoder.{name}": tensor for name, tensor in whole.state_dict().items()}
+    assert len(net.state_dict() | state) > len(net.state_dict())
+    nn.ModuleDict({"net": net}).load_state_dict(
+        {f"net.{name}": tensor for name, tensor in (net.state_dict() | state).items()}
+    )
+    assert all(torch.equal(t, state[f"encoder.{n}"]) for n, t in net.encoder.state_dict().items())
+    with pytest.raises(RuntimeError, match="Unexpected"):
+        net.load_state_dict({**net.state_dict(), "encoder.other": torch.zeros(1)})
 
 
 def test_segnet_basic_unpools_with_a_switch_for_each_channel_of_its_own_pools() -> None:

@@ -1,6 +1,7 @@
 """The matrix of models × operators × encoders, read from conf/: new words join by themselves."""
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -94,7 +95,8 @@ class Seen(Encoder):
 def model(word: str, upsample: str, encoder_: Encoder) -> nn.Module:
     parts: dict[str, object] = {"upsample": instantiate(node("upsample", upsample))}
     if word in WITH_ENCODER:
-        parts["encoder"] = encoder_
+        # a copy, since SegNet leaves its head out
+        parts["encoder"] = deepcopy(encoder_)
     settings = {k: v for k, v in node("model", word).items() if k not in ("encoder", "upsample")}
     built: nn.Module = instantiate(settings | NARROW.get(word, {}), **parts)
     return built
