@@ -6,7 +6,7 @@ from functools import cached_property
 from itertools import count
 from math import gcd, lcm
 
-from fcn_lab.geometry.algebra import Affine, Layer
+from fcn_lab.geometry.algebra import Affine, Layer, WholeMap
 
 Span = tuple[int, int]  # first and last position
 _ORDER = count()
@@ -44,6 +44,12 @@ class Map:
         """Returns the receptive field's widest extent, in pixels, far from the borders."""
         spans = [self.image_span(i, clip=False) for i in range(self.period)]
         return max(last - first + 1 for first, last in filter(None, spans))
+
+    @property
+    def reads_whole_image(self) -> bool:
+        """Returns whether a mean over a whole map lies between the image and this map."""
+        layers = (layer for node in self._find_ancestors() for _, layer in node.parents)
+        return any(isinstance(layer, WholeMap) for layer in layers)
 
     def image_span(self, position: int, clip: bool = True) -> Span | None:
         """Returns the first and last image position that influence `position` of this map.

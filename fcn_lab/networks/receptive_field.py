@@ -10,7 +10,6 @@ from fcn_lab.geometry.graph import Map
 from fcn_lab.geometry.trace import trace
 from fcn_lab.upsampling.placement import PlaceAtCorner, PlaceAtSwitches
 
-FARTHEST_PIXELS = 1 << 20
 LAYER_RULES: dict[type[nn.Module], Callable[[int], Layer]] = {  # by factor
     PlaceAtCorner: lambda factor: TransposedWindow(1, factor, output_padding=factor - 1),
     PlaceAtSwitches: lambda factor: TransposedWindow(factor, factor),
@@ -32,17 +31,15 @@ def receptive_radius(net: nn.Module) -> int | None:
     rows = trace(net, 4 * STRIDE, 4 * STRIDE, LAYER_RULES)
     if not rows or rows[-1].maps is None:
         return None
-    sides = [_radius_along_axis(axis_map) for axis_map in rows[-1].maps]
-    radii = [side for side in sides if side is not None]
-    return max(radii) if len(radii) == len(sides) else None
+    if any(axis_map.reads_whole_image for axis_map in rows[-1].maps):
+        return None
+    return max(map(_radius_along_axis, rows[-1].maps))
 
 
-def _radius_along_axis(axis_map: Map) -> int | None:
+def _radius_along_axis(axis_map: Map) -> int:
     radius = 0
-    for i in range(axis_map.period):
-        # far from the start, so that what reads the whole image reaches back to it
-        position = i + FARTHEST_PIXELS * axis_map.period
+    for position in range(axis_map.period):
         span = axis_map.image_span(position, clip=False)
         if span is not None:
             radius = max(radius, position - span[0], span[1] - position)
-    return radius if radius < FARTHEST_PIXELS else None
+    return radius

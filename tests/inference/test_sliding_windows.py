@@ -112,9 +112,66 @@ def test_the_context_is_how_far_a_pixel_reaches() -> None:
         )
 
 
-def test_a_network_that_reads_the_whole_image_has_no_context() -> None:
-    assert receptive_radius(create_model("fcn8s", encoder="tiny")) is None
-    assert receptive_radius(nn.Identity()) is None
+class Gated(nn.Module):
+    """Its gate has no place in the image: a vector that is a mean of it all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.relu() * self.gate(x)[:, :, None, None]
+
+
+class Halves(nn.Module):
+    """Joins a part of a map that keeps its place with one that loses it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, second, _ = x.split(1, 1)
+        return first.relu() * second.cumsum(-1)
+
+
+class Context(nn.Module):
+    """Adds the mean of the image, climbed to its size."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = F.interpolate(x.mean((2, 3), keepdim=True), x.shape[2:], mode="nearest")
+        return F.interpolate(F.max_pool2d(x + mean, 4), scale_factor=4, mode="bilinear")
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        create_model("fcn8s", encoder="tiny"),
+        create_model("unet", "bicubic", "tiny"),
+        nn.Identity(),
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4)),
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.InstanceNorm2d(4)),
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False)),
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.Softmax(-1)),
+        nn.Sequential(nn.MaxPool2d(2), nn.UpsamplingBilinear2d(scale_factor=2)),
+        Gated(),
+        Halves(),
+        Context(),
+    ],
+    ids=lambda net: type(net[-1] if isinstance(net, nn.Sequential) else net).__name__,
+)
+def test_a_network_that_reads_the_whole_image_or_in_unknown_ways_has_no_context(
+    net: nn.Module,
+) -> None:
+    assert receptive_radius(net) is None
+
+
+def test_pointwise_layers_leave_the_context_as_it_is() -> None:
+    layers = [
+        nn.BatchNorm2d(4),
+        nn.SiLU(True),
+        nn.GELU(),
+        nn.Hardswish(),
+        nn.PReLU(),
+        nn.Softmax2d(),
+    ]
+    assert receptive_radius(nn.Sequential(nn.Conv2d(3, 4, 5, padding=2), *layers)) == 2
 
 
 @pytest.mark.parametrize("size", [(150, 173), (64, 300), (97, 1), (33, 40)])
