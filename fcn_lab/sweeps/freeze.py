@@ -70,10 +70,7 @@ def freeze_sweep(
     cells_to_clear = [cell for cell in new_cells if not (cell.folder / CONFIG).exists()]
     try:
         for cell in report_progress(new_cells, len(new_cells), "freezing the cells"):
-            # another runner may be about to start one that it has just frozen
-            if not _is_untouched(cell, configs[cell.name]):
-                clear_leftovers(cell.folder)
-                freeze(configs[cell.name], cell.folder)
+            _freeze_new(cell, configs[cell.name], accept_changes)
         record.code = snapshot.copy_sources(path) if rest or last is None else last.code
         estimate = locate_estimates(path) if record.study and last is None and runs_here else None
         _preflight(rest, path / "code" / record.code, runs_here, estimate)
@@ -89,6 +86,17 @@ def freeze_sweep(
     record.cells = list({**old_cells, **cells}.values())
     record.write()
     return list(cells.values())
+
+
+def _freeze_new(cell: Cell, config: Mapping[str, Any], accept_changes: bool) -> None:
+    """Freezes a cell that nobody has begun; another runner may do so at any moment."""
+    if _is_untouched(cell, config):
+        return
+    if not is_in_use(cell.folder):
+        clear_leftovers(cell.folder)
+        freeze(config, cell.folder)
+    elif not accept_changes:
+        _require_equal([cell], {cell.name: config})
 
 
 def _has_begun(sweep: SweepFolder) -> bool:

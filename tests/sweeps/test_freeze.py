@@ -1,8 +1,9 @@
 """What a sweep was frozen with is what its cells run, and a change is told before it counts."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -118,6 +119,23 @@ def test_a_sweep_with_a_cell_at_work_is_not_taken_over(again: Again) -> None:
     begin_attempt(Path("all/seed=1"))
     assert "task.count=4" in again("task.count=5").err
     assert count_of("seed=1") == count_of("seed=2") == 4
+
+
+def test_a_cell_that_another_runner_begins_meanwhile_keeps_what_it_has(
+    again: Again, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again("task.count=4")
+    environment, freeze = Path("all/seed=2/env.json"), freezing.freeze
+
+    def begin_the_other(content: Mapping[str, Any], folder: Path) -> None:
+        freeze(content, folder)
+        begin_attempt(environment.parent)
+        environment.touch()
+
+    monkeypatch.setattr(freezing, "freeze", begin_the_other)
+    assert "task.count=4" in again("task.count=5").err
+    assert environment.exists()
+    assert count_of("seed=2") == 4
 
 
 @pytest.mark.parametrize("name", ["results.csv", "seed=1/metrics.json", "seed=2/config.yaml"])
