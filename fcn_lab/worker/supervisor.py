@@ -13,6 +13,7 @@ from pathlib import Path
 from fcn_lab.errors import guard_writing
 from fcn_lab.runs.attempts import EXIT_TAKEN, Attempt, RunConflict, begin_attempt, find_last_attempt
 from fcn_lab.runs.names import CONFIG, LOG
+from fcn_lab.runs.processes import identify_machine
 from fcn_lab.runs.processor import count_bound_cores
 from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.training.machine import count_cores
@@ -160,7 +161,8 @@ class Supervisor:
     def _claim_attempt(self, pid: int) -> Attempt | None:
         """Returns the worker's attempt; ours in its place where it died before it had one."""
         attempt = find_last_attempt(self.job.folder)
-        if attempt is not None and attempt.pid == pid:
+        machine = identify_machine()
+        if attempt is not None and (attempt.pid, attempt.machine) == (pid, machine):
             return attempt
         try:
             return begin_attempt(self.job.folder)

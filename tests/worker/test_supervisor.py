@@ -131,6 +131,21 @@ def test_a_cell_that_another_process_has_is_left_alone(stub: str, tmp_path: Path
     assert not (job.folder / "facts.json").exists()
 
 
+def test_a_process_of_the_same_number_on_another_machine_is_another(
+    stub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make(tmp_path, "work")
+    path = begin_attempt(job.folder).path
+    fields = {**json.loads(path.read_text()), "machine": "elsewhere"}
+    # of a container, say, where the numbers begin anew
+    script = f"import json, os; fields = {{**{fields!r}, 'pid': os.getpid()}}\n"
+    script += f"json.dump(fields, open({str(path)!r}, 'w')); exit(1)"
+    command = [sys.executable, "-c", script]
+    monkeypatch.setattr(supervisor, "build_worker_command", lambda _: command)
+    assert Supervisor(job).run() == 1
+    assert (record_of(job).machine, record_of(job).status) == ("elsewhere", None)
+
+
 def test_a_worker_asked_to_stop_before_it_starts_never_does(stub: str, tmp_path: Path) -> None:
     job = make(tmp_path, "work")
     stopped = Supervisor(job)
