@@ -117,7 +117,8 @@ class Sweep:
         """Draws the consequence of a job's end; gives the number of jobs submitted anew."""
         if code == EXIT_TAKEN:
             self._tries[job] -= 1
-            self._taken_jobs.add(job)
+            if not self._is_stopping:
+                self._taken_jobs.add(job)
         elif job in self._pruned_jobs and (attempt := find_last_attempt(job.folder)) is not None:
             attempt.end(RunStatus.PRUNED)
         elif code != 0 and not self._is_stopping and not self._is_final(job):

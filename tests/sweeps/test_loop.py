@@ -139,6 +139,14 @@ def test_a_cell_of_another_runner_is_waited_for_and_taken_up_when_that_dies(tmp_
     assert statuses(ended)["b"] == "done"
 
 
+def test_a_sweep_that_stops_does_not_wait_for_cells_of_another_runner(tmp_path: Path) -> None:
+    engine = Scripted(a=[1], b=[EXIT_TAKEN])
+    # its worker was about to find that another has the cell
+    engine.stop = lambda jobs=None: None  # type: ignore[method-assign]
+    make(tmp_path, engine, Policy(on_failure="stop")).run()
+    assert engine.started == ["a", "b", "c"]
+
+
 def test_an_attempt_with_scores_is_done_whatever_ended_its_process(tmp_path: Path) -> None:
     engine = Scripted()
     sweep = make(tmp_path, engine, Policy(retries=1, on_failure="stop"))
