@@ -40,6 +40,8 @@ def rewrite_arguments() -> list[str]:
         UserError: the arguments cannot be read.
     """
     parser = get_args_parser()
+    # what is looked for below is the whole name of a flag
+    parser.allow_abbrev = False
     parser.error = _reject  # type: ignore[method-assign]
     arguments = parser.parse_intermixed_args(sys.argv[1:])
     if arguments.experimental_rerun:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
 from fcn_lab.cli.paths import find_path
 from fcn_lab.config.frozen import read_frozen, read_recorded
 from fcn_lab.config.trust import require_allowed
@@ -65,7 +67,7 @@ def hold_resumed(resumption: Resumption) -> None:
     config = read_recorded(folder)
     require_allowed(read_frozen(folder / CONFIG)["task"], str(folder))
     require_no_links_outside(folder)
-    epochs = (config.get("trainer") or {}).get("max_epochs")
+    epochs = OmegaConf.select(config, EPOCHS)
     if has_ended(folder):
         if resumption.epochs in (None, epochs):
             _tell_done(folder)

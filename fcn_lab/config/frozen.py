@@ -22,6 +22,7 @@ from fcn_lab.escaping import omegaconf_node
 from fcn_lab.files import make_folder, write_text
 from fcn_lab.runs.names import CONFIG
 from fcn_lab.runs.records import DamagedFile, read_yaml
+from fcn_lab.values import is_admitted
 
 _OPERANDS = {"run": "RUN_DIR", "input": "FILE_OR_FOLDER", "output": "FOLDER"}
 
@@ -138,7 +139,9 @@ def read_recorded(folder: Path) -> DictConfig:
             "--config-dir=FOLDER takes words of your own"
         )
     links = content.pop("links")
-    if not isinstance(content.get("choices", {}), dict):
+    if not isinstance(content.get("task"), dict):
+        raise DamagedFile(path, "it lacks the key `task` of a run")
+    if not is_admitted(Mapping[str, str | Sequence[str] | None], content.get("choices", {})):
         raise DamagedFile(path, "its key `choices` holds no words")
     require_sound(path, content, links)
     try:

@@ -101,6 +101,7 @@ def test_flags_may_stand_between_overrides(type_line: TypeLine, stub: str) -> No
         (["data.size=[360"], ["data.size=[360", "cannot be read"]),
         (["fcn8s"], ["fcn8s", "key=value"]),
         (["--modle"], ["--modle", "--help"]),
+        (["--config-pa", "there"], ["--config-pa", "--help"]),
         (["hydra.mode=MULTIRUN", "seed=1,2"], ["hydra.mode=MULTIRUN", "-m"]),
         (["experiment=nothing"], ["experiment=nothing", "no such word"]),
         (["hydra/launcher=slots", "-m", "seed=1,2"], ["hydra/launcher=slots", "basic"]),

@@ -200,6 +200,8 @@ def test_a_record_cannot_allow_anything_by_itself(run: str, type_line: TypeLine)
         (lambda c: c["links"].update(name="name"), "around"),
         (lambda c: c.update(links=["name"]), "links"),
         (lambda c: c.update(choices="fcn8s"), "choices"),
+        (lambda c: c["choices"].update(model=5), "choices"),
+        (lambda c: c["choices"].update(logger=["csv", 5]), "choices"),
         (lambda c: c.pop("task"), "task"),
     ],
 )  # fmt: skip
@@ -210,9 +212,10 @@ def test_a_recorded_config_reads_nothing_of_this_machine(
     for read in (lambda: read_recorded(path), lambda: load_run(run)):
         with pytest.raises(UserError, match=told):
             read()
-    ended = type_line("again=there")
-    assert (ended.status, ended.command) == (2, ())
-    assert told in ended.err
+    for words in (("again=there",), ("-m", "again=there", "seed=1,2")):
+        ended = type_line(*words)
+        assert (ended.status, ended.command) == (2, ())
+        assert told in ended.err
 
 
 @pytest.mark.parametrize(
@@ -276,12 +279,14 @@ def test_a_primary_config_of_hydras_is_never_taken_from_a_folder(
     folder = tmp_path / "theirs"
     folder.mkdir()
     callback = {"_target_": "os.system", "command": f"touch {MARK}"}
-    config = {"hydra": {"callbacks": {"evil": callback}, "job_logging": {"()": "os.system"}}}
+    hydra = {"callbacks": {"evil": callback}, "job_logging": {"()": "os.system"}}
+    config = {"hydra": hydra, "again": None, "choices": {}, "links": {}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     for flags in ((), ("--cfg", "job"), ("--info",), ("-m", "seed=1,2")):
-        ended = type_line("--config-path", str(folder), "--config-name", "config", *flags)
-        assert ended.status == 2
-        assert not Path(MARK).exists()
+        for flag in ("--config-path", "--config-pa"):
+            ended = type_line(flag, str(folder), "--config-name", "config", *flags)
+            assert ended.status == 2
+            assert not Path(MARK).exists()
 
 
 @pytest.mark.parametrize(
@@ -370,6 +375,15 @@ def test_a_broken_word_beside_stops_no_other(tmp_path: Path) -> None:
 def test_links_that_lead_round_do_no_harm(run: str, type_line: TypeLine) -> None:
     Path(run, "round").symlink_to("round")
     assert "going on with there" in type_line("resume=there").out
+
+
+@pytest.mark.parametrize("trainer", ["cpu", None])
+def test_a_record_whose_trainer_has_no_keys_is_done_where_it_has_scores(
+    trainer: str | None, run: str, type_line: TypeLine
+) -> None:
+    plant(run, lambda c: c.update(trainer=trainer, links={}))
+    ended = type_line("resume=there")
+    assert (ended.status, ended.err) == (0, "")
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "metrics.json"])
