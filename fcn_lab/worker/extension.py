@@ -72,9 +72,15 @@ class Extension:
             raise self._refuse(
                 "the epochs of its stages would have been others", task, self.epochs_before
             )
+        is_cell = (self.folder.path.parent / SWEEP_RECORD).is_file()
         if not self.folder.last_checkpoint.exists():
             if self.folder.history.exists():
                 raise self._refuse("its last checkpoint is gone", task, self.epochs_before)
+            if is_cell:
+                raise UserError(
+                    f"{self.folder.path} is a cell of a sweep, whose cells train alike.\n"
+                    f"Leave out {EPOCHS}="
+                )
             return
         self.folder.require_sound()
         last = torch.load(
@@ -86,7 +92,7 @@ class Extension:
                 f"{self.folder.path} has trained {format_count(count, 'epoch')} already.\n"
                 f"Expected {EPOCHS}={count} or more"
             )
-        if (self.folder.path.parent / SWEEP_RECORD).is_file():
+        if is_cell:
             raise self._refuse("it is a cell of a sweep, whose cells train alike", task, count)
         self._require_same_rates(task, count)
         patience, waits = task.training.patience, last["callbacks"]["BestAndLast"]["waited"]

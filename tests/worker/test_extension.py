@@ -137,6 +137,9 @@ def test_other_reasons_not_to_go_on_are_told_in_two_lines(train: Train) -> None:
     _require_refusal(lost, 3, "its last checkpoint is gone")
     Path("study/sweep.json").write_text("{}")
     _require_refusal(run, 3, "a cell of a sweep")
+    for name in ("history.csv", "checkpoints/last.ckpt"):
+        (run / name).unlink()
+    _require_refusal(run, 3, "a cell of a sweep")
 
 
 def _require_refusal(run: Path, epochs: int, reason: str) -> None:
