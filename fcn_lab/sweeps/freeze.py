@@ -44,7 +44,7 @@ def freeze_sweep(
 
     Args:
         path: the sweep's folder, which the caller holds (`hold_sweep`).
-        composed_cells: all cells asked for.
+        composed_cells: all cells asked for; of those that are the same, one is frozen.
         record: what to write down of the sweep; its cells are filled in.
         runs_here: the cells will run on this machine.
         accept_changes: sources and settings may differ from those the folder was frozen with.
@@ -55,7 +55,7 @@ def freeze_sweep(
     Raises:
         UserError: a cell cannot run, or differs from what was frozen.
     """
-    configs = {cell.name: cell.config for cell in composed_cells}
+    configs = _name_configs(composed_cells)
     cells = {name: _create_cell(name, path / name, config) for name, config in configs.items()}
     last = SweepFolder.read(path) if (path / SWEEP_RECORD).is_file() else None
     _require_own(path, last is None, cells.values())
@@ -86,6 +86,32 @@ def freeze_sweep(
     record.cells = list({**old_cells, **cells}.values())
     record.write()
     return list(cells.values())
+
+
+def _name_configs(cells: Iterable[ComposedCell]) -> dict[str, dict[str, Any]]:
+    """Returns the configurations by the cells' names.
+
+    Raises:
+        UserError: two that differ have the same name.
+    """
+    configs: dict[str, dict[str, Any]] = {}
+    for cell in cells:
+        key = _find_difference(configs.setdefault(cell.name, cell.config), cell.config)
+        if key is not None:
+            raise UserError(
+                f"two cells differ in {key} and would both be named {cell.name}.\n"
+                "Give values that letters, digits and _.=,+- tell apart"
+            )
+    return configs
+
+
+def _find_difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:
+    """Returns the first key in which two configurations differ, in the order of the keys."""
+    if first == second:
+        return None
+    settings = [flatten_settings(config) for config in (first, second)]
+    keys = sorted(settings[0].keys() | settings[1].keys())
+    return next((key for key in keys if settings[0].get(key) != settings[1].get(key)), None)
 
 
 def _freeze_new(cell: Cell, config: Mapping[str, Any], accept_changes: bool) -> None:
@@ -141,16 +167,15 @@ def _require_equal(cells: Sequence[Cell], configs: Mapping[str, Mapping[str, Any
         path = cell.folder / CONFIG
         if not path.exists():
             continue
-        old_settings = flatten_settings(read_frozen(path))
-        settings = flatten_settings(configs[cell.name])
-        for key in sorted(old_settings.keys() | settings.keys()):
-            if old_settings.get(key) != settings.get(key):
-                raise UserError(
-                    f"{cell.name} was frozen with {key}={old_settings.get(key)}, "
-                    f"this command says {key}={settings.get(key)}.\n"
-                    "sweep.dir= chooses another folder; "
-                    "sweep.accept_changes=true freezes anew the cells that have not begun."
-                )
+        old_config, config = read_frozen(path), configs[cell.name]
+        if (key := _find_difference(old_config, config)) is not None:
+            values = [flatten_settings(settings).get(key) for settings in (old_config, config)]
+            raise UserError(
+                f"{cell.name} was frozen with {key}={values[0]}, "
+                f"this command says {key}={values[1]}.\n"
+                "sweep.dir= chooses another folder; "
+                "sweep.accept_changes=true freezes anew the cells that have not begun."
+            )
 
 
 def _preflight(cells: Sequence[Cell], code: Path, runs_here: bool, estimate: Path | None) -> None:

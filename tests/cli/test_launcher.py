@@ -136,6 +136,36 @@ def test_a_name_too_long_for_a_folder_is_cut_and_stays_its_own(
     assert max(map(len, names)) < 150
 
 
+@pytest.mark.parametrize(
+    ("axes", "names"),
+    [
+        (("seed=0,1,1",), ["seed=0", "seed=1"]),
+        (("seed=2", "seed=0,1"), ["seed=0", "seed=1"]),
+        (("seed=0,1", "seed=2"), ["stub-fcn16s-transposed-tiny"]),
+    ],
+)
+def test_the_last_axis_of_a_key_counts_and_a_value_given_twice_is_one_cell(
+    axes: tuple[str, ...],
+    names: list[str],
+    type_line: TypeLine,
+    stub: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fcn_lab.sweeps.loop.Sweep.run", stand_still)
+    ended = type_line(stub, "-m", "task=stub", *axes, "sweep.dir=all")
+    assert (ended.status, ended.err) == (1, "")  # nothing ran, so nothing is done
+    assert sorted(path.parent.name for path in Path("all").glob("*/config.yaml")) == names
+
+
+def test_cells_that_differ_in_what_no_name_shows_are_refused(
+    type_line: TypeLine, stub: str
+) -> None:
+    ended = type_line(stub, "-m", "task=stub", "group=a/b,a:b", "sweep.dir=all")
+    assert ended.status == 2
+    assert "two cells differ in group and would both be named group=a-b" in ended.err
+    assert not list(Path("all").glob("*/*"))
+
+
 @pytest.mark.parametrize("signum", thin_out([signal.SIGINT, signal.SIGTERM], every=2))
 def test_a_signal_ends_the_running_cell_and_the_sweep(
     signum: signal.Signals, stub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

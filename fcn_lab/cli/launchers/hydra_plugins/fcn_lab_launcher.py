@@ -74,9 +74,9 @@ class CellLauncher(Launcher):
         self.conf_folders = [Path(source.path) for source in sources if source.schema == "file"]
         keep_own_folders(self.conf_folders)
         overrides = parse_overrides(config.hydra.overrides.task)
-        self.shared_keys = {
-            word.get_key_element() for word in overrides if not word.is_sweep_override()
-        }
+        # the last of a key counts
+        last = {override.get_key_element(): override for override in overrides}
+        self.shared_keys = {key for key, word in last.items() if not word.is_sweep_override()}
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
@@ -138,7 +138,7 @@ class CellLauncher(Launcher):
         progress = self._run(Sweep(record, cells, engine, policy, is_unpromising, is_complete))
         return [
             self._report_cell(cell, progress[cell.name], overrides)
-            for cell, overrides in zip(cells, job_overrides, strict=True)
+            for cell, overrides in zip(composed_cells, job_overrides, strict=True)
         ]
 
     def _run(self, sweep: "Sweep") -> "dict[str, Progress]":
@@ -159,7 +159,7 @@ class CellLauncher(Launcher):
         return progress
 
     def _report_cell(
-        self, cell: "Cell", progress: "Progress", overrides: Sequence[str]
+        self, cell: "ComposedCell", progress: "Progress", overrides: Sequence[str]
     ) -> CellReturn:
         from fcn_lab.errors import SweepFailure
         from fcn_lab.runs.statuses import FINAL_STATUSES
