@@ -24,7 +24,8 @@ from fcn_lab.runs.names import SWEEP_RECORD
 from fcn_lab.sweeps.recorded_command import read_command
 from fcn_lab.worker.torchrun import refuse_sweeps
 
-_SWEEP_PREFIXES = ("sweep.", "hydra.", "hydra/")
+# what says how a sweep is run, and not what it is of
+_SWEEP_PREFIXES = ("sweep.", "hydra.", "hydra/", "allow=")
 
 
 def rewrite_arguments() -> list[str]:

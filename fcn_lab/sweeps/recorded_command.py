@@ -36,6 +36,7 @@ def read_command(record: Path, folders: Sequence[Path]) -> list[str]:
     command = read_json(record).get("asked")
     if not isinstance(command, list) or not all(isinstance(line, str) for line in command):
         raise DamagedFile(record, "it names no command, `asked`")
+    command = [line for line in command if not _accepts_changes(line)]
     try:
         overrides = OverridesParser.create().parse_overrides(command)
     except OverrideParseException as error:
@@ -48,6 +49,19 @@ def read_command(record: Path, folders: Sequence[Path]) -> list[str]:
                 f"Type the whole command, with sweep.dir={record.parent}"
             )
     return command
+
+
+def drop_consents(command: Sequence[str]) -> list[str]:
+    """Returns the overrides without those that count once: what is trusted, and changes."""
+    return [line for line in command if not (_accepts_changes(line) or _names_key(line, "allow"))]
+
+
+def _accepts_changes(line: str) -> bool:
+    return _names_key(line, "sweep.accept_changes")
+
+
+def _names_key(line: str, key: str) -> bool:
+    return line.lstrip("+").partition("=")[0] == key
 
 
 def _is_plain(override: Override, words: Mapping[str, Collection[str]]) -> bool:

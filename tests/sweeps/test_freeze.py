@@ -70,6 +70,7 @@ def test_changed_sources_are_named_and_taken_only_when_accepted(
     assert "changed since all was frozen: net.py" in refused.err
     assert "sweep.accept_changes=true" in refused.err
     again("sweep.accept_changes=true")
+    assert "sweep.accept_changes=true" not in SweepFolder.read(Path("all")).asked
     code = SweepFolder.read(Path("all")).code
     assert Path("all/code", code, "fcn_lab/net.py").read_text() == "depth = 2\n"
     assert again().status == 1  # accepted once, the new sources are the frozen ones
@@ -189,6 +190,32 @@ def test_the_folder_alone_stands_for_its_command(
     ended = type_line(stub, "-m", "sweep.dir=all")
     assert ended.status == 1
     assert json.loads(Path("all/sweep.json").read_text()) == before
+
+
+def test_what_is_trusted_is_said_beside_the_folder_and_not_recorded(
+    again: Again, type_line: TypeLine, stub: str
+) -> None:
+    again("allow=[my.Loss]")
+    before = json.loads(Path("all/sweep.json").read_text())
+    assert not any("allow" in word for word in before["asked"])
+    assert type_line(stub, "-m", "sweep.dir=all", "allow=[my.Loss]").status == 1
+    assert json.loads(Path("all/sweep.json").read_text()) == before
+
+
+def test_changes_that_were_accepted_once_are_not_accepted_by_the_folder(
+    again: Again, sources: Path, type_line: TypeLine, stub: str
+) -> None:
+    again()
+    make_a_step()
+    record = Path("all/sweep.json")
+    sweep = json.loads(record.read_text())
+    # as it was recorded once
+    sweep["asked"].append("sweep.accept_changes=true")
+    record.write_text(json.dumps(sweep))
+    (sources / "net.py").write_text("depth = 2\n")
+    refused = type_line(stub, "-m", "sweep.dir=all")
+    assert refused.status == 2
+    assert "net.py" in refused.err
 
 
 def test_a_folder_that_holds_no_sweep_cannot_stand_for_one(type_line: TypeLine) -> None:

@@ -173,13 +173,14 @@ class CellLauncher(Launcher):
 
     def _record(self) -> "SweepFolder":
         from fcn_lab.runs.sweep import SweepFolder
+        from fcn_lab.sweeps.recorded_command import drop_consents
 
         hydra = self.config.hydra
         engine = hydra.runtime.choices["hydra/launcher"]
         # not resolved: as it was typed
         overrides: Any = OmegaConf.to_container(hydra.overrides)
         search = [word for word in overrides["hydra"] if word.startswith(_SEARCH_PREFIXES)]
-        command = [*search, *overrides["task"]]
+        command = [*search, *drop_consents(overrides["task"])]
         study: Any = OmegaConf.to_container(OmegaConf.create({"": self.config.study}))
         return SweepFolder(self.folder, asked=command, engine=engine, study=study[""] or {})
 
