@@ -12,6 +12,7 @@ from fcn_lab.commands import format_tool
 from fcn_lab.report.task import Report
 from fcn_lab.runs.attempts import begin_attempt
 from fcn_lab.runs.next_steps import list_run_steps
+from fcn_lab.runs.records import DamagedFile
 from fcn_lab.runs.sweep import Cell, SweepFolder
 from fcn_lab.sweeps.next_steps import list_sweep_steps
 from fcn_lab.sweeps.status import read_progress
@@ -94,6 +95,37 @@ def test_a_sweep_leads_on_while_cells_are_left_and_to_its_report(name: str) -> N
     attempt.end("done")
     (cells[1].folder / "metrics.json").write_text(METRICS)
     assert steps() == [report]
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        *(
+            "task=report task._target_=os.system",
+            "--config-dir=theirs task=report",
+            "task='",
+            "a;b",
+        ),
+        *("allow=[os.system]", "task=../theirs", "hydra.searchpath=[file:///tmp]"),
+        *(5, None, ["task=report"]),
+    ],
+)
+def test_the_report_that_a_record_asks_for_is_of_words_and_plain_values(report: object) -> None:
+    cell = Cell("a", Path("all/a"), {"seed": 0})
+    cell.folder.mkdir(parents=True)
+    (cell.folder / "metrics.json").write_text(METRICS)
+    record = SweepFolder(Path("all"), [cell], study={"report": report})
+    steps = list_sweep_steps(record, read_progress(record, {}))
+    assert steps == {"The report": "fcn-lab task=report runs=all"}
+
+
+@pytest.mark.parametrize("engine", ["../../../tmp/evil", "", "a;b", 5, None])
+def test_an_engine_that_is_no_word_is_damage(engine: object) -> None:
+    record = SweepFolder(Path("all"), engine=engine)  # type: ignore[arg-type]
+    record.path.mkdir()
+    record.write()
+    with pytest.raises(DamagedFile, match="wrong type"):
+        SweepFolder.read(record.path)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ machine see the same.
 import csv
 import io
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -183,10 +184,12 @@ class SweepFolder:
         try:
             cells = [_create_cell(path, cell) for cell in record.pop("cells")]
             sweep = cls(path, cells, **record)
-            words = isinstance(sweep.engine, str) and isinstance(sweep.code, str)
+            # it is printed in commands
+            is_word = isinstance(sweep.engine, str) and re.fullmatch(r"[\w-]+", sweep.engine)
+            words = is_word and isinstance(sweep.code, str)
             lists = isinstance(sweep.study, dict) and isinstance(sweep.asked, list | tuple)
             if not words or not lists:
-                raise TypeError("a word of it is of another kind")
+                raise TypeError("an entry has the wrong type")
         except (TypeError, KeyError, AttributeError) as error:
             raise DamagedFile(file, f"it describes no sweep ({error})") from error
         return sweep

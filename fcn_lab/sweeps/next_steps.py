@@ -1,6 +1,5 @@
 """What to do with a sweep: the commands that its runner and ``task=status`` end with."""
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from fcn_lab.commands import format_command, format_operand, quote
 from fcn_lab.runs.names import CONFUSIONS
 from fcn_lab.runs.statuses import FINAL_STATUSES, RunStatus
 from fcn_lab.runs.sweep import Progress, SweepFolder
+from fcn_lab.sweeps.recorded_command import is_plain_command
 
 
 def list_sweep_steps(
@@ -22,9 +22,14 @@ def list_sweep_steps(
         steps["To go on"] = format_go_on(record)
     done_cells = [c for c in record.cells if progress[c.name].status == RunStatus.DONE]
     if done_cells and (record.study or (done_cells[0].folder / CONFUSIONS).is_file()):
-        words = shlex.split(record.study.get("report", "task=report"))
-        steps["The report"] = format_command(*words, f"runs={record.path}")
+        steps["The report"] = format_command(*_read_report(record), f"runs={record.path}")
     return steps
+
+
+def _read_report(record: SweepFolder) -> list[str]:
+    """Returns the words of the study's report, or those of any: the record may be a stranger's."""
+    words = str(record.study.get("report", "task=report")).split()
+    return words if is_plain_command(words) else ["task=report"]
 
 
 def format_go_on(record: SweepFolder) -> str:

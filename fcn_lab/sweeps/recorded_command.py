@@ -14,6 +14,7 @@ from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import OverrideParseException
 
 from fcn_lab.config.frozen import list_words
+from fcn_lab.config.own_words import find_word_folders
 from fcn_lab.errors import UserError
 from fcn_lab.runs.records import DamagedFile, read_json
 
@@ -49,6 +50,16 @@ def read_command(record: Path, folders: Sequence[Path]) -> list[str]:
                 f"Type the whole command, with sweep.dir={record.parent}"
             )
     return command
+
+
+def is_plain_command(command: Sequence[str]) -> bool:
+    """Returns whether all are overrides, each of a word that there is or of a plain value."""
+    try:
+        overrides = OverridesParser.create().parse_overrides(list(command))
+    except OverrideParseException:
+        return False
+    words = list_words(find_word_folders())
+    return all(_is_plain(override, words) for override in overrides)
 
 
 def drop_consents(command: Sequence[str]) -> list[str]:
