@@ -63,9 +63,10 @@ def freeze_sweep(
         require_no_links_outside(path)
     rest = [cell for cell in cells.values() if cell.read_progress().status not in FINAL_STATUSES]
     new_cells = [cell for cell in rest if not is_in_use(cell.folder)]
-    if last is not None and rest and not accept_changes and _has_begun(last):
-        snapshot.require_unchanged(path, last.code)
-        _require_equal(rest, configs)
+    if last is not None and not accept_changes and _has_begun(last):
+        if rest:
+            snapshot.require_unchanged(path, last.code)
+        _require_equal(list(cells.values()), configs)
     codes = snapshot.list_versions(path)
     cells_to_clear = [cell for cell in new_cells if not (cell.folder / CONFIG).exists()]
     try:
@@ -83,9 +84,12 @@ def freeze_sweep(
         remove_empty(path / "code", 1)
         raise
     old_cells = {cell.name: cell for cell in last.cells} if last is not None else {}
-    record.cells = list({**old_cells, **cells}.values())
+    # what has begun is what it was, whatever this command says of it
+    new_names = {cell.name for cell in new_cells} | cells.keys() - old_cells.keys()
+    all_cells = {**old_cells, **{name: cells[name] for name in cells if name in new_names}}
+    record.cells = list(all_cells.values())
     record.write()
-    return list(cells.values())
+    return [all_cells[name] for name in cells]
 
 
 def _name_configs(cells: Iterable[ComposedCell]) -> dict[str, dict[str, Any]]:
@@ -163,7 +167,7 @@ def _create_cell(name: str, folder: Path, config: Mapping[str, Any]) -> Cell:
 
 
 def _require_equal(cells: Sequence[Cell], configs: Mapping[str, Mapping[str, Any]]) -> None:
-    for cell in cells:
+    for cell in report_progress(cells, len(cells), "comparing the cells"):
         path = cell.folder / CONFIG
         if not path.exists():
             continue

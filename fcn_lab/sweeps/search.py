@@ -50,6 +50,7 @@ class Search:
         name_cell: the name of the cell that these overrides make.
         launch: runs cells, given by their overrides, the number of the first, and what prunes.
         stop: end at the first trial that fails.
+        accept_changes: the settings of all trials may differ from those it was begun with.
 
     Raises:
         UserError: the folder holds a study of something else.
@@ -64,13 +65,14 @@ class Search:
     name_cell: Callable[[Sequence[str]], str]
     launch: Launch
     stop: bool = False
+    accept_changes: bool = False
     # the epochs reported so far, by the trial's number
     _last_epochs: dict[int, int] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         pruner = build(self.pruner, "hydra.sweeper.pruner", {})
         with guard_writing(self.folder / "study.log"):
-            self.study = open_study(self.folder, self.space, pruner)
+            self.study = open_study(self.folder, self.space, pruner, self.accept_changes)
 
     def run(self, split: str) -> FrozenTrial:
         """Returns the best trial; its configuration lies in best.yaml, kept up to date on the way.

@@ -3,7 +3,7 @@
 import json
 import os
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import optuna
@@ -24,36 +24,75 @@ _ADVICE = (
     "The cells keep what was computed. With this file out of the way the same command draws the "
     "same trials, and runs none that is done:"
 )
+# overrides that change no trial's score
+_OTHER_PREFIXES = ("sweep.", "allow=")
 
 
-def open_study(folder: Path, space: SearchSpace, pruner: BasePruner | None = None) -> optuna.Study:
+def open_study(
+    folder: Path,
+    space: SearchSpace,
+    pruner: BasePruner | None = None,
+    accept_changes: bool = False,
+) -> optuna.Study:
     """Opens the study of a sweep's folder; begins it where there is none.
 
     One of which no cell has begun gives way to other axes, and to the command that follows a
     mistake which made all of its trials fail.
 
+    Args:
+        folder: the sweep's.
+        space: what is searched, and the settings that all trials share.
+        pruner: of the trials.
+        accept_changes: those settings may differ from what the study was begun with.
+
     Raises:
-        UserError: it was begun with other axes.
+        UserError: it was begun with other axes or settings.
         DamagedFile: it is not what Optuna writes, or its scores are not those of the cells.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     make_folder(folder)
     path = folder / "study.log"
     study = _load_whole(path, pruner)
-    axes = json.dumps(dict(sorted(space.text.items())))
-    old_axes = study.user_attrs.get("axes", axes)
+    new_texts = _describe(space)
+    old_texts = {name: study.user_attrs.get(name, text) for name, text in new_texts.items()}
     states = {trial.state for trial in study.get_trials(deepcopy=False)}
-    if (old_axes != axes or TrialState.FAIL in states) and not _has_begun(folder, states):
+    if (old_texts != new_texts or TrialState.FAIL in states) and not _has_begun(folder, states):
         path.unlink()
-        study, old_axes = _load(path, pruner), axes
-    if old_axes != axes:
-        old_text, new_text = (" ".join(json.loads(text).values()) for text in (old_axes, axes))
+        study, old_texts = _load(path, pruner), new_texts
+    _require_same(folder, old_texts, new_texts, accept_changes)
+    for name, text in new_texts.items():
+        study.set_user_attr(name, text)
+    return study
+
+
+def _describe(space: SearchSpace) -> dict[str, str]:
+    settings = (word for word in space.fixed_overrides if not word.startswith(_OTHER_PREFIXES))
+    return {
+        "axes": json.dumps(dict(sorted(space.text.items()))),
+        "settings": json.dumps(sorted(settings)),
+    }
+
+
+def _require_same(
+    folder: Path, old_texts: Mapping[str, str], new_texts: Mapping[str, str], accept_changes: bool
+) -> None:
+    if old_texts["axes"] != new_texts["axes"]:
+        old_text, new_text = (
+            " ".join(json.loads(text["axes"]).values()) for text in (old_texts, new_texts)
+        )
         raise UserError(
             f"{folder} holds a search of {old_text}; this command searches {new_text}.\n"
             "sweep.dir= chooses another folder."
         )
-    study.set_user_attr("axes", axes)
-    return study
+    if old_texts["settings"] != new_texts["settings"] and not accept_changes:
+        old_text, new_text = (
+            " ".join(json.loads(text["settings"])) for text in (old_texts, new_texts)
+        )
+        raise UserError(
+            f"{folder} holds a search with {old_text or 'no settings'}; "
+            f"this command says {new_text or 'none'}.\n"
+            "sweep.dir= chooses another folder; sweep.accept_changes=true goes on with these."
+        )
 
 
 def _load_whole(path: Path, pruner: BasePruner | None) -> optuna.Study:

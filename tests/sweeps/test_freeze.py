@@ -97,6 +97,19 @@ def test_a_word_whose_file_changed_is_named_with_the_key(again: Again, tmp_path:
     assert "task.count=5" in refused.err
 
 
+def test_a_done_cell_of_other_settings_does_not_pass_for_what_is_asked(again: Again) -> None:
+    again("trainer.max_epochs=10")
+    for cell in ("seed=1", "seed=2"):
+        Path("all", cell, "metrics.json").write_text(METRICS)
+    assert again("trainer.max_epochs=10").status == 0
+    other = ("trainer.max_epochs=20", "seed=1,2,3")
+    refused = again(*other)
+    assert (refused.status, Path("all/seed=3").exists()) == (2, False)
+    assert "seed=1 was frozen with trainer.max_epochs=10" in refused.err
+    again(*other, "sweep.accept_changes=true")
+    assert [cell.epochs for cell in SweepFolder.read(Path("all")).cells] == [10, 10, 20]
+
+
 def test_accepted_settings_reach_the_cells_that_have_not_begun(again: Again) -> None:
     again()
     make_a_step()
@@ -208,10 +221,9 @@ def test_changes_that_were_accepted_once_are_not_accepted_by_the_folder(
     again()
     make_a_step()
     record = Path("all/sweep.json")
-    sweep = json.loads(record.read_text())
     # as it was recorded once
-    sweep["asked"].append("sweep.accept_changes=true")
-    record.write_text(json.dumps(sweep))
+    asked = '"asked": ['
+    record.write_text(record.read_text().replace(asked, f'{asked}"sweep.accept_changes=true",'))
     (sources / "net.py").write_text("depth = 2\n")
     refused = type_line(stub, "-m", "sweep.dir=all")
     assert refused.status == 2

@@ -266,6 +266,17 @@ def test_a_study_of_other_axes_is_refused(stage: Stage) -> None:
         stage.search(2, space=space("lr=interval(0,1)"))
 
 
+def test_a_study_of_other_settings_is_refused_until_they_are_accepted(stage: Stage) -> None:
+    stage.search(3).run("test")
+    other, count = space(*AXES, "trainer.max_epochs=20"), len(stage.trials())
+    with pytest.raises(UserError, match=r"this command says data=synthetic trainer\.max_epochs=20"):
+        stage.search(4, space=other)
+    # nor does what a sweep is run with make another search
+    stage.search(3, space=space("allow=[my.Loss]", *AXES, "sweep.retries=1"))
+    stage.search(3, space=other, accept_changes=True)
+    assert len(stage.search(3, space=other).study.trials) == count
+
+
 def test_a_study_of_which_no_cell_has_begun_gives_way_to_other_axes(stage: Stage) -> None:
     stage.killed_at = 0
     with pytest.raises(Killed):

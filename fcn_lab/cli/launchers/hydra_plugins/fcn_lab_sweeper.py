@@ -87,6 +87,7 @@ class OptunaSweeper(Sweeper):
             self.cells.name_cell,
             self._launch,
             self.config.sweep.on_failure == "stop",
+            self.config.sweep.accept_changes is True,
         ).run(self.config.data.split)
         Status(str(folder)).run()
         assert trial.value is not None
