@@ -188,19 +188,19 @@ def _preflight(cells: Sequence[Cell], code: Path, runs_here: bool, estimate: Pat
     flags = [] if runs_here else ["--elsewhere"]
     flags += [f"--estimate={estimate}"] if estimate is not None else []
     result = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "fcn_lab.worker.preflight",
-            *flags,
-            *(str(cell.folder) for cell in cells),
-        ],
+        [sys.executable, "-m", "fcn_lab.worker.preflight", *flags],
+        # no command line takes tens of thousands
+        input="\0".join(str(cell.folder) for cell in cells),
         env=build_worker_environment(code),
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
+        errors="surrogateescape",
         check=False,
     )
     if result.returncode == 2:
         raise UserError(result.stderr.strip())
     if result.returncode != 0:
-        raise RuntimeError(f"the check of the cells broke:\n{result.stderr}")
+        lines = result.stderr.split("\n")
+        reason = next(filter(None, reversed(lines)), f"its exit status is {result.returncode}")
+        # the whole of it stands in the traceback that a user may ask for
+        raise UserError(f"the cells cannot be checked: {reason}") from RuntimeError(result.stderr)

@@ -1,9 +1,10 @@
-"""``python -m fcn_lab.worker.preflight FOLDER ...``: builds what cells name, runs nothing.
+"""``python -m fcn_lab.worker.preflight``: builds what cells name, runs nothing.
 
-Cells that differ only in what building does not depend on (seed, names) are built once. The first
-mistake of each kind is printed with the cell it is in; the exit status is then 2. With
-``--elsewhere`` the devices of this machine are not asked about: the cells run on others. With
-``--estimate`` a few steps are timed, and what each cell will take is written to the file.
+Their folders come over the standard input, a zero byte between them. Cells that differ only in what
+building does not depend on (seed, names) are built once. The first mistake of each kind is printed
+with the cell it is in; the exit status is then 2. With ``--elsewhere`` the devices of this machine
+are not asked about: the cells run on others. With ``--estimate=FILE`` a few steps are timed, and
+what each cell will take is written to the file.
 """
 
 import json
@@ -46,7 +47,11 @@ def main(arguments: list[str]) -> int:
     mistakes: dict[str, str] = {}
     tasks: list[tuple[CellGroup, Any]] = []
     folders = [Path(a) for a in arguments if not a.startswith("--")]
-    kinds = _group_cells(folders)
+    try:
+        kinds = _group_cells(folders)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
     title = f"checking {format_count(len(folders), 'cell')} of {format_count(len(kinds), 'kind')}"
     for kind in report_progress(kinds, len(kinds), title):
         try:
@@ -90,4 +95,4 @@ def _use_meta_device() -> AbstractContextManager[object]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main([*sys.argv[1:], *sys.stdin.read().split("\0")]))
