@@ -1,4 +1,4 @@
-"""``python -m fcn_lab.worker RUN_DIR/config.yaml [--fresh=N | --resume | --cell]``: runs it.
+"""``python -m fcn_lab.worker RUN_DIR/config.yaml [--fresh=N | --resume | --cell=PID]``: runs it.
 
 Exit status: 0 done, 1 failed (traceback in RUN_DIR/error.txt), 2 a user's mistake, 75 another
 worker runs this cell or has done it, 130 and 143 stopped by SIGINT and SIGTERM. Under
@@ -7,8 +7,8 @@ worker runs this cell or has done it, 130 and 143 stopped by SIGINT and SIGTERM.
 It holds RUN_DIR while it runs. ``--fresh`` is how the command line starts it: if it refuses before
 its first step it leaves the folder as it was, and removes the N folders that were made for it.
 With ``--epochs=N`` a resumed run is trained for N epochs in all.
-``--cell`` is how sweeps start it: it goes on where an earlier attempt was, ends when the process
-that started it does, and leaves it to that to write down how it ended.
+``--cell=PID`` is how sweeps start it: it goes on where an earlier attempt was, ends when the
+process PID that started it does, and leaves it to that to write down how it ended.
 """
 
 import copy
@@ -69,6 +69,7 @@ QUIET_LOGGERS = (
     "lightning.fabric",
 )
 FRESH_FLAG = "--fresh="
+CELL_FLAG = "--cell="
 EPOCHS_FLAG = "--epochs="
 
 
@@ -88,7 +89,7 @@ def main(arguments: list[str]) -> int:
         print(conflict)
         return EXIT_TAKEN
     code, reason = _run_and_report(path, flags)
-    if attempt is not None and "--cell" not in flags:
+    if attempt is not None and not _read_numbers(flags, CELL_FLAG):
         _end_attempt(attempt, code, reason, flags)
     return code
 
@@ -97,8 +98,9 @@ def _run_and_report(path: Path, flags: list[str]) -> tuple[int, str]:
     """Returns the exit status, and the line that tells of a failure."""
     resume = "--resume" in flags
     try:
-        if "--cell" in flags:
-            _follow_parent()
+        for parent in _read_numbers(flags, CELL_FLAG):
+            # a further rank was started by the first
+            _follow_parent(parent if is_first_rank() else os.getppid())
             resume = (path.parent / LAST_CHECKPOINT).exists()
         if resume:
             require_no_links_outside(path.parent)
@@ -124,6 +126,9 @@ def _run_and_report(path: Path, flags: list[str]) -> tuple[int, str]:
 
 def _end_attempt(attempt: Attempt, code: int, reason: str, flags: list[str]) -> None:
     folder_count = _read_numbers(flags, FRESH_FLAG)
+    # while it is alive it keeps others out
+    if code == EXIT_MISTAKE and folder_count and withdraw(attempt, *folder_count):
+        return
     is_stop = code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
     # a full disk has been told of, and ends attempts by itself
     with suppress(WriteFailure):
@@ -131,8 +136,6 @@ def _end_attempt(attempt: Attempt, code: int, reason: str, flags: list[str]) -> 
             RunStatus.DONE if code == 0 else RunStatus.STOPPED if is_stop else RunStatus.FAILED,
             reason,
         )
-    if code == EXIT_MISTAKE and folder_count:
-        withdraw(attempt, *folder_count)
 
 
 def _read_numbers(flags: list[str], name: str) -> list[int]:
@@ -200,9 +203,8 @@ def _set_seed(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _follow_parent() -> None:
+def _follow_parent(parent: int) -> None:
     """Ends this process where it can be resumed once its parent has died, say by kill -9."""
-    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -122,19 +122,22 @@ def has_ended(folder: Path) -> bool:
     return attempt.status == RunStatus.DONE
 
 
-def withdraw(attempt: Attempt, folder_count: int) -> None:
+def withdraw(attempt: Attempt, folder_count: int) -> bool:
     """Leaves the folder of a refused command as it was; where there are results, they stay.
 
     Args:
         attempt: the command's.
         folder_count: how many folders of the path did not exist before it.
+
+    Returns:
+        Whether the attempt is gone, too.
     """
     folder = attempt.path.parent.parent
     if has_begun(folder) or any(_find_files(folder, RESULT_FILES)):
-        return
+        return False
     # a process that was stopped, and wakes up behind another one, owns nothing here
     if attempt.path.with_stem(str(attempt.number + 1)).exists():
-        return
+        return False
     clear_leftovers(folder)
     for path in (*attempt.path.parent.glob(".part-*"), *attempt.path.parent.glob("*.json")):
         if path != attempt.path:
@@ -142,6 +145,7 @@ def withdraw(attempt: Attempt, folder_count: int) -> None:
     # the last, since it is what keeps others out
     attempt.path.unlink(missing_ok=True)
     remove_empty(attempt.path.parent, folder_count + 1)
+    return True
 
 
 def clear_leftovers(folder: Path) -> None:

@@ -10,8 +10,10 @@ from fcn_lab import files
 from fcn_lab.errors import UserError, WriteFailure
 from fcn_lab.runs import attempts
 from fcn_lab.runs.attempts import Attempt, begin_attempt, find_last_attempt
+from fcn_lab.worker import __main__ as worker
 from fcn_lab.worker import claims
 from fcn_lab.worker.claims import claim, withdraw
+from fcn_lab.worker.supervisor import EXIT_MISTAKE
 from support.commandline import METRICS
 
 
@@ -35,6 +37,21 @@ def test_an_attempt_that_is_withdrawn_is_none(
     monkeypatch.setattr(attempts, "read_json", gone)
     assert find_last_attempt(tmp_path) is None
     assert not Attempt(attempt.path, "there", "another", 1, 0.0, 0.0).is_alive()
+
+
+def test_a_refused_command_holds_its_folder_until_it_is_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt, statuses = claim(tmp_path), []
+
+    def clear(folder: Path) -> None:
+        last = find_last_attempt(folder)
+        statuses.append(last is not None and last.is_alive())
+
+    monkeypatch.setattr(claims, "clear_leftovers", clear)
+    worker._end_attempt(attempt, EXIT_MISTAKE, "a mistake", ["--fresh=0"])
+    assert statuses == [True]
+    assert find_last_attempt(tmp_path) is None
 
 
 def test_a_folder_of_attempts_that_is_taken_away_is_made_again(

@@ -154,6 +154,16 @@ def test_a_worker_asked_to_stop_before_it_starts_never_does(stub: str, tmp_path:
     assert find_last_attempt(job.folder) is None
 
 
+def test_a_worker_whose_runner_died_while_it_began_ends_itself(
+    stub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make(tmp_path, "sleep")
+    # by then the worker is another process's child
+    monkeypatch.setattr(supervisor.os, "getpid", lambda: 2**22)
+    assert Supervisor(job).run() == 128 + signal.SIGTERM
+    assert record_of(job).status == "stopped"
+
+
 def test_a_worker_runs_the_frozen_sources_and_finds_modules_where_it_stands(tmp_path: Path) -> None:
     decoy = tmp_path / "fcn_lab"
     decoy.mkdir()
