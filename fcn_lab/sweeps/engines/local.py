@@ -5,11 +5,12 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import takewhile
 from threading import Condition
 from typing import Annotated
@@ -17,6 +18,9 @@ from typing import Annotated
 import psutil
 from annotated_types import Ge, Le
 
+from fcn_lab.errors import UserError
+from fcn_lab.runs.attempts import RunConflict, begin_attempt
+from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.sweeps.engines.base import EndedJob
 from fcn_lab.training.machine import CORES_SHARE, count_cores
 from fcn_lab.values import check_arguments
@@ -53,7 +57,7 @@ class ThreadEngine:
         if not self._jobs:
             time.sleep(patience)
         futures, _ = wait(self._jobs, patience, FIRST_COMPLETED)
-        return [(self._jobs.pop(future)[0], future.result()) for future in futures]
+        return [_read_end(self._jobs.pop(future)[0], future) for future in futures]
 
     def stop(self, jobs: Sequence[Job] | None = None) -> None:
         for job, supervisor in list(self._jobs.values()):
@@ -72,6 +76,19 @@ class ThreadEngine:
         with self.lease(supervisor.job) as environment:
             supervisor.environment = environment
             return supervisor.run()
+
+
+def _read_end(job: Job, future: Future[int]) -> EndedJob:
+    """Returns how a job ended; where its worker could not even be started, as a failure."""
+    error = future.exception()
+    if error is None:
+        return job, future.result()
+    print(f"{job.folder.name}: {error}", file=sys.stderr, flush=True)
+    # where its folder is gone there is no place to write it down
+    if job.folder.is_dir():
+        with suppress(RunConflict, UserError):
+            begin_attempt(job.folder).end(RunStatus.FAILED, str(error).partition("\n")[0])
+    return job, 1
 
 
 class Basic(ThreadEngine):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fcn_lab.errors import UserError
+from fcn_lab.runs.attempts import find_last_attempt
 from fcn_lab.sweeps.engines import local
 from fcn_lab.sweeps.engines.local import Basic, DeviceShares, Local, ThreadEngine, list_visible_gpus
 from fcn_lab.training import machine
@@ -49,6 +50,30 @@ def drain(engine: ThreadEngine, count: int) -> dict[Job, int]:
     while len(ended) < count:
         ended |= dict(engine.collect_ended(1.0))
     return ended
+
+
+def test_a_cell_that_cannot_be_started_has_failed_and_the_others_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(self: Supervisor) -> int:
+        if self.job.folder.name == "2":
+            return 0
+        raise OSError("no process can be started\nor so")
+
+    monkeypatch.setattr(Supervisor, "run", run)
+    # the folder of the first was removed
+    cells = [Job(tmp_path / name, tmp_path, tmp_path) for name in "012"]
+    for cell in cells[1:]:
+        cell.folder.mkdir()
+    engine = Basic()
+    engine.submit(cells)
+    assert list(drain(engine, 3).values()) == [1, 1, 0]
+    engine.close()
+    assert "1: no process can be started" in capsys.readouterr().err
+    assert not cells[0].folder.exists()
+    attempt = find_last_attempt(cells[1].folder)
+    assert attempt is not None
+    assert (attempt.status, attempt.reason) == ("failed", "no process can be started")
 
 
 @pytest.mark.parametrize(("each", "devices"), [(1, 1), (2, 1), (1, 2), (3, 2)])
