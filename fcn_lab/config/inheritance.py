@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from fcn_lab.commands import format_command
 from fcn_lab.config.frozen import drop_initial_weights, list_words, read_recorded, resolve
@@ -129,6 +129,12 @@ def _require_finished(folder: Path) -> None:
 def _take(result: DictConfig, config: DictConfig, key: str) -> None:
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(config, parent) if parent else config
+    if isinstance(node, ListConfig):
+        recorded_list = OmegaConf.select(result, parent)
+        if not isinstance(recorded_list, ListConfig) or int(name) >= len(recorded_list):
+            return _take(result, config, parent)
+        recorded_list[int(name)] = node[int(name)]
+        return
     with open_dict(result):
         if not isinstance(node, DictConfig) or name not in node:
             target = OmegaConf.select(result, parent) if parent else result

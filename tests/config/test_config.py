@@ -94,6 +94,13 @@ def test_a_rerun_takes_words_and_keys_over_the_recorded_ones(type_line: TypeLine
     assert "nearest" in config["name"]
 
 
+def test_a_part_of_a_recorded_list_may_be_changed_alone(type_line: TypeLine) -> None:
+    type_line("data.size=[32,48]", "hydra.run.dir=first")
+    ended = type_line("again=first", "data.size.0=64", "hydra.run.dir=second")
+    assert ended.status == 0, ended.err
+    assert ended.config["data"]["size"] == ended.config["task"]["data"]["size"] == [64, 48]
+
+
 def test_the_folder_of_a_rerun_is_meant_from_where_the_user_stands(
     type_line: TypeLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
