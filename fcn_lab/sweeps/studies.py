@@ -4,10 +4,23 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from fcn_lab.errors import UserError
 from fcn_lab.runs.outcomes import SECONDS_LIMIT
 from fcn_lab.runs.records import DamagedFile, read_json
 from fcn_lab.runs.statuses import FINAL_STATUSES, RunStatus
 from fcn_lab.runs.sweep import Cell, SweepFolder
+
+
+def require_question(study: object) -> None:
+    """Refuses a study that asks nothing.
+
+    Raises:
+        UserError: it is neither null nor a mapping with a question.
+    """
+    if study is not None and not (
+        isinstance(study, dict) and isinstance(study.get("question"), str)
+    ):
+        raise UserError(f"study={study}: expected null, or a mapping with a `question`")
 
 
 def locate_estimates(folder: Path) -> Path:

@@ -69,6 +69,14 @@ def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fcn_lab.sweeps.freeze._preflight", lambda *cells: None)
 
 
+@pytest.mark.parametrize("study", ["1", "{foo:1}", "{question:1}", "[a]"])
+def test_a_study_that_asks_nothing_is_refused(study: str, type_line: TypeLine) -> None:
+    refused = type_line("-m", "data=synthetic", f"study={study}", "seed=0,1", "sweep.dir=all")
+    assert refused.status == 2
+    assert "a mapping with a `question`" in refused.err
+    assert not Path("all/seed=0").exists()
+
+
 def test_the_studies_asked_for_are_there() -> None:
     asked = {"skips", "operators", "grid", "pretraining", "augmentation", "tune"}
     asked |= {"staged", "momentum", "gradient_flow", "drives"}

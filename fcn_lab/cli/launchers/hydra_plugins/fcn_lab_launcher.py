@@ -174,6 +174,7 @@ class CellLauncher(Launcher):
     def _record(self) -> "SweepFolder":
         from fcn_lab.runs.sweep import SweepFolder
         from fcn_lab.sweeps.recorded_command import drop_consents
+        from fcn_lab.sweeps.studies import require_question
 
         hydra = self.config.hydra
         engine = hydra.runtime.choices["hydra/launcher"]
@@ -182,6 +183,7 @@ class CellLauncher(Launcher):
         search = [word for word in overrides["hydra"] if word.startswith(_SEARCH_PREFIXES)]
         command = [*search, *drop_consents(overrides["task"])]
         study: Any = OmegaConf.to_container(OmegaConf.create({"": self.config.study}))
+        require_question(study[""])
         return SweepFolder(self.folder, asked=command, engine=engine, study=study[""] or {})
 
     def _compose_all(
