@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobStatus
 from hydra.errors import HydraException
 from hydra_plugins.fcn_lab_grid import GridSweeper
+from hydra_plugins.fcn_lab_launcher import CellReturn
 
-from fcn_lab.errors import UserError
+from fcn_lab.errors import SweepFailure, UserError
 
 AXES = [
     ["seed=1,2,3"],
@@ -23,14 +25,21 @@ AXES = [
 
 
 class Recorder:
-    """A launcher that writes down what it is given."""
+    """A launcher that writes down what it is given; its first cell may fail."""
 
-    def __init__(self) -> None:
+    def __init__(self, failure: Exception | None = None) -> None:
         self.batches: list[tuple[int, Sequence[Sequence[str]]]] = []
+        self.failure = failure
 
     def launch(self, batch: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[Any]:
         self.batches.append((initial_job_idx, batch))
-        return [SimpleNamespace(return_value=None) for _ in batch]
+        return [self.end(initial_job_idx + number) for number in range(len(batch))]
+
+    def end(self, number: int) -> CellReturn:
+        result = CellReturn()
+        if number == 0 and self.failure is not None:
+            result.status, result.return_value = JobStatus.FAILED, self.failure
+        return result
 
 
 @pytest.fixture
@@ -69,6 +78,17 @@ def test_the_command_lines_axes_count_more_than_declared_ones(recorder: Recorder
 def test_an_interval_is_refused_with_what_to_type(recorder: Recorder) -> None:
     with pytest.raises(HydraException, match=r"lr=interval\(0,1\): .*lr=0.1,0.2\n.*optuna"):
         sweep(recorder, ["lr=interval(0,1)"])
+
+
+@pytest.mark.parametrize(("stop", "count"), [(False, 3), (True, 1)])
+def test_a_failure_ends_batches_at_once_only_where_that_was_said(stop: bool, count: int) -> None:
+    recorder = Recorder(failure=SweepFailure("the first"))
+    sweeper = GridSweeper(max_batch_size=1)
+    sweeper.loader, sweeper.cells = SimpleNamespace(), recorder  # type: ignore[assignment]
+    sweeper.stops_at_failure = stop
+    with pytest.raises(SweepFailure, match="the first"):
+        sweeper.sweep(["seed=0,1,2"])
+    assert len(recorder.batches) == count
 
 
 @pytest.mark.parametrize("size", [0, -1, 1.5, "all"])

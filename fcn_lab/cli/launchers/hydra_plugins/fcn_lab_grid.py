@@ -3,12 +3,13 @@
 Hydra imports this file at every start: it stays light.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
@@ -19,8 +20,8 @@ from omegaconf import DictConfig
 class GridSweeper(Sweeper):
     """Lists the combinations as Hydra's own sweeper does; CellLauncher composes them all.
 
-    It composes before the first cell starts, so that a wrong word is told as early, and nothing is
-    written for a command that is refused.
+    All cells of a batch are composed before its first one starts, so that a wrong word is told as
+    early, and nothing is written for a batch that is refused.
 
     Args:
         max_batch_size: how many cells the launcher is given at a time; by default all.
@@ -31,11 +32,13 @@ class GridSweeper(Sweeper):
         self, max_batch_size: int | None = None, params: Mapping[str, str] | None = None
     ) -> None:
         self.max_batch_size, self.params = max_batch_size, params or {}
+        self.stops_at_failure = False
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         self.loader = hydra_context.config_loader
+        self.stops_at_failure = config.sweep.on_failure == "stop"
         self.cells: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -57,11 +60,19 @@ class GridSweeper(Sweeper):
         axes = {override.get_key_element(): list_values(override) for override in overrides}
         cells = [list(cell) for cell in product(*axes.values())]
         size = self.max_batch_size or len(cells)
+        results: list[JobReturn] = []
         for first in range(0, len(cells), size):
             batch = cells[first : first + size]
-            for result in self.cells.launch(batch, initial_job_idx=first):
-                # raises where a cell has failed
-                _ = result.return_value
+            results += self.cells.launch(batch, initial_job_idx=first)
+            if self.stops_at_failure:
+                _require_success(results)
+        _require_success(results)
+
+
+def _require_success(results: Sequence[JobReturn]) -> None:
+    for result in results:
+        # raises where a cell has failed
+        _ = result.return_value
 
 
 def list_values(override: Override) -> list[str]:
