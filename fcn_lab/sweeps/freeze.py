@@ -12,11 +12,12 @@ from fcn_lab.config.frozen import freeze, read_frozen
 from fcn_lab.config.yaml_text import dump_yaml
 from fcn_lab.errors import UserError
 from fcn_lab.runs.names import CONFIG, SWEEP_RECORD, SWEEP_RESULTS
+from fcn_lab.runs.outcomes import is_finished
 from fcn_lab.runs.records import read_text, require_no_links_outside
 from fcn_lab.runs.statuses import FINAL_STATUSES
 from fcn_lab.runs.sweep import Cell, SweepFolder
 from fcn_lab.sweeps import snapshot
-from fcn_lab.sweeps.reuse import flatten_settings
+from fcn_lab.sweeps.reuse import LABEL_KEYS, flatten_settings
 from fcn_lab.sweeps.studies import locate_estimates
 from fcn_lab.terminal import report_progress
 from fcn_lab.worker.claims import clear_leftovers, is_in_use, remove_empty, require_own
@@ -109,13 +110,22 @@ def _name_configs(cells: Iterable[ComposedCell]) -> dict[str, dict[str, Any]]:
     return configs
 
 
-def _find_difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:
-    """Returns the first key in which two configurations differ, in the order of the keys."""
+def _find_difference(
+    first: Mapping[str, Any], second: Mapping[str, Any], is_done: bool = False
+) -> str | None:
+    """Returns the first key in which two configurations differ, in the order of the keys.
+
+    Of a cell that is done, what its numbers depend on counts, where both state it: a key of one
+    alone may be younger than the other.
+    """
     if first == second:
         return None
-    settings = [flatten_settings(config) for config in (first, second)]
-    keys = sorted(settings[0].keys() | settings[1].keys())
-    return next((key for key in keys if settings[0].get(key) != settings[1].get(key)), None)
+    one, other = (flatten_settings(config) for config in (first, second))
+    keys = one.keys() & other.keys() if is_done else one.keys() | other.keys()
+    if is_done:
+        # the same data may lie elsewhere
+        keys = {key for key in keys if key.split(".")[0] not in LABEL_KEYS} - {"data.root"}
+    return next((key for key in sorted(keys) if one.get(key) != other.get(key)), None)
 
 
 def _freeze_new(cell: Cell, config: Mapping[str, Any], accept_changes: bool) -> None:
@@ -172,7 +182,8 @@ def _require_equal(cells: Sequence[Cell], configs: Mapping[str, Mapping[str, Any
         if not path.exists():
             continue
         old_config, config = read_frozen(path), configs[cell.name]
-        if (key := _find_difference(old_config, config)) is not None:
+        key = _find_difference(old_config, config, is_finished(cell.folder))
+        if key is not None:
             values = [flatten_settings(settings).get(key) for settings in (old_config, config)]
             raise UserError(
                 f"{cell.name} was frozen with {key}={values[0]}, "

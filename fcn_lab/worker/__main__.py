@@ -1,4 +1,4 @@
-"""``python -m fcn_lab.worker RUN_DIR/config.yaml [--fresh=N | --resume | --cell=PID]``: runs it.
+"""``python -m fcn_lab.worker RUN_DIR/config.yaml [--fresh=N | --resume | --cell]``: runs it.
 
 Exit status: 0 done, 1 failed (traceback in RUN_DIR/error.txt), 2 a user's mistake, 75 another
 worker runs this cell or has done it, 130 and 143 stopped by SIGINT and SIGTERM. Under
@@ -7,8 +7,9 @@ worker runs this cell or has done it, 130 and 143 stopped by SIGINT and SIGTERM.
 It holds RUN_DIR while it runs. ``--fresh`` is how the command line starts it: if it refuses before
 its first step it leaves the folder as it was, and removes the N folders that were made for it.
 With ``--epochs=N`` a resumed run is trained for N epochs in all.
-``--cell=PID`` is how sweeps start it: it goes on where an earlier attempt was, ends when the
-process PID that started it does, and leaves it to that to write down how it ended.
+``--cell`` is how sweeps start it: it goes on where an earlier attempt was, ends when the process
+that started it does, whose number is that of ``--parent=PID``, and leaves it to that to write down
+how it ended.
 """
 
 import copy
@@ -69,7 +70,8 @@ QUIET_LOGGERS = (
     "lightning.fabric",
 )
 FRESH_FLAG = "--fresh="
-CELL_FLAG = "--cell="
+CELL_FLAG = "--cell"
+PARENT_FLAG = "--parent="
 EPOCHS_FLAG = "--epochs="
 
 
@@ -89,7 +91,7 @@ def main(arguments: list[str]) -> int:
         print(conflict)
         return EXIT_TAKEN
     code, reason = _run_and_report(path, flags)
-    if attempt is not None and not _read_numbers(flags, CELL_FLAG):
+    if attempt is not None and CELL_FLAG not in flags:
         _end_attempt(attempt, code, reason, flags)
     return code
 
@@ -98,9 +100,10 @@ def _run_and_report(path: Path, flags: list[str]) -> tuple[int, str]:
     """Returns the exit status, and the line that tells of a failure."""
     resume = "--resume" in flags
     try:
-        for parent in _read_numbers(flags, CELL_FLAG):
+        if CELL_FLAG in flags:
             # a further rank was started by the first
-            _follow_parent(parent if is_first_rank() else os.getppid())
+            parents = _read_numbers(flags, PARENT_FLAG) if is_first_rank() else []
+            _follow_parent(*parents or [os.getppid()])
             resume = (path.parent / LAST_CHECKPOINT).exists()
         if resume:
             require_no_links_outside(path.parent)

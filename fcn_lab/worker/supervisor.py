@@ -107,7 +107,7 @@ class Supervisor:
         with log:
             start = log.tell()
             process = subprocess.Popen(
-                [*build_worker_command(job.folder / CONFIG), f"--cell={os.getpid()}"],
+                [*build_worker_command(job.folder / CONFIG), "--cell", f"--parent={os.getpid()}"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

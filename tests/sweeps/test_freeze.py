@@ -110,6 +110,15 @@ def test_a_done_cell_of_other_settings_does_not_pass_for_what_is_asked(again: Ag
     assert [cell.epochs for cell in SweepFolder.read(Path("all")).cells] == [10, 10, 20]
 
 
+def test_a_done_cell_may_be_logged_otherwise_and_lack_what_is_younger(again: Again) -> None:
+    again()
+    for cell in ("seed=1", "seed=2"):
+        Path("all", cell, "metrics.json").write_text(METRICS)
+        config = Path("all", cell, "config.yaml")
+        config.write_text(config.read_text().replace("flip: ", "older: "))
+    assert again("seed=1,2,3", "logger=csv", "data.root=moved").status == 1
+
+
 def test_accepted_settings_reach_the_cells_that_have_not_begun(again: Again) -> None:
     again()
     make_a_step()
