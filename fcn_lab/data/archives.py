@@ -48,7 +48,7 @@ def open_archive(path: Path) -> Iterator[list[Member]]:
     """Yields the entries of an archive, folders left out.
 
     Raises:
-        OSError: one of ``ARCHIVE_ERRORS``, or the system's: it is none, or is corrupt.
+        OSError: or one of ``ARCHIVE_ERRORS``: it is none, is corrupt, or cannot be read.
     """
     if tarfile.is_tarfile(path):
         with tarfile.open(path) as tar:

@@ -32,7 +32,7 @@ def describe_gaps(
 
     Args:
         counts: (K,) pixels of every class in train.
-        classes: K names; void among them lacks by right.
+        classes: K names; of void among them nothing is expected.
         pixels: of all training labels.
         others: the other splits, where lacking classes are looked for.
 

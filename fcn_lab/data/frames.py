@@ -17,7 +17,7 @@ from fcn_lab.data.seeds import seed_of
 from fcn_lab.pixels import Pixels
 from fcn_lab.terminal import report_progress
 
-PixelRows = Pixels | Sequence[Pixels]
+PixelArrays = Pixels | Sequence[Pixels]
 Augment = Callable[[Pixels, Pixels, int], tuple[Pixels, Pixels]]
 
 
@@ -34,8 +34,8 @@ class Frames:
         own_sizes: M (H,W) of frames that keep their own; none where all have one.
     """
 
-    images: PixelRows
-    labels: PixelRows
+    images: PixelArrays
+    labels: PixelArrays
     names: tuple[str, ...]
     drives: tuple[str, ...] = ()
     own_sizes: tuple[tuple[int, int], ...] = ()

@@ -54,7 +54,7 @@ class EqualSizeSampler(Sampler[list[tuple[int, int]]]):
     """Yields shuffled batches of (epoch, index) pairs, each of frames of one size, over all ranks.
 
     The last batch of a size may be smaller, so that no frame is left out but by ranks: each gets
-    as many batches as the others. Order and resumption are as of ``TrainSampler``.
+    as many batches as the others. Order and resumption are those of ``TrainSampler``.
 
     Args:
         sizes: (H,W) of the n frames.

@@ -97,7 +97,8 @@ def survey_pair(pair: Pair, drive: str, recipe: Recipe) -> FrameSurvey:
     table, ids = recipe.classes.table, view.ids
     edges, spoilt_mask = measure_edges(view, np.take(table, ids))
     if recipe.size is not None:
-        marks = resize_frame(image, spoilt_mask.view(np.uint8), recipe.size, recipe.resize)[1]
+        marks = spoilt_mask.view(np.uint8)
+        marks = resize_frame(marks[..., None], marks, recipe.size, recipe.resize)[1]
         image, ids = resize_frame(image, ids, recipe.size, recipe.resize)
         spoilt_mask = marks == 1
     return FrameSurvey(

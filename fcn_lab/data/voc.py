@@ -122,7 +122,7 @@ def fetch_missing(root: Path, sbd: str | None, url: str, sbd_url: str) -> None:
     """Downloads VOC2012 and SBD into two folders of the root, as far as they are not there.
 
     Raises:
-        UserError: as of ``fetch_release``.
+        UserError: see ``fetch_release``.
     """
     if (release := find_voc(root)) is None:
         release = root / "VOC2012"

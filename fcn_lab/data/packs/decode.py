@@ -67,7 +67,7 @@ def read_parts(
     """Returns the channels of several files of one frame behind each other, (H,W,C), upright.
 
     Raises:
-        Unreadable: as of ``read_picture``, or a file has other channels than were asked for.
+        Unreadable: as for ``read_picture``, or a file has other channels than were asked for.
         UserError: the files have not one size, or nothing tells which of them are to be turned.
     """
     return _open_parts(paths, limit, parts)[0]
@@ -77,7 +77,7 @@ def open_mask(path: Path, limit: Limit = LIMIT) -> Image.Image:
     """Returns a mask with its values as stored, upright; more than 8 bits as mode I or F.
 
     Raises:
-        Unreadable: as of ``read_picture``, and where colours have more than eight bits.
+        Unreadable: as for ``read_picture``, and where colours have more than eight bits.
     """
     return _as_mask(path, _open_upright_mask(path, limit))
 
