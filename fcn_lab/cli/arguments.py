@@ -102,10 +102,17 @@ def _find_config(arguments: Namespace) -> Path:
 
 def _allow_own(overrides: Sequence[str], folders: Sequence[Path]) -> None:
     """Allows what a resume builds besides the lab's: no composing finds it out."""
+    places: list[Path] = []
     for override in overrides:
-        if override.startswith("allow="):
-            allow(read_names(OverridesParser.create().parse_override(override).value()))
-    keep_own_folders(folders)
+        key = override.lstrip("+").partition("=")[0]
+        if key in ("allow", "hydra.searchpath"):
+            value = OverridesParser.create().parse_override(override).value()
+        if key == "allow":
+            allow(read_names(value))
+        elif key == "hydra.searchpath" and isinstance(value, list):
+            schemes = (str(place).rpartition("://") for place in value)
+            places += [Path(path) for scheme, _, path in schemes if scheme in ("", "file")]
+    keep_own_folders([*folders, *places])
 
 
 def _add_sweep_folder(

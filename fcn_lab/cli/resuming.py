@@ -18,6 +18,9 @@ from fcn_lab.runs.next_steps import list_run_steps
 from fcn_lab.runs.records import require_no_links_outside
 from fcn_lab.worker.claims import has_ended, hold
 
+# what may stand beside it: where words are, and what is trusted
+_SEPARATE_KEYS = ("resume", "allow", "hydra.searchpath")
+
 
 @dataclass(frozen=True)
 class Resumption:
@@ -46,7 +49,7 @@ def read_resumption(overrides: Sequence[str]) -> Resumption | None:
         key, _, value = override.partition("=")
         if key.lstrip("+") == EPOCHS:
             epochs = _read_epochs(value)
-        elif key not in ("resume", "allow"):
+        elif key.lstrip("+") not in _SEPARATE_KEYS:
             words.append(override)
     if words or {"-m", "--multirun"} & set(sys.argv):
         others = shlex.join(words) or "-m"

@@ -171,7 +171,8 @@ def test_the_users_own_words_allow_what_they_name(
     stray = tmp_path / "mine" / "there" / "config.yaml"  # no word, though it lies there
     stray.parent.mkdir()
     stray.write_text("_target_: os.system\n")
-    assert type_line("resume=there", "--config-dir=mine").status == 0
+    for flag in ("--config-dir=mine", f"hydra.searchpath=[file://{tmp_path / 'mine'}]"):
+        assert type_line("resume=there", flag).status == 0
     plant(run, everywhere(EVIL))
     assert refused(type_line("resume=there", "--config-dir=mine"))
 
