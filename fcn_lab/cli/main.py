@@ -90,7 +90,7 @@ def main() -> None:
     try:
         check_shell()
     except UserError as error:
-        _exit_by_signal(str(error))
+        _refuse(str(error))
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # env.json records it
     os.environ["FCN_LAB_COMMAND"] = shlex.join(sys.argv)
@@ -100,6 +100,11 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     if torchrun.is_follower():
         _become_worker(*torchrun.receive_arguments())
+    with torchrun.dismiss_followers():
+        _run_line(traceback_wanted)
+
+
+def _run_line(traceback_wanted: bool) -> None:
     try:
         overrides = rewrite_arguments()
         if (resumption := read_resumption(overrides)) is not None:
@@ -113,10 +118,17 @@ def main() -> None:
             raise
         _refuse(explain(error))
     except OSError as error:
-        refusal = find_refusal(error)
+        refusal = find_refusal(error) or _explain_closed_place(error)
         if traceback_wanted or refusal is None:
             raise
         _refuse(refusal)
+
+
+def _explain_closed_place(error: OSError) -> str | None:
+    """Returns what to tell of a place that this user may not look into, else None."""
+    if not isinstance(error, PermissionError) or error.filename is None:
+        return None
+    return f"{os.fsdecode(error.filename)} cannot be read: this user may not look into its folder"
 
 
 def _run_hydra(parent: Path) -> None:
@@ -197,11 +209,6 @@ def _become_worker(config: str, *flags: str) -> NoReturn:
 
 
 def _refuse(reason: str) -> NoReturn:
-    torchrun.send_arguments([])
-    _exit_by_signal(reason)
-
-
-def _exit_by_signal(reason: str) -> NoReturn:
     # brings rich, which most commands need later
     from fcn_lab.terminal import print_refusal
 

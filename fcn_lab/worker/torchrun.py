@@ -5,6 +5,8 @@ The ranks meet in the store that torchrun itself keeps for them.
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -25,16 +27,30 @@ def is_follower() -> bool:
 
 
 def send_arguments(arguments: list[str]) -> None:
-    """Tells the other ranks what the worker is started with; nothing where the words were wrong."""
+    """Tells the other ranks what the worker is started with."""
     if is_started_by_torchrun():
         _connect_store().set(_STORE_KEY, "\n".join(arguments))
+
+
+@contextmanager
+def dismiss_followers() -> Iterator[None]:
+    """Lets the other ranks end as this process does, where it has not become a worker."""
+    status = 1
+    try:
+        yield
+        status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        raise
+    finally:
+        send_arguments([str(status)])
 
 
 def receive_arguments() -> list[str]:
     """Waits for the first rank's word; ends this process where there is nothing to run."""
     arguments = _connect_store().get(_STORE_KEY).decode()
-    if not arguments:
-        sys.exit(2)
+    if arguments.isdecimal():
+        sys.exit(int(arguments))
     return arguments.split("\n")
 
 

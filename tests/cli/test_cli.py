@@ -1,5 +1,6 @@
 """Words in, one frozen config out, and every mistake in a line or two."""
 
+import errno
 import json
 import os
 import signal
@@ -136,6 +137,35 @@ def test_a_mistake_ends_in_two_lines_that_name_it(
         assert part in ended.err
     assert not list(Path.cwd().glob("runs/*/*"))
     assert not list(Path.cwd().glob("multirun/*/*/config.yaml"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(
+            ("hydra.run.dir=closed/a",),
+            ("-m", "seed=1,2", "sweep.dir=closed/a"),
+            ("again=closed/a",),
+        ),
+        *(("task=evaluate", "run=closed/a"), ("resume=closed/a",), ("-m", "sweep.dir=closed/a")),
+    ],
+    ids=" ".join,
+)
+def test_a_folder_that_one_may_not_look_into_is_named(
+    words: tuple[str, ...], type_line: TypeLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat = Path.stat
+
+    def refuse(path: Path, **options: bool) -> os.stat_result:
+        if "closed" in path.parent.parts:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    ended = type_line(*words)
+    assert ended.status == 2
+    assert "closed/a" in ended.err
+    assert len(ended.err.splitlines()) <= 2
 
 
 def test_a_user_who_asks_for_tracebacks_gets_them(
