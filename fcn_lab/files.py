@@ -47,7 +47,7 @@ def encode_text(text: str) -> bytes:
 
 
 def write_texts(folder: Path, texts: Mapping[str, str], advice: str = "") -> None:
-    """Writes files of a folder by their names, all of them or none; see `guard_writing`."""
+    """Writes files of a folder by their names, none before all have room; see `guard_writing`."""
     with ExitStack() as drafts:
         for name, text in texts.items():
             draft = drafts.enter_context(write_draft(folder / name, advice))
@@ -95,12 +95,13 @@ def write_draft(path: Path, advice: str = "") -> Iterator[Path]:
 
 
 def append_text(path: Path, text: str) -> None:
-    """Adds to the end of a file; where that fails the file keeps its old end."""
+    """Adds to the end of a file, on the disk; where that fails the file keeps its old end."""
     with guard_writing(path), path.open("ab", buffering=0) as file:
         end, rest = file.tell(), encode_text(text)
         try:
             while rest:
                 rest = rest[file.write(rest) :]
+            flush_to_disk(file)
         except OSError:
             with suppress(OSError):
                 file.truncate(end)

@@ -176,6 +176,16 @@ def test_a_line_that_does_not_fit_leaves_the_table_as_it_was(tmp_path: Path) -> 
     assert path.read_bytes() == b"a,b\r\n"
 
 
+def test_what_is_added_is_brought_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, texts = tmp_path / "table.csv", list[str]()
+    monkeypatch.setattr(os, "fsync", lambda handle: texts.append(path.read_text()))
+    for row in "ab":
+        files.append_text(path, row)
+    assert texts == ["a", "ab"]
+
+
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     folder = tmp_path / "made" / "folder"
     with suppress(ZeroDivisionError), files.publish_folder(folder) as draft:
