@@ -166,7 +166,7 @@ def _compose_checked(
 
 
 def _require_names(overrides: Mapping[str, object]) -> None:
-    names = [name for name in list_arguments(create_model)[0]]
+    names = list(list_arguments(create_model)[0])
     keys = [str(key) for key in OmegaConf.load(find_conf_folder() / "config.yaml")]
     for name in overrides:
         if name.isidentifier() and name not in keys:

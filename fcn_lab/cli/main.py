@@ -75,9 +75,9 @@ BASIC = {
 # the tasks that leave no run and need no worker: what each reads, and what that is
 ONLY_LOOK = {
     "status": ("sweep.dir", "FOLDER, the folder of a sweep"),
-    "report": ("runs", "FOLDER, or runs=[A,B]: folders that hold runs"),
-    "demo": ("runs", "FOLDER, or runs=[A,B]: folders that hold runs"),
-    "dashboard": ("runs", "FOLDER, or runs=[A,B]: folders that hold runs"),
+    **dict.fromkeys(
+        ("report", "demo", "dashboard"), ("runs", "FOLDER, or runs=[A,B]: folders that hold runs")
+    ),
 }
 MISTAKES = (UserError, HydraException, OmegaConfBaseException, ValueError, YAMLError)
 

@@ -100,8 +100,8 @@ def _explain_unknown_key(error: OmegaConfBaseException) -> str:
     return f"{key}: there is no such key.{hint}\n{section or 'the top level'} has {names}"
 
 
-def _list_leaves(config: DictConfig, prefix: str = "") -> Iterator[str]:
-    content = OmegaConf.to_container(config, resolve=False) if not prefix else config
+def _list_leaves(config: DictConfig) -> Iterator[str]:
+    content = OmegaConf.to_container(config, resolve=False)
     assert isinstance(content, dict)
     stack = [(str(key), value) for key, value in content.items() if key not in ("hydra", "task")]
     while stack:

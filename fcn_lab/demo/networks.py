@@ -43,7 +43,7 @@ class Networks:
 
     Attributes:
         runs: by what tells them apart.
-        damaged: those that cannot be read, and why.
+        damages: the runs that cannot be read, and why.
         reports: by the path that the page has them under.
     """
 

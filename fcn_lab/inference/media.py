@@ -57,7 +57,7 @@ class Video:
         path: its file.
 
     Raises:
-        Unreadable: OpenCV cannot open it.
+        MediaError: OpenCV cannot open it.
     """
 
     path: Path
@@ -76,7 +76,7 @@ class Video:
         """Yields the frames in order, each (H,W,3).
 
         Raises:
-            Unreadable: it ends long before its own end, or has no frame at all; behind the others.
+            MediaError: it ends long before its own end, or has no frame at all; behind the others.
         """
         count = 0
         try:
@@ -109,7 +109,7 @@ class VideoFile:
         """Appends a frame (H,W,3); the first one decides the size.
 
         Raises:
-            Unreadable: OpenCV cannot write a video of that size.
+            MediaError: OpenCV cannot write a video of that size.
         """
         if self._writer is None:
             code = cv2.VideoWriter.fourcc(*"mp4v")

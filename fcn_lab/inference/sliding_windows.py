@@ -143,7 +143,7 @@ def blend_weights(windows: Sequence[Span], overlap: int, margin: int) -> list[Te
     """Returns each window's weight at each of its pixels, float64; they sum to 1 at a pixel.
 
     Args:
-        windows: of one axis, see `spans`.
+        windows: of one axis, see `place_windows`.
         overlap: of neighbours, o.
         margin: pixels beside a border that count nothing, m; at most half of o.
     """

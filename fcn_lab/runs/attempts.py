@@ -173,7 +173,7 @@ def begin_attempt(folder: Path, take_done: bool = False) -> Attempt:
         return last
     if last is not None and last.confirm_alive():
         raise RunConflict(f"{folder} is at work: {_name_holder(folder)}")
-    # looked for behind `holds`: the dead write no more
+    # asked behind `confirm_alive`: the dead write no more
     if is_finished(folder) and not take_done:
         raise RunConflict(f"{folder} is done")
     path = folder / "attempts" / f"{last.number + 1 if last else 1}.json"

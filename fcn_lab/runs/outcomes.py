@@ -95,5 +95,7 @@ def read_history(folder: Path) -> list[dict[str, str]]:
         counts = all(row.get(name, "0").isdecimal() for name in ("epoch", "step"))
         seconds, score = float(row.get("seconds") or 0), float(row.get(MONITOR) or 0)
         if not counts or not 0 <= seconds < SECONDS_LIMIT or not 0 <= score <= 1:
-            raise DamagedFile(path, f"line {number} is of no epoch: {','.join(row.values())[:60]}")
+            raise DamagedFile(
+                path, f"line {number} describes no epoch: {','.join(row.values())[:60]}"
+            )
     return rows

@@ -83,7 +83,7 @@ def create_distribution(override: Override) -> BaseDistribution:
             return FloatDistribution(values[0], values[-1], log, step)
         return CategoricalDistribution(list(override.sweep_string_iterator()))
     except (ValueError, IndexError) as error:
-        raise UserError(f"{override.input_line}: no axis of a search ({error})") from error
+        raise UserError(f"{override.input_line}: it cannot be searched ({error})") from error
 
 
 def suggest_value(trial: Trial, key: str, axis: BaseDistribution) -> str:

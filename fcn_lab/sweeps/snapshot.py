@@ -76,7 +76,7 @@ def _require_own(folder: Path) -> None:
             continue
         is_compiled = path.suffix == ".pyc" or path.match(_HALF_COMPILED)
         if is_compiled and not (original and _have_equal_content(path, original)):
-            # what a module was is_compiled to; it is is_compiled again
+            # Python compiles the module again
             path.unlink(missing_ok=True)
         elif original is None or path.is_symlink() or not _have_equal_content(path, original):
             raise UserError(

@@ -45,7 +45,7 @@ class Labeller:
         """Writes all results of a file; if a video breaks off, those of the frames before that.
 
         Raises:
-            Unreadable: the file is damaged, or no picture or video.
+            MediaError: the file is damaged, or no picture or video.
             UserError: a result cannot be written.
         """
         channels = self.predictor.channels

@@ -25,7 +25,7 @@ class Results:
             link, neither is what it leads to.
 
     Attributes:
-        written: the number of files written so far.
+        file_count: the number of files written so far.
     """
 
     def __init__(self, folder: Path, overwrite: bool, inputs: Sequence[Path]) -> None:

@@ -75,7 +75,7 @@ def require_free(folder: Path) -> None:
         if (sweep / names.SWEEP_RECORD).is_file() and (sweep == folder or _holds_config(folder)):
             go_on = format_command("-m", f"sweep.dir={sweep}")
             raise UserError(
-                f"{folder} is of a sweep. {OTHER_FOLDER_ADVICE} To go on with that:\n{go_on}"
+                f"{folder} belongs to a sweep. {OTHER_FOLDER_ADVICE} To go on with that:\n{go_on}"
             )
     require_own(folder, OTHER_FOLDER_ADVICE)
     if has_ended(folder):
@@ -95,7 +95,9 @@ def require_own(folder: Path, advice: str) -> None:
     """
     if find_last_attempt(folder) is None and not _holds_config(folder):
         for file in _find_files(folder, (*LEFTOVER_FILES, *RESULT_FILES)):
-            raise UserError(f"{file} is of no run, and one would write over it.\n{advice}")
+            raise UserError(
+                f"{file} was not written by a run, and a run would overwrite it.\n{advice}"
+            )
 
 
 def has_begun(folder: Path) -> bool:

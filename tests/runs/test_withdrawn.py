@@ -127,5 +127,5 @@ def test_a_config_that_is_taken_away_while_it_is_looked_for_is_none(
     (tmp_path / "config.yaml").write_text("links: {}\n")
     (tmp_path / "metrics.json").write_text(METRICS)
     monkeypatch.setattr(Path, "read_text", vanish)
-    with pytest.raises(UserError, match=r"config.yaml is of no run"):
+    with pytest.raises(UserError, match=r"config\.yaml was not written by a run"):
         claims.require_own(tmp_path, "")

@@ -16,7 +16,7 @@ class Engine(Protocol):
     """One way to run jobs.
 
     Attributes:
-        here: whether cells run on this very machine, so that its devices can be checked now.
+        runs_here: whether cells run on this very machine, so that its devices can be checked now.
     """
 
     runs_here: bool
