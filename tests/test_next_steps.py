@@ -128,6 +128,30 @@ def test_an_engine_that_is_no_word_is_damage(engine: object) -> None:
         SweepFolder.read(record.path)
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("hydra/launcher=local", "hydra.launcher.slots=1"),
+        ("hydra.sweeper.max_batch_size=2",),
+        ("task._target_=stub.Task",),
+    ],
+    ids=" ".join,
+)
+def test_a_sweep_that_its_folder_does_not_stand_for_goes_on_by_the_command_that_was_typed(
+    more: tuple[str, ...], type_line: TypeLine, stub: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fcn_lab.sweeps.freeze._preflight", lambda *cells: None)
+    monkeypatch.setattr(
+        "fcn_lab.sweeps.loop.Sweep.run",
+        lambda sweep: {cell.name: cell.read_progress() for cell in sweep.cells},
+    )
+    ended = type_line(stub, "-m", "task=stub", "seed=1,2", "sweep.dir=a b", *more)
+    (go_on,) = commands_of(ended.out)
+    words = paste(go_on)
+    assert set(more) < set(words)
+    assert commands_of(type_line(*words[words.index(stub) :]).out) == [go_on]
+
+
 @pytest.mark.slow
 def test_a_sweep_that_failed_and_its_status_print_the_command_that_goes_on(
     type_line: TypeLine, stub: str

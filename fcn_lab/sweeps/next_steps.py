@@ -1,6 +1,6 @@
 """What to do with a sweep: the commands that its runner and ``task=status`` end with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fcn_lab.commands import format_command, format_operand, quote
@@ -11,15 +11,21 @@ from fcn_lab.sweeps.recorded_command import is_plain_command
 
 
 def list_sweep_steps(
-    record: SweepFolder, progress: Mapping[str, Progress]
+    record: SweepFolder, progress: Mapping[str, Progress], words: Sequence[str] = ()
 ) -> dict[str, str | Path]:
-    """Returns what to type after a sweep: to continue what is left, and to see what is done."""
+    """Returns what to type after a sweep: to continue what is left, and to see what is done.
+
+    Args:
+        record: the sweep.
+        progress: of each cell by name.
+        words: the command that goes on, where the folder alone does not stand for it.
+    """
     steps: dict[str, str | Path] = {}
     cells_at_work = [c for c in record.cells if progress[c.name].status == RunStatus.RUNNING]
     if cells_at_work:
         steps["To watch a cell"] = f"tail -f {quote(format_operand(cells_at_work[0].log))}"
     elif any(cell_progress.status not in FINAL_STATUSES for cell_progress in progress.values()):
-        steps["To go on"] = format_go_on(record)
+        steps["To go on"] = format_command("-m", *words) if words else format_go_on(record)
     done_cells = [c for c in record.cells if progress[c.name].status == RunStatus.DONE]
     if done_cells and (record.study or (done_cells[0].folder / CONFUSIONS).is_file()):
         steps["The report"] = format_command(*_read_report(record), f"runs={record.path}")

@@ -20,6 +20,8 @@ from fcn_lab.runs.records import DamagedFile, read_json
 
 _SEARCH_KEYS = tuple(f"hydra.sweeper.{n}" for n in ("n_trials", "n_jobs", "sampler.", "pruner."))
 _SWEEPERS = ("basic", "optuna")
+# of what is printed beside a sweep's folder, or stands for it
+_PRINTED_PREFIXES = ("hydra.sweep.dir=", "hydra/launcher=", "hydra.searchpath=")
 # as it is typed for a name that holds one, a backslash before it is none
 _INTERPOLATION = re.compile(r"(?<!(?<!\\)\\)\$\{")
 
@@ -60,6 +62,20 @@ def is_plain_command(command: Sequence[str]) -> bool:
         return False
     words = list_words(find_word_folders())
     return all(_is_plain(override, words) for override in overrides)
+
+
+def list_needed_words(hydra: Sequence[str], task: Sequence[str]) -> list[str]:
+    """Returns the command as it was typed; nothing where the sweep's folder stands for it.
+
+    Args:
+        hydra: the overrides of Hydra's own keys.
+        task: the others.
+    """
+    hydra_words = [word for word in hydra if not word.startswith("hydra.mode=")]
+    task_words = drop_consents(task)
+    kept_words = [word for word in hydra_words if not word.startswith(_PRINTED_PREFIXES)]
+    is_enough = is_plain_command([*kept_words, *task_words])
+    return [] if is_enough else [*hydra_words, *task_words]
 
 
 def drop_consents(command: Sequence[str]) -> list[str]:

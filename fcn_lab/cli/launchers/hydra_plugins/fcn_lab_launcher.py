@@ -145,17 +145,22 @@ class CellLauncher(Launcher):
         """Runs the sweep; prints what to type next, also where it is stopped."""
         from fcn_lab.signals import StoppedBySignal
         from fcn_lab.sweeps.next_steps import list_sweep_steps
+        from fcn_lab.sweeps.recorded_command import list_needed_words
         from fcn_lab.sweeps.status import read_progress
         from fcn_lab.terminal import print_next
 
+        overrides: Any = OmegaConf.to_container(self.config.hydra.overrides)
+        words = list_needed_words(**overrides)
         try:
             progress = sweep.run()
         except StoppedBySignal:
-            print_next(list_sweep_steps(sweep.record, read_progress(sweep.record, {})))
+            progress = read_progress(sweep.record, {})
+            print_next(list_sweep_steps(sweep.record, progress, words))
             raise
         if sweep.conclude:
             # the record may hold cells that were asked for earlier
-            print_next(list_sweep_steps(sweep.record, read_progress(sweep.record, progress)))
+            all_progress = read_progress(sweep.record, progress)
+            print_next(list_sweep_steps(sweep.record, all_progress, words))
         return progress
 
     def _report_cell(
