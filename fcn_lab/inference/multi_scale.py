@@ -43,7 +43,7 @@ class MultiScale(nn.Module):
         self.scales = tuple(
             Fraction(scale).limit_denominator(LARGEST_DENOMINATOR) for scale in scales
         )
-        self.stride = getattr(net, "stride", 2)
+        self.stride = getattr(net, "stride", None)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps RGB in 0…1 (N, 3, H, W) to scores (N, K, H, W), the logarithms of probabilities."""

@@ -157,7 +157,7 @@ class ImageEdges(Metric):
 
     Args:
         num_classes: K.
-        period: the stride of the network's last climb.
+        period: the stride of the network's last climb; None where unknown.
     """
 
     boundary: Tensor
@@ -165,7 +165,7 @@ class ImageEdges(Metric):
     checkerboard_index: Tensor
     full_state_update = False
 
-    def __init__(self, num_classes: int, period: int) -> None:
+    def __init__(self, num_classes: int, period: int | None) -> None:
         super().__init__()
         self.num_classes, self.period = num_classes, period
         self.expect(0)
@@ -204,15 +204,15 @@ def _count_near(
     for first in range(0, num_classes, CLASSES_AT_ONCE):
         size = min(CLASSES_AT_ONCE, num_classes - first)
         # 0…size − 1 for the classes of this turn, size for all others
-        own, other = (
+        marks, sources = (
             torch.where((m >= first) & (m < first + size), m - first, size)
             for m in (labels, reference)
         )
-        is_near = (_dilate(torch.ones_like(other) << other, radius) >> own) & 1
-        image = torch.arange(len(own), device=own.device).view(-1, 1, 1)
-        cell = (2 * image + is_near) * (size + 1) + own
-        counts = torch.bincount(cell.flatten(), minlength=len(own) * 2 * (size + 1))
-        counts = counts.view(len(own), 2, size + 1)[:, :, :size]
+        is_near = (_dilate(torch.ones_like(sources) << sources, radius) >> marks) & 1
+        image = torch.arange(len(marks), device=marks.device).view(-1, 1, 1)
+        cell = (2 * image + is_near) * (size + 1) + marks
+        counts = torch.bincount(cell.flatten(), minlength=len(marks) * 2 * (size + 1))
+        counts = counts.view(len(marks), 2, size + 1)[:, :, :size]
         totals.append(counts.sum(1))
         hits.append(counts[:, 1])
     return torch.cat(totals, 1), torch.cat(hits, 1)

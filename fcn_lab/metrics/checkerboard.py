@@ -11,7 +11,7 @@ from torch import Tensor
 ROUNDING_SHARE = 1e-10  # of a map's mean square: below it a variance is float32's rounding
 
 
-def checkerboard_index(scores: Tensor, period: int) -> Tensor:
+def checkerboard_index(scores: Tensor, period: int | None) -> Tensor:
     """Returns the share of a score map's variance that repeats with the stride.
 
     Maps scores (N,K,H,W) to (N,).
@@ -25,11 +25,11 @@ def checkerboard_index(scores: Tensor, period: int) -> Tensor:
     whatever the map's size.
 
     Rows and columns beyond the last whole cell are left out; a map of less than two cells a side,
-    or of one value, is nan.
+    of one value, or of no known period, is nan.
     """
-    rows, columns = (side // period for side in scores.shape[2:])
-    if rows < 2 or columns < 2:
+    if period is None or min(scores.shape[2:]) < 2 * period:
         return scores.new_full((len(scores),), math.nan, dtype=torch.float32)
+    rows, columns = (side // period for side in scores.shape[2:])
     crop = scores[:, :, : rows * period, : columns * period].float()
     cells = crop.reshape(*crop.shape[:2], rows, period, columns, period)
     cells = cells - cells.mean((2, 3, 4, 5), keepdim=True)

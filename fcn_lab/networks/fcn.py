@@ -31,6 +31,10 @@ PAD_ONCE = PadOnce(STRIDE)
 class FCN(nn.Module):
     """Upsamples scores from stride 32 to the image and adds the scores of finer pools on the way.
 
+    Scores leave in float32. Under bf16 autocast the last climb takes float32 too and computes in
+    it where torch interpolates or samples, but in bf16 where it convolves: there scores of a pixel
+    may tie. In float32 a training step with refined convolutions takes a tenth longer on a CPU.
+
     Args:
         encoder: where the pools and the head come from.
         upsample: builds an operator from (channels, factor); one is built for every step.
@@ -83,7 +87,7 @@ class FCN(nn.Module):
         """Maps RGB in 0…1 (N, 3, H, W) to scores (N, K, H, W), for any H, W ≥ 1."""
         score, features, level = self.coarse_scores(self.encoder.normalize(x))
         scores = climb_levels(self.upscore, score, features.switches, range(level, 0, -1))
-        return self.alignment.leave(scores, x)
+        return raise_precision(self.alignment.leave(scores, x))
 
     def coarse_scores(self, x: Tensor) -> tuple[Tensor, Features, int]:
         """Maps normalised (N, 3, H, W) to scores before the last climb, (N, K, /2^level).
@@ -98,7 +102,8 @@ class FCN(nn.Module):
             skip = getattr(self, f"score_pool{level}")(pool * scale if scale != 1 else pool)
             score = self.fuse(upscore, self.alignment.skip(level, skip, upscore))  # /2^level
             score_level = level
-        return raise_precision(score), features, score_level
+        # N C H W in memory, because the last climb is faster so
+        return raise_precision(score).contiguous(), features, score_level
 
     def fuse(self, upscore: Tensor, score_pool: Tensor) -> Tensor:
         """Returns the sum of the paper's fuse_pool: (N, K, /s) twice -> (N, K, /s)."""
@@ -122,8 +127,8 @@ def build_score_pool(channels: int, num_classes: int) -> nn.Conv2d:
 
 
 def raise_precision(score: Tensor) -> Tensor:
-    """Returns scores in float32 or better, contiguous N C H W, where the last climb is fast."""
-    return score.to(torch.promote_types(score.dtype, torch.float32)).contiguous()
+    """Returns scores in float32 or better."""
+    return score.to(torch.promote_types(score.dtype, torch.float32))
 
 
 def climb_levels(

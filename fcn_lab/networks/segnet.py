@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fcn_lab.encoders.base import LEVELS, STRIDE, Encoder, Normalize, conv_bn_relu
 from fcn_lab.geometry import crop_to, pad_to_multiple
-from fcn_lab.networks.fcn import UpsamplingFactory, climb_levels
+from fcn_lab.networks.fcn import UpsamplingFactory, climb_levels, raise_precision
 from fcn_lab.values import Depth, Width, check_arguments
 
 
@@ -30,6 +30,9 @@ class SegNet(nn.Module):
         num_classes: K.
         depths: convolutions of the decoders of level 1, …, 5; the last of level 1 gives the scores.
     """
+
+    # of the last climb
+    stride = 2
 
     def __init__(
         self,
@@ -64,7 +67,7 @@ class SegNet(nn.Module):
             y = climb_levels(self.climb[i], y, find_switches, [i + 1])
             # (N, widths[i − 1] or K, /2^i)
             y = last[i](self.decode[i](y))
-        return crop_to(y, x)
+        return raise_precision(crop_to(y, x))
 
 
 def drop_head_tensors(
@@ -90,6 +93,9 @@ class SegNetBasic(nn.Module):
         width: channels of every map.
         levels: encoders, and decoders.
     """
+
+    # of the last climb
+    stride = 2
 
     def __init__(
         self,
@@ -118,4 +124,4 @@ class SegNetBasic(nn.Module):
         levels = reversed(range(len(switches)))
         for level, climb, decode in zip(levels, self.climb, self.decode, strict=True):
             y = decode(climb_levels(climb, y, switches.__getitem__, [level]))
-        return crop_to(self.score(y), x)
+        return raise_precision(crop_to(self.score(y), x))

@@ -13,6 +13,7 @@ from fcn_lab.encoders.smp import (
 from fcn_lab.encoders.weights import check_word, fetch_weights
 from fcn_lab.errors import UserError
 from fcn_lab.geometry import crop_to, pad_to_multiple
+from fcn_lab.networks.fcn import raise_precision
 from fcn_lab.values import Width, check_arguments
 
 OPTIONS = {"dpt": {"dynamic_img_size": True}}  # else it takes its encoder's own size alone
@@ -61,9 +62,13 @@ class SmpModel(nn.Module):
             raise UserError(
                 f"model.arch={arch} model.encoder_name={encoder_name}: {error}"
             ) from error
+        # of the last climb; decoders that leave none to the head climb by 2 themselves
+        climbs = [m for m in self.net.segmentation_head.modules() if isinstance(m, nn.Upsample)]
+        self.stride = int(climbs[-1].scale_factor) if climbs else 2  # type: ignore[arg-type]
         if with_weights and word is None:
             put_package(self.net.encoder, encoder_name)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps RGB in 0…1 (N, 3, H, W) to scores (N, K, H, W), for any H, W ≥ 1."""
-        return crop_to(self.net(pad_to_multiple(self.normalize(x), self.multiple)), x)
+        scores = self.net(pad_to_multiple(self.normalize(x), self.multiple))
+        return raise_precision(crop_to(scores, x))

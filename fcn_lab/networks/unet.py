@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fcn_lab.encoders.base import LEVELS, STRIDE, Encoder, Normalize, conv_bn_relu
 from fcn_lab.geometry import crop_to, pad_to_multiple
-from fcn_lab.networks.fcn import UpsamplingFactory, climb_levels
+from fcn_lab.networks.fcn import UpsamplingFactory, climb_levels, raise_precision
 from fcn_lab.values import Share, Width, check_arguments
 
 FirstWidth = Annotated[int, Ge(1), Le(2**9)]  # level by level
@@ -20,8 +20,8 @@ FirstWidth = Annotated[int, Ge(1), Le(2**9)]  # level by level
 class UNet(nn.Module):
     """The padded U-Net over any encoder (Ronneberger, Fischer, Brox, "U-Net", 2015).
 
-    Each of the five steps halves the channels by a 1×1 convolution, climbs ×2 by the operator,
-    joins the encoder's map of that stride and mixes them by two 3×3 convolutions.
+    Each of the five steps brings the channels to its width by a 1×1 convolution, climbs ×2 by the
+    operator, joins the encoder's map of that stride and mixes them by two 3×3 convolutions.
     ``upsample=up_conv`` is the paper's 2×2 up-convolution.
 
     Args:
@@ -31,6 +31,9 @@ class UNet(nn.Module):
         width: channels of the finest step; they double downwards up to the encoder's own.
         skips: False keeps every layer but joins zeros in place of the encoder's maps.
     """
+
+    # of the last climb
+    stride = 2
 
     def __init__(
         self,
@@ -63,7 +66,7 @@ class UNet(nn.Module):
             y = climb_levels(self.climb[i], self.reduce[i](y), features.switches, [i + 1])
             skip = features.maps[i] if self.skips else torch.zeros_like(features.maps[i])
             y = self.mix[i](torch.cat([y, skip], dim=1))  # (N, widths[i], /2^i)
-        return crop_to(self.score(y), x)
+        return raise_precision(crop_to(self.score(y), x))
 
 
 @check_arguments
@@ -84,6 +87,9 @@ class ValidUNet(nn.Module):
         levels: pools; 4 in the paper.
         dropout: at the bottom.
     """
+
+    # of the last climb
+    stride = 2
 
     def __init__(
         self,
@@ -114,7 +120,7 @@ class ValidUNet(nn.Module):
             bottom = (x.shape[axis] + 9 * cell - 5) // cell  # ⌈(size + 8·cell − 4)/cell⌉
             back = cell * bottom + 4 * (cell - 1) - front - x.shape[axis]
             image = mirror_border(image, axis, front, back)
-        return crop_to(self.score_centre(image), x)
+        return raise_precision(crop_to(self.score_centre(image), x))
 
     def score_centre(self, x: Tensor) -> Tensor:
         """Maps normalised (N, 3, 16·b + 60, …) to scores of its centre, (N, K, 16·b − 124, …)."""

@@ -134,8 +134,7 @@ class SegmentationModule(L.LightningModule):
 
     def measure_edges(self) -> None:
         """Makes every later scoring measure boundaries too; while training nobody would read it."""
-        # networks other than the FCN upsample by 2 in their last step
-        stride = getattr(self.net, "stride", 2)
+        stride = getattr(self.net, "stride", None)
         self.image_edges = ImageEdges(len(self.classes), stride).to(self.device)
 
     def _score_batch(self, batch: Batch, rows: ImageScores) -> Tensor:
@@ -231,7 +230,7 @@ class SegmentationModule(L.LightningModule):
         return self.optim.configure(self.net, int(self.trainer.estimated_stepping_batches))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["epoch_loss"] = {k: v for k, v in self.train_loss.metric_state.items()}
+        checkpoint["epoch_loss"] = self.train_loss.metric_state
         # a predictor has no data module, and reads these from here
         checkpoint["classes"] = list(self.classes)
         # a trainer of one's own may have loaders alone

@@ -292,6 +292,29 @@ def test_cells_run_in_bf16_and_channels_last_and_agree_with_float32(
     assert (rough - exact).norm() < 0.05 * exact.norm()
 
 
+@pytest.mark.parametrize("upsample", ["bilinear", "transposed"])
+@pytest.mark.parametrize("word", MODELS)
+def test_scores_leave_every_network_in_float32(word: str, upsample: str) -> None:
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert (
+            model(word, upsample, encoder("tiny"))(torch.rand(2, 3, 33, 32)).dtype == torch.float32
+        )
+
+
+@pytest.mark.parametrize(
+    ("arch", "stride"), [("unet", 2), ("fpn", 4), ("deeplabv3plus", 4), ("pspnet", 8)]
+)
+def test_a_network_of_the_zoo_knows_the_stride_of_its_last_climb(arch: str, stride: int) -> None:
+    net = create_model("smp", **{"model.arch": arch}).eval()
+    assert net.stride == stride
+    found: list[Tensor] = []
+    conv = net.net.segmentation_head[0]
+    conv.register_forward_hook(lambda _, __, scores: found.append(scores))
+    with torch.no_grad():
+        assert net(torch.rand(1, 3, 64, 64)).dtype == torch.float32
+    assert found[0].shape[-1] == (64 if arch == "unet" else 64 // stride)
+
+
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
