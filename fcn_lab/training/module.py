@@ -230,13 +230,14 @@ class SegmentationModule(L.LightningModule):
         return self.optim.configure(self.net, int(self.trainer.estimated_stepping_batches))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["epoch_loss"] = self.train_loss.metric_state
+        # the file is the first rank's, but the loss of an epoch is that of all
+        with self.train_loss.sync_context():
+            checkpoint["epoch_loss"] = self.train_loss.metric_state
         # a predictor has no data module, and reads these from here
         checkpoint["classes"] = list(self.classes)
         # a trainer of one's own may have loaders alone
         data = cast("Any", self.trainer).datamodule
-        colours = [generate_colour(number) for number in range(len(self.classes))]
-        palette = getattr(data, "palette", colours)
+        palette = getattr(data, "palette", None) or map(generate_colour, range(len(self.classes)))
         checkpoint["palette"] = [tuple(map(int, colour)) for colour in palette]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -244,5 +245,6 @@ class SegmentationModule(L.LightningModule):
         data = type(cast("Any", self.trainer).datamodule).__qualname__
         if data not in checkpoint and "CamVidDataModule" in checkpoint:
             checkpoint[data] = checkpoint["CamVidDataModule"]
-        for name, value in checkpoint["epoch_loss"].items():
+        # one rank alone goes on from it, or as many would count it
+        for name, value in checkpoint["epoch_loss"].items() if self.trainer.is_global_zero else ():
             setattr(self.train_loss, name, value.to(self.device))

@@ -5,6 +5,8 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -37,6 +39,31 @@ def score_share(rank: int, world: int, folder: Path) -> None:
                     {"image": image, "label": label, "index": torch.tensor([index])}, 0
                 )
         torch.save(module.test_scores.compute(), folder / f"{rank}.pt")
+    finally:
+        dist.destroy_process_group()
+
+
+def resume_share(rank: int, world: int, folder: Path) -> None:
+    """One rank of an epoch that is stopped after a step or two, and goes on for another."""
+    dist.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=world)
+    try:
+        modules = [
+            SegmentationModule(make_train().net, None, None, Squares().classes) for _ in range(2)
+        ]
+        for module in modules:
+            module._trainer = SimpleNamespace(datamodule=None, is_global_zero=rank == 0)  # type: ignore[assignment]
+        stopped, resumed = modules
+        stopped.train_loss.update(torch.tensor(float(rank)))
+        checkpoint: dict[str, Any] = {}
+        stopped.on_save_checkpoint(checkpoint)
+        checkpoints: list[Any] = [None] * world
+        dist.all_gather_object(checkpoints, checkpoint)
+        resumed.on_load_checkpoint(checkpoints[0])
+        resumed.train_loss.update(torch.tensor(10.0 + rank))
+        stopped.train_loss.update(torch.tensor(10.0 + rank))
+        torch.save(
+            (stopped.train_loss.compute(), resumed.train_loss.compute()), folder / f"{rank}.pt"
+        )
     finally:
         dist.destroy_process_group()
 
@@ -78,6 +105,12 @@ def test_scores_are_the_same_to_the_last_bit_on_any_number_of_ranks(tmp_path: Pa
     for matrices, losses in ends[1:]:
         assert torch.equal(matrices, first_matrices)
         assert torch.equal(losses, first_losses)
+
+
+def test_the_loss_of_an_epoch_stopped_in_between_is_that_of_all_its_steps(tmp_path: Path) -> None:
+    start(resume_share, 2, tmp_path)
+    for rank in range(2):
+        assert torch.load(tmp_path / f"{rank}.pt") == (torch.tensor(5.5), torch.tensor(5.5))
 
 
 def test_two_ranks_leave_one_run_whose_scores_one_rank_repeats(tmp_path: Path) -> None:
