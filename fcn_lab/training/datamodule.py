@@ -70,6 +70,8 @@ class FrameDataModule(L.LightningDataModule):
         self._num_workers = num_workers
         self.seed = seed
         self._position = (0, 0)
+        # an epoch, and the batches before it; from there on epochs are as long as now
+        self._start = (0, 0)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -151,6 +153,7 @@ class FrameDataModule(L.LightningDataModule):
         return {
             "batches": int(progress["total"]["processed"]),
             "per_epoch": int(self.trainer.num_training_batches),
+            "start": list(self._start),
             "cut": self._batch_layout(),
         }
 
@@ -162,7 +165,10 @@ class FrameDataModule(L.LightningDataModule):
         """
         if not state_dict or state_dict["per_epoch"] == 0:
             return
-        epoch, batches = divmod(state_dict["batches"], state_dict["per_epoch"])
+        first_epoch, earlier_batches = state_dict.get("start", (0, 0))
+        later_batches = state_dict["batches"] - earlier_batches
+        epochs, batches = divmod(later_batches, state_dict["per_epoch"])
+        epoch = first_epoch + epochs
         if batches and state_dict["cut"] != self._batch_layout():
             (size, world), (now_size, now_world) = state_dict["cut"], self._batch_layout()
             raise UserError(
@@ -171,6 +177,7 @@ class FrameDataModule(L.LightningDataModule):
                 f"Type data.batch_size={size} trainer.devices={world}."
             )
         self._position = (epoch, batches)
+        self._start = (epoch, state_dict["batches"] - batches)
 
     def _create_eval_loader(self, split: str) -> DataLoader[Sample]:
         frames = self.source.frames(split)

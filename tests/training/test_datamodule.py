@@ -157,6 +157,23 @@ def test_a_run_resumed_after_any_batch_sees_what_the_whole_run_saw(
     assert torch.equal(resumed.weight, diary.weight)
 
 
+def test_a_position_is_right_after_epochs_of_two_lengths() -> None:
+    """Two epochs of 4 batches, as earlier versions noted them, then one of 2 and a batch."""
+    twice = data(batch_size=2 * BATCH)
+    twice.load_state_dict({"batches": 2 * PER_EPOCH, "per_epoch": PER_EPOCH, "cut": [BATCH, 1]})
+    assert twice._position == (2, 0)
+    done = {"total": {"processed": 2 * PER_EPOCH + 3}}
+    progress = SimpleNamespace(state_dict=lambda: done)
+    loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=progress))
+    twice.trainer = SimpleNamespace(  # type: ignore[assignment]
+        fit_loop=loop, num_training_batches=PER_EPOCH // 2, global_rank=0, world_size=1
+    )
+    for _ in range(2):
+        state = twice.state_dict()
+        twice.load_state_dict(state)
+        assert twice._position == (3, 1)
+
+
 @pytest.mark.parametrize("epoch", [0, 1])
 def test_a_run_resumed_after_an_epoch_begins_the_next_one(
     epoch: int, whole: tuple[Path, Diary]
