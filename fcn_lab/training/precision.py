@@ -34,6 +34,13 @@ def is_native(precision: str, device: str) -> bool:
     return device == "cpu" and precision == BF16 and cpu_has_bf16()
 
 
+def rounds_to_tf32(device: str) -> bool:
+    """Returns whether float32 convolutions keep 10 bits of the mantissa, NVIDIA's TF32."""
+    if device != "cuda" or torch.version.hip is not None:
+        return False
+    return torch.backends.cudnn.allow_tf32 and torch.cuda.get_device_capability() >= (8, 0)
+
+
 def cpu_has_bf16() -> bool:
     """Returns whether oneDNN, which convolves on a CPU, has kernels of bf16 instructions."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
@@ -113,6 +120,8 @@ class PrecisionChoice:
         elif self.request == AUTO:
             verb = "computes" if default == BF16 else "has no"
             note = f" (auto: this {self.device} {verb} bfloat16{' itself' * (default == BF16)})"
+        if self.precision == FLOAT32 and rounds_to_tf32(self.device):
+            note += "; convolutions round their inputs to TF32"
         lines = [f"precision: {self.precision}{note}"]
         if not is_native(self.precision, self.device):
             times = measure_slowdown(self.precision, self.device, memory_format)

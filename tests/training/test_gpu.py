@@ -20,7 +20,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.inference.predictor import Predictor
 from fcn_lab.training import devices
 from fcn_lab.training.datamodule import FrameDataModule
-from fcn_lab.training.precision import BF16, FLOAT32
+from fcn_lab.training.precision import BF16, FLOAT32, settle_precision
 from fcn_lab.training.settings import TrainerSettings
 from fcn_lab.training.workers import settle_loader
 from support.tiny import Net, Squares, make_train, speckle
@@ -91,6 +91,16 @@ def trained(folder: Path, **training: object) -> dict[str, Any]:
     make_train({"accelerator": "auto", "max_epochs": 1, **training}, data=data).run(folder)
     content: dict[str, Any] = json.loads((folder / "env.json").read_text())
     return content
+
+
+@pytest.mark.parametrize(("major", "is_rounded"), [(7, False), (8, True)])
+def test_float32_that_convolutions_round_is_told(
+    major: int, is_rounded: bool, gpu: SimpleNamespace
+) -> None:
+    gpu.major = major
+    choice = settle_precision(FLOAT32, "cuda")
+    (line,) = choice.describe(torch.contiguous_format)
+    assert ("TF32" in line) == is_rounded
 
 
 @pytest.mark.parametrize(("major", "expected"), [(7, FLOAT32), (8, BF16), (9, BF16)])
