@@ -19,8 +19,8 @@ With ``refine="conv"`` an operator climbs in steps of ×2, each followed by a le
 convolution, so that all of them have the same capacity up to their own kernel.
 
 ``switches`` are the pooling positions of the levels an operator climbs over, coarse first: one
-index tensor a level as ``max_pool2d(return_indices=True)`` gives it, (N, 1 or C, h, w) int64; one
-channel serves all.
+index tensor a level as ``max_pool2d(return_indices=True)`` gives it of a map of even sides, (N, 1
+or C, h, w) int64; one channel serves all.
 
 Legend: N batch, C channels, h w coarse size, f factor.
 """
@@ -54,7 +54,7 @@ class Upsampling(nn.Module):
     """
 
     uses_switches: ClassVar[bool] = False
-    # a refinement has empty positions to fill
+    # most positions of the output are empty; the refinement starts as a filter that fills them
     sparse: ClassVar[bool] = False
     # of its backward pass on a GPU; on a CPU every operator is deterministic
     deterministic: ClassVar[bool] = True

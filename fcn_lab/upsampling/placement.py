@@ -26,7 +26,7 @@ class PlaceAtCorner(nn.Module):
 
 
 class PlaceAtSwitches(nn.Module):
-    """Places each value where a 2×2 max-pooling found its maximum, level by level."""
+    """Places each value where a 2×2 max-pooling of a map of even sides found its maximum."""
 
     def forward(self, x: Tensor, switches: Sequence[Tensor] = ()) -> Tensor:
         """Maps (N, C, h, w) and L levels of switches, coarse first -> (N, C, h·2^L, w·2^L)."""
@@ -59,8 +59,8 @@ class MaxUnpool(Upsampling):
     """Places each value where the encoder's pooling found its maximum, level by level.
 
     Zeiler, Fergus 2014; Noh, Hong, Han 2015; Badrinarayanan, Kendall, Cipolla (SegNet) 2017. Equal
-    to ``torch.nn.functional.max_unpool2d``, also with one channel of switches for all classes, and
-    exportable.
+    to ``torch.nn.functional.max_unpool2d`` for switches of a map of even sides, also with one
+    channel of switches for all classes, and exportable.
     """
 
     uses_switches = True
