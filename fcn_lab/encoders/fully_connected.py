@@ -17,9 +17,9 @@ from fcn_lab.errors import UserError
 class ClassifierConv(nn.Conv2d):
     """A convolution that on a CPU trains as fast on maps smaller than its kernel as on others.
 
-    oneDNN has no fast backward pass for the padding that such maps need: on AVX2 that of fc6 over
-    6×8 takes half a minute. Padded by an operation of its own the map is none of these, and the
-    scores are the same bits.
+    A map smaller than the kernel needs so much padding that oneDNN has no fast backward pass: on
+    AVX2 that of fc6 over 6×8 takes half a minute. Here a separate operation pads the map first, so
+    that oneDNN gets a map at least as large as the kernel; the scores are the same bits.
     """
 
     def forward(self, x: Tensor) -> Tensor:

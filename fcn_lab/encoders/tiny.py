@@ -80,7 +80,10 @@ class TinyEncoder(Encoder):
 
 
 class Residual(nn.Module):
-    """Two 3×3 convolutions added to a shortcut; at the start only the shortcut counts (He 2016)."""
+    """Two 3×3 convolutions added to a shortcut (He, Zhang, Ren, Sun 2016).
+
+    At the start only the shortcut counts: the last scale is zero (Goyal et al. 2017).
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()

@@ -62,7 +62,7 @@ class FCN(nn.Module):
         skips: bool = True,
     ) -> None:
         super().__init__()
-        strides = [STRIDE >> skips for skips in range(LEVELS)]
+        strides = [STRIDE >> fused_pools for fused_pools in range(LEVELS)]
         if stride not in strides:
             raise UserError(
                 f"model.stride={stride}: expected one of {', '.join(map(str, strides))}"

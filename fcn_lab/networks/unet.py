@@ -9,11 +9,10 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from fcn_lab.encoders.base import LEVELS, STRIDE, Encoder, Normalize, conv_bn_relu
+from fcn_lab.encoders.caffe_vgg import FirstWidth
 from fcn_lab.geometry import crop_to, pad_to_multiple
 from fcn_lab.networks.fcn import UpsamplingFactory, climb_levels, raise_precision
 from fcn_lab.values import Share, Width, check_arguments
-
-FirstWidth = Annotated[int, Ge(1), Le(2**9)]  # level by level
 
 
 @check_arguments

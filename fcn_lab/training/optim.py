@@ -24,8 +24,8 @@ from fcn_lab.values import NotNegative, Positive, check_arguments
 WARMUP_START = 0.01
 # at which the rates of two trainings are compared
 RATE_POINTS = 1000
-# part of the training that is over
-Fraction = Annotated[float, Ge(0), Lt(1)]
+# of a training
+Part = Annotated[float, Ge(0), Lt(1)]
 AtLeastOne = Annotated[float, Ge(1)]
 
 
@@ -47,7 +47,7 @@ class OptimizerConfig(TypedDict):
 class Schedule(ABC):
     """A linear ramp over the first `warmup` of the training, then `decay` over the rest."""
 
-    warmup: Fraction = 0.0
+    warmup: Part = 0.0
 
     def __call__(self, progress: float) -> float:
         """Returns the factor of the learning rate at `progress` in 0…1."""
@@ -101,7 +101,7 @@ class Cosine(Schedule):
 class OneCycle(Schedule):
     """Cosine from 1/start up to 1, then down to 1/(start·end) (Smith, Topin, 2018)."""
 
-    warmup: Fraction = 0.3
+    warmup: Part = 0.3
     start: AtLeastOne = 25.0
     end: AtLeastOne = 1e4
 
@@ -115,7 +115,7 @@ class OneCycle(Schedule):
 
 
 def keeps_rates(schedule: Callable[[float], float], first: float, second: float) -> bool:
-    """Returns whether a training's rates so far are those of one of another length, too.
+    """Returns whether a training of another length would have had the same rates up to here.
 
     Args:
         schedule: returns the factor of the rate at a progress in 0…1.

@@ -15,8 +15,8 @@ class GradientNorms(Callback):
     """Records every n steps the Euclidean norm of the loss's gradient by each stage's parameters.
 
     ‖∂L/∂θ_s‖ = √Σ (∂L/∂θ)² over the parameters of stage s, before clipping, as gradients.csv and
-    in the loggers. That skip connections give the gradient a shorter way back is what it is to
-    show (Drozdzal, Vorontsov, Chartrand, Kadoury, Pal, "The Importance of Skip Connections in
+    in the loggers. It shows whether skip connections give the gradient a shorter way back, as
+    Drozdzal, Vorontsov, Chartrand, Kadoury, Pal say ("The Importance of Skip Connections in
     Biomedical Image Segmentation", 2016).
 
     Args:

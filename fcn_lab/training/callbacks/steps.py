@@ -14,9 +14,9 @@ from fcn_lab.training.ranks import is_first_rank
 class StepLog(Callback):
     """Gives the loggers the loss, the rate and the images a second of every n-th step.
 
-    The loss is that of the step alone on the first rank: a mean since the last record would be
-    another in a run that was resumed in between. It is fetched from the device at these steps and
-    at no others, so that the device never waits for it.
+    The loss is that of this one step on the first rank. A mean over the steps since the last record
+    would change where a run was stopped and resumed in between. The loss is read from the device at
+    these steps only, so that the device does not wait at the others.
 
     Args:
         interval: n, counted from the start of the run.
