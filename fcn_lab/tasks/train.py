@@ -174,7 +174,8 @@ class Train:
         require_batch_statistics(self.net, self._frozen_layers, self.data)
         self.optim.parameter_groups(self.net)
         if is_first_rank():
-            recipe = describe_recipe(self.loss, self.optim, self.data)
+            ranks = self.training.devices * self.training.num_nodes
+            recipe = describe_recipe(self.loss, self.optim, self.data, ranks)
             print_text("\n".join([*lines, describe_trained(self.net), *recipe]))
 
     def create_module(self) -> SegmentationModule:

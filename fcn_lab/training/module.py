@@ -155,6 +155,8 @@ class SegmentationModule(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         assert self.loss is not None
         loss: Tensor = self.loss(self(batch["image"]), batch["label"].long())
+        # ranks average their losses and gradients, and a sum is over the images of all
+        loss = loss * self.trainer.world_size if getattr(self.loss, "is_sum", False) else loss
         self.train_loss.update(loss.detach())
         self.log("train/loss", self.train_loss, on_step=False, on_epoch=True, logger=False)
         return loss
@@ -211,12 +213,10 @@ class SegmentationModule(L.LightningModule):
         if self.image_edges is not None:
             self.edges[split] = self.image_edges.compute()
         result = compute_scores(matrices.sum(0).cpu(), self.classes)
-        values: dict[str, object] = {}
-        if self.loss is not None:
-            values["loss"] = float(losses.cpu().double().mean())
+        loss = float(losses.cpu().double().mean())
+        values: dict[str, object] = {} if self.loss is None else {"loss": loss}
         values |= {name: value for name, value in result.items() if isinstance(value, float)}
-        by_class = result["iou"].items()
-        values |= {f"iou/{name}": math.nan if v is None else v for name, v in by_class}
+        values |= {f"iou/{n}": math.nan if v is None else v for n, v in result["iou"].items()}
         self.log_dict(
             {f"{split}/{k}": float(cast("float", v)) for k, v in values.items()}, logger=False
         )

@@ -67,18 +67,18 @@ def prepare_folder(folder: RunFolder, resume: bool) -> None:
         folder.env.unlink(missing_ok=True)
 
 
-def describe_recipe(loss: Loss, optim: Optim, data: FrameDataModule) -> list[str]:
+def describe_recipe(loss: Loss, optim: Optim, data: FrameDataModule, ranks: int) -> list[str]:
     """Describes equivalents (`SGDRecipe`) of plain cross entropy under SGD, and of nothing else."""
     if not isinstance(loss, CrossEntropy) or loss.balance is not None:
         return []
-    is_sum = loss.reduction == "sum"
-    descent = optim.to_sgd_recipe(data.batch_size, count_scored_pixels(data), is_sum)
+    batch_size = data.batch_size * ranks
+    descent = optim.to_sgd_recipe(batch_size, count_scored_pixels(data), loss.is_sum)
     if descent is not None:
         return descent.describe()
     rate = (
         "optimisation: the optimiser divides by the gradient's size, so the rate of a summed loss"
     )
-    return [f"{rate} is that of its mean"] if is_sum else []
+    return [f"{rate} is that of its mean"] if loss.is_sum else []
 
 
 def require_channels(net: nn.Module, data: FrameDataModule) -> None:

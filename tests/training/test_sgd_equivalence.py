@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from fcn_lab.terminal import print_text
+from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.losses import CrossEntropy
+from fcn_lab.training.module import SegmentationModule
 from fcn_lab.training.opening import describe_recipe
 from fcn_lab.training.optim import Constant, Optim
 from fcn_lab.training.sgd_equivalence import SGDRecipe
-from support.tiny import Net, make_train
+from support.tiny import Net, Squares, make_train
 
 STEPS, SIDE, BATCH = 20, 16, 2
 PIXELS = SIDE * SIDE  # a power of two, and so is a batch of two: to scale by it loses no bit
@@ -133,10 +136,33 @@ def test_biases_go_at_their_own_rate_without_decay_and_parts_at_theirs() -> None
 
 def test_the_translation_is_said_at_the_start(capsys: pytest.CaptureFixture[str]) -> None:
     task = make_train({"max_epochs": 1}, loss=CrossEntropy("sum"))
-    for line in describe_recipe(task.loss, task.optim, task.data):
+    for line in describe_recipe(task.loss, task.optim, task.data, 1):
         print_text(line)
     said = " ".join(capsys.readouterr().out.split())
     assert "on the sum over 3 x" in said
     assert "momentum 0.9" in said
     assert "exactly" in said
     assert "about: lr" in said
+
+
+def test_a_sum_over_several_ranks_is_that_over_one_batch_of_all_their_images() -> None:
+    task = make_train(loss=CrossEntropy("sum"))
+    whole = make_train(loss=CrossEntropy("sum"), data=FrameDataModule(Squares(), batch_size=6))
+    ranks = describe_recipe(task.loss, task.optim, task.data, 2)
+    assert ranks == describe_recipe(whole.loss, whole.optim, whole.data, 1)
+
+    def average(batches: Sequence[Tensor]) -> Tensor:
+        """The gradient that ranks of a batch each have in the end."""
+        module = SegmentationModule(net, CrossEntropy("sum"), task.optim, Squares().classes)
+        module._trainer = SimpleNamespace(world_size=len(batches))  # type: ignore[assignment]
+        module.log = lambda *_, **__: None  # type: ignore[method-assign]
+        losses = [
+            module.training_step({"image": b, "label": torch.zeros(len(b), 8, 8)}, 0)
+            for b in batches
+        ]
+        gradient: Tensor = torch.autograd.grad(torch.stack(losses).mean(), net.weight)[0]
+        return gradient
+
+    net = torch.nn.Conv2d(3, 3, 1)
+    images = torch.randint(256, (4, 3, 8, 8), dtype=torch.uint8)
+    torch.testing.assert_close(average([images[:2], images[2:]]), average([images]))
