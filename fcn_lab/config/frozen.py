@@ -139,8 +139,6 @@ def read_recorded(folder: Path) -> DictConfig:
             "--config-dir=FOLDER takes words of your own"
         )
     links = content.pop("links")
-    if not isinstance(content.get("task"), dict):
-        raise DamagedFile(path, "it lacks the key `task` of a run")
     if not is_admitted(Mapping[str, str | Sequence[str] | None], content.get("choices", {})):
         raise DamagedFile(path, "its key `choices` holds no words")
     require_sound(path, content, links)

@@ -68,6 +68,8 @@ def resolve_command(
         # all that is there the user has named
         allow(find_targets(OmegaConf.to_container(config)))
     content = resolve(full_config)
+    if not isinstance(content.get("task"), dict):
+        raise UserError(f"{folder} is not a run's folder: its config.yaml lacks the key `task`")
     if folder is None:
         allow(find_targets(content["task"]))
     require_allowed(content["task"], str(folder))

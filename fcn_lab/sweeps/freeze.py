@@ -120,12 +120,12 @@ def _find_difference(
     """
     if first == second:
         return None
-    one, other = (flatten_settings(config) for config in (first, second))
-    keys = one.keys() & other.keys() if is_done else one.keys() | other.keys()
+    settings, others = (flatten_settings(config) for config in (first, second))
+    keys = settings.keys() & others.keys() if is_done else settings.keys() | others.keys()
     if is_done:
         # the same data may lie elsewhere
         keys = {key for key in keys if key.split(".")[0] not in LABEL_KEYS} - {"data.root"}
-    return next((key for key in sorted(keys) if one.get(key) != other.get(key)), None)
+    return next((key for key in sorted(keys) if settings.get(key) != others.get(key)), None)
 
 
 def _freeze_new(cell: Cell, config: Mapping[str, Any], accept_changes: bool) -> None:

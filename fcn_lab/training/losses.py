@@ -37,9 +37,6 @@ Balance = Callable[[Tensor, Tensor], Tensor]
 class Loss(nn.Module):
     """The base of all losses; see the top of this file."""
 
-    # over the images of a batch, and not their mean
-    is_sum = False
-
     def __init__(self) -> None:
         super().__init__()
 
@@ -67,7 +64,9 @@ class CrossEntropy(Loss):
         if reduction not in REDUCTIONS:
             raise UserError(f"loss.reduction={reduction}: expected one of {', '.join(REDUCTIONS)}")
         self.reduction, self.reduce = reduction, REDUCTIONS[reduction]
-        self.balance, self.is_sum = balance, reduction == "sum"
+        # over the images of a batch, and not their mean
+        self.is_sum = reduction == "sum"
+        self.balance = balance
         self.register_buffer("weight", None)
 
     def calibrate(self, counts: Tensor, pixels: Tensor) -> None:
