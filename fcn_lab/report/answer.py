@@ -42,11 +42,11 @@ def describe_answer(study: Study) -> list[str]:
 def _list_sentences(study: Study) -> Iterator[str]:
     best_arm, mean = study.arms[0], study.comparison.means[study.arms[0].name]
     interval = format_interval(mean) if mean.is_known else "(its interval is not known)"
-    yield (
-        f"The highest mean IoU is that of {best_arm.name}: {format_percent(mean.value)} % "
-        f"{interval}."
-    )
-    if len(study.arms) > 1:
+    score = f"{format_percent(mean.value)} % {interval}"
+    if len(study.arms) == 1:
+        yield f"The mean IoU of {best_arm.name} is {score}."
+    else:
+        yield f"The highest mean IoU is that of {best_arm.name}: {score}."
         yield _describe_ties(study)
     if study.factors and not study.is_grid:
         yield (
