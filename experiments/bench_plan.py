@@ -199,7 +199,9 @@ def describe_machine(record: Record) -> str:
 
 def plan(simulated: Record, measured: Record) -> dict[str, str]:
     """Hours of the sweep, and what file system and engine bear meanwhile."""
-    cell = json.loads((PLANNING.parent / REAL / "metrics.json").read_text())["seconds"]
+    run = PLANNING.parent / REAL
+    cell = json.loads((run / "metrics.json").read_text())["seconds"]
+    epochs = (run / "history.csv").read_text().count("\n") - 1
     start = measured["start"]["cell"]["seconds"]
     overhead = simulated["seconds"] / simulated["cells"]
     hours = [row("cells", *(f"{slots} at once" for slots in SLOTS), "the runner's own")]
@@ -224,7 +226,8 @@ def plan(simulated: Record, measured: Record) -> dict[str, str]:
         load.append(row(f"{cells:,}", f"{files:,.0f}", size(weight), *texts))
     for lines in (hours, load):
         lines.insert(1, row("---", *["---:"] * (lines[0].count("|") - 2)))
-    cost = f"A cell: {cell:.0f} s of work (`{REAL}`, two CPU cores) and {start:.1f} s to start."
+    work = f"{cell:.0f} s of work ({epochs} epochs of `{REAL}`, two CPU cores)"
+    cost = f"A cell: {work} and {start:.1f} s to start."
     return {"cost": cost, "hours": "\n".join(hours), "load": "\n".join(load)}
 
 

@@ -102,7 +102,7 @@ class Study:
 
     @cached_property
     def too_narrow(self) -> float | None:
-        """Returns how many times narrower a bootstrap over single frames makes an interval.
+        """Returns how many times too small single frames make their part of the best interval.
 
         None where the frames do not tell it.
         """

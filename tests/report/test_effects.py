@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +19,16 @@ def cube(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """Two models, two operators and two rates, of which the second ruins every score."""
     folder = tmp_path_factory.mktemp("cube")
     frames, source = fakeruns.street(12)
-    for model in ("fcn8s", "fcn32s"):
-        for upsample in ("bilinear", "transposed"):
-            for rate, guessed in (("0.1", upsample), ("9", "nearest")):
-                for seed in (0, 1):
-                    cell = folder / f"{model},{upsample},{rate},{seed}"
-                    fakeruns.write_run(cell, frames, source, model, guessed, seed)
-                    for name in ("metrics.json", "config.yaml"):
-                        text = (cell / name).read_text().replace("nearest", upsample)
-                        (cell / name).write_text(text)
-                    arm = f"model={model},upsample={upsample},optim.lr={rate}"
-                    (cell / "config.yaml").write_text(f"arm: '{arm}'\nseed: {seed}\n")
+    guesses = {"0.1": None, "9": "nearest"}
+    for model, upsample, rate, seed in product(
+        ("fcn8s", "fcn32s"), ("bilinear", "transposed"), guesses, (0, 1)
+    ):
+        cell = folder / f"{model},{upsample},{rate},{seed}"
+        fakeruns.write_run(cell, frames, source, model, guesses[rate] or upsample, seed)
+        metrics = cell / "metrics.json"
+        metrics.write_text(metrics.read_text().replace("nearest", upsample))
+        arm = f"model={model},upsample={upsample},optim.lr={rate}"
+        (cell / "config.yaml").write_text(f"arm: '{arm}'\nseed: {seed}\n")
     return Study.read([folder])
 
 

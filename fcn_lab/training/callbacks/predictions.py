@@ -11,7 +11,6 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from fcn_lab.data.pictures.parts import show_colours
 from fcn_lab.errors import Omissions, WriteFailure, guard_writing
@@ -121,17 +120,6 @@ class Predictions(Callback):
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._open(trainer, self.split != "val")
 
-    def on_validation_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: STEP_OUTPUT,
-        batch: Batch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        self._add(trainer.val_dataloaders, outputs, batch)
-
     def on_test_batch_end(
         self,
         trainer: L.Trainer,
@@ -141,30 +129,12 @@ class Predictions(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._add(trainer.test_dataloaders, outputs, batch)
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._publish()
-
-    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._publish()
-
-    def on_exception(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
-    ) -> None:
-        if self._file is not None:
-            self._file.discard()
-
-    def _open(self, trainer: L.Trainer, is_wanted: bool) -> None:
-        path = self.folder.predictions(trainer.global_rank)
-        self._file = Archive(path, self.omissions) if is_wanted else None
-
-    def _add(self, loader: "DataLoader[Batch] | None", outputs: STEP_OUTPUT, batch: Batch) -> None:
         if self._file is None:
             return
+        loader = trainer.val_dataloaders if self.split == "val" else trainer.test_dataloaders
         assert loader is not None
         assert isinstance(outputs, Tensor)  # the prediction, (N,H,W)
-        names = loader.dataset.frames.names  # type: ignore[attr-defined]
+        names = loader.dataset.frames.names
         parts = (batch["image"], batch["label"], outputs)
         pixels = (part.cpu().numpy().astype(np.uint8) for part in parts)
         for index, image, truth, guess in zip(batch["index"].tolist(), *pixels, strict=True):
@@ -178,9 +148,22 @@ class Predictions(Callback):
                 }
             )
 
-    def _publish(self) -> None:
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self._file is not None:
             self._file.publish()
+
+    # a file is open in the loop of its split alone
+    on_validation_batch_end, on_validation_end = on_test_batch_end, on_test_end
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        if self._file is not None:
+            self._file.discard()
+
+    def _open(self, trainer: L.Trainer, is_wanted: bool) -> None:
+        path = self.folder.predictions(trainer.global_rank)
+        self._file = Archive(path, self.omissions) if is_wanted else None
 
     def _encode_labels(self, labels: Pixels) -> bytes:
         image = Image.fromarray(labels)
