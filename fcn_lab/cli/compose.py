@@ -66,6 +66,8 @@ class Composer:
         hydra = OmegaConf.masked_copy(config, "hydra")
         with read_write(config), open_dict(config):
             del config["hydra"]
+            # a reference to Hydra's part would be parsed a dozen times for each cell
+            config.choices = hydra.hydra.runtime.choices
         return config, hydra
 
     def _is_word(self, override: Override) -> bool:

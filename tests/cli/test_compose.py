@@ -49,6 +49,7 @@ def test_every_cell_is_what_hydra_composes(asked: tuple[ConfigLoader, DictConfig
         expected = loader.load_sweep_config(config, overrides)
         with read_write(expected), open_dict(expected):
             expected.hydra.job.id, expected.hydra.job.num = str(number), number
+            expected.choices = expected.hydra.runtime.choices
         hydra = HydraConfig.instance().cfg
         assert {**plain(found), **plain(hydra)} == plain(expected)
         assert OmegaConf.is_struct(found) == OmegaConf.is_struct(expected)
