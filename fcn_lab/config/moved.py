@@ -8,6 +8,7 @@ from typing import Any
 
 # module or name under fcn_lab, then → now; the longest that fits counts
 NEW_NAMES = {
+    "api.network": "api.build_network",
     "data.augment.Unchanged": "data.augment.Augmentation",
     "dashboard.making": "dashboard.task",
     "datamodule": "training.datamodule",

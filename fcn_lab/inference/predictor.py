@@ -1,9 +1,8 @@
 """A trained network as a function from pictures to labels."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +16,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.inference.sliding_windows import score_strips
 from fcn_lab.pixels import Pixels
-from fcn_lab.runs.digests import advise, require_sound
-from fcn_lab.runs.records import DamagedFile
+from fcn_lab.runs.checkpoint import load_best_checkpoint, load_state
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.terminal import format_count
 
@@ -173,67 +171,3 @@ def find_picture_files(run: Path) -> tuple[PictureFiles, ...]:
     data = RunFolder(run).read_config().get("data")
     images = data.get("images") if isinstance(data, dict) else None
     return RGB_FILES if images is None else read_images(images)
-
-
-def load_weights(net: nn.Module, run: Path) -> nn.Module:
-    """Loads the best weights of a run into a network of the same configuration.
-
-    Raises:
-        UserError: where the run has none, or they belong to another network.
-    """
-    return load_state(net, load_best_checkpoint(run)["state_dict"], run)
-
-
-def load_best_checkpoint(run: Path, key: str = "run") -> dict[str, Any]:
-    """Loads the checkpoint of a run's best epoch; `key` is the user's name for the run.
-
-    Raises:
-        UserError: where there is none, or it is damaged, with the one to fall back to.
-    """
-    path = RunFolder(run).best_checkpoint
-    if not path.exists():
-        raise UserError(
-            f"{key}={run}: there is no {path.relative_to(run)}; "
-            "expected the folder of a training run"
-        )
-    require_sound(path)
-    try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    # an unpickler raises whatever the bytes lead it to
-    except Exception as error:
-        raise DamagedFile(path, f"{type(error).__name__}: {error}", advise(path)) from error
-    if not _is_run_checkpoint(checkpoint):
-        raise DamagedFile(path, "it holds no network with its classes and colours", advise(path))
-    return checkpoint
-
-
-def _is_run_checkpoint(checkpoint: object) -> bool:
-    match checkpoint:
-        case {"state_dict": dict() as state, "classes": list() | tuple() as names, "palette": rgb}:
-            texts = all(isinstance(text, str) for text in (*state, *names))
-            tensors = all(isinstance(tensor, Tensor) for tensor in state.values())
-            colours = isinstance(rgb, list | tuple) and all(
-                isinstance(colour, list | tuple) and len(colour) == 3 for colour in rgb
-            )
-            return texts and tensors and colours and len(rgb) == len(names)
-    return False
-
-
-def load_state(net: nn.Module, state: Mapping[str, Tensor], run: Path) -> nn.Module:
-    """Loads the state of a training module into the network.
-
-    Raises:
-        UserError: where the state belongs to another network.
-    """
-    try:
-        net.load_state_dict(select_network_state(state))
-    except RuntimeError as error:
-        raise UserError(
-            f"run={run}: its weights do not fit this network; drop model=, upsample= and encoder="
-        ) from error
-    return net
-
-
-def select_network_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Returns the network's part of a training module's state, by the network's names."""
-    return {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}

@@ -9,8 +9,8 @@ from torch import nn
 from fcn_lab.cost.comparison import compare_costs
 from fcn_lab.cost.macs import count_cost
 from fcn_lab.errors import Omissions, UserError
-from fcn_lab.inference.predictor import load_weights
 from fcn_lab.inference.sliding_windows import SlidingWindows
+from fcn_lab.runs.checkpoint import load_weights
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StopRequest
 from fcn_lab.terminal import print_text

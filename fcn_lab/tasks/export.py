@@ -19,7 +19,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_draft, write_json
 from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.inference.export_formats import FORMATS, Scores
-from fcn_lab.inference.predictor import load_best_checkpoint, load_state
+from fcn_lab.runs.checkpoint import load_best_checkpoint, load_state
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.terminal import format_count, print_next, print_text
 

@@ -11,7 +11,7 @@ from fcn_lab.commands import format_command
 from fcn_lab.cost.macs import count_cost
 from fcn_lab.data.balance import count_pixels
 from fcn_lab.errors import Omissions, WriteFailure
-from fcn_lab.inference.predictor import load_best_checkpoint, load_state
+from fcn_lab.runs.checkpoint import load_best_checkpoint, load_state
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StoppedBySignal, StopRequest
 from fcn_lab.terminal import print_next, print_text
@@ -27,6 +27,7 @@ from fcn_lab.training.callbacks.progress import create_progress
 from fcn_lab.training.callbacks.steps import StepLog
 from fcn_lab.training.callbacks.stop import StopOnSignal
 from fcn_lab.training.datamodule import FrameDataModule
+from fcn_lab.training.execution import Execution
 from fcn_lab.training.freeze import Freeze, Nothing, describe_trained
 from fcn_lab.training.loggers.base import Factory, RunInfo, RunLogger, open_loggers
 from fcn_lab.training.losses import Loss
@@ -106,13 +107,14 @@ class Train:
         with StopRequest() as request:
             try:
                 # after all checks: loggers create folders, and W&B a run on its server
-                self._prepare_network(run_folder)
+                frozen_layers = self._prepare_network(run_folder)
                 module = self.create_module()
                 omissions = Omissions()
                 factories, info = (self.loggers or {}).values(), self._describe_run(run_folder)
                 with open_loggers(factories, info, omissions) as loggers:
-                    self._fit(module, run_folder, clock, request, loggers)
-                    results = self._score(module, run_folder, clock, request, loggers, omissions)
+                    execution = Execution(run_folder, clock, request, loggers, omissions)
+                    self._fit(module, frozen_layers, execution)
+                    results = self._score(module, execution)
                 if is_first_rank():
                     facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(cost)}
                     facts["seconds"] = round(clock.seconds, 1)
@@ -167,16 +169,18 @@ class Train:
         """Returns the folder that the user resumes."""
         return folder if self.earlier_stages is None else self.earlier_stages.root
 
-    def _prepare_network(self, folder: RunFolder) -> None:
+    def _prepare_network(self, folder: RunFolder) -> list[nn.Module]:
+        """Loads what the network starts from; returns the layers that are not trained."""
         is_start = self.init_from is not None and not folder.last_checkpoint.exists()
         lines = load_initial_weights(self.net, Path(self.init_from)) if is_start else []  # type: ignore[arg-type]
-        self._frozen_layers = self.freeze.apply(self.net)
-        require_batch_statistics(self.net, self._frozen_layers, self.data)
+        frozen_layers = self.freeze.apply(self.net)
+        require_batch_statistics(self.net, frozen_layers, self.data)
         self.optim.parameter_groups(self.net)
         if is_first_rank():
             ranks = self.training.devices * self.training.num_nodes
             recipe = describe_recipe(self.loss, self.optim, self.data, ranks)
             print_text("\n".join([*lines, describe_trained(self.net), *recipe]))
+        return frozen_layers
 
     def create_module(self) -> SegmentationModule:
         """Returns what Lightning trains: the network, and the loss with weights from the labels."""
@@ -189,17 +193,13 @@ class Train:
         )  # fmt: skip
 
     def _fit(
-        self,
-        module: SegmentationModule,
-        folder: RunFolder,
-        clock: Clock,
-        request: StopRequest,
-        loggers: list[RunLogger],
+        self, module: SegmentationModule, frozen_layers: Sequence[nn.Module], execution: Execution
     ) -> None:
+        folder, clock, loggers = execution.folder, execution.clock, execution.loggers
         checkpoints = BestAndLast(folder, self.training.patience)
         callbacks = [
             *self.training.create_averaging(),
-            FrozenLayers(self._frozen_layers),
+            FrozenLayers(frozen_layers),
             clock,
             VitalSigns(),
             self._create_pictures(folder, loggers),
@@ -207,34 +207,28 @@ class Train:
             create_progress(clock),
             StepLog(self.training.log_every_n_steps),
             checkpoints,
-            StopOnSignal(request, checkpoints),
+            StopOnSignal(execution.request, checkpoints),
         ]
         if (interval := self.training.gradients_every) is not None:
             callbacks.append(GradientNorms(folder, self.net, interval))
         trainer = self.training.create_trainer(folder, loggers, callbacks)
         fit_from_last(trainer, module, self.data, folder)
 
-    def _score(
-        self,
-        module: SegmentationModule,
-        folder: RunFolder,
-        clock: Clock,
-        request: StopRequest,
-        loggers: list[RunLogger],
-        omissions: Omissions,
-    ) -> dict[str, ScoredSplit]:
+    def _score(self, module: SegmentationModule, execution: Execution) -> dict[str, ScoredSplit]:
+        folder, omissions = execution.folder, execution.omissions
         splits = find_scored_splits(self.data)
         checkpoint = load_best_checkpoint(folder.path)
         load_state(module.net, checkpoint["state_dict"], folder.path)
-        pictures = self._create_pictures(folder, loggers, omissions)
+        pictures = self._create_pictures(folder, execution.loggers, omissions)
         pictures.step = checkpoint["global_step"]
         predictions = Predictions(folder, self.data.palette, splits[-1], omissions)
-        callbacks = [pictures, predictions, create_progress(clock), StopOnSignal(request)]
+        progress = create_progress(execution.clock)
+        callbacks = [pictures, predictions, progress, StopOnSignal(execution.request)]
         # without Lightning's hand on the loggers: a log that cannot be written costs no score
         trainer = self.training.create_trainer(folder, (), callbacks)
         parts = (trainer, module, self.data, folder, omissions, len(splits) == 1)
         results = {split: score_split(split, *parts) for split in splits}
-        conclude_loggers(loggers, results, omissions)
+        conclude_loggers(execution.loggers, results, omissions)
         return results
 
     def _create_pictures(

@@ -15,9 +15,9 @@ from fcn_lab.errors import UserError
 from fcn_lab.files import clear_drafts, make_folder
 from fcn_lab.geometry.meta import keep_modes, move_state_to_meta
 from fcn_lab.geometry.sizes import count_channels
-from fcn_lab.inference.predictor import load_best_checkpoint, select_network_state
 from fcn_lab.networks.weights.warm_start import transplant
 from fcn_lab.pixels import VOID
+from fcn_lab.runs.checkpoint import load_best_checkpoint, select_network_state
 from fcn_lab.runs.names import METRICS
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.terminal import format_count

@@ -30,6 +30,7 @@ def recorded_run(tmp_path: Path) -> Path:
 def test_a_recorded_name_leads_to_what_it_named(name: str) -> None:
     found = locate(find_current_name(name), "key")
     renamed = {
+        "fcn_lab.api.network": "build_network",
         "fcn_lab.data.augment.Unchanged": "Augmentation",  # built without arguments
         "fcn_lab.datamodule.camvid": "CamVidDataModule",
         "fcn_lab.tasks.staged.Staged": "TrainInStages",

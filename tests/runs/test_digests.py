@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fcn_lab.errors import UserError
-from fcn_lab.inference.predictor import load_best_checkpoint
+from fcn_lab.runs.checkpoint import load_best_checkpoint
 from fcn_lab.runs.digests import LIST_NAME, require_sound, write_listed
 from fcn_lab.runs.records import DamagedFile
 from fcn_lab.runs.run import RunFolder

@@ -12,8 +12,9 @@ from PIL import Image
 from torch import nn
 
 from fcn_lab.errors import UserError
-from fcn_lab.inference.predictor import Predictor, load_weights
+from fcn_lab.inference.predictor import Predictor
 from fcn_lab.report.runs import Run
+from fcn_lab.runs.checkpoint import load_weights
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.tasks.evaluate import Evaluate
 from fcn_lab.tasks.predict import Predict

@@ -12,7 +12,8 @@ from PIL import Image
 from test_predict import film
 
 from fcn_lab.errors import UserError
-from fcn_lab.inference.predictor import Predictor, load_weights
+from fcn_lab.inference.predictor import Predictor
+from fcn_lab.runs.checkpoint import load_weights
 from fcn_lab.tasks.inputs import InputFile, find_inputs
 from fcn_lab.tasks.naming import list_result_files, name_results
 from fcn_lab.tasks.predict import Predict
