@@ -14,6 +14,7 @@ import fcn_lab
 from fcn_lab.errors import UserError
 from support import fakes
 from support.nets import write_runs
+from support.pages import find_blocks
 
 NAMES = [name for name in fcn_lab.__all__ if name != "__version__"]
 # of public classes and functions: an argument spelt wrong, and the one that is meant
@@ -70,6 +71,13 @@ def test_the_example_of_every_public_name_runs(name: str, place: Path) -> None:
     told: list[str] = []
     failed, _ = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(examples, out=told.append)
     assert not failed, "".join(told)
+
+
+@pytest.mark.parametrize("code", find_blocks("python"))
+def test_the_python_of_the_pages_runs(code: str, place: Path) -> None:
+    next(write_runs(place / "runs", predictions=False).iterdir()).rename(place / "RUN_DIR")
+    fakes.save(place / "photo.png", fakes.picture("a", (24, 32)))
+    exec(code, {})
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -11,16 +11,10 @@ from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
 from fcn_lab.sweeps.loop import Sweep
 from support.commandline import METRICS, TypeLine
 from support.fakeruns import write_grid
+from support.pages import PAGES, find_blocks
 from support.places import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "fcn_lab").rglob("README.md"))]
-BLOCKS = [
-    block
-    for page in PAGES
-    for block in re.findall(
-        r"^```(?:bash|sh|console)?\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL
-    )
-]
+BLOCKS = find_blocks("", "bash", "sh", "console")
 LINES = [
     re.split(r"\s+#\s", line.strip().removeprefix("$ "))[0]
     for block in BLOCKS
@@ -37,7 +31,17 @@ TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MUL
 
 def test_the_readme_names_the_two_commands() -> None:
     assert {"make demo", "make test"} <= set(MAKES)
-    assert len(RUNS) >= 4
+
+
+def test_no_command_of_the_pages_is_passed_over() -> None:
+    # in the pages as they stand, whatever blocks they have
+    typed = {
+        re.split(r"\s+#\s", line.removeprefix("$ "))[0]
+        for page in PAGES
+        for line in page.read_text().splitlines()
+        if re.match(r"(\$ )?([\w./]*python\S* run\.py|fcn-lab)\s", line)
+    }
+    assert typed == set(RUNS)
 
 
 def test_the_front_page_is_short_and_the_rest_lies_in_the_folders() -> None:

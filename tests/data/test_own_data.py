@@ -20,10 +20,10 @@ from fcn_lab.errors import UserError
 from fcn_lab.worker import __main__ as worker
 from support import fakes
 from support.commandline import TypeLine
+from support.pages import find_blocks
 from support.places import ROOT
 
-PAGES = (ROOT / "README.md").read_text() + (ROOT / "fcn_lab" / "data" / "README.md").read_text()
-BLOCKS = re.findall(r"^```yaml\n(.*?)^```", PAGES, re.MULTILINE | re.DOTALL)
+BLOCKS = find_blocks("yaml", pages=[ROOT / "README.md", ROOT / "fcn_lab" / "data" / "README.md"])
 OWN = [block for block in BLOCKS if "defaults: [folder]" in block]
 SMALL = (
     *("model=fcn32s", "upsample=bilinear", "encoder.widths=[4,4,8,8,8]", "encoder.head_width=8"),
@@ -145,8 +145,7 @@ def test_the_readmes_yaml_of_an_operator_is_a_word(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (block,) = set(BLOCKS) - set(OWN)
-    codes = re.findall(r"^```python\n(.*?)^```", PAGES, re.MULTILINE | re.DOTALL)
-    (code,) = (code for code in codes if "class Copy" in code)
+    (code,) = (code for code in find_blocks("python") if "class Copy" in code)
     Path("my_operators.py").write_text(code)
     monkeypatch.syspath_prepend(str(Path.cwd()))
     # the command hands it to the process that it becomes
