@@ -37,7 +37,7 @@ def describe_gaps(
         others: the other splits, where lacking classes are looked for.
 
     Raises:
-        UserError: train has no pixel of any class, or there is one class alone.
+        UserError: train or val has no pixel of any class, or there is one class alone.
     """
     class_count, void = int((counts > 0).sum()), 1 - counts.sum() / pixels
     if len(classes) == 1:
@@ -50,6 +50,14 @@ def describe_gaps(
             f"train has no pixel of {', '.join(classes)}: all are void.\n"
             f"Compare data.names and data.ignore with the masks: {AUDIT_HINT}"
         )
+    for split, frames in others.items():
+        if not count_pixels(frames, len(classes))[0].any():
+            if split == "val":
+                raise UserError(
+                    "val has no pixel of any class: all are void, and no epoch can be called best."
+                    f"\nExpected labels in val, as in train: {AUDIT_HINT}"
+                )
+            yield f"{split} has no pixel of any class: all are void, and nothing can be scored"
     gaps = [k for k, name in enumerate(classes) if not counts[k] and not is_void(name)]
     if gaps:
         names = ", ".join(classes[k] for k in gaps)

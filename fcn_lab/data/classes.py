@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from fcn_lab.data.colours import list_distinct_colours
 from fcn_lab.errors import UserError
 from fcn_lab.pixels import VOID, VOID_COLOUR, Colour
-from fcn_lab.terminal import format_count
+from fcn_lab.terminal import format_count, shorten_list
 
 LARGEST_ID = 65534  # of a mask; 65535 is void, as 255 is of 8 bits
 # for a class whose own colour is void's black
 DARK_GREY: Colour = (64, 64, 64)
+# of classes, where two lists are compared in one line
+NAMES_SHOWN = 3
 
 CAMVID32: dict[str, Colour] = {
     "Animal": (64, 128, 64),
@@ -178,3 +180,20 @@ def choose_classes(
         "void.\n"
         f"Expected data.classes={' or '.join(map(str, sorted(options)))}.{hint}"
     )
+
+
+def describe_difference(
+    first: Sequence[str],
+    second: Sequence[str],
+    sides: tuple[str, str] = ("the first", "the second"),
+) -> str:
+    """Returns what tells two different lists of classes apart; `sides` names the two."""
+    others = [[name for name in a if name not in b] for a, b in ((first, second), (second, first))]
+    if not any(others):
+        return f"the same {len(first)}, in another order"
+    parts = [
+        f"only {side} has {shorten_list(names, NAMES_SHOWN)}"
+        for side, names in zip(sides, others, strict=True)
+        if names
+    ]
+    return ", ".join(parts)

@@ -50,7 +50,8 @@ class Guard:
         host: the name that the page is served under.
         hosts: further names of this machine, also of a proxy before it. Those of loopback and the
             address that a request arrived at need not be told; a name that somebody else's DNS
-            leads here ("rebinding") is none of them.
+            leads here ("rebinding") is none of them. A proxy's port belongs to its name unless it
+            is the usual one: lab.example:8443.
         reports: the files that are sent besides, by their path on the page.
     """
 
@@ -64,6 +65,7 @@ class Guard:
     ) -> None:
         self.page, self.uploads, self.reports = page, uploads, dict(reports or {})
         self.host, self.hosts = host.lower(), {name.lower() for name in hosts}
+        self.own_names = {self.host, "localhost", *map(_strip_port, self.hosts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request with a refusal, or passes it to the page."""
@@ -95,15 +97,15 @@ class Guard:
         names = headers.getlist("host")
         server, _ = scope.get("server") or ("", None)
         name = _strip_port(names[0]) if len(names) == 1 else ""
-        own_names = {*self.hosts, self.host, server, "localhost"} - {""}
-        if name not in own_names and not _is_loopback(name):
+        if name not in {*self.own_names, server} - {""} and not _is_loopback(name):
             raise Refusal(
                 HTTPStatus.FORBIDDEN,
                 "The page is not known under this name; demo.hosts=[NAME] makes it known.",
             )
         for origin in headers.getlist("origin"):
             asker = re.sub("^https?://", "", origin)
-            if asker != names[0] and _strip_port(asker) not in self.hosts:
+            # another port of the same name may be another's page
+            if asker != names[0] and asker.lower() not in self.hosts:
                 raise Refusal(HTTPStatus.FORBIDDEN, "Other pages may not use this one.")
 
     def _is_file(self, path: str) -> bool:

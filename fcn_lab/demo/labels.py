@@ -4,13 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from fcn_lab.data.classes import describe_difference
 from fcn_lab.errors import UserError
 from fcn_lab.report.arms import find_varied, format_arm
 from fcn_lab.report.protocols import FIELDS
 from fcn_lab.report.runs import Run
-from fcn_lab.terminal import shorten_list
-
-NAMES_SHOWN = 3
 
 
 def require_one_list(runs: Sequence[Run]) -> None:
@@ -25,7 +23,7 @@ def require_one_list(runs: Sequence[Run]) -> None:
         if run.classes != classes:
             raise UserError(
                 f"{first.folder} and {run.folder} have different classes: "
-                f"{_tell_difference(classes, run.classes)}.\n"
+                f"{describe_difference(classes, run.classes)}.\n"
                 "One page shows networks of the same classes in the same order, "
                 f"as {count} of these {len(runs)} runs have; leave the others out of runs="
             )
@@ -64,15 +62,3 @@ def _tell_protocol(run: Run, runs: Sequence[Run]) -> Run:
 def _sort_key(run: Run, factors: dict[str, tuple[str, ...]]) -> tuple[int, ...]:
     places = [values.index(run.factors.get(name, "–")) for name, values in factors.items()]
     return (*places, run.seed)
-
-
-def _tell_difference(first: Sequence[str], second: Sequence[str]) -> str:
-    sides = [[name for name in a if name not in b] for a, b in ((first, second), (second, first))]
-    if not any(sides):
-        return f"the same {len(first)}, in another order"
-    parts = [
-        f"only {side} has {shorten_list(names, NAMES_SHOWN)}"
-        for side, names in zip(("the first", "the second"), sides, strict=True)
-        if names
-    ]
-    return ", ".join(parts)

@@ -22,6 +22,8 @@ OPACITY = 0.6
 FONTS = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "DejaVu Sans", "sans-serif"]
 THEME = gr.themes.Base(font=FONTS, font_mono=["ui-monospace", "DejaVu Sans Mono", "monospace"])
 LOAD_ERRORS = (UserError, OSError, RuntimeError, UnpicklingError, EOFError, LookupError, TypeError)
+# browsers whose picture and labels stay in memory, some hundred megabytes each at the most
+SESSIONS_KEPT = 16
 TITLE = "The same picture through several networks"
 
 Answer = tuple[Scene, str, str]  # the scene, how it is shown, and what went wrong
@@ -176,6 +178,7 @@ def list_damaged(damages: Sequence[MissingRun]) -> str:
 def mount_page(panel: Panel) -> FastAPI:
     """Returns the page as an application that a server can run."""
     page = build_page(panel)
+    page.state_session_capacity = SESSIONS_KEPT
     application: FastAPI = gr.mount_gradio_app(
         FastAPI(openapi_url=None),
         page,

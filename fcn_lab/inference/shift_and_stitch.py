@@ -12,6 +12,7 @@ maps. Long, Shelhamer, Darrell 2015, section 3.2; the à trous algorithm: Holsch
 
 import copy
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from itertools import product
 
 import torch
@@ -88,7 +89,8 @@ def remove_strides(layers: Iterable[nn.Module]) -> nn.Sequential:
 class ShiftAndStitch(nn.Module):
     """An FCN whose last climb is replaced by f² passes over shifted images.
 
-    Each pixel gets the score that looks nearest to it, by the algebra of ``fcn_lab.geometry``.
+    Each pixel gets the score that looks nearest to it, by the algebra of ``fcn_lab.geometry``. It
+    computes in float32 also under autocast: no climb parts what rounded scores would tie.
 
     Args:
         net: an FCN, whose stride f is that of its finest scores.
@@ -111,13 +113,16 @@ class ShiftAndStitch(nn.Module):
         height, width = x.shape[-2:]
         start_padding, cut = max(self.first, 0), max(-self.first, 0)
         image = F.pad(self.net.encoder.normalize(x), (start_padding, 0, start_padding, 0))
-        scores = shift_and_stitch(CoarseScores(self.net), image, self.stride, self.batch_size)
+        with without_autocast(x.device.type):
+            scores = shift_and_stitch(CoarseScores(self.net), image, self.stride, self.batch_size)
         return scores[..., cut : cut + height, cut : cut + width]
 
 
 @check_arguments
 class Atrous(nn.Module):
     """An FCN without skips, whose strides are removed and whose kernels are dilated instead.
+
+    It computes in float32 also under autocast, as `ShiftAndStitch` does.
 
     Args:
         net: an FCN-32s over a VGG-16.
@@ -152,8 +157,15 @@ class Atrous(nn.Module):
         image = F.pad(
             self.net.encoder.normalize(x), (self.first, end_padding, self.first, end_padding)
         )
-        scores: Tensor = self.chain(image)
+        with without_autocast(x.device.type):
+            scores: Tensor = self.chain(image)
         return scores
+
+
+def without_autocast(device: str) -> AbstractContextManager[object]:
+    """Returns a block that computes in float32 on this kind of device; "meta" has no autocast."""
+    is_available = torch.amp.is_autocast_available(device)
+    return torch.autocast(device, enabled=False) if is_available else nullcontext()
 
 
 class CoarseScores(nn.Module):

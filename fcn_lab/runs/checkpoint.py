@@ -13,15 +13,6 @@ from fcn_lab.runs.records import DamagedFile
 from fcn_lab.runs.run import RunFolder
 
 
-def load_weights(net: nn.Module, run: Path) -> nn.Module:
-    """Loads the best weights of a run into a network of the same configuration.
-
-    Raises:
-        UserError: where the run has none, or they belong to another network.
-    """
-    return load_state(net, load_best_checkpoint(run)["state_dict"], run)
-
-
 def load_best_checkpoint(run: Path, key: str = "run") -> dict[str, Any]:
     """Loads the checkpoint of a run's best epoch; `key` is the user's name for the run.
 

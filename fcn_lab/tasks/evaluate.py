@@ -8,12 +8,14 @@ from torch import nn
 
 from fcn_lab.cost.comparison import compare_costs
 from fcn_lab.cost.macs import count_cost
+from fcn_lab.data.classes import describe_difference
 from fcn_lab.errors import Omissions, UserError
+from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.inference.sliding_windows import SlidingWindows
-from fcn_lab.runs.checkpoint import load_weights
+from fcn_lab.runs.checkpoint import load_best_checkpoint, load_state
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StopRequest
-from fcn_lab.terminal import print_text
+from fcn_lab.terminal import format_count, print_text
 from fcn_lab.training.callbacks.clock import Clock
 from fcn_lab.training.callbacks.pictures import Pictures
 from fcn_lab.training.callbacks.predictions import Predictions
@@ -59,13 +61,15 @@ class Evaluate:
         """Leaves metrics.json, the confusion matrices and panels in `folder`.
 
         Raises:
-            UserError: the run has no weights that fit, or `dense` does not fit its network.
+            UserError: the run has no weights that fit, its classes or channels are not those of
+                the data, or `dense` does not fit its network.
         """
         run_folder, split, clock = RunFolder(folder), self.data.split, Clock()
         self.training.check_devices()
         first_precision = None if self.source is None else RunFolder(self.source).precision
         training, choice = self.training.settle_precision(first_precision)
         run_net = self._load_network()
+        self._require_channels()
         net = run_net if self.dense is None else self.dense(run_net)
         if is_first_rank():
             run_folder.write_env(training.device_name, training.precision)
@@ -104,7 +108,16 @@ class Evaluate:
 
     def _load_network(self) -> nn.Module:
         if self.source is not None:
-            return load_weights(self.net, self.source)
+            checkpoint = load_best_checkpoint(self.source)
+            # a score is of a class by its place alone
+            if tuple(checkpoint["classes"]) != tuple(self.data.classes):
+                sides = "the run", "the data"
+                difference = describe_difference(checkpoint["classes"], self.data.classes, sides)
+                raise UserError(
+                    f"run={self.source} was trained on other classes than these data have: "
+                    f"{difference}.\nDrop data=, or list the classes in data.names= as the run does"
+                )
+            return load_state(self.net, checkpoint["state_dict"], self.source)
         scores = getattr(self.net, "score_fr", None)
         if isinstance(scores, nn.Conv2d) and not scores.weight.any():
             raise UserError(
@@ -112,3 +125,13 @@ class Evaluate:
                 "Expected weights=FILE of a whole published net"
             )
         return self.net
+
+    def _require_channels(self) -> None:
+        channels = count_channels(self.net)
+        own_channels = self.data.source.frames(self.data.split).images[0].shape[-1]
+        if own_channels != channels:
+            raise UserError(
+                f"the network reads {format_count(channels, 'channel')}, the pictures of these "
+                f"data have {own_channels}.\n"
+                "Drop data=, or name in data.images= the files that it was trained on"
+            )

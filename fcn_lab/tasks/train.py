@@ -18,7 +18,7 @@ from fcn_lab.terminal import print_next, print_text
 from fcn_lab.training.callbacks.checkpoints import BestAndLast, fit_from_last
 from fcn_lab.training.callbacks.clock import Clock
 from fcn_lab.training.callbacks.diagnosis import VitalSigns
-from fcn_lab.training.callbacks.gradients import GradientNorms
+from fcn_lab.training.callbacks.gradients import GradientNorms, require_stages
 from fcn_lab.training.callbacks.history import History
 from fcn_lab.training.callbacks.keep_frozen import FrozenLayers
 from fcn_lab.training.callbacks.pictures import Pictures
@@ -144,8 +144,7 @@ class Train:
             self.data.source.frames(split)
         if self.init_from is not None and not self.resume:
             load_initial_weights(self.net, Path(self.init_from))
-        require_batch_statistics(self.net, self.freeze.apply(self.net), self.data)
-        self.optim.parameter_groups(self.net)
+        self._freeze_parts()
 
     def _settle_precision(self, folder: RunFolder) -> PrecisionChoice | None:
         """Resolves the precision; returns the choice, or None where it was printed before."""
@@ -173,13 +172,20 @@ class Train:
         """Loads what the network starts from; returns the layers that are not trained."""
         is_start = self.init_from is not None and not folder.last_checkpoint.exists()
         lines = load_initial_weights(self.net, Path(self.init_from)) if is_start else []  # type: ignore[arg-type]
-        frozen_layers = self.freeze.apply(self.net)
-        require_batch_statistics(self.net, frozen_layers, self.data)
-        self.optim.parameter_groups(self.net)
+        frozen_layers = self._freeze_parts()
         if is_first_rank():
             ranks = self.training.devices * self.training.num_nodes
             recipe = describe_recipe(self.loss, self.optim, self.data, ranks)
             print_text("\n".join([*lines, describe_trained(self.net), *recipe]))
+        return frozen_layers
+
+    def _freeze_parts(self) -> list[nn.Module]:
+        """Freezes what is not trained, and checks what is; returns the normalisations frozen."""
+        frozen_layers = self.freeze.apply(self.net)
+        require_batch_statistics(self.net, frozen_layers, self.data)
+        self.optim.parameter_groups(self.net)
+        if self.training.gradients_every is not None:
+            require_stages(self.net)
         return frozen_layers
 
     def create_module(self) -> SegmentationModule:

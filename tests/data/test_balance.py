@@ -78,3 +78,12 @@ def test_labels_that_are_all_void_are_refused() -> None:
     counts, _ = count_pixels(labels(255, 255), 2)
     with pytest.raises(UserError, match=r"no pixel of a, b: all are void.*\n.*data\.names"):
         list(describe_gaps(counts, ("a", "b"), 2, {}))
+
+
+def test_a_val_that_is_all_void_is_refused_and_such_a_test_is_told() -> None:
+    counts, _ = count_pixels(labels(0, 1), 2)
+    parts, void = (counts, ("a", "b"), 2), labels(255, 255)
+    with pytest.raises(UserError, match=r"val has no pixel of any class.*\n.*task=audit"):
+        list(describe_gaps(*parts, {"val": void}))
+    (line,) = describe_gaps(*parts, {"val": labels(0, 255), "test": void})
+    assert line.startswith("test has no pixel of any class")

@@ -263,6 +263,7 @@ def test_other_pages_are_refused(served: Served) -> None:
     for origin, expected in {
         f"http://{here}": 200,
         "https://lab.example": 200,
+        "http://lab.example:8888": 403,
         "http://evil.example": 403,
         f"http://localhost:{served.port + 1}": 403,
         f"http://{here}.evil.example": 403,

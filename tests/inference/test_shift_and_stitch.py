@@ -89,6 +89,15 @@ def test_every_fcn_can_be_stitched_at_any_size(size: Sequence[int]) -> None:
             assert ShiftAndStitch(net.eval(), 4)(image).shape[2:] == size
 
 
+@pytest.mark.parametrize("wrap", [ShiftAndStitch, Atrous])
+def test_dense_scores_are_not_rounded_under_autocast(wrap: type[nn.Module]) -> None:
+    dense, image = wrap(fcn(32).float()), torch.rand(1, 3, 20, 24)
+    with torch.no_grad():
+        expected = dense(image)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(dense(image), expected)
+
+
 @pytest.mark.parametrize(
     ("net", "level", "first"),
     [(fcn(2), 1, 0), (published_fcn(3, 8, width=2, head_width=3).double().eval(), 3, 96)],

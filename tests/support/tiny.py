@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from fcn_lab.data.frames import Frames
 from fcn_lab.pixels import Pixels
+from fcn_lab.runs.checkpoint import load_best_checkpoint, load_state
 from fcn_lab.tasks.train import Train
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.loggers.base import Factory
@@ -113,6 +114,11 @@ def make_train(
         "seed": 1,
     }
     return Train(**{**parts, **fields})
+
+
+def load_weights(net: nn.Module, run: Path) -> nn.Module:
+    """The network with the best weights of a run."""
+    return load_state(net, load_best_checkpoint(run)["state_dict"], run)
 
 
 def weights(path: Path) -> dict[str, Tensor]:

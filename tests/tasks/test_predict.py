@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
+from fcn_lab.data.frames import Frames
 from fcn_lab.errors import UserError
 from fcn_lab.inference.predictor import Predictor
 from fcn_lab.report.runs import Run
-from fcn_lab.runs.checkpoint import load_weights
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.tasks.evaluate import Evaluate
 from fcn_lab.tasks.predict import Predict
 from fcn_lab.tasks.profile import Profile
-from support.tiny import WORDS, Net, Sided, Squares, make_train
+from fcn_lab.training.datamodule import FrameDataModule
+from support.tiny import WORDS, Net, Sided, Squares, load_weights, make_train, speckle
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,39 @@ def test_evaluating_scores_the_split_that_is_asked_for(
         assert {f"{name}.png" for name in names} <= set(pictures.namelist())
     assert Run.read(tmp_path).split == split
     assert kept["drives"].tolist() == [""] * len(kept["names"])
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (("Square", "Ground", "Unseen"), "the same 3, in another order"),
+        (("Ground", "Square"), "only the run has Unseen"),
+        (("Ground", "Circle", "Unseen"), "only the run has Square, only the data has Circle"),
+    ],
+)
+def test_data_of_other_classes_are_refused_before_they_are_scored(
+    run: Path, classes: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    task = make_train()
+    task.data.source.classes = classes  # type: ignore[misc]
+    with pytest.raises(UserError, match=rf"other classes .*: {said}\.\n.*data\.names="):
+        Evaluate(run, Net(), task.data, task.training, WORDS).run(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_data_of_other_channels_are_refused_before_they_are_scored(
+    run: Path, tmp_path: Path
+) -> None:
+    class Deep(Squares):
+        def frames(self, split: str) -> Frames:
+            frames = super().frames(split)
+            images = [np.concatenate([image, image[..., :1]], 2) for image in frames.images]
+            return Frames(np.stack(images), frames.labels, frames.names)
+
+    data = FrameDataModule(Deep(), speckle, batch_size=3)
+    with pytest.raises(UserError, match=r"reads 3 channels, .* have 4\.\n.*data\.images="):
+        Evaluate(run, Net(), data, make_train().training, WORDS).run(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_without_weights_is_refused(tmp_path: Path) -> None:

@@ -13,13 +13,12 @@ from test_predict import film
 
 from fcn_lab.errors import UserError
 from fcn_lab.inference.predictor import Predictor
-from fcn_lab.runs.checkpoint import load_weights
 from fcn_lab.tasks.inputs import InputFile, find_inputs
 from fcn_lab.tasks.naming import list_result_files, name_results
 from fcn_lab.tasks.predict import Predict
 from fcn_lab.tasks.results import Results
 from fcn_lab.terminal import format_count
-from support.tiny import Net, Squares, make_train
+from support.tiny import Net, Squares, load_weights, make_train
 
 RNG = np.random.default_rng(5)
 

@@ -15,6 +15,7 @@ from fcn_lab.encoders.vgg import VGG16Encoder
 from fcn_lab.errors import UserError
 from fcn_lab.networks.fcn import FCN
 from fcn_lab.networks.unet import UNet
+from fcn_lab.training import freeze
 from fcn_lab.training.callbacks.gradients import find_stages, gradient_norm
 from fcn_lab.training.settings import TrainerSettings
 from fcn_lab.upsampling import Nearest
@@ -150,3 +151,14 @@ def test_a_run_notes_a_row_every_so_many_steps_and_a_resume_neither_loses_nor_re
 def test_a_note_every_zero_steps_is_refused() -> None:
     with pytest.raises(UserError, match=r"^TrainerSettings\(gradients_every=0\): expected"):
         TrainerSettings(gradients_every=0)
+
+
+@pytest.mark.parametrize("act", ["preflight", "run"])
+def test_gradients_of_an_encoder_that_is_not_trained_are_refused(act: str, tmp_path: Path) -> None:
+    task = make_train(
+        {"gradients_every": 1, "max_epochs": 1},
+        net=twins(NETS[0])[0],
+        freeze=freeze.Encoder(),
+    )
+    with pytest.raises(UserError, match=r"^trainer\.gradients_every: no stage .*\n.*=null"):
+        task.preflight(False) if act == "preflight" else task.run(tmp_path / "run")

@@ -6,6 +6,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 from torch.optim import Optimizer
 
+from fcn_lab.errors import UserError
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.runs.table import CsvFile
 from fcn_lab.training.ranks import is_first_rank
@@ -46,6 +47,19 @@ class GradientNorms(Callback):
         self.rows.append({"step": step, **norms})
         for logger in trainer.loggers:
             logger.log_metrics({f"gradient/{stage}": n for stage, n in norms.items()}, step)
+
+
+def require_stages(net: nn.Module) -> None:
+    """Refuses a network none of whose stages is trained: there is no gradient to record.
+
+    Raises:
+        UserError: with the words that change it.
+    """
+    if not find_stages(getattr(net, "encoder", net)):
+        raise UserError(
+            "trainer.gradients_every: no stage of the encoder is trained, so that no gradient "
+            "reaches one.\nType trainer.gradients_every=null, or freeze=none"
+        )
 
 
 def find_stages(encoder: nn.Module) -> dict[str, list[nn.Parameter]]:
