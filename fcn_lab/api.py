@@ -46,8 +46,8 @@ def create_model(
     Args:
         model: a word of the command line, as are `upsample` and `encoder`.
         num_classes: K.
-        in_channels: of the pictures, which ``encoder.first_kernels`` spreads ImageNet's kernels
-            over where they are not three.
+        in_channels: channels of a picture; where they are not three, ``encoder.first_kernels``
+            says how ImageNet's kernels are spread over them.
         overrides: further keys of the command line, as ``**{"upsample.refine": "conv"}``.
 
     Raises:
@@ -108,7 +108,7 @@ def load_run(
     A network of C channels takes (H,W,C), or the files of a picture in the order of data.images.
 
     Args:
-        folder: of the run.
+        folder: the run's folder.
         dense: how to score, as ``partial(SlidingWindows, size=512, overlap=128)``.
         allow: dotted names of code of your own that the run is made of; the lab's are allowed.
 

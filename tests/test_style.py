@@ -210,6 +210,35 @@ def test_docstrings_name_errors_and_arguments_that_there_are() -> None:
     assert unknown == []
 
 
+def find_prepositions(text: str) -> list[str]:
+    """Returns the entries of a docstring that begin with a preposition or with likewise."""
+    titles = "Args|Attributes|Returns|Yields"
+    sections = re.findall(rf"^(?:{titles}):\n((?: {{4}}.*\n?)+)", text, re.MULTILINE)
+    start = r"^ {4}(?:\*{0,2}[\w., ]+: )?(?:of|with|from|likewise)\b.*"
+    return [
+        found[0].strip()
+        for section in sections
+        for found in re.finditer(start, section, re.MULTILINE | re.IGNORECASE)
+    ]
+
+
+@pytest.mark.parametrize("entry", ["size: of a window.", "std: likewise.", "With them."])
+def test_an_entry_that_begins_with_a_preposition_is_found(entry: str) -> None:
+    text = f"Sums up.\n\nArgs:\n    x: the picture.\n    {entry}\n"
+    assert find_prepositions(text) == [entry]
+    assert find_prepositions("Sums up.\n\nReturns:\n    Offset and width of a window.") == []
+
+
+def test_entries_of_docstrings_do_not_begin_with_a_preposition() -> None:
+    found = [
+        f"{relative(file)}: {name}: {entry}"
+        for file in FILES
+        for name, node in definitions(file)
+        for entry in find_prepositions(ast.get_docstring(node) or "")
+    ]
+    assert found == []
+
+
 def test_docstrings_are_sentences() -> None:
     flaws = {
         f"{relative(file)}: {name}": found

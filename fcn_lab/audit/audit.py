@@ -24,9 +24,9 @@ class Damage:
 
     Attributes:
         interpolated: whether it was interpolation.
-        share: spoilt pixels among all, as stored.
-        by_class: name, "void" included → spoilt pixels nearest to a sound one of that class,
-            among all that then are its.
+        share: the share of all pixels, as stored, that were spoilt.
+        by_class: name, "void" included → share of the class's pixels that were spoilt (each
+            goes to the class of the nearest sound pixel).
     """
 
     interpolated: bool
@@ -39,7 +39,7 @@ class Twins:
     """Frames with equal pixels.
 
     Attributes:
-        names: of the frames.
+        names: the frames' names.
         splits: those that they are in, each once.
         labels: the number of different label maps among them.
         split_of: the split of each frame.

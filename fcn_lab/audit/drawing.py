@@ -30,7 +30,7 @@ def embed_picture(pixels: Pixels, alt: str, is_flat: bool = False) -> EmbeddedPi
     Args:
         pixels: the picture.
         alt: what it shows.
-        is_flat: of few colours with sharp edges, encoded without loss.
+        is_flat: the picture has few colours and sharp edges, and is encoded without loss.
     """
     thumbnail = shrink_picture(pixels, SHOWN_SIDE)
     if is_flat:

@@ -71,7 +71,7 @@ class SplitFacts:
         labels: M of them, (h,w), which may differ from frame to frame.
         previews: (M,96,128,3), the pictures small.
         looks: M copies, for pictures of them.
-        edges: of all its label files; None where there are none.
+        edges: statistics of the label edges over all its files; None where it has no label files.
         faults: why the other frames could not be read, by name.
         num_classes: K.
     """
@@ -133,7 +133,7 @@ class DataFacts:
         protocol: its protocol id.
         classes: K names.
         palette: K colours.
-        splits: by name.
+        splits: the facts of each split, by its name.
     """
 
     describe: str

@@ -19,7 +19,7 @@ class DriveSpan:
         drive: the drive, or what names without their number have in common.
         count: frames.
         first: number of the first one; None where names have no numbers.
-        last: of the last one.
+        last: number of the last one; None where names have no numbers.
         step: the commonest distance from frame to frame.
         nearest: least distance to a training frame of the same drive; None where there is none.
         median: the middle one of those distances.

@@ -67,7 +67,7 @@ def class_weights(counts: NDArray[np.int64], pixels: int | NDArray[np.int64]) ->
 
     Args:
         counts: (M,K) pixels of every class in every image.
-        pixels: of one image, or (M,) of each.
+        pixels: how many pixels an image has, or (M,) where images differ.
     """
     total = counts.sum(0).astype(np.float64)
     image_pixels = ((counts > 0) * np.reshape(pixels, (-1, 1))).sum(0).astype(np.float64)

@@ -36,8 +36,8 @@ class Composer:
         """Returns the configuration of one cell; Hydra's own part of it goes into `HydraConfig`.
 
         Args:
-            overrides: of the cell.
-            number: of the cell among all.
+            overrides: the cell's overrides.
+            number: the cell's place among all cells of the sweep.
 
         Raises:
             HydraException: an override that does not fit.

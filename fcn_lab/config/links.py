@@ -75,9 +75,9 @@ def require_sound(path: Path, config: Mapping[str, Any], links: object) -> None:
     """Follows every link once.
 
     Args:
-        path: of the file, for the message.
+        path: the file's path, for the message.
         config: what it holds besides its links.
-        links: from the key of a copy to that of its original, both dotted.
+        links: key of a copy → key of its original, both dotted.
 
     Raises:
         DamagedFile: a link leads to no key, around, or to more nodes than any run has.

@@ -16,8 +16,8 @@ def suits(annotation: object, value: object, locate: Locate, is_built: bool = Tr
     """Returns whether each node in `value` makes what the annotation takes.
 
     Args:
-        annotation: of the argument.
-        value: for it; plain values are judged elsewhere.
+        annotation: what the argument's signature says.
+        value: what the argument is given; plain values are judged elsewhere.
         locate: finds a target by its name.
         is_built: whether nodes are built before they are handed over (``_recursive_``).
     """

@@ -58,7 +58,7 @@ def require_allowed(node: object, record: str, extra: Collection[str] = ()) -> N
     """Refuses to build of `node` what nobody has allowed.
 
     Args:
-        node: of a recorded config.
+        node: a node of a recorded config.
         record: what the user knows the record by.
         extra: further names that may be built.
 

@@ -18,9 +18,9 @@ def compare_costs(nets: Mapping[str, nn.Module], height: int, width: int) -> Tab
     """Returns a table of the MACs, seconds and memory of each network for one image.
 
     Args:
-        nets: by name; left in evaluation mode.
-        height: of the image.
-        width: of the image.
+        nets: the networks by name; they are left in evaluation mode.
+        height: the image's height in pixels.
+        width: the image's width in pixels.
     """
     # the first pass of all costs more
     _time_pass(next(iter(nets.values())).eval(), height, width)

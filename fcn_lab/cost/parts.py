@@ -31,7 +31,7 @@ class PartCost:
         forward: seconds.
         backward: seconds.
         fastest: seconds of both together in the fastest of several turns, 0 where there were none.
-        slowest: the same of the slowest.
+        slowest: seconds of both together in the slowest of several turns, 0 where there were none.
         peak: bytes of tensors held at most during both, gradients too, weights not; of the total.
     """
 

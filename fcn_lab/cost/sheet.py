@@ -104,9 +104,9 @@ def write_sheet(
     """Writes costs.csv by part, costs.md by network, and costs.html where scores are known.
 
     Args:
-        bills: of each network, by part.
-        run_scores: of runs of these networks.
-        folder: the run's.
+        bills: the cost of each network, by part.
+        run_scores: the runs of these networks with their mean IoU.
+        folder: the run's folder.
         warning: what disturbed the times, if anything did.
     """
     rows = [

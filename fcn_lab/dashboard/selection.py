@@ -26,7 +26,7 @@ class Selection:
         groups: W&B's groups, a sweep each; empty where the runs belong to no sweep.
         split: the split that was scored.
         classes: the names of the K classes.
-        axes: for skips, operators and everything else that was varied, the key in W&B's config.
+        axes: the keys in W&B's config of what was varied: skips, operators and everything else.
     """
 
     groups: tuple[str, ...]

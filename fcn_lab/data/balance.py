@@ -33,7 +33,7 @@ def describe_gaps(
     Args:
         counts: (K,) pixels of every class in train.
         classes: K names; of void among them nothing is expected.
-        pixels: of all training labels.
+        pixels: how many pixels all training labels have together.
         others: the other splits, where lacking classes are looked for.
 
     Raises:

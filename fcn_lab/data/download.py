@@ -77,8 +77,8 @@ def fetch_release(root: Path, release: Release, url: str, sha256: str | None = N
     Args:
         root: the folder to make.
         release: the archive.
-        url: of a zip or tar archive.
-        sha256: of the archive, where it is known.
+        url: where a zip or tar archive is fetched from.
+        sha256: the archive's digest, where it is known.
 
     Raises:
         UserError: the folder is in use, the network fails, or the archive is not as expected.

@@ -46,7 +46,7 @@ class Folder(PackedSource):
         root: the folder that all other paths start from.
         images: pattern of the pictures, as ``photos/*.jpg`` or ``*/rgb/*.png``, or their folder;
             or several of which each gives some of a picture's channels, as ``picture_files`` tells.
-        masks: the same of the masks, as ``masks/*_label.png``.
+        masks: pattern of the masks, as ``masks/*_label.png``, or their folder.
         names: the classes in the order of their ids, or with their ids or colours, as
             ``class_table`` tells.
         splits: split → share of the frames, or split → text file that names a frame a line; by

@@ -85,7 +85,7 @@ class IndexLabels:
         ids: the ids, in the order of `names`; 0, 1, 2 … by default.
         white_class: the place of the class that 255 is.
         key: what the user may type to say which ids there are.
-        palette: of the first mask; one that numbers its colours otherwise is refused.
+        palette: the first mask's palette; a mask that numbers its colours otherwise is refused.
         are_others_void: whether ids that name no class are void, and no mistake.
     """
 

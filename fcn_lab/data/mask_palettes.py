@@ -18,8 +18,8 @@ class MaskPalette:
     """The colours of ids in one mask, by which those of the others are judged.
 
     Args:
-        mask: None, or of another mode than P: it has no palette.
-        ids: those that mean something.
+        mask: the first mask; None, or another mode than P, means that there is no palette.
+        ids: the ids that mean something.
     """
 
     def __init__(self, mask: Image | None = None, ids: Sequence[int] = ()) -> None:
@@ -43,7 +43,7 @@ class MaskPalette:
         Void may have any colour.
 
         Args:
-            mask: of any mode.
+            mask: a mask of any mode.
             pixels: (H,W), its ids.
             classes: the class of each id.
         """

@@ -26,13 +26,13 @@ class LabelEdges:
     """Statistics of label edges, which show how the labels were made.
 
     Attributes:
-        triples: of masks of ids, how often a pixel that differs from both neighbours in its row or
-            column, which differ from each other, stands between which two: (before, it, after).
+        triples: (before, it, after) → how often this occurs in a row or a column of a mask of ids,
+            for pixels that differ from both neighbours where these differ from each other.
         wrong_count: pixels that hold a value of no class.
         mixed_count: those of them whose value lies between their neighbours'.
-        lost_counts: (256,) by class id, pixels that are wrong or between that lie nearest to one of
-            it that is neither; VOID's in its place.
-        sound_counts: (256,) by class id, the pixels that are neither.
+        lost_counts: (256,) by class id, the wrong and mixed pixels whose nearest sound pixel is of
+            this class; those nearest to void stand at VOID.
+        sound_counts: (256,) by class id, the pixels that are neither wrong nor mixed.
     """
 
     triples: Counter[tuple[int, int, int]]

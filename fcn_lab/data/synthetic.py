@@ -30,10 +30,10 @@ class Synthetic:
     Args:
         size: (H,W).
         classes: 11; there are no others.
-        train: frames of the train split.
-        val: of the val split.
-        test: of the test split.
-        seed: of the scenes, apart from the seed of the training.
+        train: number of frames of the train split.
+        val: number of frames of the val split.
+        test: number of frames of the test split.
+        seed: the scenes' seed, apart from the seed of the training.
 
     Raises:
         UserError: other classes, or more scenes than memory holds.

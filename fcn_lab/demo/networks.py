@@ -42,9 +42,9 @@ class Networks:
         UserError: there are none, or their classes differ.
 
     Attributes:
-        runs: by what tells them apart.
+        runs: the runs, by the words that tell them apart.
         damages: the runs that cannot be read, and why.
-        reports: by the path that the page has them under.
+        reports: the files of reports, by the path that the page has them under.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:

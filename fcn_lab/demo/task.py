@@ -31,7 +31,7 @@ class Demo:
 
     Args:
         runs: a folder or several: sweeps, runs, or folders that hold them.
-        port: to listen at; 0 takes a free one.
+        port: the port to listen at; 0 takes a free one.
         host: the address to listen at.
         megabytes: most of a file.
         megapixels: most of a picture.

@@ -55,8 +55,8 @@ def render(
         scene: what to show.
         classes: K names.
         palette: K colours.
-        opacity: of each class over the picture, 0…1.
-        records: of each network.
+        opacity: each class's opacity over the picture, 0…1.
+        records: what each network's run says of it.
     """
     preview = shrink(scene)
     size = f"{scene.image.shape[1]}×{scene.image.shape[0]}"

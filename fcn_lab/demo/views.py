@@ -34,8 +34,8 @@ class View:
     Attributes:
         labels: the most probable class, (H,W).
         entropy: see `entropy`, (h,w).
-        mean_entropy: of all H×W pixels.
-        seconds: from picture to probabilities.
+        mean_entropy: the mean entropy of all H×W pixels.
+        seconds: the time that picture to probabilities took.
         remark: how it was scored, where that was not as a whole.
     """
 
@@ -105,7 +105,7 @@ def blend(
         image: (H,W,3).
         labels: (H,W).
         palette: K colours.
-        opacity: of each class, 0…1.
+        opacity: each class's opacity, 0…1.
     """
     table = np.zeros(256, np.float32)
     table[: len(opacity)] = opacity

@@ -39,9 +39,9 @@ class CaffeVGG16(VGG16Encoder):
     which crops undo (``fcn_lab.geometry.alignment``).
 
     Args:
-        padding: of conv1_1.
+        padding: zeros around the input of conv1_1.
         head_width: channels of fc6 and fc7.
-        dropout: behind fc6 and fc7.
+        dropout: probability behind fc6 and fc7.
         width: channels of conv1_1 and conv1_2, by which all stages scale.
     """
 

@@ -46,7 +46,7 @@ def require_preprocessing(
     """Refuses a file of weights whose preprocessing is not known.
 
     Args:
-        encoder: with the file's tensors in it.
+        encoder: the encoder, with the file's tensors in it.
         weights: a word, or the file.
         tensor_names: names of the encoder's tensors that were in the file.
         mean_and_spread: what the user said of it.

@@ -40,15 +40,15 @@ class SmpEncoder(Encoder):
     leaves empty are filled by average pooling of the finer one.
 
     Args:
-        name: as in ``smp.encoders.get_encoder_names()``, or ``tu-…`` for any of timm.
+        name: a name of ``smp.encoders.get_encoder_names()``, or ``tu-…`` for any of timm.
         weights: "none", "imagenet" (from an installed package, a cache, or the hub, whichever has
             them first), or a file of this encoder's weights or the library's own.
         head_width: channels of the 3×3 convolution on the coarsest map that stands for fc7; None
             for no such layer: the head is that map, and every layer has pretrained weights.
-        mean: of RGB in 0…1, by channel, which the weights of a file were trained with, where the
-            file does not say.
-        std: likewise, the spread.
-        in_channels: of a picture; see ``fcn_lab.encoders.channels`` where they are not three.
+        mean: the mean of R, G and B in 0…1 that a file's weights were trained with, where the file
+            does not say it.
+        std: the standard deviation of R, G and B, stated beside `mean`.
+        in_channels: channels of a picture; see ``fcn_lab.encoders.channels`` where not three.
         first_kernels: "averaged" or "repeated": how pretrained kernels of RGB become theirs.
 
     Raises:

@@ -27,9 +27,9 @@ class TinyEncoder(Encoder):
         widths: channels of the five pools.
         depths: residual blocks before pool2, …, pool5.
         head_width: channels of the head.
-        dropout: of whole channels, behind the head.
+        dropout: probability that a whole channel behind the head is dropped.
         weights: "none", or a file of this encoder's weights.
-        in_channels: of a picture; see ``fcn_lab.encoders.channels`` where they are not three.
+        in_channels: channels of a picture; see ``fcn_lab.encoders.channels`` where not three.
         first_kernels: "averaged" or "repeated": how pretrained kernels of RGB become theirs.
 
     Raises:

@@ -30,10 +30,10 @@ class VGG16Encoder(Encoder):
             encoder's weights or of torchvision's network.
         head_width: channels of fc6 and fc7; 4096 in the paper.
         dropout: behind fc6 and fc7; 0.5 in the paper.
-        mean: of RGB in 0…1, by channel, which the weights of a file were trained with, where the
-            file does not say.
-        std: likewise, the spread.
-        in_channels: of a picture; see ``fcn_lab.encoders.channels`` where they are not three.
+        mean: the mean of R, G and B in 0…1 that a file's weights were trained with, where the file
+            does not say it.
+        std: the standard deviation of R, G and B, stated beside `mean`.
+        in_channels: channels of a picture; see ``fcn_lab.encoders.channels`` where not three.
         first_kernels: "averaged" or "repeated": how pretrained kernels of RGB become theirs.
 
     Raises:

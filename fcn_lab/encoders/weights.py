@@ -40,11 +40,11 @@ def read_weights(
     It may be a state dict of the encoder, of a whole network, or a checkpoint of a run.
 
     Args:
-        encoder: whose every tensor must be in the file.
+        encoder: the encoder; the file must hold every tensor of it.
         weights: a word, or the file.
-        foreign_names: from names in files from elsewhere to the encoder's.
-        optional: what tensors' names begin with that keep their own start where the file lacks
-            them.
+        foreign_names: tensor names in files of other programs → the encoder's names.
+        optional: beginnings of tensor names; where the file lacks these tensors, they keep their
+            initial values.
 
     Returns:
         The names of the encoder's tensors that were in the file.

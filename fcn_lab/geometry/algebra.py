@@ -59,9 +59,9 @@ class Window:
 
     Args:
         kernel: taps.
-        stride: of the output, in input positions.
+        stride: input positions from one output to the next.
         padding: zeros before and behind.
-        dilation: from tap to tap.
+        dilation: input positions from tap to tap.
         ceil: a last window may hang over the end, as Caffe's poolings do.
     """
 
@@ -102,9 +102,9 @@ class TransposedWindow:
 
     Args:
         kernel: taps.
-        stride: of the stamps, in output positions.
+        stride: output positions from one input's stamp to the next.
         padding: what is cut off before and behind.
-        dilation: from tap to tap.
+        dilation: output positions from tap to tap.
         output_padding: what is put back behind.
     """
 

@@ -66,7 +66,7 @@ class Crops:
     Args:
         pools: the layers from the image to each pool that is fused, by level.
         head: the layers from the image to the coarsest scores.
-        stride: of the finest scores fused; they climb to the image in one step.
+        stride: stride of the finest scores fused; they climb to the image in one step.
     """
 
     def __init__(

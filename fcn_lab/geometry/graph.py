@@ -55,7 +55,7 @@ class Map:
         """Returns the first and last image position that influence `position` of this map.
 
         Args:
-            position: of this map.
+            position: a position of this map.
             clip: leave out what no pixel stands behind; else padding goes on for ever.
         """
         spans: dict[Map, Span] = {self: (position, position)}

@@ -60,7 +60,7 @@ class Format(ABC):
 
         Args:
             file: the path as the line spells it.
-            channels: of the picture.
+            channels: the picture's channels.
         """
 
 

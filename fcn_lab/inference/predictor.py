@@ -146,7 +146,7 @@ def load_predictor(
     """Loads a run's best network with its recorded classes and colours; needs no data.
 
     Args:
-        net: of the run's configuration.
+        net: a network built from the run's configuration.
         run: the folder of a training run.
         flip: see `Predictor`.
         dense: makes of the network the one that scores, as do the words of `dense=`.

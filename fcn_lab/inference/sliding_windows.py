@@ -40,9 +40,9 @@ class SlidingWindows(nn.Module):
 
     Args:
         net: RGB in 0…1 (N, 3, H, W) -> scores (N, K, H, W).
-        size: of a window, height and width.
-        overlap: of neighbouring windows.
-        scales: of each window, see `MultiScale`.
+        size: height and width of a window.
+        overlap: pixels that neighbouring windows share.
+        scales: sizes that each window is scored at, see `MultiScale`.
 
     Raises:
         UserError: sizes that are no multiples of the network's stride, or that do not slide.
@@ -143,8 +143,8 @@ def blend_weights(windows: Sequence[Span], overlap: int, margin: int) -> list[Te
     """Returns each window's weight at each of its pixels, float64; they sum to 1 at a pixel.
 
     Args:
-        windows: of one axis, see `place_windows`.
-        overlap: of neighbours, o.
+        windows: the windows of one axis, see `place_windows`.
+        overlap: o, the pixels that neighbours share.
         margin: pixels beside a border that count nothing, m; at most half of o.
     """
     length = windows[-1][1]

@@ -39,8 +39,8 @@ class FCN(nn.Module):
         encoder: where the pools and the head come from.
         upsample: builds an operator from (channels, factor); one is built for every step.
         num_classes: K.
-        stride: of the finest scores fused: 32 (none), 16 (pool4), 8 (pool3), 4 (pool2) or 2
-            (pool1).
+        stride: stride of the finest scores fused: 32 (none), 16 (pool4), 8 (pool3), 4 (pool2) or
+            2 (pool1).
         alignment: how maps are brought over each other.
         scales: what the fused pools are multiplied by before they are scored, coarse first; 1 where
             none is given. (0.01, 0.0001) trains FCN-8s all at once.

@@ -27,7 +27,7 @@ class SmpModel(nn.Module):
     Args:
         num_classes: K.
         arch: unet, unetplusplus, fpn, pspnet, deeplabv3plus, … as ``smp.create_model`` names them.
-        encoder_name: as ``smp.encoders.get_encoder_names()`` lists them.
+        encoder_name: a name of ``smp.encoders.get_encoder_names()``.
         encoder_weights: "none" or "imagenet".
 
     Raises:

@@ -59,8 +59,8 @@ def render_page(title: str, sections: Iterable[Section], lead: str = "", script:
     """Returns one HTML page that works from disk and fetches nothing.
 
     Args:
-        title: of the page.
-        sections: in their order.
+        title: the page's title.
+        sections: the page's sections, in their order.
         lead: what stands below the title.
         script: JavaScript of this page alone, run after the page's own.
     """
@@ -84,8 +84,8 @@ def render_figure(
         spec: plotly's ``data`` and ``layout`` as plain numbers, words, lists and mappings; the
             words of `_WORDS` in ``data`` are shown as they are, whatever markup they look like.
         caption: what it shows; screen readers read it in place of the chart.
-        height: in pixels.
-        least_width: in pixels; on a narrower screen the chart scrolls.
+        height: the chart's height in pixels.
+        least_width: the least width in pixels; on a narrower screen the chart scrolls.
     """
     traces = spec["data"]
     assert isinstance(traces, Sequence)

@@ -98,8 +98,9 @@ def cut_blocks(drives: Sequence[str], names: Sequence[str] = ()) -> FrameBlocks:
     drives differ by is then part of the error; so are frames that each are a drive.
 
     Args:
-        drives: of the N frames.
-        names: of the N frames, which tell their order in a drive; none where they stand in it.
+        drives: the drive of each of the N frames.
+        names: the N frames' names, which tell their order in a drive; none where the frames
+            already stand in that order.
     """
     order, sizes = _sort_frames(drives, names)
     if len(sizes) >= ENOUGH_DRIVES or max(sizes) == 1:

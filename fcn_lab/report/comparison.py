@@ -99,7 +99,7 @@ class Gap:
         first: the better arm's name.
         second: the other arm's name.
         gap: the difference.
-        level: of its interval, see `correct_holm`.
+        level: the level of its interval, see `correct_holm`.
         adjusted_p: Holm's p-value.
         trainings: seeds of each arm, the harmonic mean where they differ.
     """
@@ -128,7 +128,7 @@ class Comparison:
 
     Args:
         arms: A of them.
-        blocks: of the frames.
+        blocks: how the frames are cut for resampling.
     """
 
     arms: tuple[Arm, ...]

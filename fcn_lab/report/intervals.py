@@ -96,9 +96,9 @@ def estimate_score(
     """Estimates a mean over seeds, of a score or of a difference.
 
     Args:
-        value: over all frames.
-        draws: (R,), the same over the drawn frames.
-        freedom: of the variance over frames.
+        value: the score or difference over all frames.
+        draws: (R,), the score or difference over each draw of frames.
+        freedom: degrees of freedom of the variance over frames.
         spread: the variance of the mean over seeds, None where it is not known.
     """
     frames = compute_variance(draws, freedom)

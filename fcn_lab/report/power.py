@@ -21,7 +21,7 @@ def compute_power(gap: Estimate, seeds: int, seeds_now: float, level: float = 0.
         gap: the difference found.
         seeds: S, 2 at least.
         seeds_now: seeds an arm behind `gap`; of arms with different numbers their harmonic mean.
-        level: of the test.
+        level: the level of the test.
     """
     spread = gap.seeds or 0.0
     estimate = Estimate(

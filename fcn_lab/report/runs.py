@@ -41,7 +41,7 @@ class Run:
     Args:
         folder: where it lies.
         metrics: the content of metrics.json.
-        config: of config.yaml.
+        config: the content of config.yaml.
         told_by: settings that tell it from others, beside the words and a sweep's keys.
         alterations: what metrics.json says and its matrices do not, a sentence a split.
     """

@@ -48,7 +48,7 @@ class Study:
         missing_cells: cells without scores.
         comparison: the arms, best first.
         factors: what was varied, each with its values in the order of the runs.
-        values: by arm, the value of each factor.
+        values: the value of each factor, by arm.
         question: what the sweep asks that all runs are cells of; empty where there is none.
     """
 

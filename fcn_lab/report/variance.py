@@ -34,7 +34,7 @@ class VarianceEffect:
 
     Args:
         projection: P, (A,A).
-        means: of the arms, (A,).
+        means: the arms' mean scores, (A,).
         frames: covariance of the means over frames, (A,A).
         freedom: its degrees of freedom.
         seeds: covariance of the scores over seeds, (A,A).
@@ -100,7 +100,7 @@ def compute_shares(
 
     Args:
         effects: orthogonal ones by name.
-        rest: for each of them the effect of all others together.
+        rest: the effect of all others together, for each of them.
     """
     level = (1 + LEVEL) / 2
     total = sum(max(effect.net, 0.0) for effect in effects.values())
@@ -117,7 +117,7 @@ def build_projections(levels: Sequence[Sequence[str]]) -> list[Floats]:
     """Builds (A,A) for each factor of a full grid and, last, for all their interactions.
 
     Args:
-        levels: of each factor, the level of each of the A arms.
+        levels: the level of each of the A arms, for each factor.
     """
     arms = len(levels[0])
     mean_projection = np.full((arms, arms), 1 / arms)

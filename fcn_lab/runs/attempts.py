@@ -66,7 +66,7 @@ class Attempt:
         born: when that process started, in ticks since the boot, or in seconds where a system
             keeps no ticks: numbers of processes are used again.
         began: when the attempt began, in seconds since 1970.
-        clock: the same by a clock that nobody sets, which starts at the boot.
+        clock: when the attempt began, in seconds since the boot, by a clock that nobody sets.
         status: how it ended: done, failed, stopped or pruned; None while it runs, or when its
             supervisor was killed with it.
         reason: one line on a failure.

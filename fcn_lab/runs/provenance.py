@@ -17,7 +17,7 @@ class Source:
     """A state of the source tree.
 
     Args:
-        commit: of git; None where there is no repository.
+        commit: git's commit; None where there is no repository.
         dirty: whether the tree held anything that was not committed.
         diff: what was changed since the commit.
     """

@@ -125,7 +125,7 @@ def read_rows(path: Path, columns: Collection[str] = ()) -> list[dict[str, str]]
 
     Args:
         path: the file.
-        columns: of which it has one at least, where some are named.
+        columns: where some are named, the file must have at least one of them.
 
     Raises:
         DamagedFile: it holds something else.

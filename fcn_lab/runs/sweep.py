@@ -148,7 +148,7 @@ class SweepFolder:
 
     Args:
         path: the folder.
-        cells: in the order in which they were asked for.
+        cells: the cells, in the order in which they were asked for.
         asked: the overrides of the command line.
         engine: the word of hydra/launcher=.
         code: the version of the sources, a folder of code/.

@@ -17,7 +17,7 @@ def list_sweep_steps(
 
     Args:
         record: the sweep.
-        progress: of each cell by name.
+        progress: the progress of each cell, by its name.
         words: the command that goes on, where the folder alone does not stand for it.
     """
     steps: dict[str, str | Path] = {}

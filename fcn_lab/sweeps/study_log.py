@@ -42,7 +42,7 @@ def open_study(
     Args:
         folder: the sweep's.
         space: what is searched, and the settings that all trials share.
-        pruner: of the trials.
+        pruner: Optuna's pruner of the trials.
         accept_changes: those settings may differ from what the study was begun with.
 
     Raises:

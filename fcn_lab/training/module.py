@@ -72,7 +72,7 @@ class SegmentationModule(L.LightningModule):
         loss: called with scores (N,K,H,W) and int64 target (N,H,W); None where it only scores.
         optim: optimiser and schedule; None where it only scores.
         classes: the K names.
-        seed: with the step and the rank it decides every random draw of a training step.
+        seed: together with step and rank it decides every random draw of a training step.
         flip: average the class probabilities of image and mirror image when scoring.
         memory_format: memory format of the batches.
 

@@ -142,7 +142,7 @@ def require_batch_statistics(
     """Refuses batches of one image where a batch normalisation would see a map of one pixel.
 
     Args:
-        net: in training mode; it is neither changed nor run on data.
+        net: a network in training mode; it is neither changed nor run on data.
         frozen_layers: its normalisation layers that stay in evaluation mode.
         data: the data that it is trained on.
 

@@ -60,7 +60,7 @@ def measure_slowdown(precision: str, device: str, memory_format: torch.memory_fo
     Args:
         precision: one of `HALF_DTYPES`.
         device: "cuda", "cpu" or "mps".
-        memory_format: of weights and images in this precision.
+        memory_format: memory format of weights and images in this precision.
     """
     with torch.random.fork_rng(devices=[]):
         net, image = _small_network().to(device), torch.rand(1, 3, 64, 64)
@@ -110,7 +110,7 @@ class PrecisionChoice:
         """Returns one line; a second one where the device is slow at what was asked for.
 
         Args:
-            memory_format: of weights and images.
+            memory_format: memory format of weights and images.
         """
         default, note = choose_precision(self.device), ""
         if self.first_precision not in (None, self.precision):

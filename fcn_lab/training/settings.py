@@ -46,7 +46,7 @@ class TrainerSettings:
         devices: processes on a CPU, GPUs elsewhere.
         strategy: "auto" is one process for one device and "ddp" for several.
         num_nodes: machines.
-        precision: of the arithmetic; "auto" is bf16-mixed where the device computes it natively.
+        precision: the arithmetic; "auto" is bf16-mixed where the device computes it natively.
         gradient_clip_val: largest norm of the gradient; longer ones are scaled down to it.
         channels_last: memory format of weights and images; None is true in bf16 and float16, whose
             kernels want it, and false in float32, which a CPU computes faster without.
@@ -56,8 +56,8 @@ class TrainerSettings:
         val_every: epochs from validation to validation.
         log_every_n_steps: steps from one record of loss, rate and speed in the loggers to the next.
         gradients_every: steps from one record of the gradient's norms to the next; None for none.
-        deterministic: on a GPU, torch's deterministic kernels where there are any, and a line about
-            operators that have none; a CPU repeats itself anyway.
+        deterministic: take torch's deterministic kernels on a GPU where there are any, and print a
+            line about operators that have none; a CPU repeats itself anyway.
 
     Raises:
         UserError: a value is outside its range.

@@ -58,8 +58,8 @@ class DySample(Upsampling):
         channels: C.
         factor: the scale.
         refine: see ``Upsampling``.
-        groups: of channels, each with shifts of its own; null is the paper's 4, or its largest
-            divisor that divides C.
+        groups: groups of channels, each with shifts of its own; null is the largest divisor of the
+            paper's 4 that divides C.
         dynamic_scope: the paper's DySample+.
 
     Raises:

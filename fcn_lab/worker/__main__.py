@@ -149,7 +149,7 @@ def run_config(path: Path, resume: bool = False, epochs: int | None = None) -> N
     """Checks, seeds, builds and runs the task of one frozen config.
 
     Args:
-        path: of the config.
+        path: the config's path.
         resume: go on where the run was stopped.
         epochs: those that a resumed run is trained for in all; None for those it was asked for.
 

@@ -47,7 +47,7 @@ class Extension:
 
     Args:
         folder: the run's.
-        config: with these epochs, in plain mappings and lists, as a worker reads it.
+        config: the configuration with these epochs, in plain mappings and lists.
         epochs_before: the epochs it began with.
         epochs: those it is asked for.
     """

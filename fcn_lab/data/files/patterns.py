@@ -27,7 +27,7 @@ class Pattern:
 
     Attributes:
         folder: what all its files lie below.
-        parts: of the pattern below it.
+        parts: the parts of the pattern below that folder.
     """
 
     folder: Path

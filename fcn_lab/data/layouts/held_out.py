@@ -17,7 +17,7 @@ def split_by_drive(layout: Layout, drive_of: Callable[[str], str], held_out: str
     frame is near one of another split.
 
     Args:
-        layout: as it was found.
+        layout: the data set as it was found.
         drive_of: the drive of a frame's name, "" where it is not known.
         held_out: the drive to score.
 

@@ -32,11 +32,11 @@ class Manifest:
     """The description of a finished pack.
 
     Attributes:
-        names: of its frames.
+        names: the frames' names.
         size: (H,W) of all of them; empty where they keep their own.
         strange: colours that became void, with their pixel counts.
-        digests: of the arrays.
-        format: of the arrays.
+        digests: a digest of each array.
+        format: the `FORMAT` that the arrays were written in.
         sizes: (H,W) of each frame that keeps its own; empty where all have one.
         channels: C of a picture.
     """

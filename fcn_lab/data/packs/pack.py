@@ -45,8 +45,8 @@ class Recipe:
         codec: reads the labels.
         classes: the classes of the run.
         size: (h,w) of all frames; None keeps each frame's own.
-        limit: of a picture's pixels.
-        resize: the way to that size.
+        limit: the most pixels of a picture.
+        resize: how frames are brought to that size.
         parts: the channels of each file of a picture.
     """
 

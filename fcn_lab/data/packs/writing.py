@@ -40,7 +40,7 @@ def write_frames(
 
     Args:
         folder: the folder.
-        shapes: of the two arrays, of which (H,W) one behind the other are the content.
+        shapes: the shapes of the two arrays; their content is the frames one behind the other.
         sizes: (H,W) of the M frames.
         decode: reads one of them.
         title: what is packed, for the progress bar.

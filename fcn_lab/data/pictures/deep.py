@@ -35,7 +35,7 @@ def to_eight_bits(values: Values, value_range: int | None = None) -> Pixels:
     """Returns values of any depth scaled to 0…255 and rounded.
 
     Args:
-        values: of a picture, colours only.
+        values: a picture's colours, without transparency.
         value_range: the range, where the file says it.
 
     Raises:

@@ -34,14 +34,14 @@ class TiffHeader:
 
     Attributes:
         size: width and height as stored.
-        bits: of a sample.
+        bits: bits of a sample.
         is_float: whether samples are floating point.
-        samples: of a pixel.
+        samples: samples of a pixel.
         photometric: 0 white is zero, 1 black is zero, 2 RGB, ….
         is_planar: whether channels are stored one behind the other.
-        orientation: 1…8, None where it says nothing.
-        xmp_orientation: the same, where the XMP packet alone says it, which OpenCV does not read.
-        pages: of the file, copies in other sizes left out.
+        orientation: 1…8, None where the tags say nothing.
+        xmp_orientation: 1…8, where the XMP packet alone says it, which OpenCV does not read.
+        pages: how many pages the file has, copies in other sizes left out.
     """
 
     size: tuple[int, int]

@@ -50,11 +50,11 @@ def published_fcn(
         num_classes: K; 21 in the published nets.
         stride: 32, 16 or 8.
         at_once: scale the pools before they are scored, to train all of FCN-8s from the start.
-        padding: of conv1_1; the crops follow from it.
+        padding: zeros around the input of conv1_1; the crops follow from it.
         head_width: channels of fc6 and fc7.
-        dropout: behind fc6 and fc7.
+        dropout: probability behind fc6 and fc7.
         width: channels of conv1_1, by which all stages scale.
-        groups: of the deconvolutions: 1 for dense ones, None for one kernel a class.
+        groups: groups of the deconvolutions: 1 for dense ones, None for one kernel a class.
         weights: a file with a state dict of published names, as ``torch.save`` writes it.
 
     Raises:
@@ -85,7 +85,7 @@ def load_published(net: FCN, state: Mapping[str, Tensor]) -> FCN:
 
     Args:
         net: made by ``published_fcn``: other preprocessing would not fit the weights.
-        state: by published names.
+        state: tensors by their published names.
 
     Raises:
         UserError: for another network, and for tensors that are missing, too many or of another

@@ -44,12 +44,12 @@ class Slurm:
     """Jobs of one task each, in arrays of those that ask for the same.
 
     Args:
-        partition: None for the cluster's default, as for what follows.
+        partition: Slurm's partition; here and below None leaves the choice to the cluster.
         minutes: a job's time limit. A cell that needs longer is requeued and goes on.
         at_once: how many jobs of an array may run at a time.
-        gpus: of one cell; by default its devices, unless it was told to use the CPU.
-        cpus: of one cell; by default its devices.
-        gigabytes: of main memory for one cell.
+        gpus: GPUs of one cell; by default its devices, unless it was told to use the CPU.
+        cpus: CPUs of one cell; by default as many as its devices.
+        gigabytes: main memory of one cell.
         setup: lines of shell that come before the cell, as in "module load cuda".
         extra: further flags of sbatch, by their long names.
 

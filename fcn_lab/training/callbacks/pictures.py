@@ -31,7 +31,7 @@ class Pictures(Callback):
         count: panels a split, spread evenly over the images that the first rank scores.
         loggers: the run's, which get the pictures.
         omissions: collects what could not be written; None makes that an error.
-        step: of the weights that are scored; None for those that are trained.
+        step: the step that the scored weights are from; None for those that are trained.
     """
 
     def __init__(

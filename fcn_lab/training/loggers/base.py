@@ -27,7 +27,7 @@ class RunInfo:
 
     Attributes:
         folder: the run's folder.
-        id: the same for every resume of the run and for no other run.
+        id: a name that every resume of the run has and no other run.
         words: the words of the groups model, upsample and encoder.
         config: the frozen configuration in plain containers.
         classes: the names of the K classes.
