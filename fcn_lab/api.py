@@ -29,7 +29,8 @@ from fcn_lab.values import Width, check_arguments, format_value, is_node, list_a
 if TYPE_CHECKING:
     from fcn_lab.inference.predictor import Predictor
 
-_ONE_AT_A_TIME = Lock()  # Hydra's parser and registries are shared by all threads
+# Hydra's parser and registries are shared by all threads
+_ONE_AT_A_TIME = Lock()
 
 
 @check_arguments

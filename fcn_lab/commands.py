@@ -6,7 +6,8 @@ import shutil
 import sys
 from pathlib import Path
 
-START_VARIABLE = "FCN_LAB_STARTED"  # by which workers know how a person starts the lab
+# tells workers how a person starts the lab
+START_VARIABLE = "FCN_LAB_STARTED"
 
 
 def format_command(*words: str) -> str:

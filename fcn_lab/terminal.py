@@ -19,8 +19,10 @@ from fcn_lab.escaping import terminal_text
 
 T = TypeVar("T")
 SMALLEST_WRITTEN_OUT = 1e-5
-QUIET_SECONDS = 2  # work that takes no longer is not shown
-LINE_SECONDS = 30  # between two lines where there is no terminal
+# work that takes no longer than this is not shown
+QUIET_SECONDS = 2
+# the time between two lines where there is no terminal
+LINE_SECONDS = 30
 
 
 def format_number(value: object) -> str:

@@ -1,6 +1,8 @@
 """What values an argument takes: said once, by its annotation, and judged by pydantic.
 
-``Count`` and its like are the ranges that signatures share. Numbers are finite everywhere.
+``Count`` and its like are the ranges that signatures share. Numbers are finite everywhere. ``Seed``
+is bounded by torch's generators, ``Classes`` by a byte's labels, of which 255 is void, ``Width`` by
+memory. pydantic is imported late, since ``--help`` can do without it.
 """
 
 import inspect
@@ -20,18 +22,18 @@ from fcn_lab.errors import UserError, require_known
 
 Count = Annotated[int, Ge(1)]
 Whole = Annotated[int, Ge(0)]
-Seed = Annotated[int, Ge(0), Le(2**63 - 1)]  # torch's generators take no more
-Classes = Annotated[int, Ge(1), Le(255)]  # a label is a byte, and 255 is void
-Side = Annotated[int, Ge(1), Le(2**14)]  # of a picture, in pixels
-Size = Annotated[Sequence[Side], Len(2, 2)]  # rows and columns
-Width = Annotated[int, Ge(1), Le(2**14)]  # wider layers take gigabytes each
+Seed = Annotated[int, Ge(0), Le(2**63 - 1)]
+Classes = Annotated[int, Ge(1), Le(255)]
+Side = Annotated[int, Ge(1), Le(2**14)]  # pixels
+Size = Annotated[Sequence[Side], Len(2, 2)]  # rows, columns
+Width = Annotated[int, Ge(1), Le(2**14)]
 Depth = Annotated[int, Ge(1), Le(100)]
-Names = Annotated[Sequence[str], Len(1)]  # one at least
+Names = Annotated[Sequence[str], Len(1)]
 Share = Annotated[float, Ge(0), Le(1)]
 Positive = Annotated[float, Gt(0)]
 NotNegative = Annotated[float, Ge(0)]
 
-LONGEST = 76  # characters of a value in a message
+LONGEST = 76  # characters of a value
 
 _NAMES = {
     bool: "true or false",
@@ -64,10 +66,7 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 
 def check_arguments(call: C) -> C:
-    """Returns the class or function, which from then on refuses what its annotations do not admit.
-
-    It does so with a ``UserError`` that names the argument.
-    """
+    """Returns `call`, which from then on refuses arguments that its annotations do not admit."""
     function = call.__init__ if isinstance(call, type) else call  # type: ignore[misc]
 
     @wraps(function)
@@ -78,7 +77,8 @@ def check_arguments(call: C) -> C:
             require_known(kwargs, hints, maker)
         try:
             arguments = signature.bind(*args, **kwargs)
-        except TypeError:  # Python's own message says which argument is missing
+        except TypeError:
+            # Python's own message says which argument is missing
             return function(*args, **kwargs)
         for name, value in arguments.arguments.items():
             members = value if name == rest else {name: value}
@@ -100,8 +100,7 @@ def check_arguments(call: C) -> C:
 def list_arguments(call: Callable[..., Any]) -> tuple[Mapping[str, Any], bool]:
     """Returns the annotation of each argument by name, and whether any other is taken, too.
 
-    Those of ``**options: Unpack[…]`` stand among them. Of built-ins, and where annotations are for
-    type checkers only, nothing is known, and all is taken.
+    ``**options: Unpack[…]`` is spelt out; where annotations cannot be read, everything is taken.
     """
     function = inspect.unwrap(call.__init__ if isinstance(call, type) else call)  # type: ignore[misc]
     try:
@@ -213,7 +212,7 @@ def _is_class(annotation: Any) -> bool:
 
 
 def _fits_plain(annotation: Any, value: Any) -> bool:
-    from pydantic import ValidationError  # here, since `--help` can do without it
+    from pydantic import ValidationError
 
     try:
         # strict JSON: "3" is no 3, but a list may be a tuple, an int a float and a str a Path

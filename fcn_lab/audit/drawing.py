@@ -17,11 +17,14 @@ from fcn_lab.rendering.pictures import colourise
 
 Mask = NDArray[np.bool_]
 
-SHOWN_SIDE = 320  # pixels, the longer side of a picture on the page
+# the longer side of a picture on the page, in pixels
+SHOWN_SIDE = 320
 MARK: Colour = (213, 0, 110)
 MARK_OPACITY, LABEL_OPACITY = 0.75, 0.6
-CROP_MARGIN = 1.25  # of a crop to what it shows
-LEAST_CROP = 1 / 3  # of the frame's side
+# the side of a crop over that of what it shows
+CROP_MARGIN = 1.25
+# the least side of a crop, as a share of the frame's
+LEAST_CROP = 1 / 3
 
 
 def embed_picture(pixels: Pixels, alt: str, is_flat: bool = False) -> EmbeddedPicture:

@@ -23,10 +23,12 @@ from fcn_lab.rendering.embedding import EmbeddedPicture
 from fcn_lab.rendering.html import TEMPLATES, Section
 from fcn_lab.terminal import format_percent
 
-OVERLAYS_LIMIT = 96  # of all classes and drives
+# the most pictures of typical frames, all classes and drives together
+OVERLAYS_LIMIT = 96
 DRIVES_SHOWN = 6
 RARE_CLASSES, RARE_EXAMPLES = 4, 4
-EVIDENCE_LIMIT = 36  # frames of all findings
+# the most frames that all findings show together
+EVIDENCE_LIMIT = 36
 
 
 @dataclass(frozen=True)

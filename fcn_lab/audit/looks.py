@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from fcn_lab.pixels import Pixels
 
-LONGEST_SIDE = 640  # pixels of a copy
+# the longer side of a copy, in pixels
+LONGEST_SIDE = 640
 QUALITY = 85
 
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from fcn_lab.audit.facts import DataFacts, FrameFacts
 
-APART = 10  # frames between two that are shown of one drive: neighbours are nearly the same
+# the least distance in frames between two of one drive: neighbours are nearly the same
+APART = 10
 
 
 @dataclass(frozen=True)

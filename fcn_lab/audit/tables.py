@@ -11,7 +11,8 @@ from fcn_lab.terminal import format_percent, shorten_list
 
 Cell = str | int | None
 
-SIZES_SHOWN = 4  # the commonest of a split
+# how many sizes of a split are named, the commonest
+SIZES_SHOWN = 4
 
 
 @dataclass(frozen=True)

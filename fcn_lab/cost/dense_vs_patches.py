@@ -20,7 +20,8 @@ from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.networks.fcn import FCN
 from fcn_lab.terminal import format_amount, format_duration
 
-CLASSIFIER_MAP_SIZE = 7  # the map that the classifier's first layer covers
+# the side of the map that the classifier's first layer covers
+CLASSIFIER_MAP_SIZE = 7
 
 
 def convolutionalise(classifier: VGG) -> nn.Sequential:

@@ -14,7 +14,8 @@ from fcn_lab.rendering.html import (
 )
 
 Words = tuple[str, ...]
-RunScore = tuple[Words, float]  # its mean IoU
+# a run's words and its mean IoU
+RunScore = tuple[Words, float]
 CellCosts = Mapping[Words, Mapping[str, PartCost]]
 TITLE = "Time of a training step against mean IoU"
 CAPTION = (

@@ -14,7 +14,8 @@ from fcn_lab.cost.macs import Cost
 
 Widths = tuple[int, int]
 ROUNDS = 10
-STEPS = (4, 16)  # of the widths, for the differences: one channel is too few to see a slope
+# steps of the two widths for the differences: one channel is too few to see a slope
+STEPS = (4, 16)
 
 
 @dataclass(frozen=True)

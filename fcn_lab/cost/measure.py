@@ -23,7 +23,8 @@ from fcn_lab.geometry.meta import MetaRun, keep_modes
 from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.upsampling import Upsampling
 
-BITS_A_SWITCH = 2  # four places in a 2×2 window
+# a switch names one of four places in a 2×2 window
+BITS_A_SWITCH = 2
 
 
 def measure_parts(

@@ -15,7 +15,8 @@ from fcn_lab.data.frames import Frames
 from fcn_lab.errors import UserError
 from fcn_lab.values import check_arguments
 
-VOID_SHARE_LIMIT = 0.5  # a larger share of void is mentioned
+# the share of void pixels above which a line says so
+VOID_SHARE_LIMIT = 0.5
 AUDIT_HINT = "task=audit shows what the masks hold"
 
 

@@ -85,6 +85,7 @@ def _read_grey(mask: Path, limit: Limit) -> Iterator[set[int]]:
     # who reads the frame names the file
     with suppress(UserError):
         picture = open_mask(mask, limit)
-        if picture.mode != "1":  # white is then 1, whatever it is in the others
+        # a mask of one bit has 1 for white, whatever the others have
+        if picture.mode != "1":
             numbers = set(np.unique(read_values(picture)).tolist())
             yield numbers if VOID in numbers else {VOID if n == WIDE_VOID else n for n in numbers}

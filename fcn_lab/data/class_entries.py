@@ -13,7 +13,8 @@ from fcn_lab.errors import UserError
 from fcn_lab.pixels import VOID, Colour
 
 _ITEMS_SHOWN = 8
-OTHERS = "others"  # data.ignore: whatever is no class
+# the word of data.ignore for whatever is no class
+OTHERS = "others"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from fcn_lab.errors import UserError
 from fcn_lab.pixels import VOID, VOID_COLOUR, Colour
 from fcn_lab.terminal import format_count, shorten_list
 
-LARGEST_ID = 65534  # of a mask; 65535 is void, as 255 is of 8 bits
+# the largest id in a mask; 65535 is void, as 255 is in masks of 8 bits
+LARGEST_ID = 65534
 # for a class whose own colour is void's black
 DARK_GREY: Colour = (64, 64, 64)
 # of classes, where two lists are compared in one line

@@ -9,9 +9,11 @@ from PIL.Image import Image
 from fcn_lab.errors import UserError
 
 Values = NDArray[Any]
-WIDE_VOID = 65535  # what 255 is to sixteen bits
+# void in masks of sixteen bits, as 255 is in those of eight
+WIDE_VOID = 65535
 GREY = ("1", "L", "LA", "La", "I", "F")
-_FIRST = ("LA", "La", "PA")  # the first channel is the number, the second its transparency
+# modes whose first channel is the number and whose second is its transparency
+_FIRST = ("LA", "La", "PA")
 _TRANSPARENT = (*_FIRST, "RGBA", "RGBa")
 _COLOUR_MODES = ("RGB", "RGBA", "RGBX", "RGBa")
 

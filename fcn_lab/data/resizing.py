@@ -13,8 +13,10 @@ from fcn_lab.pixels import VOID, Pixels
 
 Frame = tuple[Pixels, Pixels]
 Resize = Literal["fit", "fill", "stretch"]
-OPENCV_CHANNELS = 4  # the most that it resizes
-IMAGENET_MEAN = (124, 116, 104)  # the colour of what lies around a frame
+# the most channels that OpenCV resizes
+OPENCV_CHANNELS = 4
+# the colour of what is added around a frame
+IMAGENET_MEAN = (124, 116, 104)
 
 
 def resize_frame(image: Pixels, label: Pixels, size: tuple[int, int], resize: Resize) -> Frame:

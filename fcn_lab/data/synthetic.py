@@ -16,7 +16,8 @@ from fcn_lab.errors import UserError
 from fcn_lab.terminal import format_count, report_progress
 from fcn_lab.values import Classes, Count, Seed, Size, check_arguments
 
-DRAWING = 40  # frames that the canvas of one takes
+# the memory that drawing takes, in finished frames
+DRAWING = 40
 _USUAL_COUNTS = {"val": 40, "test": 60}
 
 

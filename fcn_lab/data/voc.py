@@ -31,7 +31,8 @@ SBD_URL = (
     "http://www.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours/"
     "benchmark.tgz"
 )
-UNSEEN_SPLIT = "seg11valid"  # the authors' name of the split that they score
+# the authors' name for the split that they score
+UNSEEN_SPLIT = "seg11valid"
 
 
 @check_arguments

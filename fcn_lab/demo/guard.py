@@ -28,7 +28,8 @@ PAGE_PATHS = re.compile(
 )
 FILE, CALL, UPLOAD = f"{API}/file=", f"{API}/queue/join", f"{API}/upload"
 POST_PATHS = frozenset({CALL, UPLOAD, f"{API}/cancel", f"{API}/reset"})
-CALL_BYTES_LIMIT = 1_000_000  # bytes; a page's call has some hundred
+# the most bytes of a call; a page's own calls have some hundred
+CALL_BYTES_LIMIT = 1_000_000
 UPLOAD_SECONDS = 120
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\[\]:/@?#\s]+))(?::\d{1,5})?", re.IGNORECASE)
 

@@ -8,7 +8,8 @@ from fcn_lab.inference.predictor import Predictor
 from fcn_lab.inference.sliding_windows import SlidingWindows
 
 WINDOW, OVERLAP = 1024, 256  # pixels
-MEMORY_SHARE = 0.5  # of what is free: kernels take memory for themselves, too
+# the share of free memory that maps may take: kernels need memory, too
+MEMORY_SHARE = 0.5
 
 
 def fit_to_memory(predictor: Predictor, height: int, width: int) -> Predictor:

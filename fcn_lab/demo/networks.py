@@ -27,8 +27,10 @@ from fcn_lab.report.frames import PredictionArchive
 from fcn_lab.report.runs import read_runs
 from fcn_lab.runs.run import RunFolder
 
-SHOWN_NETWORKS_LIMIT = 4  # networks side by side
-LOADED_NETWORKS_LIMIT = 8  # networks in memory
+# the most networks side by side
+SHOWN_NETWORKS_LIMIT = 4
+# the most networks in memory
+LOADED_NETWORKS_LIMIT = 8
 SCENE_COUNT = 6
 
 

@@ -26,7 +26,8 @@ LOAD_ERRORS = (UserError, OSError, RuntimeError, UnpicklingError, EOFError, Look
 SESSIONS_KEPT = 16
 TITLE = "The same picture through several networks"
 
-Answer = tuple[Scene, str, str]  # the scene, how it is shown, and what went wrong
+# the scene, the HTML that shows it, and what went wrong
+Answer = tuple[Scene, str, str]
 
 
 class Panel:

@@ -15,7 +15,8 @@ from fcn_lab.rendering.html import TEMPLATES
 from fcn_lab.rendering.pictures import ERROR_COLOUR, Picture, draw_errors
 from fcn_lab.terminal import format_duration, format_percent
 
-LOSSLESS_PIXELS = 200_000  # larger pictures are sent as JPEG
+# pictures of more pixels are sent as JPEG
+LOSSLESS_PIXELS = 200_000
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,13 @@ from stat import S_ISREG
 from tempfile import TemporaryDirectory, gettempdir
 from threading import Lock
 
-UNREAD_SECONDS = 600  # of a file that was sent and never opened
-FILE_OVERHEAD_BYTES = 4096  # bytes that a file takes on a disk besides its own
+# how long a file that was sent and never opened is kept
+UNREAD_SECONDS = 600
+# the bytes that a file takes on a disk besides its own
+FILE_OVERHEAD_BYTES = 4096
 _PREFIX, _LOCK = "fcn-lab-demo-", "lock"
-_NEW_SECONDS = 60  # in which a page that starts locks its folder
+# how long a page that starts may take to lock its folder
+_NEW_SECONDS = 60
 
 
 @contextmanager

@@ -24,7 +24,8 @@ from fcn_lab.rendering.pictures import colourise
 Floats = NDArray[np.float32]
 Size = tuple[int, int]
 
-SHOWN_PIXELS = 700_000  # most of a picture as it is sent to the browser
+# the most pixels of a picture that is sent to the browser
+SHOWN_PIXELS = 700_000
 
 
 @dataclass(frozen=True)

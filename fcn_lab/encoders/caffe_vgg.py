@@ -12,14 +12,16 @@ from fcn_lab.values import Share, Width, check_arguments
 
 BGR_MEAN = (104.00699, 116.66877, 122.67892)
 Padding = Annotated[int, Ge(0), Le(1000)]
-FirstWidth = Annotated[int, Ge(1), Le(2**9)]  # stage by stage
+# the width of the first stage; those of the others follow from it
+FirstWidth = Annotated[int, Ge(1), Le(2**9)]
 
 
 class CaffeNormalize(nn.Module):
     """Maps RGB in 0…1 to BGR in 0…255 minus the mean colour of ImageNet."""
 
     mean: Tensor
-    largest_input = 255.0  # that its weights were trained on
+    # the largest value of the inputs that the weights were trained on
+    largest_input = 255.0
 
     def __init__(self) -> None:
         super().__init__()

@@ -26,7 +26,8 @@ from fcn_lab.encoders.weights import (
 from fcn_lab.errors import UserError
 from fcn_lab.values import Width, check_arguments
 
-TIMM = "tu-"  # what timm's names begin with in the library
+# the beginning of timm's names in the library
+TIMM = "tu-"
 COLOURS = "RGB"
 
 

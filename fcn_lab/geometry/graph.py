@@ -8,7 +8,8 @@ from math import gcd, lcm
 
 from fcn_lab.geometry.algebra import Affine, Layer, WholeMap
 
-Span = tuple[int, int]  # first and last position
+# the first and the last position
+Span = tuple[int, int]
 _ORDER = count()
 
 

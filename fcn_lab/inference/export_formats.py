@@ -31,7 +31,8 @@ Scores = Callable[[Tensor], Tensor]
 INPUT, OUTPUT = "image", "scores"
 # larger networks would keep their weights in a second file
 LARGEST_ONNX_BYTES = int(1.75 * 2**30)
-METADATA = "fcn_lab.json"  # the extra file of torch's two formats
+# the name of the extra file in torch's two formats
+METADATA = "fcn_lab.json"
 # of the picture that is traced: no side is 1 or a multiple of a stride, which the exporter would
 # take for a rule
 EXAMPLE_SIZE = (65, 97)

@@ -14,7 +14,8 @@ from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.errors import UserError
 from fcn_lab.pixels import Pixels
 
-MISSING_SHARE_LIMIT = 0.1  # of a video's frames, from which on it counts as broken off
+# the share of missing frames from which on a video counts as broken off
+MISSING_SHARE_LIMIT = 0.1
 
 
 class MediaError(Exception):

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from fcn_lab.geometry import crop_to
 from fcn_lab.values import check_arguments
 
-LARGEST_DENOMINATOR = 100  # denominator of a scale
+# the largest denominator of a scale
+LARGEST_DENOMINATOR = 100
 Scales = Annotated[Sequence[Annotated[float, Ge(1 / LARGEST_DENOMINATOR), Le(8)]], Len(1)]
 
 

@@ -22,7 +22,8 @@ from fcn_lab.terminal import format_count
 
 Picture = Pixels | str | Path | Sequence[str | Path]
 RGB_FILES = (PictureFiles("*"),)
-STRIP_ROWS = 32  # whose probabilities are held at a time, beside the scores
+# how many rows of probabilities are held at a time, beside the scores
+STRIP_ROWS = 32
 
 
 class Predictor:

@@ -31,7 +31,8 @@ from fcn_lab.inference.multi_scale import MultiScale, Scales
 from fcn_lab.networks.receptive_field import receptive_radius
 from fcn_lab.values import Count, Whole, check_arguments
 
-Span = tuple[int, int]  # first pixel, and the first behind the last
+# the first pixel, and the first behind the last
+Span = tuple[int, int]
 
 
 @check_arguments

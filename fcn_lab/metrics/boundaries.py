@@ -19,9 +19,9 @@ from fcn_lab.metrics.checkerboard import checkerboard_index
 from fcn_lab.metrics.scores import compute_scores
 from fcn_lab.pixels import VOID
 
-TOLERANCE_SHARE = 0.0075  # of the image's diagonal, as in SegNet's paper
-CLASSES_AT_ONCE = 62  # each is a bit of an int64, and one more stands for none
-WIDTHS = (1, 2, 4, 8, 16)  # of the trimap, pixels on each side of a boundary
+TOLERANCE_SHARE = 0.0075  # of the image's diagonal
+CLASSES_AT_ONCE = 62
+WIDTHS = (1, 2, 4, 8, 16)  # pixels on each side of a boundary
 
 
 class EdgeSummary(TypedDict):
@@ -197,8 +197,8 @@ def _count_near(
 ) -> tuple[Tensor, Tensor]:
     """Returns, per class, the boundary pixels of `labels` and those near one in `reference`.
 
-    Both hold a boundary pixel's class and elsewhere K, (N,H,W). Each class is a bit, so that one
-    map is spread over the disk for many classes at once.
+    Both hold a boundary pixel's class and elsewhere K, (N,H,W). Each class is a bit of an int64,
+    one more bit stands for none, so that a map is spread over the disk for many classes at once.
     """
     totals, hits = [], []
     for first in range(0, num_classes, CLASSES_AT_ONCE):

@@ -8,7 +8,8 @@ import math
 import torch
 from torch import Tensor
 
-ROUNDING_SHARE = 1e-10  # of a map's mean square: below it a variance is float32's rounding
+# share of a map's mean square; a smaller variance is float32's rounding
+ROUNDING_SHARE = 1e-10
 
 
 def checkerboard_index(scores: Tensor, period: int | None) -> Tensor:

@@ -10,7 +10,8 @@ from fcn_lab.geometry.graph import Map
 from fcn_lab.geometry.trace import trace
 from fcn_lab.upsampling.placement import PlaceAtCorner, PlaceAtSwitches
 
-LAYER_RULES: dict[type[nn.Module], Callable[[int], Layer]] = {  # by factor
+# how the algebra sees the layers of these operators, by their factor
+LAYER_RULES: dict[type[nn.Module], Callable[[int], Layer]] = {
     PlaceAtCorner: lambda factor: TransposedWindow(1, factor, output_padding=factor - 1),
     PlaceAtSwitches: lambda factor: TransposedWindow(factor, factor),
 }

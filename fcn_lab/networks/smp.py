@@ -16,8 +16,10 @@ from fcn_lab.geometry import crop_to, pad_to_multiple
 from fcn_lab.networks.fcn import raise_precision
 from fcn_lab.values import Width, check_arguments
 
-OPTIONS = {"dpt": {"dynamic_img_size": True}}  # else it takes its encoder's own size alone
-MULTIPLES = {"pan": 8 * 16}  # its pyramid halves a map of stride 16 three times
+# without this option the network takes its encoder's own size alone
+OPTIONS = {"dpt": {"dynamic_img_size": True}}
+# pan's pyramid halves a map of stride 16 three times
+MULTIPLES = {"pan": 8 * 16}
 
 
 @check_arguments

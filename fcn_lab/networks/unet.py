@@ -161,7 +161,8 @@ def crop_centre(x: Tensor, height: int, width: int) -> Tensor:
 def mirror_border(x: Tensor, axis: int, front: int, back: int) -> Tensor:
     """Returns x extended along an axis by reflection at both ends, repeatedly if needed."""
     size = x.shape[axis]
-    period = 2 * size - 2 + 1 // size  # 1 for a single pixel
+    # 1 where there is a single pixel
+    period = 2 * size - 2 + 1 // size
     positions = torch.arange(-front, size + back, device=x.device)
     # as %, which does not export by a free size
     positions = positions - positions // period * period

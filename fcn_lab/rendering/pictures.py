@@ -15,7 +15,8 @@ from fcn_lab.pixels import VOID, VOID_COLOUR, Colour, Pixels
 ERROR_COLOUR: Colour = (255, 45, 45)
 PAPER: Colour = (255, 255, 255)
 INK: Colour = (25, 25, 25)
-LEAST_WIDTH = 360  # smaller pictures are enlarged by a whole factor
+# narrower pictures are enlarged by a whole factor
+LEAST_WIDTH = 360
 GAP, MARGIN, SWATCH = 8, 10, 14
 FONT = ImageFont.load_default(size=15)
 

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from fcn_lab.escaping import terminal_text
 
-NAME_WIDTH = 16  # that a column of names gets at least, where others have to make room
+# the least width of a column of names, where other columns have to make room
+NAME_WIDTH = 16
 # a name may be broken behind each of these
 _PIECES = re.compile(r"[^\s.,/=_+-]*[\s.,/=_+-]*")
 

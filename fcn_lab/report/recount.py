@@ -13,7 +13,8 @@ from fcn_lab.runs.names import METRICS
 from fcn_lab.runs.records import DamagedFile
 from fcn_lab.terminal import format_percent
 
-MOST_PIXELS = 2**40  # of a pair of classes in a frame
+# the most pixels of a pair of classes in a frame
+MOST_PIXELS = 2**40
 # between a score that was written as text and the same one counted again
 TOLERANCE = 1e-6
 TITLES = {

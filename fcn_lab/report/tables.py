@@ -21,7 +21,8 @@ from fcn_lab.report.formatting import (
 from fcn_lab.report.study import WIDTHS, Study
 from fcn_lab.terminal import format_percent
 
-PAIRS_LIMIT = 300  # of which all are shown: 25 arms
+# the most pairs that are all shown: those of 25 arms
+PAIRS_LIMIT = 300
 Cell = str | float | int | None
 
 

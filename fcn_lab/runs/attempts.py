@@ -235,11 +235,11 @@ def _read(path: Path) -> Attempt | None:
             return Attempt(path, **fields)
     except (DamagedFile, TypeError):
         pass
-    # not yet written, or never, or damaged: its age decides
+    # not yet written, or never, or damaged: its age decides; one that was withdrawn is gone
     try:
         entry = path.lstat()
     except FileNotFoundError:
-        return None  # withdrawn meanwhile
+        return None
     # no process has a folder, a link or a pipe for its attempt
     status = None if S_ISREG(entry.st_mode) else RunStatus.STOPPED
     return Attempt(path, "another machine", "", 0, 0.0, entry.st_mtime, status=status)

@@ -70,7 +70,8 @@ class Results:
             UserError: it cannot be written, or the name was taken meanwhile.
         """
         path = self._locate(name)
-        draft = create_draft_path(path).with_suffix(path.suffix)  # which tells libraries the format
+        # the ending tells libraries the format
+        draft = create_draft_path(path).with_suffix(path.suffix)
         note = (
             f"Kept: {format_count(self.file_count, 'file')} written before. "
             if self.file_count

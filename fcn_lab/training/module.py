@@ -1,8 +1,7 @@
 """The LightningModule around any network, with one step for every split.
 
 Legend: N C H W batches, K classes, M images of a split. Batches are dicts of uint8 ``image``
-(N,3,H,W), uint8 ``label`` (N,H,W) with 0…K−1 or void, and ``index`` (N,), the images' indices in
-their split.
+(N,3,H,W), uint8 ``label`` (N,H,W), 0…K−1 or void, and ``index`` (N,), numbers in the split.
 """
 
 import hashlib
@@ -29,8 +28,7 @@ Batch = dict[str, Tensor]
 class ImageScores(Metric):
     """Per image a K×K confusion matrix and a loss, gathered from all ranks.
 
-    Every image is written by exactly one rank into its own row, so the sums over ranks are exact
-    and the same on any number of them.
+    One rank alone writes an image's row, so sums over ranks are exact and the same on any number.
     """
 
     matrices: Tensor
@@ -130,7 +128,8 @@ class SegmentationModule(L.LightningModule):
         if self.flip:
             mirror_scores = self(image.flip(3)).flip(3)
             result = result.softmax(1) + mirror_scores.softmax(1)
-        return result.max(1).indices  # five times faster than argmax on CPU
+        # five times as fast as argmax on a CPU
+        return result.max(1).indices
 
     def measure_edges(self) -> None:
         """Makes every later scoring measure boundaries too; while training nobody would read it."""
@@ -168,7 +167,8 @@ class SegmentationModule(L.LightningModule):
         return self._score_batch(batch, self.test_scores)
 
     def on_train_epoch_start(self) -> None:
-        self.train_loss.reset()  # not at the epoch's end, where checkpoints would keep the old one
+        # here and not at the epoch's end, where checkpoints would keep the old one
+        self.train_loss.reset()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Makes dropout a function of (seed, step, rank): a resume needs no generator's state."""

@@ -204,7 +204,8 @@ class TrainerSettings:
             num_sanity_val_steps=0,
             # whose own records there are none of; `StepLog` makes them
             log_every_n_steps=1,
-            use_distributed_sampler=False,  # the data module's own samplers neither pad nor repeat
+            # the data module's own samplers neither pad nor repeat
+            use_distributed_sampler=False,
             enable_model_summary=False,
             enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
             enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),

@@ -37,7 +37,8 @@ class PlaceAtSwitches(nn.Module):
                     f"switches of {tuple(indices.shape[-2:])} for scores of {(h, w)}: "
                     "sizes must agree, level by level, coarse first"
                 )
-            row, column = indices // (2 * w) % 2, indices % 2  # rows are 2·w long, which is even
+            # rows are 2·w long, which is even
+            row, column = indices // (2 * w) % 2, indices % 2
             # upper left, upper right, lower left, lower right
             corner = torch.arange(4, device=x.device).view(4, 1, 1)
             one_hot = (2 * row + column).unsqueeze(2) == corner  # (N, 1 or C, 4, h, w)

@@ -7,7 +7,8 @@ from fcn_lab.data.layouts.layout import Layout, Pair
 from fcn_lab.errors import UserError
 from fcn_lab.terminal import format_count
 
-DRIVES_NEEDED = 3  # one to train on, one to choose by, one to score
+# one drive to train on, one to choose by, one to score
+DRIVES_NEEDED = 3
 
 
 def split_by_drive(layout: Layout, drive_of: Callable[[str], str], held_out: str | None) -> Layout:

@@ -37,7 +37,8 @@ class Census:
 
     strange_values: Counter[str] = field(default_factory=Counter)
     pixel_count: int = 0
-    worst_frame: tuple[int, int] = (0, 0)  # strange pixels, number of the frame
+    # the number of strange pixels, and the number of the frame
+    worst_frame: tuple[int, int] = (0, 0)
 
     def add(self, number: int, strange_values: Counter[str], pixel_count: int) -> None:
         """Adds what was found in the label of one frame."""

@@ -32,7 +32,8 @@ from fcn_lab.pixels import Pixels
 # modes that Pillow cannot bring to RGB in one step, and the step before
 _INTERMEDIATE_MODES = {"La": "LA", "RGBa": "RGBA"}
 _SAMPLES = ("L", "LA", "RGB", "RGBA")
-_INT32 = (-(2**31), 2**31 - 1)  # what Pillow's mode I holds
+# the least and the largest number that Pillow's mode I holds
+_INT32 = (-(2**31), 2**31 - 1)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ NETWORK_KINDS = frozenset(
         *("glusterfs", "wekafs", "pvfs2", "orangefs", "fuse.glusterfs", "fuse.sshfs", "fuse.ceph"),
     ]
 )
-BLOCK = 512  # bytes, in which a file's room is told
+# the bytes of a block, in which the system counts the room that a file takes
+BLOCK = 512
 _log = logging.getLogger(__name__)
 
 

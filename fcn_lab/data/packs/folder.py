@@ -22,9 +22,11 @@ from fcn_lab.files import clear_drafts, publish_folder, write_text
 from fcn_lab.terminal import ProgressReport
 
 ADVICE = "Type +data.cache= with another folder"
-FORMAT = 2  # one higher wherever the arrays of equal files would differ
+# raised by one whenever the arrays made of the same files would differ
+FORMAT = 2
 ARRAYS = ("images.npy", "labels.npy")
-_SOUND_ARRAYS: set[tuple[str, int, int, int]] = set()  # arrays that this process found sound
+# the arrays that this process has found sound
+_SOUND_ARRAYS: set[tuple[str, int, int, int]] = set()
 
 
 @dataclass(frozen=True)

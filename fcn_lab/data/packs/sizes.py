@@ -14,7 +14,8 @@ from fcn_lab.errors import UserError
 from fcn_lab.terminal import report_progress
 
 Sizes = Mapping[Path, tuple[int, int]]
-OWN_SIZE = "own_size"  # in place of a size in a protocol id
+# stands in place of a size in a protocol id
+OWN_SIZE = "own_size"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from fcn_lab.errors import UserError
 from fcn_lab.pixels import Pixels
 from fcn_lab.runs.processor import count_bound_cores
 
-AHEAD = 4  # frames a thread that are decoded before they are asked for
+# how many frames a thread decodes before they are asked for
+AHEAD = 4
 
 
 class FrameReader:

@@ -23,7 +23,8 @@ REMEDY = "Save it as a TIFF without compression, or as an array of NumPy's (.npy
 _JPEG = (6, 7)
 # what OpenCV refuses beyond
 _LARGEST_SIDE, _MOST_PIXELS = 2**20, 2**30
-_DIFFERENCES, _FLOAT_DIFFERENCES = 2, 3  # kinds of predictor
+# TIFF's numbers of the predictors that store differences
+_DIFFERENCES, _FLOAT_DIFFERENCES = 2, 3
 _COPIED_TAGS = (
     *(Tag.WIDTH, Tag.HEIGHT, Tag.BITS, Tag.FORMAT, Tag.COMPRESSION, Tag.PREDICTOR, Tag.FILL_ORDER),
     *(Tag.ROWS_A_STRIP, Tag.TILE_WIDTH, Tag.TILE_HEIGHT, *OFFSETS),

@@ -25,7 +25,8 @@ Values = NDArray[Any]
 MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 RANGES = (255, 4095, 65535)
 FLOAT_RANGES = (1, *RANGES)
-OVERSHOOT_SHARE = 0.25  # of the range: what sharpening or resizing may add to a picture of floats
+# share of the range by which sharpening or resizing may exceed it in a picture of floats
+OVERSHOOT_SHARE = 0.25
 # samples of a pixel that are read, and TIFF's number for how they mean colours
 _KINDS = ((1, 1), (3, 2), (4, 2))
 _UNSCALED_RANGES = (255, 65535)

@@ -26,7 +26,8 @@ from fcn_lab.data.pictures.unreadable import (
 
 # Pillow knows forty; those left out are drawn, not photographed, and their readers are less tried
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM")
-_PLUGINS = (TiffImagePlugin, WebPImagePlugin)  # or Pillow would import all forty
+# without these imports Pillow would import all of its forty plugins
+_PLUGINS = (TiffImagePlugin, WebPImagePlugin)
 _ORIENTATION = 0x0112
 # EXIF orientation → what turns the stored picture upright
 _TURNS = {

@@ -4,7 +4,8 @@ import struct
 from typing import BinaryIO
 
 _SIGNATURE_BYTES, _CHECKSUM_BYTES = 8, 4
-_HEAD = struct.Struct(">I4s")  # length and kind of a chunk
+# the length and the kind of a chunk
+_HEAD = struct.Struct(">I4s")
 # what may hold an orientation: EXIF itself, and texts with a profile or XMP
 _TEXTS = frozenset([b"eXIf", b"tEXt", b"zTXt", b"iTXt"])
 

@@ -20,9 +20,11 @@ class Tag(IntEnum):
     PREDICTOR, TILE_WIDTH, TILE_HEIGHT, FORMAT, XMP = 317, 322, 323, 339, 700
 
 
-_PLACES = ((273, 279), (324, 325))  # offsets and lengths of strips, of tiles
+# tags of the offsets and lengths, first of strips, then of tiles
+_PLACES = ((273, 279), (324, 325))
 OFFSETS = (*_PLACES[0], *_PLACES[1])
-_COPY = 1 | 4  # a smaller copy of another page, or its transparency
+# bits that mark a smaller copy of another page, or its transparency
+_COPY = 1 | 4
 _FLOAT = 3
 # as Pillow finds it, which turns the pictures
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')

@@ -37,9 +37,8 @@ def photograph(sheet: Pixels, horizon: float, rng: np.random.Generator) -> Pixel
     light += roughness_table()[sheet[..., 3]] * _draw_texture(rows, columns, rng)
     light *= _draw_shadows(rows, columns, horizon, rng)
     slope = rng.uniform(-0.25, 0.25)
-    light *= np.linspace(
-        1 - slope, 1 + slope, columns, dtype=np.float32
-    )  # the sun stands to one side
+    # the sun stands to one side
+    light *= np.linspace(1 - slope, 1 + slope, columns, dtype=np.float32)
     exposure = rng.uniform(0.6, 1.25)
     cast = exposure * (1 + rng.uniform(-0.12, 0.12, 3).astype(np.float32))
     photo = np.clip(sheet[..., :3] / np.float32(255) * light[..., None] * cast, 0, 1)

@@ -29,7 +29,8 @@ from fcn_lab.upsampling.valid_transposed import ValidTransposedConv
 from fcn_lab.values import Count, Share, Width, check_arguments
 
 SCORE_LAYERS = ("score_", "upscore")
-AT_ONCE_SCALES = (0.01, 0.0001)  # of pool4 and pool3
+# the scales of pool4 and pool3
+AT_ONCE_SCALES = (0.01, 0.0001)
 
 
 @check_arguments

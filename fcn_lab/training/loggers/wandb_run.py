@@ -128,7 +128,8 @@ class WandbRunLogger(RunLogger, WandbLogger):
                 wandb.Image(
                     p.image,
                     caption=p.name,
-                    file_type="jpg",  # a tenth of the disk that PNG takes, every epoch
+                    # takes a tenth of the disk space of PNG, every epoch
+                    file_type="jpg",
                     masks={
                         "prediction": {"mask_data": p.prediction, "class_labels": self.labels},
                         "truth": {"mask_data": p.truth, "class_labels": self.labels},
