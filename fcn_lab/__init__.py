@@ -5,14 +5,14 @@ Public, and each imported when it is first asked for:
     create_model            a network by the words of the command line
     load_run                a trained run as a function from pictures to labels
     camvid                  CamVid's batches for a ``lightning.Trainer``; also CamVidDataModule
-    folder                  those of pictures and masks of one's own
-    synthetic               those of street scenes drawn in memory
-    FrameDataModule         those of any other source of frames
+    folder                  batches of your own pictures and masks
+    synthetic               batches of street scenes drawn in memory
+    FrameDataModule         batches of any other source of frames
     SegmentationModule      trains and scores a network under a ``lightning.Trainer``
-    Optim                   its optimiser and learning-rate schedule
+    Optim                   an optimiser and its learning-rate schedule
     losses                  the module of the losses
     operators               the module of the upsampling operators
-    __version__             of the package
+    __version__             the package's version
 
 ``help(fcn_lab.NAME)`` shows shapes, units, errors and an example.
 """

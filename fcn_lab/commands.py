@@ -1,4 +1,4 @@
-"""The next command, as it is printed: pasted into the shell that it is read in, it runs."""
+"""Writes the commands that the lab prints, so that they run when pasted into the same shell."""
 
 import os
 import shlex
@@ -11,21 +11,21 @@ START_VARIABLE = "FCN_LAB_STARTED"
 
 
 def format_command(*words: str) -> str:
-    """Returns a whole command line, every word quoted that a shell would read otherwise."""
+    """Returns a command line in which every word is quoted that a shell would change."""
     start = os.environ.get(START_VARIABLE) or "python run.py"
-    # a word that all commands begin with may be typed in the one that is repeated, too
+    # a repeated command may already hold a word that all commands begin with
     further_words = [word for word in map(quote, words) if f" {word} " not in f" {start} "]
     return f"{start} {' '.join(further_words)}"
 
 
 def keep_flags(*flags: str) -> None:
-    """Lets every command that is printed from now on begin with these flags, too."""
+    """Adds these flags to the beginning of every command that is printed from now on."""
     words = [os.environ.get(START_VARIABLE) or "python run.py", *map(quote, flags)]
     os.environ[START_VARIABLE] = " ".join(words)
 
 
 def quote(word: str) -> str:
-    """Returns the word as a shell reads it; bytes that are no UTF-8 as bash and zsh spell them."""
+    """Returns the word quoted for a shell; bytes that are not UTF-8 in the way of bash and zsh."""
     if word.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in word):
         return shlex.quote(word)
     letters = (
@@ -72,7 +72,7 @@ def _find_python() -> str:
 def _find_name(python: Path, name: str, fallback: str | None = None) -> str:
     """Returns the name of a program beside Python where the shell finds that one, else its path."""
     program = shutil.which(name)
-    # not where links lead: that of a virtual environment leads to the system's
+    # links are not followed: a virtual environment's Python is a link to the system's
     if program is not None and Path(program).parent == python.parent:
         return name
     path = Path(fallback) if fallback else python.with_name(name)

@@ -38,7 +38,7 @@ def format_number(value: object) -> str:
 
 
 def format_amount(value: float, digits: int = 3) -> str:
-    """Formats an amount with so many digits that count, written out: 1,980, 12.3, 0.0123."""
+    """Formats an amount with so many significant digits, written out: 1,980, 12.3, 0.0123."""
     if not math.isfinite(value) or value == 0:
         return f"{value:g}"
     digits -= 1 + math.floor(math.log10(abs(value)))
@@ -114,13 +114,13 @@ def print_next(steps: Mapping[str, str | Path]) -> None:
 
 
 def report_progress(items: Iterable[T], total: int, title: str, units: int = 1) -> Iterator[T]:
-    """Yields the items, and shows how far they are once that takes longer than a moment.
+    """Yields the items, and shows how many are done if they take longer than a moment.
 
     In a terminal it is a bar; elsewhere a line now and then.
 
     Args:
         items: what is waited for.
-        total: the number of units that they are together.
+        total: the number of units of all items.
         title: what is done.
         units: units an item.
     """
@@ -142,7 +142,7 @@ def show_waiting(title: str, is_shown: bool = True) -> AbstractContextManager[ob
 
 
 class ProgressReport:
-    """A context that shows how far work is, how much is left, and in what time, as the above.
+    """A context that shows how far work is, how much is left, and when it will be done.
 
     Args:
         total: units of work.

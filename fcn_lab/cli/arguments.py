@@ -1,4 +1,4 @@
-"""The command line as typed → as Hydra wants it."""
+"""Rewrites the command line, as it was typed, to one that Hydra reads."""
 
 import re
 import sys
@@ -24,15 +24,15 @@ from fcn_lab.runs.names import SWEEP_RECORD
 from fcn_lab.sweeps.recorded_command import read_command
 from fcn_lab.worker.torchrun import refuse_sweeps
 
-# what says how a sweep is run, and not what it is of
+# beginnings of words that say how a sweep is run, and not what it varies
 _SWEEP_PREFIXES = ("sweep.", "hydra.", "hydra/", "allow=")
 
 
 def rewrite_arguments() -> list[str]:
     """Puts flags before overrides, as argparse wants, and spells out what words stand for.
 
-    A recorded run's folder becomes ``again=``; a sweep gets a folder named after its command, so
-    that the same command takes it up; and its folder alone stands for the command it was made by.
+    A recorded run's folder becomes ``again=``. A sweep gets a folder named after its command, so
+    that the same command continues it; its folder alone stands for the command that made it.
 
     Returns:
         The overrides as they were typed.
@@ -41,7 +41,7 @@ def rewrite_arguments() -> list[str]:
         UserError: the arguments cannot be read.
     """
     parser = get_args_parser()
-    # what is looked for below is the whole name of a flag
+    # the flags are looked for below by their whole names
     parser.allow_abbrev = False
     parser.error = _reject  # type: ignore[method-assign]
     arguments = parser.parse_intermixed_args(sys.argv[1:])
@@ -74,7 +74,7 @@ def rewrite_arguments() -> list[str]:
 
 
 def _list_kept_flags(arguments: Namespace) -> list[str]:
-    """Returns what the next commands need, too: where words are, what is trusted."""
+    """Returns the flags that later commands need, too: where words lie and what is trusted."""
     prefixes = ("hydra.searchpath=", "allow=")
     flags = [word for word in arguments.overrides if word.lstrip("+").startswith(prefixes)]
     if arguments.config_name and not arguments.config_path:
@@ -87,8 +87,8 @@ def _list_kept_flags(arguments: Namespace) -> list[str]:
 def _find_config(arguments: Namespace) -> Path:
     """Returns a run's folder, or a recorded file of another name.
 
-    It is never read as Hydra's own: what such a file says of ``hydra`` would run before it is
-    looked at.
+    Hydra itself never reads it: what such a file says of ``hydra`` would run before the lab could
+    check it.
     """
     folder = Path(arguments.config_path)
     if arguments.cfg or arguments.info:
@@ -101,7 +101,7 @@ def _find_config(arguments: Namespace) -> Path:
 
 
 def _allow_own(overrides: Sequence[str], folders: Sequence[Path]) -> None:
-    """Allows what a resume builds besides the lab's: no composing finds it out."""
+    """Allows what the user's own words name, since a resume composes no words and would miss it."""
     places: list[Path] = []
     for override in overrides:
         key = override.lstrip("+").partition("=")[0]

@@ -1,4 +1,4 @@
-"""Composes the cells of a sweep, thousands of them too."""
+"""Composes the cells of a sweep fast, since there may be thousands of them."""
 
 import copy
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from fcn_lab.config.overrides import parse_overrides
 
 
 class Composer:
-    """Cells that differ in plain keys alone share what their words compose to.
+    """Composes cells; those that differ only in plain keys share what their words compose to.
 
-    Hydra would read and merge every file again for each of them, and apply the plain keys to the
-    result as is done here: most of the time that a large sweep takes to be composed.
+    Hydra would read and merge every file again for each cell, which takes most of the time in which
+    a large sweep is composed. The plain keys are applied to the result as Hydra does it.
 
     Args:
-        loader: Hydra's.
+        loader: Hydra's loader of configs.
         config: the command's own configuration.
     """
 
@@ -29,7 +29,7 @@ class Composer:
         # Hydra has no other loader
         assert isinstance(loader, ConfigLoaderImpl)
         self._loader, self._config, self._groups = loader, config, loader.repository
-        # of the words: the config without Hydra's part, and that part
+        # words → the config without Hydra's part, and that part
         self._configs: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}
 
     def compose(self, overrides: Sequence[str], number: int) -> DictConfig:
@@ -50,13 +50,13 @@ class Composer:
         config = copy.deepcopy(base)
         values = [item for item in items if not self._is_word(item)]
         for key in {override.key_or_group for override in values} & set(ATOMIC_KEYS):
-            # the file's would be merged in
+            # emptied first, or the file's value would be merged in
             OmegaConf.update(config, key, None, merge=False)
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
         with read_write(hydra.hydra), open_dict(hydra.hydra):
             hydra.hydra.overrides.task = list(overrides)
             hydra.hydra.job.id, hydra.hydra.job.num = str(number), number
-        # as HydraConfig.set_config does: what Hydra's part refers to is the cell's
+        # as HydraConfig.set_config does: references in Hydra's part then lead into this cell
         hydra.hydra._set_parent(config)
         HydraConfig.instance().cfg = hydra  # type: ignore[assignment]
         return config
@@ -66,11 +66,11 @@ class Composer:
         hydra = OmegaConf.masked_copy(config, "hydra")
         with read_write(config), open_dict(config):
             del config["hydra"]
-            # a reference to Hydra's part would be parsed a dozen times for each cell
+            # copied, since a reference to Hydra's part would be parsed a dozen times for each cell
             config.choices = hydra.hydra.runtime.choices
         return config, hydra
 
     def _is_word(self, override: Override) -> bool:
-        """Returns whether an override is a group's word, by the rule that Hydra has."""
+        """Returns whether an override is a group's word, by Hydra's own rule."""
         is_group = self._groups.group_exists(override.key_or_group)
         return is_group and not isinstance(override.value(), dict)

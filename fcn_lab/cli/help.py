@@ -1,17 +1,17 @@
-"""The help in a terminal: its lists are broken between words, as the terminal would not."""
+"""Breaks the lists of the help between words; a terminal would break them inside words."""
 
 import shutil
 import sys
 import textwrap
 
-# which prints its text itself, broken nowhere
+# its class prints the help itself, with no line broken
 from hydra._internal.hydra import Hydra
 
 _get_help = Hydra.get_help
 
 
 def fit_help(hydra: Hydra, *arguments: object, **keywords: object) -> str:
-    """Stands for Hydra's text of ``--help``: the same, as wide as the terminal where there is one.
+    """Returns Hydra's text of ``--help``, as wide as the terminal where there is one.
 
     A command stays in one piece, to be copied.
     """

@@ -15,10 +15,10 @@ from typing import Any, NoReturn
 
 import hydra
 
-# which is copied in depth for each group of the help, half of its time
+# a deep copy of it for each group takes half of the time of the help
 from hydra._internal.config_repository import ConfigRepository
 
-# whose `get_mode` composes the whole config once more, a quarter of a second of every command
+# its `get_mode` composes the whole config once more: a quarter of a second of every command
 from hydra._internal.hydra import Hydra
 from hydra.conf import HydraConf
 from hydra.core.config_store import ConfigStore
@@ -72,7 +72,7 @@ BASIC = {
         "params": None,
     },
 }
-# the tasks that leave no run and need no worker: what each reads, and what that is
+# the tasks that leave no run and need no worker, with the key that each reads and its meaning
 ONLY_LOOK = {
     "status": ("sweep.dir", "FOLDER, the folder of a sweep"),
     **dict.fromkeys(
@@ -96,7 +96,7 @@ def main() -> None:
     os.environ["FCN_LAB_COMMAND"] = shlex.join(sys.argv)
     os.environ[START_VARIABLE] = format_start()
     os.environ[TRACEBACK_VARIABLE] = "1" if traceback_wanted else ""
-    # Hydra then raises its errors instead of printing them
+    # with it Hydra raises its errors instead of printing them
     os.environ["HYDRA_FULL_ERROR"] = "1"
     if torchrun.is_follower():
         _become_worker(*torchrun.receive_arguments())
@@ -125,7 +125,7 @@ def _run_line(traceback_wanted: bool) -> None:
 
 
 def _explain_closed_place(error: OSError) -> str | None:
-    """Returns what to tell of a place that this user may not look into, else None."""
+    """Returns a message about a place that this user may not look into; None for other errors."""
     if not isinstance(error, PermissionError) or error.filename is None:
         return None
     return f"{os.fsdecode(error.filename)} cannot be read: this user may not look into its folder"

@@ -1,8 +1,8 @@
 """Paths on the command line mean themselves, whatever characters their names have.
 
-A shell has taken its own quotes off already. So the text behind ``run=`` and its like is the path
-itself, where Hydra's grammar would take ``=``, commas, brackets, spaces, quotes or ``$`` for its
-own. Of a path that does not exist, these are read as Hydra does:
+The shell has already removed its own quotes. So the text behind ``run=`` and similar keys is the
+path itself, although ``=``, commas, brackets, spaces, quotes and ``$`` have a meaning in Hydra's
+grammar. Only where the path does not exist, these are read as Hydra reads them:
 
 - ``null``, and one pair of quotes around the whole;
 - ``[A,B]``, for the keys that take several paths;
@@ -36,7 +36,7 @@ _SWEPT_PATHS = re.compile(r"(?:choice|range|interval|glob|sort|shuffle|extend_li
 
 
 def spell_paths(override: str, is_sweep: bool) -> str:
-    """Returns the override as Hydra's grammar wants it, where it is of a path; else as it is.
+    """Returns an override of a path in Hydra's grammar; any other override as it is.
 
     Args:
         override: KEY=VALUE, as it was typed.

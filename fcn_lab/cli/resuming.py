@@ -1,4 +1,4 @@
-"""``resume=RUN_DIR``: which run goes on, for how many epochs, and what may not stand beside it."""
+"""``resume=RUN_DIR``: which run continues, for how many epochs, and which words it refuses."""
 
 import re
 import shlex
@@ -18,13 +18,13 @@ from fcn_lab.runs.next_steps import list_run_steps
 from fcn_lab.runs.records import require_no_links_outside
 from fcn_lab.worker.claims import has_ended, hold
 
-# what may stand beside it: where words are, and what is trusted
+# the words that may stand beside it: where words lie, and what is trusted
 _SEPARATE_KEYS = ("resume", "allow", "hydra.searchpath")
 
 
 @dataclass(frozen=True)
 class Resumption:
-    """A run that is to go on, and the epochs it is asked for; None for those it began with."""
+    """A run to continue, and the epochs it is asked for; None keeps those it began with."""
 
     folder: Path
     epochs: int | None
@@ -39,7 +39,7 @@ def read_resumption(overrides: Sequence[str]) -> Resumption | None:
     """Returns what `overrides` says of a resume, or None where it says nothing of one.
 
     Raises:
-        UserError: words stand beside it that a recorded run does not take, or no number of epochs.
+        UserError: a recorded run does not take the words beside it, or the epochs are no number.
     """
     path = find_path("resume", overrides)
     if path is None:
@@ -61,10 +61,10 @@ def read_resumption(overrides: Sequence[str]) -> Resumption | None:
 
 
 def hold_resumed(resumption: Resumption) -> None:
-    """Makes this process the holder of a run that can go on; ends it where the run is done.
+    """Makes this process the holder of a run that can continue; ends it where the run is done.
 
     Raises:
-        UserError: there is no run, another process has it, or it is not to be trusted or trained.
+        UserError: there is no run, another process holds it, or it may not be trusted or trained.
     """
     folder = resumption.folder
     config = read_recorded(folder)

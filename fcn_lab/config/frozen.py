@@ -1,8 +1,8 @@
 """Freezes a composed config into one file, and reads that of a recorded run.
 
 RUN_DIR/config.yaml is fully resolved, so that a worker reads it without Hydra. One key is added,
-``links``: which keys were plain references to which others. With the links put back, an override of
-``data.root`` reaches every node that was composed from it.
+``links``, which tells the keys that only referred to another key. Once these are references again,
+an override of ``data.root`` reaches every node that was composed from it.
 """
 
 import os
@@ -175,9 +175,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def drop_initial_weights(config: DictConfig) -> DictConfig:
-    """Returns a recorded config whose network gets its run's weights and preprocessing.
+    """Returns a recorded config without the weights that its network began with.
 
-    None that it began with are read or fetched: they are in the run's checkpoints.
+    The run's checkpoints hold its weights and preprocessing, so nothing else is read or fetched.
     """
     config.weights = None
     for key in ("encoder.weights", "model.encoder_weights"):
@@ -187,7 +187,7 @@ def drop_initial_weights(config: DictConfig) -> DictConfig:
 
 
 def forget_start(net: dict[str, Any]) -> None:
-    """Does the same to the network of a frozen config that continues from a checkpoint."""
+    """Removes the initial weights from the network of a config that goes on from a checkpoint."""
     if net.get("weights") is not None:
         net["weights"] = None
     for part, key in ((net, "encoder_weights"), (net.get("encoder"), "weights")):

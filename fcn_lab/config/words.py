@@ -1,8 +1,8 @@
 """Words composed into one config from Python, without a command line.
 
 Hydra reads and merges twenty files for each composition, which takes a quarter of a second. Here it
-does so once for the words of conf/config.yaml; another word, whose file is its group's node and no
-more, takes the place of that node. tests/config/test_conf.py compares each with Hydra's result.
+does so once, for the words of conf/config.yaml. Another word, if its file says nothing outside its
+group, then replaces that group's node. tests/config/test_conf.py compares each with Hydra's result.
 """
 
 import copy
@@ -70,21 +70,21 @@ def compose_by_hydra(overrides: Sequence[str]) -> DictConfig:
 
 @lru_cache(maxsize=1)
 def _compose_defaults(folders: tuple[Path, ...], change_time: int) -> DictConfig:
-    """Returns the config that nobody has asked anything of, composed again once a file changes."""
+    """Returns the config without overrides, composed again once a file changes."""
     return compose_by_hydra([])
 
 
 def _find_newest_time(folders: Sequence[Path]) -> int:
     times = []
     for file in (file for folder in folders for file in folder.rglob("*.yaml")):
-        # an editor's lock is a link to nowhere, and what it writes anew is gone for a moment
+        # an editor's lock is a link to nowhere, and a file that it rewrites is gone for a moment
         with suppress(FileNotFoundError):
             times.append(file.stat().st_mtime_ns)
     return max(times)
 
 
 def _read_node(override: Override, folders: Sequence[Path]) -> DictConfig | None:
-    """Returns what a word's file says of its group; None where it says more, or is no word."""
+    """Returns the node that a word's file gives its group; None where it does more than that."""
     group, word = override.key_or_group, override.value()
     is_plain = override.package is None and not override.is_add() and not override.is_delete()
     files = (folder / group / f"{word}.yaml" for folder in folders)

@@ -56,7 +56,7 @@ class Grid:
         return any((self.models, self.upsamples, self.encoders))
 
     def compare_models(self, *models: str) -> list[str]:
-        """Returns the words of the same sheet or network, but with these models."""
+        """Returns the words of this sheet, or of this network, with other models."""
         others = set(NETWORK_KEYS) - {"model"}
         overrides = [o for o in self.typed if _find_key(o).partition(".")[0] in others]
         return [f"models=[{','.join(models)}]", *overrides]
@@ -132,7 +132,7 @@ def render_markdown(bills: CellCosts) -> str:
 
 
 def print_sheet(bills: CellCosts) -> None:
-    """Prints the same to the terminal, the upsampling's share below the total."""
+    """Prints the table of costs to the terminal, the upsampling's share below the total."""
     columns = ("cell", *(title for title, _ in COLUMNS.values()), RANGE_TITLE)
     rows = [(" ".join(cell), *_format_costs(parts, "\n")) for cell, parts in bills.items()]
     print_table(columns, rows)

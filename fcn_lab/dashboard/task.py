@@ -84,7 +84,7 @@ class Dashboard:
         return [view, page]
 
     def _save(self, pages: list[Any], folder: Path) -> str:
-        """Sends both to W&B; returns their addresses, one a line."""
+        """Sends the workspace and the report to W&B; returns their addresses, one a line."""
         import wandb
 
         try:

@@ -1,4 +1,4 @@
-"""A lock that says when another process has it."""
+"""A lock on a file that prints a line where it has to wait for another process."""
 
 import fcntl
 import logging
@@ -8,7 +8,7 @@ _log = logging.getLogger(__name__)
 
 
 def wait_for_lock(file: IO[Any], work: str) -> None:
-    """Locks an open file, once whoever has it is done.
+    """Locks an open file; waits while another process holds it.
 
     Args:
         file: the file.

@@ -40,10 +40,10 @@ class Voc(PackedSource):
     """PASCAL VOC2012's segmentation: 20 classes and background, 255 void.
 
     The splits are ``train`` and ``val`` of the release. Where SBD (Hariharan et al. 2011) lies
-    beside it there is ``seg11valid``, too: what of val SBD's train does not hold, as the FCN paper
-    scores; and train is SBD's train with SBD's masks, as the paper trains, and val is without what
-    is trained on. The paper took val from VOC2011, whose list is taken where its folder lies
-    beside VOC2012's: then these are the paper's 736 frames, and of VOC2012's own val they are more.
+    beside it, ``train`` is SBD's train with SBD's masks, as in the FCN paper, ``val`` leaves out
+    the frames that are trained on, and ``seg11valid`` holds the frames that the paper scores: those
+    of val that are not in SBD's train. The paper took val from VOC2011; where its folder lies
+    beside VOC2012's, its list is used: these are the paper's 736 frames. VOC2012's own val has more.
 
     Args:
         root: VOC2012's folder or one above it.

@@ -1,7 +1,7 @@
 """Decides which requests reach the demo page; all others are refused before gradio sees them.
 
-Gradio trusts more than this page needs: mounted in another application it opens any file that a
-call names and fetches any address; it has routes of other uses; and no name of a host is wrong.
+Gradio allows more than this page needs. Mounted in another application, it opens any file and
+fetches any address that a call names, it serves routes for other uses, and it accepts every host.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from fcn_lab.demo.reports import HEADERS, is_own_file
 from fcn_lab.demo.uploads import Uploads
 
 API = "/gradio_api"
-# what the page in a browser asks for; the routes of gradio that are left out it never does
+# the routes that the page asks for in a browser; it never asks for gradio's other ones
 PAGE_PATHS = re.compile(
     r"/|/config|/theme\.css|/favicon\.ico|/manifest\.json|/(?:assets|static)/.+|"
     rf"{API}/(?:info|app_id|startup-events|upload_progress|queue/data|heartbeat/\w+)"
@@ -47,13 +47,13 @@ class Guard:
 
     Args:
         page: the page.
-        uploads: the only files that calls may name and that are sent.
+        uploads: the only files that calls may name and that are sent to a browser.
         host: the name that the page is served under.
-        hosts: further names of this machine, also of a proxy before it. Those of loopback and the
-            address that a request arrived at need not be told; a name that somebody else's DNS
-            leads here ("rebinding") is none of them. A proxy's port belongs to its name unless it
-            is the usual one: lab.example:8443.
-        reports: the files that are sent besides, by their path on the page.
+        hosts: further names that the page may be asked for by, such as a proxy's. A proxy's port
+            belongs to its name unless it is the usual one: lab.example:8443. The names of loopback
+            and the address that a request arrived at are always allowed; any other name may be
+            somebody else's, whose DNS leads here ("rebinding").
+        reports: further files that are sent, by their path on the page.
     """
 
     def __init__(

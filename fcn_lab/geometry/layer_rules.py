@@ -1,4 +1,4 @@
-"""What torch's operations do to places: layers of the algebra, nothing, or no one knows what."""
+"""For each torch operation: the layer that describes where it moves positions, if any."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ aten = torch.ops.aten
 def keeps_places(packet: OpOverloadPacket, args: Sequence[Any]) -> bool:
     """Returns whether each position of the output depends on that position of the inputs alone."""
     if packet is aten.native_batch_norm:
-        # with statistics of the batch itself every position depends on all
+        # with the batch's own statistics every position depends on all others
         return not args[5]
     if packet in BY_CHANNEL:
         dims = [args[1]] if isinstance(args[1], int) else args[1]

@@ -1,6 +1,6 @@
 """The scores of metrics.json, counted again from the confusion matrices beside it.
 
-A number that was altered afterwards, or is that of another scoring, is told and not believed.
+A number that was altered afterwards, or belongs to another scoring, is reported and not used.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from fcn_lab.terminal import format_percent
 
 # the most pixels of a pair of classes in a frame
 MOST_PIXELS = 2**40
-# between a score that was written as text and the same one counted again
+# the largest difference between a score written as text and the same score counted again
 TOLERANCE = 1e-6
 TITLES = {
     "mean_iou": "mean IoU",
@@ -45,10 +45,10 @@ def require_matrices(arrays: Mapping[str, Any], path: Path) -> None:
 def correct_scores(
     folder: Path, metrics: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Returns the scores that the matrices give, and a sentence for each split that said others.
+    """Returns the scores that the matrices give, and a sentence for each split that differs.
 
     Args:
-        folder: the run's.
+        folder: the run's folder.
         metrics: the content of metrics.json.
         files: the arrays of each file of matrices, by its name.
     """
@@ -56,7 +56,7 @@ def correct_scores(
     for file, arrays in files.items():
         split = str(arrays.get("split", ""))
         claim = metrics.get(split)
-        # a file that holds something else is no witness
+        # a file that holds something else proves nothing
         with suppress(LookupError, TypeError, ValueError):
             counts = compute_scores(arrays["matrices"].sum(0), list(map(str, arrays["classes"])))
             if isinstance(claim, Mapping) and (difference := find_altered(claim, counts)):
@@ -72,7 +72,7 @@ def find_altered(claim: Mapping[str, Any], counts: Mapping[str, Any]) -> tuple[s
     """Returns the first score that differs, as claimed and as counted; None where all agree."""
     pairs = [(title, claim.get(key), counts[key]) for key, title in TITLES.items() if key in claim]
     for key, title in CLASS_TITLES.items():
-        # of runs of before, metrics.json has no accuracy of each class
+        # metrics.json of earlier runs has no accuracy of each class
         if isinstance(by_class := claim.get(key), Mapping):
             pairs += [
                 (f"{title} of {name}", by_class.get(name), value)

@@ -1,4 +1,4 @@
-"""What a run's checkpoints held when they were written, so that damage is told before it is used.
+"""Digests of a run's checkpoints as they were written, so that damage is reported before its use.
 
 checkpoints/SHA256SUMS has a line ``DIGEST  NAME`` for each, as sha256sum writes and checks it. The
 digest of a new checkpoint is added before the checkpoint gets its name, and those of the old ones
@@ -29,10 +29,10 @@ def write_listed(path: Path, content: bytes | memoryview) -> None:
 
 
 def require_sound(path: Path) -> None:
-    """Compares a checkpoint with its digest; one that was never listed with the sums inside it.
+    """Compares a checkpoint with its digest, or, if it was never listed, with the sums inside it.
 
     Raises:
-        DamagedFile: it is another file than was written, with the one to fall back to.
+        DamagedFile: it is not the file that was written; the message names a whole one.
     """
     reason = _find_damage(path)
     if reason:
@@ -44,7 +44,7 @@ def advise(path: Path) -> str:
     others = [p for p in sorted(path.parent.glob("*.ckpt")) if p != path and not _find_damage(p)]
     if not others:
         return f"No other checkpoint of it is whole: again={path.parent.parent} trains it again"
-    # into a folder that stands in its place, a copy would only be put
+    # a copy onto a folder that stands in its place would be put into that folder
     move = shlex.join(["mv", str(path), f"{path}.aside"]) + " && " if path.is_dir() else ""
     copy = move + shlex.join(["cp", str(others[0]), str(path)])
     return f"{others[0].name} is whole; to go on from that one type {copy}, and the same once more"
@@ -57,7 +57,7 @@ def _find_damage(path: Path) -> str:
             return "it is no file"
         entries = _read_list(path.parent)
         if path.name in {name for _, name in entries}:
-            # by any name: what was copied from the other one is whole, too
+            # under any name: a copy of the other checkpoint is whole, too
             is_whole = _compute_digest(path) in {digest for digest, _ in entries}
             return "" if is_whole else f"it is not what {LIST_NAME} beside it says was written"
         if not zipfile.is_zipfile(path):
@@ -71,7 +71,7 @@ def _find_damage(path: Path) -> str:
 
 
 def _read_list(folder: Path) -> list[Entry]:
-    """Reads the lines that are whole; a list that is gone or torn costs the check alone."""
+    """Reads the lines that are whole; without a list only the comparison is left out."""
     try:
         require_regular_file(folder / LIST_NAME)
         lines = (folder / LIST_NAME).read_bytes().decode("ascii", "replace").splitlines()

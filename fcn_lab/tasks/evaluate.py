@@ -1,4 +1,4 @@
-"""task=evaluate: score the best weights of a run, or published ones, on a split, `data.split`."""
+"""task=evaluate: scores the best weights of a run, or published ones, on a split, `data.split`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""task=predict: label pictures and videos with the best weights of a run."""
+"""task=predict: labels pictures and videos with the best weights of a run."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath

@@ -23,7 +23,7 @@ JOURNAL = "journal"
 def hold_draft(folder: Path, advice: str) -> Iterator[Path | None]:
     """Yields the draft of a pack's folder, locked; None where the place knows no locks.
 
-    Waits for another process that has it.
+    Waits while another process holds it.
 
     Raises:
         WriteFailure: nothing can be written there.
@@ -39,7 +39,7 @@ def hold_draft(folder: Path, advice: str) -> Iterator[Path | None]:
                 yield None
                 return
             if _is_same(file, draft / JOURNAL):
-                # it is no leftover any more
+                # a fresh time keeps it from being removed as a leftover
                 os.utime(draft)
                 yield draft
                 return
@@ -55,7 +55,7 @@ def _open_journal(draft: Path, advice: str) -> IO[str]:
 
 
 def _is_same(file: IO[str], path: Path) -> bool:
-    """Returns whether it is still the file of that name, and nobody has been done with it."""
+    """Returns whether the open file is still the one at this path."""
     with suppress(OSError):
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     return False
@@ -68,7 +68,7 @@ class Journal:
     path: Path
 
     def read(self) -> dict[int, dict[str, Any]]:
-        """Returns what was noted of every part; a line that was cut short is none."""
+        """Returns what was noted of every part; lines that were cut short are left out."""
         entries: dict[int, dict[str, Any]] = {}
         with suppress(OSError):
             for line in self.path.read_text(errors="replace").splitlines():

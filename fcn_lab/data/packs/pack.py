@@ -4,7 +4,7 @@ A pack's folder is named by the hash of what its source files hold and of how th
 that equal sources share one pack and no pack can be stale. It is written under another name,
 synced, and renamed as the last step, its manifest after its arrays; a folder that is not whole, or
 not as it was written, is built anew. Of processes that pack at the same time one does it and the
-others wait; what a killed one leaves half done is gone on with. A warm start reads the files'
+others wait; a pack that a killed process left half done is continued. A warm start reads the files'
 states only, not their content (see ``checksums``).
 """
 

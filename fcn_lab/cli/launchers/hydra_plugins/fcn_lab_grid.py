@@ -20,8 +20,8 @@ from omegaconf import DictConfig
 class GridSweeper(Sweeper):
     """Lists the combinations as Hydra's own sweeper does; CellLauncher composes them all.
 
-    All cells of a batch are composed before its first one starts, so that a wrong word is told as
-    early, and nothing is written for a batch that is refused.
+    All cells of a batch are composed before its first one starts, so that a wrong word is reported
+    before that, and nothing is written for a batch that is refused.
 
     Args:
         max_batch_size: how many cells the launcher is given at a time; by default all.

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from fcn_lab.sweeps.loop import Sweep
 
 _SEARCH_PREFIXES = ("hydra/sweeper=", "hydra.sweeper.")
-# tasks that leave no scores, by which a sweep knows that a cell is done
+# tasks that leave no scores, though a sweep knows by these that a cell is done
 UNSCORED_TASKS = (
     *("audit", "capacity", "ceilings", "dashboard", "demo", "export", "predict", "profile"),
     *("report", "shapes", "status"),
 )
-# characters: a file name holds 255 bytes, and suffixes will come
+# in characters: a file name holds 255 bytes, and suffixes will be added
 LONGEST_NAME = 120
 
 
@@ -68,13 +68,13 @@ class CellLauncher(Launcher):
         allow(list_shipped())
         self.composer = Composer(hydra_context.config_loader, config)
         self.config = config
-        # of each of thousands of cells, and a look into OmegaConf costs more than its own part
+        # read once: for each of thousands of cells, reading it from OmegaConf costs too much
         self.folder = Path(config.hydra.sweep.dir)
         sources = config.hydra.runtime.config_sources
         self.conf_folders = [Path(source.path) for source in sources if source.schema == "file"]
         keep_own_folders(self.conf_folders)
         overrides = parse_overrides(config.hydra.overrides.task)
-        # the last of a key counts
+        # of several overrides of a key the last one counts
         last = {override.get_key_element(): override for override in overrides}
         self.shared_keys = {key for key, word in last.items() if not word.is_sweep_override()}
 
@@ -99,11 +99,13 @@ class CellLauncher(Launcher):
         """Runs a batch; a cell's return value is its Progress.
 
         Args:
-            job_overrides: those of each cell.
+            job_overrides: the overrides of each cell.
             first: the number of the first cell.
             shared_overrides: overrides of all cells that are no part of their names.
-            cell_count: cells in all, where they come in batches; the whole is then not told of.
-            is_unpromising: asked about every running cell; one for which it says yes is pruned.
+            cell_count: cells in all, where they come in batches; a batch is then not reported as
+                the whole sweep.
+            is_unpromising: is asked about every running cell; a cell for which it returns True is
+                pruned.
 
         Raises:
             UserError: a cell cannot run; none has started.

@@ -21,10 +21,10 @@ class OptunaSweeper(Sweeper):
     """Hands batches of cells to the launcher until a study has its trials.
 
     Args:
-        sampler: node of an optuna.samplers class.
-        pruner: node of an optuna.pruners class.
-        n_trials: how many in all; the same command with more goes on.
-        n_jobs: how many are drawn at a time; with hydra/launcher=local, as many as it has slots.
+        sampler: a node that describes an object of optuna.samplers.
+        pruner: a node that describes an object of optuna.pruners.
+        n_trials: trials in all; the same command with a larger number continues the search.
+        n_jobs: trials drawn at a time; with hydra/launcher=local, as many as it has slots.
         params: axes by key, as an experiment declares them; those of the command line count more.
     """
 
@@ -53,7 +53,7 @@ class OptunaSweeper(Sweeper):
 
         Raises:
             UserError: there is no Optuna, no axis, or another search in the folder.
-            SweepFailure: no trial came through.
+            SweepFailure: no trial was completed.
         """
         from fcn_lab.config.build import check
         from fcn_lab.errors import UserError
@@ -97,6 +97,6 @@ class OptunaSweeper(Sweeper):
     def _launch(
         self, batch: Sequence[Sequence[str]], first: int, is_unpromising: "Callable[[Cell], bool]"
     ) -> None:
-        # what was never looked at cannot have been selected on
+        # a split that was never looked at cannot have been selected on
         shared_overrides = ["data.split=val"]
         self.cells.run_cells(batch, first, shared_overrides, self.n_trials, is_unpromising)
