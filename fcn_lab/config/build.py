@@ -1,8 +1,8 @@
-"""A configuration node's arguments against its target's signature, and only then its construction.
+"""Checks a configuration node's arguments against its target's signature, then constructs it.
 
-It is ours, and neither hydra-zen's nor pydantic's, because its messages name the key that a user
-sets: a frozen config is full of copies, and ``links`` leads from each (copy → original) back to it.
-Nodes are plain dicts and lists.
+It takes the place of hydra-zen and pydantic because its messages name the key that a user sets: a
+frozen config is full of copies, and ``links`` leads from each copy back to its original. Nodes are
+plain dicts and lists.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ _HYDRAS: dict[str, Any] = {
 
 
 def check(node: Any, key: str, links: Mapping[str, str]) -> None:
-    """Walks `node`, which stands at `key` of the config.
+    """Checks `node`, which stands at `key` of the config, and every node inside it.
 
     Raises:
         UserError: an unknown argument, or a value of another type than the signature says.
@@ -52,7 +52,7 @@ def build(node: Any, key: str, links: Mapping[str, str]) -> Any:
     """
     check(node, key, links)
     try:
-        # twice, since Hydra resolves the whole first, and then each node
+        # escaped twice, since Hydra resolves the whole first, and then each node
         return instantiate({key: omegaconf_node(omegaconf_node(node))}, _convert_="all")[key]
     except InstantiationException as error:
         cause = error.__cause__ or error
@@ -81,7 +81,7 @@ def locate(target: str, key: str) -> Callable[..., Any]:
 
 
 def find_user_key(key: str, links: Mapping[str, str]) -> str:
-    """Returns the key that a user sets, of a copy: ``task.net.encoder`` → ``encoder``."""
+    """Returns the key that a user sets for a copy: ``encoder`` for ``task.net.encoder``."""
     while True:
         copies = [copy for copy in links if key == copy or key.startswith(f"{copy}.")]
         if not copies:

@@ -64,7 +64,7 @@ def explain(error: BaseException) -> str:
 
 
 def _find_resolver_error(error: BaseException) -> UserError | None:
-    """Returns the user's error in a resolver, on top of which OmegaConf raised its own."""
+    """Returns the UserError that a resolver raised, which OmegaConf's own error hides."""
     inner: BaseException | None = error
     while inner is not None and not isinstance(inner, UserError):
         inner = inner.__cause__ or inner.__context__

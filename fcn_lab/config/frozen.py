@@ -54,7 +54,7 @@ def resolve(config: DictConfig) -> dict[str, Any]:
         if key not in read_by_task or config[key] is not None:
             continue
         alternative = ""
-        # published nets need no run
+        # published weights take the place of a run
         if key == "run" and config.choices.task == "evaluate":
             if config.get("weights") is not None:
                 continue
@@ -62,7 +62,7 @@ def resolve(config: DictConfig) -> dict[str, Any]:
         raise UserError(f"task={config.choices.task} needs {key}={value}{alternative}")
     require_published_weights(config, links)
     content = follow_links(config)
-    # a cell is the same in whatever sweep it runs, and no record says what it may call
+    # a cell is the same in every sweep, and a record may not decide what is allowed
     for key in ("sweep", "study", "allow"):
         content.pop(key, None)
     require_plain_keys(content)
@@ -84,12 +84,12 @@ def require_published_weights(config: DictConfig, links: Mapping[str, str]) -> N
 
 
 def count_classes(names: object) -> int:
-    """Returns how many of these classes are scored: all but void.
+    """Returns how many of these classes are scored, which are all but void.
 
     Raises:
         UserError: they are no classes, or more than a label can hold.
     """
-    # brings numpy, which the other words can do without
+    # imported here, since it brings numpy, which other words do not need
     from fcn_lab.data.class_table import read_names
     from fcn_lab.data.classes import is_void
 
@@ -115,13 +115,13 @@ def freeze(content: Mapping[str, Any], folder: Path) -> Path:
 
 
 def find_references(config: DictConfig) -> dict[str, str]:
-    """Returns the keys that are nothing but a reference, with the key referred to."""
+    """Returns the keys whose value is only a reference to another key, each with that key."""
     content = OmegaConf.to_container(config, resolve=False)
     return {".".join(map(str, target)): source for target, source in _restore_links(content, ())}
 
 
 def read_recorded(folder: Path) -> DictConfig:
-    """Returns the config of a run, or one in a file, as it was composed: links are links again.
+    """Returns the config of a run, or of a file, as it was composed: with links as references.
 
     Raises:
         UserError: there is no such folder, no run in it, or the file is not as a run writes it.
@@ -169,7 +169,7 @@ def read_frozen(path: Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    # its loader tells numbers from texts as the writer did; a text with `${` is only a text
+    # this loader tells numbers from texts as the writer did; a text with `${` stays a text
     content: dict[str, Any] = rename_targets(read_yaml(path, load_yaml))
     return content
 

@@ -18,16 +18,16 @@ from fcn_lab.runs.outcomes import read_metrics
 from fcn_lab.runs.records import DamagedFile
 from fcn_lab.values import require_type
 
-# of a command with `run=`; everything else is the recorded run's
+# the keys that a command with `run=` sets; all others come from the recorded run
 _COMMAND_KEYS = (*CommandKeys.__annotations__, "task", "choices.task", "dense", "choices.dense")
-# of a command with `again=`
+# the keys that a command with `again=` sets
 _REPETITION_KEYS = ("again", "name", "group", "allow")
 
 
 def add_recorded_words(overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:
-    """Returns the overrides behind the words of the run they read: plain keys find their nodes.
+    """Returns the overrides after the words of the run they read, so that plain keys fit.
 
-    A recorded word that `folders` no longer have is left out: its nodes are recorded.
+    A recorded word that `folders` no longer have is left out; the record holds its nodes.
     """
     all_overrides = parse_overrides(overrides)
     values = {
@@ -38,7 +38,7 @@ def add_recorded_words(overrides: Sequence[str], folders: Sequence[Path]) -> lis
     folder = values.get("again") or values.get("run")
     if not isinstance(folder, str):
         return list(overrides)
-    # its `${` were escaped
+    # `${` is escaped in it
     folder = OmegaConf.create([folder])[0]
     keys = {override.key_or_group for override in all_overrides}
     skip = keys if values.get("again") else keys.union(_COMMAND_KEYS)
@@ -56,7 +56,7 @@ def add_recorded_words(overrides: Sequence[str], folders: Sequence[Path]) -> lis
 def resolve_command(
     config: DictConfig, overrides: Sequence[str], folders: Sequence[Path]
 ) -> dict[str, Any]:
-    """Returns what a command's config.yaml will hold, nothing in it that may not be built.
+    """Returns what a command's config.yaml will hold, and refuses what may not be built.
 
     Raises:
         UserError: as `inherit` and `resolve`, and for a recorded target that nobody has allowed.
@@ -65,7 +65,7 @@ def resolve_command(
     full_config = inherit(config, overrides, folders)
     folder = config.again or config.run
     if folder is not None:
-        # all that is there the user has named
+        # the user has named everything in it
         allow(find_targets(OmegaConf.to_container(config)))
     content = resolve(full_config)
     if not isinstance(content.get("task"), dict):
@@ -96,7 +96,7 @@ def inherit(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path
     choices = dict(result.choices)
     if config.again is None:
         drop_initial_weights(result)
-        # bf16 and float16 suit the machine that trained; what this one does is the task's to say
+        # bf16 and float16 suit the machine that trained; the task chooses for this machine
         if OmegaConf.select(result, "trainer.precision") not in (None, "32-true"):
             result.trainer.precision = "auto"
     for key in _REPETITION_KEYS if config.again else _COMMAND_KEYS:

@@ -1,8 +1,8 @@
 """Links, which are values that are nothing but a reference to another key.
 
-A recorded config is written out in full, so its links never say more than it holds: each leads to
-a node of the file, and none explodes. Links to nodes with links in them may stand for gigabytes,
-and a link to a resolver for a secret of this machine.
+A recorded config is written out in full, so each of its links leads to a node that the file holds.
+In a stranger's file links to nodes with links in them could stand for gigabytes, and a link to a
+resolver for a secret of this machine.
 """
 
 import re
@@ -34,7 +34,7 @@ def read_link(node: object, path: Keys) -> Keys | None:
 def follow_links(config: DictConfig) -> dict[str, Any]:
     """Returns what `OmegaConf.to_container` resolves `config` to, in a fraction of its time.
 
-    It parses each of some forty links anew for each of a sweep's thousands of cells.
+    OmegaConf would parse each of some forty links anew for each of a sweep's thousands of cells.
 
     Raises:
         OmegaConfBaseException: as OmegaConf does.
@@ -66,7 +66,7 @@ def follow_links(config: DictConfig) -> dict[str, Any]:
     try:
         result = resolve(content, ())
     except (OmegaConfBaseException, LookupError, TypeError, ValueError, RecursionError):
-        # what it says of a value that is missing, or of a link that leads nowhere or around
+        # OmegaConf reports a missing value, or a link that leads nowhere or in a circle
         result = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     return cast("dict[str, Any]", result)
 
@@ -80,7 +80,7 @@ def require_sound(path: Path, config: Mapping[str, Any], links: object) -> None:
         links: key of a copy → key of its original, both dotted.
 
     Raises:
-        DamagedFile: a link leads to no key, around, or to more nodes than any run has.
+        DamagedFile: a link leads to no key, in a circle, or to more nodes than any run has.
     """
     if not isinstance(links, dict):
         raise DamagedFile(path, "its key `links` holds no names of keys")
@@ -100,14 +100,14 @@ def require_sound(path: Path, config: Mapping[str, Any], links: object) -> None:
 
 
 class _NodeCounter:
-    """How many nodes there are below a key once all links are followed."""
+    """Counts the nodes below a key once all links are followed."""
 
     def __init__(self, config: Mapping[str, Any], links: Mapping[Keys, Keys]) -> None:
         self.config, self.links = config, links
         self._sizes: dict[Keys, int] = {}
 
     def count(self, keys: Keys) -> int:
-        """Returns how many keys a node has; each counts once, however often it is linked to."""
+        """Returns how many keys a node has, links followed."""
         keys = self._find_original(keys)
         if keys not in self._sizes:
             inner = _list_items(_select(self.config, keys))
@@ -115,7 +115,7 @@ class _NodeCounter:
         return self._sizes[keys]
 
     def _find_original(self, keys: Keys) -> Keys:
-        """Returns where the node really stands: a link above it moves it, too."""
+        """Returns the place of the original, also where only a node above it is a link."""
         for length in range(1, len(keys) + 1):
             if keys[:length] in self.links:
                 return self._find_original((*self.links[keys[:length]], *keys[length:]))

@@ -1,4 +1,4 @@
-"""Lists and mappings that are typed whole: they replace those of a file, key and all."""
+"""Lets a mapping or list on the command line replace that of a file as a whole."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,12 @@ ATOMIC_KEYS = ("data.names", "data.splits")
 
 
 def replace_mappings(overrides: Sequence[str]) -> list[str]:
-    """Returns the overrides, with what a file says of these keys taken away before they are given.
+    """Returns the overrides, with the file's values of these keys removed before.
 
-    Hydra would merge the two, and a class or split of the file would stay.
+    Hydra would merge the two, and a class or split of the file would remain.
 
     Raises:
-        UserError: a mapping has a key twice, of which Hydra would keep the last.
+        UserError: a mapping has a key twice; Hydra would keep the last one without a word.
     """
     result: list[str] = []
     for override in overrides:
@@ -35,7 +35,7 @@ def _find_repeated_key(mapping: str) -> str | None:
     try:
         node = yaml.compose(mapping, yaml.SafeLoader)
     except yaml.YAMLError:
-        # Hydra says what is wrong with it
+        # Hydra reports what is wrong with it
         return None
     keys = [key.value for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
     return next((key for key in keys if keys.count(key) > 1), None)

@@ -1,4 +1,4 @@
-"""Names that recorded configs know and that have moved since.
+"""Maps the names of classes in earlier recorded configs to where these classes are now.
 
 A run's config.yaml names the classes it was built from. Where such a file is read, an old name
 becomes today's, so that every recorded run can be scored, resumed and reported.
@@ -6,7 +6,7 @@ becomes today's, so that every recorded run can be scored, resumed and reported.
 
 from typing import Any
 
-# module or name under fcn_lab, then → now; the longest that fits counts
+# earlier name of a module or class under fcn_lab → today's; the longest match counts
 NEW_NAMES = {
     "api.network": "api.build_network",
     "data.augment.Unchanged": "data.augment.Augmentation",

@@ -1,4 +1,4 @@
-"""Overrides as Hydra reads them, each text read once: the cells of a sweep share most of theirs."""
+"""Parses overrides as Hydra does, each text once, since the cells of a sweep share most of them."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -8,15 +8,15 @@ from hydra.core.override_parser.types import Override
 
 
 def parse_overrides(lines: Iterable[str]) -> list[Override]:
-    """Returns what each text says.
+    """Returns the override that each text describes.
 
     Raises:
-        OverrideParseException: one is no override.
+        OverrideParseException: a text is no override.
     """
     return [_parse(line) for line in lines]
 
 
 @cache
 def _parse(line: str) -> Override:
-    # parse_override would not say in its error which text it is about
+    # the errors of parse_override do not say which text they are about
     return OverridesParser.create().parse_overrides([line])[0]

@@ -17,7 +17,7 @@ WORDS_VARIABLE = "FCN_LAB_WORDS"
 
 
 def keep_own_folders(folders: Iterable[Path]) -> None:
-    """Lets this process, and those it starts, read words there and build what they name."""
+    """Lets this process, and those it starts, read words there and build what the words name."""
     conf = find_conf_folder()
     own_folders = [folder for folder in map(follow_links, folders) if folder != conf]
     os.environ[WORDS_VARIABLE] = json.dumps([str(folder) for folder in (conf, *own_folders)])

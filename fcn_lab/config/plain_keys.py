@@ -1,4 +1,4 @@
-"""The keys that stand in no group: which there are, what they take, and which a command keeps."""
+"""The keys that stand in no group, the values they take, and those that only a command has."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, get_type_hints
@@ -7,7 +7,7 @@ from fcn_lab.values import Seed, require_type
 
 
 class CommandKeys(TypedDict, total=False):
-    """The keys of one command, and what they take; a run that is read passes none of them on.
+    """The keys of one command and their values; a command that reads a run inherits none of them.
 
     They stand at the top level, and not under ``task.``, because they are typed as ``run=`` and
     ``input=``. Below ``task.`` each would have two spellings, to be translated on the command line,
@@ -36,7 +36,7 @@ class CommandKeys(TypedDict, total=False):
 
 
 class PlainKeys(CommandKeys, total=False):
-    """The keys that stand in no group, and what they take."""
+    """The keys that stand in no group, and the values they take."""
 
     seed: Seed
     flip: bool

@@ -1,7 +1,7 @@
-"""Whether what a node's target makes can stand where an annotation takes an object or a function.
+"""Decides whether the object that a node makes fits an annotation of an object or a function.
 
-The class of what is made is known before anything is built: it is the target, or what its signature
-returns. Where neither tells, and of a user's own classes that have the methods, nothing is refused.
+The class of that object is known before it is built: it is the target, or what its signature
+returns. Where neither tells, or a user's own class has the methods, nothing is refused.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ Locate = Callable[[str], Callable[..., Any]]
 
 
 def suits(annotation: object, value: object, locate: Locate, is_built: bool = True) -> bool:
-    """Returns whether each node in `value` makes what the annotation takes.
+    """Returns whether each node in `value` makes an object that the annotation takes.
 
     Args:
         annotation: what the argument's signature says.
@@ -46,7 +46,7 @@ def _makes(node: Mapping[str, Any], annotation: object, locate: Locate) -> bool:
         return _fits(product, annotation)
     if not node.get("_partial_"):
         return any("__call__" in vars(base) for base in product.__mro__)
-    # half of a call is a function that returns what the whole makes
+    # a node with _partial_ makes a function, which returns what the target makes
     return _fits(product, get_args(annotation)[1])
 
 

@@ -1,4 +1,4 @@
-"""What a recorded config may build: it may come from a stranger.
+"""Decides what a recorded config may build, since it may come from a stranger.
 
 A name is allowed where a word of conf/ builds it, or one of the user's own words under
 ``--config-dir``, or where the user says so: ``allow=[my_package.MyLoss]`` on the command line,
@@ -25,7 +25,7 @@ _FINDERS = ("hydra.utils.get_method", "hydra.utils.get_class", "hydra.utils.get_
 
 
 def allow(names: Iterable[str]) -> None:
-    """Lets this process, and those it starts, build these too."""
+    """Lets this process, and those it starts, also build the classes of these names."""
     os.environ[ALLOW_VARIABLE] = ",".join(sorted({*_read_environment(), *names}))
 
 
@@ -33,7 +33,7 @@ def read_names(value: object) -> list[str]:
     """Reads the dotted names that ``allow=`` lists.
 
     Raises:
-        UserError: it is neither a dotted name nor a list of some.
+        UserError: it is neither a dotted name nor a list of dotted names.
     """
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
@@ -55,7 +55,7 @@ def list_targets(folder: Path) -> frozenset[str]:
 
 
 def require_allowed(node: object, record: str, extra: Collection[str] = ()) -> None:
-    """Refuses to build of `node` what nobody has allowed.
+    """Refuses a node that names what nobody has allowed to be built.
 
     Args:
         node: a node of a recorded config.
@@ -63,7 +63,7 @@ def require_allowed(node: object, record: str, extra: Collection[str] = ()) -> N
         extra: further names that may be built.
 
     Raises:
-        UserError: with the names, and the word that allows them.
+        UserError: a name is not allowed; the message has the names and the word that allows them.
     """
     names = list_shipped().union(_read_environment(), extra)
     strangers = sorted({name for name in find_targets(node) if name not in names})
@@ -84,7 +84,7 @@ def find_own_modules(node: object) -> None:
 
 
 def find_targets(node: object) -> Iterator[str]:
-    """Yields the dotted names of all that building `node` would call or look up."""
+    """Yields the dotted names of everything that building `node` would call or look up."""
     if isinstance(node, Mapping):
         if "_target_" in node:
             yield str(node["_target_"])
@@ -99,7 +99,7 @@ def find_targets(node: object) -> Iterator[str]:
 def _read_targets(file: Path) -> Iterator[str]:
     try:
         yield from find_targets(load_yaml(read_text(file)))
-    # whoever uses the word names the file
+    # the file is named in an error once its word is used
     except (DamagedFile, ValueError, YAMLError):
         return
 

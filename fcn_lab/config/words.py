@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hydra import version
 
-# Hydra hands out a loader publicly only by its global state, which may be the caller's, and applies
+# Hydra gives a loader publicly only by its global state, which may be the caller's, and it applies
 # overrides to a composed config nowhere in public
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path

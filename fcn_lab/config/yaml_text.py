@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-# what reads and writes as OmegaConf does has no public name
+# OmegaConf's own reader and writer have no public name
 from omegaconf._utils import get_omega_conf_dumper, get_yaml_loader
 
 

@@ -43,6 +43,6 @@ def _time_pass(net: nn.Module, height: int, width: int) -> float:
     """Returns the seconds of one pass on the network's device."""
     image = torch.rand(1, count_channels(net), height, width, device=next(net.parameters()).device)
     start = time.perf_counter()
-    # waits for the device
+    # reading the sum waits for the device
     net(image).sum().item()
     return time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""A classifier slid over an image, in one pass or patch by patch."""
+"""Compares a classifier that scores an image in one dense pass with one that scores patches."""
 
 import copy
 import time
@@ -41,11 +41,11 @@ def convolutionalise(classifier: VGG) -> nn.Sequential:
 
 @dataclass(frozen=True)
 class DenseComparison:
-    """The cost of one dense pass beside that of the same scores patch by patch.
+    """The cost of one dense pass, and that of the same scores computed patch by patch.
 
     Attributes:
-        scores: how many, of `patch`² pixels each, `stride` apart.
-        difference: the largest, over the largest score.
+        scores: how many scores there are, of `patch`² pixels each, `stride` pixels apart.
+        difference: the largest difference of two scores, over the largest score.
         dense_macs, patches_macs: multiply-accumulates.
         dense_seconds, patches_seconds: wall time.
     """
@@ -79,9 +79,9 @@ class DenseComparison:
 def compare_dense_with_patches(net: nn.Module, grid: int, batch_size: int = 1) -> DenseComparison:
     """Scores a grid of patches one by one, and in one pass the image that contains them.
 
-    The network's own layers up to score_fr, without padding: a patch is as large as the receptive
-    field of one score, and zeros at its border would be where the image goes on. Long, Shelhamer,
-    Darrell 2015, section 3.1: 22 ms for 10×10 scores against 1.2 ms for each.
+    The network's own layers up to score_fr are used without padding: a patch is as large as the
+    receptive field of one score, and padding would put zeros where the image goes on. Long,
+    Shelhamer, Darrell 2015, section 3.1: 22 ms for 10×10 scores against 1.2 ms for each.
 
     Args:
         net: an FCN over a VGG-16.
@@ -125,7 +125,7 @@ def compare_dense_with_patches(net: nn.Module, grid: int, batch_size: int = 1) -
 
 
 def _remove_padding(layer: nn.Module) -> nn.Module:
-    """Returns the same layer with the same weights, reading nothing beyond its input."""
+    """Returns the layer with the same weights and without padding."""
     twin = copy.copy(layer)
     if isinstance(twin, nn.Conv2d):
         twin.padding = (0, 0)

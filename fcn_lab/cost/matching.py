@@ -1,6 +1,6 @@
 """Equal capacity: two widths for each arm at which parameters and multiply-accumulates agree.
 
-One width moves mostly the operations (early layers, many pixels), the other mostly the parameters
+One width changes mostly the operations (early layers, many pixels), the other mostly the parameters
 (late layers, few pixels). With J the changes of both costs by a step of each width, Newton's step
 to the target is J⁻¹ (target − cost), rounded to whole channels.
 """
@@ -35,7 +35,7 @@ def fit_widths(
     Args:
         costs: parameters and operations of the arm at two widths.
         start: the widths to search from.
-        target: what to come close to.
+        target: the parameters and operations to come close to.
         tolerance: a relative distance that is good enough.
     """
     best = build_fit(start, costs(start), target)
@@ -73,7 +73,7 @@ def cost_vector(cost: Cost) -> tuple[float, float]:
 
 
 def pick_target(costs: Sequence[Cost]) -> Cost:
-    """Returns the most parameters and the most MACs of any network: none has to shrink."""
+    """Returns the most parameters and the most MACs of any network, so that none has to shrink."""
     return Cost(max(cost.params for cost in costs), max(cost.macs for cost in costs))
 
 

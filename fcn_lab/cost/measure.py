@@ -41,7 +41,7 @@ def measure_parts(
         height: H.
         width: W.
         repeats: passes whose median counts, after one that does not; 0 measures nothing.
-        costs: what was returned of it before, whose counts are not made again.
+        costs: the result of an earlier call for this network; its counts are not made again.
     """
     with keep_modes(net):
         net.eval()
@@ -60,10 +60,10 @@ def measure_parts(
 
 
 def combine_turns(turns: Sequence[Mapping[str, PartCost]]) -> dict[str, PartCost]:
-    """Returns what was counted of a network, with the median of its times over turns.
+    """Returns the counts of a network's parts, with the median of their times over turns.
 
     Args:
-        turns: what `measure_parts` has returned in each.
+        turns: the result of `measure_parts` in each turn.
     """
     costs = {}
     for part, first in turns[0].items():
@@ -80,7 +80,7 @@ def combine_turns(turns: Sequence[Mapping[str, PartCost]]) -> dict[str, PartCost
 
 
 def count_parts(net: nn.Module, height: int, width: int) -> tuple[dict[str, PartCost], int]:
-    """Counts all that needs no clock, on the meta device.
+    """Counts everything that needs no clock, on the meta device.
 
     Returns the cost of each part, and the most bytes alive at once.
     """
@@ -135,10 +135,10 @@ def assign_macs(
 def time_parts(net: nn.Module, image: Tensor, repeats: int, parts: dict[str, PartCost]) -> None:
     """Adds the median seconds of each part, forward and backward, to `parts`.
 
-    Where the forward pass goes from one part to another, the module it enters is timed alone on
-    what it was given, and its time taken off that of the part around it.
+    Where the forward pass enters another part, the module it enters is timed alone with the same
+    arguments, and its time is subtracted from that of the part around it.
     """
-    # part, part around it, …
+    # entries: the part, the part around it, and what was called
     calls: list[tuple[str, str, nn.Module, tuple[Any, ...]]] = []
     stack = [""]
 
@@ -156,7 +156,7 @@ def time_parts(net: nn.Module, image: Tensor, repeats: int, parts: dict[str, Par
         if parent:
             parts[parent].forward -= forward
             parts[parent].backward -= backward
-    # what is left between two measurements may be less than nothing
+    # the difference of two measurements may be below zero
     for cost in parts.values():
         cost.forward, cost.backward = max(cost.forward, 0.0), max(cost.backward, 0.0)
 

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, UntypedStorage, nn
 
-# torch gives its operators, dispatch modes and trees no public names
+# torch gives its operators no public name
 from torch._ops import OpOverload
 from torch.multiprocessing.reductions import StorageWeakRef
 
-# likewise
+# torch gives its dispatch modes and its trees no public names
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -18,7 +18,7 @@ from fcn_lab.geometry.meta import MetaRun
 
 
 class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Records the most bytes alive at once, and reports every new storage.
+    """Records the largest number of bytes alive at once, and reports every new storage.
 
     Args:
         ignored_storages: storages that are not counted.
@@ -66,8 +66,8 @@ class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def count_peak_bytes(net: nn.Module, height: int, width: int) -> int:
     """Returns the most bytes of feature maps alive at once while one image is scored.
 
-    The image is one of them; parameters, and what a kernel takes for itself, are not. It is the
-    same on every machine.
+    The image counts; parameters and the working memory of kernels do not. The number is the same
+    on every machine.
 
     Args:
         net: float (N,3,H,W) → one tensor.

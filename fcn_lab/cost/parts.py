@@ -25,7 +25,7 @@ class PartCost:
         params: parameters.
         macs: multiply-accumulates of the forward pass.
         activations: bytes that the forward pass writes.
-        kept: bytes of them that it keeps for the backward pass.
+        kept: those of the bytes that it keeps for the backward pass.
         switches: bytes of the switches at two bits a window.
         maps: bytes of the float32 maps that the switches stand for.
         forward: seconds.
@@ -91,5 +91,5 @@ def watch_parts(
 
 
 def leave(stack: list[str]) -> None:
-    """Pops the part that the forward pass has left."""
+    """Removes from the stack the part that the forward pass has left."""
     stack.pop()

@@ -69,7 +69,7 @@ def _create_curves(key: str, axis: str, selection: Selection) -> wr.LinePlot:
 
 
 def _create_lines(selection: Selection) -> wr.ParallelCoordinatesPlot:
-    """Returns a plot with one line a run: from the factors over the seed to the scores."""
+    """Returns parallel axes of factors, seed and scores, with one line a run."""
     keys = {**selection.axes, "seed": "seed"}
     columns = [
         wr.ParallelCoordinatesPlotColumn(wr.Config(key), display_name=name)

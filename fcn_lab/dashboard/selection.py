@@ -1,4 +1,4 @@
-"""Selects what a dashboard shows, in W&B's terms: runs, their keys, and what was varied.
+"""Selects what a dashboard shows, in W&B's terms: runs, their keys, and the varied factors.
 
 The terms are those of fcn_lab/training/loggers/wandb_run.py: W&B's group is the sweep, a run is
 named as its arm, its config is the frozen one, and its keys are SPLIT/SCORE.
@@ -11,7 +11,7 @@ from typing import Any
 from fcn_lab.report.arms import format_factor
 from fcn_lab.report.study import Study
 
-# the groups whose words have a key of their own in a config
+# groups whose words have a key in a run's config
 WORDS = ("model", "upsample", "encoder")
 # the tables in the W&B run that holds the study's results, and the run's job type
 TABLES = ("arms", "differences", "classes")

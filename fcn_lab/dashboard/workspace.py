@@ -14,7 +14,7 @@ from wandb_workspaces.workspaces import internal as workspace_models
 from fcn_lab.dashboard.panels import STEP_KEY, list_sections
 from fcn_lab.dashboard.selection import JOB_TYPE, Selection
 
-# runs in one panel
+# the most runs in one panel
 RUNS_LIMIT = 100
 
 
@@ -75,7 +75,7 @@ def read_report(text: str) -> wr.Report:
     """Returns the report that such JSON describes."""
     model = report_models.ReportViewspec.model_validate_json(text)
     report: wr.Report = wr.Report._from_model(model)
-    # `_from_model` leaves the width out
+    # `_from_model` does not read the width
     report.width = cast(Any, model.spec.width)
     return report
 

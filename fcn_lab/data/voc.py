@@ -43,7 +43,7 @@ class Voc(PackedSource):
     beside it, ``train`` is SBD's train with SBD's masks, as in the FCN paper, ``val`` leaves out
     the frames that are trained on, and ``seg11valid`` holds the frames that the paper scores: those
     of val that are not in SBD's train. The paper took val from VOC2011; where its folder lies
-    beside VOC2012's, its list is used: these are the paper's 736 frames. VOC2012's own val has more.
+    beside VOC2012's, its list is used: it gives the paper's 736 frames; VOC2012's is longer.
 
     Args:
         root: VOC2012's folder or one above it.

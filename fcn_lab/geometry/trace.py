@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# torch gives its operators, dispatch modes and trees no public names
+# torch gives its operators no public name
 from torch._ops import OpOverload, OpOverloadPacket
 
-# likewise
+# torch gives its dispatch modes no public name
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.module_tracker import ModuleTracker
 
