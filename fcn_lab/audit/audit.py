@@ -40,7 +40,7 @@ class Twins:
 
     Attributes:
         names: the frames' names.
-        splits: those that they are in, each once.
+        splits: the splits that they are in, each once.
         labels: the number of different label maps among them.
         split_of: the split of each frame.
     """

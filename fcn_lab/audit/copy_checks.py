@@ -68,9 +68,9 @@ def check_near_copies(audit: Audit) -> Iterator[Finding]:
 
 
 def check_shared_drives(audit: Audit) -> Iterator[Finding]:
-    """Reports drives that are both trained on and scored, and those that are not."""
+    """Reports which of the scored drives are also trained on, and which are not."""
     for span in audit.drive_spans:
-        # frames that numbers alone tell apart, as photos, are no drive
+        # frames whose names are only numbers, such as photos, are no drive
         if span.split == "train" or not span.drive:
             continue
         subject = f"{span.split}: {span.drive} ({format_count(span.count, 'frame')})"
@@ -103,7 +103,7 @@ def _show_middle(audit: Audit, name: str) -> tuple[Evidence, ...]:
 
 
 def _show_lookalike(audit: Audit, name: str) -> tuple[Evidence, ...]:
-    """Returns the training frame that is most like one of the split, and that one."""
+    """Returns the training frame that is most like a frame of the split, and that frame."""
     frame_index, train_index, _ = audit.closest_frames[name][0]
     train, split = audit.data.splits["train"], audit.data.splits[name]
     return (

@@ -1,7 +1,7 @@
-"""Scores that are reached without looking at the picture: those of copied labels.
+"""Scores labels that are copied from other frames, that is without a look at the picture.
 
-A split that scores high here is no test of a network. A copied void counts as the first class,
-since a prediction has to name one; a label of another size is stretched to the frame's.
+A split on which they score high does not test a network. A copied void counts as the first class,
+since a prediction has to name a class; a label of another size is stretched to the frame's.
 """
 
 from collections import Counter

@@ -87,7 +87,7 @@ def draw_mask(label: Pixels, palette: Sequence[Colour], spoilt_mask: Mask | None
 def choose_crop(mask: Mask) -> tuple[slice, slice]:
     """Returns rows and columns around the largest connected part of a mask (h,w).
 
-    They have the frame's proportions and leave some of what is around.
+    The crop has the frame's proportions, and a margin around the part.
     """
     height, width = mask.shape
     _, _, parts, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)

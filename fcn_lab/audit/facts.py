@@ -33,7 +33,7 @@ class FrameFacts:
         drive: "" where it is not known.
         stored_size: (H,W) of its files.
         counts: (K,) pixels of every class.
-        void: pixels of none.
+        void: pixels of no class.
         strange_values: values of its label file that name no class, with their pixels.
         image: digest of its pixels.
         label: digest of its label.
@@ -68,9 +68,9 @@ class SplitFacts:
 
     Attributes:
         frames: those that could be read, in order of sequence and number.
-        labels: M of them, (h,w), which may differ from frame to frame.
-        previews: (M,96,128,3), the pictures small.
-        looks: M copies, for pictures of them.
+        labels: M labels (h,w), whose size may differ from frame to frame.
+        previews: (M,96,128,3), the pictures reduced to one small size.
+        looks: M compressed copies, from which the page's pictures are drawn.
         edges: statistics of the label edges over all its files; None where it has no label files.
         faults: why the other frames could not be read, by name.
         num_classes: K.
@@ -129,7 +129,7 @@ class DataFacts:
     """The measurements of a data set.
 
     Attributes:
-        describe: what the source says of itself.
+        describe: how the source describes itself.
         protocol: its protocol id.
         classes: K names.
         palette: K colours.

@@ -90,7 +90,7 @@ def check_absent_classes(audit: Audit) -> Iterator[Finding]:
 
 
 def _show_rare(audit: Audit, name: str, images: Mapping[str, int]) -> Iterator[Evidence]:
-    """Yields for each class of few images that which shows most of it."""
+    """Yields, for each class that few images show, the image that shows most of it."""
     split = audit.data.splits[name]
     for k, (title, count) in enumerate(images.items()):
         if 0 < count < RARE_CLASS_IMAGES:
@@ -124,7 +124,7 @@ def check_sizes(audit: Audit) -> Iterator[Finding]:
 
 
 def _describe_target(audit: Audit) -> str:
-    """Returns what becomes of files of several sizes."""
+    """Returns a sentence on what the lab makes of files of several sizes."""
     field = audit.data.protocol.partition("-void_ignored-")[0].rpartition("-")[2]
     if field == OWN_SIZE:
         return "Each is trained on and scored at its own; data.size= brings all to one."

@@ -16,7 +16,7 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """A frame that a finding is about.
+    """A frame that shows what a finding says.
 
     Attributes:
         split: the frame's.

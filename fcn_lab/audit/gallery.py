@@ -100,7 +100,7 @@ def show_rarest(audit: Audit) -> Section | None:
 
 
 def show_evidence(audit: Audit, findings: Sequence[Finding]) -> list[Markup]:
-    """Returns for each finding its frames, picture beside mask; nothing beyond the limit."""
+    """Returns the frames of each finding, picture beside mask, up to the limit."""
     budget, figures = EVIDENCE_LIMIT, []
     for finding in findings:
         frames = finding.frames[:budget]
@@ -161,7 +161,7 @@ def _render(groups: Sequence[Group], is_narrow: bool = False) -> Markup:
 
 
 def render_legend(audit: Audit, mark_names: Iterable[str] = ()) -> Markup:
-    """Returns the colours of the classes, of void and of what is marked."""
+    """Returns the legend: the colours of the classes, of void and of marked pixels."""
     colours = [*zip(audit.data.classes, audit.data.palette, strict=True), ("void", VOID_COLOUR)]
     colours += [(name, MARK) for name in mark_names]
     entries = [(name, format_hex(colour)) for name, colour in colours]

@@ -88,7 +88,7 @@ def draw_shares(audit: Audit) -> Markup:
             "type": "bar",
             "name": name,
             "x": list(audit.data.classes),
-            # a logarithm has no place for nothing
+            # a logarithmic axis has no place for zero
             "y": [100 * float(share) or None for share in audit.shares(split)],
             "hovertemplate": "%{x} %{y:.2f} %<extra>%{fullData.name}</extra>",
         }

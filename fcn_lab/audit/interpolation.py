@@ -2,9 +2,9 @@
 
 Interpolating colours leaves colours of no class. Interpolating ids leaves ids that all exist, but
 between Building, 1, and Tree, 5, there is then a line of Pole, Road and Pavement, 2, 3 and 4. Sound
-masks have thin lines too; what they do not know is the order of the ids. So a pixel that stands
-between two others is asked whether its id does, and the answers are compared with those under ids
-that were shuffled.
+masks have thin lines too, but these do not follow the order of the ids. So it is counted how often
+a pixel between two others has an id between theirs, and the count is compared with those under
+shuffled ids.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fcn_lab.data.survey import LabelEdges
 
 SHUFFLE_COUNT = 300
-# above the shuffled mean; sound masks stay within 2, interpolated ones exceed 4
+# in standard deviations above the shuffled mean; sound masks stay within 2, interpolated exceed 4
 DEVIATION_LIMIT = 4.0
 # share of the pixels of no class whose value lies between their neighbours'
 MIXED_SHARE_LIMIT = 0.5

@@ -1,4 +1,4 @@
-"""Which frames the page shows of each class."""
+"""Chooses the frames that the page shows of each class."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ def find_typical(data: DataFacts, k: int, frames: Iterable[tuple[str, int]]) -> 
 
 
 def find_largest(data: DataFacts, k: int, count: int) -> list[Place]:
-    """Returns frames that show most of class k, neighbours only where there are no others."""
+    """Returns the frames that show most of class k; neighbours only where there are no others."""
     frames = ((name, i) for name, split in data.splits.items() for i in range(len(split.frames)))
     order = sorted(_list_places(data, k, frames), key=lambda place: -place.share)
     picks: list[Place] = []
@@ -48,7 +48,7 @@ def find_largest(data: DataFacts, k: int, count: int) -> list[Place]:
 
 
 def rank_rarest(data: DataFacts) -> list[tuple[int, float]]:
-    """Returns the classes that are there, with their shares of all pixels, rarest first."""
+    """Returns the classes that occur, with their shares of all pixels, rarest first."""
     totals = sum(
         (split.counts.sum(0) for split in data.splits.values()),
         np.zeros(len(data.classes), np.int64),

@@ -17,12 +17,12 @@ from typing import IO
 from fcn_lab.errors import UserError
 
 _CHUNK = 1 << 20
-# zipfile raises RuntimeError where a password is wanted, ValueError for names that are none
+# zipfile raises RuntimeError where a password is needed, ValueError for invalid names
 ARCHIVE_ERRORS = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError),
     *(NotImplementedError, RuntimeError, ValueError, OverflowError),
 )
-# what an archive's own names provoke; other refusals of the system are the place's
+# errors that an archive's names cause; the system's other refusals are about the target folder
 _NAME_ERRNOS = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL, None)
 
 
@@ -69,10 +69,10 @@ def open_archive(path: Path) -> Iterator[list[Member]]:
 def unpack_below(
     members: Sequence[Member], folder: str, target: Path, most_files: int, most_bytes: int
 ) -> None:
-    """Unpacks what lies in the archive's folder of this name, wherever that is, into a target.
+    """Unpacks the content of the archive's folder of this name, at any depth, into a target.
 
     Raises:
-        UserError: there is too much of it, or one of it is no plain file below the folder.
+        UserError: it is too much, or an entry is no plain file below the folder.
     """
     if len(members) > most_files or sum(member.size for member in members) > most_bytes:
         raise UserError(f"more than {most_files} files, or {most_bytes / 1e9:g} GB unpacked")
@@ -90,7 +90,7 @@ def extract(member: Member, target: Path, limit: int) -> int:
     """Unpacks one file, at most so many bytes, and returns their number.
 
     Raises:
-        UserError: it is larger than it says, or its name is none here.
+        UserError: it is larger than it says, or this system does not take its name.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

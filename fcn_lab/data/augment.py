@@ -1,6 +1,6 @@
 """Random variations of a training frame.
 
-The only file that knows albumentations (2.0.8, the last MIT release). H W: rows and columns, C:
+Only this file imports albumentations (2.0.8, the last MIT release). H W: rows and columns, C:
 channels.
 
 Shared signature: ``augment(image, label, seed) -> (image, label)``, (H,W,C) and (H,W) uint8, all of
@@ -34,8 +34,8 @@ _PIPELINES_KEPT = 64
 class Augmentation:
     """Flips, scales and crops, then changes light and colour; by default it does none of them.
 
-    Light, colour and blur are those of the first three channels, or of the first one as grey where
-    there are fewer; depth and other channels behind these keep their values.
+    Light, colour and blur change the first three channels, or the first one as grey where there are
+    fewer; depth and other channels after these keep their values.
 
     Attributes:
         scale: smallest and largest zoom; below 1 the frame is set at random into the mean colour,
@@ -46,12 +46,12 @@ class Augmentation:
         brightness: largest shift, as a part of the full range.
         contrast: largest relative change.
         cast: largest relative change of one channel against the others.
-        saturation: largest relative change; 0 spares the costly detour through HSV.
+        saturation: largest relative change; 0 avoids the costly conversion to HSV.
         light: probability of each of gamma, brightness with contrast, cast and saturation.
         blur: probability of a slight Gaussian blur.
 
     Raises:
-        UserError: the first of two limits is the larger; later, for frames too small to shrink.
+        UserError: the first of two limits is the larger one; at a call, a frame is too small.
     """
 
     scale: tuple[Zoom, Zoom] = (1.0, 1.0)
@@ -73,7 +73,7 @@ class Augmentation:
             low, high = getattr(self, name)
             if low > high:
                 raise UserError(f"augment.{name}=[{low},{high}]: expected the smaller number first")
-        # a config gives lists
+        # a config gives lists in place of tuples
         for name in ("scale", "gamma", "crop"):
             if (pair := getattr(self, name)) is not None:
                 setattr(self, name, tuple(pair))
@@ -110,11 +110,11 @@ class Augmentation:
     def _build(self, key: tuple[int, ...]) -> "tuple[Compose, Compose | None]":
         """Returns the pipelines that end in this size and these channels.
 
-        Of three channels one does it all, of others a second one is for the colours.
+        For three channels one pipeline does everything; otherwise a second one changes the colours.
         """
         import albumentations as A
 
-        # Loader workers are the parallelism; OpenCV's threads under them only fight for the cores.
+        # Loader workers run in parallel already; OpenCV's threads would only compete for the cores.
         cv2.setNumThreads(0)
         geometry, colour = self._build_geometry(*key), self._build_colour()
         is_rgb = key[-1] == len(IMAGENET_MEAN)
@@ -132,7 +132,7 @@ class Augmentation:
         low, high = self.scale
         flip = A.HorizontalFlip(p=self.flip)
         filling = choose_filling(channels)
-        # of more channels OpenCV takes no colour, but a grey
+        # for more channels OpenCV takes a grey value, not a colour
         fill = filling if channels <= OPENCV_CHANNELS else filling[-1]
         if low == high == 1 and self.crop is None:
             return [flip]
@@ -140,7 +140,7 @@ class Augmentation:
             A.RandomScale(
                 scale_limit=(low - 1, high - 1),
                 interpolation=cv2.INTER_LINEAR,
-                # plain INTER_NEAREST lies half a pixel beside INTER_LINEAR
+                # plain INTER_NEAREST is half a pixel away from INTER_LINEAR
                 mask_interpolation=cv2.INTER_NEAREST_EXACT,
                 p=1,
             ),

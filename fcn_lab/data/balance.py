@@ -29,11 +29,11 @@ def count_pixels(frames: Frames, num_classes: int) -> tuple[NDArray[np.int64], N
 def describe_gaps(
     counts: NDArray[np.int64], classes: Sequence[str], pixels: int, others: Mapping[str, Frames]
 ) -> Iterator[str]:
-    """Yields a line for each lack of the training labels.
+    """Yields a line for each gap in the training labels.
 
     Args:
         counts: (K,) pixels of every class in train.
-        classes: K names; of void among them nothing is expected.
+        classes: K names; void among them is not missed.
         pixels: how many pixels all training labels have together.
         others: the other splits, where lacking classes are looked for.
 

@@ -1,10 +1,10 @@
 """Decides what 255 means in masks of one object: the object, or void.
 
-Which of the two 255 is, no single mask tells: one with 0 and 255 may be of a set that has ids 0 and
-1 and void. So masks of the whole data set are looked at, as far as needed: where one holds the
-object's id and 255 it is void; where some hold the one and some the other, the user must say it,
-and so where the object was given an id that no mask holds. The answer is kept beside the packs
-until a mask changes.
+A single mask cannot tell: one with 0 and 255 may belong to a set with ids 0 and 1 and void. So
+masks of the whole data set are read, as many as needed. Where one mask holds both the object's id
+and 255, 255 is void. Where some masks hold the id and others 255, or where the user gave the object
+an id that no mask holds, the user must say it. The answer is kept beside the packs until a mask
+changes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ SAMPLED_MASKS = 200
 
 
 def settle_white(codec: LabelCodec, masks: Sequence[Path], cache: Path, limit: Limit) -> LabelCodec:
-    """Returns the codec for these masks: where they hold 0 and 255 alone, 255 is the object.
+    """Returns the codec for these masks; where they hold only 0 and 255, 255 is the object.
 
     Raises:
         UserError: some masks hold the object's id, others 255, and none holds both; or the user
@@ -58,7 +58,7 @@ def _is_object(
 ) -> bool:
     sample = masks[:: max(len(masks) // SAMPLED_MASKS, 1)]
     all_numbers: set[int] = set()
-    # the first mask that holds the one and not the other
+    # the first mask that holds one of the two and not the other
     first: dict[int, Path] = {}
     order = dict.fromkeys([*sample, *masks])
     for index, mask in enumerate(report_progress(order, len(order), "looking for 255 in masks")):
@@ -82,7 +82,7 @@ def _is_object(
 
 def _read_grey(mask: Path, limit: Limit) -> Iterator[set[int]]:
     """Yields the numbers that a mask holds; nothing where it has one bit, or cannot be read."""
-    # who reads the frame names the file
+    # the file is named in an error when its frame is read
     with suppress(UserError):
         picture = open_mask(mask, limit)
         # a mask of one bit has 1 for white, whatever the others have

@@ -1,6 +1,6 @@
 """Reads one class of ``data.names``: its name, and the ids or colours beside it.
 
-Shared by all: ``where`` is the key that a message names, such as ``data.names.road``.
+Shared by all functions: ``origin`` is the key that a message names, such as ``data.names.road``.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -64,7 +64,7 @@ def read_entry(name: str, value: object) -> ClassEntry:
     """Returns a class with the ids or colours that a mapping gives it.
 
     Raises:
-        UserError: that is neither a colour nor ids.
+        UserError: the mapping holds neither a colour nor ids.
     """
     origin = f"data.names.{name}"
     if isinstance(value, Mapping):
@@ -94,7 +94,7 @@ def read_ids(value: object, origin: str) -> tuple[int, ...]:
     """Returns the ids from one number or a list of numbers.
 
     Raises:
-        UserError: what is no id of a mask.
+        UserError: a value is no id of a mask.
     """
     numbers = value if _is_list(value) else [value]
     if not numbers or not all(_is_integer(n) and 0 <= n <= LARGEST_ID for n in numbers):
@@ -110,7 +110,7 @@ def read_colour(value: object, origin: str) -> Colour:
     """Returns a colour from a list of red, green and blue.
 
     Raises:
-        UserError: what is no colour.
+        UserError: the value is no colour.
     """
     if _is_list(value) and len(value) == 3 and all(_is_integer(n) and 0 <= n <= 255 for n in value):
         red, green, blue = value
@@ -121,7 +121,7 @@ def read_colour(value: object, origin: str) -> Colour:
 
 
 def read_ignored(ignore: object, has_colours: bool) -> ClassEntry:
-    """Returns what ``data.ignore`` makes void, as a class named void.
+    """Returns a class named void that has the ids or colours which ``data.ignore`` lists.
 
     Raises:
         UserError: ids beside classes that have colours, or the other way round.

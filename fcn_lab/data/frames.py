@@ -26,8 +26,8 @@ class Frames:
     """The decoded frames of one split.
 
     Attributes:
-        images: (M,H,W,C), RGB and further channels, possibly a memory map; of frames that keep
-            their own sizes M arrays (H,W,C).
+        images: (M,H,W,C), RGB and further channels, possibly a memory map; where frames keep their
+            own sizes, M arrays (H,W,C).
         labels: (M,H,W), or M arrays (H,W), 0..K-1 or VOID.
         names: M frame names.
         drives: M names of the drives the frames are from, or none where drives are not known.
@@ -45,7 +45,7 @@ class Frames:
 
     @cached_property
     def sizes(self) -> tuple[tuple[int, int], ...]:
-        """Returns (H,W) of every frame, of which none is read."""
+        """Returns (H,W) of every frame without reading a frame."""
         if self.own_sizes or not len(self):
             return self.own_sizes
         height, width = self.labels[0].shape
@@ -83,9 +83,9 @@ class Sample(TypedDict):
 class FrameDataset(Dataset[Sample]):
     """A data set of frames whose augmentation draws from (seed, epoch, index) alone.
 
-    The epoch travels with the index, ``dataset[epoch, index]``, as TrainSampler yields it: no state
-    has to reach worker processes, so that workers, ranks, order and resumption cannot change a
-    draw. ``dataset[index]`` is epoch 0.
+    The epoch comes with the index, ``dataset[epoch, index]``, as TrainSampler yields it. No state
+    has to reach worker processes, and workers, ranks, order and resumption cannot change a draw.
+    ``dataset[index]`` is epoch 0.
     """
 
     def __init__(self, frames: Frames, augment: Augment, seed: int = 0) -> None:

@@ -2,9 +2,9 @@
 
 A line names one frame: by its picture's or mask's path relative to the list, relative to the root
 of the data, or absolute; by a name or trailing part of a path that no other frame has; or by
-picture and mask beside each other. Suffixes may be left out. What is meant is never guessed: what
-fits two frames is refused, so that a list of n lines is a list of n frames. A path may lead to the
-same file by other links.
+picture and mask beside each other. Suffixes may be left out. Nothing is guessed: a line that fits
+two frames is refused, so that a list of n lines is a list of n frames. A path may lead to the same
+file by other links.
 """
 
 import os
@@ -29,8 +29,8 @@ class FrameIndex:
 
     Args:
         pairs: the frames there are.
-        root: what paths may start from, besides the folder of the list.
-        is_foreign: paths are of another machine, and only their last part means anything.
+        root: a folder that paths may start from, besides the folder of the list.
+        is_foreign: the paths are of another machine, so that only their last part is used.
     """
 
     def __init__(self, pairs: Sequence[Pair], root: Path, is_foreign: bool = False) -> None:
@@ -70,7 +70,7 @@ class FrameIndex:
         """Returns the frame that a line of a file names, or None where it names none.
 
         Raises:
-            UserError: it may be one of several.
+            UserError: the line fits several frames.
         """
         matches = self._match_line(text, file.parent)
         if len(matches) > 1:
@@ -129,7 +129,7 @@ class FrameIndex:
 
     @cached_property
     def _link_targets(self) -> "_PathIndex":
-        """Returns the files by where links lead."""
+        """Returns the frames' files by their paths with all links followed."""
         index = _PathIndex()
         for number, pair in enumerate(self._pairs):
             index.add(os.path.realpath(pair.image), number)

@@ -19,10 +19,10 @@ def pair_files(
 
     Args:
         root: what the patterns start from.
-        images: the pattern of the pictures, and those of their further channels.
-        masks: that of the masks.
+        images: the pattern of the pictures, and the patterns of their further channels.
+        masks: the pattern of the masks.
         chosen_by: the text files or folders that choose frames. Without any, a file without partner
-            is a mistake; else it is left out, which is said of a picture that a folder chooses.
+            is an error; else it is left out, with a line for a picture that a folder chooses.
 
     Raises:
         UserError: a pattern fits no file, a file has no partner, or stars are filled in two ways.
@@ -92,7 +92,7 @@ def _partner_error(file: Path, kind: str, strays: Sequence[str], patterns: str) 
 def find_blocks(
     blocks: str | int | None, root: Path, images: str, pairs: Sequence[Pair]
 ) -> dict[str, str]:
-    """Returns frame → block, as the argument `blocks` of ``Folder`` says; without one nothing.
+    """Returns frame → block, as the argument `blocks` of ``Folder`` says; empty without it.
 
     Raises:
         UserError: no such file, column or star.

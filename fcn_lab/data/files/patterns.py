@@ -38,7 +38,7 @@ class Pattern:
         """Parses a pattern that is absolute or relative to the root."""
         path = locate(root, text)
         start, parts = Path(path.anchor), list(path.parts[bool(path.anchor) :])
-        # what has brackets may be a folder's own name
+        # a part with brackets may be a folder's own name
         while len(parts) > 1 and "*" not in parts[0] and (start / parts[0]).exists():
             start /= parts.pop(0)
         return cls(start, (*parts, "*") if parts[-1] == "**" else tuple(parts))
@@ -46,7 +46,7 @@ class Pattern:
     def find_files(self) -> dict[Path, str]:
         """Returns every matching file in order, with the text in place of the stars.
 
-        What is called a picture and is none, a folder or a pipe, is named by whoever reads it.
+        A folder or a pipe with a picture's name is among them; reading it raises the error.
         """
         candidates = set(_walk(self.folder, self.parts))
         paths = sorted(p for p in candidates if p.suffix.lower() in PICTURES or not p.is_dir())
@@ -97,7 +97,7 @@ def _walk(
     part, *rest = parts
     if part == "**":
         location = os.path.realpath(folder)
-        # a link to a folder around it
+        # it is a link to a folder that holds it
         if location in parents:
             return
         yield from _walk(folder, tuple(rest))
@@ -151,7 +151,7 @@ def _translate_sign(sign: str) -> str:
     if not sign.startswith("["):
         return {"*": "[^/]*", "?": "[^/]"}[sign]
     start, letters = ("(?!/)[^", sign[2:-1]) if sign.startswith("[!") else ("[", sign[1:-1])
-    # all but the sign of a range stands for itself
+    # every letter but the sign of a range stands for itself
     return f"{start}{re.escape(letters).replace(chr(92) + '-', '-')}]"
 
 

@@ -26,7 +26,7 @@ class PictureFiles:
     part: PicturePart = RGB[0]
 
     def describe(self) -> str:
-        """Returns the channels and where they are from, in words."""
+        """Returns in words the channels and the files they are from."""
         range_text = "" if self.part.range is None else f" (0…{self.part.range:g})"
         return f"{self.part.channels} of {self.pattern}{range_text}"
 
@@ -35,7 +35,7 @@ def read_images(images: object) -> tuple[PictureFiles, ...]:
     """Returns the patterns of a picture's files, of which the first has colours by default.
 
     Raises:
-        UserError: what is neither a pattern, nor a mapping with one, nor a list of these.
+        UserError: it is neither a pattern, nor a mapping with one, nor a list of these.
     """
     entries = [images] if isinstance(images, str | Mapping) else images
     if not isinstance(entries, Sequence) or not entries:

@@ -22,7 +22,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# what editors and web pages leave at the ends of a line, besides white space; DOS ends files by ^Z
+# left by editors and web pages at the ends of a line, besides white space; DOS ends files by ^Z
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u200e\u200f\u2060\u00ad\x00\x1a"
 _DELIMITERS = ",;\t"
 
@@ -109,7 +109,7 @@ def _read_rows(file: Path) -> Iterator[tuple[int, list[str]]]:
 def _read_text(file: Path) -> str:
     """Returns the file's text with newlines as its only line ends."""
     try:
-        # it would be waited for without an end
+        # reading it would wait for ever
         if file.is_fifo() or file.is_char_device():
             raise OSError(errno.ESPIPE, "it is a pipe or a device")
         data = file.read_bytes()
