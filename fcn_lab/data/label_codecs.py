@@ -1,8 +1,8 @@
-"""Decodes the pixels of a label file to ids: one number per pixel, or RGB colours.
+"""Decodes the pixels of a label file, numbers or RGB colours, to ids.
 
 Shared signature: ``decode(picture) -> (ids, strange)`` with ids (H,W) uint8 numbered as in the
 class file, VOID where a pixel means nothing, and strange the colours that match no class with their
-pixel counts. ``survey`` sees the same and refuses no value. H W: rows and columns.
+pixel counts. ``survey`` decodes a file without refusing a value. H W: rows and columns.
 """
 
 from collections import Counter
@@ -48,18 +48,18 @@ class LabelCodec(Protocol):
     colours: tuple[Colour, ...]
 
     def key(self) -> str:
-        """Returns a text that differs whenever decoding would."""
+        """Returns a text that differs whenever the result of decoding would."""
         ...
 
     def describe(self) -> str:
-        """Returns a line on what was inferred from the masks; "" where nothing was."""
+        """Returns a line on what was inferred from the masks; "" where nothing was inferred."""
         ...
 
     def decode(self, picture: Image) -> tuple[NDArray[np.uint8], Counter[str]]:
         """Returns the ids of one label file.
 
         Raises:
-            UserError: its pixels cannot be labels; the text goes on from the file's name.
+            UserError: its pixels cannot be labels; the message continues from the file's name.
         """
         ...
 
@@ -67,7 +67,7 @@ class LabelCodec(Protocol):
         """Returns the content of one label file, whether or not it is valid.
 
         Raises:
-            UserError: a kind of picture that holds no labels at all.
+            UserError: it is a kind of picture that cannot hold labels.
         """
         ...
 
@@ -80,13 +80,13 @@ class IndexLabels:
 
     Args:
         names: the class of each id.
-        colours: what they are drawn in.
+        colours: the colours that they are drawn in.
         void_ids: ids besides 255 that are void.
         ids: the ids, in the order of `names`; 0, 1, 2 … by default.
-        white_class: the place of the class that 255 is.
-        key: what the user may type to say which ids there are.
+        white_class: the place of the class that 255 stands for.
+        key: the key by which the user may state the ids.
         palette: the first mask's palette; a mask that numbers its colours otherwise is refused.
-        are_others_void: whether ids that name no class are void, and no mistake.
+        are_others_void: whether ids that name no class are void, and not an error.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class IndexLabels:
         self._is_legal = np.full(count, are_others_void, np.bool_)
         self._is_legal[[*self._ids, *self._void_ids]] = True
         self._table = np.full(count, VOID, np.uint8)
-        # what stands behind the classes that a byte holds is void: `refuse_bad_values` sees to it
+        # classes beyond those that a byte holds can only be void: `refuse_bad_values` sees to it
         self._table[self._ids] = np.minimum(np.arange(len(names)), VOID)
         self._table[self._void_ids] = VOID
         self._white_class, self._key = white_class, key
@@ -120,19 +120,19 @@ class IndexLabels:
 
     def key(self) -> str:
         """Returns a text of the legal ids and the classes they become."""
-        # of sixteen bits 65535 was 255 once, whatever that was
+        # earlier packs read 65535 of sixteen bits as they read 255
         mark = ("wide void",) if self._table[VOID] != VOID and self._white_class is None else ()
         return repr(("index", self.names, self._is_legal.tobytes(), self._table.tobytes(), *mark))
 
     def describe(self) -> str:
-        """Returns what 255 is taken for, where that was inferred."""
+        """Returns a line on what 255 is taken for; "" where that was not inferred."""
         if self._white_class is None:
             return ""
         void = "; data.ignore=[255] makes it void" if self._key else ""
         return f"masks hold 0 and 255 alone: 255 is read as {self.names[self._white_class]}{void}"
 
     def find_foreground(self) -> tuple[int, int] | None:
-        """Returns index and id of the only class besides id 0; None where nothing else is 255."""
+        """Returns index and id of the only class besides id 0; None where 255 cannot be one."""
         foregrounds = [
             (k, number)
             for k, (name, number) in enumerate(zip(self.names, self._ids, strict=True))
@@ -141,7 +141,7 @@ class IndexLabels:
         return foregrounds[0] if self._is_white_open and len(foregrounds) == 1 else None
 
     def suggest_white(self, index: int) -> str:
-        """Returns what to do where some masks hold 255 for the class at this index, or for void."""
+        """Returns advice where 255 may be the class at this index in some masks, void in others."""
         name = self.names[index]
         if not self._key:
             return f"Save them anew, with one number for {name} and 255 for void alone"
@@ -164,7 +164,7 @@ class IndexLabels:
         """Returns the ids, after checking that every pixel is one.
 
         Raises:
-            UserError: no number a pixel, or an id that names no class.
+            UserError: it holds no numbers, or an id that names no class.
         """
         view = self.survey(picture)
         if view.strange_values:
@@ -182,7 +182,7 @@ class IndexLabels:
         """Returns the pixels; an id that names no class becomes VOID and is counted.
 
         Raises:
-            UserError: no number a pixel, or a palette that numbers the colours anew.
+            UserError: it holds no numbers, or its palette numbers the colours otherwise.
         """
         values = read_values(picture)
         pixels = values
@@ -199,7 +199,7 @@ class IndexLabels:
         strange_counts = {
             f"id {value}": int(count) for value, count in zip(wrong_values, counts, strict=True)
         }
-        # where white is the object, that of sixteen bits is, too
+        # where 255 is the object, so is 65535 of sixteen bits
         is_ignored = is_wrong if self._white_class is not None else is_wrong | void
         ids = np.where(is_ignored, VOID, np.take(self._table, pixels))
         return LabelView(pixels, ids.astype(np.uint8), is_wrong, Counter(strange_counts))
@@ -219,7 +219,7 @@ class IndexLabels:
         )
 
     def _suggest_ids(self, picture: Image) -> str:
-        """Returns how to state the ids; "" where the user cannot."""
+        """Returns advice on how to state the ids; "" where the user cannot state them."""
         ids = [number for number in np.unique(read_values(picture)).tolist() if number >= 0]
         if not self._key:
             return ""

@@ -1,7 +1,7 @@
-"""Compares the palettes of masks: ids that change their colour from mask to mask mean nothing.
+"""Compares the palettes of masks: ids whose colour changes from mask to mask cannot be classes.
 
-Programs that make a palette of their own for every picture number the colours by how often they
-occur, so that id 1 is a car here and a tree there.
+Programs that make a new palette for every picture number the colours by how often they occur, so
+that id 1 is a car in one mask and a tree in another.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from fcn_lab.pixels import VOID, Colour
 
 
 class MaskPalette:
-    """The colours of ids in one mask, by which those of the others are judged.
+    """The colours of ids in one mask, with which those of other masks are compared.
 
     Args:
         mask: the first mask; None, or another mode than P, means that there is no palette.
@@ -38,7 +38,7 @@ class MaskPalette:
     def find_conflict(
         self, mask: Image, pixels: NDArray[np.unsignedinteger], classes: NDArray[np.uint8]
     ) -> str:
-        """Returns what is wrong where a mask gives an id the colour of another class's id, or "".
+        """Returns a message where a mask gives an id the colour of another class's id, else "".
 
         Void may have any colour.
 

@@ -24,8 +24,8 @@ def read_values(picture: Image) -> Values:
     Sixteen bits may hold `WIDE_VOID`. Three equal channels are one.
 
     Raises:
-        UserError: colours, fractions, or numbers that transparency alone tells; the text goes on
-            from the file's name.
+        UserError: it holds colours, fractions, or numbers in its transparency alone; the message
+            continues from the file's name.
     """
     pixels: Values = np.asarray(picture)
     if picture.mode in _TRANSPARENT and pixels.size:

@@ -1,4 +1,4 @@
-"""Brings a frame to one size: stretched, fitted into it with void around, or filling it.
+"""Brings a frame to one size: by stretching it, by fitting it in with void around, or by filling.
 
 H W: rows and columns of a frame, h w: those that are asked for, C: channels of its picture.
 """
@@ -51,7 +51,7 @@ def scale_size(shape: tuple[int, ...], size: tuple[int, int], covers: bool) -> t
 
 
 def choose_filling(channels: int) -> tuple[int, ...]:
-    """Returns what lies around a picture, by channel: the mean colour, and its grey for others."""
+    """Returns the value around a picture for each channel: the mean colour, its grey for others."""
     colour = IMAGENET_MEAN if channels >= len(IMAGENET_MEAN) else ()
     grey = round(sum(IMAGENET_MEAN) / len(IMAGENET_MEAN))
     return (*colour, *[grey] * (channels - len(colour)))
@@ -85,10 +85,10 @@ def _resample(image: Pixels, size: tuple[int, int], method: int) -> Pixels:
 
 
 def _pad_to_centre(image: Pixels, label: Pixels, size: tuple[int, int]) -> Frame:
-    """Returns the frame in the middle of (h,w), which is smaller on one side or larger on one."""
+    """Returns the frame in the middle of (h,w), which is smaller or larger on one of its sides."""
     colour = choose_filling(image.shape[2])
     canvases = np.full((*size, len(colour)), colour, np.uint8), np.full(size, VOID, np.uint8)
-    # per axis: what is kept of the frame, and where it comes to lie
+    # for each axis: the part of the frame that is kept, and where it is put
     sources, targets = [], []
     for target_side, source_side in zip(size, label.shape, strict=True):
         length = min(target_side, source_side)

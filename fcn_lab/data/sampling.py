@@ -1,4 +1,4 @@
-"""Chooses which frames a rank sees, and in what order. n frames, world ranks, H W sizes."""
+"""Chooses which frames a rank sees, and in what order. Legend: n frames, world ranks, H W sizes."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -53,14 +53,14 @@ class TrainSampler(Sampler[tuple[int, int]]):
 class EqualSizeSampler(Sampler[list[tuple[int, int]]]):
     """Yields shuffled batches of (epoch, index) pairs, each of frames of one size, over all ranks.
 
-    The last batch of a size may be smaller, so that no frame is left out but by ranks: each gets
-    as many batches as the others. Order and resumption are those of ``TrainSampler``.
+    The last batch of a size may be smaller, so that no frame is left out, except where ranks have
+    to get equal numbers of batches. Order and resumption are those of ``TrainSampler``.
 
     Args:
         sizes: (H,W) of the n frames.
         batch_size: the most frames of a batch.
         seed: decides the order.
-        rank: whose batches are yielded.
+        rank: the rank whose batches are yielded.
         world: the number of ranks.
     """
 
@@ -79,7 +79,7 @@ class EqualSizeSampler(Sampler[list[tuple[int, int]]]):
 
     @property
     def sampler(self) -> "EqualSizeSampler":
-        """Returns itself: of a batch sampler Lightning sets the epoch of the sampler inside."""
+        """Returns itself, since Lightning sets the epoch on the sampler inside a batch sampler."""
         return self
 
     def __len__(self) -> int:
@@ -116,7 +116,7 @@ class EqualSizeSampler(Sampler[list[tuple[int, int]]]):
 class EvalSampler(Sampler[int]):
     """Yields every index once over all ranks.
 
-    Nothing is padded, so a score does not depend on their number.
+    Nothing is padded, so a score does not depend on the number of ranks.
     """
 
     def __init__(self, n: int, rank: int = 0, world: int = 1) -> None:

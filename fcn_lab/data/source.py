@@ -14,7 +14,7 @@ class Source(Protocol):
 
     Attributes:
         splits: the splits it has; ``frames`` refuses others.
-        protocol: ``classes-size-void rule-split``, what a number must carry to be compared.
+        protocol: ``classes-size-void rule-split``; numbers with the same protocol can be compared.
     """
 
     classes: tuple[str, ...]
@@ -43,7 +43,7 @@ def require_split(split: str, splits: tuple[str, ...]) -> None:
     """Refuses a split that a source does not have.
 
     Raises:
-        UserError: with the splits there are.
+        UserError: there is no such split; the message lists those there are.
     """
     if split not in splits:
         raise UserError(

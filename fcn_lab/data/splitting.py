@@ -1,7 +1,7 @@
 """Divides frames into splits, by lists or by shares, without dividing their blocks.
 
-A block is a drive, a patient, a field: pictures of one are so alike that training on some and
-scoring others says little of new ones. Where blocks are known none is divided.
+A block is a drive, a patient, a field: its pictures are so alike that training on some and scoring
+others says little about new blocks. Where blocks are known, none is divided.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -73,7 +73,7 @@ def _deal_blocks(
     parts: dict[str, list[Pair]] = {split: [] for split in shares}
     for number, name in enumerate(sorted(blocks, key=lambda name: (-len(blocks[name]), name))):
         empty_splits = [split for split, part in parts.items() if not part]
-        # the last blocks go to splits that have none
+        # the last blocks go to splits without a block
         open_to = empty_splits if len(blocks) - number <= len(empty_splits) else list(parts)
         gaps = {split: shares[split] * total - len(parts[split]) for split in open_to}
         parts[max(gaps, key=lambda split: gaps[split])] += blocks[name]
@@ -84,8 +84,8 @@ def split_by_lists(pairs: Sequence[Pair], lists: Mapping[str, Path], root: Path)
     """Assigns the frames that each text file names, one per line, or whose picture a folder holds.
 
     Raises:
-        UserError: an unknown split, or a list is missing or empty, or names what there is not, what
-            could be several frames, or what it or another has already.
+        UserError: a split is unknown, or a list is missing or empty, or a line of it names no
+            frame, several frames, or one that is listed already.
     """
     if unknown_splits := sorted(set(lists) - set(SPLITS)):
         raise UserError(f"data.splits.{unknown_splits[0]}: expected the splits {', '.join(SPLITS)}")
@@ -113,7 +113,7 @@ def _find_frames(index: FrameIndex, pairs: Sequence[Pair], path: Path) -> tuple[
 def read_blocks(table: str, root: Path, pairs: Sequence[Pair]) -> dict[str, str]:
     """Returns frame → block from ``FILE.csv:COLUMN``; the file's first column names the frames.
 
-    Rows of frames that are not there mean nothing: a table may be of more than is used.
+    Rows of other frames are ignored: a table may list more frames than are used.
 
     Raises:
         UserError: no such file or column, or a frame that the table leaves out or has twice.

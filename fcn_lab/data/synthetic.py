@@ -62,7 +62,7 @@ class Synthetic:
             )
         self._size = (size[0], size[1])
         self._counts = dict(zip(SPLITS, (train, val, test), strict=True))
-        # of what is scored, where it is another number than usual
+        # the numbers of scored frames, where they are not the usual ones
         remark = "".join(
             f"_{s}{self._counts[s]}" for s, n in _USUAL_COUNTS.items() if self._counts[s] != n
         )
@@ -81,7 +81,7 @@ class Synthetic:
         return self._split_frames[split]
 
     def survey(self, split: str) -> Iterator[FrameSurvey]:
-        """Yields the same frames in the form that an audit reads."""
+        """Yields the frames of one split in the form that an audit reads."""
         return survey_frames(self.frames(split))
 
     def describe(self) -> str:

@@ -23,7 +23,7 @@ NAMES = (
     *("sheep", "sofa", "train", "tvmonitor"),
 )
 LISTS = Path("ImageSets/Segmentation")
-# where the two archives put their content, below a folder that is named or around it
+# where the two archives put their content, relative to the user's folder
 VOC_FOLDERS = (".", "VOC2012", "VOCdevkit/VOC2012", "TrainVal/VOCdevkit/VOC2012")
 SBD_FOLDERS = (".", "dataset", "benchmark_RELEASE/dataset", "SBD", "sbd", "SBD/dataset")
 VOC_URL = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
@@ -104,7 +104,7 @@ def find_sbd(root: Path, release: Path, sbd: str | None) -> Path | None:
         sbd: where the user says that it lies.
 
     Raises:
-        UserError: it is not where the user says.
+        UserError: SBD is not where the user says.
     """
     starts = [root, release.parent, release.parent.parent]
     for start in starts if sbd is None else [Path(os.path.expanduser(sbd))]:
@@ -133,7 +133,7 @@ def fetch_missing(root: Path, sbd: str | None, url: str, sbd_url: str) -> None:
 
 
 def require_voc(folder: Path) -> None:
-    """Refuses a folder that lacks what its lists name.
+    """Refuses a folder that lacks a file which its lists name.
 
     Raises:
         UserError: a list or a file is missing.
@@ -142,7 +142,7 @@ def require_voc(folder: Path) -> None:
 
 
 def require_sbd(folder: Path) -> None:
-    """Refuses a folder that lacks a mask of what its list of training frames names.
+    """Refuses a folder that lacks the mask of a frame in its list of training frames.
 
     Raises:
         UserError: the list or a mask is missing.
@@ -172,10 +172,10 @@ def read_layout(release: Path, sbd: Path | None, merge: bool) -> Layout:
             pairs["train"] = pair_sbd(release, sbd, train)
             pairs["val"] = pair_voc(release, [name for name in val if name not in train_names])
             split += "_sbd"
-    # a release in part may leave nothing that training has not seen
+    # in an incomplete release all frames of a split may be trained on
     pairs = {name: part for name, part in pairs.items() if part}
     codec = IndexLabels(NAMES, draw_colours(len(NAMES)))
-    # divided: a ledger of its own for each way of dividing the same files
+    # is_divided gives each way of dividing the same files a ledger of its own
     return Layout("PASCAL VOC2012", codec, pairs, f"{split}_split", is_divided=True)
 
 
@@ -183,7 +183,7 @@ def read_names(file: Path) -> list[str]:
     """Returns the names in a list, one a line.
 
     Raises:
-        UserError: it is not there, is empty, or names a frame twice.
+        UserError: the list is missing, is empty, or names a frame twice.
     """
     if not (names := [line.text for line in read_lines(file)]):
         raise UserError(f"{file} names no frame; expected one a line")

@@ -1,4 +1,4 @@
-"""Which data set lies in a folder, told by looking."""
+"""Recognises which data set lies in a folder."""
 
 from contextlib import suppress
 from functools import cache
@@ -44,7 +44,7 @@ def recognise(root: Path) -> tuple[Path, Layout] | None:
 def _detect_below(root: Path) -> list[tuple[Path, Layout]]:
     matches = []
     for child in sorted(root.iterdir()):
-        # as a disk's own lost+found, which is none of the data
+        # for example a disk's own lost+found, which is no data
         with suppress(PermissionError):
             if child.is_dir():
                 matches += _detect_in(child)

@@ -42,7 +42,7 @@ def split_by_drive(layout: Layout, drive_of: Callable[[str], str], held_out: str
         "val": tuple(drives[others[0]]),
         "test": tuple(drives[held_out]),
     }
-    # what the lab has divided is a user's own: its split's name holds the meaning of the masks, too
+    # a split that the lab made is of a user's own data, and its name also holds the masks' meaning
     origin = layout.split if layout.is_divided else "split"
     return replace(layout, pairs=pairs, split=f"without_{held_out}_{origin}", is_divided=True)
 

@@ -12,7 +12,7 @@ from fcn_lab.data.label_codecs import LabelCodec
 from fcn_lab.errors import UserError
 
 SPLITS = ("train", "val", "test")
-# besides what cameras write, what others make of it without loss
+# the formats that cameras write, and those that keep such pictures without loss
 PICTURES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif"}
 )
@@ -43,7 +43,8 @@ class Layout:
         pairs: the frames of every split it has, in order of name.
         split: the split's name, last word of the protocol id.
         is_divided: whether the lab made the split, and not those who released the data.
-        origin: what tells its files from others in the same folders; "" where the title does.
+        origin: a text that tells its files from others in the same folders; "" where the title
+            does.
     """
 
     title: str
@@ -87,9 +88,7 @@ def pair_up(images: Path, labels: Path, suffix: str = "") -> tuple[Pair, ...]:
 def _list_visible(folder: Path, suffixes: frozenset[str]) -> list[Path]:
     """Returns all files with these suffixes, in order, without hidden ones.
 
-    A folder of such a name is kept: whoever reads it reports it.
-
-    What is no file is named by whoever reads it.
+    A folder of such a name is kept; reading it raises the error.
     """
     return sorted(
         path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.name[0] != "."

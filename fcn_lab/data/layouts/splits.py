@@ -45,7 +45,7 @@ def find_drive(name: str) -> str:
 
 
 def group_by_split(pairs: Iterable[Pair]) -> dict[str | None, tuple[Pair, ...]]:
-    """Returns the frames by the split of their names; those of unknown names under None."""
+    """Returns the frames by the split that their names belong to; None holds unknown names."""
     parts: dict[str | None, list[Pair]] = defaultdict(list)
     for pair in pairs:
         parts[find_segnet_split(pair.name)].append(pair)

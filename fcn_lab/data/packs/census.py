@@ -1,7 +1,7 @@
-"""Judges what label files hold besides the colours of classes.
+"""Counts what label files hold besides the colours of classes, and refuses too much of it.
 
-A colour of no class is void; where it is more than a few pixels, the labels are refused, since they
-were probably resized as pictures are, or saved as JPEG.
+A colour of no class becomes void. Where it has more than a few pixels the labels are refused, since
+they were probably resized as pictures are, or saved as JPEG.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Census:
-    """What the label files held: strange colours, all pixels, and the worst frame's count."""
+    """Counts of the label files: strange colours, all pixels, and those of the worst frame."""
 
     strange_values: Counter[str] = field(default_factory=Counter)
     pixel_count: int = 0
@@ -52,7 +52,7 @@ class Census:
         self.worst_frame = max(self.worst_frame, other.worst_frame)
 
     def to_plain(self) -> dict[str, Any]:
-        """Returns the same in words and numbers, for a file."""
+        """Returns the counts in words and numbers, for a file."""
         return {
             "strange": dict(self.strange_values),
             "stored": self.pixel_count,
@@ -61,20 +61,20 @@ class Census:
 
     @classmethod
     def from_plain(cls, content: dict[str, Any]) -> "Census":
-        """Returns what ``to_plain`` was given."""
+        """Returns the census that ``to_plain`` made this content of."""
         count, number = content["worst"]
         return cls(Counter(content["strange"]), content["stored"], (count, number))
 
 
 def judge_strange(census: Census, label_of: Callable[[int], Path]) -> None:
-    """Refuses labels of which too much is of no class.
+    """Refuses labels with too many pixels of no class.
 
     Args:
-        census: what they hold.
-        label_of: the file of a frame's number.
+        census: the counts of these labels.
+        label_of: returns the label file of a frame by its number.
 
     Raises:
-        UserError: with the commonest colours and the worst file.
+        UserError: there are too many; the message has the commonest colours and the worst file.
     """
     count = census.strange_values.total()
     if count > STRANGE_SHARE_LIMIT * census.pixel_count:
@@ -88,7 +88,7 @@ def judge_strange(census: Census, label_of: Callable[[int], Path]) -> None:
 
 
 def warn_of_strange(split: str, counts: dict[str, int]) -> None:
-    """Says which colours of no class became void."""
+    """Logs which colours of no class became void."""
     if counts:
         _log.warning("%s: colours of no class became void: %s", split, _describe(counts))
 
@@ -98,11 +98,11 @@ def judge_labels(
 ) -> None:
     """Reads the labels of a split that is not packed, and judges them as packing does.
 
-    What they hold is kept beside the packs until one changes. An id of no class needs no judgement:
-    it is refused when its frame is read.
+    The counts are kept beside the packs until a label file changes. Ids of no class need no
+    counting: they are refused when their frame is read.
 
     Raises:
-        UserError: too much is of no class, or a file is not sound.
+        UserError: too many pixels are of no class, or a file is not sound.
     """
     if not isinstance(codec, ColourLabels):
         return

@@ -37,7 +37,7 @@ class Ledger:
         """Returns size, time and hash of every file, in the order given.
 
         Raises:
-            UserError: a file is not what it was, or files have come or gone.
+            UserError: a file has changed, or files were added or removed.
         """
         records = self._read_known()
         progress = report_progress(files, len(files), "comparing files")
@@ -93,7 +93,7 @@ class Ledger:
 
 
 def _update_entry(file: Path, entry: FileState | None) -> FileState:
-    # it is named below
+    # a missing file is named below
     with suppress(OSError):
         state = file.stat()
         if entry and entry[:2] == (state.st_size, state.st_mtime_ns):

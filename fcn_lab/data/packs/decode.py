@@ -1,7 +1,7 @@
 """Reads pictures and masks from their files; the whole lab uses these functions.
 
-Training, audit, predict, demo and ``load_run`` all call ``read_picture``; data/README.md
-has the table of what becomes of which kind of file. H W: rows and columns as shown, not as stored.
+Training, audit, predict, demo and ``load_run`` all call ``read_picture``; data/README.md tells for
+each kind of file how it is read. H W: rows and columns as shown, not as stored.
 """
 
 from collections import Counter
@@ -69,7 +69,7 @@ def read_parts(
 
     Raises:
         Unreadable: as for ``read_picture``, or a file has other channels than were asked for.
-        UserError: the files have not one size, or nothing tells which of them are to be turned.
+        UserError: the files differ in size, or it is not known which of them have to be turned.
     """
     return _open_parts(paths, limit, parts)[0]
 
@@ -123,9 +123,9 @@ def open_pair(
 ) -> tuple[Pixels, Image.Image]:
     """Returns the picture (H,W,C) and the mask, both upright.
 
-    A mask that says nothing of its orientation, beside a picture that was turned, was drawn over
-    the picture as shown or over the picture as stored. Their sizes tell which; where these cannot,
-    the pair is refused.
+    A mask without an orientation, beside a picture that was turned, was drawn over the picture as
+    shown or over the picture as stored. Their sizes tell which; where they do not, the pair is
+    refused.
 
     Raises:
         UserError: either file is not sound, or they do not fit together.
@@ -215,7 +215,7 @@ def _as_rgb(path: Path, picture: OpenedPicture) -> Pixels:
 
 
 def _convert_to_rgb(picture: Image.Image) -> Pixels:
-    # Pillow would warn of what is dropped here
+    # Pillow would warn that transparency is dropped
     picture.info.pop("transparency", None)
     mode = _INTERMEDIATE_MODES.get(picture.mode)
     try:

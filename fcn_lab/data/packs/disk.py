@@ -1,4 +1,4 @@
-"""Whether a place has room for a pack, and whether it is a disk of this machine at all."""
+"""Checks whether a place has room for a pack, and whether it is a disk of this machine."""
 
 import logging
 import os
@@ -23,13 +23,13 @@ _log = logging.getLogger(__name__)
 def require_room(draft: Path, size: int, split: str) -> None:
     """Refuses a pack that the disk has no room for, before anything is decoded.
 
-    A file system of the network is told apart: its room may be bounded by a quota, which only a
-    write meets, and every epoch reads it over the network, which is said.
+    A line tells of a network file system: every epoch reads the pack over the network, and a quota
+    may bound its room, which shows only when it is written.
 
     Args:
-        draft: the folder that it is written to; what lies there already has its room.
-        size: bytes.
-        split: what is packed.
+        draft: the folder that it is written to; files that lie there already need no more room.
+        size: the pack's bytes.
+        split: the split that is packed, for messages.
 
     Raises:
         UserError: there is too little room.

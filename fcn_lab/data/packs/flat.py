@@ -9,11 +9,11 @@ from fcn_lab.pixels import Pixels
 
 
 class PixelRows(Sequence[Pixels], ABC):
-    """Arrays that are made when they are asked for, by their place from 0; a slice is a list."""
+    """A sequence of arrays, each made when it is read; a slice of it is a list."""
 
     @abstractmethod
     def read(self, index: int) -> Pixels:
-        """Returns one of them."""
+        """Returns the array at an index from 0."""
 
     @overload
     def __getitem__(self, index: int) -> Pixels: ...

@@ -1,7 +1,7 @@
 """Writes and opens a folder of arrays that is complete or absent. M frames, H W rows and columns.
 
-A digest of each array stands in the manifest, which carries its own: what a failing disk or an
-interrupted copy made of a pack is noticed by the first of a process to open it.
+The manifest holds a digest of each array and one of itself. So damage by a failing disk or an
+interrupted copy is noticed when a process first opens the pack.
 """
 
 import shutil
@@ -52,7 +52,7 @@ class Manifest:
     channels: int = COLOURS
 
     def to_plain(self) -> dict[str, Any]:
-        """Returns the content of its file, without what frames of one size and RGB need not say."""
+        """Returns the content of its file, without fields that one size and RGB make needless."""
         defaults = {"sizes": [], "channels": COLOURS}
         return {k: v for k, v in asdict(self).items() if k not in defaults or v != defaults[k]}
 
@@ -95,7 +95,7 @@ def find_shapes(
 def write_pack(folder: Path, write_arrays: Callable[[Path], Manifest]) -> None:
     """Lets ``write_arrays`` fill a folder, adds the manifest, and renames it in one step.
 
-    A folder that a killed process has left half full is given to it again.
+    A folder that a killed process has left half full is passed to ``write_arrays`` again.
     """
     with hold_draft(folder, ADVICE) as draft:
         clear_drafts(folder.parent)
@@ -108,7 +108,7 @@ def write_pack(folder: Path, write_arrays: Callable[[Path], Manifest]) -> None:
             manifest = write_arrays(target)
             result = replace(manifest, digests={name: digest(target / name) for name in ARRAYS})
             write_text(target / "manifest.json", seal(result.to_plain()), ADVICE)
-        # only now, since its name is the lock that others wait for
+        # removed only now, since other processes wait for the lock on this file
         (folder / JOURNAL).unlink(missing_ok=True)
 
 

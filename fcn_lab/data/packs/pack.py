@@ -63,11 +63,11 @@ class Recipe:
         return count_channels(self.parts)
 
     def key(self, sizes: Collection[tuple[int, int]] = ()) -> str:
-        """Returns a text that differs whenever the arrays of pictures of these sizes would."""
+        """Returns a text that differs whenever the arrays of such pictures would differ."""
         way = () if self.resize == "stretch" else (self.resize,)
         parts = () if self.parts == RGB else (self.parts,)
         table = self.classes.table.tobytes().hex()
-        # these were once resized along both axes as along their rows
+        # earlier versions resized these along both axes in the way of their rows
         mark = ("axis by axis",) if any(map(self._shrinks_unevenly, sizes)) else ()
         return repr((FORMAT, self.codec.key(), table, self.size, *way, *parts, *mark))
 
@@ -94,9 +94,9 @@ def load_frames(
     """Returns the frames of these files from their pack, which is written first if missing.
 
     Args:
-        split: what a message calls them.
-        pairs: their files.
-        recipe: what makes frames of them.
+        split: the name that messages give them.
+        pairs: the frames' files.
+        recipe: the settings that make frames of the files.
         cache: where packs are kept.
         known_sizes: the sizes of pictures, as far as they are known.
 
@@ -126,7 +126,7 @@ def load_frames(
         )
     frames, manifest = pack
     warn_of_strange(split, manifest.strange)
-    # equal files may have other names here than where they were packed
+    # equal files may have other names than those that were packed
     return replace(frames, names=tuple(pair.name for pair in pairs))
 
 

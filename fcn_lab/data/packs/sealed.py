@@ -1,4 +1,4 @@
-"""JSON files that tell whether they still say what was written, and digests of larger files."""
+"""Writes JSON files with a digest that shows later damage, and computes digests of large files."""
 
 import json
 import zlib
@@ -14,7 +14,7 @@ _PIECE = 1 << 20
 
 
 class SealMissing(ValueError):
-    """The refusal of a file without a digest: whether it is as it was written cannot be told."""
+    """The error for a file without a digest, of which it is not known whether it was changed."""
 
 
 def seal(content: object) -> str:
@@ -43,7 +43,7 @@ def recall(path: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
     """Returns what `remember` was given for this file.
 
     Raises:
-        ValueError: there is none, or it is not as it was written.
+        ValueError: there is no such file, or it is not as it was written.
     """
     try:
         return unseal(path.read_text())
@@ -52,14 +52,14 @@ def recall(path: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
 
 
 def remember(path: Path, content: object) -> None:
-    """Keeps what took long to find out; where nothing can be written, it is found out again."""
+    """Stores a result that took long to find; where nothing can be written, it is found again."""
     with suppress(UserError):
         make_folder(path.parent)
         write_text(path, seal(content))
 
 
 def count_pieces(size: int) -> int:
-    """Returns how many pieces a file of this size is read in by `digest`."""
+    """Returns the number of pieces in which `digest` reads a file of this size."""
     return -(-size // _PIECE)
 
 

@@ -1,4 +1,4 @@
-"""The sizes of pictures as they lie in their files, and those that a run sees them in."""
+"""The sizes of pictures in their files, and those in which a run sees them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -20,7 +20,7 @@ OWN_SIZE = "own_size"
 
 @dataclass(frozen=True)
 class FrameTarget:
-    """The size that a run sees frames in, and the way to it.
+    """The size in which a run sees frames, and how they are brought to it.
 
     Attributes:
         size: (h,w) of all frames; None where each keeps its own.
@@ -39,10 +39,10 @@ class FrameTarget:
     ) -> "FrameTarget":
         """Returns the size that was asked for, else the one that all pictures have, or none.
 
-        Frames of the shape that is asked for are the same in every way of resizing.
+        Every way of resizing gives the same frame where its shape is the one asked for.
 
         Raises:
-            UserError: a way is asked for, but no size.
+            UserError: a way of resizing is asked for, but no size.
         """
         kinds = set(sizes)
         if size is None:
@@ -83,8 +83,8 @@ class FrameTarget:
 def read_sizes(pictures: Sequence[Path], cache: Path, limit: Limit) -> Sizes:
     """Returns (H,W) of every picture that can be read, upright, from its header.
 
-    Where all can be read, sizes are kept beside the packs until a picture changes. What cannot be
-    read is left to whoever asks for its frame.
+    Where all can be read, sizes are kept beside the packs until a picture changes. A picture that
+    cannot be read raises its error only when its frame is read.
     """
     # a picture may be a frame of several splits
     pictures = list(dict.fromkeys(pictures))

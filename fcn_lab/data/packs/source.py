@@ -27,18 +27,18 @@ SPLITTINGS = (None, "drive")
 
 @check_arguments
 class PackedSource:
-    """Base of the data sets that are read from files.
+    """The base of the data sets that are read from files.
 
     Args:
         root: where the data lie, for messages.
-        layout: its files.
-        classes: chosen from what its labels hold.
+        layout: the data set's files.
+        classes: the classes of the run, chosen from those of the labels.
         drive_of: the drive of a frame's name, "" where it is not known.
         size: (H,W) to bring frames to, labels by nearest pixel; by default each keeps its own.
         split_by: "drive" divides all frames anew by whole drives.
-        held_out: the drive to score then.
+        held_out: the drive to score when divided by drives.
         cache: where packs are kept.
-        megapixels: most of a picture, in millions of pixels.
+        megapixels: the most pixels of a picture, in millions.
         resize: how frames are brought to the size: see ``resize_frame``; by default "fit" where
             pictures have several sizes, else "stretch".
         pack: keep frames decoded on disk; else they are read from their files whenever they are
@@ -93,7 +93,8 @@ class PackedSource:
         """
         require_split(split, self.splits)
         if split not in self._split_frames:
-            # the same files in another split are no change of the data
+            # the name holds the way of dividing: the same files in another split are no changed
+            # data
             words = (self._layout.split, self._layout.origin) if self._layout.is_divided else ()
             part = "-".join(filter(None, (split, *words)))
             pairs = self._layout.pairs[split]

@@ -1,4 +1,4 @@
-"""Frames that are read from their files whenever they are asked for, where a pack has no room."""
+"""Reads frames from their files whenever they are asked for, where a pack has no room."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +35,8 @@ class FrameReader:
         """Returns one frame as a run sees it.
 
         Raises:
-            UserError: its files are not sound; of no other kind, as a loader's worker hands on.
+            UserError: its files are not sound; always of this class, which a loader's worker can
+                pass on.
         """
         if self._last is None or self._last[0] != index:
             self._last = index, self.decode(index)
@@ -84,8 +85,8 @@ def read_frames(
     """Returns the frames of these files unpacked; the arguments are those of ``load_frames``.
 
     Raises:
-        UserError: a file has changed since it was last used, or cannot be read, or too much of the
-            labels is of no class.
+        UserError: a file has changed since it was last used, or cannot be read, or too many pixels
+            of the labels are of no class.
     """
     files = list_files(pairs)
     ledger = find_ledger(split, files, cache)

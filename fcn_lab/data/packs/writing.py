@@ -1,7 +1,7 @@
-"""Fills the arrays of a pack: decoded in parts, on all cores, each part at its own place.
+"""Fills the arrays of a pack on all cores, in parts that are each written at their own place.
 
-Threads, since decoders release Python's lock. A part that was written by a process that was killed
-is taken over where its bytes are still what the journal says. M frames, H W rows and columns.
+Threads do it, since decoders release Python's lock. A part that a killed process has written is
+kept where its bytes are still those that the journal names. M frames, H W rows and columns.
 """
 
 import os
@@ -42,12 +42,12 @@ def write_frames(
         folder: the folder.
         shapes: the shapes of the two arrays; their content is the frames one behind the other.
         sizes: (H,W) of the M frames.
-        decode: reads one of them.
-        title: what is packed, for the progress bar.
+        decode: reads one frame.
+        title: the name of the pack, for the progress bar.
         channels: C of a picture.
 
     Raises:
-        UserError: of the first frame that is not sound.
+        UserError: a frame is not sound; it is about the first such frame.
     """
     journal, total = Journal(folder / JOURNAL), Census()
     entries = journal.read()
@@ -71,7 +71,7 @@ def write_frames(
 def _open_arrays(
     folder: Path, shapes: tuple[tuple[int, ...], tuple[int, ...]]
 ) -> Iterator[Sequence[tuple[IO[bytes], int]]]:
-    """Yields the two files and where their content begins; they are on the disk afterwards."""
+    """Yields the two files and the offsets of their content; afterwards they are on the disk."""
     arrays = []
     for name, shape in zip(ARRAYS, shapes, strict=True):
         path = folder / name
@@ -106,7 +106,7 @@ class _PartWriter:
         self._sizes, self._decode = sizes, decode
 
     def settle(self, start: int, entry: dict[str, Any] | None) -> dict[str, Any]:
-        """Returns what a part holds, which is written unless it lies there as its entry says."""
+        """Returns what a part holds; writes the part unless it is there as its entry says."""
         frames = range(start, min(start + PART_FRAMES, len(self._sizes)))
         if entry is not None and entry["digests"] == self._read_digests(frames):
             return entry

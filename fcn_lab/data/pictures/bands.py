@@ -1,8 +1,8 @@
 """Files of any number of channels: TIFF with many samples or pages, and NumPy's arrays.
 
-OpenCV decodes TIFF of up to four samples. Grey pages it decodes with any compression, so a page of
-S samples is shown to it as one of S times the width, and the planes of one as pages of their own.
-H W: rows and columns, S: samples of a pixel.
+OpenCV decodes TIFF of up to four samples, but grey pages with any compression. So a page of S
+samples is presented to it as a grey page of S times the width, and planes are presented as pages of
+their own. H W: rows and columns, S: samples of a pixel.
 """
 
 import struct
@@ -21,7 +21,7 @@ Values = NDArray[Any]
 NUMPY_MAGIC = b"\x93NUMPY"
 REMEDY = "Save it as a TIFF without compression, or as an array of NumPy's (.npy)"
 _JPEG = (6, 7)
-# what OpenCV refuses beyond
+# the limits beyond which OpenCV refuses a picture
 _LARGEST_SIDE, _MOST_PIXELS = 2**20, 2**30
 # TIFF's numbers of the predictors that store differences
 _DIFFERENCES, _FLOAT_DIFFERENCES = 2, 3

@@ -1,4 +1,4 @@
-"""Pictures of more than eight bits a channel: their values, and the range these are scaled from.
+"""Reads pictures of more than eight bits a channel, and finds the range that they are scaled from.
 
 Most files do not say how many of their 16 bits a camera filled. So the range is the least of 255,
 4095 and 65535 that holds the picture's largest value, and for floating point the least of 1, 255,
@@ -27,7 +27,7 @@ RANGES = (255, 4095, 65535)
 FLOAT_RANGES = (1, *RANGES)
 # share of the range by which sharpening or resizing may exceed it in a picture of floats
 OVERSHOOT_SHARE = 0.25
-# samples of a pixel that are read, and TIFF's number for how they mean colours
+# the numbers of samples that are read, each with TIFF's number for their colours
 _KINDS = ((1, 1), (3, 2), (4, 2))
 _UNSCALED_RANGES = (255, 65535)
 
@@ -58,7 +58,7 @@ def to_eight_bits(values: Values, value_range: int | None = None) -> Pixels:
 def is_cut(picture: Image) -> bool:
     """Returns whether Pillow drops the lower eight of this picture's sixteen bits.
 
-    A text of numbers it scales by their declared range, which is right.
+    Numbers that are stored as text it scales by their declared range, which is right.
     """
     tile = next(iter(getattr(picture, "tile", ())), None)
     if tile is None or picture.mode in MODES:
@@ -93,7 +93,7 @@ def decode_tiff(file: BinaryIO, header: TiffHeader) -> Values:
 def decode(file: BinaryIO) -> Values:
     """Returns the values of a file, (H,W) or RGB with or without transparency, (H,W,3 or 4).
 
-    Those of TIFF are upright, those of others as stored.
+    The values of a TIFF are upright, those of other files as stored.
 
     Raises:
         UnsupportedKind: OpenCV cannot decode it.

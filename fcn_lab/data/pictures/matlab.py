@@ -20,12 +20,12 @@ def read_matlab_mask(path: Path, limit: Limit) -> NDArray[Any]:
     Raises:
         Unreadable: there is none or more than one, or the file is corrupt or of version 7.3.
     """
-    # it imports for a quarter of a second, and most data sets can do without
+    # imported here: it takes a quarter of a second, and most data sets do not need it
     from scipy.io import loadmat, whosmat
 
     with open_regular(path) as file:
         try:
-            # what lies in a struct has no size before it is decoded
+            # an array in a struct has no size before it is decoded
             for _, shape, _ in whosmat(file):
                 if 0 not in shape:
                     limit.check(path, shape[-1], prod(shape[:-1]))
@@ -35,7 +35,7 @@ def read_matlab_mask(path: Path, limit: Limit) -> NDArray[Any]:
         except NotImplementedError as error:
             raise Unreadable(path, "is of MATLAB's version 7.3", "Save it with -v7") from error
         except Exception as error:
-            # it raises whatever it stumbles over
+            # scipy raises any kind of error for a damaged file
             reason = " ".join(str(error).split())[:120] or type(error).__name__
             raise Unreadable(path, f"is truncated or corrupt ({reason})", REMEDY) from error
     variables = {name: value for name, value in content.items() if not name.startswith("__")}

@@ -1,6 +1,6 @@
 """Opens a file as one decoded picture of its own depth, upright, or names it in an error.
 
-The one way in for every reader of the lab. H W: rows and columns.
+Every reader of the lab opens pictures here. H W: rows and columns.
 """
 
 from collections.abc import Callable
@@ -61,8 +61,8 @@ class OpenedPicture:
 def open_upright(path: Path, limit: Limit = LIMIT, channels: int = COLOURS) -> OpenedPicture:
     """Returns the picture in a file after checking every chunk of it.
 
-    Pillow alone decodes past some flipped bits. Where so many channels are asked for that colours
-    do not have, all samples and pages of a TIFF are channels.
+    Pillow alone does not notice some flipped bits. Where more channels are asked for than colours
+    have, all samples and pages of a TIFF are channels.
 
     Raises:
         Unreadable: the file is none, is truncated or corrupt, too large or of a kind not read.
@@ -97,7 +97,7 @@ def upright_size(path: Path, limit: Limit = LIMIT) -> tuple[int, int]:
     """Returns H and W of the picture in a file, from its header alone.
 
     Raises:
-        Unreadable: as far as the header tells.
+        Unreadable: the header shows that the file cannot be read.
     """
     with open_regular(path) as file, translate_errors(path, file, FORMATS):
         header = TiffHeader.read(file)
@@ -165,13 +165,13 @@ def _read_orientation(
     try:
         value = read(picture).get(_ORIENTATION)
     except Exception:
-        # of broken metadata Pillow raises whatever it stumbles over
+        # Pillow raises any kind of error for broken metadata
         return None
     return value if isinstance(value, int) and 1 <= value <= 8 else None
 
 
 def _peek_orientation(picture: Image.Image, file: BinaryIO) -> int | None:
-    """Returns the EXIF orientation without decoding the picture, unless it may stand behind it."""
+    """Returns the EXIF orientation; decodes the picture only if it may stand behind the pixels."""
     if picture.format == "PNG" and not png_header.has_late_text(file):
         # that of PNG decodes the picture first
         return _read_orientation(picture, Image.Image.getexif)

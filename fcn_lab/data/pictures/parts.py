@@ -47,11 +47,11 @@ def show_colours(image: Pixels) -> Pixels:
 def choose_channels(values: NDArray[Any], channels: int) -> NDArray[Any]:
     """Returns the C channels (H,W,C) of a picture (H,W) or (H,W,S).
 
-    Grey stands for three equal colours and the other way round; transparency is dropped where it
-    was not counted.
+    Grey stands for three equal colours and the other way round; transparency is dropped where C
+    does not count it.
 
     Raises:
-        UnsupportedKind: it has others.
+        UnsupportedKind: the picture has another number of channels.
     """
     values = values if values.ndim == 3 else values[..., None]
     samples = values.shape[2]
@@ -71,7 +71,7 @@ def scale_values(values: NDArray[Any], part: PicturePart) -> Pixels:
     """Returns values of any depth as 0…255: all files of a part by one range.
 
     Raises:
-        UnsupportedKind: they are deeper than 8 bits and nobody says their range, or they are
+        UnsupportedKind: they are deeper than 8 bits without a stated range, or they are
             negative or no numbers.
     """
     if values.dtype == np.uint8 and part.range is None:

@@ -1,4 +1,4 @@
-"""What stands in the chunks of a PNG file, found without decoding its picture."""
+"""Looks at the chunks of a PNG file without decoding its picture."""
 
 import struct
 from typing import BinaryIO
@@ -6,14 +6,14 @@ from typing import BinaryIO
 _SIGNATURE_BYTES, _CHECKSUM_BYTES = 8, 4
 # the length and the kind of a chunk
 _HEAD = struct.Struct(">I4s")
-# what may hold an orientation: EXIF itself, and texts with a profile or XMP
+# chunks that may hold an orientation: EXIF itself, and texts with a profile or XMP
 _TEXTS = frozenset([b"eXIf", b"tEXt", b"zTXt", b"iTXt"])
 
 
 def has_late_text(file: BinaryIO) -> bool:
     """Returns whether metadata stand behind the first pixels, where a reader comes last.
 
-    The file stays where it was read to.
+    The file's position stays where it was.
     """
     place, is_behind_pixels = file.tell(), False
     file.seek(_SIGNATURE_BYTES)

@@ -1,4 +1,4 @@
-"""Reads the header of a TIFF file: Pillow cannot open all of those that OpenCV decodes."""
+"""Reads the header of a TIFF file, since Pillow cannot open all files that OpenCV decodes."""
 
 import os
 import re
@@ -26,7 +26,7 @@ OFFSETS = (*_PLACES[0], *_PLACES[1])
 # bits that mark a smaller copy of another page, or its transparency
 _COPY = 1 | 4
 _FLOAT = 3
-# as Pillow finds it, which turns the pictures
+# the pattern by which Pillow, which turns the pictures, finds it
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
 
 
@@ -61,7 +61,7 @@ class TiffHeader:
         """Reads the header; returns None where the file is no TIFF.
 
         Raises:
-            EOFError: its pixels lie outside of it; whatever Pillow raises for broken tags.
+            EOFError: its pixels lie outside of the file. Broken tags raise what Pillow raises.
         """
         file.seek(0)
         if file.read(4) not in MAGIC:

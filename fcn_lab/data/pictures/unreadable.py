@@ -24,8 +24,8 @@ class Unreadable(UserError):
     """A file that is no picture, or one of an unsupported kind.
 
     Attributes:
-        reason: what is wrong, continuing from the file's name.
-        remedy: what to do.
+        reason: the fault, in words that continue from the file's name.
+        remedy: what the user can do.
     """
 
     def __init__(self, path: Path, reason: str, remedy: str) -> None:
@@ -44,7 +44,7 @@ class Limit:
         """Refuses a picture's size before anything is decoded.
 
         Raises:
-            Unreadable: it is too large, or nothing.
+            Unreadable: it is too large, or has no pixels.
         """
         pixels = width * height
         if pixels <= 0:
@@ -83,7 +83,7 @@ def translate_errors(path: Path, file: BinaryIO, formats: Sequence[str]) -> Iter
     """Turns a decoder's errors about a bad file into `Unreadable`.
 
     Raises:
-        Unreadable: the decoder stumbled.
+        Unreadable: the decoder raised an error.
     """
     try:
         yield
@@ -96,7 +96,7 @@ def translate_errors(path: Path, file: BinaryIO, formats: Sequence[str]) -> Iter
         remedy = f"Expected a sound picture: {', '.join(formats)}"
         raise _corrupt(path, reason, _count_bytes(file), remedy) from error
     except Exception as error:
-        # decoders raise whatever they stumble over
+        # decoders raise any kind of error for a damaged file
         if isinstance(error, OSError) and error.errno is not None:
             raise
         reason = " ".join(str(error).split())[:120] or type(error).__name__
