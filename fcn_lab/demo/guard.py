@@ -118,7 +118,7 @@ class Guard:
         return FileResponse(file, media_type="text/html", headers=HEADERS)
 
     async def _check_call(self, receive: Receive) -> Receive:
-        """Returns the call to be read again, once every file in it is one of the uploads."""
+        """Returns the call, to be read again, if every file that it names is one of the uploads."""
         body = b""
         while True:
             message = await receive()
@@ -161,7 +161,7 @@ class Guard:
             await send(message)
 
         try:
-            # or a few who send nothing would keep the room for ever
+            # without a limit a few clients that send nothing would hold the room for ever
             async with asyncio.timeout(UPLOAD_SECONDS):
                 await self.page(scope, receive, note)
         except TimeoutError as error:
@@ -170,7 +170,7 @@ class Guard:
             self.uploads.release(int(length))
 
     def _expect_files(self, answer: bytes) -> None:
-        """Tells the uploads which files have come, by the page's answer; a refusal is no list."""
+        """Tells the uploads which files have come, as the page's answer lists them."""
         with suppress(ValueError):
             paths = json.loads(answer)
             for path in paths if isinstance(paths, list) else ():

@@ -1,4 +1,4 @@
-"""What tells the networks of one page apart, and which may stand on one."""
+"""Labels that tell the networks of one page apart, and which networks one page may show."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from fcn_lab.report.runs import Run
 
 
 def require_one_list(runs: Sequence[Run]) -> None:
-    """Refuses networks with other classes beside each other; protocols may differ.
+    """Refuses networks whose classes differ; their protocols may differ.
 
     Raises:
         UserError: the names of the classes differ, or their order.
@@ -32,7 +32,7 @@ def require_one_list(runs: Sequence[Run]) -> None:
 def label_runs(runs: Sequence[Run]) -> dict[str, Run]:
     """Returns the runs by the words that tell them apart, models from coarse to fine.
 
-    Where only their protocols do, the fields in which these differ are among the words.
+    Where only their protocols differ, the differing fields of these are among the words.
     """
     named_runs = runs if _are_told_apart(runs) else [_tell_protocol(run, runs) for run in runs]
     factors = find_varied(named_runs)

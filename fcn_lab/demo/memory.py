@@ -1,4 +1,4 @@
-"""Pictures at their own size: scored in windows where a network has no memory for the whole."""
+"""Scores pictures at their own size, in windows where the memory does not suffice for the whole."""
 
 import psutil
 import torch

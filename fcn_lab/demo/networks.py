@@ -44,7 +44,7 @@ class Networks:
         UserError: there are none, or their classes differ.
 
     Attributes:
-        runs: the runs, by the words that tell them apart.
+        runs: the runs by their labels, the words that tell them apart.
         damages: the runs that cannot be read, and why.
         reports: the files of reports, by the path that the page has them under.
     """
@@ -71,7 +71,7 @@ class Networks:
 
     def _load(self, label: str) -> Predictor:
         predictor = load_run(self.runs[label].folder)
-        # a network's first pass takes longer: untimed
+        # an untimed pass, since a network's first one takes longer
         predictor(np.zeros((64, 64, 3), np.uint8))
         return predictor
 
@@ -89,7 +89,7 @@ class Networks:
 
     @property
     def records(self) -> dict[str, Record]:
-        """Returns, by network, its score, what that was measured by, and the link to a report."""
+        """Returns each network's score, protocol and link to a report, by the network's label."""
         links = {file: path for path, file in self.reports.items()}
         records = {}
         for label, run in self.runs.items():
@@ -118,7 +118,7 @@ class Networks:
     def load_scenes(self) -> list[Scene]:
         """Returns frames that a run has kept with their truth, or else drawn streets."""
         for run in self.runs.values():
-            # damaged, or none
+            # the archive may be damaged or missing
             with suppress(OSError, LookupError, ValueError, zipfile.BadZipFile):
                 keeper = PredictionArchive.open(run)
                 names = [name for name in run.names if keeper.holds(name)]

@@ -18,7 +18,7 @@ from fcn_lab.rendering.html import TEMPLATES
 from fcn_lab.report.runs import MissingRun
 
 OPACITY = 0.6
-# the machine's own, as on our other pages
+# the machine's own fonts, as on the lab's other pages
 FONTS = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "DejaVu Sans", "sans-serif"]
 THEME = gr.themes.Base(font=FONTS, font_mono=["ui-monospace", "DejaVu Sans Mono", "monospace"])
 LOAD_ERRORS = (UserError, OSError, RuntimeError, UnpicklingError, EOFError, LookupError, TypeError)
@@ -34,9 +34,9 @@ class Panel:
     """The actions behind the page's controls.
 
     Args:
-        networks: those to choose from.
-        megabytes: most of a file.
-        megapixels: most of a picture.
+        networks: the networks to choose from.
+        megabytes: the most megabytes of a file.
+        megapixels: the most millions of pixels of a picture.
         forget: is called with a file once it has been read.
     """
 
@@ -53,7 +53,7 @@ class Panel:
     def open_file(
         self, path: str | None, scene_before: Scene, labels: list[str], *opacity: float
     ) -> Iterator[Answer]:
-        """Shows a file that was dropped; one that is no picture leaves the scene before it."""
+        """Shows a file that was dropped; if it is no picture, the earlier scene stays."""
         scene = scene_before
         if path is not None:
             try:
@@ -70,7 +70,7 @@ class Panel:
         self, event: gr.SelectData, labels: list[str], *opacity: float
     ) -> Iterator[Answer]:
         """Shows the example that was clicked."""
-        # a call may say anything
+        # a call may hold any number
         index = event.index if event.index in range(len(self.scenes)) else 0
         yield from self.ask_networks(self.scenes[index], labels, *opacity)
 

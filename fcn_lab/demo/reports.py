@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-# whose script may come from a stranger: without an origin it may ask nothing of the page
+# a report's script may come from a stranger: without an origin it cannot call the page
 HEADERS = {
     "Content-Security-Policy": "sandbox allow-scripts allow-downloads allow-modals; "
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -11,16 +11,16 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-# where task=report writes by default, and with output= the folder itself
+# where task=report writes by default, and where if output= names the folder itself
 PLACES = ("report/report.html", "report.html")
 
 
 def find_reports(runs: Iterable[Path], folders: Iterable[Path]) -> dict[Path, Path]:
-    """Returns the nearest report by run: its own, or that of the sweep that holds it.
+    """Returns the nearest report of each run: its own, or that of the sweep that holds it.
 
     Args:
         runs: folders of runs.
-        folders: those that the page was started with; nothing outside them is taken.
+        folders: the folders that the page was started with; nothing outside them is taken.
     """
     roots = [folder.resolve() for folder in folders]
     reports = {run: next(_list_reports(run.resolve(), roots), None) for run in runs}

@@ -33,9 +33,9 @@ class Demo:
         runs: a folder or several: sweeps, runs, or folders that hold them.
         port: the port to listen at; 0 takes a free one.
         host: the address to listen at.
-        megabytes: most of a file.
-        megapixels: most of a picture.
-        total_megabytes: most of all files that were sent and are not opened yet.
+        megabytes: the most megabytes of a file.
+        megapixels: the most millions of pixels of a picture.
+        total_megabytes: the most megabytes of all files that were sent and are not opened yet.
         hosts: names under which a browser may ask for the page, besides loopback's, `host` and the
             address itself.
 
@@ -84,8 +84,8 @@ class Demo:
         """Returns the page as an ASGI application that answers only what a browser asks for.
 
         Args:
-            networks: those to choose from.
-            folder: where the files that it receives and offers are kept, an empty one.
+            networks: the networks to choose from.
+            folder: an empty folder for the files that the page receives and offers.
         """
         os.environ.update(GRADIO_TEMP_DIR=str(folder), GRADIO_ANALYTICS_ENABLED="False")
         from fcn_lab.demo.guard import Guard

@@ -30,11 +30,11 @@ class Tile:
 
 @dataclass(frozen=True)
 class Record:
-    """What a network's run says of it.
+    """The facts about a network that its run has recorded.
 
     Attributes:
         mean_iou: the score of its run.
-        protocol: what that was measured by.
+        protocol: the protocol of that score.
         report: the link to a report; "" where there is none.
     """
 
@@ -79,7 +79,7 @@ def render(
 
 
 def embed_picture(pixels: Pixels, alt: str) -> EmbeddedPicture:
-    """Encodes pixels (H,W,3) as a data URL, PNG or, of many, JPEG with whole colours."""
+    """Encodes pixels (H,W,3) as a data URL: PNG, or for large pictures JPEG with whole colours."""
     if pixels.shape[0] * pixels.shape[1] <= LOSSLESS_PIXELS:
         return EmbeddedPicture.encode(pixels, alt, "png", compress_level=1)
     return EmbeddedPicture.encode(pixels, alt, "jpeg", quality=90, subsampling=0)
@@ -134,6 +134,6 @@ def _score_table(scene: Scene, records: Mapping[str, Record]) -> Markup:
 
 
 def _link_report(link: str) -> Markup | None:
-    # a page of its own: this one keeps its picture
+    # the report opens in a page of its own, so that this one keeps its picture
     anchor = Markup('<a href="{}" target="_blank" rel="noopener">open</a>')
     return anchor.format(link) if link else None

@@ -28,7 +28,7 @@ def make_temporary_folder() -> Iterator[Path]:
     Folders that killed pages have left behind are removed too.
     """
     for lock_file in Path(gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
-        # it may be a stranger's, and a pipe
+        # the file may be a stranger's, and a pipe
         with suppress(OSError), open(lock_file, opener=_open_at_once) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if time.time() - lock_file.stat().st_mtime > _NEW_SECONDS:
@@ -45,7 +45,7 @@ class Uploads:
 
     Args:
         folder: where files are kept, each in a folder of its own.
-        megabytes: most of all that was received and is still there.
+        megabytes: the most megabytes of all files that were received and are still there.
     """
 
     def __init__(self, folder: Path, megabytes: float) -> None:
@@ -90,12 +90,12 @@ class Uploads:
         self._bytes_arriving -= length
 
     def expect(self, path: Path) -> None:
-        """Notes that a file was sent: the same one by several lies there once."""
+        """Notes that a file was sent; a file that several people sent is kept once."""
         with self._counting:
             self._unread[path.resolve()] += 1
 
     def forget(self, path: Path) -> None:
-        """Removes a received file that has been read by all who have sent it."""
+        """Removes a received file once everybody who sent it has had it read."""
         if self.contains(str(path)) and path.resolve() not in self._examples:
             with self._counting:
                 self._unread[path.resolve()] -= 1

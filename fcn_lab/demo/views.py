@@ -1,7 +1,7 @@
 """Runs networks on a picture and draws the results; independent of the page.
 
-Legend: H W rows and columns, h w those that are shown, K classes; label maps hold 0…K−1, or 255
-for void.
+Legend: H W rows and columns, h w rows and columns as shown, K classes; label maps hold 0…K−1, or
+255 for void.
 """
 
 import time
@@ -37,7 +37,7 @@ class View:
         entropy: see `entropy`, (h,w).
         mean_entropy: the mean entropy of all H×W pixels.
         seconds: the time that picture to probabilities took.
-        remark: how it was scored, where that was not as a whole.
+        remark: how it was scored, where it was not scored as a whole.
     """
 
     labels: Pixels
@@ -115,7 +115,7 @@ def blend(
 
 
 def agreement(labels: Pixels, others: Pixels) -> float | None:
-    """Returns the share of pixels with equal class, without void; None where all is void."""
+    """Returns the share of pixels with the same class, without void; None where all is void."""
     is_labelled = (labels != VOID) & (others != VOID)
     return float((labels == others)[is_labelled].mean()) if is_labelled.any() else None
 
@@ -157,7 +157,7 @@ def open_picture(path: Path, megabytes: float, megapixels: float) -> Pixels:
     """
     if path.is_file() and path.stat().st_size > megabytes * 1e6:
         raise UserError(f"{path.name}: larger than {megabytes:g} MB, demo.megabytes= allows more")
-    # the folder of uploads means nothing to whoever sent the file
+    # the error names the file alone: its folder means nothing to the person who sent it
     try:
         return read_picture(path, Limit(megapixels, "demo.megapixels"))
     except Unreadable as error:

@@ -23,7 +23,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # the library is half a second of every cell's start, and most cells do without
+    # importing the library takes half a second of a cell's start, and most cells do not need it
     if name in __all__:
         return getattr(import_module("fcn_lab.encoders.smp"), name)
     raise AttributeError(f"module 'fcn_lab.encoders' has no attribute '{name}'")

@@ -10,8 +10,8 @@ fc7) on pool5.
     maps            /1      /2      /4      /8      /16     map_channels[0…4]
     head                                            /32     head_channels
 
-Weights and the preprocessing that belongs to them are one object: ``normalize`` holds the mean and
-the standard deviation that the weights were trained with, and a user cannot replace it.
+Weights and their preprocessing are one object: ``normalize`` holds the mean and the standard
+deviation that the weights were trained with, and a user cannot replace it.
 """
 
 from typing import NamedTuple
@@ -80,9 +80,9 @@ class Encoder(nn.Module):
         raise NotImplementedError
 
     def drop_head(self) -> list[str]:
-        """Lets pool5 stand for the head; returns the names of the tensors that go with its layers.
+        """Removes the head's layers, so that pool5 stands for it; returns their tensors' names.
 
-        For networks that never use the head, so that they neither carry nor compute it.
+        Networks that never use the head then neither hold nor compute it.
         """
         names = [name for name in self.state_dict() if name.partition(".")[0] in self.head_layers]
         for layer in self.head_layers:

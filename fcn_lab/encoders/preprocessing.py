@@ -1,4 +1,4 @@
-"""Weights and their preprocessing are one object: known from the weights, or stated beside them."""
+"""Joins weights with their preprocessing, which the weights tell or the user states beside them."""
 
 from collections.abc import Collection, Sequence
 from typing import Annotated
@@ -23,7 +23,7 @@ def state_preprocessing(
     """Returns the normalisation stated beside weights that do not bring their own.
 
     Raises:
-        UserError: half of it is, or the weights have theirs.
+        UserError: only half of it is stated, or the weights bring their own.
     """
     if mean is None and std is None:
         return None
@@ -49,10 +49,10 @@ def require_preprocessing(
         encoder: the encoder, with the file's tensors in it.
         weights: a word, or the file.
         tensor_names: names of the encoder's tensors that were in the file.
-        mean_and_spread: what the user said of it.
+        mean_and_spread: the mean and the standard deviation that the user stated.
 
     Raises:
-        UserError: neither the file nor the user says how, or they say different things.
+        UserError: neither the file nor the user states it, or they state different numbers.
     """
     if weights in WORDS:
         return

@@ -1,4 +1,4 @@
-"""Any encoder of segmentation-models-pytorch behind our contract."""
+"""Wraps any encoder of segmentation-models-pytorch in the contract of the lab's encoders."""
 
 import re
 from collections.abc import Mapping
@@ -105,7 +105,7 @@ class SmpEncoder(Encoder):
 
 
 def build_encoder(name: str, with_weights: bool) -> nn.Module:
-    """Returns the library's encoder, with ImageNet's weights where they are wanted.
+    """Returns the library's encoder, with ImageNet's weights or random ones.
 
     Raises:
         UserError: there is no such encoder, it has no such weights, or they cannot be fetched.
@@ -186,7 +186,7 @@ def load_normalization(name: str, with_weights: bool) -> Normalize:
     the two differ by at most 1/128, a grey level, at black, and agree at white.
 
     Raises:
-        UserError: it is not known without a network, or is none of RGB.
+        UserError: it is not known without access to the network, or is not for RGB.
     """
     if not with_weights:
         return Normalize()

@@ -37,8 +37,8 @@ class VGG16Encoder(Encoder):
         first_kernels: "averaged" or "repeated": how pretrained kernels of RGB become theirs.
 
     Raises:
-        UserError: where the weights are asked for and cannot be fetched, for another word, or a
-            file with unknown preprocessing.
+        UserError: the weights cannot be fetched, the word is unknown, or the preprocessing of the
+            file is not known.
     """
 
     head_layers = ("fc6", "fc7")

@@ -21,7 +21,7 @@ def check_word(weights: str, or_file: bool = False) -> bool:
     """Returns whether ImageNet's weights are asked for.
 
     Raises:
-        UserError: for what is neither "none" nor "imagenet" nor, where one is taken, a file.
+        UserError: it is neither "none" nor "imagenet" nor, where files are allowed, a file.
     """
     if weights not in WORDS and not (or_file and Path(weights).is_file()):
         choices = ", ".join(WORDS) + (" or a file" if or_file else "")
@@ -37,7 +37,7 @@ def read_weights(
 ) -> Collection[str]:
     """Loads the encoder's weights from a file where `weights` names one.
 
-    It may be a state dict of the encoder, of a whole network, or a checkpoint of a run.
+    The file may hold a state dict of the encoder or of a whole network, or a run's checkpoint.
 
     Args:
         encoder: the encoder; the file must hold every tensor of it.
@@ -65,10 +65,10 @@ def put_weights(
     foreign_names: Mapping[str, str] | None = None,
     optional: tuple[str, ...] = ("normalize.",),
 ) -> Collection[str]:
-    """Copies a state dict into the encoder, all that it must hold or nothing.
+    """Copies a state dict into the encoder, either completely or not at all.
 
     Args:
-        source: where the state is from, in the user's words.
+        source: the origin of the state, in the user's words.
 
     Raises:
         UserError: tensors are missing or of another shape.
@@ -102,9 +102,9 @@ def fetch_weights(build: Callable[[], M], name: str) -> M:
     """Returns the result of ``build``, which may download weights.
 
     Raises:
-        UserError: where they are in no cache and cannot be fetched.
+        UserError: they are in no cache and cannot be fetched.
     """
-    # two lines for each of five attempts
+    # silenced, since it prints two lines for each of five attempts
     log = logging.getLogger("huggingface_hub")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -136,7 +136,7 @@ def read_state(path: Path, key: str = "weights") -> dict[str, Tensor]:
 
     Args:
         path: the file.
-        key: what the user named it by.
+        key: the key by which the user named it.
 
     Raises:
         UserError: there is no such file, or something else in it.
@@ -145,7 +145,7 @@ def read_state(path: Path, key: str = "weights") -> dict[str, Tensor]:
         require_sound(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    # an unpickler raises whatever the bytes lead it to
+    # an unpickler raises any kind of error for damaged bytes
     except Exception as error:
         reason = str(error).strip().partition("\n")[0][:200]
         raise UserError(f"{key}={path}: expected a state dict of torch.save ({reason})") from error

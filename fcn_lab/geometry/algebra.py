@@ -87,7 +87,7 @@ class Window:
         if not self.ceil:
             return room // self.stride + 1
         windows = -(-room // self.stride) + 1
-        # one that would begin in the padding behind the input is left out
+        # a window that would begin in the padding behind the input is left out
         return windows - ((windows - 1) * self.stride >= n + self.padding)
 
     def input_span(self, first: int, last: int) -> tuple[int, int]:
@@ -194,11 +194,11 @@ def crop_offset(source: Affine, target: Affine) -> int:
     """Returns how many positions to cut off a map's start so that it lies over another.
 
     Args:
-        source: where the map to be cut stands over the image.
-        target: where the other one does.
+        source: the image positions of the map to be cut.
+        target: the image positions of the other map.
 
     Raises:
-        UserError: no whole number of positions does it.
+        UserError: no whole number of positions aligns them.
     """
     offset = (target.shift - source.shift) / source.scale
     if source.scale != target.scale or offset.denominator != 1 or offset < 0:

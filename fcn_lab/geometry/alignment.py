@@ -1,4 +1,4 @@
-"""How the maps of a network are brought over each other and over the image.
+"""Aligns the maps of a network with each other and with the image.
 
 ``PadOnce`` makes every step exact; ``Crops`` is the published nets' way, with offsets that follow
 from the kernels by the algebra of ``fcn_lab.geometry.algebra``.
@@ -34,7 +34,7 @@ class Alignment(Protocol):
         """Returns the scores that lie over the image."""
 
     def at_stride(self, stride: int) -> "Alignment":
-        """Returns that of the same net, the finer skips left out, with this stride."""
+        """Returns the alignment of the same net with this stride, without the finer skips."""
 
 
 class PadOnce:

@@ -1,4 +1,4 @@
-"""Where the maps of a whole network lie: the algebra over a graph of layers, along one axis."""
+"""The algebra over a graph of layers, along one axis: where a network's maps lie over the image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ class Map:
 
     Args:
         size: positions.
-        parents: each with the layer between; the image has none.
+        parents: the maps it was computed from, each with the layer between; the image has none.
     """
 
     size: int
@@ -57,7 +57,7 @@ class Map:
 
         Args:
             position: a position of this map.
-            clip: leave out what no pixel stands behind; else padding goes on for ever.
+            clip: leave out positions outside the image; else padding counts as a larger image.
         """
         spans: dict[Map, Span] = {self: (position, position)}
         image = None

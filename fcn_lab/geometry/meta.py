@@ -1,6 +1,6 @@
 """A network on torch's meta device: its tensors have sizes and no values, so a pass costs nothing.
 
-Whoever counts or traces watches such a pass: MACs and bytes in ``fcn_lab.cost``, the places of maps
+Such a pass is watched to count MACs and bytes in ``fcn_lab.cost``, and to find the places of maps
 in ``trace``.
 """
 
@@ -31,7 +31,7 @@ class MetaRun:
 
     @classmethod
     def prepare(cls, net: nn.Module, height: int, width: int) -> "MetaRun":
-        """Makes the state and the image; `start` runs it, as often as wanted."""
+        """Prepares the state and the image; `start` then runs the pass, any number of times."""
         dtype = next((p.dtype for p in net.parameters()), torch.float32)
         image = torch.empty(1, count_channels(net), height, width, device="meta", dtype=dtype)
         return cls(net, move_state_to_meta(net), image)

@@ -1,4 +1,4 @@
-"""Padding and cutting."""
+"""Pads and cuts maps, and counts the channels of pictures."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn

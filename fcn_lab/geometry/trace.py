@@ -1,9 +1,9 @@
-"""Every layer of any network with its node, found by running it without numbers.
+"""Finds every layer of any network with its place, by a run without numbers.
 
-On torch's meta device an operation has sizes and no values. Each one is seen as it passes; those
-that move or gather positions become layers of the algebra, pointwise ones keep the place of what
-they are given. What an operation not known here makes of a map has no node, nor has anything that
-is computed with it.
+On torch's meta device an operation has sizes and no values. Each operation is seen as it runs:
+those that move or gather positions become layers of the algebra, pointwise ones keep the place of
+their input. The output of an unknown operation has no known place, nor has anything that is
+computed with it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -50,7 +50,7 @@ def trace(
         net: float (N,3,H,W) → one tensor.
         height: H.
         width: W.
-        layer_rules: modules that are one layer each, however they compute it: from their factor.
+        layer_rules: class of module → its layer by the factor, for modules that count as one layer.
     """
     run = MetaRun.prepare(net, height, width)
     tracer = _LayerTracer(run.image, layer_rules or {})
@@ -74,8 +74,8 @@ class _LayerTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.layer_rules = layer_rules
         self.modules = ModuleTracker()
         self.rows: list[TracedLayer] = []
-        # all that depends on the image, None where the place is lost; the tensors are kept, so that
-        # no other takes an id over
+        # by id, all that depends on the image; None where the place is lost. The tensors are kept,
+        # so that no other one gets such an id
         self.tensor_maps: dict[int, tuple[Tensor, MapPair | None]] = {
             id(image): (image, (Map(image.shape[-2]), Map(image.shape[-1])))
         }
@@ -110,7 +110,7 @@ class _LayerTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._record(type(module).__name__, output, output_maps)
 
     def record_output(self, output: Tensor) -> None:
-        """Records the output where it lies elsewhere than the last layer, or nowhere."""
+        """Records the network's output if its place is not that of the last layer."""
         _, maps = self.tensor_maps.get(id(output), (output, None))
         if self.rows and self.rows[-1].maps != maps:
             self.rows.append(TracedLayer("", "output", tuple(output.shape), maps))
@@ -122,7 +122,7 @@ class _LayerTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         inputs: Sequence[tuple[Tensor, MapPair | None]],
         output: Tensor,
     ) -> MapPair | None:
-        """Returns where the output lies; records what moves, gathers or joins positions."""
+        """Returns the output's place; records operations that move, gather or join positions."""
         packet = func.overloadpacket
         tensors = [(tensor, maps) for tensor, maps in inputs if maps is not None]
         if len(tensors) < len(inputs):

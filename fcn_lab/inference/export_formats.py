@@ -33,7 +33,7 @@ INPUT, OUTPUT = "image", "scores"
 LARGEST_ONNX_BYTES = int(1.75 * 2**30)
 # the name of the extra file in torch's two formats
 METADATA = "fcn_lab.json"
-# of the picture that is traced: no side is 1 or a multiple of a stride, which the exporter would
+# the size of the traced picture: no side is 1 or a multiple of a stride, which the exporter would
 # take for a rule
 EXAMPLE_SIZE = (65, 97)
 TRIAL_SIZE = (360, 480)
@@ -68,8 +68,8 @@ class Format(ABC):
 class TorchExport(Format):
     """Uses ``torch.export.save``, a graph of aten operators; reading it needs torch alone.
 
-    torch guards some operators against maps of one row or column, which they compute as well:
-    ``.module(check_guards=False)`` takes images of 32 pixels and less, too.
+    torch refuses maps of one row or column for some operators that do compute them;
+    ``.module(check_guards=False)`` therefore also takes images of 32 pixels and less.
     """
 
     suffix = ".pt2"
@@ -183,7 +183,7 @@ FORMATS: Mapping[str, type[Format]] = {
 def export_graph(net: nn.Module) -> torch.export.ExportedProgram:
     """Returns the graph of a network with free N, H and W, each from 1 up."""
     size = torch.export.Dim.DYNAMIC(min=1)
-    # else a network of stride 32 would be told apart at 32 pixels, where its coarsest map is 1×1
+    # else pictures of 32 pixels would be a separate case at stride 32, whose coarsest map is 1×1
     with silence_export_warnings(), symbolic.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
         return torch.export.export(
             net, (draw_example(net),), dynamic_shapes=({0: size, 2: size, 3: size},)
@@ -208,8 +208,8 @@ def name_sides(graph: "onnx_ir.Graph") -> None:
 def silence_export_warnings() -> Iterator[None]:
     """Hides the warnings that give no information about an export."""
     with warnings.catch_warnings():
-        # TorchScript was asked for by name
+        # the user has asked for TorchScript by name
         warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", FutureWarning)
-        # the checks of shapes stay behind as they fell out; other sizes are tried on the file
+        # the trace fixes the results of checks on shapes; other sizes are tried on the file
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
         yield

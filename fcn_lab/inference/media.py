@@ -31,13 +31,13 @@ def read_image(
     """Returns a picture (H,W,C), decoded as in training.
 
     Args:
-        path: its first file.
-        limit: the most pixels.
+        path: the picture's first file.
+        limit: the most pixels of a file.
         parts: the channels of each file.
-        other_files: the other files.
+        other_files: the picture's other files.
 
     Raises:
-        MediaError: it is none that is read.
+        MediaError: the files are no picture that the lab reads.
     """
     try:
         return read_parts([path, *other_files], limit, parts)
@@ -64,7 +64,7 @@ class Video:
     path: Path
 
     def __post_init__(self) -> None:
-        # a pipe would be waited for
+        # opening a pipe would wait for ever
         if not self.path.is_file():
             raise MediaError("not a readable video: it is no file")
         self._capture = cv2.VideoCapture(str(self.path))
@@ -77,7 +77,7 @@ class Video:
         """Yields the frames in order, each (H,W,3).
 
         Raises:
-            MediaError: it ends long before its own end, or has no frame at all; behind the others.
+            MediaError: it breaks off long before its end, or has no frame; raised after the frames.
         """
         count = 0
         try:

@@ -1,4 +1,4 @@
-"""One image scored at several sizes.
+"""Scores one image at several sizes.
 
 With the image brought to s times its size, and the probabilities brought back,
 

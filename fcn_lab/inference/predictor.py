@@ -34,8 +34,8 @@ class Predictor:
         classes: K names.
         palette: K colours.
         flip: average the class probabilities of picture and mirrored picture.
-        device: where to compute; None takes a GPU where there is one.
-        files: the files that a picture was in when the network was trained, and their channels.
+        device: the device to compute on; None takes a GPU where there is one.
+        files: the patterns and channels of the files that held a picture in training.
 
     Attributes:
         megapixels: the most pixels of a file, in millions.
@@ -103,7 +103,7 @@ class Predictor:
         strips = score_strips(self.net, batch)
         if not self.flip:
             return strips
-        # not zip, which keeps its last strips while the next are scored
+        # zip would keep its last strips while the next ones are scored
         return chain.from_iterable(map(add_mirrored, strips, score_strips(self.net, batch.flip(3))))
 
     def _read(self, picture: str | Path | Sequence[str | Path], limit: Limit) -> Pixels:
@@ -150,11 +150,11 @@ def load_predictor(
         net: a network built from the run's configuration.
         run: the folder of a training run.
         flip: see `Predictor`.
-        dense: makes of the network the one that scores, as do the words of `dense=`.
+        dense: wraps the network in one that scores otherwise, as the words of `dense=` do.
 
     Raises:
-        UserError: where the run has no weights, or they belong to another network, or `dense` is
-            not for it.
+        UserError: the run has no weights, they belong to another network, or `dense` does not fit
+            the network.
     """
     checkpoint = load_best_checkpoint(run)
     trained_net = load_state(net, checkpoint["state_dict"], run)
@@ -167,7 +167,7 @@ def find_picture_files(run: Path) -> tuple[PictureFiles, ...]:
     """Returns the patterns and channels of the pictures that a run was trained on.
 
     Raises:
-        UserError: its configuration has none that can be.
+        UserError: its configuration names no pictures that can be read.
     """
     data = RunFolder(run).read_config().get("data")
     images = data.get("images") if isinstance(data, dict) else None

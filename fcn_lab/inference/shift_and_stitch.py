@@ -1,11 +1,11 @@
-"""A score of its own for every pixel: shift-and-stitch, and à trous, which computes the same.
+"""Computes a score for every single pixel: by shift-and-stitch, or à trous, which gives the same.
 
 A network of stride f scores every f-th pixel. Shifted by each of the f² offsets it scores them all,
 
     dense[f·i + a, f·j + b] = net(image moved up by a and left by b)[i, j],
 
-and so does the network whose strides are taken out and whose later kernels are dilated by what was
-taken out before them: their taps then read what they read before. Without padding the two agree to
+and so does the network without strides whose later kernels are dilated by the strides removed
+before them: their taps then read the same positions as before. Without padding the two agree to
 rounding; with padding they do where no tap reads beyond a border, because zeros lie around other
 maps. Long, Shelhamer, Darrell 2015, section 3.2; the à trous algorithm: Holschneider et al. 1989.
 """
@@ -89,8 +89,9 @@ def remove_strides(layers: Iterable[nn.Module]) -> nn.Sequential:
 class ShiftAndStitch(nn.Module):
     """An FCN whose last climb is replaced by f² passes over shifted images.
 
-    Each pixel gets the score that looks nearest to it, by the algebra of ``fcn_lab.geometry``. It
-    computes in float32 also under autocast: no climb parts what rounded scores would tie.
+    Each pixel gets the score whose centre is nearest to it, by the algebra of ``fcn_lab.geometry``.
+    It computes in float32 also under autocast, since rounded scores would tie and no climb follows
+    that parts them.
 
     Args:
         net: an FCN, whose stride f is that of its finest scores.

@@ -1,4 +1,4 @@
-"""Images larger than memory: windows that slide over them and are blended.
+"""Scores images larger than memory in windows that slide over them and are blended.
 
 Along each axis windows of size w begin every w − o pixels; o is their overlap, and the last one
 ends with the image. Pixel i of a window [a, b) weighs, before the weights at a pixel are divided by
@@ -8,15 +8,15 @@ their sum,
 
 without the factor at an end of the image. So weights sum to one, those of the axes are multiplied,
 and the m pixels next to a window's border count nothing. Windows begin at multiples of the
-network's stride, where its grid lies as over the whole image; hence a window scores a pixel as the
-whole image would if it holds all c pixels beside it that the score reads. With o ≥ 2c + 1, the
-receptive field, m = c, and the result is that of the whole image everywhere.
+network's stride, where its grid lies as over the whole image. Hence a window gives a pixel the
+score of the whole image if it holds the c pixels on each side that the score reads. With o ≥ 2c +
+1, the receptive field, m = c, and the result is that of the whole image everywhere.
 
-With a larger receptive field m = 0: equal at pixels that are at least c from the border of every
-window they are in, and else a smooth passage between windows of which each lacks some context. What
-reads the whole image, as the mean in the head of ``encoder=tiny``, reads the window instead, and
-the scores differ everywhere. Overlapping tiles: Ronneberger et al., U-Net, MICCAI 2015,
-whose network gives no scores within c of a tile's border.
+With a larger receptive field m = 0. The scores are then equal at pixels at least c away from the
+border of every window they are in; elsewhere they change smoothly between windows that each lack
+some context. A layer that reads the whole image, as the mean in the head of ``encoder=tiny``, reads
+the window instead, and the scores differ everywhere. Overlapping tiles: Ronneberger et al., U-Net,
+MICCAI 2015, whose network gives no scores within c of a tile's border.
 """
 
 from collections.abc import Iterator, Sequence
@@ -100,7 +100,7 @@ class SlidingWindows(nn.Module):
             rest = strip[..., end - top :, :].clone()
             strip = strip[..., : end - top, :]
             yield strip
-            # before the next row is scored
+            # freed before the next row is scored
             del strip
 
     def describe(self) -> str:

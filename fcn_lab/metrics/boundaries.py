@@ -1,4 +1,4 @@
-"""How well edges are drawn, image by image: boundary F1, IoU in a trimap, the checkerboard index.
+"""Measures edges image by image: boundary F1, IoU in a trimap, the checkerboard index.
 
 Legend: N batch, M images of a split, H W rows and columns, K classes, B band widths. A pixel is
 boundary where one of its four neighbours has another class; void neither is nor makes a boundary,
@@ -153,7 +153,7 @@ def finite_mean(values: Tensor) -> float | None:
 
 
 class ImageEdges(Metric):
-    """Collects `EdgeRows` of a split from all ranks, where exactly one rank writes each image.
+    """Collects the `EdgeRows` of a split from all ranks; exactly one rank writes each image.
 
     Args:
         num_classes: K.
@@ -224,7 +224,7 @@ def _dilate(marks: Tensor, radius: float) -> Tensor:
     half_width = 0
     for down in range(min(reach, marks.shape[1] - 1), -1, -1):
         while half_width + 1 <= math.sqrt(radius**2 - down**2) and half_width + 1 < marks.shape[2]:
-            # the rows nearer to the disk's centre are longer
+            # rows nearer to the disk's centre are longer
             half_width += 1
             row[:, :, half_width:] |= marks[:, :, :-half_width]
             row[:, :, :-half_width] |= marks[:, :, half_width:]

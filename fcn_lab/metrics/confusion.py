@@ -19,7 +19,7 @@ def confusion_matrices(prediction: Tensor, target: Tensor, num_classes: int) -> 
     """
     n, cells = len(target), num_classes**2
     pairs = target.long() * num_classes + prediction.long()  # (N, H, W)
-    # void goes to one more cell, which is cut off below
+    # void counts in one more cell, which is cut off below
     cell = torch.where(target == VOID, cells, pairs).flatten(1)
     cell = cell + torch.arange(n, device=cell.device).unsqueeze(1) * (cells + 1)
     counts = torch.bincount(cell.flatten(), minlength=n * (cells + 1)).view(n, cells + 1)

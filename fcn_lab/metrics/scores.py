@@ -1,4 +1,4 @@
-"""Scores from one confusion matrix over the whole set; the one place that has their formulas.
+"""Computes scores from one confusion matrix over the whole set; no other file has their formulas.
 
 Legend: K classes, n_ij pixels of class i predicted as class j, t_i = Σ_j n_ij pixels of class i.
 """
