@@ -1,1 +1,1 @@
-"""The networks: encoders and upsampling operators put together."""
+"""The networks, each made of an encoder and upsampling operators."""

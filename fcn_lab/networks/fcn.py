@@ -36,7 +36,7 @@ class FCN(nn.Module):
     may tie. In float32 a training step with refined convolutions takes a tenth longer on a CPU.
 
     Args:
-        encoder: where the pools and the head come from.
+        encoder: computes the pools and the head.
         upsample: builds an operator from (channels, factor); one is built for every step.
         num_classes: K.
         stride: stride of the finest scores fused: 32 (none), 16 (pool4), 8 (pool3), 4 (pool2) or
@@ -48,7 +48,7 @@ class FCN(nn.Module):
             no way from them to the scores, nor back.
 
     Raises:
-        UserError: for another stride.
+        UserError: the stride is none of these.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class FCN(nn.Module):
             skip = getattr(self, f"score_pool{level}")(pool * scale if scale != 1 else pool)
             score = self.fuse(upscore, self.alignment.skip(level, skip, upscore))  # /2^level
             score_level = level
-        # N C H W in memory, because the last climb is faster so
+        # laid out as N C H W in memory, which makes the last climb faster
         return raise_precision(score).contiguous(), features, score_level
 
     def fuse(self, upscore: Tensor, score_pool: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ class FCN(nn.Module):
 
 
 def coarsen(net: FCN, stride: int) -> FCN:
-    """Returns the same net without its finer skips, over copies of its encoder and score_fr."""
+    """Returns the net without its finer skips, made of copies of its encoder and score_fr."""
     encoder, alignment = deepcopy(net.encoder), net.alignment.at_stride(stride)
     coarse = FCN(encoder, net.upsample, net.num_classes, stride, alignment, net.scales)
     coarse.score_fr.load_state_dict(net.score_fr.state_dict())
@@ -119,7 +119,7 @@ def coarsen(net: FCN, stride: int) -> FCN:
 
 
 def build_score_pool(channels: int, num_classes: int) -> nn.Conv2d:
-    """Returns a skip's score layer, zero at first so that a net starts as the coarser one."""
+    """Returns a skip's score layer; it is zero at first, so a net starts as the coarser one."""
     conv = nn.Conv2d(channels, num_classes, 1)
     nn.init.zeros_(conv.weight)
     nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
@@ -138,9 +138,9 @@ def climb_levels(
 
     Args:
         operator: an `Upsampling`.
-        x: what it climbs with.
+        x: the map to upsample.
         find_switches: returns the switches of a level; called where the operator uses them.
-        levels: those it passes, coarse first.
+        levels: the levels that it climbs over, coarse first.
     """
     switches = [find_switches(level) for level in levels] if operator.uses_switches else None
     output: Tensor = operator(x, switches)

@@ -1,4 +1,4 @@
-"""How far around a pixel its score reads."""
+"""Finds how far around a pixel its score reads the image."""
 
 from collections.abc import Callable
 

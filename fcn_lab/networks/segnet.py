@@ -18,14 +18,14 @@ from fcn_lab.values import Depth, Width, check_arguments
 class SegNet(nn.Module):
     """Badrinarayanan, Kendall, Cipolla, "SegNet", PAMI 2017, over any encoder and any operator.
 
-    No scores are fused and no map is handed over: the decoder knows of the finer levels by the
-    switches alone. With max-unpooling they are per channel where a pool has as many channels as its
+    No scores are fused and no map is handed over: only the switches tell the decoder of the finer
+    levels. With max-unpooling they are per channel where a pool has as many channels as its
     map, as in the paper; the two small exceptions are level 1 of ``tiny``, whose pool is a strided
     convolution, and ``smp``. With ``encoder=vgg16_bn upsample=max_unpool upsample.refine=none`` it
     is the paper's net, 13 convolutions down and 13 up.
 
     Args:
-        encoder: where pool5 and the switches come from; its head is left out.
+        encoder: computes pool5 and the switches; its head is left out.
         upsample: builds an operator from (channels, factor).
         num_classes: K.
         depths: convolutions of the decoders of level 1, …, 5; the last of level 1 gives the scores.
@@ -43,7 +43,7 @@ class SegNet(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        # weights of earlier versions hold the head's too
+        # weights of earlier versions also hold the head's tensors
         self._head_names = encoder.drop_head()
         self.register_load_state_dict_pre_hook(drop_head_tensors)  # type: ignore[no-untyped-call]
         widths = encoder.channels

@@ -33,7 +33,7 @@ class SmpModel(nn.Module):
         encoder_weights: "none" or "imagenet".
 
     Raises:
-        UserError: for unknown words, and for weights that cannot be fetched.
+        UserError: a word is unknown, or the weights cannot be fetched.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class SmpModel(nn.Module):
             raise UserError(
                 f"model.arch={arch} model.encoder_name={encoder_name}: {error}"
             ) from error
-        # of the last climb; decoders that leave none to the head climb by 2 themselves
+        # the factor of the last climb: the head's, or 2 where the decoder makes the last climb
         climbs = [m for m in self.net.segmentation_head.modules() if isinstance(m, nn.Upsample)]
         self.stride = int(climbs[-1].scale_factor) if climbs else 2  # type: ignore[arg-type]
         if with_weights and word is None:

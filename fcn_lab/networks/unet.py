@@ -24,7 +24,7 @@ class UNet(nn.Module):
     ``upsample=up_conv`` is the paper's 2×2 up-convolution.
 
     Args:
-        encoder: where the maps and the head come from.
+        encoder: computes the maps and the head.
         upsample: builds an operator from (channels, factor).
         num_classes: K.
         width: channels of the finest step; they double downwards up to the encoder's own.
@@ -84,7 +84,7 @@ class ValidUNet(nn.Module):
         num_classes: K.
         width: channels of the finest maps; they double downwards. 64 in the paper.
         levels: pools; 4 in the paper.
-        dropout: at the bottom.
+        dropout: probability at the bottom.
     """
 
     # of the last climb
@@ -164,6 +164,6 @@ def mirror_border(x: Tensor, axis: int, front: int, back: int) -> Tensor:
     # 1 where there is a single pixel
     period = 2 * size - 2 + 1 // size
     positions = torch.arange(-front, size + back, device=x.device)
-    # as %, which does not export by a free size
+    # in place of %, which cannot be exported for a free size
     positions = positions - positions // period * period
     return x.index_select(axis, torch.minimum(positions, period - positions))

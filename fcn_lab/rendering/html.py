@@ -19,7 +19,7 @@ from fcn_lab.escaping import plotly_text, script_json
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5C3E", "#6B6B6B")
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "hexagon")
 FILLS = ("", "-open", "-open-dot")
-# keys of a trace whose values may be anybody's words
+# keys of a trace whose values may come from users
 _WORDS = frozenset({"name", "text", "x", "y", "customdata"})
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),

@@ -1,4 +1,4 @@
-"""Pictures of predictions: image | truth | prediction | errors, with the legend of the classes.
+"""Draws pictures of predictions: image | truth | prediction | errors, with the classes' legend.
 
 Legend: H W rows and columns, C channels, K classes; label maps are uint8 with 0…K−1 or void.
 """

@@ -1,4 +1,4 @@
-"""Tables in a terminal: as wide as it is at most, and nothing of them is cut."""
+"""Prints tables that are no wider than the terminal, without cutting a cell."""
 
 import re
 import textwrap
@@ -19,7 +19,7 @@ _PIECES = re.compile(r"[^\s.,/=_+-]*[\s.,/=_+-]*")
 
 
 class Name:
-    """What tells the rows of a table apart: shown whole, broken behind a dot, comma, slash, ….
+    """The name of a row in a table: shown whole, and broken behind a dot, comma, slash, ….
 
     Args:
         text: the name.
@@ -46,7 +46,7 @@ class Name:
 def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", names: int = 1
 ) -> None:
-    """Prints a table; where the terminal is too narrow for its columns, several below each other.
+    """Prints a table; where it is wider than the terminal, as several tables below each other.
 
     Args:
         columns: titles.

@@ -1,4 +1,4 @@
-"""What the numbers say, in sentences made from them."""
+"""Writes the answer of a study in sentences that are made from its numbers."""
 
 import math
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from fcn_lab.terminal import format_count, format_percent
 
 
 def describe_question(study: Study) -> list[str]:
-    """Returns what was varied, on what, how often."""
+    """Returns a sentence on what was varied, on which data, and with how many seeds."""
     factors = [f"{format_factor(f)} ({', '.join(values)})" for f, values in study.factors.items()]
     choices = " × ".join(factors) or "one arm"
     seeds = f"seed{'s' * (len(study.seeds) > 1)} {', '.join(map(str, study.seeds))}"
     cut = study.comparison.blocks
     drives = "" if cut.has_single_frames else f", from {format_count(len(cut.sizes), 'drive')}"
-    # a study's own question is the title
+    # a study that states its question has it in the title
     question = "" if study.question else "What does each choice change? "
     runs = [
         format_count(len(study.arms), "arm"),
@@ -87,7 +87,7 @@ def _describe_ties(study: Study) -> str:
 
 
 def _describe_effect(study: Study, factor: str) -> Iterator[str]:
-    """Yields the best level of a factor against its last, and the neighbours that may be equal."""
+    """Yields sentences on a factor: its best level less its last, and levels that may be equal."""
     levels = [study.average_arms({factor: value}) for value in study.factors[factor]]
     levels.sort(key=lambda arm: -study.comparison.estimate_mean(arm).value)
     pairs = list(combinations(range(len(levels)), 2))
@@ -131,7 +131,7 @@ def _describe_interaction(study: Study) -> str:
 
 
 def describe_method(study: Study) -> list[str]:
-    """Returns how the numbers were made, with the papers."""
+    """Returns sentences on how the numbers were computed, with the papers."""
     cut = study.comparison.blocks
     return [
         "The score is the mean IoU of confusion matrices summed over all frames, void ignored; a "

@@ -1,4 +1,4 @@
-"""Runs sorted into arms: what was varied, and what an arm is called."""
+"""Sorts runs into arms: finds what was varied, and names each arm."""
 
 import re
 from collections import defaultdict
@@ -49,10 +49,10 @@ def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def name_settings(runs: Sequence[Run]) -> list[Run]:
-    """Returns the runs; their names tell what only others' sweeps varied where silence misleads.
+    """Returns the runs; where needed, names state settings that only other runs' sweeps varied.
 
-    A sweep over seeds alone does not say which operator's steps it refined. Runs that all have the
-    one value which no other run names go without: it is the usual one.
+    A sweep over seeds alone does not name, say, the refinement of its operator. Where these runs
+    all have one value that no other run names, it is the usual one and stays unnamed.
     """
     labels = [dict(run.told_by) for run in runs]
     for factor in dict.fromkeys(name for run in runs for name in run.factors):
@@ -69,9 +69,9 @@ def name_settings(runs: Sequence[Run]) -> list[Run]:
 
 
 def tell_twins_apart(runs: Sequence[Run]) -> list[Run]:
-    """Returns the runs; names tell what runs of one arm and seed differ in: task, device, settings.
+    """Returns the runs; names tell how runs of one arm and seed differ: task, device, settings.
 
-    Of settings those that both runs state come first: one that a run lacks may be younger than it.
+    Settings that both runs state come first: one that a run lacks may be newer than that run.
     """
     facts = {run.folder: _list_facts(run) for run in runs}
     keys: dict[str, None] = {}
@@ -90,7 +90,7 @@ def _list_facts(run: Run) -> dict[str, str]:
     environment = {"device": run.environment.get("device")}
     words = {"task": _find_setting(run.config, "choices.task"), **environment}
     settings = dict(_list_settings(run.config, SETTINGS))
-    # the same data may lie elsewhere
+    # the same data may lie in another folder
     settings.pop("data.root", None)
     return {k: str(v) for k, v in words.items() if v not in (None, ABSENT)} | settings
 
@@ -98,13 +98,13 @@ def _list_facts(run: Run) -> dict[str, str]:
 def _find_differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[str]:
     stated_keys = [key for key in first if key in second and first[key] != second[key]]
     if "device" in stated_keys:
-        # the precision and the workers of another device are others, too
+        # with the device also the precision and the workers change, which need no name
         return [key for key in ("task", "device") if key in stated_keys]
     return stated_keys or [key for key in {**first, **second} if (key in first) != (key in second)]
 
 
 def refuse_twins(name: str, runs: Sequence[Run]) -> None:
-    """Raises UserError where a seed of an arm is there twice."""
+    """Raises UserError where an arm has two runs of one seed."""
     by_seed: dict[int, Run] = {}
     for run in runs:
         twin = by_seed.setdefault(run.seed, run)
@@ -117,7 +117,7 @@ def refuse_twins(name: str, runs: Sequence[Run]) -> None:
 
 def _format_factor_value(factor: str, value: str) -> str:
     _, dot, key = factor.rpartition(".")
-    # a value alone says little, a word enough
+    # a plain value is shown with its key, a group's word alone
     return f"{key}={value}" if dot else value
 
 
@@ -129,7 +129,7 @@ def _sort_values(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _find_setting(config: Mapping[str, Any], factor: str) -> str:
-    """Returns the value of a key, or a group's word; `ABSENT` where no record has it."""
+    """Returns the value of a key, or a group's word; `ABSENT` where the record lacks it."""
     choices = config.get("choices", {})
     node: Any = choices if factor in choices else config
     for key in factor.split("."):

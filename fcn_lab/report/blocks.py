@@ -1,4 +1,4 @@
-"""How the frames of a split are cut for resampling.
+"""Cuts the frames of a split into blocks for resampling.
 
 Neighbouring frames are nearly the same picture, so the frames of a drive are resampled in blocks of
 consecutive ones (the circular block bootstrap of Politis and Romano 1992), the same blocks for all
@@ -20,7 +20,7 @@ from fcn_lab.report.intervals import Floats
 DRAWS = 1000
 # the length of a block, in units of √N
 BLOCK = 2.0
-# from so many on, how much drives differ can be told from them
+# with so many drives or more, how much drives differ can be estimated
 ENOUGH_DRIVES = 10
 
 
@@ -31,8 +31,8 @@ class FrameBlocks:
     Args:
         sizes: frames of each drive.
         length: frames of a block; in a short drive at most half of it.
-        order: the N frames' indices, drive by drive and in each by name; none for 0…N−1.
-        whole_drives: drives are resampled instead of blocks.
+        order: the N frames' indices, by drive and then by name; none for 0…N−1.
+        whole_drives: whether drives are resampled instead of blocks.
     """
 
     sizes: tuple[int, ...]
@@ -49,7 +49,7 @@ class FrameBlocks:
     def freedom(self) -> float:
         """Returns the degrees of freedom of a variance over blocks: blocks less drives, ≥ 1.
 
-        Of whole drives it is one less than there are; 0 where one frame is all.
+        For whole drives it is their number less one; 0 where there is one frame only.
         """
         if self.whole_drives:
             return len(self.sizes) - 1.0
@@ -122,7 +122,7 @@ def _sort_frames(
     """Returns the order of the frames, empty where they stand in it, and the drives' sizes."""
     counts = Counter(drives)
     first_places = {drive: number for number, drive in enumerate(counts)}
-    # frame_10 comes after frame_9; what is split off at odd places is a number
+    # frame_10 comes after frame_9; the parts at odd places are the numbers
     parts = [re.split(r"([0-9]+)", name) for name in names or [""] * len(drives)]
     keys = [
         (first_places[drive], [int(p) if n % 2 else p for n, p in enumerate(name)])

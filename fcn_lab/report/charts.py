@@ -88,8 +88,8 @@ def draw_learning(study: Study) -> Spec | None:
 def draw_cost(study: Study, key: str, label: str, unit: float) -> Spec | None:
     """Draws mean IoU against what an arm costs, `key` of metrics.json in units of `unit`.
 
-    Left out are arms that do not tell it, or whose time is not that of a training; None where all
-    are.
+    Arms that lack this cost, or whose time is not that of a training, are left out; None where no
+    arm is left.
     """
     dots = []
     for arm in study.arms:
@@ -136,7 +136,7 @@ def style_arm(study: Study, name: str) -> Spec:
     }
     if len(factors) < 2:
         return _style_line(sum(positions[name]), name)
-    # last what the palette is too short for
+    # arms for which the palette is too short come last
     others = {
         arm: (*position[1:], position[0] // len(COLOURS)) for arm, position in positions.items()
     }

@@ -1,4 +1,4 @@
-"""Arms against each other: differences, Holm's correction, ranks with ties.
+"""Compares arms with each other: differences, Holm's correction, ranks with ties.
 
 An arm is what was varied without the seed. Legend: A arms, S seeds, N frames, R draws, K classes.
 """
@@ -37,7 +37,7 @@ class Arm:
         runs: S of them, by seed.
         points: class IoU, (S,K).
         draws: class IoU of each draw, (S,R,K).
-        members: how many arms it is the mean of.
+        members: how many arms it averages; 1 for a single arm.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Arm:
         )
 
     def select_seeds(self, seeds: Sequence[int]) -> "Arm":
-        """Returns the arm with no other seeds than these."""
+        """Returns the arm with these seeds alone."""
         indices = [index for index, seed in enumerate(self.seeds) if seed in seeds]
         runs = tuple(self.runs[index] for index in indices)
         return Arm(self.name, runs, self.points[indices], self.draws[indices])
@@ -87,7 +87,7 @@ class Arm:
         return float(np.mean(numbers)) if len(numbers) == len(values) else None
 
     def seed_spread(self) -> float:
-        """Returns the standard deviation of the mean IoU over seeds, 0 of one."""
+        """Returns the standard deviation of the mean IoU over seeds; 0 for one seed."""
         return float(self.mean_points.std(ddof=1)) if len(self.runs) > 1 else 0.0
 
 
@@ -113,7 +113,7 @@ class Gap:
 
     @cached_property
     def seeds(self) -> int | None:
-        """Returns how many seeds would settle it, None where none would."""
+        """Returns how many seeds an arm would show the gap; None where no number would."""
         return count_seeds_needed(self.gap, self.trainings, 1 - self.level)
 
     @property

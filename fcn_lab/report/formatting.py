@@ -7,7 +7,7 @@ UNKNOWN_VALUE = "–"
 
 
 def format_interval(estimate: Estimate, level: float = 0.95, sign: bool = False) -> str:
-    """Returns the interval in per cent; a dash where the frames do not tell it."""
+    """Returns the interval in per cent; a dash where the frames do not determine it."""
     if not estimate.is_known:
         return UNKNOWN_VALUE
     return format_ends(*estimate.interval(level), sign=sign)
@@ -21,10 +21,10 @@ def format_ends(low: float, high: float, sign: bool = True) -> str:
 
 
 def format_probability(value: float) -> str:
-    """Formats a probability with three decimals; none is called zero."""
+    """Formats a probability with three decimals; a smaller one only as below 0.001."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def format_rank(first: int, last: int) -> str:
-    """Returns one place, or from–to."""
+    """Returns a rank as one place or, where several are possible, as from–to."""
     return str(first) if first == last else f"{first}–{last}"

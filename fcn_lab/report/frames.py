@@ -1,4 +1,4 @@
-"""The frames in which arms differ most, with every arm's prediction beside the others.
+"""Finds the frames in which arms differ most, and shows the arms' predictions side by side.
 
 Runs keep predictions.zip: ``NAME.jpg``, ``NAME.truth.png`` and ``NAME.png`` of every scored frame;
 the PNGs hold class numbers under the classes' colours, 255 is void.
@@ -29,22 +29,22 @@ from fcn_lab.runs.records import (
     require_regular_file,
 )
 
-# what reading a damaged file raises, or one that does not hold the frames
+# the errors of reading a file that is damaged or lacks the frames
 UNSOUND = (
     *(OSError, LookupError, ValueError, SyntaxError, NotImplementedError, zipfile.BadZipFile),
     *(zlib.error, Image.DecompressionBombError),
 )
 FRAMES_SHOWN = 8
-# of more arms the best, the last, and others at even distances of rank
+# of more arms, the best, the last, and others at even distances of rank are shown
 ARMS_SHOWN = 24
-# frames between two that are shown of one drive: neighbours are nearly the same
+# the least distance in frames between two of one drive: neighbours are nearly the same
 SMALLEST_DISTANCE = 10
 ERROR_COLOUR, VOID = (255, 0, 128), 255
 
 
 @dataclass(frozen=True)
 class PredictionArchive:
-    """Reads what one run kept of its predictions."""
+    """The archive of predictions that one run has kept."""
 
     files: Mapping[str, zipfile.ZipFile]
 
@@ -53,7 +53,7 @@ class PredictionArchive:
         """Opens the archives that all ranks wrote.
 
         Raises:
-            ValueError: one is larger than a run writes it: it may come from a stranger.
+            ValueError: one is larger than a run writes; it may come from a stranger.
         """
         archives = []
         for path in sorted(run.folder.glob("predictions*.zip")):
@@ -70,7 +70,7 @@ class PredictionArchive:
         """Returns the bytes of a file.
 
         Raises:
-            ValueError: it is larger than a picture: the archive may come from a stranger.
+            ValueError: it is larger than a picture; the archive may come from a stranger.
         """
         member = zip_text(name)
         if self.files[member].getinfo(member).file_size > PICTURE_LIMIT:
@@ -109,17 +109,17 @@ def rank_frames(study: Study, names: Collection[str], limit: int = FRAMES_SHOWN)
 
 
 def choose_arms(arms: Sequence[Arm], limit: int = ARMS_SHOWN) -> list[Arm]:
-    """Returns all arms; of many the best, the last, and others at even distances between."""
+    """Returns all arms, or of many the best, the last, and others at even distances between."""
     if len(arms) <= limit:
         return list(arms)
     return [arms[round(position)] for position in np.linspace(0, len(arms) - 1, limit)]
 
 
 def build_gallery(study: Study) -> dict[str, Any] | None:
-    """Returns what the page shows of these frames; None where no run kept its predictions.
+    """Returns the gallery of these frames for the page; None where no run kept its predictions.
 
-    Of each arm its first seed is shown; an arm that kept nothing is left out, and one whose file is
-    damaged is named under ``damaged``.
+    Each arm is shown by its first seed; an arm that kept nothing is left out, and an arm whose file
+    is damaged is named under ``damaged``.
     """
     keepers, damages = _open_archives(study)
     names = [n for n in study.first_run.names if all(a.holds(n) for a in keepers.values())]
@@ -150,7 +150,7 @@ def build_gallery(study: Study) -> dict[str, Any] | None:
 
 
 def _open_archives(study: Study) -> tuple[dict[str, PredictionArchive], list[str]]:
-    """Opens what the first seed of each arm kept; returns also what cannot be read of it."""
+    """Opens the archive of each arm's first seed; returns also a message for each damaged one."""
     keepers, damages = {}, []
     for arm in choose_arms(study.arms):
         try:

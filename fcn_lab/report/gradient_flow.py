@@ -1,6 +1,6 @@
 """``python -m fcn_lab.report.gradient_flow FOLDER [SCORE]``: gradients by stage, steps to a score.
 
-Of the finished runs in a folder that noted the norms of their gradient, by arm:
+For the finished runs in a folder that noted the norms of their gradient, it prints by arm:
 
 * for each stage its median norm over the run's steps, divided by that of the last stage, the one
   nearest to the loss: the share of the gradient that arrives; and that last one's norm. The mean
@@ -86,7 +86,7 @@ def format_report(folder: Path, score: float | None = None) -> list[str]:
 
 
 def format_range(values: Sequence[float]) -> str:
-    """Returns the mean, with least and most where there are several; a dash for no number."""
+    """Returns the mean, with the least and the largest of several; a dash where there is none."""
     if not all(map(math.isfinite, values)):
         return "–"
     bounds = f" ({min(values):.2g}…{max(values):.2g})" if len(values) > 1 else ""

@@ -1,4 +1,4 @@
-"""Several studies in one folder: a report each, and one page that leads to them."""
+"""Writes a report for each of several studies in a folder, and one page that leads to them."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -46,10 +46,10 @@ def write_index(sweeps: Sequence[Path], folder: Path, into_sweeps: bool) -> list
     Args:
         sweeps: the studies.
         folder: where index.html goes.
-        into_sweeps: each report goes into its sweep's folder, not into `folder`.
+        into_sweeps: whether each report goes into its sweep's folder instead of `folder`.
 
     Returns:
-        The paths of all pages, that of the index first.
+        The paths of all pages, the index first.
     """
     make_folder(folder, ADVICE)
     targets = {s: (s if into_sweeps else folder / s.name) / "report" for s in sweeps}
@@ -60,7 +60,7 @@ def write_index(sweeps: Sequence[Path], folder: Path, into_sweeps: bool) -> list
 
 
 def _report(sweep: Path, folder: Path) -> Entry:
-    """Writes the report of one study; a study that cannot have one is no reason to stop."""
+    """Writes the report of one study, and returns its entry; without a report that says why."""
     try:
         study = Study.read([sweep])
     except UserError as error:

@@ -49,7 +49,7 @@ class Estimate:
 
     @property
     def is_known(self) -> bool:
-        """Returns whether there is anything to tell the error from."""
+        """Returns whether the error can be estimated."""
         return math.isfinite(self.frames)
 
     @property
@@ -77,7 +77,7 @@ class Estimate:
         return self.value - half_width, self.value + half_width
 
     def half_of_frames(self) -> float:
-        """Returns half the width that the frames alone would leave it."""
+        """Returns half the width of the interval that the frames alone would leave."""
         return float(stdtrit(self.freedom, 0.5 + LEVEL / 2)) * math.sqrt(self.frames)
 
     @property
@@ -109,8 +109,8 @@ def estimate_score(
 def compute_variance(draws: Floats, freedom: float) -> float:
     """Returns the variance over R draws; infinite where frames say nothing or lack a class.
 
-    The draws that lack a class are left out. They are those in which it is rarest, so that the
-    variance of the others is too small where they are many.
+    The draws that lack a class are left out. The class is rarest in them, so where they are many
+    the variance of the others is too small.
     """
     finite_draws = draws[np.isfinite(draws)]
     if not freedom or len(finite_draws) < ENOUGH_DRAWS * len(draws):
@@ -119,7 +119,7 @@ def compute_variance(draws: Floats, freedom: float) -> float:
 
 
 def compute_mean_iou(iou: Floats) -> Floats:
-    """Maps (…,K) → (…): the mean over the classes that are there."""
+    """Maps (…,K) → (…): the mean over the classes that have an IoU."""
     is_present = ~np.isnan(iou)
     total: Floats = np.where(is_present, iou, 0).sum(-1)
     result: Floats = total / is_present.sum(-1).clip(1)

@@ -1,4 +1,4 @@
-"""How many seeds a difference would take to be seen."""
+"""Computes how many seeds it would take to show a difference."""
 
 import math
 from bisect import bisect_left
@@ -12,15 +12,15 @@ MOST_SEEDS = 1_000_000
 
 
 def compute_power(gap: Estimate, seeds: int, seeds_now: float, level: float = 0.05) -> float:
-    """Returns the chance that `seeds` seeds an arm show a difference as large as it seems.
+    """Returns the chance that `seeds` seeds an arm show a difference of the size that was found.
 
-    The variance over seeds falls as 1/S and its degrees of freedom grow as S − 1; that over frames
-    stays, for the test set does. Two-sided test: the square of its t is a noncentral F.
+    The variance over seeds falls as 1/S and its degrees of freedom grow as S − 1; the variance over
+    frames stays, as the test set does. The test is two-sided: its t squared is a noncentral F.
 
     Args:
         gap: the difference found.
         seeds: S, 2 at least.
-        seeds_now: seeds an arm behind `gap`; of arms with different numbers their harmonic mean.
+        seeds_now: seeds an arm behind `gap`; the harmonic mean where the arms' numbers differ.
         level: the level of the test.
     """
     spread = gap.seeds or 0.0
@@ -36,15 +36,15 @@ def compute_power(gap: Estimate, seeds: int, seeds_now: float, level: float = 0.
     freedom, shift = estimate.joint_freedom, abs(gap.value) / estimate.error
     threshold = float(stdtrit(freedom, 1 - level / 2))
     power = float(1 - ncfdtr(1, freedom, shift**2, threshold**2))
-    # where the digits do not suffice for a number short of 1, it is 1
+    # scipy gives nan where the chance is closer to 1 than digits can show
     return 1.0 if math.isnan(power) else power
 
 
 def count_seeds_needed(gap: Estimate, seeds_now: float, level: float = 0.05) -> int | None:
     """Returns the fewest seeds an arm that show `gap` with a chance of 80 %.
 
-    None where no number does, since the frames alone leave too much room, or where one seed leaves
-    the spread over seeds unknown.
+    Returns None where no number does, since the variance over frames alone is too large, or where
+    the spread over seeds is unknown, as with one seed.
     """
 
     def is_shown(seeds: int) -> bool:

@@ -1,4 +1,4 @@
-"""One table, one protocol: which runs may be compared."""
+"""Decides which runs may stand in one table: those of one protocol."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ MOST_NAMES = 5
 
 
 class ScoredRun(Protocol):
-    """What is compared of a run: its place, and what its numbers were measured by and on."""
+    """The facts about a run that decide whether its numbers can be compared with others."""
 
     @property
     def folder(self) -> Path:
@@ -38,7 +38,7 @@ class ScoredRun(Protocol):
 
 
 def refuse_mixed(runs: Sequence[ScoredRun]) -> None:
-    """Refuses runs of two protocols: their numbers do not stand in one table.
+    """Refuses runs of two protocols, since their numbers cannot stand in one table.
 
     Raises:
         UserError: the runs differ in protocol, in the split scored or in its frames.

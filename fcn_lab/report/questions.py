@@ -1,4 +1,4 @@
-"""The question that a report answers: that of the sweeps whose cells its runs are."""
+"""Finds the question that a report answers, in the records of its runs' sweeps."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,13 +9,13 @@ from fcn_lab.runs.records import DamagedFile, read_json
 
 
 def find_question(runs: Iterable[Run]) -> str:
-    """Returns what the sweeps ask whose cells these runs are; empty unless all ask the same."""
+    """Returns the question of the sweeps that these runs are cells of; empty if they differ."""
     questions = {read_question(sweep) for sweep in {run.folder.parent for run in runs}}
     return questions.pop() if len(questions) == 1 else ""
 
 
 def read_question(sweep: Path) -> str:
-    """Returns what a sweep's record says that it asks; empty where it says nothing."""
+    """Returns the question in a sweep's record; empty where there is none."""
     try:
         study = read_json(sweep / SWEEP_RECORD).get("study")
     except DamagedFile:

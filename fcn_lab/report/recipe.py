@@ -1,4 +1,4 @@
-"""How the runs of a report were trained: their settings, code and machines, as recorded."""
+"""Tabulates how the runs of a report were trained: settings, code and machines, as recorded."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from fcn_lab.report.study import Study
 from fcn_lab.report.tables import Table
 from fcn_lab.terminal import format_duration
 
-# what a row is called → where config.yaml has it
+# title of a row → its key in config.yaml
 SETTINGS: Mapping[str, tuple[str, ...]] = {
     "task": ("choices.task",),
     "data": ("choices.data", "data.size"),
@@ -21,13 +21,13 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "augmentation": ("choices.augment",),
     "frozen": ("choices.freeze",),
 }
-# → where env.json has it
+# title of a row → its key in env.json
 MACHINE = {"device": "device", "processor": "processor", "precision": "precision"}
 COMMIT_DIGITS = 12
 
 
 def tabulate_recipe(study: Study) -> Table:
-    """Returns a row for each setting, with the values that it has among the runs."""
+    """Returns a row for each setting, with its values over all runs."""
     rows = [
         (name, text)
         for name, values in list_facts(study.runs)

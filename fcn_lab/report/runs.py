@@ -1,4 +1,4 @@
-"""Run folders as the report reads them; nothing here needs the data or a network.
+"""Reads run folders for the report, without the data or a network.
 
 Legend: N frames of the scored split, K classes.
 """
@@ -42,8 +42,9 @@ class Run:
         folder: where it lies.
         metrics: the content of metrics.json.
         config: the content of config.yaml.
-        told_by: settings that tell it from others, beside the words and a sweep's keys.
-        alterations: what metrics.json says and its matrices do not, a sentence a split.
+        told_by: settings that tell it from others, besides the words and a sweep's keys.
+        alterations: a sentence for each split whose scores in metrics.json differ from its
+            matrices.
     """
 
     folder: Path
@@ -57,7 +58,7 @@ class Run:
         """Reads the run that lies in a folder.
 
         Raises:
-            DamagedFile: a file of it that the report needs does not hold what it is to hold.
+            DamagedFile: a file of the run that the report needs is not as a run writes it.
         """
         metrics, config = read_metrics(folder), folder / names.CONFIG
         words = [metrics.get(word) for word in ("model", "upsample", "encoder")]
@@ -76,7 +77,7 @@ class Run:
 
     @property
     def protocol(self) -> str:
-        """Returns the protocol that its numbers were measured by."""
+        """Returns the protocol of its numbers."""
         return str(self.metrics["protocol"])
 
     @property
@@ -85,7 +86,7 @@ class Run:
         return int(self.metrics["seed"])
 
     def number(self, *keys: str | int) -> float | None:
-        """Returns what metrics.json says under these keys, None where it says nothing."""
+        """Returns the number under these keys of metrics.json, None where there is none."""
         node: Any = self.metrics
         for key in keys:
             node = node.get(str(key)) if isinstance(node, Mapping) else None
@@ -114,7 +115,7 @@ class Run:
 
     @property
     def drives(self) -> tuple[str, ...]:
-        """Returns the N frames' drives: as recorded, else what a name has before its number."""
+        """Returns the N frames' drives: as recorded, else a name's part before its number."""
         recorded_drives = self._confusions.get("drives")
         if recorded_drives is not None and all(recorded_drives):
             return tuple(map(str, recorded_drives))
@@ -122,7 +123,7 @@ class Run:
 
     @cached_property
     def factors(self) -> dict[str, str]:
-        """Returns what was chosen: words, plain keys in a cell's name, what `told_by` names."""
+        """Returns the chosen values: words, plain keys in a cell's name, and those of `told_by`."""
         words = {k: str(self.metrics[k]) for k in ("model", "upsample", "encoder")}
         arm = str(self.config.get("arm") or "")
         pairs = (part.partition("=") for part in re.split(r",(?=[\w./@]+=)", arm) if "=" in part)
@@ -131,12 +132,12 @@ class Run:
 
     @cached_property
     def history(self) -> list[dict[str, str]]:
-        """Returns one row an epoch, of earlier stages too; none where it was only scored."""
+        """Returns one row an epoch, earlier stages included; none where the run only scored."""
         return read_all_epochs(self.folder)
 
     @cached_property
     def environment(self) -> dict[str, Any]:
-        """Returns what env.json says of code and machine; nothing where it cannot be read."""
+        """Returns the content of env.json on code and machine; empty where it cannot be read."""
         try:
             return read_json(self.folder / names.ENVIRONMENT)
         except DamagedFile:
@@ -149,7 +150,7 @@ class Run:
 
 @dataclass(frozen=True)
 class MissingRun:
-    """A run or a cell of a sweep without scores: its name, how far it is, why, and where."""
+    """A run or a cell of a sweep without scores: its name, status, reason and place."""
 
     name: str
     status: str
@@ -182,10 +183,10 @@ def read_runs(folders: Iterable[Path]) -> tuple[list[Run], list[MissingRun]]:
     """Reads every finished run in these folders: a run's own, or one that holds runs anywhere.
 
     Returns:
-        Those that can be read, and what is wrong with the others.
+        The runs that can be read, and a message about each of the others.
 
     Raises:
-        UserError: a folder is not there or holds none, or none can be read.
+        UserError: a folder does not exist or holds no run, or no run can be read.
     """
     runs: list[Run] = []
     damages: list[MissingRun] = []
@@ -205,7 +206,7 @@ def find_run_folders(folders: Iterable[Path]) -> list[Path]:
     """Returns the folders of the finished runs in these, each once.
 
     Raises:
-        UserError: a folder is not there or holds none.
+        UserError: a folder does not exist or holds no run.
     """
     paths: dict[Path, Path] = {}
     for folder in folders:

@@ -1,9 +1,9 @@
 """The variance between trainings, estimated from all arms of a study together.
 
-Three seeds of one arm tell its spread with two degrees of freedom, so that Student's t is 4.3 and
-only large differences show. Arms that are trained alike spread alike, so their variances are
-pooled, as in an analysis of variance (Fisher 1925). Where all arms have the same seeds, scores are
-y_as = μ + α_a + β_s + ε_as: β, what a seed does to all arms alike, drops out of differences.
+Three seeds of one arm give its variance two degrees of freedom, so that Student's t is 4.3 and only
+large differences show. Arms that are trained alike vary alike, so their variances are pooled, as in
+an analysis of variance (Fisher 1925). Where all arms have the same seeds, scores are modelled as
+y_as = μ + α_a + β_s + ε_as: the effect β of a seed on all arms drops out of differences.
 
 Legend: A arms, S seeds.
 """
@@ -21,9 +21,9 @@ class SeedVariance:
     """The mean squares of one score over the trainings of all arms.
 
     Args:
-        residual: that of ε; where arms have different seeds, that of β + ε.
+        residual: the mean square of ε; where arms have different seeds, that of β + ε.
         residual_freedom: its degrees of freedom, (A − 1)(S − 1) or Σ(S_a − 1).
-        between_seeds: that between seeds, which estimates Var ε + A Var β; 0 where unknown.
+        between_seeds: the mean square between seeds, which estimates Var ε + A Var β; 0 if unknown.
         between_freedom: its degrees of freedom, S − 1; 0 where unknown.
         arms: A.
     """
@@ -37,12 +37,12 @@ class SeedVariance:
     def estimate_mean(self, seeds: int, members: int = 1) -> MeanVariance | None:
         """Returns the variance of a mean over seeds, (Var ε / members + Var β) / S.
 
-        None where no arm has two seeds. Where β is not told apart from ε, and averaging arms may
-        take nothing from it, it is that of one arm.
+        Returns None where no arm has two seeds. Where β is not known apart from ε, averaging arms
+        may not reduce the variance, and the result is that of one arm.
 
         Args:
-            seeds: S, of the mean.
-            members: arms that are averaged in it.
+            seeds: S, the seeds that are averaged.
+            members: the arms that are averaged.
         """
         is_known = bool(self.between_freedom)
         variance = (1 / members - 1 / self.arms if is_known else 1.0) * self.residual
@@ -56,7 +56,7 @@ class SeedVariance:
         """Returns the variance of a difference between two means; None where no arm has two seeds.
 
         Args:
-            trainings: behind each mean: seeds times the arms averaged.
+            trainings: the trainings behind each mean: seeds times averaged arms.
         """
         share = sum(1 / number for number in trainings)
         return _sum_variances([(self.residual, self.residual_freedom)], share)
@@ -66,8 +66,8 @@ def pool_seeds(scores: Sequence[Floats], same_seeds: bool) -> SeedVariance:
     """Estimates the variance between trainings.
 
     Args:
-        scores: (S_a,) of each arm; arms of which a score is not known are left out.
-        same_seeds: all arms have the same seeds in the same order.
+        scores: (S_a,) of each arm; arms with an unknown score are left out.
+        same_seeds: whether all arms have the same seeds in the same order.
     """
     samples = [sample for sample in scores if np.isfinite(sample).all()]
     deviations = [sample - sample.mean() for sample in samples]

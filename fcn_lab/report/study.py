@@ -1,4 +1,4 @@
-"""What a report is about: the runs, their arms, and what was varied.
+"""Gathers what a report is about: the runs, their arms, and the factors that were varied.
 
 Legend: A arms, S seeds, R draws, K classes.
 """
@@ -41,15 +41,15 @@ WIDTHS = (1, 2, 4, 8, 16)
 
 @dataclass(frozen=True)
 class Study:
-    """All that the pages are made from.
+    """The data that all pages of a report are made from.
 
     Args:
-        runs: finished ones, of one protocol.
+        runs: the finished runs, all of one protocol.
         missing_cells: cells without scores.
         comparison: the arms, best first.
-        factors: what was varied, each with its values in the order of the runs.
+        factors: the factors that were varied, each with its values in the order of the runs.
         values: the value of each factor, by arm.
-        question: what the sweep asks that all runs are cells of; empty where there is none.
+        question: the question of the sweeps that all runs are cells of; empty where there is none.
     """
 
     runs: tuple[Run, ...]
@@ -64,7 +64,7 @@ class Study:
         """Reads the runs in these folders.
 
         Raises:
-            UserError: there are none, they cannot be compared, or a seed of an arm is there twice.
+            UserError: there are none, they cannot be compared, or an arm has two runs of one seed.
         """
         all_runs, damages = find_runs(folders)
         runs = tell_twins_apart(name_settings(all_runs))
@@ -92,7 +92,7 @@ class Study:
 
     @property
     def first_run(self) -> Run:
-        """Returns any run, for what all share."""
+        """Returns the first run, for properties that all runs share."""
         return self.runs[0]
 
     @property
@@ -102,9 +102,9 @@ class Study:
 
     @cached_property
     def too_narrow(self) -> float | None:
-        """Returns how many times too small single frames make their part of the best interval.
+        """Returns by what factor blocks of single frames would narrow the best interval.
 
-        None where the frames do not tell it.
+        It is about the frames' part of the interval; None where the frames do not determine that.
         """
         best_arm, cut = self.arms[0], cut_single_frames(self.first_run.drives)
         arm = Arm.from_runs(best_arm.name, best_arm.runs, cut.weights())
@@ -127,7 +127,7 @@ class Study:
     def average_arms(self, values: Mapping[str, str]) -> Arm:
         """Returns the mean of all arms with these values of factors, over the seeds that all have.
 
-        Its one score is the mean IoU, which takes the place of the classes.
+        The averaged arm has one score, the mean IoU, in place of the classes' IoU.
         """
         members = [
             arm.select_seeds(self.common_seeds)
@@ -143,8 +143,8 @@ class Study:
     def shares(self) -> dict[str, VarianceShare] | None:
         """Divides the variance between arms among the factors and their interaction.
 
-        None where it may all be error: no pair differs, the arms together do not, or fewer than
-        two seeds that all have leave the spread between trainings unknown.
+        Returns None where all of it may be error: no pair of arms differs, the arms together do
+        not, or the arms share fewer than two seeds, which leaves the variance of trainings unknown.
         """
         arms = [arm.select_seeds(self.common_seeds) for arm in self.arms]
         if len(self.common_seeds) < 2 or not any(gap.is_distinct for gap in self.comparison.gaps):

@@ -111,9 +111,9 @@ def tabulate_raw(study: Study) -> Table:
 
 
 def choose_gaps(study: Study) -> list[Gap]:
-    """Returns every pair of arms; of many those against the best arm and along one factor.
+    """Returns all pairs of arms, or of many those with the best arm and those along one factor.
 
-    All are tested and corrected together, whichever are shown.
+    All pairs are tested and corrected together, also those that are not shown.
     """
     gaps = study.comparison.gaps
     if len(gaps) <= PAIRS_LIMIT:
@@ -141,7 +141,7 @@ def tabulate_gaps(study: Study) -> Table:
 
 
 def tabulate_raw_gaps(study: Study) -> Table:
-    """Returns the same pairs in plain fractions, for other programs; the unknown is empty."""
+    """Returns the pairs of arms in plain fractions, for other programs; unknown cells are empty."""
     rows: list[list[Cell]] = []
     for gap in choose_gaps(study):
         bounds = gap.gap.interval(gap.level) if gap.gap.is_known else (None, None)
@@ -168,7 +168,7 @@ def _gap_row(gap: Gap) -> list[Cell]:
 
 
 def tabulate_classes(study: Study) -> Table:
-    """Returns the best arm less the last, class by class; of one arm its own scores."""
+    """Returns the best arm less the last, class by class; for a single arm its own scores."""
     best_arm, last_arm = study.arms[0], study.arms[-1]
     accuracies = [[*map(format_percent, average_class_accuracy(a))] for a in (best_arm, last_arm)]
     if best_arm is last_arm:
@@ -184,7 +184,7 @@ def tabulate_classes(study: Study) -> Table:
         best_iou, last_iou = (_average_class(arm, label) for arm in (best_arm, last_arm))
         if best_iou is not None and last_iou is not None:
             gap = study.comparison.compare_arms(best_arm, last_arm, label)
-            # of a class that only some seeds know there is no interval
+            # a class that only some seeds have gets no interval
             interval = format_interval(gap, sign=True) if np.isfinite(gap.value) else None
             difference = [format_percent(best_iou - last_iou, sign=True), interval]
         elif best_iou is not None or last_iou is not None:
@@ -203,7 +203,7 @@ def tabulate_classes(study: Study) -> Table:
 
 
 def average_class_accuracy(arm: Arm) -> list[float | None]:
-    """Returns each class's accuracy as the mean over the seeds that show it, None where none does.
+    """Returns each class's mean accuracy over the seeds that have one; None where none has.
 
     It is counted from the matrices, since metrics.json of earlier runs lacks it.
     """
@@ -213,7 +213,7 @@ def average_class_accuracy(arm: Arm) -> list[float | None]:
 
 
 def _average_class(arm: Arm, label: int) -> float | None:
-    """Returns the mean over the seeds that know the class, None where none does."""
+    """Returns the mean over the seeds that have the class; None where none has."""
     known_points = arm.points[~np.isnan(arm.points[:, label]), label]
     return float(known_points.mean()) if len(known_points) else None
 

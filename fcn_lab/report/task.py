@@ -1,4 +1,4 @@
-"""task=report: what finished runs show, as a page that works from disk."""
+"""task=report: shows the results of finished runs on a page that works from disk."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +19,9 @@ class Report:
 
     Args:
         runs: a folder or several: sweeps, runs, or folders that hold them.
-        output: where to write; by default ``report`` in the first of them. Studies of several
-            questions get a report each, and index.html goes into the folder that holds them.
+        output: the folder to write to; by default ``report`` in the first of `runs`. Studies of
+            several questions get a report each, and index.html goes into the folder that holds
+            them.
     """
 
     runs: str | Names

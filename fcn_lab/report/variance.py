@@ -1,9 +1,9 @@
-"""How the variance between the arms of a grid divides between factors, net of error.
+"""Divides the variance between the arms of a grid among its factors, less the part of error.
 
-What error alone adds to a factor's sum of squares is taken off, as in ω² (Hays 1963) and ε² (Kelley
-1935), and the interval is that of a noncentral F (Steiger 2004). The error is that of the arms'
-means over frames and seeds, and need not be the same or independent between arms: of a factor with
-the projection P it adds tr(PΣ), with Satterthwaite's (1946) and Box's (1954) degrees of freedom.
+The expected part of error in a factor's sum of squares is subtracted, as in ω² (Hays 1963) and ε²
+(Kelley 1935), and the interval is that of a noncentral F (Steiger 2004). Σ, the covariance of the
+arms' means by frames and seeds, may differ between arms and link them: to a factor with the
+projection P it adds tr(PΣ), with Satterthwaite's (1946) and Box's (1954) degrees of freedom.
 
 Legend: A arms, S seeds, R draws.
 """
@@ -55,13 +55,13 @@ class VarianceEffect:
 
     @cached_property
     def _parts(self) -> tuple[float, float]:
-        """Returns what frames and seeds add to the sum of squares."""
+        """Returns the parts of frames and of seeds in the expected sum of squares."""
         by_seeds = float(np.trace(self.projection @ self.seeds)) / self.count
         return float(np.trace(self.projection @ self.frames)), by_seeds
 
     @property
     def error(self) -> float:
-        """Returns what error alone adds to the sum of squares."""
+        """Returns the part of error in the expected sum of squares."""
         return sum(self._parts)
 
     @property
@@ -71,11 +71,11 @@ class VarianceEffect:
 
     @property
     def net(self) -> float:
-        """Returns the sum of squares that is no error; below 0 where it is less than error."""
+        """Returns the sum of squares less its part of error, which may be below 0."""
         return self.squares - self.error
 
     def interval(self, level: float) -> tuple[float, float]:
-        """Returns the bounds of what is no error, at least 0 (Steiger 2004, equation 26)."""
+        """Returns the bounds of the part without error, at least 0 (Steiger 2004, equation 26)."""
         if not self.error:
             return self.squares, self.squares
         by_frames, by_seeds = self._parts
@@ -95,8 +95,8 @@ def compute_shares(
 ) -> dict[str, VarianceShare]:
     """Returns each effect's part of their sum.
 
-    Both an effect and what lies beside it are taken at 97.5 %, so that the parts are in their
-    intervals 95 times in 100 or more often.
+    The intervals of an effect and of all others together have a level of 97.5 % each, so that the
+    parts are in their intervals at least 95 times in 100.
 
     Args:
         effects: orthogonal ones by name.

@@ -1,4 +1,4 @@
-"""The report as one HTML page that works from disk, as Markdown, and as CSV."""
+"""Writes the report as one HTML page that works from disk, as Markdown, and as CSV."""
 
 from collections.abc import Iterator
 from itertools import permutations
@@ -22,9 +22,9 @@ ADVICE = "output= chooses another folder"
 TRAINED_LEAD = (
     "Of each setting the values that it has among the runs; what was varied stands above."
 )
-# pixels of an arm in a chart with a row an arm
+# the height of an arm's row in a chart, in pixels
 ROW = 26
-# pixels that a heat map needs for its numbers
+# the width that a heat map needs for its numbers, in pixels
 HEATMAP_WIDTH = 680
 
 
@@ -57,7 +57,7 @@ def format_heading(study: Study) -> str:
 
 
 def format_markdown(study: Study) -> str:
-    """Returns the words and the tables."""
+    """Returns the report as text and tables in Markdown."""
     has_pairs = len(study.arms) > 1
     parts = [
         f"# {markdown_text(format_heading(study))}",
@@ -180,7 +180,7 @@ def _write_training(study: Study) -> Iterator[Section]:
         caption = f"Mean IoU with its 95 % interval against {label}."
         if (spec := charts.draw_cost(study, key, label, unit)) is None:
             continue
-        # the first chart's legend goes for all
+        # the first chart's legend is that of all charts
         spec["layout"]["showlegend"] = not body
         body += render_figure(spec, caption, 360 if body else 480)
     if body:

@@ -50,15 +50,15 @@ class Upsampling(nn.Module):
             convolution).
 
     Raises:
-        UserError: for a factor that is no power of two ≥ 2, or an unknown word for ``refine``.
+        UserError: the factor is no power of two ≥ 2, or the word for ``refine`` is unknown.
     """
 
     uses_switches: ClassVar[bool] = False
     # most positions of the output are empty; the refinement starts as a filter that fills them
     sparse: ClassVar[bool] = False
-    # of its backward pass on a GPU; on a CPU every operator is deterministic
+    # whether its backward pass on a GPU is deterministic; on a CPU every operator is
     deterministic: ClassVar[bool] = True
-    # the value of upsample= to choose in its place where it is not deterministic
+    # the word of upsample= to choose in its place where it is not deterministic
     deterministic_word: ClassVar[str] = ""
 
     def __init__(self, channels: Width, factor: Factor, refine: str = "none") -> None:
@@ -108,7 +108,7 @@ class Upsampling(nn.Module):
         """Returns the switches of the levels climbed; none where unused.
 
         Raises:
-            UserError: they are not one a level.
+            UserError: there is not one tensor for each level.
         """
         if not self.uses_switches:
             return []
@@ -123,7 +123,7 @@ class Upsampling(nn.Module):
 
 
 def plan_plain_steps(operator: Upsampling) -> tuple[list[int], Callable[[], nn.Module]]:
-    """Returns the strides of the operator's own climb, with nothing after each step."""
+    """Returns the strides of the operator's own climb, without a convolution after each step."""
     return operator.plain_steps(), nn.Identity
 
 

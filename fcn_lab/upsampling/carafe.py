@@ -20,7 +20,7 @@ class Reassembly(nn.Module):
         self.stride, self.kernel = stride, kernel
         self.compress = nn.Conv2d(channels, compressed_channels, 1)
         self.encode = nn.Conv2d(compressed_channels, kernel**2 * stride**2, 3, padding=1)
-        # all but a box at the start
+        # nearly a box kernel at the start
         nn.init.normal_(self.encode.weight, std=0.001)
         nn.init.zeros_(self.encode.bias)  # type: ignore[arg-type]
 
@@ -72,7 +72,7 @@ class Carafe(Upsampling):
         compressed: C_m; null is the paper's 64, or C where that is less.
 
     Raises:
-        UserError: for an even kernel.
+        UserError: the kernel is even.
     """
 
     def __init__(

@@ -63,7 +63,7 @@ class DySample(Upsampling):
         dynamic_scope: the paper's DySample+.
 
     Raises:
-        UserError: for groups that do not divide C.
+        UserError: the groups do not divide C.
     """
 
     deterministic = False

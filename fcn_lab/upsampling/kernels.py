@@ -1,4 +1,4 @@
-"""Operators with a learned kernel: every value at its cell's corner, then blurred by it."""
+"""Operators with a learned kernel, which spreads every value from its cell's corner."""
 
 from collections.abc import Sequence
 

@@ -8,8 +8,7 @@ from fcn_lab.upsampling.kernels import TransposedConv
 class ValidTransposedConv(TransposedConv):
     """Interpolates bilinearly without padding: (N, C, h, w) -> (N, C, (h + 1)·f, (w + 1)·f).
 
-    out = (in − 1)·f + 2f. The borders are for the network's crops to cut; where to, follows from
-    the kernels.
+    out = (in − 1)·f + 2f. The network's crops cut the borders off; the kernels tell where.
     """
 
     def step(self, stride: int) -> nn.Module:

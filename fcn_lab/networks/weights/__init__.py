@@ -1,1 +1,1 @@
-"""Weights of other networks into ours, and back out of them."""
+"""Reads the weights of other networks into the lab's, and writes them back."""

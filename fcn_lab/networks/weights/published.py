@@ -1,4 +1,4 @@
-"""The nets of the FCN paper as their authors published them, with their weights by name.
+"""Builds the FCN paper's nets as their authors published them; reads and writes their weights.
 
 The layers are conv1_1 … conv5_3, fc6, fc7, score_fr, score_pool4, score_pool3, upscore2,
 upscore_pool4 and, of the last climb, upscore (32s), upscore16 or upscore8; a state dict holds their
@@ -89,8 +89,8 @@ def load_published(net: FCN, state: Mapping[str, Tensor]) -> FCN:
         state: tensors by their published names.
 
     Raises:
-        UserError: for another network, and for tensors that are missing, too many or of another
-            shape, with their names.
+        UserError: it is another network, or tensors, which the message names, are missing, too many
+            or of another shape.
     """
     parameters = name_parameters(net)
     is_classifier = not any(name.startswith(SCORE_LAYERS) for name in state)
@@ -136,7 +136,7 @@ def export_published(net: FCN, dense: bool = False) -> dict[str, Tensor]:
         dense: write deconvolutions with one kernel a class as dense ones.
 
     Raises:
-        UserError: for another network.
+        UserError: it is another network.
     """
     state = {name: tensor.detach().clone() for name, tensor in name_parameters(net).items()}
     if dense:
@@ -151,7 +151,7 @@ def name_parameters(net: FCN) -> dict[str, nn.Parameter]:
     """Returns the parameters by their published names.
 
     Raises:
-        UserError: for a network that ``published_fcn`` has not made.
+        UserError: the network was not made by ``published_fcn``.
     """
     if not isinstance(net, FCN) or not isinstance(net.encoder, CaffeVGG16):
         raise UserError(
@@ -187,7 +187,7 @@ def fit_kernel(name: str, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Returns the tensor in this shape; deconvolutions go between dense and one kernel a class.
 
     Raises:
-        UserError: where that cannot be done.
+        UserError: the tensor does not fit the shape.
     """
     if tuple(tensor.shape) == tuple(shape):
         return tensor

@@ -1,11 +1,11 @@
-"""A network that starts from the weights of an earlier run, part by part, by name.
+"""Starts a network from the weights of an earlier run, part by part, by name.
 
-The climbs of an FCN are named by where they stand in its climb from /32 to the image, so that steps
-of two find each other across strides: the second step of FCN-32s's last climb is the first step of
-FCN-16s's. Climbs in one leap, ×32 and ×16, are different kernels and do not.
+The climbs of an FCN are named by their place on the way from /32 to the image, so that steps of two
+match across strides: the second step of FCN-32s's last climb is the first step of FCN-16s's. Climbs
+in one leap, ×32 and ×16, are different kernels and do not match.
 
-What the finer net then reproduces of the coarser one, as long as its new score layers are zero
-(Long, Shelhamer, Darrell 2015, section 4.2: nets are "initialized from the coarser"):
+As long as its new score layers are zero, the finer net reproduces of the coarser one (Long,
+Shelhamer, Darrell 2015, section 4.2: nets are "initialized from the coarser"):
 
 * its scores: ``coarse_scores`` returns exactly one climb ×2 of what the coarser net's returns;
 * its output: exactly where the climbs compose, ×f = ×(f/2) ∘ ×2. They do for all operators that
@@ -31,12 +31,13 @@ class Transplant:
     """The result of copying a run's tensors into another network, by tensor name.
 
     Args:
-        copied_names: names here.
-        new_names: names here that found nothing there and keep their own start.
-        unfit_shapes: names here with both shapes, there and here; they keep their own start too.
-        unused_names: names there that found no place here.
-        copied_params: number of parameters taken over.
-        params: number of parameters here.
+        copied_names: names of the network's tensors that were copied.
+        new_names: names of its tensors that the run lacks; these keep their initial values.
+        unfit_shapes: names of its tensors that differ in shape, with the run's shape and its own;
+            these keep their initial values, too.
+        unused_names: names of the run's tensors that the network lacks.
+        copied_params: number of parameters copied.
+        params: number of the network's parameters.
     """
 
     copied_names: list[str]
