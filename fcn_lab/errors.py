@@ -15,7 +15,7 @@ from fcn_lab.escaping import terminal_text
 _ROOM = "Make room there, or choose another folder"
 _OTHER = "Choose a folder that this user may write to"
 _NETWORK = "See to the connection and type the same command, or choose a folder on a local disk"
-# what the system says → what it means for a place, and what to do
+# the system's error → what it means for a place, and what to do
 _REFUSALS = {
     errno.ENOSPC: ("no space is left on its disk", _ROOM),
     errno.EDQUOT: ("the disk quota is used up", _ROOM),
@@ -35,7 +35,7 @@ _REFUSALS = {
     errno.EISDIR: ("a folder has this name", "Choose another name, or remove the folder"),
     errno.ENOENT: ("its folder does not exist, or no longer", "Choose another folder"),
 }
-# of the system's refusals those that say of themselves that something was to be written
+# those of the system's errors that occur only when something is written
 _OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENAMETOOLONG)
 
 
@@ -46,15 +46,15 @@ class UserError(ValueError):
     """
 
     def __init__(self, text: str = "") -> None:
-        # a loader's worker hands it over with its traceback in front
+        # a loader's worker passes it on with its traceback in front
         if text.startswith("Caught UserError in DataLoader worker"):
             text = text.rpartition("UserError: ")[2].strip()
-        # it may quote a stranger's file, and no terminal is to obey that
+        # it may quote a stranger's file, whose control characters no terminal may obey
         super().__init__("\n".join(map(terminal_text, text.split("\n"))))
 
 
 def suggest(word: str, options: Iterable[str]) -> str:
-    """Returns a question to append, or nothing where no option is near."""
+    """Returns "Did you mean …?" to append, or "" where no option is similar."""
     options = list(options)
     matches = difflib.get_close_matches(word, options, n=1) or [
         option for option in options if option.rpartition(".")[2] == word.rpartition(".")[2]
@@ -66,7 +66,7 @@ def require_known(names: Iterable[str], parameters: Iterable[str], maker: str) -
     """Refuses names of arguments that a class or function does not take.
 
     Raises:
-        UserError: with the argument that may have been meant, and with all there are.
+        UserError: it has no such argument; the message has a similar one, and all there are.
     """
     parameters = list(parameters)
     for name in names:
@@ -78,16 +78,16 @@ def require_known(names: Iterable[str], parameters: Iterable[str], maker: str) -
 
 
 class SweepFailure(Exception):
-    """A sweep in which a cell failed; the last lines of the output have named it."""
+    """The end of a sweep in which a cell failed; the last lines of the output have named it."""
 
 
 class WriteFailure(UserError):
-    """A place took no file; the message names the place, the reason and what to do."""
+    """The error of a place that takes no file; it has the place, the reason and what to do."""
 
 
 @contextmanager
 def guard_writing(path: Path, advice: str = "") -> Iterator[None]:
-    """Turns the system's refusals to write at `path` into two lines for the user.
+    """Turns the system's errors about writing at `path` into two lines for the user.
 
     Errors that name a file elsewhere, say one that could not be read, pass through.
 
@@ -116,14 +116,14 @@ def explain_refusal(error: OSError, path: Path, advice: str = "") -> str:
 
 
 class Omissions:
-    """What could not be written while the work went on, for those whose result is worth more."""
+    """Collects what could not be written, where the work goes on since its result is worth more."""
 
     def __init__(self) -> None:
         self.errors: list[WriteFailure] = []
 
     @contextmanager
     def note(self) -> Iterator[None]:
-        """Ends a block that could not write, and remembers why."""
+        """Ends a block that could not write, and notes the reason."""
         try:
             yield
         except WriteFailure as error:
@@ -131,13 +131,13 @@ class Omissions:
 
 
 def find_refusal(error: BaseException, *folders: Path) -> str | None:
-    """Returns what to tell the user where an error stems from a full or read-only place, else None.
+    """Returns a message where an error stems from a full or read-only place, else None.
 
-    For errors of libraries, which write where they want and often do not say where.
+    It is for errors of libraries, which write to folders of their own and often do not name them.
 
     Args:
-        error: what was raised.
-        folders: those that may have been meant, besides those of temporary files and caches.
+        error: the error that was raised.
+        folders: folders that it may be about, besides those of temporary files and caches.
     """
     cause: BaseException | None = error
     while cause is not None:
@@ -155,7 +155,7 @@ def find_refusal(error: BaseException, *folders: Path) -> str | None:
 
 
 def list_usual_folders() -> Iterator[Path]:
-    """Yields the folders to stand in, live in and keep temporary files in, if they exist."""
+    """Yields the working folder, the home folder and that of temporary files, if they exist."""
     queries: tuple[Callable[[], Path | str], ...] = (Path.cwd, Path.home, tempfile.gettempdir)
     for query in queries:
         with suppress(OSError, RuntimeError):
@@ -163,7 +163,7 @@ def list_usual_folders() -> Iterator[Path]:
 
 
 def _makes_folder(error: OSError) -> bool:
-    """Returns whether a folder was to be made, whose path may lead through a file or to nowhere."""
+    """Returns whether the error is about making a folder, whose path may lead through a file."""
     names = {frame.name for frame in traceback.extract_tb(error.__traceback__)}
     return error.errno in _REFUSALS and not names.isdisjoint({"mkdir", "makedirs"})
 
@@ -185,7 +185,7 @@ def _is_about(error: OSError, path: Path) -> bool:
 
 
 def _find_name(error: OSError) -> str | None:
-    # a copy or a rename names two files; what there is no room for is the second
+    # a copy or a rename names two files; the second is the one that has no room
     second = error.filename2 if error.errno in _OF_WRITING else None
     name = error.filename if second is None else second
     return None if name is None else os.fsdecode(name)

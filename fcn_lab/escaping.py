@@ -1,4 +1,4 @@
-"""Text of unknown origin inside another format: one function a format, by that format's own rules.
+"""Escapes text of unknown origin for other formats, with one function for each format.
 
 Names of files, classes, cells and settings may hold anything. HTML has no function here: the
 templates of ``fcn_lab/rendering/html.py`` escape by themselves.
@@ -10,12 +10,12 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
-# what a Markdown reader may take for markup; an underscore inside a word is none, and so is a
-# bracket that no link follows: numbers in brackets stay readable
+# characters that Markdown may take for markup. An underscore inside a word is none, nor is a
+# bracket that no link follows, so that numbers in brackets stay readable
 _MARKDOWN = re.compile(r"[\\`*<>|~$#]|(?<![^\W_])_|_(?![^\W_])|[!\]](?=[\[(:])|&(?=#?\w+;)")
-# a spreadsheet takes a cell for a formula by its first character, also by the full-width ones
+# first characters by which a spreadsheet takes a cell for a formula, full-width ones included
 _FORMULA = re.compile("\\s*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
-# backslashes before it stand for themselves only if there are two of each
+# a backslash before it stands for itself only if it is doubled
 _INTERPOLATION = re.compile(r"(\\*)\$\{")
 _TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
 _LATEX = {

@@ -1,9 +1,9 @@
-"""Files and folders that are written whole or not at all, and what a place says that takes none.
+"""Writes files and folders whole or not at all, and reports places that take none.
 
 Everything is written under a hidden name beside its place, brought to the disk and then renamed:
-a reader sees all of it or nothing, and what fails is removed. The hidden name holds process and
-chance and not the file's own name, so that no two processes share one, no pattern of a reader finds
-one, and a name of the greatest length can still be written.
+a reader sees all of it or nothing, and a failed write is removed. The hidden name is made of the
+process and a random number, not of the file's own name. So no two processes share one, no reader's
+pattern matches one, and a file with a name of the greatest length can still be written.
 """
 
 import csv
@@ -42,12 +42,12 @@ def write_text(path: Path, text: str, advice: str = "") -> None:
 
 
 def encode_text(text: str) -> bytes:
-    """Encodes as UTF-8; bytes of a name that are not UTF-8 are spelt out."""
+    """Encodes a text as UTF-8; bytes of a name that are not UTF-8 are spelt out."""
     return text.encode(errors="backslashreplace")
 
 
 def write_texts(folder: Path, texts: Mapping[str, str], advice: str = "") -> None:
-    """Writes files of a folder by their names, none before all have room; see `guard_writing`."""
+    """Writes files into a folder by their names; none before all have room; see `guard_writing`."""
     with ExitStack() as drafts:
         for name, text in texts.items():
             draft = drafts.enter_context(write_draft(folder / name, advice))
@@ -70,7 +70,7 @@ def write_table(path: Path, rows: Iterable[Iterable[object]]) -> None:
 def write_buffer(path: Path, advice: str = "") -> Iterator[io.BytesIO]:
     """Yields a buffer whose content becomes the file when the block ends; see `guard_writing`.
 
-    For libraries that write by themselves: a full disk then meets this module and never their
+    It is for libraries that write by themselves: a full disk then stops this module and not their
     native code, some of which gives no reason or aborts the process.
     """
     buffer = io.BytesIO()
@@ -80,7 +80,7 @@ def write_buffer(path: Path, advice: str = "") -> Iterator[io.BytesIO]:
 
 @contextmanager
 def write_draft(path: Path, advice: str = "") -> Iterator[Path]:
-    """Yields the hidden name to write to, for what is too large for a buffer."""
+    """Yields the hidden name to write to, for files that are too large for a buffer."""
     draft = create_draft_path(path)
     try:
         with guard_writing(path, advice):
@@ -95,7 +95,7 @@ def write_draft(path: Path, advice: str = "") -> Iterator[Path]:
 
 
 def append_text(path: Path, text: str) -> None:
-    """Adds to the end of a file, on the disk; where that fails the file keeps its old end."""
+    """Adds text to a file, on the disk; where that fails the file keeps its old end."""
     with guard_writing(path), path.open("ab", buffering=0) as file:
         end, rest = file.tell(), encode_text(text)
         try:
@@ -112,7 +112,7 @@ def make_folder(folder: Path, advice: str = "") -> None:
     """Makes a folder and those above it; see `guard_writing`."""
     with guard_writing(folder, advice):
         for _ in range(_TRIES):
-            # a refused command may remove it, or one above it, at the very moment
+            # a refused command may remove it, or a folder above it, at the same moment
             with suppress(FileExistsError, FileNotFoundError):
                 return folder.mkdir(parents=True, exist_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ def follow_links(path: Path) -> Path:
 
 
 def find_files(name: str, *folders: Path) -> Iterator[Path]:
-    """Yields what has this name in these folders and below, whatever comes and goes meanwhile."""
+    """Yields the files of this name in these folders and below; folders may vanish meanwhile."""
     for top in folders:
         for folder, subfolders, files in os.walk(top):
             if name in (*subfolders, *files):
@@ -151,11 +151,12 @@ def publish_folder(
     """Yields a hidden folder to fill, which takes its name when the block ends.
 
     Args:
-        folder: its name.
-        is_whole: whether what another process put there meanwhile may stay; else it is replaced.
+        folder: the name that it takes.
+        is_whole: returns whether a folder that another process put there meanwhile may stay; else
+            it is replaced.
         advice: see `guard_writing`, which the block runs under.
-        draft: a hidden folder that the caller has for itself; what lies in it stays there, also
-            where the process is stopped, for whoever goes on with it.
+        draft: a hidden folder that the caller has for itself; its content stays, also where the
+            process is stopped, for the process that continues it.
     """
     make_folder(folder.parent, advice)
     hidden_folder = create_draft_path(folder) if draft is None else draft
@@ -168,7 +169,7 @@ def publish_folder(
         if draft is None or isinstance(error, Exception):
             shutil.rmtree(hidden_folder, ignore_errors=True)
         raise
-    # where another process was first, it is still there
+    # it is still there where another process was first
     shutil.rmtree(hidden_folder, ignore_errors=True)
 
 
@@ -178,7 +179,7 @@ def create_draft_path(path: Path) -> Path:
 
 
 def shorten_name(name: str) -> str:
-    """Returns the name that a file may have with an ending; a long one ends in a digest of it."""
+    """Returns a name to which an ending can be added; a long one is cut and ends in a digest."""
     encoded_name = os.fsencode(name)
     if len(encoded_name) <= NAME_LIMIT_BYTES:
         return name
@@ -195,13 +196,13 @@ def clear_drafts(folder: Path, seconds: float = _ABANDONED_SECONDS) -> None:
 
 
 def flush_to_disk(file: IO[bytes] | IO[str]) -> None:
-    """Waits until the file's bytes are on the disk, where a late refusal shows."""
+    """Waits until the file's bytes are on the disk, which shows late errors."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def _publish(draft: Path, folder: Path, is_whole: Callable[[Path], object]) -> None:
-    """Renames; where another process was first and its folder is whole, that one stays."""
+    """Renames the draft, unless another process was first and its folder is whole."""
     while True:
         try:
             draft.rename(folder)
@@ -209,7 +210,7 @@ def _publish(draft: Path, folder: Path, is_whole: Callable[[Path], object]) -> N
         except OSError as error:
             if error.errno != errno.ENOTEMPTY and not folder.is_dir():
                 raise
-        # nor is it there any more where another process has just moved it aside
+        # another process may just have moved it aside
         with suppress(FileNotFoundError):
             if is_whole(folder):
                 return

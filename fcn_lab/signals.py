@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request to stop, and the exit status that tells it."""
+"""Handles Ctrl-C and SIGTERM as requests to stop, and sets the exit status that tells it."""
 
 import os
 import signal

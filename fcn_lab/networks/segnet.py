@@ -31,7 +31,7 @@ class SegNet(nn.Module):
         depths: convolutions of the decoders of level 1, …, 5; the last of level 1 gives the scores.
     """
 
-    # of the last climb
+    # the factor of the last climb
     stride = 2
 
     def __init__(
@@ -94,7 +94,7 @@ class SegNetBasic(nn.Module):
         levels: encoders, and decoders.
     """
 
-    # of the last climb
+    # the factor of the last climb
     stride = 2
 
     def __init__(

@@ -31,7 +31,7 @@ class UNet(nn.Module):
         skips: False keeps every layer but joins zeros in place of the encoder's maps.
     """
 
-    # of the last climb
+    # the factor of the last climb
     stride = 2
 
     def __init__(
@@ -87,7 +87,7 @@ class ValidUNet(nn.Module):
         dropout: probability at the bottom.
     """
 
-    # of the last climb
+    # the factor of the last climb
     stride = 2
 
     def __init__(

@@ -1,14 +1,14 @@
-"""Who holds a run's folder: its attempts, numbered, of which the highest counts.
+"""Keeps track of who holds a run's folder: by numbered attempts, of which the highest counts.
 
 An attempt is a file ``attempts/N.json`` that is created exclusively: of any number of processes, on
-any machines over a shared file system, one gets the number. On its own machine an attempt lives
-while its process does; elsewhere, while its file is touched every few seconds. The attempt of a
-dead process is not removed, so nothing can be removed by mistake: whoever takes the run up creates
-the next number, and a process that wakes up behind a higher number ends itself.
+any machines over a shared file system, one gets the number. Seen from its own machine an attempt
+lives while its process does; seen from another, while its file is touched every few seconds. The
+attempt of a dead process is not removed, so nothing can be removed by mistake: the process that
+continues the run creates the next number, and one that wakes up behind a higher number ends itself.
 
-Clocks that are set do not matter: on its own machine a process is known by its number and by the
-ticks from the boot to its start, and a process elsewhere is watched for a while before its run is
-taken from it. What a clock says of the last touch only decides whether that is worth the wait.
+Wrong clocks do not matter: on its own machine a process is known by its number and by the ticks
+from the boot to its start, and a process elsewhere is watched for a while before its run is taken
+from it. The time of the last touch only decides whether it is worth that wait.
 """
 
 import os
@@ -32,14 +32,14 @@ from fcn_lab.runs.statuses import RunStatus
 
 HEARTBEAT_SECONDS = 10.0
 LIFETIME_SECONDS = 60.0
-# how long a silent process elsewhere is listened to
+# how long a silent process on another machine is watched
 WATCH_SECONDS = 3 * HEARTBEAT_SECONDS
 POLL_SECONDS = 0.5
 # the longest time between the claim of a folder and the name in it
 NAMED_WITHIN_SECONDS = 1.0
-# in seconds since 1970, within what a calendar shows
+# in seconds since 1970, small enough for a calendar
 LATEST_BEGINNING = 2.0**36
-# of an attempt's file
+# the fields of an attempt's file
 _FIELD_TYPES: dict[str, type | UnionType] = {
     **dict.fromkeys(("host", "machine", "reason"), str),
     **dict.fromkeys(("born", "began", "clock", "seconds"), int | float),
@@ -51,20 +51,20 @@ EXIT_TAKEN = 75
 
 
 class RunConflict(Exception):
-    """Another process runs this, or has done it."""
+    """The error where another process runs a folder's run, or the run is done."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One process that ran, or runs, what a folder is for.
+    """One process that ran, or runs, the run of a folder.
 
     Args:
         path: its file.
         host: name of the machine, for people.
-        machine: this boot of it, and this view of its processes.
+        machine: an id of the machine's boot and of the container that the process sees.
         pid: the process.
         born: when that process started, in ticks since the boot, or in seconds where a system
-            keeps no ticks: numbers of processes are used again.
+            keeps no ticks; it tells apart processes that had the same number.
         began: when the attempt began, in seconds since 1970.
         clock: when the attempt began, in seconds since the boot, by a clock that nobody sets.
         status: how it ended: done, failed, stopped or pruned; None while it runs, or when its
@@ -110,14 +110,14 @@ class Attempt:
         return -POLL_SECONDS <= measure_age(self.path) < LIFETIME_SECONDS
 
     def confirm_alive(self) -> bool:
-        """Returns whether its process is at work; for a silent one elsewhere, after WATCH s."""
+        """Returns whether its process is at work; watches a silent one elsewhere for a while."""
         if self.is_alive() or self.status is not None:
             return self.status is None
         is_out_of_sight = self.machine != identify_machine() or find_start_time(self.pid) is None
         return is_out_of_sight and self._has_heartbeat()
 
     def end(self, status: str, reason: str = "") -> None:
-        """Writes down how it ended; once the scores are there it is done, whatever came after."""
+        """Writes down how it ended: as done where the scores exist, whatever came after them."""
         if is_finished(self.path.parent.parent):
             status, reason = RunStatus.DONE, ""
         is_local = self.machine == identify_machine() and self.clock
@@ -131,7 +131,7 @@ class Attempt:
             file=sys.stderr,
             flush=True,
         )
-        # it was withdrawn meanwhile
+        # its file is gone where it was withdrawn meanwhile
         with suppress(FileNotFoundError):
             first_touch, deadline = read_touch_time(self.path), time.monotonic() + WATCH_SECONDS
             while time.monotonic() < deadline:
@@ -159,14 +159,14 @@ def find_last_attempt(folder: Path) -> Attempt | None:
 
 
 def begin_attempt(folder: Path, take_done: bool = False) -> Attempt:
-    """Makes this process the one that holds the folder; again, where it does already.
+    """Makes this process the one that holds the folder; does nothing where it is already.
 
     Args:
         folder: a run's.
         take_done: hold it although the run is done.
 
     Raises:
-        RunConflict: another one does, or the run is done.
+        RunConflict: another process holds it, or the run is done.
     """
     last = find_last_attempt(folder)
     if last is not None and last.is_mine:
@@ -218,7 +218,7 @@ def keep_alive(attempt: Attempt) -> None:
             if successor.exists():
                 # another process owns the folder: not one more byte into it
                 os._exit(EXIT_TAKEN)
-            # a server that is away for a moment
+            # a file server may be away for a moment
             with suppress(OSError):
                 os.utime(attempt.path)
 
@@ -235,12 +235,12 @@ def _read(path: Path) -> Attempt | None:
             return Attempt(path, **fields)
     except (DamagedFile, TypeError):
         pass
-    # not yet written, or never, or damaged: its age decides; one that was withdrawn is gone
+    # not yet written, never written, or damaged: its age decides; a withdrawn one is gone
     try:
         entry = path.lstat()
     except FileNotFoundError:
         return None
-    # no process has a folder, a link or a pipe for its attempt
+    # a folder, a link or a pipe was made by no process of the lab
     status = None if S_ISREG(entry.st_mode) else RunStatus.STOPPED
     return Attempt(path, "another machine", "", 0, 0.0, entry.st_mtime, status=status)
 

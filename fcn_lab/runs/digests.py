@@ -65,7 +65,7 @@ def _find_damage(path: Path) -> str:
         with zipfile.ZipFile(path) as archive:
             member = archive.testzip()
         return f"{member} inside it does not fit its sum" if member else ""
-    # zipfile and zlib raise whatever the bytes lead them to
+    # zipfile and zlib raise any kind of error for damaged bytes
     except Exception as error:
         return f"{type(error).__name__}: {error}"
 

@@ -1,4 +1,4 @@
-"""Names that other code looks for in a run's folder: its files, and the score that is monitored."""
+"""Names in a run's folder that several modules use: of its files, and of the monitored score."""
 
 CONFIG = "config.yaml"
 ENVIRONMENT = "env.json"
@@ -10,16 +10,16 @@ PANELS = "panels"
 PREDICTIONS = "predictions.zip"
 CONFUSIONS, VAL_CONFUSIONS = "confusions.npz", "confusions_val.npz"
 TRACEBACK = "error.txt"
-# in the folder of a W&B run whose server did not take it all
+# a file in the folder of a W&B run that its server did not take completely
 UNSENT = "unsent"
-# what a worker of a sweep prints
+# the output of a worker of a sweep
 LOG = "log.txt"
 # a sweep's own files, beside the folders of its cells
 SWEEP_RECORD, SWEEP_RESULTS = "sweep.json", "results.csv"
-# of a run that was trained in stages: the folders of those before the last
+# the folder of the earlier stages of a run that was trained in stages
 STAGES = "stages"
 LAST_CHECKPOINT = f"{CHECKPOINTS}/last.ckpt"
-# chooses the best epoch; searches and dashboards look at it too
+# the score that chooses the best epoch; searches and dashboards use it, too
 MONITOR = "val/mean_iou"
 # the key of a config that says how long a run trains
 EPOCHS = "trainer.max_epochs"

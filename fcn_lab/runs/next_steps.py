@@ -1,4 +1,4 @@
-"""What to do with runs: the commands that a task ends with."""
+"""The commands that a task prints at its end: what can be done with its runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from fcn_lab.runs.names import CONFUSIONS, PANELS, UNSENT
 
 
 def list_run_steps(folder: Path) -> dict[str, str | Path]:
-    """Returns where to look and what to type after a finished run."""
+    """Returns the files to open and the commands to type after a finished run."""
     steps: dict[str, str | Path] = {}
     if (folder / PANELS).is_dir():
         steps["Its pictures"] = folder / PANELS
@@ -23,22 +23,22 @@ def list_run_steps(folder: Path) -> dict[str, str | Path]:
 
 
 def list_wandb_steps(folder: Path) -> dict[str, str | Path]:
-    """Returns what to type for W&B's own program, with the runs that it keeps in a folder."""
+    """Returns the commands of W&B's own program for the W&B runs in a folder."""
     offline, online = list(folder.glob("offline-run-*")), list(folder.glob("run-*"))
     left = [*offline, *(run for run in online if (run / UNSENT).exists())]
-    # what W&B's own program writes once it has sent one
+    # W&B's own program writes this file when it has sent a run
     left = [run for run in left if not any(run.glob("*.wandb.synced"))]
     steps: dict[str, str | Path] = {}
     if offline or online:
         steps["Its curves in this terminal"] = format_tool("wandb", "leet", format_operand(folder))
     if left:
-        # by time, whatever the prefix: W&B takes the parts of a run in their order
+        # by time, without the prefix: W&B takes the parts of a run in their order
         left.sort(key=lambda run: run.name.removeprefix("offline-"))
         steps["To the W&B server"] = format_sync(left)
     return steps
 
 
 def format_sync(runs: Sequence[Path]) -> str:
-    """Returns the command that sends W&B runs; without the flag it would pass over online ones."""
+    """Returns the command that sends W&B runs; without its flag it would skip online ones."""
     flags = () if all(run.name.startswith("offline-") for run in runs) else ("--no-skip-online",)
     return format_tool("wandb", "sync", *flags, *map(format_operand, runs))

@@ -1,4 +1,4 @@
-"""What a run says of itself: its scores, by which it is done, and its epochs."""
+"""Reads what a run has recorded: its scores, whose file shows that it is done, and its epochs."""
 
 import os
 import re
@@ -9,12 +9,12 @@ from fcn_lab.runs.names import HISTORY, METRICS, MONITOR, STAGES
 from fcn_lab.runs.records import DamagedFile, read_json, read_rows
 
 SCORE_NAMES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou")
-# 300 years
+# 300 years, more than any run takes
 SECONDS_LIMIT = 1e10
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """Returns what a finished run says of itself in metrics.json.
+    """Returns the content of a finished run's metrics.json.
 
     Raises:
         DamagedFile: it names no protocol, or holds no split with its scores.
@@ -42,7 +42,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 
 
 def is_finished(folder: Path) -> bool:
-    """Returns whether a run is done: its metrics.json is there and says what it is to say."""
+    """Returns whether a run is done, that is whether its metrics.json exists and is valid."""
     try:
         read_metrics(folder)
     except DamagedFile:
@@ -61,7 +61,7 @@ def _holds_numbers(node: object) -> bool:
 
 
 def read_all_epochs(folder: Path) -> list[dict[str, str]]:
-    """Returns the rows of `read_history` with those of earlier stages first, counted through.
+    """Returns the rows of `read_history` after those of earlier stages, numbered throughout.
 
     Raises:
         DamagedFile: as `read_history`.
@@ -82,7 +82,7 @@ def read_all_epochs(folder: Path) -> list[dict[str, str]]:
 
 
 def read_history(folder: Path) -> list[dict[str, str]]:
-    """Returns the rows of history.csv, one an epoch; those of a run that only scores are none.
+    """Returns the rows of history.csv, one an epoch; none for a run that only scores.
 
     Raises:
         DamagedFile: as `read_rows`, and for an epoch, a time or a score that cannot be one.

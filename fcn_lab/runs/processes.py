@@ -1,4 +1,4 @@
-"""What tells a process from all others, and a living one from a dead, however clocks are set."""
+"""Identifies processes, and tells living from dead ones, without trust in clocks."""
 
 import math
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def find_start_time(pid: int) -> float | None:
-    """Returns when the process started; 0 where there is none that runs, None if not shown."""
+    """Returns when the process started; 0 where none runs, None where the system hides it."""
     try:
         return _read_ticks(pid) if sys.platform == "linux" else _read_seconds(pid)
     except (FileNotFoundError, ProcessLookupError):
@@ -21,13 +21,13 @@ def find_start_time(pid: int) -> float | None:
 
 def _read_ticks(pid: int) -> float:
     """Reads ticks since the boot: psutil's seconds since 1970 move with a clock that is set."""
-    # behind the name, which may hold anything: the state, and 19 fields on the start
+    # after the name, which may hold any character: the state, and 19 fields later the start
     fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     return 0.0 if fields[0] in "ZX" else float(fields[19])
 
 
 def _read_seconds(pid: int) -> float:
-    # imported here, since Linux has no need of it, and ``--help`` even less
+    # imported here, since neither Linux nor ``--help`` needs it
     import psutil
 
     try:
@@ -38,7 +38,7 @@ def _read_seconds(pid: int) -> float:
 
 
 def _exists(pid: int) -> bool:
-    """Returns whether a process exists: some systems show no more of another user's."""
+    """Returns whether a process exists, which is all that some systems show of another user's."""
     try:
         os.kill(pid, 0)
     except PermissionError:
@@ -52,7 +52,7 @@ def _exists(pid: int) -> bool:
 def identify_machine() -> str:
     """Returns an id of this boot and container, within which a process number is unique."""
     boot, view = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
-    # a machine may change its name, a boot does not
+    # the id of a boot never changes, but a machine's name may
     if boot.exists():
         boot_id = boot.read_text().strip()
     elif sys.platform == "darwin":
@@ -75,15 +75,15 @@ def measure_age(path: Path) -> float:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".now") as probe:
             return os.stat(probe.name).st_mtime - path.stat().st_mtime
     except OSError:
-        # nothing can be written there: the clock of this machine has to do
+        # nothing can be written there, so this machine's clock is used
         return time.time() - path.stat().st_mtime if path.exists() else math.inf
 
 
 def read_touch_time(path: Path) -> int:
-    """Returns when the file was touched; opens it if possible: a network's answer may be old."""
+    """Returns when the file was touched; opens it first: a network may answer from a cache."""
     try:
         with path.open() as file:
             return os.fstat(file.fileno()).st_mtime_ns
     except PermissionError:
-        # another user's, who lets nobody read it
+        # another user's file, which only that user may read
         return path.stat().st_mtime_ns

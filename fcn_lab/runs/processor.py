@@ -1,4 +1,4 @@
-"""What the processor is, since times and the last bits of sums depend on it."""
+"""Describes the processor, since times and the last bits of sums depend on it."""
 
 import os
 import platform

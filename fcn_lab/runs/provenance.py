@@ -1,4 +1,4 @@
-"""Which version of the sources is running: git's answer, or what a frozen copy remembers of it."""
+"""Finds which version of the sources is running: from git, or from the record of a frozen copy."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 # the file beside a frozen copy of the package
 SOURCE = "source.json"
-# set by git's hooks, and by shells they start: the repository that those are about
+# set by git's hooks, and by shells they start, for a repository that may be another one
 _FOREIGN_GIT_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
 
 
@@ -33,7 +33,7 @@ class Source:
         if record.is_file():
             return cls(**json.loads(record.read_text()))
         if not run_git(package, "ls-files", "__init__.py"):
-            # installed inside somebody else's repository, or in none
+            # the package is installed inside another repository, or in none
             return cls(None, False, "")
         commit = run_git(package, "rev-parse", "HEAD").strip() or None
         return cls(

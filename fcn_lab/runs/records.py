@@ -1,7 +1,7 @@
-"""Reads the files of a run's folder, whoever wrote them and whatever became of them since.
+"""Reads the files of a run's folder, which may be a stranger's, or damaged.
 
-A reader gives what its file is to hold or names the file in a ``DamagedFile``. None follows a link,
-waits at a pipe, or takes in more than the limit of its kind of file.
+A reader returns valid content, or names the file in a ``DamagedFile``. None follows a link, waits
+at a pipe, or reads more than the limit of its kind of file.
 """
 
 import csv
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MEGABYTE = 2**20
-# of a file by its ending; a run's own are thousands of times smaller
+# the most bytes of a file by its ending; a run's own files are thousands of times smaller
 LIMITS = {".yaml": MEGABYTE, ".json": 64 * MEGABYTE, ".csv": 256 * MEGABYTE}
 # the most bytes of the arrays in an .npz
 UNPACKED_LIMIT = 4096 * MEGABYTE
 # the most bytes of predictions.zip, and of one picture in it; no more is written and none read
 PREDICTIONS_LIMIT, PICTURE_LIMIT = 4096 * MEGABYTE, 200 * MEGABYTE
-# the most nodes of a YAML file inside each other
+# the most nodes of a YAML file that stand inside each other
 DEPTH_LIMIT = 50
 # the most nodes of a YAML file, with all its aliases written out
 NODE_LIMIT = 200_000
@@ -39,7 +39,7 @@ NUMBER_LIMIT = 2.0**63
 
 
 class DamagedFile(UserError):
-    """A file that does not hold what it is to hold, by its path, the reason and what to do."""
+    """The error for a file with invalid content; it has the path, the reason and what to do."""
 
     def __init__(self, path: Path, reason: object, advice: str = "") -> None:
         self.path, self.reason = path, " ".join(str(reason).split())[:200]
@@ -47,7 +47,7 @@ class DamagedFile(UserError):
 
 
 def require_regular_file(path: Path) -> os.stat_result:
-    """Returns what the file system says of a file that is one.
+    """Returns the file system's entry of a regular file.
 
     Raises:
         DamagedFile: it is a link, a folder, a pipe, or not there.
@@ -67,7 +67,7 @@ def require_no_links_outside(folder: Path) -> None:
     """Refuses to write where a link would lead the writing out of `folder`.
 
     Raises:
-        UserError: with the link.
+        UserError: there is such a link, which the message names.
     """
     root = folder.resolve()
     for parent, folders, files in os.walk(folder):
@@ -150,11 +150,11 @@ def read_rows(path: Path, columns: Collection[str] = ()) -> list[dict[str, str]]
 
 
 def read_yaml(path: Path, load: Callable[[str], Any]) -> dict[str, Any]:
-    """Returns a mapping of YAML as a run writes it: not too deep, and no bomb.
+    """Returns a mapping of YAML as a run writes it: neither too deep nor too large.
 
     Args:
         path: the file.
-        load: builds it from the text, by a safe loader.
+        load: builds the mapping from the text, by a safe loader.
 
     Raises:
         DamagedFile: it holds something else.
@@ -176,7 +176,7 @@ def load_yaml(text: str) -> object:
 
 
 def _require_plain_yaml(text: str) -> None:
-    """Looks at the text before anything is built of it: a short one may stand for gigabytes.
+    """Checks the text before anything is built from it: a short one may stand for gigabytes.
 
     Raises:
         ValueError: it is not as a run writes it.
@@ -191,7 +191,7 @@ def _require_plain_yaml(text: str) -> None:
             sizes[node.anchor or ""] = node.size
             stack[-1].size += node.size
         elif isinstance(event, yaml.AliasEvent):
-            # not known where the node is still open: it would hold itself
+            # a node that is still open has no known size: it would hold itself
             stack[-1].size += sizes.get(event.anchor or "", NODE_LIMIT)
         elif isinstance(event, yaml.ScalarEvent):
             sizes[event.anchor or ""] = 1
@@ -204,7 +204,7 @@ def _require_plain_yaml(text: str) -> None:
 
 @dataclass
 class _Node:
-    """A list or mapping that is being read: how many nodes it stands for, aliases written out."""
+    """A list or mapping that is being read, with the number of its nodes, aliases written out."""
 
     anchor: str | None
     size: int = 1
@@ -216,7 +216,7 @@ def read_arrays(path: Path) -> "dict[str, NDArray[Any]]":
     Raises:
         DamagedFile: it holds something else, or more than 4 GiB unpacked.
     """
-    # imported here, since readers of text can do without it
+    # imported here, since readers of text do not need it
     import numpy as np
 
     require_regular_file(path)
@@ -227,7 +227,7 @@ def read_arrays(path: Path) -> "dict[str, NDArray[Any]]":
             raise ValueError(f"{size:,} bytes unpacked, at most {UNPACKED_LIMIT:,} are read")
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    # zipfile, zlib and numpy's reader of headers raise whatever the bytes lead them to
+    # zipfile, zlib and numpy's reader of headers raise any kind of error for damaged bytes
     except Exception as error:
         raise DamagedFile(path, str(error) or type(error).__name__) from error
 

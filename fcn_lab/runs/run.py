@@ -1,4 +1,4 @@
-"""A run's folder: what lies where, and how it gets there whole."""
+"""The files of a run's folder: their places, and how each is written whole."""
 
 import hashlib
 import importlib.metadata
@@ -85,7 +85,7 @@ class RunFolder:
         return self.path / names.PANELS
 
     def predictions(self, rank: int = 0) -> Path:
-        """Pictures, truth and predictions of the scored split, one file a rank."""
+        """Returns the file of pictures, truth and predictions of the scored split, one a rank."""
         return self.path / (f"predictions.{rank}.zip" if rank else names.PREDICTIONS)
 
     def confusions(self, split: str) -> Path:
@@ -98,14 +98,14 @@ class RunFolder:
 
     @property
     def is_finished(self) -> bool:
-        """Returns whether metrics.json is there and says what it is to say."""
+        """Returns whether metrics.json exists and is valid."""
         return is_finished(self.path)
 
     def require_sound(self) -> None:
-        """Looks at the checkpoint that a resume starts from, where there is one.
+        """Checks the checkpoint that a resume starts from, where there is one.
 
         Raises:
-            DamagedFile: it is not what was written; the message names the one to fall back to.
+            DamagedFile: it is not what was written; the message names a whole one.
         """
         if self.last_checkpoint.exists():
             require_sound(self.last_checkpoint)
@@ -122,7 +122,7 @@ class RunFolder:
         """Returns the content of metrics.json.
 
         Raises:
-            DamagedFile: it is not what a finished run leaves.
+            DamagedFile: it is not as a finished run writes it.
         """
         return read_metrics(self.path)
 
@@ -151,7 +151,7 @@ class RunFolder:
             names: the M images' names.
             matrices: their confusion matrices.
             classes: K names.
-            drives: the recordings that the images are from; "" where that is not known.
+            drives: the drives that the images are from; "" where that is not known.
             is_only: whether it is the run's only scored split, whose matrices confusions.npz holds.
             rows: further arrays whose first axis is M.
         """
@@ -168,7 +168,7 @@ class RunFolder:
 
     @property
     def run_id(self) -> str:
-        """Returns a name from place and config: the same for every resume, for no other run."""
+        """Returns a name made of place and config, which all resumes share and no other run has."""
         if (environment := self._read_env()) is not None:
             return str(environment["run_id"])
         config = self.config.read_bytes() if self.config.exists() else b""
@@ -176,7 +176,7 @@ class RunFolder:
 
     @property
     def precision(self) -> str | None:
-        """Returns what the run began to compute in; None where it is not known."""
+        """Returns the precision that the run began with; None where it is not known."""
         precision = (self._read_env() or {}).get("precision")
         return precision if isinstance(precision, str) else None
 
@@ -197,7 +197,7 @@ class RunFolder:
             write_text(self.path / f"git.{len(first['resumed'])}.diff", diff)
 
     def _read_env(self) -> dict[str, Any] | None:
-        """Returns the content of env.json; None where there is none, or it names no run."""
+        """Returns the content of env.json; None where it does not exist or is not a run's."""
         try:
             facts = read_json(self.env)
         except DamagedFile:
@@ -216,7 +216,7 @@ class RunFolder:
 def find_version(package: str) -> str | None:
     """Returns the version of an installed package; None where it is not installed.
 
-    A training needs no logger's package to run.
+    The package may be a logger's, which a training does not need.
     """
     with suppress(importlib.metadata.PackageNotFoundError):
         return importlib.metadata.version(package)
@@ -224,7 +224,7 @@ def find_version(package: str) -> str | None:
 
 
 def describe_environment(device: str, precision: str, source: Source) -> dict[str, object]:
-    """Returns what a run's numbers may depend on besides its configuration."""
+    """Returns the facts besides the configuration that a run's numbers may depend on."""
     return {
         "versions": {name: find_version(name) for name in PACKAGES},
         "python": platform.python_version(),

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class RunStatus(StrEnum):
-    """How far a cell is; as text it is the word that is recorded and printed."""
+    """The status of a cell; as text it is the word that is recorded and printed."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -14,7 +14,7 @@ class RunStatus(StrEnum):
     PRUNED = "pruned"
 
 
-# nothing more is to be done about these
+# cells with these statuses need nothing more
 FINAL_STATUSES = frozenset({RunStatus.DONE, RunStatus.PRUNED})
-# about these something went wrong, and the reason is shown
+# cells with these statuses went wrong, and the reason is shown
 ENDED_EARLY = frozenset({RunStatus.FAILED, RunStatus.STOPPED})

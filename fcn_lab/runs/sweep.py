@@ -1,11 +1,11 @@
-"""What a sweep's folder says: its cells, how far each is, and the scores of those that are done.
+"""Reads a sweep's folder: its cells, how far each is, and the scores of those that are done.
 
 All of it is read from files, so that the runner, a second runner and ``task=status`` on another
 machine see the same.
 
 ::
 
-    sweep.json   what was asked, the frozen sources, the cells in their order
+    sweep.json   the command, the version of the sources, the cells in their order
     code/        the sources that the cells run, one folder a version
     results.csv  one row a cell
     CELL/        a run's folder; beside it log.txt and attempts/N.json
@@ -43,8 +43,8 @@ class Progress:
     Args:
         status: waiting, running, done, failed, stopped or pruned.
         reason: one line on what went wrong, or where it runs.
-        seconds: spent on training, or by its last attempt where that is not known.
-        epochs: complete.
+        seconds: time spent on training, or by its last attempt where that is not known.
+        epochs: complete epochs.
         best_score: the best val mean IoU so far, 0…1.
         scores: the content of metrics.json once it is there.
     """
@@ -68,11 +68,11 @@ class Cell:
 
     Args:
         name: the overrides that are its own.
-        folder: its run.
-        words: model, upsample, encoder and seed.
+        folder: its run's folder.
+        words: its words for model, upsample and encoder, and its seed.
         devices: processes it trains with.
-        on_cpu: it was told not to use a GPU.
-        epochs: how many it trains for.
+        on_cpu: whether it was told not to use a GPU.
+        epochs: epochs it trains for.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Cell:
         return self.folder / LOG
 
     def read_progress(self) -> Progress:
-        """Reads from its folder now; a damaged file is named and counts as not there."""
+        """Reads its folder; a damaged file is named and counts as missing."""
         try:
             scores = read_metrics(self.folder)
         except DamagedFile as error:
@@ -114,13 +114,13 @@ class Cell:
         if attempt.status is None:
             reason = "interrupted"
         elif status == RunStatus.DONE:
-            # it says done, and yet there are no scores
+            # its attempt says done, but there are no scores
             status, reason = RunStatus.FAILED, "" if damage else f"it ended without {METRICS}"
         note = terminal_text("; ".join(filter(None, (reason, damage))))
         return Progress(status, note, seconds or attempt.seconds, len(rows), best_score)
 
     def curve(self) -> dict[int, float]:
-        """Returns the val mean IoU after so many epochs, of those that were scored."""
+        """Returns epochs → val mean IoU after them, for the epochs that were scored."""
         try:
             return _extract_curve(_complete_rows(read_history(self.folder)))
         except DamagedFile:
@@ -172,7 +172,7 @@ class SweepFolder:
         """Reads the sweep that lies in a folder.
 
         Raises:
-            UserError: no sweep does, or its record is damaged.
+            UserError: the folder holds no sweep, or its record is damaged.
         """
         file = path / SWEEP_RECORD
         if not os.path.lexists(file):
@@ -184,7 +184,7 @@ class SweepFolder:
         try:
             cells = [_create_cell(path, cell) for cell in record.pop("cells")]
             sweep = cls(path, cells, **record)
-            # it is printed in commands
+            # checked, since it is printed in commands
             is_word = isinstance(sweep.engine, str) and re.fullmatch(r"[\w-]+", sweep.engine)
             words = is_word and isinstance(sweep.code, str)
             lists = isinstance(sweep.study, dict) and isinstance(sweep.asked, list | tuple)
@@ -212,7 +212,7 @@ class SweepFolder:
 
 
 def _create_cell(sweep: Path, record: Mapping[str, Any]) -> Cell:
-    """Returns a cell of sweep.json, which lies in the sweep's own folder."""
+    """Returns a cell that sweep.json names, whose folder is looked for inside the sweep's alone."""
     name = Path(record["folder"]).name
     if name in ("", ".."):
         raise TypeError("a cell that has no folder of its own")

@@ -1,4 +1,4 @@
-"""A table in a run's folder that grows while it trains, and that a resume cuts back."""
+"""Writes a table in a run's folder that grows in training and that a resume cuts back."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ class CsvFile:
             self.keep(lambda row: True)
 
     def keep(self, is_known: Callable[[Mapping[str, str]], bool]) -> None:
-        """Drops the rows that the checkpoint a run goes on from does not know.
+        """Drops the rows that are newer than the checkpoint from which a run continues.
 
         Raises:
             DamagedFile: the file is no such table; it stays as it is.
