@@ -1,1 +1,1 @@
-"""Many cells, frozen, run and taken up again."""
+"""Sweeps: many cells that are frozen, run, and continued after an interruption."""

@@ -1,4 +1,4 @@
-"""Turns composed cells into a sweep's folder in which every one is checked and frozen."""
+"""Writes composed cells into a sweep's folder, each of them checked and frozen."""
 
 import shutil
 import subprocess
@@ -39,16 +39,16 @@ def freeze_sweep(
     runs_here: bool,
     accept_changes: bool,
 ) -> list[Cell]:
-    """Freezes what is new in the folder, and leaves what has begun as it was.
+    """Freezes new cells in the folder, and leaves those that have begun as they were.
 
-    A sweep of which no cell has begun is nobody's yet: what was frozen of it is frozen anew.
+    Where no cell has begun, all that was frozen before is frozen anew.
 
     Args:
         path: the sweep's folder, which the caller holds (`hold_sweep`).
-        composed_cells: all cells asked for; of those that are the same, one is frozen.
-        record: what to write down of the sweep; its cells are filled in.
-        runs_here: the cells will run on this machine.
-        accept_changes: sources and settings may differ from those the folder was frozen with.
+        composed_cells: all cells asked for; of equal ones, one is frozen.
+        record: the sweep's record to be written; its cells are filled in.
+        runs_here: whether the cells will run on this machine.
+        accept_changes: whether sources and settings may differ from those frozen before.
 
     Returns:
         The cells asked for.
@@ -85,7 +85,7 @@ def freeze_sweep(
         remove_empty(path / "code", 1)
         raise
     old_cells = {cell.name: cell for cell in last.cells} if last is not None else {}
-    # what has begun is what it was, whatever this command says of it
+    # cells that have begun stay as they were, whatever this command says of them
     new_names = {cell.name for cell in new_cells} | cells.keys() - old_cells.keys()
     all_cells = {**old_cells, **{name: cells[name] for name in cells if name in new_names}}
     record.cells = list(all_cells.values())
@@ -97,7 +97,7 @@ def _name_configs(cells: Iterable[ComposedCell]) -> dict[str, dict[str, Any]]:
     """Returns the configurations by the cells' names.
 
     Raises:
-        UserError: two that differ have the same name.
+        UserError: two different configurations have the same name.
     """
     configs: dict[str, dict[str, Any]] = {}
     for cell in cells:
@@ -115,21 +115,21 @@ def _find_difference(
 ) -> str | None:
     """Returns the first key in which two configurations differ, in the order of the keys.
 
-    Of a cell that is done, what its numbers depend on counts, where both state it: a key of one
-    alone may be younger than the other.
+    For a cell that is done, only keys count that its numbers depend on and that both state: a key
+    of one alone may be newer than the other.
     """
     if first == second:
         return None
     settings, others = (flatten_settings(config) for config in (first, second))
     keys = settings.keys() & others.keys() if is_done else settings.keys() | others.keys()
     if is_done:
-        # the same data may lie elsewhere
+        # the same data may lie in another folder
         keys = {key for key in keys if key.split(".")[0] not in LABEL_KEYS} - {"data.root"}
     return next((key for key in sorted(keys) if settings.get(key) != others.get(key)), None)
 
 
 def _freeze_new(cell: Cell, config: Mapping[str, Any], accept_changes: bool) -> None:
-    """Freezes a cell that nobody has begun; another runner may do so at any moment."""
+    """Freezes a cell that has not begun, though another runner may begin it at any moment."""
     if _is_untouched(cell, config):
         return
     if not is_in_use(cell.folder):
@@ -144,7 +144,7 @@ def _has_begun(sweep: SweepFolder) -> bool:
 
 
 def _is_untouched(cell: Cell, config: Mapping[str, Any]) -> bool:
-    """Returns whether a cell is frozen with just this config, and nobody has begun it since."""
+    """Returns whether a cell is frozen with exactly this config and has not begun."""
     path = cell.folder / CONFIG
     return (
         path.exists()
@@ -200,7 +200,7 @@ def _preflight(cells: Sequence[Cell], code: Path, runs_here: bool, estimate: Pat
     flags += [f"--estimate={estimate}"] if estimate is not None else []
     result = subprocess.run(
         [sys.executable, "-m", "fcn_lab.worker.preflight", *flags],
-        # no command line takes tens of thousands
+        # sent this way since no command line holds tens of thousands of folders
         input="\0".join(str(cell.folder) for cell in cells),
         env=build_worker_environment(code),
         stderr=subprocess.PIPE,
@@ -213,5 +213,5 @@ def _preflight(cells: Sequence[Cell], code: Path, runs_here: bool, estimate: Pat
     if result.returncode != 0:
         lines = result.stderr.split("\n")
         reason = next(filter(None, reversed(lines)), f"its exit status is {result.returncode}")
-        # the whole of it stands in the traceback that a user may ask for
+        # the traceback, which a user may ask for, has the whole output
         raise UserError(f"the cells cannot be checked: {reason}") from RuntimeError(result.stderr)

@@ -1,4 +1,4 @@
-"""A sweep's folder, which one runner at a time freezes."""
+"""Locks a sweep's folder, so that one runner at a time freezes it."""
 
 import fcntl
 import os
@@ -12,10 +12,10 @@ from fcn_lab.worker.claims import count_levels, find_existing, remove_empty
 
 @contextmanager
 def hold_sweep(folder: Path) -> Iterator[None]:
-    """Holds the folder, which is made where it is not there; waits for another runner that does.
+    """Holds the folder, which is made if needed; waits while another runner holds it.
 
-    The lock is one of the folder itself, and leaves nothing behind; a place that knows no locks is
-    not locked. A folder that was made and stays empty is removed again.
+    The folder itself is locked, so that nothing is left behind; where the file system knows no
+    locks, nothing is locked. A folder that was made and stays empty is removed again.
 
     Raises:
         WriteFailure: the folder cannot be made.

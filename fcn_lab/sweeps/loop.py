@@ -1,4 +1,4 @@
-"""A sweep's loop: hands cells to an engine, and sees to it that each gets done once."""
+"""Runs a sweep: hands its cells to an engine, and ensures that each is done once."""
 
 import signal
 from collections import Counter
@@ -25,7 +25,7 @@ TICK_SECONDS = 1.0
 @check_arguments
 @dataclass(frozen=True)
 class Policy:
-    """What a sweep does about cells that do not get done.
+    """The rules of a sweep for cells that fail or take too long.
 
     Args:
         retries: how often a failed cell is tried again, each time from its last checkpoint.
@@ -42,16 +42,16 @@ class Policy:
 class Sweep:
     """Runs the cells of a folder that are not done.
 
-    A cell that another runner has is waited for, and taken up where that runner dies.
+    The sweep waits for a cell that another runner has, and runs it itself if that runner dies.
 
     Args:
         record: the folder.
-        cells: those to run, of the folder's.
-        engine: what runs them.
-        policy: what happens to those that fail.
-        is_unpromising: asked now and then about every running cell; a cell for which it says yes is
-            stopped and marked as pruned.
-        conclude: print the table of all cells at the end.
+        cells: the cells of the folder to run.
+        engine: the engine that runs them.
+        policy: the rules for cells that fail.
+        is_unpromising: is asked repeatedly about every running cell; a cell for which it returns
+            True is stopped and marked as pruned.
+        conclude: whether to print the table of all cells at the end.
     """
 
     record: SweepFolder
@@ -66,8 +66,8 @@ class Sweep:
         """Returns the progress of every cell by name, once no more can be done.
 
         Raises:
-            StoppedBySignal: by Ctrl-C or SIGTERM, after the workers have ended.
-            UserError: the engine refuses.
+            StoppedBySignal: Ctrl-C or SIGTERM came; it is raised after the workers have ended.
+            UserError: the engine refuses a job.
         """
         self._jobs = {self._create_job(cell): cell for cell in self.cells}
         self._tries: Counter[Job] = Counter()
@@ -103,7 +103,7 @@ class Sweep:
         return len(open_jobs)
 
     def _is_final(self, job: Job) -> bool:
-        """Returns whether no more can be done; notes what a killed runner could not note."""
+        """Returns whether a job needs no more work; records an end that a killed runner missed."""
         status = self._jobs[job].read_progress().status
         if (
             status == RunStatus.DONE
@@ -114,7 +114,7 @@ class Sweep:
         return status in FINAL_STATUSES
 
     def _handle_end(self, job: Job, code: int) -> int:
-        """Draws the consequence of a job's end; gives the number of jobs submitted anew."""
+        """Decides what follows from a job's end; returns the number of jobs submitted again."""
         if code == EXIT_TAKEN:
             self._tries[job] -= 1
             if not self._is_stopping:
@@ -135,7 +135,7 @@ class Sweep:
             self.engine.stop()
 
     def _resubmit_free_jobs(self) -> int:
-        """Submits the cells that another runner is done with, or died over, as ours again."""
+        """Submits the unfinished cells that another runner has left or died with."""
         jobs = [
             job
             for job in self._taken_jobs
@@ -161,5 +161,5 @@ class Sweep:
 
     def _note_signal(self, signum: int, frame: FrameType | None) -> None:
         self.stopped_by = signum
-        # the second one ends us; workers follow by themselves
+        # a second signal ends this process, whose workers then end by themselves
         signal.signal(signum, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""What to do with a sweep: the commands that its runner and ``task=status`` end with."""
+"""The commands that a sweep's runner and ``task=status`` print at their end."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,12 +13,12 @@ from fcn_lab.sweeps.recorded_command import is_plain_command
 def list_sweep_steps(
     record: SweepFolder, progress: Mapping[str, Progress], words: Sequence[str] = ()
 ) -> dict[str, str | Path]:
-    """Returns what to type after a sweep: to continue what is left, and to see what is done.
+    """Returns the commands after a sweep: to continue what is left, and to see what is done.
 
     Args:
         record: the sweep.
         progress: the progress of each cell, by its name.
-        words: the command that goes on, where the folder alone does not stand for it.
+        words: the words of the command that continues it, where its folder alone does not suffice.
     """
     steps: dict[str, str | Path] = {}
     cells_at_work = [c for c in record.cells if progress[c.name].status == RunStatus.RUNNING]
@@ -33,12 +33,12 @@ def list_sweep_steps(
 
 
 def _read_report(record: SweepFolder) -> list[str]:
-    """Returns the words of the study's report, or those of any: the record may be a stranger's."""
+    """Returns the words of the study's own report, or of a plain one if the record is not sound."""
     words = str(record.study.get("report", "task=report")).split()
     return words if is_plain_command(words) else ["task=report"]
 
 
 def format_go_on(record: SweepFolder) -> str:
-    """Returns the command that continues a sweep, under the engine that it was begun with."""
+    """Returns the command that continues a sweep with the engine that it was begun with."""
     engine = [] if record.engine == "basic" else [f"hydra/launcher={record.engine}"]
     return format_command("-m", f"sweep.dir={record.path}", *engine)

@@ -1,6 +1,6 @@
-"""The command that sweep.json keeps, which its folder alone stands for: words and plain values.
+"""Reads the command that sweep.json keeps, so that the sweep's folder alone repeats it.
 
-Of a command line a user may build anything; of a recorded one nothing that a word does not name,
+A user's own command line may build anything. A recorded one may only hold words and plain values,
 since the folder may come from a stranger.
 """
 
@@ -20,9 +20,9 @@ from fcn_lab.runs.records import DamagedFile, read_json
 
 _SEARCH_KEYS = tuple(f"hydra.sweeper.{n}" for n in ("n_trials", "n_jobs", "sampler.", "pruner."))
 _SWEEPERS = ("basic", "optuna")
-# of what is printed beside a sweep's folder, or stands for it
+# beginnings of overrides that are printed beside a sweep's folder, or name it
 _PRINTED_PREFIXES = ("hydra.sweep.dir=", "hydra/launcher=", "hydra.searchpath=")
-# as it is typed for a name that holds one, a backslash before it is none
+# a `${` after a backslash is not one: names that hold it are typed in this way
 _INTERPOLATION = re.compile(r"(?<!(?<!\\)\\)\$\{")
 
 
@@ -30,8 +30,8 @@ def read_command(record: Path, folders: Sequence[Path]) -> list[str]:
     """Returns the overrides of the sweep whose sweep.json this is.
 
     Args:
-        record: sweep.json.
-        folders: where words come from.
+        record: the path of sweep.json.
+        folders: the folders of the words.
 
     Raises:
         UserError: the file is damaged, or an override asks for more than words and values.
@@ -55,7 +55,7 @@ def read_command(record: Path, folders: Sequence[Path]) -> list[str]:
 
 
 def is_plain_command(command: Sequence[str]) -> bool:
-    """Returns whether all are overrides, each of a word that there is or of a plain value."""
+    """Returns whether each override names an existing word or gives a plain value."""
     try:
         overrides = OverridesParser.create().parse_overrides(list(command))
     except OverrideParseException:
@@ -65,7 +65,7 @@ def is_plain_command(command: Sequence[str]) -> bool:
 
 
 def list_needed_words(hydra: Sequence[str], task: Sequence[str]) -> list[str]:
-    """Returns the command as it was typed; nothing where the sweep's folder stands for it.
+    """Returns the command as it was typed; empty where the sweep's folder stands for it.
 
     Args:
         hydra: the overrides of Hydra's own keys.
@@ -79,7 +79,7 @@ def list_needed_words(hydra: Sequence[str], task: Sequence[str]) -> list[str]:
 
 
 def drop_consents(command: Sequence[str]) -> list[str]:
-    """Returns the overrides without those that count once: what is trusted, and changes."""
+    """Returns the overrides without those that count only once: consent to names and to changes."""
     return [line for line in command if not (_accepts_changes(line) or _names_key(line, "allow"))]
 
 
@@ -97,7 +97,7 @@ def _is_plain(override: Override, words: Mapping[str, Collection[str]]) -> bool:
     if override.package or _INTERPOLATION.search(line) or "_target_" in line or key == "allow":
         return False
     if parts[-1] == "path" or any(part.startswith("_") for part in parts):
-        # it names what is built, or how
+        # such a key names what is built, or how
         return False
     if key == "hydra/sweeper":
         return override.value() in _SWEEPERS
@@ -107,7 +107,7 @@ def _is_plain(override: Override, words: Mapping[str, Collection[str]]) -> bool:
 
 
 def _list_words(override: Override) -> list[str]:
-    """Returns the words of a group; `glob` finds none but the group's own."""
+    """Returns the words that an override of a group names; none for `glob`."""
     value: Any = override.value()
     if value is None or isinstance(value, Glob):
         return []

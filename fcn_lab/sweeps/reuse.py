@@ -1,4 +1,4 @@
-"""Cells that were trained before: with the same settings, they are the same run.
+"""Takes cells from earlier sweeps: with the same settings, they are the same run.
 
 ``sweep.reuse=[FOLDER,…]`` names sweeps or runs that are done. A new cell whose settings are those
 of one of them is not trained again: the run is linked into the sweep, and keeps the commit that it
@@ -20,7 +20,7 @@ from fcn_lab.runs.records import DamagedFile
 from fcn_lab.runs.sweep import Cell
 from fcn_lab.worker.claims import has_begun, is_in_use
 
-# what a run is called, and where it is logged: they change no number of it
+# the names of a run and its loggers, on which no number of it depends
 LABEL_KEYS = ("name", "group", "arm", "choices", "logger")
 
 
@@ -58,7 +58,7 @@ def link_done_cells(cells: Iterable[Cell], runs: Mapping[str, Path]) -> Iterator
 
 
 def flatten_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns every value by its dotted key; copies only where the user sets the original."""
+    """Returns every value by its dotted key, without copies of a value under other keys."""
     links, node = config["links"], {key: config[key] for key in config if key != "links"}
     return {key: value for key, value in _list_leaves(node, "") if not _is_copy(key, links)}
 
@@ -77,7 +77,7 @@ def _is_copy(key: str, links: Mapping[str, str]) -> bool:
 
 
 def _describe_settings(run: Path) -> str | None:
-    """Returns every setting that decides about a run's numbers; None of a damaged record."""
+    """Returns every setting that a run's numbers depend on; None where its record is damaged."""
     try:
         values = flatten_settings(read_frozen(run / CONFIG))
     except (DamagedFile, UserError, KeyError):
@@ -87,9 +87,9 @@ def _describe_settings(run: Path) -> str | None:
 
 
 def _link_run(run: Path, folder: Path) -> None:
-    """Puts a folder with everything of the run in the cell's place, all of it at once.
+    """Puts a folder with all files of the run in the cell's place, in one step.
 
-    What lay there stays, as the cell's config, whose labels are its own; links are not followed.
+    The cell's own files stay, such as its config with its own labels; links are not followed.
     """
     with publish_folder(folder, is_in_use) as draft:
         for source in (folder, run):
@@ -100,8 +100,8 @@ def _share(source: str, target: str) -> None:
     try:
         os.link(source, target)
     except FileExistsError:
-        # the cell's own
+        # the cell has a file of its own
         return
     except OSError:
-        # another file system, or one without links
+        # the folders are on two file systems, or on one without links
         shutil.copy2(source, target)

@@ -1,8 +1,8 @@
-"""A search for the best settings: every trial of an Optuna study is a cell of a sweep.
+"""Searches the best settings: every trial of an Optuna study is a cell of a sweep.
 
-The study is a file beside the cells, SWEEP/study.log, to which lines are only ever appended: a
-runner that is killed leaves its trials open in it, and the next one takes them up, each with its
-values and in its cell's folder. A trial is judged by val's mean IoU and by nothing else.
+The study is a file beside the cells, SWEEP/study.log, to which lines are only appended. A runner
+that is killed leaves its trials open in it, and the next one continues them, each with its values
+and in its cell's folder. A trial is judged by val's mean IoU alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -40,20 +40,20 @@ class Search:
     """Runs the trials of a folder's study until there are enough.
 
     Args:
-        folder: the sweep's.
-        space: what is searched.
-        sampler: node of an optuna.samplers class; its seed is that of the first trial, and moves on
-            with the trials, so that a study taken up goes on as it would have.
-        pruner: node of an optuna.pruners class; its steps are epochs.
-        n_trials: how many in all, those included that failed or were pruned.
-        n_jobs: how many are drawn at a time, to run together.
-        name_cell: the name of the cell that these overrides make.
-        launch: runs cells, given by their overrides, the number of the first, and what prunes.
-        stop: end at the first trial that fails.
-        accept_changes: the settings of all trials may differ from those it was begun with.
+        folder: the sweep's folder.
+        space: the axes that are searched.
+        sampler: a node that describes an object of optuna.samplers; its seed is that of the first
+            trial and moves on with the trials, so that a continued study draws the same values.
+        pruner: a node that describes an object of optuna.pruners; its steps are epochs.
+        n_trials: trials in all, failed and pruned ones included.
+        n_jobs: trials drawn at a time, to run together.
+        name_cell: returns the name of the cell that these overrides make.
+        launch: runs cells by their overrides, the number of the first, and a function that prunes.
+        stop: whether to end at the first trial that fails.
+        accept_changes: whether settings may differ from those the study was begun with.
 
     Raises:
-        UserError: the folder holds a study of something else.
+        UserError: the folder holds another study.
     """
 
     folder: Path
@@ -75,13 +75,13 @@ class Search:
             self.study = open_study(self.folder, self.space, pruner, self.accept_changes)
 
     def run(self, split: str) -> FrozenTrial:
-        """Returns the best trial; its configuration lies in best.yaml, kept up to date on the way.
+        """Returns the best trial so far; best.yaml always holds its configuration.
 
         Args:
-            split: what that configuration will be scored on.
+            split: the split that this configuration will be scored on.
 
         Raises:
-            SweepFailure: no trial came through, or one failed and that is to end the search.
+            SweepFailure: no trial was completed, or one failed and `stop` is set.
         """
         with guard_writing(self.folder / "study.log"):
             while batch := self._next_batch():
@@ -98,7 +98,7 @@ class Search:
         return bool(self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]))
 
     def _next_batch(self) -> list[Trial]:
-        """Trials that a dead runner left open, then new ones."""
+        """Returns the trials that a dead runner left open, then new ones."""
         trials = self.study.get_trials(deepcopy=False)
         rest = [trial for trial in trials if trial.state == TrialState.RUNNING][: self.n_jobs]
         self._last_epochs = {trial.number: trial.last_step or 0 for trial in rest}
@@ -110,12 +110,12 @@ class Search:
             node = {**self.sampler, "seed": (self.sampler.get("seed") or 0) + number}
             self.study.sampler = build(node, "hydra.sweeper.sampler", {})
             batch.append(factories.get(number, self.study.ask)())
-            # drawn now: the next one is to differ from it
+            # drawn now, so that the next trial differs from it
             self.space.draw_overrides(batch[-1])
         return batch
 
     def _run(self, batch: Sequence[Trial]) -> list[str]:
-        """Runs the cells of a batch, one for trials that agree; gives those that failed."""
+        """Runs the cells of a batch, one for equal trials; returns those that failed."""
         cells: dict[str, list[Trial]] = {}
         commands: dict[str, list[str]] = {}
         for trial in batch:
@@ -129,7 +129,7 @@ class Search:
         cells_by_name = {cell.name: cell for cell in SweepFolder.read(self.folder).cells}
         progress_by_name = {name: cells_by_name[name].read_progress() for name in cells}
         for name, progress in progress_by_name.items():
-            # the next command takes it up
+            # the next command continues it
             if progress.status not in TRIAL_STATES:
                 raise SweepFailure(name)
             for trial in cells[name]:

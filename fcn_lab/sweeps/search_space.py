@@ -1,4 +1,4 @@
-"""What a search may choose from, read from Hydra's own words for a sweep's axes."""
+"""The space of a search, read from Hydra's own words for a sweep's axes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,13 +16,13 @@ from optuna.trial import Trial
 
 from fcn_lab.errors import UserError
 
-# digits that a drawn number has
+# significant digits of a drawn number
 VALUE_DIGITS = 4
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """What is searched and what is not.
+    """The axes of a search, and the overrides that are not searched.
 
     Args:
         axes: the distribution of every key that is searched.
@@ -55,13 +55,13 @@ class SearchSpace:
         )
 
     def draw_overrides(self, trial: Trial) -> list[str]:
-        """Returns a trial's values, drawn where it has none yet, as a command line."""
+        """Returns a trial's values as overrides; draws those that it lacks."""
         values = [f"{key}={suggest_value(trial, key, axis)}" for key, axis in self.axes.items()]
         return [*self.fixed_overrides, *values]
 
 
 def create_distribution(override: Override) -> BaseDistribution:
-    """Creates what an axis draws from: an ordered interval or range, else a choice of words.
+    """Creates the distribution of an axis: an ordered interval or range, else a choice of words.
 
     Raises:
         UserError: it has no values.
@@ -90,7 +90,7 @@ def suggest_value(trial: Trial, key: str, axis: BaseDistribution) -> str:
     """Returns the trial's value of `key` as Hydra reads it."""
     if isinstance(axis, FloatDistribution):
         value = trial.suggest_float(key, axis.low, axis.high, log=axis.log, step=axis.step)
-        # it becomes part of a cell's name
+        # shortened, since it becomes part of a cell's name
         short_value = float(f"{value:.{VALUE_DIGITS}g}")
         return repr(min(max(short_value, axis.low), axis.high))
     if isinstance(axis, IntDistribution):

@@ -1,4 +1,4 @@
-"""The frozen sources of a sweep: a copy that its cells run, whatever happens to the originals."""
+"""Freezes the sources of a sweep: its cells run a copy, whatever happens to the originals."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from fcn_lab.runs.provenance import SOURCE, Source
 from fcn_lab.terminal import shorten_list
 
 PACKAGE = Path(__file__).resolve().parents[1]
-# what Python writes before it gives it the name of a compiled module
+# a compiled module while Python is still writing it
 _HALF_COMPILED = "*.pyc.*"
 
 
@@ -30,7 +30,7 @@ def copy_sources(sweep: Path) -> str:
     """Copies the sources into SWEEP/code/VERSION, unless they are there; returns the version.
 
     Raises:
-        UserError: what is there under that name are other sources.
+        UserError: the folder of that version holds other sources.
     """
     version = hash_sources()
     folder = sweep / "code" / version
@@ -49,7 +49,7 @@ def require_unchanged(sweep: Path, version: str) -> None:
     """Compares the sources with those the sweep runs.
 
     Raises:
-        UserError: they differ, and in which files.
+        UserError: they differ; the message names the files.
     """
     if version == hash_sources():
         return
@@ -62,10 +62,10 @@ def require_unchanged(sweep: Path, version: str) -> None:
 
 
 def _require_own(folder: Path) -> None:
-    """Refuses a folder of a stranger's, which may hold any code under the name of ours.
+    """Refuses sources that are not the lab's, since a stranger's folder may hold any code.
 
     Raises:
-        UserError: a file is none of ours.
+        UserError: a file is not the lab's.
     """
     copy = folder / PACKAGE.name
     for path in [folder, *folder.rglob("*")]:

@@ -1,4 +1,4 @@
-"""How a sweep looks while it runs: a live table in a terminal, lines elsewhere, ``task=status``."""
+"""Shows a sweep: by a live table in a terminal, by lines elsewhere, and by ``task=status``."""
 
 import sys
 import time
@@ -45,7 +45,7 @@ class SweepWatch:
 
     Args:
         record: the sweep.
-        conclude: print the table of all cells at the end.
+        conclude: whether to print the table of all cells at the end.
     """
 
     def __init__(self, record: SweepFolder, conclude: bool = True) -> None:
@@ -79,9 +79,9 @@ class SweepWatch:
             raise self._write_failure
 
     def update(self) -> None:
-        """Reads where the cells are, tells what changed, writes results.csv where that matters.
+        """Reads the cells' progress, prints changes, and writes results.csv where it changes.
 
-        Of thousands of cells not at every call: it takes at most a tenth of the time.
+        With thousands of cells it skips calls, so as to take at most a tenth of the time.
         """
         start = time.monotonic()
         if start < self._next_time:
@@ -130,7 +130,7 @@ class SweepWatch:
 
 @dataclass(frozen=True)
 class Status:
-    """task=status: where a sweep is, seen from another terminal or machine.
+    """task=status: shows how far a sweep is, from another terminal or machine.
 
     Args:
         folder: the sweep's.
@@ -202,7 +202,7 @@ def build_table(
 
 
 def summarize(record: SweepFolder, progress: Mapping[str, Progress]) -> RenderableType:
-    """Returns how many cells are where, the best so far, and the time the rest will take."""
+    """Returns a line with the cells by status, the best one so far, and the time still needed."""
     counts = Counter(p.status for p in progress.values())
     parts = [f"{counts[status]} {status}" for status in STATUSES if counts[status]]
     values = {name: p.score("val", "mean_iou") for name, p in progress.items()}
@@ -216,10 +216,10 @@ def summarize(record: SweepFolder, progress: Mapping[str, Progress]) -> Renderab
 
 
 def estimate_remaining(record: SweepFolder, progress: Mapping[str, Progress]) -> float | None:
-    """Returns the seconds until the last cell ends, by what others took; None before any.
+    """Returns the seconds until the last cell ends, estimated from cells that are done, else None.
 
-    Every cell not done is taken to need the mean of those that are, a running one its part of it,
-    and as many are taken to run at once as do now.
+    Each waiting cell is assumed to need the mean of those that are done, a running one the rest of
+    that, and as many cells to run at once as do now.
     """
     durations = [p.seconds for p in progress.values() if p.status == RunStatus.DONE and p.seconds]
     cells_at_work = [cell for cell in record.cells if progress[cell.name].status == "running"]
@@ -231,7 +231,7 @@ def estimate_remaining(record: SweepFolder, progress: Mapping[str, Progress]) ->
 
 
 def list_failures(record: SweepFolder, progress: Mapping[str, Progress]) -> Iterator[Text]:
-    """Yields the cells that did not get done and why, one line each."""
+    """Yields a line for each cell that failed or was stopped, with the reason."""
     for cell in record.cells:
         state = progress[cell.name]
         if state.status in ENDED_EARLY or (state.status == RunStatus.WAITING and state.reason):

@@ -1,4 +1,4 @@
-"""A study is an experiment that is a sweep: what it asks, and what it will take."""
+"""Describes a study, an experiment that is a sweep: its question, and the time it will take."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -12,7 +12,7 @@ from fcn_lab.runs.sweep import Cell, SweepFolder
 
 
 def require_question(study: object) -> None:
-    """Refuses a study that asks nothing.
+    """Refuses a study without a question.
 
     Raises:
         UserError: it is neither null nor a mapping with a question.
@@ -24,19 +24,19 @@ def require_question(study: object) -> None:
 
 
 def locate_estimates(folder: Path) -> Path:
-    """Returns the seconds expected of cells, by name; written by the check of the cells."""
+    """Returns the file of the seconds that cells will take, which the check of the cells writes."""
     return folder / "estimate.json"
 
 
 def describe_opening(
     record: SweepFolder, cells: Sequence[Cell], cell_count: int | None = None
 ) -> list[str]:
-    """Returns what is told before the first cell starts.
+    """Returns the lines that are printed before the first cell starts.
 
     Args:
         record: the sweep.
-        cells: those asked for now.
-        cell_count: how many there will be in all, where the others are not known yet.
+        cells: the cells of this batch.
+        cell_count: the number of all cells, where the others are not known yet.
     """
     if not record.study:
         return []
@@ -47,10 +47,10 @@ def describe_opening(
 
 
 def describe_time(record: SweepFolder, cell_count: int | None = None) -> str:
-    """Returns what the cells that are left will take one after the other, and how that is known.
+    """Returns a line on the time of the remaining cells, one after the other, and on its source.
 
-    Cells of which nothing is known are taken for the mean of the others. Where cells are done, what
-    they took corrects what was expected of the others.
+    An unknown cell is assumed to take the mean of the others. Where cells are done, their times
+    correct the times that were expected of the others.
     """
     progress = {cell.name: cell.read_progress() for cell in record.cells}
     times = {name: p.seconds for name, p in progress.items() if p.status == RunStatus.DONE}
@@ -72,7 +72,7 @@ def describe_time(record: SweepFolder, cell_count: int | None = None) -> str:
 
 
 def _read_estimates(sweep: Path) -> dict[str, float]:
-    """Returns what `locate_estimates` holds; a damaged file counts as none: it is only told."""
+    """Returns the seconds in the file of `locate_estimates`; empty where it is damaged."""
     try:
         estimates = read_json(locate_estimates(sweep))
     except DamagedFile:

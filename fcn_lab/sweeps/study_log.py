@@ -1,4 +1,4 @@
-"""The study of a search in its sweep's folder: ``study.log``, what Optuna knows of all trials."""
+"""Opens the study of a search in its sweep's folder: ``study.log``, where Optuna keeps trials."""
 
 import json
 import os
@@ -36,14 +36,14 @@ def open_study(
 ) -> optuna.Study:
     """Opens the study of a sweep's folder; begins it where there is none.
 
-    One of which no cell has begun gives way to other axes, and to the command that follows a
-    mistake which made all of its trials fail.
+    A study of which no cell has begun is replaced when the axes are others, or after a mistake that
+    made all of its trials fail.
 
     Args:
-        folder: the sweep's.
-        space: what is searched, and the settings that all trials share.
+        folder: the sweep's folder.
+        space: the axes, and the settings that all trials share.
         pruner: Optuna's pruner of the trials.
-        accept_changes: those settings may differ from what the study was begun with.
+        accept_changes: whether these settings may differ from those the study was begun with.
 
     Raises:
         UserError: it was begun with other axes or settings.
@@ -96,7 +96,7 @@ def _require_same(
 
 
 def _load_whole(path: Path, pruner: BasePruner | None) -> optuna.Study:
-    """Loads the study after every line of it has been read once and its scores compared."""
+    """Loads the study, after a check of every line and of its scores."""
     try:
         if os.path.lexists(path):
             require_regular_file(path)
@@ -106,7 +106,7 @@ def _load_whole(path: Path, pruner: BasePruner | None) -> optuna.Study:
             _require_true(trial, path.parent)
     except OSError:
         raise
-    # Optuna trusts what it reads: any error may follow from a line that is another
+    # Optuna checks nothing that it reads: a changed line may lead to any error
     except Exception as error:
         reason = (
             error.reason if isinstance(error, DamagedFile) else f"{type(error).__name__}: {error}"
@@ -144,7 +144,7 @@ def _has_begun(folder: Path, states: Collection[TrialState]) -> bool:
 
 
 def _drop_half_line(path: Path) -> None:
-    """Drops the half line that a crash of the machine left, before another is written behind it."""
+    """Removes the half line that a crash of the machine left, before another line follows it."""
     if path.exists() and not (content := path.read_bytes()).endswith(b"\n"):
         with path.open("r+b") as file:
             file.truncate(content.rfind(b"\n") + 1)

@@ -1,1 +1,1 @@
-"""Where the cells of a sweep run."""
+"""The engines, on which the cells of a sweep run."""

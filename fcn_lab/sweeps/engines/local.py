@@ -1,4 +1,4 @@
-"""This machine: ``basic``, one cell after the other, and ``local``, as many as it has slots."""
+"""The engines of this machine: ``basic``, one cell at a time, and ``local``, one in each slot."""
 
 import os
 import re
@@ -26,9 +26,9 @@ from fcn_lab.training.machine import CORES_SHARE, count_cores
 from fcn_lab.values import check_arguments
 from fcn_lab.worker.supervisor import Job, Supervisor
 
-# a number, or the name of a GPU or of a part of one; CUDA stops at the first that is neither
+# the number or name of a GPU, or the name of a part of one; CUDA stops at the first other text
 _GPU = re.compile(r"\d+|(GPU|MIG)-[\w/-]+")
-# main memory for torch, the data's pages and a small network
+# the main memory that torch, the data's pages and a small network take
 GIGABYTES_A_CELL = 2
 AtOnce = Annotated[int, Ge(1), Le(1000)]
 
@@ -47,13 +47,13 @@ class ThreadEngine:
         self._jobs: dict[Future[int], tuple[Job, Supervisor]] = {}
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Queues them in this order."""
+        """Queues the jobs in this order."""
         for job in jobs:
             supervisor = Supervisor(job)
             self._jobs[self._pool.submit(self._run, supervisor)] = (job, supervisor)
 
     def collect_ended(self, patience: float) -> list[EndedJob]:
-        # the sweep waits for cells of another runner
+        # without jobs the sweep waits for cells of another runner
         if not self._jobs:
             time.sleep(patience)
         futures, _ = wait(self._jobs, patience, FIRST_COMPLETED)
@@ -69,7 +69,7 @@ class ThreadEngine:
         self._pool.shutdown(cancel_futures=True)
 
     def lease(self, job: Job) -> AbstractContextManager[Mapping[str, str]]:
-        """Waits until the job may run; gives the environment that confines it to its share."""
+        """Waits until the job may run; yields the environment that confines it to its share."""
         return nullcontext({})
 
     def _run(self, supervisor: Supervisor) -> int:
@@ -79,7 +79,7 @@ class ThreadEngine:
 
 
 def _read_end(job: Job, future: Future[int]) -> EndedJob:
-    """Returns how a job ended; where its worker could not even be started, as a failure."""
+    """Returns how a job ended, which is a failure where its worker could not be started."""
     error = future.exception()
     if error is None:
         return job, future.result()
@@ -92,7 +92,7 @@ def _read_end(job: Job, future: Future[int]) -> EndedJob:
 
 
 class Basic(ThreadEngine):
-    """One cell after the other, with the whole machine to itself."""
+    """Runs one cell after the other, each with the whole machine to itself."""
 
     def __init__(self) -> None:
         super().__init__(at_once=1)
@@ -129,7 +129,7 @@ class Local(ThreadEngine):
 
 
 class DeviceShares:
-    """Devices that can each be held `share_count` times at once.
+    """A pool of devices, each of which can be held `share_count` times at once.
 
     Args:
         names: the devices.
@@ -146,7 +146,7 @@ class DeviceShares:
 
     @contextmanager
     def lease(self, count: int) -> Iterator[list[str]]:
-        """Leases a share of `count` devices, the emptiest first; of all where they are fewer."""
+        """Leases a share of `count` devices, the emptiest first, or of all where they are fewer."""
         count = min(count, len(self._free))
         with self._change:
             self._change.wait_for(lambda: sum(free > 0 for free in self._free.values()) >= count)

@@ -1,4 +1,4 @@
-"""Ray: a cluster joined by its address, or one started on this machine for the sweep.
+"""The engine of Ray, on a cluster joined by its address or started here for the sweep.
 
 Ray leases the devices and spreads the cells over its nodes; a Ray task is one Supervisor, so that
 the cell's process is a fresh one there too. Nodes see the sweep's folder (and with it the frozen
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5.0
 EXIT_STOPPED = 128 + signal.SIGTERM
-# what of the runner's environment holds on every node; CUDA_VISIBLE_DEVICES and PATH do not
+# the variables of the runner that hold on every node; CUDA_VISIBLE_DEVICES and PATH do not
 INHERITED_VARIABLES = ("FCN_LAB_", "WANDB_", "PYTHONPATH", "OMP_NUM_THREADS")
-# set before Ray is imported; whoever sets them otherwise is heard
+# set before Ray is imported, unless the user has set them
 QUIET_VARIABLES = {
-    # else Ray would report to its makers
+    # keeps Ray from reporting to its makers
     "RAY_USAGE_STATS_ENABLED": "0",
-    # else it warns of a future default
+    # keeps Ray from warning of a future default
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # a dead worker would be a paragraph; we record the reason
+    # keeps Ray from a paragraph about a dead worker, whose reason the lab records
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
 }
-# bytes of shared memory, about Ray's least: what travels is an exit status
+# bytes of shared memory, about Ray's least, since only exit statuses are sent
 OBJECT_STORE_BYTES = 80 * 2**20
 
 
@@ -48,7 +48,7 @@ def run_job(job: Job, environment: Mapping[str, str]) -> int:
     """Supervises the job's worker, which sees the leased devices only: the Ray task."""
     import ray
 
-    # the process serves this runner alone
+    # the process works for this runner alone
     os.environ.update(environment)
     gpus = ray.get_runtime_context().get_accelerator_ids()["GPU"]
     supervisor = Supervisor(job, {"CUDA_VISIBLE_DEVICES": ",".join(gpus)})
@@ -58,7 +58,7 @@ def run_job(job: Job, environment: Mapping[str, str]) -> int:
 
 @contextmanager
 def _stop_at_signals(supervisor: Supervisor) -> Iterator[None]:
-    """Lets ray.cancel (SIGINT) and Ray's own end (SIGTERM) leave the worker its grace."""
+    """Lets ray.cancel (SIGINT) and Ray's own end (SIGTERM) give the worker time to end."""
     stop = lambda signum, frame: supervisor.stop(signal.SIGTERM)  # noqa: E731
     handlers = {number: signal.signal(number, stop) for number in SIGNALS}
     try:
@@ -109,7 +109,7 @@ class Ray:
         self._run = ray.remote(max_retries=0, scheduling_strategy="SPREAD")(self.task)
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Queues them with Ray, which starts each where its lease is free.
+        """Queues the jobs with Ray, which starts each where its lease is free.
 
         Raises:
             UserError: no node is large enough.
@@ -201,7 +201,7 @@ def _connect(address: str | None) -> None:
         return
     try:
         host, _, port = address.rpartition(":")
-        # Ray itself would try for a minute
+        # tried first, since Ray itself would try for a minute
         if host:
             socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
         join(address)
@@ -214,15 +214,15 @@ def _connect(address: str | None) -> None:
 
 
 def _first_sentence(error: Exception) -> str:
-    """Returns the first sentence; of an error inside a task its cause's."""
+    """Returns the first sentence of an error, or of its cause if it is from inside a task."""
     cause = getattr(error, "cause", None) or error
     return (str(cause).splitlines() or [type(cause).__name__])[0].partition(". ")[0].rstrip(".")
 
 
 def _is_at_work(job: Job) -> bool:
-    """Returns whether a worker outlives the Ray process that started it: it needs seconds to end.
+    """Returns whether a worker still runs after its Ray process, since it needs seconds to end.
 
-    Of a machine that is gone, or out of reach, this cannot be seen: its heartbeat runs out.
+    On a machine that is gone or out of reach the worker counts as running until its heartbeat ends.
     """
     attempt = find_last_attempt(job.folder)
     return attempt is not None and attempt.is_alive()

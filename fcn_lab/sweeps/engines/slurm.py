@@ -1,7 +1,7 @@
-"""``slurm``: each cell a job of a Slurm cluster. Slurm places, queues, preempts and requeues.
+"""The engine ``slurm``, where each cell is a job: Slurm places, queues, preempts and requeues.
 
-How a job ended is read from the file it leaves, and from squeue where it left none: accounting
-(sacct), which many clusters have switched off, is never asked.
+How a job ended is read from the file it leaves, or from squeue where it left none. Accounting
+(sacct), which many clusters have switched off, is not used.
 """
 
 import shlex
@@ -24,15 +24,15 @@ from fcn_lab.worker.supervisor import GRACE_SECONDS, Job
 
 # time between two calls of squeue
 QUERY_SECONDS = 2.0
-# Slurm's warning ahead of the time limit; it may come up to a minute early
+# how long before the time limit Slurm warns; it may do so up to a minute earlier
 WARNING_SECONDS = 120
 UNKNOWN_STATE = "no longer known to Slurm, as one cancelled while it waits"
-# of squeue's states those behind which there is nothing more
+# squeue's states after which a job does not run again
 FINAL_STATES = {
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY"),
     *("PREEMPTED", "TIMEOUT", UNKNOWN_STATE),
 }
-# of squeue's reasons for waiting those that no waiting changes
+# squeue's reasons for waiting that do not pass by waiting
 HOPELESS_REASONS = {
     *("BadConstraints", "PartitionConfig", "PartitionNodeLimit", "PartitionTimeLimit"),
     "launch failed requeued held",
@@ -41,11 +41,11 @@ HOPELESS_REASONS = {
 
 @check_arguments
 class Slurm:
-    """Jobs of one task each, in arrays of those that ask for the same.
+    """Submits each cell as a job of one task, and cells with the same request as an array.
 
     Args:
         partition: Slurm's partition; here and below None leaves the choice to the cluster.
-        minutes: a job's time limit. A cell that needs longer is requeued and goes on.
+        minutes: a job's time limit. A cell that needs longer is requeued and continues.
         at_once: how many jobs of an array may run at a time.
         gpus: GPUs of one cell; by default its devices, unless it was told to use the CPU.
         cpus: CPUs of one cell; by default as many as its devices.
@@ -84,7 +84,7 @@ class Slurm:
         self._query_time = 0.0
 
     def request(self, job: Job) -> dict[str, Any]:
-        """Returns what the job asks Slurm for, as submitit words it; None: the cluster decides."""
+        """Returns the job's request in submitit's words; None leaves a choice to the cluster."""
         warning = min(WARNING_SECONDS, 20 * self.minutes) if self.minutes else WARNING_SECONDS
         code = shlex.quote(str(job.code))
         gpus = (0 if job.on_cpu else job.devices) if self.gpus is None else self.gpus
@@ -108,10 +108,10 @@ class Slurm:
         }
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Hands them to sbatch.
+        """Submits the jobs with sbatch.
 
         Raises:
-            UserError: with the words of sbatch, where it refuses.
+            UserError: sbatch refuses them; the message has its words.
         """
         groups: dict[tuple[int, bool], list[Job]] = {}
         for job in jobs:
@@ -123,7 +123,7 @@ class Slurm:
         from submitit import SlurmExecutor
         from submitit.core.utils import FailedJobError
 
-        # exec: signals for the script reach Python. -P: the frozen sources, not those that lie here
+        # exec lets signals for the script reach Python; -P takes the frozen sources, not those here
         python = f"exec {shlex.quote(sys.executable)} -P"
         executor = SlurmExecutor(jobs[0].folder.parent / "slurm", python=python)
         executor.update_parameters(
@@ -159,7 +159,7 @@ class Slurm:
         ]
 
     def _query_states(self) -> None:
-        """Asks Slurm about the jobs; where it does not answer, nothing is known to have changed."""
+        """Asks Slurm about the jobs; where it does not answer, their states stay as they were."""
         command = ["squeue", "--me", "--array", "--states=all", "--noheader", "--format=%i|%T|%r"]
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
         if answer.returncode != 0:

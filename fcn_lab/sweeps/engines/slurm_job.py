@@ -1,4 +1,4 @@
-"""What runs inside a Slurm job: the Supervisor of one worker, which gives way when Slurm says so.
+"""Runs inside a Slurm job: the Supervisor of one worker, which stops when Slurm asks for it.
 
 Slurm speaks in signals. SIGUSR2 comes to this process alone, ahead of the time limit. SIGTERM comes
 to the worker too, at a preemption, `scontrol requeue` or scancel. SIGINT is `Slurm.stop`.
@@ -18,16 +18,16 @@ from fcn_lab.runs.names import LAST_CHECKPOINT
 from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.worker.supervisor import Job, Supervisor
 
-# of sbatch's --signal: the script's own process, which is replaced by ours
+# makes sbatch's --signal address the script's own process, which becomes this one
 BATCH_ONLY = "B:"
 WARNING, STOP = signal.SIGUSR2, signal.SIGINT
 
 
 def run_job(job: Job) -> int:
-    """Returns the worker's exit status; where the job goes back into Slurm's queue, there is none.
+    """Returns the worker's exit status, unless the job goes back into Slurm's queue.
 
     Raises:
-        SystemExit: Slurm has the job now.
+        SystemExit: the job is in Slurm's queue again.
     """
     number = os.environ["SLURM_JOB_ID"]
     threads = int(os.environ.get("SLURM_CPUS_PER_TASK", "1")) // job.devices or 1
@@ -38,7 +38,7 @@ def run_job(job: Job) -> int:
 
     def hear(signum: int, frame: FrameType | None) -> None:
         signals.append(signum)
-        # a second one would kill the worker at once
+        # a second SIGTERM would kill the worker at once
         if signum != signal.SIGTERM:
             supervisor.stop(signal.SIGTERM)
 
@@ -59,7 +59,7 @@ def run_job(job: Job) -> int:
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Takes numbers and texts: a sweep's folder from a stranger may hold pickles that run code."""
+    """Reads numbers and texts alone, since a stranger's folder may hold pickles that run code."""
 
     def find_class(self, module: str, name: str) -> NoReturn:
         raise pickle.UnpicklingError(f"it names {module}.{name}")
@@ -71,13 +71,13 @@ def read_result(path: Path) -> tuple[str, Any]:
         with path.open("rb") as file:
             kind, value = _PlainUnpickler(file).load()
         return str(kind), value
-    # an unpickler raises whatever the bytes lead it to
+    # an unpickler raises any kind of error for damaged bytes
     except Exception as error:
         return "error", f"{path} cannot be read: {error}"
 
 
 def _hide_slurm() -> None:
-    """Hides Slurm's tasks, which Lightning counts as ranks: the cell starts its own."""
+    """Removes Slurm's variables, by which Lightning would take its tasks for the cell's ranks."""
     for name in [name for name in os.environ if name.startswith(("SLURM_", "SUBMITIT_"))]:
         del os.environ[name]
 

@@ -1,4 +1,4 @@
-"""A job that was handed to Slurm, and how it ended: read from the files that it leaves."""
+"""A job that was submitted to Slurm, whose end is read from the files that it leaves."""
 
 import time
 from contextlib import suppress
@@ -17,20 +17,20 @@ from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.sweeps.engines import slurm_job as slurmjob
 from fcn_lab.worker.supervisor import Job
 
-# a file that was written on another machine may take as long to show here
+# the time after which a file that another machine has written shows here
 GONE_SECONDS = 10.0
 
 
 @dataclass
 class SlurmJob:
-    """A job that is with Slurm.
+    """A job that Slurm has.
 
     Args:
-        job: ours.
-        result: the file that its end leaves.
-        is_unwanted: it was asked to stop.
-        end_time: since when Slurm has been through with it, in seconds of time.monotonic().
-        state: how Slurm named that.
+        job: the lab's own job.
+        result: the file that it leaves at its end.
+        is_unwanted: whether it was asked to stop.
+        end_time: when Slurm first reported it as ended, in seconds of time.monotonic().
+        state: the state that Slurm reported then.
     """
 
     job: Job
@@ -40,7 +40,7 @@ class SlurmJob:
     state: str = ""
 
     def code(self) -> int | None:
-        """Returns the exit status; None while there is none."""
+        """Returns the exit status; None while the job has none."""
         if self.result.exists():
             kind, value = slurmjob.read_result(self.result)
             if kind == "success":
@@ -54,7 +54,7 @@ class SlurmJob:
         if seconds_since < GONE_SECONDS and not self.is_unwanted:
             return None
         attempt = find_last_attempt(self.job.folder)
-        # its dead worker's, or another runner's
+        # it may be of the job's dead worker, or of another runner
         if attempt is not None and attempt.is_alive():
             return None if seconds_since < LIFETIME_SECONDS else EXIT_TAKEN
         if self.is_unwanted:
