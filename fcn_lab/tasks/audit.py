@@ -1,4 +1,4 @@
-"""task=audit: measures a data set and looks for errors in it, before a network is trained on it."""
+"""task=audit: measures a data set and finds errors in it, before a network is trained on it."""
 
 from dataclasses import asdict
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""task=capacity: the widths at which all arms of a grid cost the same, as far as there are any."""
+"""task=capacity: finds the widths at which all arms of a grid cost the same."""
 
 import json
 import shlex
@@ -23,7 +23,7 @@ from fcn_lab.rendering.tables import Name, create_table
 from fcn_lab.terminal import format_number, print_next, print_text, report_progress
 from fcn_lab.values import Names, Positive, Size, Width
 
-# what the match decides on: the words of an arm, the widths, and the task's own keys
+# keys that the match itself sets: the words of an arm, the widths, and the task's own keys
 MATCH_KEYS = (
     *("task", "model", "upsample", "upsample.refine", "capacity", "encoder.widths"),
     *("encoder.head_width", "models", "upsamples", "encoders", "refines"),
@@ -32,7 +32,7 @@ MATCH_KEYS = (
 
 @dataclass
 class Capacity:
-    """Matches, model by model, all operators in all forms to the most expensive of them.
+    """Matches, model by model, the cost of all operators in all forms to the most expensive one.
 
     Args:
         grid: the arms: models, operators, encoders.
@@ -67,7 +67,7 @@ class Capacity:
         print_text(self._build_table(fits))
         for (model, upsample, _, refine), fit in fits.items():
             choice = f"model={model} upsample={upsample} upsample.refine={refine}"
-            # to be pasted: a terminal copies its own breaks as none
+            # in one piece, to be pasted
             print(shlex.join([*choice.split(), *self._spell_widths(fit.widths)]), flush=True)
         rows = [{"arm": arm, **vars(fit), "cost": vars(fit.cost)} for arm, fit in fits.items()]
         write_json(folder / "capacity.json", rows)

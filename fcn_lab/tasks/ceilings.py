@@ -1,4 +1,4 @@
-"""task=ceilings: what a network of stride s could score if its coarse map were perfect.
+"""task=ceilings: computes what a network of stride s could score with a perfect coarse map.
 
 The map at stride s holds, in each s×s cell, the share of its pixels that is of class k,
 

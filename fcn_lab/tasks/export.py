@@ -1,7 +1,7 @@
 """task=export: writes a network as one file that runs without this package, and checks the file.
 
-The normalisation is part of the graph, so that a file takes the input of every network of the lab,
-RGB in 0…1. What else a user must know stands in the file's metadata.
+The normalisation is part of the graph, so that each file takes RGB in 0…1, as all networks of the
+lab do. The file's metadata tell what else a user must know.
 """
 
 import importlib.metadata
@@ -25,7 +25,7 @@ from fcn_lab.terminal import format_count, print_next, print_text
 
 # N, H, W of the images that a file is tried with
 TRIAL_SIZES = ((1, 33, 47), (2, 64, 96), (3, 1, 70))
-# share of the largest score; other libraries add in another order
+# as a share of the largest score: other libraries add in another order
 ROUNDING_LIMIT = 1e-3
 
 
@@ -33,7 +33,7 @@ class Export:
     """Writes a network, tries the file and keeps it if it computes the same.
 
     Args:
-        net: the network as built.
+        net: the network as it was built.
         format: "onnx", "torch_export" or "torchscript".
         words: model, upsample, encoder.
         run: the folder of a training run, whose best weights, classes and protocol the file gets.
@@ -63,7 +63,7 @@ class Export:
         """Leaves the file, and export.json with its metadata and what the trial found.
 
         Raises:
-            UserError: the run has no weights or others, or the file computes something else.
+            UserError: the run has no weights that fit, or the file computes something else.
         """
         net, facts = self.net.eval(), {**self.words, **describe_interface(self.net)}
         if self.source is not None:
@@ -120,7 +120,7 @@ def measure_difference(net: nn.Module, read_scores: Scores) -> float:
     """Returns the largest difference at any of the sizes, as a share of the largest score.
 
     Raises:
-        UserError: it is more than rounding, or the file does not take a size.
+        UserError: the difference is more than rounding, or the file does not take a size.
     """
     largest = 0.0
     for count, height, width in TRIAL_SIZES:

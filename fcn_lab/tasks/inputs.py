@@ -46,7 +46,7 @@ class InputFiles:
     Attributes:
         files: the files in the order of their relative paths.
         root: the deepest folder that holds them all.
-        skip_count: how many files lie in the output's folder, perhaps results of an earlier run.
+        skip_count: how many files were skipped since they lie in the output's folder.
     """
 
     files: Sequence[InputFile]
@@ -62,11 +62,11 @@ def find_inputs(
     Args:
         sources: files, folders (with all folders below) or patterns such as ``drive*/*.jpg``.
         output: the folder of the results; what lies there is not taken, unless named as a file.
-        patterns: those of the files that hold a picture together, below each folder that is named;
+        patterns: the patterns of the files that make up a picture, below each folder that is named;
             none where a picture is one file.
 
     Raises:
-        UserError: one of them is or holds no picture.
+        UserError: a source is no picture, or holds none.
     """
     sources = [sources] if isinstance(sources, str) else sources
     parts = dict.fromkeys(part for source in sources for part in _find_pictures(source, patterns))
@@ -125,7 +125,7 @@ def _find_scenes(
     """Yields the pictures of several files each that lie below a folder as training found them.
 
     Raises:
-        UserError: it is no folder, or has no such files.
+        UserError: the source is no folder, or has no such files.
     """
     names = ", ".join(patterns)
     strays = [p for p in patterns if Path(p).is_absolute() or ".." in Path(p).parts]

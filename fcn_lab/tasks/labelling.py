@@ -29,10 +29,10 @@ class Labeller:
 
     Args:
         predictor: labels a picture.
-        results: takes the files.
-        scores: also write each class's probability.
+        results: writes the files.
+        scores: whether to write each class's probability, too.
         progress: shows how many frames of a video are done.
-        limit: largest picture that is read.
+        limit: the largest picture that is read.
     """
 
     predictor: Predictor
@@ -42,7 +42,7 @@ class Labeller:
     limit: Limit
 
     def label(self, source: InputFile, name: PurePath) -> None:
-        """Writes all results of a file; if a video breaks off, those of the frames before that.
+        """Writes all results of a file; if a video breaks off, those of its frames up to there.
 
         Raises:
             MediaError: the file is damaged, or no picture or video.

@@ -31,7 +31,7 @@ def name_results(files: Sequence[InputFile]) -> list[PurePath]:
 
 
 def list_result_files(name: PurePath, is_video: bool, scores: bool = True) -> tuple[PurePath, ...]:
-    """Returns all files written under a name; the first of a video is its folder of frames."""
+    """Returns all files written under a name; for a video the first is its folder of frames."""
     if is_video:
         return name, append_ending(name, "_overlay.mp4")
     endings = (".png", "_overlay.png", *((".npz",) if scores else ()))
@@ -39,7 +39,7 @@ def list_result_files(name: PurePath, is_video: bool, scores: bool = True) -> tu
 
 
 def append_ending(name: PurePath, ending: str) -> PurePath:
-    """Returns the name with an ending appended; an ending that it has already stays."""
+    """Returns the name with an ending appended, unless it has that ending already."""
     return name.with_name(name.name + ending)
 
 
@@ -51,7 +51,7 @@ def _shorten_name(path: PurePath, step: int) -> PurePath:
 def _find_collisions(
     files: Sequence[InputFile], names: Sequence[PurePath], steps: Sequence[int]
 ) -> set[int]:
-    """Returns the indices of names that must change; of two with their endings only the later."""
+    """Returns the indices of names that must change; of two with endings, only the later one."""
     owners: dict[str, list[int]] = defaultdict(list)
     folders: set[str] = set()
     for index, (file, name) in enumerate(zip(files, names, strict=True)):

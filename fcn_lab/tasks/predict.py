@@ -33,8 +33,8 @@ class Predict:
         flip: average over picture and mirrored picture.
         scores: also write each class's probability, float16 (K,H,W), as .npz beside the PNG.
         dense: wraps the network, so that it scores in windows, at several scales, …
-        overwrite: replace what lies under the results' names, an earlier command's results too.
-        megapixels: largest picture that is read, in millions of pixels.
+        overwrite: whether to replace files under the results' names, also earlier results.
+        megapixels: the most pixels of a picture that is read, in millions.
     """
 
     def __init__(

@@ -46,7 +46,7 @@ from fcn_lab.values import Count, Size, check_arguments
 @check_arguments
 @dataclass
 class Profile:
-    """Parameters, multiply-accumulates and the time of a forward pass for one image.
+    """Measures parameters, multiply-accumulates and the time of a forward pass for one image.
 
     Args:
         net: float RGB 0…1 (N,3,H,W) → scores (N,K,H,W).
@@ -54,7 +54,8 @@ class Profile:
         words: model, upsample, encoder.
         repeats: timed passes after an untimed one; the median is reported with its range.
         turns: how often each network of a sheet is timed, one after the other.
-        dense_vs_patches: compare the classifier, run patch by patch, with one dense pass.
+        dense_vs_patches: whether to compare the classifier, run patch by patch, with one dense
+            pass.
         patches: number of patches a side.
         grid: further networks; if it names any, the cost sheet of all is written instead.
         runs: one or several folders of finished runs, for the sheet's figure; without a grid
@@ -139,7 +140,7 @@ class Profile:
         parts: dict[Words, list[Mapping[str, PartCost]]] = {cell: [] for cell in nets}
         steps, title = len(nets) * self.turns, f"networks in {format_count(self.turns, 'turn')}"
         for cell, build in report_progress(chain.from_iterable(turns), steps, title):
-            # built anew each time: of many large networks memory holds but one
+            # built anew each time, since the memory may hold only one of many large networks
             net = build().to(device)
             with watch:
                 parts[cell].append(measure_parts(net, height, width, 1, *parts[cell][:1]))

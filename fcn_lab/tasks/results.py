@@ -1,4 +1,4 @@
-"""The folder of a command's results, which are written whole and replace nothing by accident."""
+"""Writes a command's results into a folder: each whole, and none over a file by accident."""
 
 import os
 import re
@@ -20,9 +20,9 @@ class Results:
 
     Args:
         folder: the folder of all results; links in it are not followed out of it.
-        overwrite: replace existing files; a folder stays, as does a file in a folder's place.
-        inputs: the files that the results are made of, which are never replaced; where one is a
-            link, neither is what it leads to.
+        overwrite: whether to replace existing files; folders, and files in their places, stay.
+        inputs: the files that the results are made of, which are never replaced, nor are the files
+            that they link to.
 
     Attributes:
         file_count: the number of files written so far.
@@ -36,7 +36,7 @@ class Results:
         self._inputs = {(state.st_dev, state.st_ino) for state in states}
 
     def claim(self, files: Sequence[PurePath], folders: Sequence[PurePath]) -> None:
-        """Refuses names that are taken, before anything is computed.
+        """Refuses names that exist already, before anything is computed.
 
         Args:
             files: their names below the folder.
@@ -96,7 +96,7 @@ class Results:
             raise self._create_refusal([name]) from error
 
     def clear_frames(self, name: PurePath) -> None:
-        """Removes the frames of an earlier command from a video's folder: it may have had more."""
+        """Removes an earlier command's frames from a video's folder, since there may be more."""
         folder = self._locate(name / "frame").parent
         for path in folder.iterdir() if folder.is_dir() and self.overwrite else ():
             if FRAME_NAME.fullmatch(path.name) and not path.is_dir():
@@ -128,7 +128,7 @@ class Results:
         return not self.overwrite
 
     def _is_full(self, path: Path) -> bool:
-        """Returns whether a folder's name is taken, by a file or by results inside."""
+        """Returns whether a folder's name is taken by a file, or the folder holds results."""
         if not path.is_dir():
             return os.path.lexists(path)
         return not self.overwrite and any(path.iterdir())

@@ -1,4 +1,4 @@
-"""task=shapes: the geometry of every map of a network: size, stride, receptive field, position."""
+"""task=shapes: prints size, stride, receptive field and position of every map of a network."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

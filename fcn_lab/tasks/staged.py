@@ -1,4 +1,4 @@
-"""task=staged: trains FCN-32s, then 16s, then 8s, each from the one before, in max_epochs together.
+"""task=staged: trains FCN-32s, then 16s, then 8s, each from the last one, in max_epochs together.
 
 Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", 2015, section
 4.2. The new score layers start at zero, so that each stage starts with the scores of the one before
@@ -35,8 +35,8 @@ class TrainInStages(Train):
     """Trains all coarser networks, then `net`; the epochs of all stages add up to max_epochs.
 
     Args:
-        rates: factors of optim.lr, one a stage, coarse first; all are 1 by default. The
-            paper's are 1, 0.01 and 0.0001.
+        rates: factors of optim.lr, one a stage, coarse first; by default all are 1. The paper's
+            are 1, 0.01 and 0.0001.
 
     Raises:
         UserError: there is no coarser network, the epochs are fewer than the stages, or the
@@ -91,7 +91,7 @@ class TrainInStages(Train):
                 stage = self._build_stage(number, net, start, folder, seconds)
                 replace(stage, resume=stage_folder.last_checkpoint.exists()).run(stage_folder.path)
             start = stage_folder.path
-            # the other ranks may come here before the file is written
+            # the other ranks may come here before the file is written, so the first one reads it
             if is_first_rank():
                 seconds = stage_folder.read_metrics()["seconds"]
         last = self._build_stage(len(self._strides) - 1, self.net, start, folder, seconds)

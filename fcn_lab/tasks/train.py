@@ -70,8 +70,8 @@ class Train:
         flip: score the average over image and mirror image.
         freeze: which parts are not trained.
         init_from: the folder of a run whose best weights are loaded first, as far as they fit.
-        resume: continue the run in the folder.
-        earlier_stages: the stages before this one; they have settled the precision that all share.
+        resume: whether to continue the run in the folder.
+        earlier_stages: the stages before this one, which have settled the precision of all stages.
     """
 
     net: nn.Module
@@ -98,7 +98,7 @@ class Train:
         run_folder = RunFolder(folder)
         clock = Clock(self.earlier_stages.seconds if self.earlier_stages else 0.0)
         self.training.check_devices()
-        # refuses data that cannot be trained on
+        # called first, since it refuses data that cannot be trained on
         find_scored_splits(self.data)
         choice = self._settle_precision(run_folder)
         if is_first_rank():
@@ -130,10 +130,10 @@ class Train:
                 raise WriteFailure(f"{reason} Then go on with:\n{go_on}") from error
 
     def preflight(self, on_other_machine: bool) -> None:
-        """Refuses what `run` would refuse, and packs the data; nothing is trained.
+        """Refuses everything that `run` would refuse, and packs the data, without training.
 
         Args:
-            on_other_machine: whether it will run where the devices are not known here.
+            on_other_machine: whether it will run on a machine whose devices are not known here.
 
         Raises:
             UserError: data, a device or a part of the network is missing or does not fit.
@@ -147,7 +147,7 @@ class Train:
         self._freeze_parts()
 
     def _settle_precision(self, folder: RunFolder) -> PrecisionChoice | None:
-        """Resolves the precision; returns the choice, or None where it was printed before."""
+        """Settles the precision; returns the choice, or None where an earlier stage printed it."""
         if self.earlier_stages is not None:
             return None
         first_precision = folder.precision if self.resume else None
@@ -230,7 +230,7 @@ class Train:
         predictions = Predictions(folder, self.data.palette, splits[-1], omissions)
         progress = create_progress(execution.clock)
         callbacks = [pictures, predictions, progress, StopOnSignal(execution.request)]
-        # without Lightning's hand on the loggers: a log that cannot be written costs no score
+        # Lightning does not get the loggers, so a log that cannot be written costs no score
         trainer = self.training.create_trainer(folder, (), callbacks)
         parts = (trainer, module, self.data, folder, omissions, len(splits) == 1)
         results = {split: score_split(split, *parts) for split in splits}

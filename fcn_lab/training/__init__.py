@@ -1,1 +1,1 @@
-"""What Lightning trains, on which data, with what settings."""
+"""Training with Lightning: the module, its data and its settings."""

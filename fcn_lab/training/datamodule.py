@@ -23,7 +23,7 @@ class FrameDataModule(L.LightningDataModule):
     """Batches ``{"image": (N,3,H,W) uint8, "label": (N,H,W) uint8, "index": (N,)}`` of one source.
 
     Training batches are shuffled by (seed, epoch), sharded over ranks and augmented; an incomplete
-    last batch is left out. Whole frames of several sizes go in batches of equal ones. Evaluation
+    last batch is left out. Whole frames of several sizes come in batches of equal size. Evaluation
     goes image by image, so that a score depends on neither batch nor rank. The trainer must not
     insert its own samplers (``use_distributed_sampler=False``). A run that resumes inside an epoch
     continues after the batches that were done.
@@ -34,12 +34,12 @@ class FrameDataModule(L.LightningDataModule):
         batch_size: images a batch on each rank.
         num_workers: processes that read ahead; None for what suits the machine, which is none
             where the CPU trains.
-        split: the one that ``test_dataloader`` and ``predict_dataloader`` serve; None for the last
-            that the source has.
+        split: the split that ``test_dataloader`` and ``predict_dataloader`` serve; None for the
+            last one of the source.
         seed: decides the order and the augmentation of the training frames.
 
     Raises:
-        UserError: no data have such a split, or train holds less than one batch over all ranks.
+        UserError: the data lack the split, or train holds less than one batch over all ranks.
 
     Example:
         >>> from fcn_lab.data.synthetic import Synthetic
@@ -60,7 +60,7 @@ class FrameDataModule(L.LightningDataModule):
         seed: Seed = 0,
     ) -> None:
         super().__init__()
-        # whether these data have one of the usual splits is asked where it is read
+        # a usual split that the data lack is refused only where it is read
         split = split or source.splits[-1]
         require_split(split, tuple(dict.fromkeys((*SPLITS, *source.splits))))
         self.source = source
@@ -70,7 +70,7 @@ class FrameDataModule(L.LightningDataModule):
         self._num_workers = num_workers
         self.seed = seed
         self._position = (0, 0)
-        # an epoch, and the batches before it; from there on epochs are as long as now
+        # an epoch, and the number of batches before it; from there on epochs have today's length
         self._start = (0, 0)
 
     @property
@@ -194,7 +194,7 @@ class FrameDataModule(L.LightningDataModule):
             dataset,
             **batching,
             **settle_loader(self._num_workers, on_gpu, ranks),
-            # Without its own a loader draws from the global generator, and dropout would feel it.
+            # Without its own, a loader draws from the global generator, which would change dropout.
             generator=torch.Generator().manual_seed(seed_of(self.seed)),
         )
 

@@ -48,7 +48,7 @@ def check_device_count(device: str, count: int) -> None:
     Raises:
         UserError: there are fewer devices; the message says how many.
     """
-    # two are enough to try whether a network trains on several processes, even on one core
+    # two processes are allowed on any CPU, to try whether a network trains on several
     limit = max(2, count_cores()) if device == "cpu" else 1
     devices = torch.cuda.device_count() if device == "cuda" else limit
     if count > devices:

@@ -2,7 +2,7 @@
 
 Most of these causes have cost people days: scores that stay constant for tens of epochs because a
 layer was zero and no gradient reached it, weights fed with pictures they were not normalised for, a
-learning rate of a summed loss with an averaged one or the other way round.
+learning rate for a summed loss used with an averaged one, or the other way round.
 
 Legend: N C H W batches, K classes.
 """
@@ -25,7 +25,7 @@ WATCHED_STEPS = 10
 VOID_SHARE_LIMIT = 0.95
 # length of a step over the length of the kernel
 RELATIVE_STEP_LIMIT = 1.0
-# below it float32 rounds the step away
+# the relative step below which float32 rounds it away
 SMALLEST_RELATIVE_STEP = 1e-7
 # root mean square of a kernel's weights; a kernel below it was set next to zero on purpose
 SMALLEST_KERNEL_RMS = 2e-3
@@ -37,9 +37,9 @@ SMALLEST_SCORE_SPREAD = 0.1
 RANDOM_KURTOSIS_LIMIT = 3.3
 # a kernel of fewer weights has too few for an estimate of their kurtosis
 KURTOSIS_MIN_WEIGHTS = 4096
-# no normalised picture reaches it; one in 0…255 does
+# a value that no normalised picture reaches, but one in 0…255 does
 INPUT_LIMIT = 20.0
-# times ln K, which is the mean cross entropy of a network that has learned nothing
+# in units of ln K, the mean cross entropy of a network that has learned nothing
 SUMMED_LOSS_RATIO = 50.0
 HOOKED_LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.ReLU)
 
@@ -141,7 +141,7 @@ class TrainingDiagnosis:
                 "to learn from. Larger crops (augment.crop), or look at the labels: task=audit"
             )
         if self.steps == 1:
-            # what is zero at first may be meant to be
+            # a layer that is zero at first may be meant to be so
             return
         layers = ((n, s) for n, s in self._signals.items() if n.startswith("layer."))
         dead_layers = [name.removeprefix("layer.") for name, signal in layers if not signal]

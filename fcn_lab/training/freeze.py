@@ -1,4 +1,4 @@
-"""Choices of the parts that are not trained: what `freeze=` builds.
+"""Chooses parts of a network that are not trained; `freeze=` builds these classes.
 
 A frozen part stays as it is, bit for bit: its parameters get no gradient and no decay, and its
 normalisation layers neither use nor update the statistics of a batch. Dropout stays active.
@@ -35,7 +35,7 @@ class Freeze(ABC):
 
 
 class Nothing(Freeze):
-    """All parts are trained."""
+    """A choice of no part, so that everything is trained."""
 
     def find_parts(self, net: nn.Module) -> list[nn.Module]:
         """Returns an empty list, for any network."""
@@ -43,7 +43,7 @@ class Nothing(Freeze):
 
 
 class Encoder(Freeze):
-    """The decoder is trained on the features of the encoder as it is."""
+    """A choice of the encoder, so that the decoder is trained on its features."""
 
     def find_parts(self, net: nn.Module) -> list[nn.Module]:
         """Returns the child named ``encoder``, in a list."""
@@ -54,7 +54,7 @@ class Encoder(Freeze):
 
 
 class Norms(Freeze):
-    """Normalisation keeps the scales and statistics of the pretrained weights."""
+    """A choice of the normalisation layers, which keep their scales and statistics."""
 
     def find_parts(self, net: nn.Module) -> list[nn.Module]:
         """Returns all normalisation layers of the network."""
@@ -65,7 +65,7 @@ class Norms(Freeze):
 
 
 class AllButScore(Freeze):
-    """Only the score layers are trained: "fixed" in the FCN paper (table of the FCN-32s)."""
+    """A choice of all but the score layers: "fixed" in the FCN paper (table of the FCN-32s)."""
 
     def find_parts(self, net: nn.Module) -> list[nn.Module]:
         """Returns the children whose name does not begin with score."""

@@ -64,7 +64,7 @@ class CrossEntropy(Loss):
         if reduction not in REDUCTIONS:
             raise UserError(f"loss.reduction={reduction}: expected one of {', '.join(REDUCTIONS)}")
         self.reduction, self.reduce = reduction, REDUCTIONS[reduction]
-        # over the images of a batch, and not their mean
+        # whether the loss sums over the images of a batch instead of averaging them
         self.is_sum = reduction == "sum"
         self.balance = balance
         self.register_buffer("weight", None)
@@ -123,8 +123,8 @@ class SmpLoss(Loss):
 class Dice(Loss):
     """1 − mean over the K classes of 2|P∩T| / (|P| + |T|), 0 for those the batch does not show.
 
-    Milletari, Navab, Ahmadi, "V-Net", 2016. Up to rounding that of segmentation-models-pytorch, at
-    a third of its time: truth is looked up and never spread over K planes.
+    Milletari, Navab, Ahmadi, "V-Net", 2016. Equal to segmentation-models-pytorch's up to rounding,
+    in a third of its time: the truth is looked up, not expanded to K planes.
     """
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
@@ -141,7 +141,7 @@ class Dice(Loss):
 def sum_by_class(values: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """Returns the sum (K,) of the values (N,H,W) at the pixels of each label (N,H,W).
 
-    Row by row first: float32 rounds away most of what is added one by one to a sum of millions.
+    It sums row by row first: float32 would lose most values that are added one by one to millions.
     """
     rows = values.shape[:2].numel()
     first_cells = torch.arange(rows, device=labels.device).unsqueeze(1) * num_classes

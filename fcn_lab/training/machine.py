@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fcn_lab.runs.processor import count_bound_cores
 
-# set where cells share a GPU: the cores that each of them may count on
+# the variable with the cores of each cell, set where cells share a GPU
 CORES_SHARE = "FCN_LAB_CORES"
 CGROUP_FILE, CGROUP_ROOT = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
@@ -14,7 +14,7 @@ CGROUP_FILE, CGROUP_ROOT = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 def count_cores() -> int:
     """Returns how many cores this process may use.
 
-    Bounds are the cores it is bound to, its containers' quota of CPU time, and its part of a GPU.
+    Limits are the cores it is bound to, its containers' quota of CPU time, and its share of a GPU.
     """
     quotas = map(int, read_quotas(CGROUP_FILE, CGROUP_ROOT))
     share = os.environ.get(CORES_SHARE, "")
@@ -38,11 +38,11 @@ def read_quotas(group: Path, groups: Path) -> list[float]:
             continue
         names = ("cpu.cfs_quota_us", "cpu.cfs_period_us") if controllers else ("cpu.max",)
         inner = groups / ("cpu" if controllers else "") / path.strip("/")
-        # inside a container the inner ones are not shown
+        # inside a container the inner groups are not shown
         for folder in (inner, *inner.parents):
             words = " ".join(_read(folder / name).strip() for name in names)
             quota, _, period = words.partition(" ")
-            # else "max", or -1
+            # without a quota the file says "max" or -1
             if quota.isdigit() and period.isdigit():
                 quotas.append(int(quota) / int(period))
     return quotas

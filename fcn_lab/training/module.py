@@ -114,7 +114,7 @@ class SegmentationModule(L.LightningModule):
         self.val_scores = ImageScores(len(classes))
         self.test_scores = cast("ImageScores", self.val_scores.clone())
         self.matrices: dict[str, Tensor] = {}
-        # set for the final scoring, see measure_edges
+        # set only for the final scoring, see `measure_edges`
         self.image_edges: ImageEdges | None = None
         self.edges: dict[str, EdgeRows] = {}
 
@@ -233,9 +233,9 @@ class SegmentationModule(L.LightningModule):
         # the file is the first rank's, but the loss of an epoch is that of all
         with self.train_loss.sync_context():
             checkpoint["epoch_loss"] = self.train_loss.metric_state
-        # a predictor has no data module, and reads these from here
+        # saved for predictors, which have no data module
         checkpoint["classes"] = list(self.classes)
-        # a trainer of one's own may have loaders alone
+        # a user's own trainer may have loaders without a data module
         data = cast("Any", self.trainer).datamodule
         palette = getattr(data, "palette", None) or map(generate_colour, range(len(self.classes)))
         checkpoint["palette"] = [tuple(map(int, colour)) for colour in palette]
@@ -245,6 +245,6 @@ class SegmentationModule(L.LightningModule):
         data = type(cast("Any", self.trainer).datamodule).__qualname__
         if data not in checkpoint and "CamVidDataModule" in checkpoint:
             checkpoint[data] = checkpoint["CamVidDataModule"]
-        # one rank alone goes on from it, or as many would count it
+        # one rank alone restores the sums, or each rank would count them
         for name, value in checkpoint["epoch_loss"].items() if self.trainer.is_global_zero else ():
             setattr(self.train_loss, name, value.to(self.device))

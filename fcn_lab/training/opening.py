@@ -1,4 +1,4 @@
-"""Before the first step of a training: its folder, checks, and lines on its recipe and data."""
+"""Prepares a training before its first step: its folder, checks, and lines on recipe and data."""
 
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass
@@ -25,18 +25,18 @@ from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.losses import CrossEntropy, Loss
 from fcn_lab.training.optim import Optim
 
-# augmented training images whose non-void pixels are counted
+# the number of augmented training images whose non-void pixels are counted
 SAMPLED_IMAGES = 16
 
 
 @dataclass(frozen=True)
 class EarlierStages:
-    """What a training continues that is the next of several stages, resumed and timed as one.
+    """The stages before a training, with which it is resumed and timed as one.
 
     Args:
         root: the folder that the user named.
-        seconds: spent on the stages before.
-        seed_shift: what this stage draws with, less the seed that the whole is recorded under.
+        seconds: the time spent on the stages before.
+        seed_shift: the seed of this stage less the seed that the run records.
     """
 
     root: Path
@@ -68,7 +68,7 @@ def prepare_folder(folder: RunFolder, resume: bool) -> None:
 
 
 def describe_recipe(loss: Loss, optim: Optim, data: FrameDataModule, ranks: int) -> list[str]:
-    """Describes equivalents (`SGDRecipe`) of plain cross entropy under SGD, and of nothing else."""
+    """Returns lines on equivalents (`SGDRecipe`) of plain cross entropy under SGD; else none."""
     if not isinstance(loss, CrossEntropy) or loss.balance is not None:
         return []
     batch_size = data.batch_size * ranks
@@ -85,7 +85,7 @@ def require_channels(net: nn.Module, data: FrameDataModule) -> None:
     """Refuses a network whose pictures have other channels than the data's.
 
     Raises:
-        UserError: with both numbers.
+        UserError: the numbers differ; the message has both.
     """
     inputs, channels = count_channels(net), data.source.frames("train").images[0].shape[-1]
     if inputs != channels:

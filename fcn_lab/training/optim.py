@@ -1,4 +1,4 @@
-"""Optimiser and learning-rate schedule: what `optim=` and `schedule=` build.
+"""The optimiser and learning-rate schedules that `optim=` and `schedule=` build.
 
 A schedule maps progress, the fraction of all optimiser steps taken (0…1), to a factor of the
 learning rate.
@@ -20,11 +20,11 @@ from fcn_lab.errors import UserError
 from fcn_lab.training.sgd_equivalence import SGDRecipe
 from fcn_lab.values import NotNegative, Positive, check_arguments
 
-# factor of the learning rate; a ramp from 0 would waste the first step
+# the first factor of the learning rate; a ramp from 0 would waste the first step
 WARMUP_START = 0.01
-# at which the rates of two trainings are compared
+# the number of points at which the rates of two trainings are compared
 RATE_POINTS = 1000
-# of a training
+# a part of a training
 Part = Annotated[float, Ge(0), Lt(1)]
 AtLeastOne = Annotated[float, Ge(1)]
 
@@ -120,7 +120,7 @@ def keeps_rates(schedule: Callable[[float], float], first: float, second: float)
     Args:
         schedule: returns the factor of the rate at a progress in 0…1.
         first: the progress that the training has made.
-        second: what that would be at the other length.
+        second: the progress that this would be at the other length.
     """
     shares = (point / RATE_POINTS for point in range(RATE_POINTS + 1))
     return first == second or all(schedule(first * s) == schedule(second * s) for s in shares)

@@ -1,4 +1,4 @@
-"""The precision of the arithmetic: what suits a device, and what it costs where it does not.
+"""Chooses the precision of the arithmetic, and measures what an emulated one costs.
 
 A device computes a precision natively, or software does in its place, many times slower. "auto" is
 bf16-mixed where that is native and 32-true elsewhere.
@@ -21,12 +21,12 @@ PRECISIONS = (AUTO, FLOAT32, *HALF_DTYPES)
 
 
 def choose_precision(device: str) -> str:
-    """Returns what "auto" stands for on "cuda", "cpu" or "mps"."""
+    """Returns the precision that "auto" stands for on "cuda", "cpu" or "mps"."""
     return BF16 if is_native(BF16, device) else FLOAT32
 
 
 def is_native(precision: str, device: str) -> bool:
-    """Returns whether the device itself computes it."""
+    """Returns whether the device itself computes this precision."""
     if precision == FLOAT32:
         return True
     if device == "cuda":
@@ -54,7 +54,7 @@ def cpu_has_bf16() -> bool:
 def measure_slowdown(precision: str, device: str, memory_format: torch.memory_format) -> float:
     """Measures how many float32 steps of a small network take as long as one in this precision.
 
-    A single convolution would flatter: what is emulated loses most at the first stages, where maps
+    A single convolution would look too good: emulation costs most at the first stages, where maps
     are large, and between the layers. All steps together take a second where it is slow.
 
     Args:
@@ -91,14 +91,14 @@ def time_step(net: nn.Module, image: Tensor) -> float:
 
 @dataclass(frozen=True)
 class PrecisionChoice:
-    """How a run came to its precision.
+    """The choice of a run's precision, and its reasons.
 
     Args:
         request: what the configuration says.
-        precision: what is computed in, never "auto".
+        precision: the precision that is computed in, never "auto".
         device: "cuda", "cpu" or "mps".
-        first_precision: what the run that is gone on with, or scored again, was computed in; None
-            for a new one, and where the user asked for something else.
+        first_precision: the earlier precision of a run that is continued or scored again; None for
+            a new run, and where the user asked for another one.
     """
 
     request: str
@@ -107,7 +107,7 @@ class PrecisionChoice:
     first_precision: str | None = None
 
     def describe(self, memory_format: torch.memory_format) -> list[str]:
-        """Returns one line; a second one where the device is slow at what was asked for.
+        """Returns a line on the choice; a second one where the device is slow at it.
 
         Args:
             memory_format: memory format of weights and images.
@@ -136,13 +136,13 @@ class PrecisionChoice:
 def settle_precision(
     request: str, device: str, first_precision: str | None = None, keeps_first: bool = False
 ) -> PrecisionChoice:
-    """Comes to one of the precisions.
+    """Chooses the precision of a run.
 
     Args:
         request: what the configuration says.
         device: "cuda", "cpu" or "mps".
         first_precision: see `PrecisionChoice`.
-        keeps_first: take what the run began with also where the device emulates it.
+        keeps_first: whether to keep the first precision also where the device emulates it.
     """
     if request != AUTO:
         return PrecisionChoice(request, request, device)

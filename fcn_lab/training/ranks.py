@@ -1,7 +1,7 @@
 """Reads from the environment which of several processes this is: torchrun and srun set variables.
 
-Lightning reads the same variables, some of them while it is imported, and believes each: a rank
-that a shell has left behind makes a process wait for others, or write nothing, without a word.
+Lightning reads the same variables, some of them while it is imported, and checks none: a rank that
+a shell has left behind makes a process wait for others, or write nothing, without a message.
 """
 
 import os
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from fcn_lab.errors import UserError
 
 TORCHRUN, SRUN = "TORCHELASTIC_RUN_ID", "SLURM_STEP_NUM_TASKS"
-# by the word that starts a launcher: the variables that it must have set to a number
+# command of a launcher → the variables that it must have set to a number
 LAUNCHERS = {
     "torchrun": ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_PORT"),
     "srun --ntasks-per-node=": (

@@ -1,4 +1,4 @@
-"""Scores a network on a split, and writes the scores and what they were computed from."""
+"""Scores a network on a split, and writes the scores and the matrices behind them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -75,12 +75,12 @@ def score_split(
     """Scores `split`; writes its confusion matrices and what was measured at boundaries.
 
     Args:
-        split: "val", or the one that the data module's test loader serves.
-        trainer: a new one; one that has trained would load its averaged weights.
+        split: "val", or the split that the data module's test loader serves.
+        trainer: a new trainer; one that has trained would load its averaged weights.
         module: holds the network.
         data: gives the loaders.
         folder: the run's folder, which gets the matrices.
-        omissions: takes note where they cannot be written.
+        omissions: notes matrices that cannot be written.
         is_only: whether this is the only split that the run scores.
     """
     run = trainer.validate if split == "val" else trainer.test
@@ -122,10 +122,10 @@ def publish_scores(
 
     Args:
         folder: the run's folder.
-        protocol: scores of one protocol are comparable.
+        protocol: the protocol of the scores.
         facts: further entries of metrics.json.
         results: the scores by split.
-        omissions: what of the run could not be written, if anything.
+        omissions: the files of the run that could not be written.
         printed_facts: facts that are printed and not written.
 
     Raises:
@@ -140,7 +140,7 @@ def publish_scores(
     print_scores(splits, {**printed_facts, **facts, "folder": folder.path})
     name = f"scores-{folder.run_id}.json"
     if not omissions.errors:
-        # of an attempt that could not write them all
+        # left by an attempt that could not write all of them
         with suppress(OSError):
             (folder.path / name).unlink()
         print_next(list_run_steps(folder.path))

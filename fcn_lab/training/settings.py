@@ -1,4 +1,4 @@
-"""Settings of a training: what `trainer=` words choose, checked before anything is built."""
+"""The settings of a training that `trainer=` words choose, checked before anything is built."""
 
 import warnings
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from fcn_lab.values import Count, Positive, check_arguments
 
 ProcessCount = Annotated[int, Ge(1), Le(1024)]
 ACCELERATORS = ("auto", "cpu", "gpu", "mps")
-# these start each rank as a process of its own
+# the strategies that start each rank as a process of its own
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")
 
 
@@ -50,7 +50,7 @@ class TrainerSettings:
         gradient_clip_val: largest norm of the gradient; longer ones are scaled down to it.
         channels_last: memory format of weights and images; None is true in bf16 and float16, whose
             kernels want it, and false in float32, which a CPU computes faster without.
-        compile: torch.compile the network.
+        compile: whether to compile the network by torch.compile.
         ema_decay: decay of an average of the weights, which is then what is scored and saved.
         patience: stop after so many validations without a better mean IoU.
         val_every: epochs from validation to validation.
@@ -91,10 +91,10 @@ class TrainerSettings:
             )
 
     def check_devices(self) -> None:
-        """Compares what was asked for with what this machine has and what started this process.
+        """Compares the requested devices and processes with this machine and the launcher.
 
         Raises:
-            UserError: a device, or what it takes to compile for it, is not here; torchrun or srun
+            UserError: a device, or a compiler for it, is missing; torchrun or srun
                 started another number of processes.
         """
         if (processes := count_processes()) not in (1, self.devices * self.num_nodes):
@@ -178,7 +178,7 @@ class TrainerSettings:
         self, folder: RunFolder, loggers: Sequence[Logger] = (), callbacks: Sequence[Callback] = ()
     ) -> L.Trainer:
         """Returns a Lightning trainer that writes no files; the callbacks do."""
-        # Lightning looks for the place in the epoch at the loader; the data module keeps it
+        # Lightning expects the place in the epoch in the loader's state; the data module keeps it
         warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
         # every rank computes the scores from the gathered matrices
         warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
@@ -202,7 +202,7 @@ class TrainerSettings:
                 create_cluster_environment(),
             ],
             num_sanity_val_steps=0,
-            # whose own records there are none of; `StepLog` makes them
+            # Lightning itself records nothing of steps; `StepLog` does
             log_every_n_steps=1,
             # the data module's own samplers neither pad nor repeat
             use_distributed_sampler=False,
@@ -225,7 +225,7 @@ def require_option(name: str, value: str, options: Sequence[str]) -> None:
 def create_cluster_environment() -> ClusterEnvironment:
     """Returns Lightning's environment of torchrun, of srun, or its own.
 
-    Left to itself, Lightning takes any Slurm allocation for as many processes.
+    Without it Lightning would expect as many processes as a Slurm allocation has tasks.
     """
     if is_started_by_torchrun():
         return TorchElasticEnvironment()

@@ -15,7 +15,7 @@ Shelhamer, Darrell, PAMI 2017, who round 0.9^(1/20) = 0.9947 to 0.99). An image'
 
 from dataclasses import dataclass, replace
 
-# images a batch; the paper finds that both train alike, each with its momentum
+# images a batch; the paper finds that both train equally well, each with its momentum
 PAPER_BATCH_SIZES = (1, 20)
 
 

@@ -1,7 +1,7 @@
-"""The data modules that ``data=`` builds: each takes its source's arguments and the loader's.
+"""The data modules that ``data=`` builds, each with its source's arguments and the loader's.
 
-The arguments of a source are listed here again, and not joined to the loader's at run time: no type
-checker and no editor would know such a signature.
+The arguments of a source are listed here again, since type checkers and editors would not know a
+signature that is joined at run time.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class LoaderArguments(TypedDict, total=False):
 
 @check_arguments
 class CamVidDataModule(FrameDataModule):
-    """CamVid in any of its four releases, what ``data=camvid`` builds.
+    """CamVid in any of its four releases, as ``data=camvid`` builds it.
 
     After its own arguments it takes those of `FrameDataModule` after its source,
     all of them by their names.

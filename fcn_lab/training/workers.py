@@ -5,7 +5,7 @@ from typing import TypedDict
 
 from fcn_lab.training.machine import count_cores
 
-# more of them slow each other down, and each takes memory
+# more workers slow each other down, and each takes memory
 WORKERS_PER_CORE = 4
 # enough to read ahead of one GPU, whatever the augmentation
 WORKERS_PER_GPU = 8
@@ -24,8 +24,8 @@ def settle_loader(count: int | None, on_gpu: bool, ranks: int = 1) -> LoaderSett
     """Returns the loader's settings for this machine.
 
     Args:
-        count: how many workers; None is none where the network needs the cores itself, and a
-            rank's share of the cores beside a GPU, which would otherwise wait for the augmentation.
+        count: how many workers; None starts none where the network itself needs the cores. Beside a
+            GPU, which would wait for the augmentation, it uses a rank's share of the cores.
         on_gpu: whether the network computes on a GPU.
         ranks: number of ranks that share this machine.
     """
@@ -42,7 +42,7 @@ def settle_loader(count: int | None, on_gpu: bool, ranks: int = 1) -> LoaderSett
 
 
 def explain_loader(count: int | None) -> list[str]:
-    """Returns a line where fewer workers than asked for are started, else nothing."""
+    """Returns a line where fewer workers are started than were asked for, else no line."""
     if count is None or count <= max_workers():
         return []
     return [

@@ -4,12 +4,11 @@ Exit status: 0 done, 1 failed (traceback in RUN_DIR/error.txt), 2 a user's mista
 worker runs this cell or has done it, 130 and 143 stopped by SIGINT and SIGTERM. Under
 ``trainer.strategy=ddp`` Lightning starts the further ranks with this very command.
 
-It holds RUN_DIR while it runs. ``--fresh`` is how the command line starts it: if it refuses before
-its first step it leaves the folder as it was, and removes the N folders that were made for it.
-With ``--epochs=N`` a resumed run is trained for N epochs in all.
-``--cell`` is how sweeps start it: it goes on where an earlier attempt was, ends when the process
-that started it does, whose number is that of ``--parent=PID``, and leaves it to that to write down
-how it ended.
+It holds RUN_DIR while it runs. The command line starts it with ``--fresh``: if it refuses before
+its first step it leaves the folder as it was, and removes the N folders that were made for it. With
+``--epochs=N`` a resumed run is trained for N epochs in all. Sweeps start it with ``--cell``: it
+continues where an earlier attempt was, ends when the process that started it does
+(``--parent=PID``), and leaves it to that process to write down how it ended.
 """
 
 import copy
@@ -48,7 +47,7 @@ from fcn_lab.worker.supervisor import EXIT_MISTAKE, GRACE_SECONDS, TRACEBACK_VAR
 if TYPE_CHECKING:
     from fcn_lab.worker.extension import Extension
 
-# of each the reason: what a user can neither change nor act upon
+# warnings that a user can neither change nor act upon, each with its reason
 QUIET_WARNINGS = (
     # Lightning 2.6 against torch 2.15's pytree
     r".*isinstance\(treespec, LeafSpec\).*",
@@ -60,7 +59,7 @@ QUIET_WARNINGS = (
     r".*GPU available but not used.*",
     # the data lie in memory: workers would cost, not help
     r".*does not have many workers.*",
-    # of more workers than cores: a line of ours says how many there will be
+    # a line of the lab says how many workers there will be
     r".*This DataLoader will create.*",
 )
 QUIET_LOGGERS = (
@@ -76,10 +75,10 @@ EPOCHS_FLAG = "--epochs="
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the task of the config named first and gives the exit status."""
+    """Runs the task of the config that the first argument names; returns the exit status."""
     path, flags = Path(arguments[0]), arguments[1:]
     signal.signal(signal.SIGTERM, raise_stopped)
-    # libraries' own logs, on a disk that is full
+    # a full disk fails libraries' own logs, which is no error of the task
     logging.raiseExceptions = False
     threading.excepthook = _report_thread_failure
     attempt = None
@@ -97,7 +96,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _run_and_report(path: Path, flags: list[str]) -> tuple[int, str]:
-    """Returns the exit status, and the line that tells of a failure."""
+    """Returns the exit status, and a line that describes a failure."""
     resume = "--resume" in flags
     try:
         if CELL_FLAG in flags:
@@ -151,7 +150,7 @@ def run_config(path: Path, resume: bool = False, epochs: int | None = None) -> N
     Args:
         path: the config's path.
         resume: go on where the run was stopped.
-        epochs: those that a resumed run is trained for in all; None for those it was asked for.
+        epochs: the epochs that a resumed run is trained for in all; None keeps its own.
 
     Raises:
         UserError: a value that a constructor does not take, or what the task itself refuses.
@@ -207,7 +206,7 @@ def _set_seed(seed: int) -> None:
 
 
 def _follow_parent(parent: int) -> None:
-    """Ends this process where it can be resumed once its parent has died, say by kill -9."""
+    """Ends this process, so that it can be resumed, once its parent has died, say by kill -9."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -227,7 +226,7 @@ def _write_traceback(folder: Path) -> None:
 
 
 def _report_thread_failure(failure: threading.ExceptHookArgs) -> None:
-    """Leaves full disks to the main thread, which meets them too and names the place."""
+    """Prints a thread's error unless a disk is full, which the main thread reports by name."""
     if failure.exc_value is None or find_refusal(failure.exc_value) is None:
         threading.__excepthook__(failure)
 

@@ -1,8 +1,8 @@
-"""Whether a folder is free for a new run, and how what never began makes room for the next.
+"""Decides whether a folder is free for a new run, and clears it of runs that never began.
 
-A training exists from its first step on, which leaves history.csv; anything else from its end on.
-Until then its folder is nobody's: the next command takes it over, and a command that was refused
-leaves it as it was. Files of the user's own stay; one that a run would write over keeps it out.
+A training exists from its first step on, which leaves history.csv; another task from its end on.
+Until then the next command takes its folder over, and a command that was refused leaves the folder
+as it was. A user's own files stay; where a run would write over one, it is refused.
 """
 
 import shutil
@@ -17,7 +17,7 @@ from fcn_lab.runs.attempts import Attempt, RunConflict, begin_attempt, find_last
 from fcn_lab.runs.outcomes import is_finished
 from fcn_lab.runs.statuses import RunStatus
 
-# what is there before a first step, and what a scoring leaves that was killed
+# files that exist before a first step, and those that a killed scoring leaves
 LEFTOVER_FILES = (
     *(".part-*", names.CONFIG, names.ENVIRONMENT, "git.diff", "git.*.diff"),
     *(names.TRACEBACK, names.CHECKPOINTS, "wandb", "csv", "tensorboard"),
@@ -41,7 +41,7 @@ def claim(folder: Path) -> Attempt:
     """Makes this process the holder of a folder for a new run, and clears what never began.
 
     Raises:
-        UserError: it is held, or holds a run, or files that the new one would write over.
+        UserError: it is held, or holds a run, or files that the new run would write over.
     """
     require_free(folder)
     attempt = hold(folder)
@@ -54,10 +54,10 @@ def claim(folder: Path) -> Attempt:
 
 
 def hold(folder: Path, take_done: bool = False) -> Attempt:
-    """Makes this process the holder of a run, where `take_done` also of one that is done.
+    """Makes this process the holder of a run; of one that is done only with `take_done`.
 
     Raises:
-        UserError: another one is, which it names.
+        UserError: another process is its holder, which the message names.
     """
     try:
         return begin_attempt(folder, take_done)
@@ -66,10 +66,10 @@ def hold(folder: Path, take_done: bool = False) -> Attempt:
 
 
 def require_free(folder: Path) -> None:
-    """Compares what a folder holds with what a new run would write; looks only.
+    """Refuses a folder whose content a new run would write over; changes nothing.
 
     Raises:
-        UserError: it is a sweep's, holds a run, or files of others that a run would write over.
+        UserError: it is a sweep's, holds a run, or holds other files that a run would write over.
     """
     for sweep in (folder, folder.parent):
         if (sweep / names.SWEEP_RECORD).is_file() and (sweep == folder or _holds_config(folder)):
@@ -88,10 +88,10 @@ def require_free(folder: Path) -> None:
 
 
 def require_own(folder: Path, advice: str) -> None:
-    """Sees to it that what a run would write over was written by one.
+    """Refuses a folder with files that a run would write over and that no run has written.
 
     Raises:
-        UserError: it was not; ends with `advice`.
+        UserError: there is such a file; the message ends with `advice`.
     """
     if find_last_attempt(folder) is None and not _holds_config(folder):
         for file in _find_files(folder, (*LEFTOVER_FILES, *RESULT_FILES)):
@@ -106,29 +106,29 @@ def has_begun(folder: Path) -> bool:
 
 
 def is_in_use(folder: Path) -> bool:
-    """Returns whether there is something to lose; a run at work is about to have it."""
+    """Returns whether the folder holds results, or a process is about to write them."""
     attempt = find_last_attempt(folder)
     return has_begun(folder) or (attempt is not None and attempt.is_alive())
 
 
 def has_ended(folder: Path) -> bool:
-    """Returns whether the folder's run is finished, of whatever kind it is."""
+    """Returns whether the folder's run, of any task, is finished."""
     if (folder / names.METRICS).exists():
         return is_finished(folder)
     if any(_find_files(folder, STEP_FILES)):
         return False
     attempt = find_last_attempt(folder)
-    # recorded before every run had attempts
+    # runs of earlier versions have no attempts
     if attempt is None:
         return _holds_config(folder) and any(_find_files(folder, RESULT_FILES))
     return attempt.status == RunStatus.DONE
 
 
 def withdraw(attempt: Attempt, folder_count: int) -> bool:
-    """Leaves the folder of a refused command as it was; where there are results, they stay.
+    """Restores the folder of a refused command, apart from results, which stay.
 
     Args:
-        attempt: the command's.
+        attempt: the command's attempt.
         folder_count: how many folders of the path did not exist before it.
 
     Returns:
@@ -167,7 +167,7 @@ def remove_empty(folder: Path, count: int) -> None:
 
 
 def find_existing(folder: Path) -> Path:
-    """Returns what is there of a path: the folder itself, or the next above it; absolute."""
+    """Returns the part of a path that exists: the folder itself, or the next above it; absolute."""
     return next(path for path in (folder, *folder.absolute().parents) if path.exists()).resolve()
 
 
@@ -178,7 +178,7 @@ def count_levels(folder: Path, root: Path) -> int:
 
 
 def _holds_config(folder: Path) -> bool:
-    """Returns whether there is the config.yaml of a run, and not of something else."""
+    """Returns whether the folder's config.yaml is that of a run."""
     path = folder / names.CONFIG
     # nor one that a refused command has just taken away
     with suppress(OSError):

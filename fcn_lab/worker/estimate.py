@@ -1,4 +1,4 @@
-"""What the cells of a study will take, from two of them that are timed for a few steps.
+"""Estimates the time of a study's cells from two of them that are timed for a few steps.
 
 Between the network with the fewest operations and that with the most, the time of a frame is taken
 to grow evenly with its operations; what a process takes to start comes on top.
@@ -21,7 +21,7 @@ def estimate_seconds(
     """Returns the seconds of each training.
 
     Args:
-        trainings: each on the meta device, with what makes it anew, with memory.
+        trainings: each training on the meta device, with a function that builds it with memory.
         start: seconds that a process takes before its first step.
     """
     from fcn_lab.worker.workload import count_workload, measure_pace
@@ -33,7 +33,7 @@ def estimate_seconds(
 
 
 def interpolate_pace(paces: "Mapping[int, Pace]", work: "Workload") -> "Pace":
-    """Returns the pace at the work's operations, between those timed at one or two counts."""
+    """Returns the pace for the work's operations, interpolated between the timed paces."""
     from fcn_lab.worker.workload import Pace
 
     low, high = min(paces), max(paces)

@@ -1,8 +1,8 @@
-"""A run that is asked for another number of epochs than it began with.
+"""Continues a run for another number of epochs than it began with.
 
-It goes on only where it ends like a run that was asked for them from the start, bit for bit: where
-the learning rates so far would have been the same. Everything else is refused before a file is
-touched, with the command that starts anew from its best weights.
+This is allowed only where the run ends, bit for bit, like one with these epochs from the start,
+that is where the learning rates so far would have been the same. Everything else is refused before
+a file is touched, with the command that starts a new run from its best weights.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from fcn_lab.training.optim import keeps_rates
 
 
 def read_extension(folder: Path, epochs: int) -> "Extension | None":
-    """Returns what the run becomes with so many epochs; None where it has them already.
+    """Returns the extension of a run to so many epochs; None where it has them already.
 
     Raises:
         UserError: the run has no such key.
@@ -33,7 +33,7 @@ def read_extension(folder: Path, epochs: int) -> "Extension | None":
     epochs_before = OmegaConf.select(config, EPOCHS)
     if not isinstance(epochs_before, int):
         raise UserError(f"{folder}: its config.yaml has no {EPOCHS}, so that none can be added")
-    # all copies of the number follow
+    # links make all copies of the number follow
     config.trainer.max_epochs = epochs
     is_other = epochs_before != epochs
     return (
@@ -46,10 +46,10 @@ class Extension:
     """A run, and its resolved configuration as it would have been for other epochs.
 
     Args:
-        folder: the run's.
+        folder: the run's folder.
         config: the configuration with these epochs, in plain mappings and lists.
         epochs_before: the epochs it began with.
-        epochs: those it is asked for.
+        epochs: the epochs it is asked for.
     """
 
     folder: RunFolder
@@ -58,10 +58,10 @@ class Extension:
     epochs: int
 
     def require_same_past(self, task: object) -> None:
-        """Compares what the run has trained so far with what it would have trained.
+        """Refuses epochs with which the run would have trained otherwise so far.
 
         Args:
-            task: built of the new configuration.
+            task: the task, built from the new configuration.
 
         Raises:
             UserError: the two differ, or the run's last checkpoint is not there or damaged.
@@ -101,9 +101,9 @@ class Extension:
             raise self._refuse(f"{reason}, and would again", task, count)
 
     def apply(self) -> None:
-        """Writes the new configuration; scores that there are move aside, for the run is not done.
+        """Moves existing scores aside, since the run is not done, and writes the new configuration.
 
-        In this order: a kill in between leaves the run as it was, but to be scored again.
+        A kill between the two leaves the run as it was, except that it has to be scored again.
         """
         if self.folder.metrics.exists():
             path = self.folder.path / f"metrics.{self.epochs_before}_epochs.json"

@@ -1,10 +1,10 @@
-"""``python -m fcn_lab.worker.preflight``: builds what cells name, runs nothing.
+"""``python -m fcn_lab.worker.preflight``: builds the tasks of cells, without running them.
 
 Their folders come over the standard input, a zero byte between them. Cells that differ only in what
 building does not depend on (seed, names) are built once. The first mistake of each kind is printed
 with the cell it is in; the exit status is then 2. With ``--elsewhere`` the devices of this machine
-are not asked about: the cells run on others. With ``--estimate=FILE`` a few steps are timed, and
-what each cell will take is written to the file.
+are not checked, since the cells run on others. With ``--estimate=FILE`` a few steps are timed, and
+the time that each cell will take is written to the file.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""What a shell hands to a process, looked at before anything else reads it.
+"""Checks what a process gets from its shell, before anything else reads it.
 
-Libraries read the environment while they are imported, and a mistake in it ends there in their
-words, in a wait without end, or in silence.
+Libraries read the environment while they are imported; a mistake in it then leads to an error in
+their words, to an endless wait, or to silence.
 """
 
 import importlib
@@ -17,17 +17,17 @@ from fcn_lab.training.ranks import check_ranks
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 THREAD_LIMIT = 1024
-# with it begin variables that stand for what a trainer is not given
+# the beginning of variables that replace arguments which a trainer does not get
 LIGHTNINGS_PREFIX = "PL_TRAINER_"
-# variable → the library that refuses, while it is imported, what it does not know there
+# variable → the library that refuses unknown values of it while it is imported
 READ_ON_IMPORT = {"TORCH_LOGS": "torch", "MPLBACKEND": "matplotlib"}
 
 
 def check_shell() -> None:
-    """Refuses what something further on would stumble over.
+    """Refuses variables and folders that would lead to errors further on.
 
     Raises:
-        UserError: with the variable and what was expected of it, or the folder that is gone.
+        UserError: a variable is wrong, or the working folder is gone; the message names it.
     """
     check_ranks()
     try:
@@ -65,7 +65,7 @@ def check_shell() -> None:
 
 
 def mend_width() -> None:
-    """Forgets a width or a height of nothing, as some terminals tell it: all output would be lost.
+    """Removes a width or height of 0, which some terminals report and which would hide all output.
 
     They stand in COLUMNS and LINES.
     """
@@ -91,9 +91,9 @@ def mend_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            # the lowest number is free
+            # opening takes the lowest free number, which is this one
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
-    # where it is another, somebody listens
+    # a stream that was replaced stays as it is
     if sys.stdout is sys.__stdout__:
         sys.stdout = _open_lenient(1, sys.stdout)
     if sys.stderr is sys.__stderr__:

@@ -1,4 +1,4 @@
-"""One worker process from its start to the record of its end, the same under every engine."""
+"""Runs one worker process from its start to the record of its end, alike under every engine."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ from fcn_lab.training.ranks import drop_stray_ranks
 EXIT_MISTAKE = 2
 GRACE_SECONDS = 20.0
 POLL_SECONDS = 0.1
-# set where a user wants a traceback for a mistake, too
+# the variable that is set where a user wants a traceback also for mistakes
 TRACEBACK_VARIABLE = "FCN_LAB_TRACEBACK"
 # glibc hands every large tensor back to the system at once and faults its pages in again at the
 # next step: measured, 15 % of a training step on a CPU. Other C libraries ignore these words.
@@ -35,12 +35,12 @@ class Job:
     """A cell as engines see it.
 
     Args:
-        folder: the cell's, with its frozen config.yaml; absolute.
-        code: what PYTHONPATH begins with, the frozen sources; absolute.
-        cwd: where the worker stands; absolute.
-        devices: how many a cell trains on.
-        on_cpu: the cell was told not to use a GPU.
-        minutes: how long the cell may take; None for as long as it wants.
+        folder: the cell's folder, with its frozen config.yaml; absolute.
+        code: the folder of the frozen sources, with which PYTHONPATH begins; absolute.
+        cwd: the worker's working folder; absolute.
+        devices: how many devices the cell trains on.
+        on_cpu: whether the cell was told not to use a GPU.
+        minutes: how long the cell may take; None sets no limit.
     """
 
     folder: Path
@@ -83,8 +83,8 @@ def build_worker_environment(code: Path | None = None) -> dict[str, str]:
 class Supervisor:
     """Runs the worker of `job` once, with `environment` on top of this process's.
 
-    The worker leads a process group of its own: Ctrl-C in a terminal reaches it through us alone,
-    and what it started (ranks, loaders) ends with it.
+    The worker leads a process group of its own: Ctrl-C in a terminal reaches it only through this
+    process, and the processes that it started (ranks, loaders) end with it.
     """
 
     job: Job
@@ -93,12 +93,12 @@ class Supervisor:
     _stop_reason: str = field(default="", init=False)
 
     def stop(self, signum: int, reason: str = "") -> None:
-        """Asks the worker to end where it can be resumed; after a grace it is killed."""
+        """Asks the worker to end where it can be resumed, and kills it after a grace period."""
         if self.requested_signal is None:
             self._stop_reason, self.requested_signal = reason, signum
 
     def run(self) -> int:
-        """Returns the worker's exit status, negative for a signal; TAKEN: another has the cell."""
+        """Returns the worker's exit status: negative for a signal, TAKEN if another has it."""
         if self.requested_signal is not None:
             return 128 + self.requested_signal
         job = self.job
@@ -159,7 +159,7 @@ class Supervisor:
             attempt.end(RunStatus.FAILED, self._read_last_line(start))
 
     def _claim_attempt(self, pid: int) -> Attempt | None:
-        """Returns the worker's attempt; ours in its place where it died before it had one."""
+        """Returns the worker's attempt, or this process's if the worker died before it had one."""
         attempt = find_last_attempt(self.job.folder)
         machine = identify_machine()
         if attempt is not None and (attempt.pid, attempt.machine) == (pid, machine):

@@ -22,19 +22,19 @@ _TIMEOUT = timedelta(minutes=5)
 
 
 def is_follower() -> bool:
-    """Returns whether another rank composes."""
+    """Returns whether another rank composes the words."""
     return is_started_by_torchrun() and os.environ["RANK"] != "0"
 
 
 def send_arguments(arguments: list[str]) -> None:
-    """Tells the other ranks what the worker is started with."""
+    """Sends the arguments of the worker to the other ranks."""
     if is_started_by_torchrun():
         _connect_store().set(_STORE_KEY, "\n".join(arguments))
 
 
 @contextmanager
 def dismiss_followers() -> Iterator[None]:
-    """Lets the other ranks end as this process does, where it has not become a worker."""
+    """Ends the other ranks with this process's status, where it does not become a worker."""
     status = 1
     try:
         yield
@@ -47,7 +47,7 @@ def dismiss_followers() -> Iterator[None]:
 
 
 def receive_arguments() -> list[str]:
-    """Waits for the first rank's word; ends this process where there is nothing to run."""
+    """Waits for the first rank's arguments; ends this process where there is nothing to run."""
     arguments = _connect_store().get(_STORE_KEY).decode()
     if arguments.isdecimal():
         sys.exit(int(arguments))

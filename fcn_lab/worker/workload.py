@@ -1,4 +1,4 @@
-"""What a training will cost, before it is begun: operations counted, a few steps timed."""
+"""Measures what a training will cost before it begins: counts operations, times a few steps."""
 
 import tempfile
 import time
@@ -16,14 +16,14 @@ from fcn_lab.training.module import Batch
 from fcn_lab.training.opening import find_scored_splits
 from fcn_lab.training.scoring import image_size
 
-# the most batches that are timed, after a first one that is not
+# the most batches that are timed, after an untimed first one
 TIMED_BATCHES = 6
 TIMING_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Workload:
-    """How much one training computes.
+    """The amount of computation of one training.
 
     Args:
         macs: multiply-accumulates of one frame's forward pass.
@@ -44,7 +44,7 @@ class Pace:
     scoring: float
 
     def seconds(self, work: Workload) -> float:
-        """Returns what the work takes at this pace."""
+        """Returns the seconds that the work takes at this pace."""
         return work.trained_frames * self.training + work.scored_frames * self.scoring
 
 
@@ -65,7 +65,7 @@ def count_workload(task: Train) -> Workload:
 
 def measure_pace(task: Train) -> Pace:
     """Times a few steps of the training itself, on one device and not compiled."""
-    # further ranks would be started, and compiling takes longer than all that is timed here
+    # other devices would start ranks, and compiling takes longer than everything timed here
     settings = replace(task.training, devices=1, num_nodes=1, strategy="auto", compile=False)
     watch, module = Stopwatch(), replace(task, training=settings).create_module()
     with tempfile.TemporaryDirectory() as folder:
@@ -81,14 +81,14 @@ def measure_pace(task: Train) -> Pace:
 
 
 class Stopwatch(Callback):
-    """Notes when batches end, and ends a training that has been timed for long enough."""
+    """Notes when batches end, and ends the training when it has been timed for long enough."""
 
     def __init__(self) -> None:
-        # the time, and how many frames were through
+        # the time, and the number of frames done by then
         self._marks: list[tuple[float, int]] = []
 
     def seconds(self) -> float:
-        """Returns those of a frame, less the first batch where there are others; forgets all."""
+        """Returns the seconds a frame, without the first batch if others follow; starts anew."""
         marks, self._marks = self._marks, []
         marks_used = marks[1:] if len(marks) > 2 else marks
         return (marks_used[-1][0] - marks_used[0][0]) / (marks_used[-1][1] - marks_used[0][1])

@@ -84,7 +84,7 @@ def _read_end(job: Job, future: Future[int]) -> EndedJob:
     if error is None:
         return job, future.result()
     print(f"{job.folder.name}: {error}", file=sys.stderr, flush=True)
-    # where its folder is gone there is no place to write it down
+    # the failure is written down unless the job's folder is gone
     if job.folder.is_dir():
         with suppress(RunConflict, UserError):
             begin_attempt(job.folder).end(RunStatus.FAILED, str(error).partition("\n")[0])

@@ -17,7 +17,7 @@ from fcn_lab.runs.digests import write_listed
 from fcn_lab.runs.names import MONITOR
 from fcn_lab.runs.run import RunFolder
 
-# of an optimiser's groups, those that no step changes
+# settings of an optimiser's groups that no step changes
 SETTINGS = ("initial_lr", "weight_decay", "momentum", "betas")
 
 
@@ -48,7 +48,7 @@ class BestAndLast(Checkpoint):
 
     Args:
         folder: the run's folder.
-        patience: stop after so many validations in a row without a better score; None never does.
+        patience: validations in a row without a better score before the end; None never ends.
     """
 
     def __init__(self, folder: RunFolder, patience: int | None = None) -> None:
@@ -60,14 +60,14 @@ class BestAndLast(Checkpoint):
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        # without it Lightning would begin again at epoch 0, with weights that are trained
+        # without this entry Lightning would begin at epoch 0 again, with trained weights
         if "epoch_progress" not in checkpoint["loops"]["fit_loop"]:
             raise KeyError("epoch_progress")
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         # a resumed run may have stopped early already
         self._check_patience(trainer)
-        # they are as config.yaml says; the checkpoint's come next
+        # kept here as config.yaml states them; the checkpoint's settings come next
         self._settings = [dict(group) for group in trainer.optimizers[0].param_groups]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

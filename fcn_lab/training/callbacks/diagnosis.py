@@ -1,4 +1,4 @@
-"""Prints in the first minute why a run will learn nothing."""
+"""Prints in the first minute of a run why it will learn nothing, if that shows."""
 
 from contextlib import ExitStack
 
@@ -21,7 +21,7 @@ class VitalSigns(Callback):
 
     def __init__(self) -> None:
         self.vitals: TrainingDiagnosis | None = None
-        # of the running step; empty between two
+        # what watches the running step; empty between two steps
         self._step = ExitStack()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

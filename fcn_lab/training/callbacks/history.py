@@ -35,7 +35,7 @@ class History(Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, *rest: Any) -> None:  # noqa: ANN401  (the hook's many arguments)
         if is_first_rank() and not self._has_begun:
-            # from the first step on there is a run
+            # a run exists from its first step on
             self.rows.begin()
         self._has_begun = True
 

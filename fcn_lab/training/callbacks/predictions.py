@@ -23,9 +23,9 @@ from fcn_lab.runs.run import RunFolder
 from fcn_lab.terminal import format_count, print_text
 from fcn_lab.training.module import Batch
 
-# the pictures are looked at and never computed with
+# low, since the pictures are only looked at
 JPEG_QUALITY = 75
-# of an entry beside its content: its two headers and its name, twice
+# the most bytes of an entry besides its content: two headers, each with its name
 ENTRY_BYTES = 1024
 
 
@@ -100,8 +100,8 @@ class Predictions(Callback):
     Args:
         folder: the run's folder.
         palette: the colours of the K classes.
-        split: the one whose predictions are kept; the validation loop scores val, the test loop
-            any other.
+        split: the split whose predictions are kept; the validation loop scores val, the test loop
+            any other split.
         omissions: collects what could not be written; scoring goes on.
     """
 
@@ -152,7 +152,7 @@ class Predictions(Callback):
         if self._file is not None:
             self._file.publish()
 
-    # a file is open in the loop of its split alone
+    # the same in both loops, since the file is open only in that of its split
     on_validation_batch_end, on_validation_end = on_test_batch_end, on_test_end
 
     def on_exception(

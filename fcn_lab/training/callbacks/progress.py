@@ -114,7 +114,7 @@ def fit_figures(figures: dict[str, str], width: int, colon: str = ": ") -> dict[
 
 
 def collect_figures(trainer: L.Trainer, clock: Clock) -> dict[str, str]:
-    """Returns loss of the epoch so far, mean IoU of the last validation, images per second."""
+    """Returns the epoch's loss so far, the last validation's mean IoU, and images per second."""
     metrics: dict[str, Any] = trainer.callback_metrics
     values = {"loss": metrics.get("train/loss"), "mean IoU": metrics.get(MONITOR)}
     figures = {name: f"{float(value):.3f}" for name, value in values.items() if value is not None}

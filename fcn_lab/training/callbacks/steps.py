@@ -27,13 +27,13 @@ class StepLog(Callback):
         self._rate, self._images, self._start = 0.0, 0, time.monotonic()
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        # the time since then went into a validation
+        # counted anew, since the time before went into a validation
         self._images, self._start = 0, time.monotonic()
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        # at a step's end the schedule has moved on already
+        # read here, since at the step's end the schedule has already changed it
         self._rate = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_batch_end(
@@ -51,7 +51,7 @@ class StepLog(Callback):
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         assert isinstance(loss, Tensor)
         row = {"step/loss": float(loss), "step/lr": self._rate}
-        # behind the loss, which is there when the device is done
+        # read after the loss, which is known when the device has finished
         time_now = time.monotonic()
         row["step/images_per_second"] = round(self._images / max(time_now - self._start, 1e-9), 2)
         self._images, self._start = 0, time_now

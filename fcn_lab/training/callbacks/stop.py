@@ -25,7 +25,7 @@ class StopOnSignal(Checkpoint):
         self.request, self.checkpoints = request, checkpoints
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        # Lightning has just installed its own handler
+        # installed again, since Lightning has just installed its own handler
         self.request.install()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

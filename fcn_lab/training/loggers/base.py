@@ -1,4 +1,4 @@
-"""The interface of every logger of a run, and what it is given.
+"""The contract of a run's loggers, and the facts that they get.
 
 A word of `logger=` builds a `Factory`, called once the run's folder is known. It returns a
 Lightning logger that also takes pictures, the final scores and the end of the run.
@@ -73,7 +73,7 @@ def guard_library(folder: Path) -> Iterator[None]:
     """Turns what a logger's library meets on a full or read-only disk into two lines for the user.
 
     Args:
-        folder: the one that the library writes into; it also writes where it keeps drafts.
+        folder: the folder that the library writes into; it also uses that of temporary files.
 
     Raises:
         WriteFailure: something could not be written.
@@ -98,9 +98,9 @@ def open_loggers(
     """Yields the loggers of a run; closes each with the exit status of the block.
 
     Args:
-        factories: make the loggers.
-        run: what they are given.
-        omissions: takes note of a log that could not be written to its end.
+        factories: build the loggers.
+        run: the facts that they get.
+        omissions: notes a log that could not be written to its end.
     """
     loggers: list[RunLogger] = []
     status = 1

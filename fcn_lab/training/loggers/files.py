@@ -74,7 +74,7 @@ class TensorBoardRunLogger(RunLogger, TensorBoardLogger):
             self.log_hyperparams(dict(self.hparams), finals, 0)
 
     def close(self, status: int) -> None:
-        """Brings to the disk what TensorBoard still holds."""
+        """Writes what TensorBoard still holds in memory to the disk."""
         with guard_library(self.run.folder):
             self.experiment.close()
 
@@ -83,7 +83,7 @@ def list_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the word of each group, the plain values below it, and the seed, by dotted key.
 
     Args:
-        config: frozen; of values that stand in it twice the copies are left out.
+        config: the frozen configuration; copies of a value are left out.
     """
     settings: dict[str, Any] = {"seed": config["seed"]} if "seed" in config else {}
     for group, word in config.get("choices", {}).items():

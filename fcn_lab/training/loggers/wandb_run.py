@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import wandb
 
 INIT_SECONDS = 15.0
-# for what is still to be sent when a run ends; W&B's own default is to wait for ever
+# the time to send the rest when a run ends; by default W&B would wait for ever
 FINISH_SECONDS = 60.0
 
 
@@ -72,7 +72,7 @@ class Wandb:
 
 
 def start_run(folder: Path, **settings: Any) -> "wandb.Run":  # noqa: ANN401
-    """Starts or continues a W&B run in `folder`; offline where the server refuses, which is told.
+    """Starts or continues a W&B run in `folder`; offline, with a line, where the server refuses.
 
     Args:
         folder: the run's folder.
@@ -84,7 +84,7 @@ def start_run(folder: Path, **settings: Any) -> "wandb.Run":  # noqa: ANN401
     # W&B caches in the home directory by default, and a run leaves nothing outside its folder
     for name in ("CACHE", "DATA"):
         os.environ.setdefault(f"WANDB_{name}_DIR", str(folder / "wandb" / name.lower()))
-    # also of what it says before it knows the settings below
+    # silences also what it prints before it knows the settings below
     os.environ.setdefault("WANDB_SILENT", "true")
     import wandb
 
@@ -147,7 +147,7 @@ class WandbRunLogger(RunLogger, WandbLogger):
 
         for split, matrix in matrices.items():
             if self.is_refused:
-                # each table would wait for the server as long as the first
+                # the next tables would wait for the server as long as the first one
                 break
             rows = [
                 [name, *map(int, row)] for name, row in zip(self.run.classes, matrix, strict=True)
@@ -176,7 +176,7 @@ class WandbRunLogger(RunLogger, WandbLogger):
                     f"W&B did not take the whole run within {FINISH_SECONDS:.0f} s; "
                     "it is on the disk."
                 )
-                # a run that is complete ends with all that can be done with it
+                # a complete run prints this at its end, with all other commands
                 if status != 0:
                     print_next({"To send it": format_sync([folder])})
 
@@ -184,8 +184,8 @@ class WandbRunLogger(RunLogger, WandbLogger):
     def _write_whole(self) -> Iterator[None]:
         """Removes the pictures that the block has begun where the disk does not take them all.
 
-        W&B copies them into its folder before it is told of them, and leaves what was cut short.
-        What its server does not take is told of, and ends no run.
+        W&B copies pictures into its folder before it logs them, and leaves those that were cut
+        short. A refusal by its server is printed and ends no run.
         """
         import wandb
 
@@ -196,7 +196,7 @@ class WandbRunLogger(RunLogger, WandbLogger):
                 yield
         except WriteFailure:
             for path in set(media.rglob("*")) - old_files:
-                # the folders stay
+                # folders stay
                 with suppress(OSError):
                     path.unlink()
             raise

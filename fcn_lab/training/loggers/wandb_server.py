@@ -1,4 +1,4 @@
-"""Whether a W&B run is online, decided before it starts, and what W&B finds in the environment."""
+"""Decides whether a W&B run is online before it starts, and explains errors in its settings."""
 
 import netrc
 import os
@@ -66,7 +66,7 @@ def tell_offline(reason: str) -> None:
 
 @contextmanager
 def name_mistake(folder: Path) -> Iterator[None]:
-    """Turns what W&B says of the values it is given into two lines for the user."""
+    """Turns W&B's errors about its settings into two lines for the user."""
     import wandb
 
     try:
