@@ -119,7 +119,7 @@ def report_progress(items: Iterable[T], total: int, title: str, units: int = 1) 
     In a terminal it is a bar; elsewhere a line now and then.
 
     Args:
-        items: what is waited for.
+        items: the pieces of work, which are waited for.
         total: the number of units of all items.
         title: what is done.
         units: units an item.

@@ -150,7 +150,7 @@ def require_type(annotation: Any, value: Any, place: str) -> None:
     """Refuses what the annotation does not admit.
 
     Raises:
-        UserError: with the place, the value and what was expected.
+        UserError: the value does not fit; the message has place, value and what was expected.
     """
     if not is_admitted(annotation, value):
         raise UserError(f"{place}={format_value(value)}: expected {describe_type(annotation)}")

@@ -29,7 +29,7 @@ class FrameFacts:
     """The measurements of one frame.
 
     Attributes:
-        name: the frame's.
+        name: the frame's name.
         drive: "" where it is not known.
         stored_size: (H,W) of its files.
         counts: (K,) pixels of every class.

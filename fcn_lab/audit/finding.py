@@ -19,7 +19,7 @@ class Evidence:
     """A frame that shows what a finding says.
 
     Attributes:
-        split: the frame's.
+        split: the frame's split.
         frame: its name.
         marked: the class that its picture marks, or SPOILT for its mask; "" for none.
     """

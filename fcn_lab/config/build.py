@@ -115,7 +115,7 @@ def require_fit(annotation: Any, value: Any, key: str) -> None:
     """Refuses what the annotation does not admit.
 
     Raises:
-        UserError: under the user's key, with what was expected.
+        UserError: it does not fit; the message has the user's key and what was expected.
     """
     if values.is_admitted(annotation, value) or (
         values.is_plain(annotation) and _holds_nodes(value)

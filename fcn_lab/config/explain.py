@@ -1,4 +1,4 @@
-"""Hydra's and OmegaConf's errors in the user's words: which word, what was expected and meant."""
+"""Puts Hydra's and OmegaConf's errors into the user's words: which word, and what was expected."""
 
 import re
 from collections.abc import Iterator

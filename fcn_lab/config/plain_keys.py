@@ -51,7 +51,7 @@ def require_plain_keys(config: Mapping[Any, Any]) -> None:
     """Refuses values that the keys outside the groups do not take.
 
     Raises:
-        UserError: with the key and what it expects.
+        UserError: a value does not fit; the message has the key and what it expects.
     """
     for key, annotation in get_type_hints(PlainKeys, include_extras=True).items():
         if key in config:

@@ -89,7 +89,7 @@ def compare_dense_with_patches(net: nn.Module, grid: int, batch_size: int = 1) -
         batch_size: patches at a time.
 
     Raises:
-        UserError: for another network.
+        UserError: it is another network.
     """
     if not isinstance(net, FCN) or not isinstance(net.encoder, VGG16Encoder) or grid < 1:
         raise UserError(

@@ -61,7 +61,7 @@ class FrameSurvey:
     """The content of one frame's files.
 
     Attributes:
-        name: the frame's.
+        name: the frame's name.
         drive: "" where it is not known.
         image: (h,w,C).
         label: (h,w), class ids or VOID.

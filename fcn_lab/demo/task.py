@@ -40,7 +40,7 @@ class Demo:
             address itself.
 
     Raises:
-        UserError: where gradio is not installed.
+        UserError: gradio is not installed.
     """
 
     runs: str | Names

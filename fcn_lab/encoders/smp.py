@@ -53,8 +53,8 @@ class SmpEncoder(Encoder):
         first_kernels: "averaged" or "repeated": how pretrained kernels of RGB become theirs.
 
     Raises:
-        UserError: for an unknown name, an encoder without five levels, weights that cannot be
-            fetched, or a file with unknown preprocessing.
+        UserError: the name is unknown, the encoder has not five levels, its weights cannot be
+            fetched, or the preprocessing of the file is not known.
     """
 
     head_layers = ("fc7",)

@@ -65,7 +65,7 @@ class Predictor:
         Files are read as in training; of a picture in several, all are given in order.
 
         Raises:
-            UserError: for an array of another shape or type, or a file that is no picture.
+            UserError: the array has another shape or type, or the file is no picture.
         """
         return np.concatenate(list(map(pick_labels, self._score_picture(image))))
 
@@ -73,7 +73,7 @@ class Predictor:
         """Maps uint8 (H,W,C), or a picture's files, to class probabilities (K,H,W), float32.
 
         Raises:
-            UserError: for an array of another shape or type, or a file that is no picture.
+            UserError: the array has another shape or type, or the file is no picture.
         """
         return np.concatenate(list(self.strips(image)), 1)
 
@@ -82,7 +82,7 @@ class Predictor:
         """Yields the class probabilities from top to bottom, (K,≤32,W) each, float32.
 
         Raises:
-            UserError: for an array of another shape or type, or a file that is no picture.
+            UserError: the array has another shape or type, or the file is no picture.
         """
         for scores in self._score_picture(image):
             for part in torch.split(scores[0], STRIP_ROWS, 1):

@@ -65,7 +65,7 @@ def remove_strides(layers: Iterable[nn.Module]) -> nn.Sequential:
     """Returns the layers without strides, dilated: (N, C, H, W) -> a score for every position.
 
     Raises:
-        UserError: for a layer that is no convolution, max pooling or pointwise.
+        UserError: a layer is neither a convolution, nor a max pooling, nor pointwise.
     """
     rate, dilated_layers = 1, []
     for layer in layers:
@@ -98,7 +98,7 @@ class ShiftAndStitch(nn.Module):
         batch_size: shifted images at a time.
 
     Raises:
-        UserError: for another network.
+        UserError: it is another network.
     """
 
     def __init__(self, net: nn.Module, batch_size: Count = 16) -> None:
@@ -129,7 +129,7 @@ class Atrous(nn.Module):
         net: an FCN-32s over a VGG-16.
 
     Raises:
-        UserError: for another network.
+        UserError: it is another network.
     """
 
     def __init__(self, net: nn.Module) -> None:

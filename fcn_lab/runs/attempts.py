@@ -143,7 +143,7 @@ class Attempt:
 
 def list_attempts(folder: Path) -> list[Attempt]:
     """Returns the attempts of `folder`, in their order."""
-    # not by glob, which stumbles where a refused command takes the folder away
+    # not by glob, which fails where a refused command removes the folder meanwhile
     try:
         files = [folder / "attempts" / name for name in os.listdir(folder / "attempts")]
     except (FileNotFoundError, NotADirectoryError, PermissionError):

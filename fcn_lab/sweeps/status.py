@@ -133,7 +133,7 @@ class Status:
     """task=status: shows how far a sweep is, from another terminal or machine.
 
     Args:
-        folder: the sweep's.
+        folder: the sweep's folder.
     """
 
     folder: str

@@ -132,7 +132,7 @@ class SegmentationModule(L.LightningModule):
         return result.max(1).indices
 
     def measure_edges(self) -> None:
-        """Makes every later scoring measure boundaries too; while training nobody would read it."""
+        """Makes every later scoring measure boundaries, too; during training nothing reads them."""
         stride = getattr(self.net, "stride", None)
         self.image_edges = ImageEdges(len(self.classes), stride).to(self.device)
 

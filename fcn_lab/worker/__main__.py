@@ -132,7 +132,7 @@ def _end_attempt(attempt: Attempt, code: int, reason: str, flags: list[str]) -> 
     if code == EXIT_MISTAKE and folder_count and withdraw(attempt, *folder_count):
         return
     is_stop = code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
-    # a full disk has been told of, and ends attempts by itself
+    # a full disk has been reported, and ends attempts by itself
     with suppress(WriteFailure):
         attempt.end(
             RunStatus.DONE if code == 0 else RunStatus.STOPPED if is_stop else RunStatus.FAILED,
@@ -173,16 +173,16 @@ def run_config(path: Path, resume: bool = False, epochs: int | None = None) -> N
 def _build_task(path: Path, resume: bool, epochs: int | None) -> "tuple[Any, Extension | None]":
     extension = None
     if epochs is not None:
-        # brings torch and Lightning, which other tasks may do without
+        # imported here, since it brings torch and Lightning, which other tasks may not need
         from fcn_lab.worker.extension import read_extension
 
         extension = read_extension(path.parent, epochs)
-    # what is built of it is changed below, and what is frozen is not
+    # a copy, since it is changed below and the frozen one is not
     config = copy.deepcopy(extension.config) if extension else read_frozen(path)
     task, links = config["task"], config.get("links", {})
     require_allowed(task, str(path))
     find_own_modules(task)
-    # whatever else was stopped begins anew
+    # other tasks that were stopped begin anew
     if resume and "resume" in inspect.signature(locate(task["_target_"], "task")).parameters:
         task["resume"] = True
         if "net" in task and RunFolder(path.parent).last_checkpoint.exists():

@@ -49,7 +49,7 @@ def _open_journal(draft: Path, advice: str) -> IO[str]:
     """Makes a draft's folder where there is none and opens its journal."""
     while True:
         make_folder(draft, advice)
-        # whoever had the draft may have published it, which frees the name
+        # the process that had the draft may have published it, which frees the name
         with suppress(FileNotFoundError):
             return (draft / JOURNAL).open("a")
 

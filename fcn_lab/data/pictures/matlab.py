@@ -44,7 +44,7 @@ def read_matlab_mask(path: Path, limit: Limit) -> NDArray[Any]:
         text = f"{len(maps)} ({', '.join(maps)})" if maps else "none"
         raise Unreadable(path, f"holds {text} where one map of integers was expected", REMEDY)
     (values,) = maps.values()
-    # what MATLAB makes of numbers where nobody says otherwise
+    # floating point is MATLAB's default for numbers
     if values.dtype.kind == "f":
         values = values.astype(np.int32)
     limit.check(path, values.shape[1], values.shape[0])
