@@ -17,7 +17,7 @@ def load_best_checkpoint(run: Path, key: str = "run") -> dict[str, Any]:
     """Loads the checkpoint of a run's best epoch; `key` is the user's name for the run.
 
     Raises:
-        UserError: where there is none, or it is damaged, with the one to fall back to.
+        UserError: there is none, or it is damaged; the message names one that is whole.
     """
     path = RunFolder(run).best_checkpoint
     if not path.exists():
@@ -28,7 +28,7 @@ def load_best_checkpoint(run: Path, key: str = "run") -> dict[str, Any]:
     require_sound(path)
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    # an unpickler raises whatever the bytes lead it to
+    # an unpickler raises any kind of error for damaged bytes
     except Exception as error:
         raise DamagedFile(path, f"{type(error).__name__}: {error}", advise(path)) from error
     if not _is_run_checkpoint(checkpoint):
@@ -52,7 +52,7 @@ def load_state(net: nn.Module, state: Mapping[str, Tensor], run: Path) -> nn.Mod
     """Loads the state of a training module into the network.
 
     Raises:
-        UserError: where the state belongs to another network.
+        UserError: the state belongs to another network.
     """
     try:
         net.load_state_dict(select_network_state(state))
