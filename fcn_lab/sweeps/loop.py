@@ -1,19 +1,16 @@
 """Runs a sweep: hands its cells to an engine, and ensures that each is done once."""
 
-import signal
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Literal
 
 from fcn_lab.files import follow_links
 from fcn_lab.runs.attempts import EXIT_TAKEN, find_last_attempt
 from fcn_lab.runs.statuses import FINAL_STATUSES, RunStatus
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
-from fcn_lab.signals import SIGNALS, StoppedBySignal
+from fcn_lab.signals import StoppedBySignal, StopRequest
 from fcn_lab.sweeps.engines.base import Engine
 from fcn_lab.sweeps.status import SweepWatch
 from fcn_lab.values import Positive, Whole, check_arguments
@@ -60,7 +57,6 @@ class Sweep:
     policy: Policy = field(default_factory=Policy)
     is_unpromising: Callable[[Cell], bool] = field(default=lambda cell: False)
     conclude: bool = True
-    stopped_by: int | None = field(default=None, init=False)
 
     def run(self) -> dict[str, Progress]:
         """Returns the progress of every cell by name, once no more can be done.
@@ -74,21 +70,21 @@ class Sweep:
         self._taken_jobs: set[Job] = set()
         self._pruned_jobs: set[Job] = set()
         self._is_stopping = False
-        with self._note_signals(), SweepWatch(self.record, self.conclude) as watch:
+        with StopRequest() as request, SweepWatch(self.record, self.conclude) as watch:
             try:
                 job_count = self._submit(self._jobs)
                 while job_count or self._taken_jobs:
                     for job, code in self.engine.collect_ended(TICK_SECONDS):
                         job_count += self._handle_end(job, code) - 1
-                    if self.stopped_by is not None:
+                    if request.signum is not None:
                         self._stop_all()
                     job_count += self._resubmit_free_jobs()
                     self._prune()
                     watch.update()
             finally:
                 self.engine.close()
-        if self.stopped_by is not None:
-            raise StoppedBySignal(self.stopped_by)
+        if request.signum is not None:
+            raise StoppedBySignal(request.signum)
         return watch.progress
 
     def _create_job(self, cell: Cell) -> Job:
@@ -149,17 +145,3 @@ class Sweep:
             if job not in self._pruned_jobs and self.is_unpromising(cell):
                 self._pruned_jobs.add(job)
                 self.engine.stop([job])
-
-    @contextmanager
-    def _note_signals(self) -> Iterator[None]:
-        handlers = {number: signal.signal(number, self._note_signal) for number in SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-
-    def _note_signal(self, signum: int, frame: FrameType | None) -> None:
-        self.stopped_by = signum
-        # a second signal ends this process, whose workers then end by themselves
-        signal.signal(signum, signal.SIG_DFL)
