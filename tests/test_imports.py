@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ROWS = (
     ("escaping",),
     ("errors", "signals", "commands", "pixels"),
-    ("values", "files", "terminal"),
+    ("values", "files", "locks", "terminal"),
     ("runs",),
     ("upsampling", "encoders", "geometry", "data", "metrics"),
     ("networks", "rendering", "config"),

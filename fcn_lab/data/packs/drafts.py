@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from fcn_lab.data.locks import wait_for_lock
 from fcn_lab.errors import guard_writing
 from fcn_lab.files import append_text, make_folder
+from fcn_lab.locks import wait_for_lock
 
 JOURNAL = "journal"
 
@@ -34,7 +34,9 @@ def hold_draft(folder: Path, advice: str) -> Iterator[Path | None]:
             file = _open_journal(draft, advice)
         with file:
             try:
-                wait_for_lock(file, "packs these frames")
+                wait_for_lock(
+                    file, "another process packs these frames: this one waits until it is done"
+                )
             except OSError:
                 yield None
                 return

@@ -7,7 +7,7 @@ from threading import Timer
 
 import pytest
 
-from fcn_lab.data.locks import wait_for_lock
+from fcn_lab.locks import wait_for_lock
 
 
 @pytest.mark.parametrize("is_held", [False, True])
@@ -20,10 +20,7 @@ def test_who_waits_for_a_lock_says_for_what(
             fcntl.flock(first, fcntl.LOCK_EX)
             Timer(0.1, fcntl.flock, (first, fcntl.LOCK_UN)).start()
         with caplog.at_level(logging.WARNING):
-            wait_for_lock(second, "packs these frames")
-        assert (
-            caplog.messages
-            == ["another process packs these frames: this one waits until it is done"] * is_held
-        )
+            wait_for_lock(second, "another process packs these frames")
+        assert caplog.messages == ["another process packs these frames"] * is_held
         with pytest.raises(BlockingIOError):
             fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
