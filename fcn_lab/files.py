@@ -23,7 +23,7 @@ from typing import IO
 from fcn_lab.errors import WriteFailure, guard_writing, list_usual_folders
 from fcn_lab.escaping import csv_row
 
-_DRAFT = ".part-"
+DRAFT_PREFIX = ".part-"
 _ABANDONED_SECONDS = 3600
 _TRIES = 9
 # with an ending and a number a name stays below the usual 255 bytes
@@ -175,7 +175,7 @@ def publish_folder(
 
 def create_draft_path(path: Path) -> Path:
     """Returns a hidden name in the same folder that no process uses and no reader looks for."""
-    return path.with_name(f"{_DRAFT}{os.getpid()}-{secrets.token_hex(4)}")
+    return path.with_name(f"{DRAFT_PREFIX}{os.getpid()}-{secrets.token_hex(4)}")
 
 
 def shorten_name(name: str) -> str:
@@ -189,7 +189,7 @@ def shorten_name(name: str) -> str:
 
 def clear_drafts(folder: Path, seconds: float = _ABANDONED_SECONDS) -> None:
     """Removes what killed processes left half written, if untouched for so many seconds."""
-    for draft in folder.glob(f"{_DRAFT}*"):
+    for draft in folder.glob(f"{DRAFT_PREFIX}*"):
         with suppress(OSError):
             if time.time() - draft.stat().st_mtime >= seconds:
                 shutil.rmtree(draft) if draft.is_dir() else draft.unlink()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fcn_lab.commands import format_command
 from fcn_lab.errors import UserError
+from fcn_lab.files import DRAFT_PREFIX
 from fcn_lab.runs import names
 from fcn_lab.runs.attempts import Attempt, RunConflict, begin_attempt, find_last_attempt
 from fcn_lab.runs.outcomes import is_finished
@@ -19,7 +20,7 @@ from fcn_lab.runs.statuses import RunStatus
 
 # files that exist before a first step, and those that a killed scoring leaves
 LEFTOVER_FILES = (
-    *(".part-*", names.CONFIG, names.ENVIRONMENT, "git.diff", "git.*.diff"),
+    *(f"{DRAFT_PREFIX}*", names.CONFIG, names.ENVIRONMENT, "git.diff", "git.*.diff"),
     *(names.TRACEBACK, names.CHECKPOINTS, "wandb", "csv", "tensorboard"),
     *(names.PANELS, names.PREDICTIONS, "predictions.*.zip", names.CONFUSIONS, names.VAL_CONFUSIONS),
 )
@@ -141,7 +142,10 @@ def withdraw(attempt: Attempt, folder_count: int) -> bool:
     if attempt.path.with_stem(str(attempt.number + 1)).exists():
         return False
     clear_leftovers(folder)
-    for path in (*attempt.path.parent.glob(".part-*"), *attempt.path.parent.glob("*.json")):
+    for path in (
+        *attempt.path.parent.glob(f"{DRAFT_PREFIX}*"),
+        *attempt.path.parent.glob("*.json"),
+    ):
         if path != attempt.path:
             path.unlink(missing_ok=True)
     # the last, since it is what keeps others out

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from fcn_lab.errors import guard_writing
-from fcn_lab.files import append_text, make_folder
+from fcn_lab.files import DRAFT_PREFIX, append_text, make_folder
 from fcn_lab.locks import wait_for_lock
 
 JOURNAL = "journal"
@@ -28,7 +28,7 @@ def hold_draft(folder: Path, advice: str) -> Iterator[Path | None]:
     Raises:
         WriteFailure: nothing can be written there.
     """
-    draft = folder.with_name(f".part-{folder.name}")
+    draft = folder.with_name(DRAFT_PREFIX + folder.name)
     while True:
         with guard_writing(folder, advice):
             file = _open_journal(draft, advice)
