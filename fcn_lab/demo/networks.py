@@ -25,6 +25,7 @@ from fcn_lab.inference.sliding_windows import SlidingWindows
 from fcn_lab.pixels import Pixels
 from fcn_lab.report.frames import PredictionArchive
 from fcn_lab.report.runs import read_runs
+from fcn_lab.runs.names import BEST_CHECKPOINT
 from fcn_lab.runs.run import RunFolder
 
 # the most networks side by side
@@ -55,7 +56,7 @@ class Networks:
         if not runs:
             names = ", ".join(map(str, folders))
             raise UserError(
-                f"runs={names}: no finished run there has kept its weights, checkpoints/best.ckpt"
+                f"runs={names}: no finished run there has kept its weights, {BEST_CHECKPOINT}"
             )
         runs = [run for run in runs if _takes_colours(run.folder)]
         if not runs:

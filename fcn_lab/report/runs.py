@@ -28,7 +28,7 @@ from fcn_lab.runs.sweep import SweepFolder
 from fcn_lab.terminal import report_progress
 
 # folders inside a sweep or a staged run that hold its sources or earlier stages, and no runs
-INNER_PARTS = {"code", names.STAGES}
+INNER_PARTS = {names.SWEEP_CODE, names.STAGES}
 # the value of a factor that a run does not have
 ABSENT = "–"
 _UNNAMED_KEYS = ("seed", "data.root")

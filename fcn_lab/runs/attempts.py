@@ -25,6 +25,7 @@ from types import UnionType
 from fcn_lab.errors import WriteFailure, guard_writing
 from fcn_lab.escaping import terminal_text
 from fcn_lab.files import make_folder, write_json
+from fcn_lab.runs.names import ATTEMPTS
 from fcn_lab.runs.outcomes import is_finished
 from fcn_lab.runs.processes import find_start_time, identify_machine, measure_age, read_touch_time
 from fcn_lab.runs.records import DamagedFile, read_json
@@ -145,12 +146,11 @@ def list_attempts(folder: Path) -> list[Attempt]:
     """Returns the attempts of `folder`, in their order."""
     # not by glob, which fails where a refused command removes the folder meanwhile
     try:
-        files = [folder / "attempts" / name for name in os.listdir(folder / "attempts")]
+        files = [folder / ATTEMPTS / name for name in os.listdir(folder / ATTEMPTS)]
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
     files = [file for file in files if file.suffix == ".json" and file.stem.isdecimal()]
-    attempts = map(_read, sorted(files, key=lambda file: int(file.stem)))
-    return [attempt for attempt in attempts if attempt is not None]
+    return list(filter(None, map(_read, sorted(files, key=lambda file: int(file.stem)))))
 
 
 def find_last_attempt(folder: Path) -> Attempt | None:
@@ -176,7 +176,7 @@ def begin_attempt(folder: Path, take_done: bool = False) -> Attempt:
     # asked behind `confirm_alive`: the dead write no more
     if is_finished(folder) and not take_done:
         raise RunConflict(f"{folder} is done")
-    path = folder / "attempts" / f"{last.number + 1 if last else 1}.json"
+    path = folder / ATTEMPTS / f"{last.number + 1 if last else 1}.json"
     make_folder(path.parent)
     pid, machine = os.getpid(), (socket.gethostname(), identify_machine())
     start = find_start_time(pid) or 0.0

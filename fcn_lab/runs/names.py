@@ -10,16 +10,18 @@ PANELS = "panels"
 PREDICTIONS = "predictions.zip"
 CONFUSIONS, VAL_CONFUSIONS = "confusions.npz", "confusions_val.npz"
 TRACEBACK = "error.txt"
-# a file in the folder of a W&B run that its server did not take completely
+# a file an attempt at running it
+ATTEMPTS = "attempts"
+# in the folder of a W&B run whose server did not take it all
 UNSENT = "unsent"
 # the output of a worker of a sweep
 LOG = "log.txt"
-# a sweep's own files, beside the folders of its cells
-SWEEP_RECORD, SWEEP_RESULTS = "sweep.json", "results.csv"
-# the folder of the earlier stages of a run that was trained in stages
+# a sweep's own files, and its copies of the sources, beside the folders of its cells
+SWEEP_RECORD, SWEEP_RESULTS, SWEEP_CODE = "sweep.json", "results.csv", "code"
+# of a run that was trained in stages: the folders of those before the last
 STAGES = "stages"
-LAST_CHECKPOINT = f"{CHECKPOINTS}/last.ckpt"
-# the score that chooses the best epoch; searches and dashboards use it, too
+LAST_CHECKPOINT, BEST_CHECKPOINT = f"{CHECKPOINTS}/last.ckpt", f"{CHECKPOINTS}/best.ckpt"
+# chooses the best epoch; searches and dashboards look at it too
 MONITOR = "val/mean_iou"
 # the key of a config that says how long a run trains
 EPOCHS = "trainer.max_epochs"

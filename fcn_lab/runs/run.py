@@ -72,7 +72,7 @@ class RunFolder:
     @property
     def best_checkpoint(self) -> Path:
         """Returns the checkpoint that scored best on val."""
-        return self.path / names.CHECKPOINTS / "best.ckpt"
+        return self.path / names.BEST_CHECKPOINT
 
     @property
     def last_checkpoint(self) -> Path:

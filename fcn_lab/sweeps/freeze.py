@@ -11,7 +11,7 @@ from typing import Any
 from fcn_lab.config.frozen import freeze, read_frozen
 from fcn_lab.config.yaml_text import dump_yaml
 from fcn_lab.errors import UserError
-from fcn_lab.runs.names import CONFIG, SWEEP_RECORD, SWEEP_RESULTS
+from fcn_lab.runs.names import CONFIG, SWEEP_CODE, SWEEP_RECORD, SWEEP_RESULTS
 from fcn_lab.runs.outcomes import is_finished
 from fcn_lab.runs.records import read_text, require_no_links_outside
 from fcn_lab.runs.statuses import FINAL_STATUSES
@@ -75,14 +75,14 @@ def freeze_sweep(
             _freeze_new(cell, configs[cell.name], accept_changes)
         record.code = snapshot.copy_sources(path) if rest or last is None else last.code
         estimate = locate_estimates(path) if record.study and last is None and runs_here else None
-        _preflight(rest, path / "code" / record.code, runs_here, estimate)
+        _preflight(rest, path / SWEEP_CODE / record.code, runs_here, estimate)
     except BaseException:
         for cell in cells_to_clear:
             (cell.folder / CONFIG).unlink(missing_ok=True)
             remove_empty(cell.folder, 1)
         for code in snapshot.list_versions(path) - codes:
-            shutil.rmtree(path / "code" / code, ignore_errors=True)
-        remove_empty(path / "code", 1)
+            shutil.rmtree(path / SWEEP_CODE / code, ignore_errors=True)
+        remove_empty(path / SWEEP_CODE, 1)
         raise
     old_cells = {cell.name: cell for cell in last.cells} if last is not None else {}
     # cells that have begun stay as they were, whatever this command says of them

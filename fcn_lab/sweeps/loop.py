@@ -8,6 +8,7 @@ from typing import Literal
 
 from fcn_lab.files import follow_links
 from fcn_lab.runs.attempts import EXIT_TAKEN, find_last_attempt
+from fcn_lab.runs.names import SWEEP_CODE
 from fcn_lab.runs.statuses import FINAL_STATUSES, RunStatus
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
 from fcn_lab.signals import StoppedBySignal, StopRequest
@@ -88,7 +89,7 @@ class Sweep:
         return watch.progress
 
     def _create_job(self, cell: Cell) -> Job:
-        code = self.record.path / "code" / self.record.code
+        code = self.record.path / SWEEP_CODE / self.record.code
         folder, cwd = follow_links(cell.folder), Path.cwd()
         return Job(folder, code.resolve(), cwd, cell.devices, cell.on_cpu, self.policy.timeout)
 

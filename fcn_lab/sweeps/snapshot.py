@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fcn_lab.errors import UserError
 from fcn_lab.files import publish_folder, write_json
+from fcn_lab.runs.names import SWEEP_CODE
 from fcn_lab.runs.provenance import SOURCE, Source
 from fcn_lab.terminal import shorten_list
 
@@ -23,7 +24,7 @@ def hash_sources() -> str:
 
 def list_versions(sweep: Path) -> set[str]:
     """Returns the versions of the sources that a sweep has copies of."""
-    return {folder.name for folder in (sweep / "code").glob("*")}
+    return {folder.name for folder in (sweep / SWEEP_CODE).glob("*")}
 
 
 def copy_sources(sweep: Path) -> str:
@@ -33,7 +34,7 @@ def copy_sources(sweep: Path) -> str:
         UserError: the folder of that version holds other sources.
     """
     version = hash_sources()
-    folder = sweep / "code" / version
+    folder = sweep / SWEEP_CODE / version
     if os.path.lexists(folder):
         _require_own(folder)
     else:
@@ -53,7 +54,7 @@ def require_unchanged(sweep: Path, version: str) -> None:
     """
     if version == hash_sources():
         return
-    copies, sources = _hash_files(sweep / "code" / version / PACKAGE.name), _hash_files(PACKAGE)
+    copies, sources = _hash_files(sweep / SWEEP_CODE / version / PACKAGE.name), _hash_files(PACKAGE)
     names = sorted({name for name, _ in copies.items() ^ sources.items()})
     raise UserError(
         f"the code changed since {sweep} was frozen: {shorten_list(names, 3)}.\n"
