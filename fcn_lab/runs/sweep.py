@@ -49,7 +49,7 @@ class Progress:
         scores: the content of metrics.json once it is there.
     """
 
-    status: str
+    status: RunStatus
     reason: str = ""
     seconds: float = 0.0
     epochs: int = 0
@@ -110,7 +110,7 @@ class Cell:
         if attempt.is_alive():
             holder = terminal_text(f"{attempt.host}, process {attempt.pid}")
             return Progress(RunStatus.RUNNING, holder, seconds, len(rows), best_score)
-        status, reason = attempt.status or RunStatus.STOPPED, attempt.reason
+        status, reason = RunStatus(attempt.status or RunStatus.STOPPED), attempt.reason
         if attempt.status is None:
             reason = "interrupted"
         elif status == RunStatus.DONE:

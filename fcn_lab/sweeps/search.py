@@ -134,7 +134,7 @@ class Search:
                 raise SweepFailure(name)
             for trial in cells[name]:
                 self._report_result(trial, progress)
-        return [name for name, progress in progress_by_name.items() if progress.status == "failed"]
+        return [name for name, p in progress_by_name.items() if p.status == RunStatus.FAILED]
 
     def _report_result(self, trial: Trial, progress: Progress) -> None:
         state, value = TRIAL_STATES[progress.status], None

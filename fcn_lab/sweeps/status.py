@@ -222,7 +222,7 @@ def estimate_remaining(record: SweepFolder, progress: Mapping[str, Progress]) ->
     that, and as many cells to run at once as do now.
     """
     durations = [p.seconds for p in progress.values() if p.status == RunStatus.DONE and p.seconds]
-    cells_at_work = [cell for cell in record.cells if progress[cell.name].status == "running"]
+    cells_at_work = [c for c in record.cells if progress[c.name].status == RunStatus.RUNNING]
     if not durations or not cells_at_work:
         return None
     waits = sum(p.status in (RunStatus.WAITING, RunStatus.STOPPED) for p in progress.values())
