@@ -53,8 +53,10 @@ from fcn_lab.worker.claims import (
     remove_empty,
     withdraw,
 )
+from fcn_lab.worker.flags import FRESH_FLAG
 from fcn_lab.worker.shell import check_shell, mend_streams, mend_width, speak_utf8
 from fcn_lab.worker.supervisor import (
+    EXIT_MISTAKE,
     TRACEBACK_VARIABLE,
     build_worker_command,
     build_worker_environment,
@@ -174,7 +176,7 @@ def _start(parent: Path, config: DictConfig) -> None:
         _refuse(explain(error))
     # libraries take seconds from here
     print(f"task={config.choices.task}: {folder}", flush=True)
-    _become_worker(str(path), f"--fresh={folder_count}")
+    _become_worker(str(path), f"{FRESH_FLAG}{folder_count}")
 
 
 def _settle_config(config: DictConfig, settings: HydraConf) -> dict[str, Any]:
@@ -213,4 +215,4 @@ def _refuse(reason: str) -> NoReturn:
     from fcn_lab.terminal import print_refusal
 
     print_refusal(reason)
-    sys.exit(2)
+    sys.exit(EXIT_MISTAKE)

@@ -17,6 +17,7 @@ from fcn_lab.runs.names import CONFIG, EPOCHS, HISTORY, METRICS
 from fcn_lab.runs.next_steps import list_run_steps
 from fcn_lab.runs.records import require_no_links_outside
 from fcn_lab.worker.claims import has_ended, hold
+from fcn_lab.worker.flags import EPOCHS_FLAG, RESUME_FLAG
 
 # the words that may stand beside it: where words lie, and what is trusted
 _SEPARATE_KEYS = ("resume", "allow", "hydra.searchpath")
@@ -32,7 +33,8 @@ class Resumption:
     @property
     def flags(self) -> list[str]:
         """Returns the worker's arguments."""
-        return ["--resume", *([f"--epochs={self.epochs}"] if self.epochs is not None else [])]
+        epochs = [] if self.epochs is None else [f"{EPOCHS_FLAG}{self.epochs}"]
+        return [RESUME_FLAG, *epochs]
 
 
 def read_resumption(overrides: Sequence[str]) -> Resumption | None:

@@ -21,7 +21,8 @@ from fcn_lab.sweeps.reuse import LABEL_KEYS, flatten_settings
 from fcn_lab.sweeps.studies import locate_estimates
 from fcn_lab.terminal import report_progress
 from fcn_lab.worker.claims import clear_leftovers, is_in_use, remove_empty, require_own
-from fcn_lab.worker.supervisor import build_worker_environment
+from fcn_lab.worker.flags import ELSEWHERE_FLAG, ESTIMATE_FLAG
+from fcn_lab.worker.supervisor import EXIT_MISTAKE, build_worker_environment
 
 
 @dataclass(frozen=True)
@@ -196,8 +197,8 @@ def _require_equal(cells: Sequence[Cell], configs: Mapping[str, Mapping[str, Any
 def _preflight(cells: Sequence[Cell], code: Path, runs_here: bool, estimate: Path | None) -> None:
     if not cells:
         return
-    flags = [] if runs_here else ["--elsewhere"]
-    flags += [f"--estimate={estimate}"] if estimate is not None else []
+    flags = [] if runs_here else [ELSEWHERE_FLAG]
+    flags += [f"{ESTIMATE_FLAG}{estimate}"] if estimate is not None else []
     result = subprocess.run(
         [sys.executable, "-m", "fcn_lab.worker.preflight", *flags],
         # sent this way since no command line holds tens of thousands of folders
@@ -208,7 +209,7 @@ def _preflight(cells: Sequence[Cell], code: Path, runs_here: bool, estimate: Pat
         errors="surrogateescape",
         check=False,
     )
-    if result.returncode == 2:
+    if result.returncode == EXIT_MISTAKE:
         raise UserError(result.stderr.strip())
     if result.returncode != 0:
         lines = result.stderr.split("\n")

@@ -41,6 +41,7 @@ from fcn_lab.signals import StoppedBySignal, raise_stopped
 from fcn_lab.terminal import print_refusal, show_waiting
 from fcn_lab.training.ranks import is_first_rank
 from fcn_lab.worker.claims import withdraw
+from fcn_lab.worker.flags import CELL_FLAG, EPOCHS_FLAG, FRESH_FLAG, PARENT_FLAG, RESUME_FLAG
 from fcn_lab.worker.shell import mend_streams
 from fcn_lab.worker.supervisor import EXIT_MISTAKE, GRACE_SECONDS, TRACEBACK_VARIABLE
 
@@ -68,10 +69,6 @@ QUIET_LOGGERS = (
     # the same, a second time
     "lightning.fabric",
 )
-FRESH_FLAG = "--fresh="
-CELL_FLAG = "--cell"
-PARENT_FLAG = "--parent="
-EPOCHS_FLAG = "--epochs="
 
 
 def main(arguments: list[str]) -> int:
@@ -96,8 +93,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _run_and_report(path: Path, flags: list[str]) -> tuple[int, str]:
-    """Returns the exit status, and a line that describes a failure."""
-    resume = "--resume" in flags
+    """Returns the exit status, and the line that tells of a failure."""
+    resume = RESUME_FLAG in flags
     try:
         if CELL_FLAG in flags:
             # a further rank was started by the first

@@ -23,9 +23,10 @@ from fcn_lab.files import write_json
 from fcn_lab.runs.names import CONFIG
 from fcn_lab.terminal import format_count, report_progress
 from fcn_lab.worker.estimate import estimate_seconds, measure_uptime
+from fcn_lab.worker.flags import ELSEWHERE_FLAG, ESTIMATE_FLAG
+from fcn_lab.worker.supervisor import EXIT_MISTAKE
 
 _CELL_KEYS = ("seed", "name", "group", "arm", "links")
-_ESTIMATE_FLAG = "--estimate="
 
 
 @dataclass
@@ -42,8 +43,8 @@ class CellGroup:
 
 def main(arguments: list[str]) -> int:
     """Builds the task of each folder's config and lets it look at its data."""
-    on_other_machine = "--elsewhere" in arguments
-    files = [a.removeprefix(_ESTIMATE_FLAG) for a in arguments if a.startswith(_ESTIMATE_FLAG)]
+    on_other_machine = ELSEWHERE_FLAG in arguments
+    files = [a.removeprefix(ESTIMATE_FLAG) for a in arguments if a.startswith(ESTIMATE_FLAG)]
     mistakes: dict[str, str] = {}
     tasks: list[tuple[CellGroup, Any]] = []
     folders = [Path(a) for a in arguments if not a.startswith("--")]
@@ -51,7 +52,7 @@ def main(arguments: list[str]) -> int:
         kinds = _group_cells(folders)
     except UserError as error:
         print(error, file=sys.stderr)
-        return 2
+        return EXIT_MISTAKE
     title = f"checking {format_count(len(folders), 'cell')} of {format_count(len(kinds), 'kind')}"
     for kind in report_progress(kinds, len(kinds), title):
         try:
@@ -73,7 +74,7 @@ def main(arguments: list[str]) -> int:
         seconds = estimate_seconds([(task, kind.build) for kind, task in tasks], start)
         times = {n: s for (kind, _), s in zip(tasks, seconds, strict=True) for n in kind.cells}
         write_json(Path(file), times)
-    return 2 if mistakes else 0
+    return EXIT_MISTAKE if mistakes else 0
 
 
 def _group_cells(folders: Iterable[Path]) -> Sequence[CellGroup]:

@@ -18,6 +18,7 @@ from fcn_lab.runs.processor import count_bound_cores
 from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.training.machine import count_cores
 from fcn_lab.training.ranks import drop_stray_ranks
+from fcn_lab.worker.flags import CELL_FLAG, PARENT_FLAG
 
 # exit status of a worker after a user's mistake; trying again would not help
 EXIT_MISTAKE = 2
@@ -107,7 +108,11 @@ class Supervisor:
         with log:
             start = log.tell()
             process = subprocess.Popen(
-                [*build_worker_command(job.folder / CONFIG), "--cell", f"--parent={os.getpid()}"],
+                [
+                    *build_worker_command(job.folder / CONFIG),
+                    CELL_FLAG,
+                    f"{PARENT_FLAG}{os.getpid()}",
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -1,0 +1,11 @@
+"""The flags behind the config's name that a worker is started with, and those of the preflight."""
+
+RESUME_FLAG = "--resume"
+CELL_FLAG = "--cell"
+# each with a value
+FRESH_FLAG = "--fresh="
+PARENT_FLAG = "--parent="
+EPOCHS_FLAG = "--epochs="
+# of `fcn_lab.worker.preflight`
+ELSEWHERE_FLAG = "--elsewhere"
+ESTIMATE_FLAG = "--estimate="
