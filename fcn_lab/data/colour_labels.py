@@ -4,12 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL.Image import Image
 
 from fcn_lab.data.label_codecs import LabelView
 from fcn_lab.errors import UserError
-from fcn_lab.pixels import VOID, Colour
+from fcn_lab.pixels import VOID, Colour, Pixels
 
 # a grey is the colour of three equal parts
 _MODES = ("RGB", "RGBA", "P", "PA", "1", "L", "LA")
@@ -39,7 +38,7 @@ class ColourLabels:
         """Returns "", because colours are always given and never guessed."""
         return ""
 
-    def decode(self, picture: Image) -> tuple[NDArray[np.uint8], Counter[str]]:
+    def decode(self, picture: Image) -> tuple[Pixels, Counter[str]]:
         """Returns the ids by colour; a colour of no class becomes VOID and is counted.
 
         Raises:

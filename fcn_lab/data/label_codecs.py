@@ -18,7 +18,7 @@ from fcn_lab.data.classes import LARGEST_ID, is_void
 from fcn_lab.data.mask_palettes import MaskPalette
 from fcn_lab.data.mask_values import WIDE_VOID, read_values
 from fcn_lab.errors import UserError
-from fcn_lab.pixels import VOID, Colour
+from fcn_lab.pixels import VOID, Colour, Pixels
 from fcn_lab.terminal import format_count, shorten_list
 
 _ITEMS_SHOWN = 5
@@ -36,7 +36,7 @@ class LabelView:
     """
 
     pixels: NDArray[np.unsignedinteger]
-    ids: NDArray[np.uint8]
+    ids: Pixels
     is_wrong: NDArray[np.bool_]
     strange_values: Counter[str]
 
@@ -55,7 +55,7 @@ class LabelCodec(Protocol):
         """Returns a line on what was inferred from the masks; "" where nothing was inferred."""
         ...
 
-    def decode(self, picture: Image) -> tuple[NDArray[np.uint8], Counter[str]]:
+    def decode(self, picture: Image) -> tuple[Pixels, Counter[str]]:
         """Returns the ids of one label file.
 
         Raises:
@@ -160,7 +160,7 @@ class IndexLabels:
             self.names, self.colours, white_class=index, key=self._key, palette=self._palette
         )
 
-    def decode(self, picture: Image) -> tuple[NDArray[np.uint8], Counter[str]]:
+    def decode(self, picture: Image) -> tuple[Pixels, Counter[str]]:
         """Returns the ids, after checking that every pixel is one.
 
         Raises:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from fcn_lab.pixels import VOID, Colour
+from fcn_lab.pixels import VOID, Colour, Pixels
 
 
 class MaskPalette:
@@ -36,7 +36,7 @@ class MaskPalette:
         return self._void_colour in others
 
     def find_conflict(
-        self, mask: Image, pixels: NDArray[np.unsignedinteger], classes: NDArray[np.uint8]
+        self, mask: Image, pixels: NDArray[np.unsignedinteger], classes: Pixels
     ) -> str:
         """Returns a message where a mask gives an id the colour of another class's id, else "".
 

@@ -7,7 +7,6 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from fcn_lab.pixels import VOID, Pixels
 
@@ -57,14 +56,14 @@ def choose_filling(channels: int) -> tuple[int, ...]:
     return (*colour, *[grey] * (channels - len(colour)))
 
 
-def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def resize_image(image: Pixels, size: tuple[int, int]) -> Pixels:
     """Resizes (H,W,C) to (h,w,C) by area average along what shrinks, linearly along what grows."""
     rows, columns = image.shape[:2]
     image = _resample(image, (min(rows, size[0]), min(columns, size[1])), cv2.INTER_AREA)
     return _resample(image, size, cv2.INTER_LINEAR)
 
 
-def resize_label(label: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def resize_label(label: Pixels, size: tuple[int, int]) -> Pixels:
     """Resizes (H,W) to (h,w) by the nearest pixel, so that no class is invented."""
     if label.shape == size:
         return label

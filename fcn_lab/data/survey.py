@@ -122,9 +122,7 @@ def survey_frames(frames: Frames) -> Iterator[FrameSurvey]:
         yield FrameSurvey(name, drive, image, label, (height, width), Counter(), None)
 
 
-def measure_edges(
-    view: LabelView, classes: NDArray[np.uint8]
-) -> tuple[LabelEdges, NDArray[np.bool_]]:
+def measure_edges(view: LabelView, classes: Pixels) -> tuple[LabelEdges, NDArray[np.bool_]]:
     """Measures the edges of a label file; `classes` (H,W) are the decoded classes.
 
     Returns:
@@ -166,7 +164,7 @@ def _count_triples(triples: NDArray[np.unsignedinteger]) -> Counter[tuple[int, i
     )
 
 
-def _count_nearest(spoilt_mask: NDArray[np.bool_], classes: NDArray[np.uint8]) -> NDArray[np.int64]:
+def _count_nearest(spoilt_mask: NDArray[np.bool_], classes: Pixels) -> NDArray[np.int64]:
     """Returns (256,) the number of spoilt pixels by the class of the nearest sound pixel."""
     if not spoilt_mask.any() or spoilt_mask.all():
         return np.zeros(VOID + 1, np.int64)

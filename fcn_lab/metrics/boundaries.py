@@ -16,12 +16,11 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from fcn_lab.metrics.checkerboard import checkerboard_index
-from fcn_lab.metrics.scores import compute_scores
+from fcn_lab.metrics.scores import WIDTHS, compute_scores
 from fcn_lab.pixels import VOID
 
-TOLERANCE_SHARE = 0.0075  # of the image's diagonal
-CLASSES_AT_ONCE = 62
-WIDTHS = (1, 2, 4, 8, 16)  # pixels on each side of a boundary
+TOLERANCE_SHARE = 0.0075  # of the image's diagonal, as in SegNet's paper
+CLASSES_AT_ONCE = 62  # each is a bit of an int64, and one more stands for none
 
 
 class EdgeSummary(TypedDict):

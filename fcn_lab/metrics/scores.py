@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+# of a trimap, pixels on each side of a boundary
+WIDTHS = (1, 2, 4, 8, 16)
 
 
 class SplitScores(TypedDict):

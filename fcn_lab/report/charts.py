@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from fcn_lab.metrics.scores import WIDTHS
 from fcn_lab.rendering.html import COLOURS, pick_symbol
 from fcn_lab.report.arms import format_factor
 from fcn_lab.report.intervals import Estimate
-from fcn_lab.report.study import WIDTHS, Study
+from fcn_lab.report.study import Study
 from fcn_lab.runs.names import MONITOR
 
 Spec = dict[str, Any]

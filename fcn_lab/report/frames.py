@@ -17,7 +17,7 @@ from PIL import Image
 
 from fcn_lab.data.colours import format_hex
 from fcn_lab.escaping import zip_text
-from fcn_lab.pixels import Pixels
+from fcn_lab.pixels import VOID, Pixels
 from fcn_lab.rendering.embedding import encode_picture, format_url
 from fcn_lab.report.comparison import Arm
 from fcn_lab.report.runs import Run
@@ -39,7 +39,7 @@ FRAMES_SHOWN = 8
 ARMS_SHOWN = 24
 # the least distance in frames between two of one drive: neighbours are nearly the same
 SMALLEST_DISTANCE = 10
-ERROR_COLOUR, VOID = (255, 0, 128), 255
+OVERLAY_COLOUR = (255, 0, 128)
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def read_legend(study: Study, keeper: PredictionArchive, frame: str) -> list[tup
 def draw_errors(truth: Pixels, guess: Pixels) -> bytes:
     """Returns a PNG of one colour where the prediction is wrong, transparent elsewhere."""
     picture = Image.fromarray(((truth != guess) & (truth != VOID)).astype(np.uint8))
-    picture.putpalette([0, 0, 0, *ERROR_COLOUR])
+    picture.putpalette([0, 0, 0, *OVERLAY_COLOUR])
     return encode_picture(picture, "png", transparency=0, bits=1)
 
 

@@ -35,9 +35,6 @@ from fcn_lab.report.runs import (
 )
 from fcn_lab.report.variance import VarianceEffect, VarianceShare, build_projections, compute_shares
 
-# pixels on each side of a boundary, as fcn_lab/metrics/boundaries.py measures them
-WIDTHS = (1, 2, 4, 8, 16)
-
 
 @dataclass(frozen=True)
 class Study:

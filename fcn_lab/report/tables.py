@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from fcn_lab.escaping import csv_row, latex_text, markdown_row
-from fcn_lab.metrics.scores import compute_class_accuracy
+from fcn_lab.metrics.scores import WIDTHS, compute_class_accuracy
 from fcn_lab.rendering import html as page
 from fcn_lab.report.comparison import Arm, Gap
 from fcn_lab.report.formatting import (
@@ -18,7 +18,7 @@ from fcn_lab.report.formatting import (
     format_probability,
     format_rank,
 )
-from fcn_lab.report.study import WIDTHS, Study
+from fcn_lab.report.study import Study
 from fcn_lab.terminal import format_percent
 
 # the most pairs that are all shown: those of 25 arms
