@@ -7,7 +7,7 @@ templates of ``fcn_lab/rendering/html.py`` escape by themselves.
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 # characters that Markdown may take for markup. An underscore inside a word is none, nor is a
@@ -47,9 +47,22 @@ def markdown_text(text: str) -> str:
     return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))
 
 
-def markdown_row(cells: Iterable[object]) -> str:
-    """Returns a line of a Markdown table; None is a dash."""
-    return f"| {' | '.join('–' if cell is None else markdown_text(str(cell)) for cell in cells)} |"
+def markdown_table(
+    columns: Sequence[object], rows: Iterable[Iterable[object]], words: int = 1
+) -> str:
+    """Returns a Markdown table; None is a dash.
+
+    Args:
+        columns: their titles.
+        rows: the cells below.
+        words: how many columns, the first ones, hold words; the others hold numbers.
+    """
+    rule = ["---"] * words + ["---:"] * (len(columns) - words)
+    lines = (
+        " | ".join("–" if cell is None else markdown_text(str(cell)) for cell in cells)
+        for cells in (columns, rule, *rows)
+    )
+    return "\n".join(f"| {line} |" for line in lines)
 
 
 def latex_text(text: str) -> str:

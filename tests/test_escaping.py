@@ -16,7 +16,7 @@ from rich.console import Console
 from fcn_lab.errors import Omissions
 from fcn_lab.escaping import (
     csv_row,
-    markdown_row,
+    markdown_table,
     markdown_text,
     plotly_text,
     script_json,
@@ -61,7 +61,7 @@ WORDS = (
 def test_a_cell_and_a_sentence_of_markdown_show_the_words(words: str) -> None:
     reader = MarkdownIt("commonmark").enable(["table", "strikethrough"])
     plain = " ".join(words.split())
-    page = reader.render(f"{markdown_row(['h', 'h'])}\n| --- | --- |\n{markdown_row([words, 1])}")
+    page = reader.render(markdown_table(["h", "h"], [[words, 1]], 2))
     cells = re.findall(r"<td>(.*?)</td>", page, re.DOTALL)
     assert [html.unescape(cell) for cell in cells] == [plain, "1"]
     assert html.unescape(reader.render(f"word {markdown_text(words)}")) == (

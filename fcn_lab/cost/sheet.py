@@ -10,7 +10,7 @@ from torch import nn
 from fcn_lab.cost.figure import CellCosts, RunScore, Words, render_costs
 from fcn_lab.cost.parts import PartCost
 from fcn_lab.errors import UserError
-from fcn_lab.escaping import markdown_row
+from fcn_lab.escaping import markdown_table
 from fcn_lab.files import write_table, write_text
 from fcn_lab.rendering.tables import print_table
 from fcn_lab.report.runs import Run, find_runs
@@ -28,7 +28,7 @@ COLUMNS = {
     "backward": ("backward ms", 1e-3),
     "peak": ("peak MB", 1e6),
 }
-RANGE_TITLE = "both, range ms"
+TITLES = ("cell", *(title for title, _ in COLUMNS.values()), "both, range ms")
 SHARE_NOTE = "In brackets: the upsampling's part. Times are medians of turns. "
 
 
@@ -123,20 +123,18 @@ def write_sheet(
 
 def render_markdown(bills: CellCosts) -> str:
     """Returns a table of one row per network: the total, in brackets the upsampling's share."""
-    titles = [*(title for title, _ in COLUMNS.values()), RANGE_TITLE]
-    lines = [f"| cell | {' | '.join(titles)} |", "| --- |" + " ---: |" * len(titles)]
-    lines += [
-        markdown_row([" ".join(cell), *_format_costs(parts, " ")]) for cell, parts in bills.items()
-    ]
-    return "\n".join([*lines, "", SHARE_NOTE + describe_switches(bills)])
+    table = markdown_table(TITLES, _format_rows(bills, " "))
+    return f"{table}\n\n{SHARE_NOTE}{describe_switches(bills)}"
 
 
 def print_sheet(bills: CellCosts) -> None:
-    """Prints the table of costs to the terminal, the upsampling's share below the total."""
-    columns = ("cell", *(title for title, _ in COLUMNS.values()), RANGE_TITLE)
-    rows = [(" ".join(cell), *_format_costs(parts, "\n")) for cell, parts in bills.items()]
-    print_table(columns, rows)
+    """Prints the same to the terminal, the upsampling's share below the total."""
+    print_table(TITLES, _format_rows(bills, "\n"))
     print_text(SHARE_NOTE + describe_switches(bills))
+
+
+def _format_rows(bills: CellCosts, separator: str) -> list[tuple[str, ...]]:
+    return [(" ".join(cell), *_format_costs(parts, separator)) for cell, parts in bills.items()]
 
 
 def _format_costs(parts: Mapping[str, PartCost], separator: str) -> list[str]:

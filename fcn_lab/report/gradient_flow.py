@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import fmean, median
 
 from fcn_lab.errors import UserError
-from fcn_lab.escaping import markdown_row
+from fcn_lab.escaping import markdown_table
 from fcn_lab.report.arms import group_runs
 from fcn_lab.report.runs import Run, find_runs
 from fcn_lab.runs.names import GRADIENTS, MONITOR
@@ -52,8 +52,8 @@ def read_gradients(run: Run) -> list[dict[str, str]]:
     return read_rows(path) if path.is_file() else []
 
 
-def format_report(folder: Path, score: float | None = None) -> list[str]:
-    """Returns the lines of the table, in Markdown.
+def format_report(folder: Path, score: float | None = None) -> str:
+    """Returns the table, in Markdown.
 
     Raises:
         UserError: no run there noted the norms of its gradient.
@@ -67,10 +67,8 @@ def format_report(folder: Path, score: float | None = None) -> list[str]:
     best_scores = [max((s for _, s in read_scores(run)), default=0.0) for run in runs]
     goal = min(best_scores) if score is None else score
     column = f"steps to {100 * goal:.1f} mean IoU on val"
-    lines = [
-        f"| | gradient by stage, the last one's as unit | norm of the last one's | {column} |",
-        "| --- | --- | --- | --- |",
-    ]
+    columns = ("", "gradient by stage, the last one's as unit", "norm of the last one's", column)
+    rows = []
     for arm, members in group_runs(runs).items():
         norms = [measure_norms(read_gradients(run)) for run in members]
         shares = [measure_shares(norm) for norm in norms]
@@ -81,8 +79,8 @@ def format_report(folder: Path, score: float | None = None) -> list[str]:
         members.sort(key=lambda run: run.seed)
         steps = [find_first_step(run, goal) for run in members]
         texts = ", ".join("never" if step is None else f"{step:,}" for step in steps)
-        lines.append(markdown_row([arm, stages, units, texts]))
-    return lines
+        rows.append((arm, stages, units, texts))
+    return markdown_table(columns, rows, len(columns))
 
 
 def format_range(values: Sequence[float]) -> str:
@@ -97,7 +95,7 @@ def main(arguments: Sequence[str]) -> int:
     """Prints the table of a folder."""
     try:
         folder, *score = arguments
-        print("\n".join(format_report(Path(folder), float(score[0]) if score else None)))
+        print(format_report(Path(folder), float(score[0]) if score else None))
     except ValueError:
         print(f"expected FOLDER [SCORE], a score from 0 to 1; got {' '.join(arguments)}")
         return 2

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from fcn_lab.escaping import csv_row, latex_text, markdown_row
+from fcn_lab.escaping import csv_row, latex_text, markdown_table
 from fcn_lab.metrics.scores import WIDTHS, compute_class_accuracy
 from fcn_lab.rendering import html as page
 from fcn_lab.report.comparison import Arm, Gap
@@ -41,9 +41,7 @@ class Table:
 
     def markdown(self) -> str:
         """Returns the table with Markdown's pipes."""
-        rule = ["---" if number < self.words else "---:" for number in range(len(self.columns))]
-        cells = [self.columns, rule, *self.rows]
-        return "\n".join(map(markdown_row, cells))
+        return markdown_table(self.columns, self.rows, self.words)
 
     def latex(self) -> str:
         """Returns the table for a paper; the package booktabs draws its rules."""

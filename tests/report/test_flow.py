@@ -56,11 +56,11 @@ def test_the_table_has_an_arm_a_row_and_a_seed_an_entry_and_stages_of_runs_are_l
     write(tmp_path / "without", 0, [0.3, 0.5], 0.5)
     write(tmp_path / "with0" / "stages" / "fcn32s", 0, [0.9], 2.0)
     assert len(find_runs([tmp_path])[0]) == 3
-    head, _, first, second = format_report(tmp_path)
+    head, _, first, second = format_report(tmp_path).splitlines()
     assert "steps to 50.0 mean IoU" in head
     assert first == "| skips=True | stem 3 (2…4); head 1 (1…1) | 2 (2…2) | 10, 20 |"
     assert second == "| skips=False | stem 0.5; head 1 | 2 | 20 |"
-    assert "never" in format_report(tmp_path, 0.55)[-1]
+    assert "never" in format_report(tmp_path, 0.55).splitlines()[-1]
 
 
 def test_a_folder_without_notes_and_words_that_are_none_are_refused(
