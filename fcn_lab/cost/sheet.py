@@ -14,10 +14,10 @@ from fcn_lab.escaping import markdown_table
 from fcn_lab.files import write_table, write_text
 from fcn_lab.rendering.tables import print_table
 from fcn_lab.report.runs import Run, find_runs
+from fcn_lab.runs.names import NETWORK_WORDS
 from fcn_lab.terminal import format_amount, print_text
 
-GROUPS = ("model", "upsample", "encoder")
-NETWORK_KEYS = (*GROUPS, "data", "experiment", "capacity")
+NETWORK_KEYS = (*NETWORK_WORDS, "data", "experiment", "capacity")
 COLUMNS = {
     "params": ("params M", 1e6),
     "macs": ("GMAC", 1e9),
@@ -69,7 +69,7 @@ class Grid:
     def cells(self, words: Mapping[str, str]) -> list[Words]:
         """Returns the (model, upsample, encoder) words of every network to build."""
         lists = (self.models, self.upsamples, self.encoders)
-        defaults = [words[group] for group in GROUPS]
+        defaults = [words[group] for group in NETWORK_WORDS]
         return list(
             product(
                 *(choices or [default] for choices, default in zip(lists, defaults, strict=True))
@@ -84,8 +84,8 @@ class Grid:
         """
         if any(override.startswith(("run=", "again=")) for override in self.typed):
             raise UserError("models=, upsamples= and encoders= make networks anew: leave out run=")
-        lists = dict(zip(GROUPS, (self.models, self.upsamples, self.encoders), strict=True))
-        words = [f"{g}={w}" for g, w in zip(GROUPS, cell, strict=True) if lists[g]]
+        lists = dict(zip(NETWORK_WORDS, (self.models, self.upsamples, self.encoders), strict=True))
+        words = [f"{g}={w}" for g, w in zip(NETWORK_WORDS, cell, strict=True) if lists[g]]
         typed_overrides = []
         for override in self.typed:
             key = _find_key(override)
@@ -114,7 +114,7 @@ def write_sheet(
         for cell, parts in bills.items()
         for part, cost in parts.items()
     ]
-    write_table(folder / "costs.csv", [[*GROUPS, "part", *asdict(PartCost())], *rows])
+    write_table(folder / "costs.csv", [[*NETWORK_WORDS, "part", *asdict(PartCost())], *rows])
     notes = f"\n\n{warning}\n" if warning else "\n"
     write_text(folder / "costs.md", render_markdown(bills) + notes)
     if run_scores:
@@ -189,7 +189,7 @@ def read_scores(runs: Sequence[Path], cells: Sequence[Words]) -> list[RunScore]:
         return []
     scores: list[RunScore] = []
     for run in _read_runs(runs):
-        model, upsample, encoder = (str(run.metrics[group]) for group in GROUPS)
+        model, upsample, encoder = (str(run.metrics[group]) for group in NETWORK_WORDS)
         value = run.number(run.split, "mean_iou")
         if value is not None and (model, upsample, encoder) in cells:
             scores.append(((model, upsample, encoder), value))

@@ -10,9 +10,8 @@ from typing import Any
 
 from fcn_lab.report.arms import format_factor
 from fcn_lab.report.study import Study
+from fcn_lab.runs.names import NETWORK_WORDS
 
-# groups whose words have a key in a run's config
-WORDS = ("model", "upsample", "encoder")
 # the tables in the W&B run that holds the study's results, and the run's job type
 TABLES = ("arms", "differences", "classes")
 JOB_TYPE = "report"
@@ -59,6 +58,6 @@ class Selection:
 
 def find_config_key(factor: str, config: Mapping[str, Any]) -> str:
     """Returns the config's key of a factor's value: one of the words, or a plain key."""
-    if factor in WORDS:
+    if factor in NETWORK_WORDS:
         return f"words.{factor}"
     return f"choices.{factor}" if factor in config.get("choices", ()) else factor

@@ -10,12 +10,13 @@ from typing import Any
 
 from fcn_lab.errors import UserError
 from fcn_lab.report.runs import ABSENT, Run
+from fcn_lab.runs.names import NETWORK_WORDS
 
 TITLES = {"model": "skips", "upsample": "operators", "encoder": "encoders"}
 
 # the keys of config.yaml that a training depends on
 SETTINGS = (
-    *("model", "upsample", "encoder", "freeze", "init_from", "data", "augment"),
+    *(*NETWORK_WORDS, "freeze", "init_from", "data", "augment"),
     *("loss", "optim", "schedule", "trainer"),
 )
 
@@ -34,7 +35,7 @@ def format_factor(factor: str) -> str:
 
 def format_arm(run: Run, factors: Sequence[str] | dict[str, tuple[str, ...]]) -> str:
     """Returns the values of what was varied, "fcn8s lr=0.01"; else model, operator, encoder."""
-    names = factors or ("model", "upsample", "encoder")
+    names = factors or NETWORK_WORDS
     values = {factor: run.factors.get(factor, ABSENT) for factor in names}
     choices = {factor: value for factor, value in values.items() if value != ABSENT}
     return " ".join(_format_factor_value(*pair) for pair in (choices or values).items())

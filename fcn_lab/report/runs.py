@@ -61,7 +61,7 @@ class Run:
             DamagedFile: a file of the run that the report needs is not as a run writes it.
         """
         metrics, config = read_metrics(folder), folder / names.CONFIG
-        words = [metrics.get(word) for word in ("model", "upsample", "encoder")]
+        words = [metrics.get(word) for word in names.NETWORK_WORDS]
         if not isinstance(metrics.get("seed"), int) or not all(isinstance(w, str) for w in words):
             reason = "it names no model, upsample, encoder and seed"
             raise DamagedFile(folder / names.METRICS, reason)
@@ -123,8 +123,8 @@ class Run:
 
     @cached_property
     def factors(self) -> dict[str, str]:
-        """Returns the chosen values: words, plain keys in a cell's name, and those of `told_by`."""
-        words = {k: str(self.metrics[k]) for k in ("model", "upsample", "encoder")}
+        """Returns what was chosen: words, plain keys in a cell's name, what `told_by` names."""
+        words = {k: str(self.metrics[k]) for k in names.NETWORK_WORDS}
         arm = str(self.config.get("arm") or "")
         pairs = (part.partition("=") for part in re.split(r",(?=[\w./@]+=)", arm) if "=" in part)
         values_in_name = {k: v for k, _, v in pairs if k not in _UNNAMED_KEYS}

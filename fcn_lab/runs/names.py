@@ -23,5 +23,7 @@ STAGES = "stages"
 LAST_CHECKPOINT, BEST_CHECKPOINT = f"{CHECKPOINTS}/last.ckpt", f"{CHECKPOINTS}/best.ckpt"
 # chooses the best epoch; searches and dashboards look at it too
 MONITOR = "val/mean_iou"
+# the groups that choose a network, whose words have a key of their own in a config
+NETWORK_WORDS = ("model", "upsample", "encoder")
 # the key of a config that says how long a run trains
 EPOCHS = "trainer.max_epochs"

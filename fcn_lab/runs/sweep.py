@@ -11,8 +11,6 @@ machine see the same.
     CELL/        a run's folder; beside it log.txt and attempts/N.json
 """
 
-import csv
-import io
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -21,16 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from fcn_lab.errors import UserError
-from fcn_lab.escaping import csv_cell, terminal_text
-from fcn_lab.files import write_json, write_text
+from fcn_lab.escaping import terminal_text
+from fcn_lab.files import write_json, write_table
 from fcn_lab.runs.attempts import find_last_attempt
-from fcn_lab.runs.names import LOG, METRICS, MONITOR, SWEEP_RECORD, SWEEP_RESULTS
+from fcn_lab.runs.names import LOG, METRICS, MONITOR, NETWORK_WORDS, SWEEP_RECORD, SWEEP_RESULTS
 from fcn_lab.runs.outcomes import SCORE_NAMES, read_history, read_metrics
 from fcn_lab.runs.records import DamagedFile, read_json
 from fcn_lab.runs.statuses import ENDED_EARLY, RunStatus
 
 COLUMNS = (
-    *("cell", "status", "model", "upsample", "encoder", "seed", "params", "macs", "seconds"),
+    *("cell", "status", *NETWORK_WORDS, "seed", "params", "macs", "seconds"),
     *(f"{split}_{score}" for split in ("val", "test") for score in SCORE_NAMES),
     *("reason", "folder"),
 )
@@ -203,12 +201,8 @@ class SweepFolder:
 
     def write_results(self, progress: Mapping[str, Progress]) -> None:
         """Writes results.csv in one piece, from the progress of each cell by name."""
-        table = io.StringIO()
-        writer = csv.DictWriter(table, COLUMNS, restval="", extrasaction="ignore")
-        writer.writeheader()
         rows = (cell.row(progress[cell.name]) for cell in self.cells)
-        writer.writerows({key: csv_cell(value) for key, value in row.items()} for row in rows)
-        write_text(self.results, table.getvalue())
+        write_table(self.results, [COLUMNS, *([row.get(key) for key in COLUMNS] for row in rows)])
 
 
 def _create_cell(sweep: Path, record: Mapping[str, Any]) -> Cell:
