@@ -10,8 +10,10 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-# characters that Markdown may take for markup. An underscore inside a word is none, nor is a
-# bracket that no link follows, so that numbers in brackets stay readable
+# what tables show where there is no value
+UNKNOWN_VALUE = "–"
+# what a Markdown reader may take for markup; an underscore inside a word is none, and so is a
+# bracket that no link follows: numbers in brackets stay readable
 _MARKDOWN = re.compile(r"[\\`*<>|~$#]|(?<![^\W_])_|_(?![^\W_])|[!\]](?=[\[(:])|&(?=#?\w+;)")
 # first characters by which a spreadsheet takes a cell for a formula, full-width ones included
 _FORMULA = re.compile("\\s*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
@@ -59,7 +61,7 @@ def markdown_table(
     """
     rule = ["---"] * words + ["---:"] * (len(columns) - words)
     lines = (
-        " | ".join("–" if cell is None else markdown_text(str(cell)) for cell in cells)
+        " | ".join(UNKNOWN_VALUE if cell is None else markdown_text(str(cell)) for cell in cells)
         for cells in (columns, rule, *rows)
     )
     return "\n".join(f"| {line} |" for line in lines)

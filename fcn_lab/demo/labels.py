@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from fcn_lab.data.classes import describe_difference
 from fcn_lab.errors import UserError
+from fcn_lab.escaping import UNKNOWN_VALUE
 from fcn_lab.report.arms import find_varied, format_arm
 from fcn_lab.report.protocols import FIELDS
 from fcn_lab.report.runs import Run
@@ -60,5 +61,7 @@ def _tell_protocol(run: Run, runs: Sequence[Run]) -> Run:
 
 
 def _sort_key(run: Run, factors: dict[str, tuple[str, ...]]) -> tuple[int, ...]:
-    places = [values.index(run.factors.get(name, "–")) for name, values in factors.items()]
+    places = [
+        values.index(run.factors.get(name, UNKNOWN_VALUE)) for name, values in factors.items()
+    ]
     return (*places, run.seed)

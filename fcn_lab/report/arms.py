@@ -9,7 +9,8 @@ from operator import itemgetter
 from typing import Any
 
 from fcn_lab.errors import UserError
-from fcn_lab.report.runs import ABSENT, Run
+from fcn_lab.escaping import UNKNOWN_VALUE
+from fcn_lab.report.runs import Run
 from fcn_lab.runs.names import NETWORK_WORDS
 
 TITLES = {"model": "skips", "upsample": "operators", "encoder": "encoders"}
@@ -24,7 +25,9 @@ SETTINGS = (
 def find_varied(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
     """Returns the factors in which runs differ, with their values."""
     names = dict.fromkeys(name for run in runs for name in run.factors)
-    values = {n: tuple(dict.fromkeys(run.factors.get(n, ABSENT) for run in runs)) for n in names}
+    values = {
+        n: tuple(dict.fromkeys(run.factors.get(n, UNKNOWN_VALUE) for run in runs)) for n in names
+    }
     return {name: _sort_values(choices) for name, choices in values.items() if len(choices) > 1}
 
 
@@ -36,8 +39,8 @@ def format_factor(factor: str) -> str:
 def format_arm(run: Run, factors: Sequence[str] | dict[str, tuple[str, ...]]) -> str:
     """Returns the values of what was varied, "fcn8s lr=0.01"; else model, operator, encoder."""
     names = factors or NETWORK_WORDS
-    values = {factor: run.factors.get(factor, ABSENT) for factor in names}
-    choices = {factor: value for factor, value in values.items() if value != ABSENT}
+    values = {factor: run.factors.get(factor, UNKNOWN_VALUE) for factor in names}
+    choices = {factor: value for factor, value in values.items() if value != UNKNOWN_VALUE}
     return " ".join(_format_factor_value(*pair) for pair in (choices or values).items())
 
 
@@ -82,7 +85,7 @@ def tell_twins_apart(runs: Sequence[Run]) -> list[Run]:
                 keys |= dict.fromkeys(_find_differences(*(facts[run.folder] for run in pair)))
 
     def tell(run: Run) -> dict[str, str]:
-        return {**run.told_by, **{key: facts[run.folder].get(key, ABSENT) for key in keys}}
+        return {**run.told_by, **{key: facts[run.folder].get(key, UNKNOWN_VALUE) for key in keys}}
 
     return [replace(run, told_by=tell(run)) for run in runs]
 
@@ -93,7 +96,7 @@ def _list_facts(run: Run) -> dict[str, str]:
     settings = dict(_list_settings(run.config, SETTINGS))
     # the same data may lie in another folder
     settings.pop("data.root", None)
-    return {k: str(v) for k, v in words.items() if v not in (None, ABSENT)} | settings
+    return {k: str(v) for k, v in words.items() if v not in (None, UNKNOWN_VALUE)} | settings
 
 
 def _find_differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[str]:
@@ -130,11 +133,11 @@ def _sort_values(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _find_setting(config: Mapping[str, Any], factor: str) -> str:
-    """Returns the value of a key, or a group's word; `ABSENT` where the record lacks it."""
+    """Returns the value of a key, or a group's word; `UNKNOWN_VALUE` where no record has it."""
     choices = config.get("choices", {})
     node: Any = choices if factor in choices else config
     for key in factor.split("."):
-        node = node.get(key, ABSENT) if isinstance(node, Mapping) else ABSENT
+        node = node.get(key, UNKNOWN_VALUE) if isinstance(node, Mapping) else UNKNOWN_VALUE
     return _as_typed(node)
 
 

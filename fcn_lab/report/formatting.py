@@ -1,9 +1,8 @@
 """Intervals, probabilities and ranks as text."""
 
+from fcn_lab.escaping import UNKNOWN_VALUE
 from fcn_lab.report.intervals import Estimate
 from fcn_lab.terminal import format_percent
-
-UNKNOWN_VALUE = "–"
 
 
 def format_interval(estimate: Estimate, level: float = 0.95, sign: bool = False) -> str:

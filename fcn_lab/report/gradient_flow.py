@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import fmean, median
 
 from fcn_lab.errors import UserError
-from fcn_lab.escaping import markdown_table
+from fcn_lab.escaping import UNKNOWN_VALUE, markdown_table
 from fcn_lab.report.arms import group_runs
 from fcn_lab.report.runs import Run, find_runs
 from fcn_lab.runs.names import GRADIENTS, MONITOR
@@ -86,7 +86,7 @@ def format_report(folder: Path, score: float | None = None) -> str:
 def format_range(values: Sequence[float]) -> str:
     """Returns the mean, with the least and the largest of several; a dash where there is none."""
     if not all(map(math.isfinite, values)):
-        return "–"
+        return UNKNOWN_VALUE
     bounds = f" ({min(values):.2g}…{max(values):.2g})" if len(values) > 1 else ""
     return f"{fmean(values):.2g}{bounds}"
 

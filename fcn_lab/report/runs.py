@@ -30,7 +30,6 @@ from fcn_lab.terminal import report_progress
 # folders inside a sweep or a staged run that hold its sources or earlier stages, and no runs
 INNER_PARTS = {names.SWEEP_CODE, names.STAGES}
 # the value of a factor that a run does not have
-ABSENT = "–"
 _UNNAMED_KEYS = ("seed", "data.root")
 
 

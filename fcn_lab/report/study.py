@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fcn_lab.escaping import UNKNOWN_VALUE
 from fcn_lab.report.arms import (
     find_varied,
     group_runs,
@@ -27,7 +28,6 @@ from fcn_lab.report.intervals import (
 )
 from fcn_lab.report.questions import find_question
 from fcn_lab.report.runs import (
-    ABSENT,
     MissingRun,
     Run,
     find_missing_cells,
@@ -73,7 +73,7 @@ class Study:
         weights = cut.weights()
         arms = [Arm.from_runs(name, members, weights) for name, members in groups.items()]
         values = {
-            name: {factor: members[0].factors.get(factor, ABSENT) for factor in factors}
+            name: {factor: members[0].factors.get(factor, UNKNOWN_VALUE) for factor in factors}
             for name, members in groups.items()
         }
         damaged_folders = {run.folder for run in damages}

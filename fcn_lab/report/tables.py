@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from fcn_lab.escaping import csv_row, latex_text, markdown_table
+from fcn_lab.escaping import UNKNOWN_VALUE, csv_row, latex_text, markdown_table
 from fcn_lab.metrics.scores import WIDTHS, compute_class_accuracy
 from fcn_lab.rendering import html as page
 from fcn_lab.report.comparison import Arm, Gap
 from fcn_lab.report.formatting import (
-    UNKNOWN_VALUE,
     format_interval,
     format_probability,
     format_rank,

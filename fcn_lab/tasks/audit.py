@@ -11,6 +11,7 @@ from fcn_lab.audit.finding import Finding, Level
 from fcn_lab.audit.findings import collect_findings
 from fcn_lab.audit.html import render_audit
 from fcn_lab.audit.tables import build_tables, collect_numbers
+from fcn_lab.escaping import UNKNOWN_VALUE
 from fcn_lab.files import write_json, write_text
 from fcn_lab.rendering.tables import print_table
 from fcn_lab.terminal import print_next, print_text, wrap_line
@@ -35,7 +36,9 @@ class Audit:
         measurements = Measurements.measure(self.source)
         findings = collect_findings(measurements)
         for table in build_tables(measurements):
-            cells = [["–" if cell is None else str(cell) for cell in row] for row in table.rows]
+            cells = [
+                [UNKNOWN_VALUE if cell is None else str(cell) for cell in row] for row in table.rows
+            ]
             print_table(table.columns, cells, table.title)
         print_findings(findings)
         write_text(folder / "audit.html", render_audit(measurements, findings))

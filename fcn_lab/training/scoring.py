@@ -11,6 +11,7 @@ from rich.table import Column, Table
 
 from fcn_lab.data.frames import Frames
 from fcn_lab.errors import Omissions, WriteFailure
+from fcn_lab.escaping import UNKNOWN_VALUE
 from fcn_lab.files import write_anywhere
 from fcn_lab.metrics.boundaries import EdgeSummary
 from fcn_lab.metrics.scores import SplitScores, compute_scores
@@ -193,9 +194,9 @@ def build_percent_table(
         table.add_column(name, justify="right")
     by_class = list(columns.values())
     for name in by_class[0]:
-        table.add_row(name, *(format_percent(column[name]) or "–" for column in by_class))
+        table.add_row(name, *(format_percent(column[name]) or UNKNOWN_VALUE for column in by_class))
     table.add_section()
     for name in dict.fromkeys(title for column in overall for title in column):
-        cells = ((format_percent(c[name]) or "–") if name in c else "" for c in overall)
+        cells = ((format_percent(c[name]) or UNKNOWN_VALUE) if name in c else "" for c in overall)
         table.add_row(name, *cells)
     return table

@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from numpy.typing import NDArray
 
 from fcn_lab.errors import UserError, guard_writing
-from fcn_lab.escaping import markdown_table
+from fcn_lab.escaping import UNKNOWN_VALUE, markdown_table
 from fcn_lab.rendering.pictures import Picture, draw_confusion, draw_panel
 from fcn_lab.terminal import format_percent
 from fcn_lab.training.loggers.base import RunInfo, RunLogger, guard_library, list_class_scores
@@ -106,7 +106,10 @@ def _list_values(node: object, key: str, copies: Container[str]) -> dict[str, An
 
 def tabulate_classes(rows: Sequence[tuple[str, float | None, float | None]]) -> str:
     """Returns a Markdown table of name, IoU and accuracy of each class, in per cent."""
-    cells = [(name, *(format_percent(value) or "–" for value in scores)) for name, *scores in rows]
+    cells = [
+        (name, *(format_percent(value) or UNKNOWN_VALUE for value in scores))
+        for name, *scores in rows
+    ]
     return markdown_table(("class", "IoU, %", "accuracy, %"), cells)
 
 
