@@ -1,6 +1,5 @@
 """What networks cost for one image, side by side."""
 
-import time
 from collections.abc import Mapping
 
 import torch
@@ -8,6 +7,7 @@ from rich.table import Table
 from torch import nn
 
 from fcn_lab.cost.macs import count_cost
+from fcn_lab.cost.measure import synchronized_time
 from fcn_lab.cost.memory import count_peak_bytes
 from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.rendering.tables import Name, create_table
@@ -42,7 +42,6 @@ def compare_costs(nets: Mapping[str, nn.Module], height: int, width: int) -> Tab
 def _time_pass(net: nn.Module, height: int, width: int) -> float:
     """Returns the seconds of one pass on the network's device."""
     image = torch.rand(1, count_channels(net), height, width, device=next(net.parameters()).device)
-    start = time.perf_counter()
-    # reading the sum waits for the device
-    net(image).sum().item()
-    return time.perf_counter() - start
+    start = synchronized_time((image,))
+    net(image)
+    return synchronized_time((image,)) - start

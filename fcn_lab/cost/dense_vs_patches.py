@@ -1,7 +1,6 @@
 """Compares a classifier that scores an image in one dense pass with one that scores patches."""
 
 import copy
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from torchvision.models import VGG
 
 from fcn_lab.cost.macs import count_cost
+from fcn_lab.cost.measure import synchronized_time
 from fcn_lab.encoders import VGG16Encoder
 from fcn_lab.encoders.fully_connected import convert_to_convolution
 from fcn_lab.errors import UserError
@@ -133,8 +133,6 @@ def _remove_padding(layer: nn.Module) -> nn.Module:
 
 
 def _time_call(compute: Callable[[], Tensor]) -> tuple[Tensor, float]:
-    start = time.perf_counter()
+    start = synchronized_time(())
     result = compute()
-    if result.is_cuda:
-        torch.cuda.synchronize(result.device)
-    return result, time.perf_counter() - start
+    return result, synchronized_time((result,)) - start

@@ -182,6 +182,6 @@ def time_module(module: nn.Module, arguments: tuple[Any, ...], repeats: int) -> 
 
 def synchronized_time(arguments: tuple[Any, ...]) -> float:
     """Returns the clock's seconds once the device has finished its work."""
-    if any(isinstance(x, Tensor) and x.is_cuda for x in arguments):
-        torch.cuda.synchronize()
+    if any(isinstance(x, Tensor) and (x.is_cuda or x.is_mps) for x in arguments):
+        torch.accelerator.synchronize()
     return time.perf_counter()

@@ -1,7 +1,6 @@
 """task=profile: counts the parameters and operations of a network, and times it."""
 
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -18,7 +17,7 @@ from fcn_lab.cost.busyness import BusynessWatch
 from fcn_lab.cost.dense_vs_patches import compare_dense_with_patches
 from fcn_lab.cost.figure import RunScore, Words
 from fcn_lab.cost.macs import count_cost
-from fcn_lab.cost.measure import combine_turns, measure_parts
+from fcn_lab.cost.measure import combine_turns, measure_parts, synchronized_time
 from fcn_lab.cost.parts import PartCost
 from fcn_lab.cost.sheet import (
     Grid,
@@ -157,13 +156,10 @@ class Profile:
 @torch.inference_mode()
 def time_forward(net: nn.Module, height: int, width: int, repeats: int) -> list[float]:
     """Returns the seconds of `repeats` forward passes of one image, on the network's device."""
-    device = next(net.parameters()).device
-    image = torch.rand(1, count_channels(net), height, width, device=device)
+    image = torch.rand(1, count_channels(net), height, width, device=next(net.parameters()).device)
     times = []
     for _ in range(repeats + 1):
-        start = time.perf_counter()
+        start = synchronized_time((image,))
         net(image)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - start)
+        times.append(synchronized_time((image,)) - start)
     return times[1:]
