@@ -21,6 +21,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.escaping import omegaconf_node
 from fcn_lab.files import make_folder, write_text
 from fcn_lab.runs.names import CONFIG
+from fcn_lab.runs.provenance import PACKAGE
 from fcn_lab.runs.records import DamagedFile, read_yaml
 from fcn_lab.values import is_admitted
 
@@ -29,9 +30,8 @@ _OPERANDS = {"run": "RUN_DIR", "input": "FILE_OR_FOLDER", "output": "FOLDER"}
 
 def find_conf_folder() -> Path:
     """Returns the folder of the words: inside an installed package, beside it in a clone."""
-    package = Path(__file__).resolve().parents[1]
-    inner_folder = package / "conf"
-    return inner_folder if inner_folder.is_dir() else package.parent / "conf"
+    inner_folder = PACKAGE / "conf"
+    return inner_folder if inner_folder.is_dir() else PACKAGE.parent / "conf"
 
 
 def list_words(folders: Sequence[Path]) -> dict[str, set[str]]:

@@ -6,6 +6,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+# the folder of the package that is running
+PACKAGE = Path(__file__).resolve().parents[1]
 # the file beside a frozen copy of the package
 SOURCE = "source.json"
 # set by git's hooks, and by shells they start, for a repository that may be another one

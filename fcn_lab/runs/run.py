@@ -21,7 +21,7 @@ from fcn_lab.runs import names
 from fcn_lab.runs.digests import require_sound
 from fcn_lab.runs.outcomes import is_finished, read_history, read_metrics
 from fcn_lab.runs.processor import describe_processor
-from fcn_lab.runs.provenance import Source
+from fcn_lab.runs.provenance import PACKAGE, Source
 from fcn_lab.runs.records import DamagedFile, load_yaml, read_json, read_yaml
 
 PACKAGES = (
@@ -182,7 +182,7 @@ class RunFolder:
 
     def write_env(self, device: str, precision: str) -> None:
         """Writes env.json; a resume adds itself to the list `resumed` and leaves the rest."""
-        source = Source.find(Path(__file__).parents[1])
+        source = Source.find(PACKAGE)
         environment, diff = describe_environment(device, precision, source), source.diff
         first = self._read_env()
         if first is None:

@@ -9,11 +9,10 @@ from pathlib import Path
 from fcn_lab.errors import UserError
 from fcn_lab.files import publish_folder, write_json
 from fcn_lab.runs.names import SWEEP_CODE
-from fcn_lab.runs.provenance import SOURCE, Source
+from fcn_lab.runs.provenance import PACKAGE, SOURCE, Source
 from fcn_lab.terminal import shorten_list
 
-PACKAGE = Path(__file__).resolve().parents[1]
-# a compiled module while Python is still writing it
+# what Python writes before it gives it the name of a compiled module
 _HALF_COMPILED = "*.pyc.*"
 
 

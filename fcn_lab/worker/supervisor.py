@@ -15,6 +15,7 @@ from fcn_lab.runs.attempts import EXIT_TAKEN, Attempt, RunConflict, begin_attemp
 from fcn_lab.runs.names import CONFIG, LOG
 from fcn_lab.runs.processes import identify_machine
 from fcn_lab.runs.processor import count_bound_cores
+from fcn_lab.runs.provenance import PACKAGE
 from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.training.machine import count_cores
 from fcn_lab.training.ranks import drop_stray_ranks
@@ -65,7 +66,7 @@ def build_worker_command(config: Path) -> list[str]:
 def build_worker_environment(code: Path | None = None) -> dict[str, str]:
     """Returns this environment with `code`, or the package now running, first on the path."""
     environment = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
-    package = str(code or Path(__file__).resolve().parents[2])
+    package = str(code or PACKAGE.parent)
     paths = [package, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     settings = {
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
