@@ -2,14 +2,50 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import torch
 from torch.utils.data import Sampler
 
 from fcn_lab.data.seeds import seed_of
 
+T = TypeVar("T")
 
-class TrainSampler(Sampler[tuple[int, int]]):
+
+class EpochSampler(Sampler[T]):
+    """Draws the order of each epoch from seed and epoch alone, and may start within one.
+
+    Args:
+        batch_size: frames of a batch.
+        seed: decides the order.
+        rank: whose part is yielded.
+        world: the number of ranks.
+    """
+
+    def __init__(self, batch_size: int, seed: int, rank: int, world: int) -> None:
+        self._batch_size, self._seed = batch_size, seed
+        self._rank, self._world = rank, world
+        self._epoch = 0
+        self._resume_point = (0, 0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Sets the epoch of the next iteration."""
+        self._epoch = epoch
+
+    def resume(self, epoch: int, batches: int) -> None:
+        """Starts this epoch after so many batches of this rank."""
+        self._epoch = epoch
+        self._resume_point = (epoch, batches)
+
+    def _count_batches_done(self) -> int:
+        epoch, batches = self._resume_point
+        return batches if epoch == self._epoch else 0
+
+    def _create_generator(self, epoch: int) -> torch.Generator:
+        return torch.Generator().manual_seed(seed_of(self._seed, epoch))
+
+
+class TrainSampler(EpochSampler[tuple[int, int]]):
     """Yields shuffled (epoch, index) pairs, sharded over ranks and cut to whole batches.
 
     The order is a function of (seed, epoch); rank r takes every world-th entry, so that a batch
@@ -21,36 +57,21 @@ class TrainSampler(Sampler[tuple[int, int]]):
     def __init__(
         self, n: int, batch_size: int, seed: int = 0, rank: int = 0, world: int = 1
     ) -> None:
+        super().__init__(batch_size, seed, rank, world)
         self._n = n
-        self._batch_size = batch_size
-        self._seed = seed
-        self._rank = rank
-        self._world = world
-        self._epoch = 0
-        self._resume_point = (0, 0)
 
     def __len__(self) -> int:
         return self._n // (self._batch_size * self._world) * self._batch_size
 
-    def set_epoch(self, epoch: int) -> None:
-        """Sets the epoch of the next iteration."""
-        self._epoch = epoch
-
-    def resume(self, epoch: int, batches: int) -> None:
-        """Starts this epoch after so many batches of this rank."""
-        self._epoch = epoch
-        self._resume_point = (epoch, batches)
-
     def __iter__(self) -> Iterator[tuple[int, int]]:
         epoch = self._epoch
-        generator = torch.Generator().manual_seed(seed_of(self._seed, epoch))
-        order = torch.randperm(self._n, generator=generator).tolist()
-        start = self._resume_point[1] * self._batch_size if self._resume_point[0] == epoch else 0
+        order = torch.randperm(self._n, generator=self._create_generator(epoch)).tolist()
+        start = self._count_batches_done() * self._batch_size
         indices = order[self._rank :: self._world][start : len(self)]
         return iter([(epoch, index) for index in indices])
 
 
-class EqualSizeSampler(Sampler[list[tuple[int, int]]]):
+class EqualSizeSampler(EpochSampler[list[tuple[int, int]]]):
     """Yields shuffled batches of (epoch, index) pairs, each of frames of one size, over all ranks.
 
     The last batch of a size may be smaller, so that no frame is left out, except where ranks have
@@ -72,10 +93,8 @@ class EqualSizeSampler(Sampler[list[tuple[int, int]]]):
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        self._sizes, self._batch_size, self._seed = sizes, batch_size, seed
-        self._rank, self._world = rank, world
-        self._epoch = 0
-        self._resume_point = (0, 0)
+        super().__init__(batch_size, seed, rank, world)
+        self._sizes = sizes
 
     @property
     def sampler(self) -> "EqualSizeSampler":
@@ -85,23 +104,14 @@ class EqualSizeSampler(Sampler[list[tuple[int, int]]]):
     def __len__(self) -> int:
         return len(self._draw_batches(0)) // self._world
 
-    def set_epoch(self, epoch: int) -> None:
-        """Sets the epoch of the next iteration."""
-        self._epoch = epoch
-
-    def resume(self, epoch: int, batches: int) -> None:
-        """Starts this epoch after so many batches of this rank."""
-        self._epoch = epoch
-        self._resume_point = (epoch, batches)
-
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         epoch, batches = self._epoch, self._draw_batches(self._epoch)
-        start = self._resume_point[1] if self._resume_point[0] == epoch else 0
-        own_batches = batches[self._rank :: self._world][start : len(batches) // self._world]
+        start, end = self._count_batches_done(), len(batches) // self._world
+        own_batches = batches[self._rank :: self._world][start:end]
         return iter([[(epoch, index) for index in batch] for batch in own_batches])
 
     def _draw_batches(self, epoch: int) -> list[list[int]]:
-        generator = torch.Generator().manual_seed(seed_of(self._seed, epoch))
+        generator = self._create_generator(epoch)
         groups: dict[tuple[int, int], list[int]] = defaultdict(list)
         for index in torch.randperm(len(self._sizes), generator=generator).tolist():
             groups[self._sizes[index]].append(index)

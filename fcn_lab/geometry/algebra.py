@@ -53,8 +53,20 @@ class Layer(Protocol):
         """Returns the first and last input position these outputs read; may be empty."""
 
 
+class Kernel:
+    """Taps along an axis, of a window that reads as of a stamp that writes."""
+
+    kernel: int
+    dilation: int
+
+    @property
+    def reach(self) -> int:
+        """Returns the positions covered by the kernel's taps, first and last included."""
+        return self.dilation * (self.kernel - 1) + 1
+
+
 @dataclass(frozen=True)
-class Window:
+class Window(Kernel):
     """A convolution or a pooling along one axis.
 
     Args:
@@ -70,11 +82,6 @@ class Window:
     padding: int = 0
     dilation: int = 1
     ceil: bool = False
-
-    @property
-    def reach(self) -> int:
-        """Returns the positions covered by the kernel's taps, first and last included."""
-        return self.dilation * (self.kernel - 1) + 1
 
     @property
     def affine(self) -> Affine:
@@ -97,7 +104,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class TransposedWindow:
+class TransposedWindow(Kernel):
     """A transposed convolution: input i writes to outputs s·i − p … s·i − p + r − 1.
 
     Args:
@@ -113,11 +120,6 @@ class TransposedWindow:
     padding: int = 0
     dilation: int = 1
     output_padding: int = 0
-
-    @property
-    def reach(self) -> int:
-        """Returns the positions covered by the kernel's taps, first and last included."""
-        return self.dilation * (self.kernel - 1) + 1
 
     @property
     def affine(self) -> Affine:

@@ -145,3 +145,13 @@ def dirac_kernel(size: int) -> Tensor:
     kernel = torch.zeros(size, size)
     kernel[size // 2, size // 2] = 1
     return kernel
+
+
+def require_divisor(groups: int, channels: int) -> None:
+    """Sees to it that all groups of the channels are alike.
+
+    Raises:
+        UserError: they are not.
+    """
+    if channels % groups:
+        raise UserError(f"upsample.groups={groups}: expected a divisor of the {channels} channels")

@@ -7,8 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fcn_lab.errors import UserError
-from fcn_lab.upsampling.base import Upsampling
+from fcn_lab.upsampling.base import Upsampling, require_divisor
 from fcn_lab.values import Count, Width, check_arguments
 
 
@@ -79,10 +78,7 @@ class DySample(Upsampling):
     ) -> None:
         self.groups = gcd(4, channels) if groups is None else groups
         self.dynamic_scope = dynamic_scope
-        if channels % self.groups:
-            raise UserError(
-                f"upsample.groups={groups}: expected a divisor of the {channels} channels"
-            )
+        require_divisor(self.groups, channels)
         super().__init__(channels, factor, refine)
 
     def step(self, stride: int) -> nn.Module:

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from fcn_lab.errors import UserError
-from fcn_lab.upsampling.base import Upsampling, dirac_kernel
+from fcn_lab.upsampling.base import Upsampling, dirac_kernel, require_divisor
 from fcn_lab.upsampling.interpolation import bilinear_kernel
 from fcn_lab.values import Count, Width, check_arguments
 
@@ -46,10 +45,7 @@ class TransposedConv(Upsampling):
         trainable: bool = True,
     ) -> None:
         self.groups, self.trainable = channels if groups is None else groups, trainable
-        if channels % self.groups:
-            raise UserError(
-                f"upsample.groups={groups}: expected a divisor of the {channels} channels"
-            )
+        require_divisor(self.groups, channels)
         super().__init__(channels, factor, refine)
 
     def step(self, stride: int) -> nn.Module:
