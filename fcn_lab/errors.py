@@ -35,8 +35,8 @@ _REFUSALS = {
     errno.EISDIR: ("a folder has this name", "Choose another name, or remove the folder"),
     errno.ENOENT: ("its folder does not exist, or no longer", "Choose another folder"),
 }
-# those of the system's errors that occur only when something is written
-_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENAMETOOLONG)
+# of the system's refusals those that say of themselves that something was to be written
+_WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENAMETOOLONG)
 
 
 class UserError(ValueError):
@@ -143,7 +143,7 @@ def find_refusal(error: BaseException, *folders: Path) -> str | None:
     while cause is not None:
         if isinstance(cause, OSError) and "No usable temporary directory" in str(cause):
             return "no folder for temporary files can be written.\nTMPDIR= names another."
-        if isinstance(cause, OSError) and (cause.errno in _OF_WRITING or _makes_folder(cause)):
+        if isinstance(cause, OSError) and (cause.errno in _WRITE_ERRORS or _makes_folder(cause)):
             candidates = (*folders, *list_usual_folders())
             full_folder = next(
                 (folder for folder in candidates if _is_tight(folder)),
@@ -185,7 +185,7 @@ def _is_about(error: OSError, path: Path) -> bool:
 
 
 def _find_name(error: OSError) -> str | None:
-    # a copy or a rename names two files; the second is the one that has no room
-    second = error.filename2 if error.errno in _OF_WRITING else None
+    # a copy or a rename names two files; what there is no room for is the second
+    second = error.filename2 if error.errno in _WRITE_ERRORS else None
     name = error.filename if second is None else second
     return None if name is None else os.fsdecode(name)

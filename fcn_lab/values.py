@@ -177,7 +177,7 @@ def describe_type(annotation: Any) -> str:
     """Returns what the annotation admits, in the user's words."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return _is_bounded(describe_type(parts[0]), parts[1:])
+        return _add_bounds(describe_type(parts[0]), parts[1:])
     if origin is Literal:
         return " or ".join(map(str, parts))
     if origin in UNIONS:
@@ -239,7 +239,7 @@ def _create_adapter(annotation: Any) -> Any:
     return TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False))
 
 
-def _is_bounded(base: str, bounds: Iterable[Any]) -> str:
+def _add_bounds(base: str, bounds: Iterable[Any]) -> str:
     for length in (bound for bound in bounds if isinstance(bound, Len)):
         prefix = "" if length.min_length == length.max_length else "at least "
         base = base.replace("a list", f"a list of {prefix}{length.min_length}", 1)

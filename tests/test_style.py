@@ -155,8 +155,13 @@ def flaws_of_docstring(text: str) -> list[str]:
 
 
 def is_bare(name: str) -> bool:
-    """Returns whether a name is a participle, a preposition or the like alone."""
+    """Returns whether a name is a participle, a preposition or the like alone.
+
+    A constant's must not begin with a preposition either.
+    """
     word = name.strip("_")
+    if word.startswith(("OF_", "WITH_", "FROM_")):
+        return True
     if "_" in word or word.lower() in VERBS_AND_NOUNS:
         return False
     return word in BARE_WORDS or word.lower() in PREPOSITIONS or word.lower().endswith(("ed", "en"))
@@ -172,7 +177,9 @@ def test_flaws_of_a_docstring_are_found(text: str, count: int) -> None:
 
 
 def test_bare_participles_and_prepositions_are_found() -> None:
-    assert all(map(is_bare, ["counted", "_given", "of", "between", "taken", "_own", "where"]))
+    assert all(
+        map(is_bare, ["counted", "_given", "of", "between", "taken", "_own", "where", "_OF_X"])
+    )
     assert not any(map(is_bare, ["count_classes", "embed", "open", "seed_of", "published_fcn"]))
 
 

@@ -17,11 +17,11 @@ from fcn_lab.encoders.preprocessing import Mean, Std, require_preprocessing, sta
 from fcn_lab.encoders.weights import (
     IMAGENET,
     NO_WEIGHTS,
-    check_word,
     fetch_weights,
     put_weights,
     read_state,
     read_weights,
+    wants_imagenet,
 )
 from fcn_lab.errors import UserError
 from fcn_lab.values import Width, check_arguments
@@ -71,7 +71,7 @@ class SmpEncoder(Encoder):
     ) -> None:
         super().__init__()
         require_library_name(name, "encoder.name")
-        with_weights = check_word(weights, or_file=True)
+        with_weights = wants_imagenet(weights, or_file=True)
         mean_and_spread = state_preprocessing(weights, mean, std)
         self.encoder = build_encoder(name, with_weights)
         widths = list(self.encoder.out_channels)  # type: ignore[arg-type]

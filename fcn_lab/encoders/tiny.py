@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fcn_lab.encoders.base import LEVELS, Encoder, Features, Normalize, conv_bn_relu
 from fcn_lab.encoders.channels import Channels, Kernels, widen_input
-from fcn_lab.encoders.weights import NO_WEIGHTS, check_word, read_weights
+from fcn_lab.encoders.weights import NO_WEIGHTS, read_weights, wants_imagenet
 from fcn_lab.errors import UserError
 from fcn_lab.values import Depth, Share, Width, check_arguments
 
@@ -49,7 +49,7 @@ class TinyEncoder(Encoder):
         first_kernels: Kernels = "averaged",
     ) -> None:
         super().__init__()
-        if check_word(weights, or_file=True):
+        if wants_imagenet(weights, or_file=True):
             raise UserError("encoder.weights=imagenet: there are none of encoder=tiny")
         self.normalize = Normalize()
         self.channels = tuple(widths)

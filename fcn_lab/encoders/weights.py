@@ -17,7 +17,7 @@ IMAGENET, NO_WEIGHTS = "imagenet", "none"
 WORDS = (NO_WEIGHTS, IMAGENET)
 
 
-def check_word(weights: str, or_file: bool = False) -> bool:
+def wants_imagenet(weights: str, or_file: bool = False) -> bool:
     """Returns whether ImageNet's weights are asked for.
 
     Raises:
@@ -127,7 +127,7 @@ def load_torchvision(builder: Callable[..., M], weights: str) -> M:
     torch.hub writes to a temporary file, checks its hash and only then gives it its name, so that
     an interrupted fetch leaves nothing behind that a later one would trust.
     """
-    version = "IMAGENET1K_V1" if check_word(weights, or_file=True) else None
+    version = "IMAGENET1K_V1" if wants_imagenet(weights, or_file=True) else None
     return fetch_weights(lambda: builder(weights=version), builder.__name__)
 
 

@@ -10,7 +10,7 @@ from fcn_lab.encoders.smp import (
     put_package,
     require_library_name,
 )
-from fcn_lab.encoders.weights import check_word, fetch_weights
+from fcn_lab.encoders.weights import fetch_weights, wants_imagenet
 from fcn_lab.errors import UserError
 from fcn_lab.geometry import crop_to, pad_to_multiple
 from fcn_lab.networks.fcn import raise_precision
@@ -45,7 +45,7 @@ class SmpModel(nn.Module):
     ) -> None:
         super().__init__()
         require_library_name(encoder_name, "model.encoder_name")
-        with_weights = check_word(encoder_weights)
+        with_weights = wants_imagenet(encoder_weights)
         word = choose_library_word(encoder_name, with_weights)
         self.multiple = max(STRIDE, MULTIPLES.get(arch, STRIDE))
         try:

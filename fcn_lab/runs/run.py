@@ -137,7 +137,7 @@ class RunFolder:
     def write_confusions(
         self,
         split: str,
-        names: Sequence[str],
+        frames: Sequence[str],
         matrices: NDArray[np.int64],
         classes: Sequence[str],
         drives: Sequence[str] = (),
@@ -147,9 +147,9 @@ class RunFolder:
         """Writes one matrix an image, (M,K,K) with rows truth, beside the M image names.
 
         Args:
-            split: the split's name.
-            names: the M images' names.
-            matrices: their confusion matrices.
+            split: which one.
+            frames: names of the M images.
+            matrices: theirs.
             classes: K names.
             drives: the drives that the images are from; "" where that is not known.
             is_only: whether it is the run's only scored split, whose matrices confusions.npz holds.
@@ -158,8 +158,8 @@ class RunFolder:
         with write_buffer(self.confusions("test" if is_only else split)) as file:
             np.savez_compressed(
                 file,
-                names=np.array(names),
-                drives=np.array(drives or [""] * len(names)),
+                names=np.array(frames),
+                drives=np.array(drives or [""] * len(frames)),
                 matrices=matrices,
                 classes=np.array(classes),
                 split=split,
