@@ -25,21 +25,21 @@ CAPTION = (
 )
 
 
-def render_costs(bills: CellCosts, run_scores: Sequence[RunScore], warning: str = "") -> str:
+def render_costs(costs: CellCosts, run_scores: Sequence[RunScore], warning: str = "") -> str:
     """Returns a page with the figure, for light and dark screens.
 
     Args:
-        bills: the cost of each network, by part.
-        run_scores: the runs of these networks with their mean IoU, a point each.
+        costs: of each network, by part.
+        run_scores: a point each.
         warning: what disturbed the times, if anything did.
     """
-    figure = render_figure(draw_costs(bills, run_scores), CAPTION, 560)
+    figure = render_figure(draw_costs(costs, run_scores), CAPTION, 560)
     return render_page(
         "What the networks cost", [Section(TITLE, render_paragraphs(warning) + figure)]
     )
 
 
-def draw_costs(bills: CellCosts, run_scores: Sequence[RunScore]) -> dict[str, Any]:
+def draw_costs(costs: CellCosts, run_scores: Sequence[RunScore]) -> dict[str, Any]:
     """Returns plotly's data: a trace for each network, a point for each of its runs."""
     upsamples = list(dict.fromkeys(upsample for (_, upsample, _), _ in run_scores))
     models = list(dict.fromkeys((model, encoder) for (model, _, encoder), _ in run_scores))
@@ -48,7 +48,7 @@ def draw_costs(bills: CellCosts, run_scores: Sequence[RunScore]) -> dict[str, An
     for cell in dict.fromkeys(words for words, _ in run_scores):
         points = [(words, score) for words, score in run_scores if words == cell]
         model, upsample, encoder = cell
-        totals = [bills[words]["total"] for words, _ in points]
+        totals = [costs[words]["total"] for words, _ in points]
         middle = [1e3 * (total.forward + total.backward) for total in totals]
         excess = [max(1e3 * t.slowest - m, 0) for t, m in zip(totals, middle, strict=True)]
         shortfall = [max(m - 1e3 * t.fastest, 0) for t, m in zip(totals, middle, strict=True)]

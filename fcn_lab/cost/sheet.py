@@ -99,42 +99,42 @@ def _find_key(override: str) -> str:
 
 
 def write_sheet(
-    bills: CellCosts, run_scores: Sequence[RunScore], folder: Path, warning: str = ""
+    costs: CellCosts, run_scores: Sequence[RunScore], folder: Path, warning: str = ""
 ) -> None:
     """Writes costs.csv by part, costs.md by network, and costs.html where scores are known.
 
     Args:
-        bills: the cost of each network, by part.
-        run_scores: the runs of these networks with their mean IoU.
-        folder: the run's folder.
+        costs: of each network, by part.
+        run_scores: of runs of these networks.
+        folder: the run's.
         warning: what disturbed the times, if anything did.
     """
     rows = [
         [*cell, part, *asdict(cost).values()]
-        for cell, parts in bills.items()
+        for cell, parts in costs.items()
         for part, cost in parts.items()
     ]
     write_table(folder / "costs.csv", [[*NETWORK_WORDS, "part", *asdict(PartCost())], *rows])
     notes = f"\n\n{warning}\n" if warning else "\n"
-    write_text(folder / "costs.md", render_markdown(bills) + notes)
+    write_text(folder / "costs.md", render_markdown(costs) + notes)
     if run_scores:
-        write_text(folder / "costs.html", render_costs(bills, run_scores, warning))
+        write_text(folder / "costs.html", render_costs(costs, run_scores, warning))
 
 
-def render_markdown(bills: CellCosts) -> str:
+def render_markdown(costs: CellCosts) -> str:
     """Returns a table of one row per network: the total, in brackets the upsampling's share."""
-    table = markdown_table(TITLES, _format_rows(bills, " "))
-    return f"{table}\n\n{SHARE_NOTE}{describe_switches(bills)}"
+    table = markdown_table(TITLES, _format_rows(costs, " "))
+    return f"{table}\n\n{SHARE_NOTE}{describe_switches(costs)}"
 
 
-def print_sheet(bills: CellCosts) -> None:
+def print_sheet(costs: CellCosts) -> None:
     """Prints the same to the terminal, the upsampling's share below the total."""
-    print_table(TITLES, _format_rows(bills, "\n"))
-    print_text(SHARE_NOTE + describe_switches(bills))
+    print_table(TITLES, _format_rows(costs, "\n"))
+    print_text(SHARE_NOTE + describe_switches(costs))
 
 
-def _format_rows(bills: CellCosts, separator: str) -> list[tuple[str, ...]]:
-    return [(" ".join(cell), *_format_costs(parts, separator)) for cell, parts in bills.items()]
+def _format_rows(costs: CellCosts, separator: str) -> list[tuple[str, ...]]:
+    return [(" ".join(cell), *_format_costs(parts, separator)) for cell, parts in costs.items()]
 
 
 def _format_costs(parts: Mapping[str, PartCost], separator: str) -> list[str]:
@@ -147,9 +147,9 @@ def _format_costs(parts: Mapping[str, PartCost], separator: str) -> list[str]:
     return [*texts, "–".join(ends)]
 
 
-def describe_switches(bills: CellCosts) -> str:
+def describe_switches(costs: CellCosts) -> str:
     """Returns a sentence on switches: 2 bits a 2×2 window against four float32 of its map."""
-    total = max((parts["total"] for parts in bills.values()), key=lambda bill: bill.switches)
+    total = max((parts["total"] for parts in costs.values()), key=lambda cost: cost.switches)
     if not total.switches:
         return "No operator here reads switches."
     return (

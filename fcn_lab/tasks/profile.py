@@ -143,10 +143,10 @@ class Profile:
             net = build().to(device)
             with watch:
                 parts[cell].append(measure_parts(net, height, width, 1, *parts[cell][:1]))
-        bills = {cell: combine_turns(turns_of_cell) for cell, turns_of_cell in parts.items()}
+        costs = {cell: combine_turns(turns_of_cell) for cell, turns_of_cell in parts.items()}
         warning = watch.describe(count_cores(), device == "cpu") or ""
-        write_sheet(bills, scores, folder, warning)
-        print_sheet(bills)
+        write_sheet(costs, scores, folder, warning)
+        print_sheet(costs)
         if warning:
             print_text(warning)
         figure = {"Against what they score": folder / "costs.html"} if scores else {}

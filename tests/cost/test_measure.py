@@ -161,8 +161,8 @@ def test_a_busy_machine_is_told_of(load: float, share: float | None, signs: str)
 def test_the_figure_tells_models_by_marker_and_operators_by_colour() -> None:
     cost = {"total": PartCost(forward=0.002, backward=0.004, fastest=0.005, slowest=0.009)}
     pairs = [("fcn8s", "nearest"), ("fcn8s", "bilinear"), ("fcn32s", "nearest")]
-    bills = {(*pair, "tiny"): cost for pair in pairs}
-    spec = draw_costs(bills, [(words, 0.5) for words in bills])
+    costs = {(*pair, "tiny"): cost for pair in pairs}
+    spec = draw_costs(costs, [(words, 0.5) for words in costs])
     looks = {trace["name"]: trace["marker"] for trace in spec["data"]}
     symbols, colours = ({n: look[k] for n, look in looks.items()} for k in ("symbol", "color"))
     assert symbols["fcn8s nearest"] == symbols["fcn8s bilinear"] != symbols["fcn32s nearest"]
@@ -180,7 +180,7 @@ def test_the_figure_tells_models_by_marker_and_operators_by_colour() -> None:
     assert first["error_x"]["arrayminus"] == pytest.approx([1.0])
     assert "ms" in layout["xaxis"]["title"]["text"]
     assert "%" in layout["yaxis"]["title"]["text"]
-    drawn = render_costs(bills, [(words, 0.5) for words in bills])
+    drawn = render_costs(costs, [(words, 0.5) for words in costs])
     for part in ('id="theme"', "Time of a training step against mean IoU</h2>", "The colour is"):
         assert part in drawn
 
