@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import VGG
 
 from fcn_lab.cost.macs import count_cost
 from fcn_lab.cost.measure import synchronized_time
 from fcn_lab.encoders import VGG16Encoder
-from fcn_lab.encoders.fully_connected import convert_to_convolution
 from fcn_lab.errors import UserError
 from fcn_lab.geometry.algebra import chain_affines
 from fcn_lab.geometry.alignment import find_layers
@@ -19,24 +17,6 @@ from fcn_lab.geometry.graph import Map
 from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.networks.fcn import FCN
 from fcn_lab.terminal import format_amount, format_duration
-
-# the side of the map that the classifier's first layer covers
-CLASSIFIER_MAP_SIZE = 7
-
-
-def convolutionalise(classifier: VGG) -> nn.Sequential:
-    """Returns torchvision's VGG as a fully convolutional network with the same weights.
-
-    (N, 3, 224, 224) -> (N, K, 1, 1), the classifier's own scores, and (N, 3, H, W) -> (N, K,
-    ⌊H/32⌋ − 6, ⌊W/32⌋ − 6). Long, Shelhamer, Darrell 2015, section 3.1.
-    """
-    layers: list[nn.Module] = [*classifier.features]
-    size = CLASSIFIER_MAP_SIZE
-    for layer in classifier.classifier:
-        if isinstance(layer, nn.Linear):
-            layer, size = convert_to_convolution(layer, size), 1
-        layers.append(layer)
-    return nn.Sequential(*layers).train(classifier.training)
 
 
 @dataclass(frozen=True)

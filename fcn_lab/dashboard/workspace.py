@@ -1,15 +1,13 @@
-"""The workspace and the report in W&B's own classes, and both as JSON and back.
+"""The workspace and the report in W&B's own classes, and both as JSON.
 
 A workspace is a view of a project; a report is a page of text and panels beside it. Both show the
 same panels over the same runs.
 """
 
-from typing import Any, cast
+from typing import Any
 
 import wandb_workspaces.reports.v2.interface as wr
 import wandb_workspaces.workspaces as ws
-from wandb_workspaces.reports.v2 import internal as report_models
-from wandb_workspaces.workspaces import internal as workspace_models
 
 from fcn_lab.dashboard.panels import STEP_KEY, list_sections
 from fcn_lab.dashboard.selection import JOB_TYPE, Selection
@@ -62,22 +60,6 @@ def to_json(view: ws.Workspace | wr.Report) -> str:
     """Returns the JSON in which W&B's server stores it."""
     model: Any = view
     return str(model._to_model().model_dump_json(by_alias=True, exclude_none=True, indent=1))
-
-
-def read_workspace(text: str) -> ws.Workspace:
-    """Returns the workspace that such JSON describes."""
-    model = workspace_models.View.model_validate_json(text)
-    workspace: ws.Workspace = ws.Workspace._from_model(model)
-    return workspace
-
-
-def read_report(text: str) -> wr.Report:
-    """Returns the report that such JSON describes."""
-    model = report_models.ReportViewspec.model_validate_json(text)
-    report: wr.Report = wr.Report._from_model(model)
-    # `_from_model` does not read the width
-    report.width = cast(Any, model.spec.width)
-    return report
 
 
 def _filter_study(selection: Selection) -> list[ws.FilterExpr]:

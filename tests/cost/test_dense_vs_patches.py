@@ -11,10 +11,10 @@ from torch import nn
 from torchvision.models import VGG
 
 from fcn_lab import create_model
-from fcn_lab.cost.dense_vs_patches import compare_dense_with_patches, convolutionalise
+from fcn_lab.cost.dense_vs_patches import compare_dense_with_patches
 from fcn_lab.encoders import VGG16Encoder
 from fcn_lab.encoders.caffe_vgg import vgg16_without_classifier
-from fcn_lab.encoders.fully_connected import transplant_classifier
+from fcn_lab.encoders.fully_connected import convert_to_convolution, transplant_classifier
 from fcn_lab.encoders.vgg import build_classifier_layer
 from fcn_lab.errors import UserError
 from fcn_lab.networks.fcn import FCN
@@ -35,6 +35,21 @@ def narrow(weights: None = None) -> VGG:
         if isinstance(layer, nn.Linear):
             nn.init.uniform_(layer.bias, 1, 2)  # no ReLU hides what a wrong channel would change
     return net.double().eval()
+
+
+def convolutionalise(classifier: VGG) -> nn.Sequential:
+    """Torchvision's VGG as a fully convolutional network with the same weights.
+
+    (N, 3, 224, 224) -> (N, K, 1, 1), the classifier's own scores, and (N, 3, H, W) -> (N, K,
+    ⌊H/32⌋ − 6, ⌊W/32⌋ − 6). Long, Shelhamer, Darrell 2015, section 3.1.
+    """
+    layers: list[nn.Module] = [*classifier.features]
+    size = 7  # the map that the classifier's first layer covers
+    for layer in classifier.classifier:
+        if isinstance(layer, nn.Linear):
+            layer, size = convert_to_convolution(layer, size), 1
+        layers.append(layer)
+    return nn.Sequential(*layers).train(classifier.training)
 
 
 def test_on_its_own_size_the_convolutional_net_scores_as_the_classifier() -> None:

@@ -5,13 +5,15 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import wandb
 import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 import yaml
+from wandb_workspaces.reports.v2 import internal as report_models
+from wandb_workspaces.workspaces import internal as workspace_models
 
 from fcn_lab.config.frozen import find_conf_folder, list_words
 from fcn_lab.config.words import compose
@@ -64,9 +66,25 @@ def nodes(tree: object) -> Iterator[dict[str, Any]]:
             yield from nodes(child)
 
 
+def read_workspace(text: str) -> ws.Workspace:
+    """The workspace that such JSON describes."""
+    model = workspace_models.View.model_validate_json(text)
+    workspace: ws.Workspace = ws.Workspace._from_model(model)
+    return workspace
+
+
+def read_report(text: str) -> wr.Report:
+    """The report that such JSON describes."""
+    model = report_models.ReportViewspec.model_validate_json(text)
+    report: wr.Report = wr.Report._from_model(model)
+    # `_from_model` leaves the width out
+    report.width = cast(Any, model.spec.width)
+    return report
+
+
 def test_a_workspace_is_read_back_as_it_was() -> None:
     written = board.to_json(board.create_workspace(SELECTION, "project", "team"))
-    read = board.read_workspace(written)
+    read = read_workspace(written)
     assert json.loads(board.to_json(read)) == json.loads(written)
     assert (read.project, read.entity) == ("project", "team")
     assert read.runset_settings.groupby == [ws.Config(key) for key in SELECTION.axes.values()]
@@ -81,7 +99,7 @@ def test_a_report_is_read_back_as_it_was() -> None:
     written = board.to_json(
         board.create_report(SELECTION, "project", "team", "What was **asked**.")
     )
-    read = board.read_report(written)
+    read = read_report(written)
     assert json.loads(board.to_json(read)) == json.loads(written)
     assert wr.MarkdownBlock("What was **asked**.") in read.blocks
     grids = [block for block in read.blocks if isinstance(block, wr.PanelGrid)]
@@ -149,8 +167,8 @@ def test_without_a_key_all_lies_in_the_folder(
     assert ended.status == 0, ended.err
     assert "W&B is offline" in ended.out
     study, folder = Study.read([grid]), tmp_path / "board"
-    view = board.read_workspace((folder / "workspace.json").read_text())
-    page = board.read_report((folder / "report.json").read_text())
+    view = read_workspace((folder / "workspace.json").read_text())
+    page = read_report((folder / "report.json").read_text())
     assert (view.project, page.project) == ("mine", "mine")
     assert (
         view.name == page.title == Selection.from_study(study).name == "skips and operators, grid"
