@@ -114,8 +114,7 @@ class SegmentationModule(L.LightningModule):
         self.val_scores = ImageScores(len(classes))
         self.test_scores = cast("ImageScores", self.val_scores.clone())
         self.matrices: dict[str, Tensor] = {}
-        # set only for the final scoring, see `measure_edges`
-        self.image_edges: ImageEdges | None = None
+        self.image_edges: ImageEdges | None = None  # set for the final scoring, see measure_edges
         self.edges: dict[str, EdgeRows] = {}
 
     def forward(self, image: Tensor) -> Tensor:
@@ -172,6 +171,7 @@ class SegmentationModule(L.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Makes dropout a function of (seed, step, rank): a resume needs no generator's state."""
+        # not by `seed_of`: a recorded run that is repeated or resumed draws what it drew
         text = f"{self.seed} {self.global_step} {self.trainer.global_rank}"
         torch.manual_seed(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest()))
 
