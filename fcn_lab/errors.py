@@ -35,7 +35,7 @@ _REFUSALS = {
     errno.EISDIR: ("a folder has this name", "Choose another name, or remove the folder"),
     errno.ENOENT: ("its folder does not exist, or no longer", "Choose another folder"),
 }
-# of the system's refusals those that say of themselves that something was to be written
+# those of the system's errors that occur only when something is written
 _WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENAMETOOLONG)
 
 
@@ -185,7 +185,7 @@ def _is_about(error: OSError, path: Path) -> bool:
 
 
 def _find_name(error: OSError) -> str | None:
-    # a copy or a rename names two files; what there is no room for is the second
+    # a copy or a rename names two files; the second is the one that has no room
     second = error.filename2 if error.errno in _WRITE_ERRORS else None
     name = error.filename if second is None else second
     return None if name is None else os.fsdecode(name)

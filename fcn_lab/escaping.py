@@ -12,8 +12,8 @@ from typing import Any
 
 # what tables show where there is no value
 UNKNOWN_VALUE = "–"
-# what a Markdown reader may take for markup; an underscore inside a word is none, and so is a
-# bracket that no link follows: numbers in brackets stay readable
+# characters that Markdown may take for markup. An underscore inside a word is none, nor is a
+# bracket that no link follows, so that numbers in brackets stay readable
 _MARKDOWN = re.compile(r"[\\`*<>|~$#]|(?<![^\W_])_|_(?![^\W_])|[!\]](?=[\[(:])|&(?=#?\w+;)")
 # first characters by which a spreadsheet takes a cell for a formula, full-width ones included
 _FORMULA = re.compile("\\s*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")

@@ -1,4 +1,4 @@
-"""A lock that says when another process has it."""
+"""Locks a file, and says so where it has to wait for another process."""
 
 import fcntl
 import logging
@@ -11,12 +11,12 @@ _log = logging.getLogger(__name__)
 def wait_for_lock(
     file: IO[Any] | int, message: str, announce: Callable[[str], object] = _log.warning
 ) -> None:
-    """Locks an open file or folder, once whoever has it is done.
+    """Locks an open file or folder; waits while another process holds it.
 
     Args:
         file: the file, or its handle.
-        message: what another process does meanwhile.
-        announce: tells it, where one has the lock.
+        message: says what another process does meanwhile.
+        announce: takes the message where the lock is held.
 
     Raises:
         OSError: the place knows no locks.

@@ -29,8 +29,8 @@ def render_costs(costs: CellCosts, run_scores: Sequence[RunScore], warning: str 
     """Returns a page with the figure, for light and dark screens.
 
     Args:
-        costs: of each network, by part.
-        run_scores: a point each.
+        costs: the cost of each network, by part.
+        run_scores: the runs of these networks with their mean IoU, a point each.
         warning: what disturbed the times, if anything did.
     """
     figure = render_figure(draw_costs(costs, run_scores), CAPTION, 560)

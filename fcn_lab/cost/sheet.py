@@ -104,9 +104,9 @@ def write_sheet(
     """Writes costs.csv by part, costs.md by network, and costs.html where scores are known.
 
     Args:
-        costs: of each network, by part.
-        run_scores: of runs of these networks.
-        folder: the run's.
+        costs: the cost of each network, by part.
+        run_scores: the runs of these networks with their mean IoU.
+        folder: the run's folder.
         warning: what disturbed the times, if anything did.
     """
     rows = [
@@ -128,7 +128,7 @@ def render_markdown(costs: CellCosts) -> str:
 
 
 def print_sheet(costs: CellCosts) -> None:
-    """Prints the same to the terminal, the upsampling's share below the total."""
+    """Prints the table of costs to the terminal, the upsampling's share below the total."""
     print_table(TITLES, _format_rows(costs, "\n"))
     print_text(SHARE_NOTE + describe_switches(costs))
 

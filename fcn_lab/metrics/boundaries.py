@@ -19,8 +19,8 @@ from fcn_lab.metrics.checkerboard import checkerboard_index
 from fcn_lab.metrics.scores import WIDTHS, compute_scores
 from fcn_lab.pixels import VOID
 
-TOLERANCE_SHARE = 0.0075  # of the image's diagonal, as in SegNet's paper
-CLASSES_AT_ONCE = 62  # each is a bit of an int64, and one more stands for none
+TOLERANCE_SHARE = 0.0075  # of the image's diagonal
+CLASSES_AT_ONCE = 62
 
 
 class EdgeSummary(TypedDict):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
-# of a trimap, pixels on each side of a boundary
+# widths of a trimap: pixels on each side of a boundary
 WIDTHS = (1, 2, 4, 8, 16)
 
 

@@ -133,7 +133,7 @@ def _sort_values(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _find_setting(config: Mapping[str, Any], factor: str) -> str:
-    """Returns the value of a key, or a group's word; `UNKNOWN_VALUE` where no record has it."""
+    """Returns the value of a key, or a group's word; `UNKNOWN_VALUE` where the record lacks it."""
     choices = config.get("choices", {})
     node: Any = choices if factor in choices else config
     for key in factor.split("."):

@@ -122,7 +122,7 @@ class Run:
 
     @cached_property
     def factors(self) -> dict[str, str]:
-        """Returns what was chosen: words, plain keys in a cell's name, what `told_by` names."""
+        """Returns the chosen values: words, plain keys in a cell's name, and those of `told_by`."""
         words = {k: str(self.metrics[k]) for k in names.NETWORK_WORDS}
         arm = str(self.config.get("arm") or "")
         pairs = (part.partition("=") for part in re.split(r",(?=[\w./@]+=)", arm) if "=" in part)

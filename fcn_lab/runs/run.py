@@ -147,9 +147,9 @@ class RunFolder:
         """Writes one matrix an image, (M,K,K) with rows truth, beside the M image names.
 
         Args:
-            split: which one.
-            frames: names of the M images.
-            matrices: theirs.
+            split: the split's name.
+            frames: the M images' names.
+            matrices: their confusion matrices.
             classes: K names.
             drives: the drives that the images are from; "" where that is not known.
             is_only: whether it is the run's only scored split, whose matrices confusions.npz holds.

@@ -12,7 +12,7 @@ from fcn_lab.runs.names import SWEEP_CODE
 from fcn_lab.runs.provenance import PACKAGE, SOURCE, Source
 from fcn_lab.terminal import shorten_list
 
-# what Python writes before it gives it the name of a compiled module
+# a compiled module while Python is still writing it
 _HALF_COMPILED = "*.pyc.*"
 
 

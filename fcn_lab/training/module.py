@@ -114,7 +114,7 @@ class SegmentationModule(L.LightningModule):
         self.val_scores = ImageScores(len(classes))
         self.test_scores = cast("ImageScores", self.val_scores.clone())
         self.matrices: dict[str, Tensor] = {}
-        self.image_edges: ImageEdges | None = None  # set for the final scoring, see measure_edges
+        self.image_edges: ImageEdges | None = None  # see `measure_edges`
         self.edges: dict[str, EdgeRows] = {}
 
     def forward(self, image: Tensor) -> Tensor:

@@ -148,7 +148,7 @@ def dirac_kernel(size: int) -> Tensor:
 
 
 def require_divisor(groups: int, channels: int) -> None:
-    """Sees to it that all groups of the channels are alike.
+    """Refuses groups that do not divide the channels.
 
     Raises:
         UserError: they are not.

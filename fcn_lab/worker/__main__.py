@@ -93,7 +93,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _run_and_report(path: Path, flags: list[str]) -> tuple[int, str]:
-    """Returns the exit status, and the line that tells of a failure."""
+    """Returns the exit status, and a line that describes a failure."""
     resume = RESUME_FLAG in flags
     try:
         if CELL_FLAG in flags:
