@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fcn_lab.encoders.base import LEVELS, Encoder, Features, Normalize, conv_bn_relu
 from fcn_lab.encoders.channels import Channels, Kernels, widen_input
-from fcn_lab.encoders.depthwise import keep_depthwise_float32
+from fcn_lab.encoders.convolutions import replace_convolutions
 from fcn_lab.encoders.packages import find_package, map_package_names
 from fcn_lab.encoders.preprocessing import Mean, Std, require_preprocessing, state_preprocessing
 from fcn_lab.encoders.weights import (
@@ -125,7 +125,7 @@ def build_encoder(name: str, with_weights: bool) -> nn.Module:
         ) from error
     if with_weights and word is None:
         put_package(encoder, name)
-    keep_depthwise_float32(encoder)
+    replace_convolutions(encoder)
     return encoder
 
 

@@ -21,7 +21,7 @@ from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.inference.export_formats import FORMATS, Scores
 from fcn_lab.runs.checkpoint import load_best_checkpoint, load_state
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.terminal import format_count, print_next, print_text
+from fcn_lab.terminal import format_count, print_next, print_text, show_waiting
 
 # N, H, W of the images that a file is tried with
 TRIAL_SIZES = ((1, 33, 47), (2, 64, 96), (3, 1, 70))
@@ -74,7 +74,7 @@ class Export:
         path = folder / f"network{self.format.suffix}" if self.output is None else Path(self.output)
         make_folder(path.parent)
         print_text(f"writing {path}, and trying it at {len(TRIAL_SIZES)} sizes")
-        with write_draft(path) as draft:
+        with write_draft(path) as draft, show_waiting("tracing the network for any size"):
             buffer = io.BytesIO()
             self.format.write(net, buffer, facts)
             draft.write_bytes(buffer.getbuffer())
