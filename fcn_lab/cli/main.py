@@ -44,6 +44,7 @@ from fcn_lab.config.inheritance import resolve_command
 from fcn_lab.config.own_words import find_word_folders, keep_own_folders
 from fcn_lab.config.trust import allow, read_names
 from fcn_lab.errors import SweepFailure, UserError, find_refusal
+from fcn_lab.runs.folders import require_folders
 from fcn_lab.runs.names import CONFIG
 from fcn_lab.worker import torchrun
 from fcn_lab.worker.claims import (
@@ -194,6 +195,9 @@ def _inspect_run(config: DictConfig) -> None:
     key, operand = ONLY_LOOK[config.choices.task]
     if OmegaConf.select(config, key) is None:
         raise UserError(f"task={config.choices.task} needs {key}={operand}")
+    # before the libraries that read them load
+    if key == "runs":
+        require_folders(config.runs)
     if config.choices.task != "status":
         print(f"task={config.choices.task}: {key}={OmegaConf.select(config, key)}", flush=True)
     task = OmegaConf.to_container(config, resolve=True)["task"]  # type: ignore[index, call-overload]

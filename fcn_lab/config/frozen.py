@@ -20,6 +20,7 @@ from fcn_lab.config.yaml_text import dump_yaml, load_yaml
 from fcn_lab.errors import UserError
 from fcn_lab.escaping import omegaconf_node
 from fcn_lab.files import make_folder, write_text
+from fcn_lab.runs.folders import require_folders
 from fcn_lab.runs.names import CONFIG
 from fcn_lab.runs.provenance import PACKAGE
 from fcn_lab.runs.records import DamagedFile, read_yaml
@@ -60,6 +61,8 @@ def resolve(config: DictConfig) -> dict[str, Any]:
                 continue
             alternative = ", or published weights: model=fcn8s_caffe weights=FILE"
         raise UserError(f"task={config.choices.task} needs {key}={value}{alternative}")
+    if "runs" in read_by_task and config.runs is not None:
+        require_folders(config.runs)
     require_published_weights(config, links)
     content = follow_links(config)
     # a cell is the same in every sweep, and a record may not decide what is allowed

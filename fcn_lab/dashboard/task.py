@@ -13,8 +13,8 @@ from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_text
 from fcn_lab.report import tables
 from fcn_lab.report.answer import describe_answer, describe_question
-from fcn_lab.report.runs import list_folders
 from fcn_lab.report.study import Study
+from fcn_lab.runs.folders import list_folders
 from fcn_lab.runs.next_steps import list_wandb_steps
 from fcn_lab.terminal import print_next, print_text
 from fcn_lab.values import Names

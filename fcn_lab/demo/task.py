@@ -15,7 +15,7 @@ from annotated_types import Ge, Le
 
 from fcn_lab.demo.uploads import Uploads, make_temporary_folder
 from fcn_lab.errors import UserError
-from fcn_lab.report.runs import list_folders
+from fcn_lab.runs.folders import list_folders
 from fcn_lab.signals import raise_stopped
 from fcn_lab.terminal import format_count
 from fcn_lab.values import Names, Positive

@@ -5,7 +5,7 @@ Legend: N frames of the scored split, K classes.
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -21,6 +21,7 @@ from fcn_lab.files import find_files, follow_links
 from fcn_lab.report.protocols import refuse_mixed
 from fcn_lab.report.recount import correct_scores, require_matrices
 from fcn_lab.runs import names
+from fcn_lab.runs.folders import require_folders
 from fcn_lab.runs.outcomes import read_all_epochs, read_metrics
 from fcn_lab.runs.records import DamagedFile, load_yaml, read_arrays, read_json, read_yaml
 from fcn_lab.runs.statuses import RunStatus
@@ -166,11 +167,6 @@ def find_drive(name: str) -> str:
     return match[1] if match else name
 
 
-def list_folders(folders: str | Sequence[str]) -> list[Path]:
-    """Returns the folders that ``runs=FOLDER`` or ``runs=[A,B]`` names."""
-    return [Path(folders)] if isinstance(folders, str) else [Path(folder) for folder in folders]
-
-
 def find_runs(folders: Iterable[Path]) -> tuple[list[Run], list[MissingRun]]:
     """Reads as `read_runs` does, and refuses runs that cannot stand in one table."""
     runs, damages = read_runs(folders)
@@ -209,8 +205,7 @@ def find_run_folders(folders: Iterable[Path]) -> list[Path]:
     """
     paths: dict[Path, Path] = {}
     for folder in folders:
-        if not folder.is_dir():
-            raise UserError(f"runs={folder}: there is no such folder; expected runs or a sweep")
+        require_folders(str(folder))
         files = find_files(names.METRICS, folder)
         runs = sorted(p.parent for p in files if not INNER_PARTS & {*p.relative_to(folder).parts})
         if not runs:

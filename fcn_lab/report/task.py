@@ -6,9 +6,9 @@ from pathlib import Path
 
 from fcn_lab.report.answer import describe_answer
 from fcn_lab.report.index import find_studies, write_index
-from fcn_lab.report.runs import list_folders
 from fcn_lab.report.study import Study
 from fcn_lab.report.writing import write_report
+from fcn_lab.runs.folders import list_folders
 from fcn_lab.terminal import format_count, print_next, print_text
 from fcn_lab.values import Names
 

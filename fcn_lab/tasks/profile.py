@@ -29,7 +29,7 @@ from fcn_lab.cost.sheet import (
 from fcn_lab.files import write_json
 from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.rendering.tables import create_table
-from fcn_lab.report.runs import list_folders
+from fcn_lab.runs.folders import list_folders
 from fcn_lab.terminal import (
     format_count,
     format_duration,

@@ -139,6 +139,19 @@ def test_a_mistake_ends_in_two_lines_that_name_it(
     assert not list(Path.cwd().glob("multirun/*/*/config.yaml"))
 
 
+@pytest.mark.parametrize("task", ["report", "demo", "dashboard", "profile"])
+@pytest.mark.parametrize("runs", ["nowhere", "[.,nowhere]"])
+def test_a_folder_of_runs_that_is_not_there_is_named_before_libraries_load(
+    task: str, runs: str, type_line: TypeLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fcn_lab.config.build.build", None)
+    ended = type_line(f"task={task}", f"runs={runs}")
+    assert (ended.status, ended.out, ended.command) == (2, "", ())
+    assert ended.err == (
+        "fcn-lab: runs=nowhere: there is no such folder; expected runs or a sweep\n"
+    )
+
+
 @pytest.mark.parametrize(
     "words",
     [
