@@ -75,8 +75,12 @@ class CamVidDataModule(FrameDataModule):
         pack: bool = True,
         **loading: Unpack[LoaderArguments],
     ) -> None:
-        arguments = (root, size, classes, download, cache, split_by, held_out, megapixels)
-        super().__init__(CamVid(*arguments, resize=resize, pack=pack), **loading)
+        source = CamVid(
+            root=root, size=size, classes=classes, download=download,
+            cache=cache, split_by=split_by, held_out=held_out,
+            megapixels=megapixels, resize=resize, pack=pack,
+        )  # fmt: skip
+        super().__init__(source, **loading)
 
 
 @check_arguments
@@ -134,10 +138,12 @@ def folder(
         >>> next(iter(data.train_dataloader()))["image"].shape
         torch.Size([2, 3, 24, 32])
     """
-    arguments = (images, masks, names, splits, blocks, size, split_by, held_out, cache)
-    return FrameDataModule(
-        Folder(root, *arguments, ignore, classes, megapixels, resize, pack), **loading
-    )
+    source = Folder(
+        root=root, images=images, masks=masks, names=names, ignore=ignore, classes=classes,
+        splits=splits, blocks=blocks, split_by=split_by, held_out=held_out,
+        size=size, cache=cache, megapixels=megapixels, resize=resize, pack=pack,
+    )  # fmt: skip
+    return FrameDataModule(source, **loading)
 
 
 @check_arguments
@@ -176,7 +182,10 @@ def voc(
     """
     if classes != len(NAMES):
         raise UserError(f"data.classes={classes}: VOC has {len(NAMES)}; type data.classes=21")
-    source = Voc(root, sbd, merge, size, cache, megapixels, resize, download, pack)
+    source = Voc(
+        root=root, sbd=sbd, merge=merge, size=size, download=download,
+        cache=cache, megapixels=megapixels, resize=resize, pack=pack,
+    )  # fmt: skip
     loading.setdefault("split", None)
     return FrameDataModule(source, **loading)
 
@@ -219,4 +228,5 @@ def synthetic(
         fcn_lab.errors.UserError: synthetic has no argument batchsize. Did you mean batch_size?
         It takes size, classes, train, val, test, scenes, augment, batch_size, ...
     """
-    return FrameDataModule(Synthetic(size, classes, train, val, test, scenes), **loading)
+    source = Synthetic(size=size, classes=classes, train=train, val=val, test=test, seed=scenes)
+    return FrameDataModule(source, **loading)

@@ -1,3 +1,5 @@
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,10 +12,15 @@ import yaml
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from fcn_lab.data.augment import Augmentation
+from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.classes import CAMVID11
+from fcn_lab.data.folder import Folder
 from fcn_lab.data.frames import Frames
+from fcn_lab.data.synthetic import Synthetic
+from fcn_lab.data.voc import Voc
 from fcn_lab.errors import UserError
 from fcn_lab.pixels import VOID, Pixels
+from fcn_lab.training import sources
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.sources import synthetic
 from support.places import CONF
@@ -254,3 +261,24 @@ def test_the_words_of_conf_data_name_arguments_that_exist() -> None:
         name = {"camvid": "CamVidDataModule"}.get(path.stem, path.stem)
         assert node["_target_"] == f"fcn_lab.training.sources.{name}"
         assert len([line for line in path.read_text().splitlines() if line[0] != "#"]) <= 20
+
+
+@pytest.mark.parametrize(
+    ("build", "source", "renamed"),
+    [
+        (sources.CamVidDataModule.__init__, CamVid.__init__, {}),
+        (sources.folder, Folder.__init__, {}),
+        (sources.voc, Voc.__init__, {}),
+        (sources.synthetic, Synthetic.__init__, {"scenes": "seed"}),
+    ],
+    ids=["camvid", "folder", "voc", "synthetic"],
+)
+def test_an_argument_has_the_default_of_the_source_that_takes_it(
+    build: Callable[..., object], source: Callable[..., object], renamed: Mapping[str, str]
+) -> None:
+    taken = inspect.signature(source).parameters
+    for name, argument in inspect.signature(build).parameters.items():
+        other = taken.get(renamed.get(name, name))
+        # VOC's classes are fixed, and a folder's source has no default where it cannot do without
+        if name != "loading" and other is not None and other.default is not inspect.Parameter.empty:
+            assert argument.default == other.default, name
