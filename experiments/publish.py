@@ -166,7 +166,7 @@ def compose_page(
             yield report[name]
     if any(runs.glob("*/gradients.csv")):
         yield "### Gradients"
-        yield "\n".join(format_gradients(runs))
+        yield format_gradients(runs)
     if has_curves:
         yield "### Learning curves"
         yield figures.picture_tag("curves", "mean IoU on val over epochs")
