@@ -29,6 +29,16 @@ def test_the_plotting_script_is_embedded_once(page: str) -> None:
     assert len(re.findall(r"plotly\.js v\d", page)) == 1
 
 
+def test_the_charts_of_a_page_are_sent_nowhere(page: str) -> None:
+    own_script = page[page.rindex("const COLOURS") :]
+    assert 'plotlyServerURL: ""' in own_script
+    # these buttons and no others; plotly's own choice of them has one that uploads a chart
+    buttons = re.search(r"const BUTTONS = (.*?);", own_script)
+    assert buttons
+    assert "Cloud" not in buttons[1]
+    assert "modeBarButtons: BUTTONS" in own_script
+
+
 def test_sections_are_listed_and_linked(page: str) -> None:
     assert '<a href="#what-was-asked">What was asked?</a>' in page
     assert '<section id="what-was-asked"' in page

@@ -73,6 +73,16 @@ def test_every_chart_is_drawn_as_plotly_wants_it(page: Page) -> None:
     assert [each["msg"] for each in found if each["code"] != "unused"] == []
 
 
+def test_the_toolbars_have_these_buttons_and_offer_to_send_nothing_away(page: Page) -> None:
+    read = "bar => [...bar.querySelectorAll('.modebar-btn')].map((each) => each.dataset.title)"
+    toolbars = page.locator(".modebar").evaluate_all(f"all => all.map({read})")
+    assert len(toolbars) == page.locator(".plot").count()
+    moves = ["Zoom", "Pan", "Zoom in", "Zoom out", "Autoscale", "Reset axes"]
+    assert {tuple(titles) for titles in toolbars} == {("Download plot as a PNG", *moves)}
+    servers = page.locator(".plot").evaluate_all("all => all.map(p => p._context.plotlyServerURL)")
+    assert {*servers} == {""}
+
+
 def test_nothing_is_wider_than_the_screen(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     # of a table that is, the title stays in sight

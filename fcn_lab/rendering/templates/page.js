@@ -53,8 +53,10 @@ function saved(place) {
   const caption = place.closest("figure").querySelector("figcaption").textContent;
   return { format: "png", scale: 300 / 96, filename: caption.trim().toLowerCase().replace(/\W+/g, "-").slice(0, 60) };
 }
+// all buttons by name: plotly's own choice has one that sends a chart away
+const BUTTONS = [["toImage"], ["zoom2d", "pan2d"], ["zoomIn2d", "zoomOut2d", "autoScale2d", "resetScale2d"]];
 const drawn = Promise.all(charts.map(({ place, data, layout }) => Plotly.newPlot(place, data, themed(layout), {
-  responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"], toImageButtonOptions: saved(place),
+  responsive: true, displaylogo: false, plotlyServerURL: "", modeBarButtons: BUTTONS, toImageButtonOptions: saved(place),
 })));
 
 function paint(dark) {
