@@ -194,11 +194,14 @@ def _write_training(study: Study) -> Iterator[Section]:
 def _render_confusion(study: Study) -> Markup:
     specs = {arm.name: heatmaps.draw_confusion(study, arm) for arm in study.arms}
     best_arm = study.arms[0].name
-    caption = "What each class was taken for, in % of its pixels; summed over seeds."
+    captions = {
+        name: f"What each class was taken for by {name}, in % of its pixels; summed over seeds."
+        for name in specs
+    }
     values = [spec["data"][0]["z"] for spec in specs.values()]
-    chart = render_figure(specs[best_arm], caption, 620, HEATMAP_WIDTH)
+    chart = render_figure(specs[best_arm], captions[best_arm], 620, HEATMAP_WIDTH)
     template = TEMPLATES.get_template("confusion.html")
-    return Markup(template.render(values=_embed_json(values), names=list(specs), chart=chart))
+    return Markup(template.render(values=_embed_json(values), captions=captions, chart=chart))
 
 
 def _describe_frames(study: Study) -> str:

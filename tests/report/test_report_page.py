@@ -133,8 +133,14 @@ def test_the_confusion_matrix_is_that_of_the_arm_chosen(page: Page) -> None:
     matrices = page.evaluate("content('confusion-values')")
     first, last = matrices[0][0][0], matrices[-1][0][0]
     assert page.evaluate(read) == first != last
-    page.locator("#confusion-arm").select_option(index=len(matrices) - 1)
+    arm, caption = page.locator("#confusion-arm"), page.locator("#confusion-chart figcaption")
+    names = arm.locator("option").all_inner_texts()
+    assert f"taken for by {names[0]}," in caption.inner_text()
+    arm.select_option(index=len(matrices) - 1)
     page.wait_for_function(f"{read} === {last}")
+    assert f"taken for by {names[-1]}," in caption.inner_text()
+    label = page.locator("#confusion-chart .plot").get_attribute("aria-label")
+    assert label == caption.inner_text()
 
 
 def test_frames_can_be_turned_zoomed_moved_and_cut(page: Page) -> None:
@@ -189,5 +195,12 @@ def test_a_print_is_light_and_without_controls(page: Page) -> None:
     assert page.locator("#tiles img").first.is_visible()
     expect(page.locator("details:not([open])")).to_have_count(0)
     assert not page.locator(".modebar-container").first.is_visible()
+    # what is light on dark stays so, where a browser would leave out the dark
+    inks = "all => all.map((each) => getComputedStyle(each).printColorAdjust)"
+    marks = page.locator(".side, .line, .legend span").evaluate_all(inks)
+    assert {*marks} == {"exact"}
+    # the select that names the matrix's arm is a control
+    assert not page.locator("#confusion-arm").is_visible()
+    assert "taken for by fcn" in page.locator("#confusion-chart figcaption").inner_text()
     page.emulate_media(media="screen")
     expect(page.locator("details[open]")).to_have_count(0)

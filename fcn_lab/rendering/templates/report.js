@@ -5,7 +5,11 @@ const content = (id) => JSON.parse(byId(id).textContent);
 const matrices = content("confusion-values");
 byId("confusion-arm").addEventListener("change", (event) => {
   const z = matrices[event.target.value];
-  Plotly.restyle(document.querySelector("#confusion-chart .plot"), { z: [z], text: [z] });
+  const { caption } = event.target.selectedOptions[0].dataset;
+  const place = document.querySelector("#confusion-chart .plot");
+  document.querySelector("#confusion-chart figcaption").textContent = caption;
+  place.setAttribute("aria-label", caption);
+  Plotly.restyle(place, { z: [z], text: [z] });
 });
 
 // a chart inside a closed fold has no size until it is opened
