@@ -1,8 +1,10 @@
-"""Intervals, probabilities and ranks as text."""
+"""Intervals, probabilities, ranks and settings as text."""
 
 from fcn_lab.escaping import UNKNOWN_VALUE
 from fcn_lab.report.intervals import Estimate
 from fcn_lab.terminal import format_percent
+
+SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
 def format_interval(estimate: Estimate, level: float = 0.95, sign: bool = False) -> str:
@@ -27,3 +29,11 @@ def format_probability(value: float) -> str:
 def format_rank(first: int, last: int) -> str:
     """Returns a rank as one place or, where several are possible, as from–to."""
     return str(first) if first == last else f"{first}–{last}"
+
+
+def format_setting(value: object) -> str:
+    """Returns a setting as people write it: 0.003, and 2×10⁻⁹ in place of 2e-09."""
+    if not isinstance(value, float):
+        return str(value)
+    factor, _, power = f"{value:g}".partition("e")
+    return f"{factor}×10{str(int(power)).translate(SUPERSCRIPTS)}" if power else factor

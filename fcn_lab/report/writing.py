@@ -14,7 +14,7 @@ from fcn_lab.report import charts, heatmaps, tables
 from fcn_lab.report.answer import describe_answer, describe_method, describe_question
 from fcn_lab.report.arms import format_factor
 from fcn_lab.report.frames import build_gallery, choose_arms
-from fcn_lab.report.recipe import tabulate_recipe
+from fcn_lab.report.recipe import tabulate_differing_recipes, tabulate_recipe
 from fcn_lab.report.study import Study
 from fcn_lab.terminal import format_count
 
@@ -72,6 +72,7 @@ def format_markdown(study: Study) -> str:
         *(("## Missing", tables.tabulate_missing(study).markdown()) if study.missing_cells else ()),
         "## How the runs were trained",
         tabulate_recipe(study).markdown(),
+        *(_write_table(recipes) if (recipes := tabulate_differing_recipes(study)) else ()),
         "## How the numbers were made",
         *map(markdown_text, describe_method(study)),
     ]
@@ -102,7 +103,7 @@ def list_sections(study: Study) -> Iterator[Section]:
     if study.missing_cells:
         table = tables.tabulate_missing(study).html()
         yield Section("Missing", table, "These cells were asked for and have no scores.")
-    yield Section("How the runs were trained", tabulate_recipe(study).html(), TRAINED_LEAD)
+    yield Section("How the runs were trained", _render_recipes(study), TRAINED_LEAD)
     yield Section("How the numbers were made", render_paragraphs(*describe_method(study)))
 
 
@@ -224,6 +225,11 @@ def _render_frames(study: Study) -> Markup:
         return left_out
     template = TEMPLATES.get_template("gallery.html")
     return left_out + Markup(template.render(gallery=_embed_json(gallery), **gallery))
+
+
+def _render_recipes(study: Study) -> Markup:
+    recipes = tabulate_differing_recipes(study)
+    return tabulate_recipe(study).html() + (recipes.html() if recipes else Markup())
 
 
 def _embed_json(content: object) -> Markup:

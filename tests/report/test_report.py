@@ -20,7 +20,7 @@ from fcn_lab.data.frames import Frames
 from fcn_lab.errors import UserError
 from fcn_lab.report import charts, heatmaps, tables
 from fcn_lab.report.answer import describe_answer
-from fcn_lab.report.formatting import format_ends, format_probability
+from fcn_lab.report.formatting import format_ends, format_probability, format_setting
 from fcn_lab.report.frames import (
     SMALLEST_DISTANCE,
     build_gallery,
@@ -29,7 +29,7 @@ from fcn_lab.report.frames import (
     measure_accuracy,
     rank_frames,
 )
-from fcn_lab.report.recipe import tabulate_recipe
+from fcn_lab.report.recipe import tabulate_differing_recipes, tabulate_recipe
 from fcn_lab.report.runs import find_drive, find_runs
 from fcn_lab.report.study import Study
 from fcn_lab.report.task import Report
@@ -497,6 +497,47 @@ def test_the_page_says_how_the_runs_were_trained(tmp_path: Path) -> None:
     assert facts["device"] == "1"  # the device of none is not there
     assert "321" in format_html(study)
     assert "a processor" in format_markdown(study)
+
+
+def test_where_recipes_differ_the_page_says_which_arm_has_which(tmp_path: Path) -> None:
+    grid = fakeruns.write_grid(tmp_path, ["fcn8s"], fakeruns.HARM, (3, 5), 12)
+    heavy = {"lr": 2e-9, "weight_decay": 5e-4, "optimizer": {"momentum": 0.99}}
+    for cell in grid.iterdir():
+        config = yaml.safe_load((cell / "config.yaml").read_text())
+        optim = heavy if "nearest" in cell.name else {"lr": 0.003, "weight_decay": 5e-4}
+        text = yaml.safe_dump({**config, "optim": optim, "data": {"batch_size": 8}})
+        (cell / "config.yaml").write_text(text)
+    study = Study.read([grid])
+    recipes = tabulate_differing_recipes(study)
+    assert recipes
+    assert list(recipes.columns) == ["arm", "learning rate", "momentum"]
+    others = ", ".join(arm.name for arm in study.arms if arm.name != "nearest")
+    rows = {str(arm): rest for arm, *rest in recipes.rows}
+    assert rows == {others: ["0.003", None], "nearest": ["2×10⁻⁹", "0.99"]}
+    facts = {str(name): text for name, text in tabulate_recipe(study).rows}
+    assert (facts["batch size"], facts["weight decay"]) == ("8", "0.0005")
+    assert facts.keys().isdisjoint(recipes.columns)
+    assert "| nearest | 2×10⁻⁹ | 0.99 |" in format_markdown(study)
+    assert "<td>2×10⁻⁹</td>" in format_html(study)
+
+
+def test_one_recipe_has_no_table_of_differences(study: Study) -> None:
+    assert tabulate_differing_recipes(study) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (2e-9, "2×10⁻⁹"),
+        (1.5e-5, "1.5×10⁻⁵"),
+        (0.003, "0.003"),
+        (2.0, "2"),
+        (8, "8"),
+        (True, "True"),
+    ],
+)
+def test_a_setting_is_readable(value: object, text: str) -> None:
+    assert format_setting(value) == text
 
 
 @pytest.mark.parametrize("count", [1, 24, 25, 200])
