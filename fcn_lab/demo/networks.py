@@ -24,7 +24,7 @@ from fcn_lab.inference.predictor import Predictor
 from fcn_lab.inference.sliding_windows import SlidingWindows
 from fcn_lab.pixels import Pixels
 from fcn_lab.report.frames import PredictionArchive
-from fcn_lab.report.runs import read_runs
+from fcn_lab.report.runs import Run, read_runs
 from fcn_lab.runs.names import BEST_CHECKPOINT
 from fcn_lab.runs.run import RunFolder
 
@@ -117,8 +117,12 @@ class Networks:
         return list(labels.values())[:SHOWN_NETWORKS_LIMIT]
 
     def load_scenes(self) -> list[Scene]:
-        """Returns frames that a run has kept with their truth, or else drawn streets."""
-        for run in self.runs.values():
+        """Returns frames that a run has kept with their truth, or else drawn streets.
+
+        Photographs come before drawings, and the largest pictures before others: networks label a
+        picture at its own size, and small objects are lost in pictures smaller than those trained.
+        """
+        for run in sorted(self.runs.values(), key=_rate_scenes, reverse=True):
             # the archive may be damaged or missing
             with suppress(OSError, LookupError, ValueError, zipfile.BadZipFile):
                 keeper = PredictionArchive.open(run)
@@ -128,6 +132,12 @@ class Networks:
         frames = Synthetic((180, 240), test=SCENE_COUNT).frames("test")
         pairs = zip(frames.names, frames.images, strict=True)
         return [Scene(name, image) for name, image in pairs]
+
+
+def _rate_scenes(run: Run) -> tuple[bool, float]:
+    """Returns how well a run's frames serve: whether they are real, and the pixels of one."""
+    is_real = not run.protocol.startswith("synthetic")
+    return is_real, float(run.matrices.sum() / max(1, len(run.names)))
 
 
 def _takes_colours(run: Path) -> bool:

@@ -217,6 +217,18 @@ def test_scenes_come_with_their_truth_or_are_drawn(networks: Networks, tmp_path:
     assert all(scene.truth is None for scene in drawn)
 
 
+def test_scenes_are_the_largest_pictures_and_photographs_before_drawings(tmp_path: Path) -> None:
+    kinds = {"small": (48, "camvid11"), "tall": (96, "camvid11"), "wide": (144, "synthetic11")}
+    for name, (height, classes) in kinds.items():
+        frames, source = nets.fakeruns.street(6, (height, 64))
+        protocol = f"{classes}-{height}x64-void_ignored-segnet_split"
+        run = nets.fakeruns.write_run(tmp_path / name, frames, source, protocol=protocol)
+        nets.add_weights(run, "fcn8s", "bilinear", source.classes, source.palette)
+    both = Networks([tmp_path]), Networks([tmp_path / "wide"])
+    heights = [{scene.image.shape[0] for scene in networks.load_scenes()} for networks in both]
+    assert heights == [{96}, {144}]
+
+
 DAMAGE = {
     "metrics.json": b"{",
     "confusions.npz": b"PK no archive",
