@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -78,7 +79,9 @@ def test_the_toolbars_have_these_buttons_and_offer_to_send_nothing_away(page: Pa
     toolbars = page.locator(".modebar").evaluate_all(f"all => all.map({read})")
     assert len(toolbars) == page.locator(".plot").count()
     moves = ["Zoom", "Pan", "Zoom in", "Zoom out", "Autoscale", "Reset axes"]
-    assert {tuple(titles) for titles in toolbars} == {("Download plot as a PNG", *moves)}
+    assert {tuple(titles) for titles in toolbars} == {
+        ("Save as a PNG, 300 dots to the inch", *moves)
+    }
     servers = page.locator(".plot").evaluate_all("all => all.map(p => p._context.plotlyServerURL)")
     assert {*servers} == {""}
 
@@ -116,7 +119,9 @@ def test_the_theme_changes_by_keyboard(page: Page) -> None:
     assert page.locator("#theme").get_attribute("aria-pressed") == "true"
 
 
-def test_a_chart_is_saved_with_300_dots_to_the_inch(page: Page, tmp_path: Path) -> None:
+def test_a_chart_is_saved_with_its_title_and_300_dots_to_the_inch(
+    page: Page, tmp_path: Path
+) -> None:
     chart = page.locator(".plot").first
     width = chart.evaluate("place => place.clientWidth")
     chart.hover()
@@ -126,6 +131,27 @@ def test_a_chart_is_saved_with_300_dots_to_the_inch(page: Page, tmp_path: Path) 
     download.value.save_as(tmp_path / "chart.png")
     with Image.open(tmp_path / "chart.png") as saved:
         assert saved.width == pytest.approx(width * 300 / 96, abs=4)
+        assert saved.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+        title = np.asarray(saved)[: 26 * 300 // 96, :, 3]
+    # ink from the left to the right of the strip above the chart, which is transparent
+    columns = np.flatnonzero(title.max(0))
+    assert columns[-1] - columns[0] > 0.3 * saved.width
+
+
+def test_a_finger_finds_the_button_that_saves_a_chart(browser: Browser, report: Path) -> None:
+    phone = {"width": WIDTHS["phone"], "height": 800}
+    context = browser.new_context(viewport=phone, is_mobile=True, has_touch=True)
+    page = context.new_page()
+    page.set_default_timeout(1000 * PATIENCE)
+    page.goto(report.as_uri())
+    page.evaluate("drawn")
+    buttons = page.locator(".plot").first.locator(".modebar-btn")
+    read = "all => all.map((each) => each.dataset.title)"
+    assert buttons.evaluate_all(read) == ["Save as a PNG, 300 dots to the inch", "Reset axes"]
+    with page.expect_download() as download:
+        buttons.first.tap()
+    assert download.value.suggested_filename.endswith(".png")
+    context.close()
 
 
 def test_the_confusion_matrix_is_that_of_the_arm_chosen(page: Page) -> None:
