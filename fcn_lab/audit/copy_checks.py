@@ -13,7 +13,7 @@ from fcn_lab.audit.finding import (
     Level,
 )
 from fcn_lab.audit.positions import DriveSpan
-from fcn_lab.terminal import format_count, shorten_list
+from fcn_lab.terminal import format_count, format_percent, shorten_list
 
 # mean IoU of a copied label above which frames count as near copies of each other
 COPY_IOU_LIMIT = 0.5
@@ -43,7 +43,8 @@ def check_near_copies(audit: Audit) -> Iterator[Finding]:
         if score > COPY_IOU_LIMIT:
             yield Finding(
                 Level.CAREFUL,
-                f"{name}: copying the label of the frame before scores {score:.1%} mean IoU",
+                f"{name}: copying the label of the frame before scores {format_percent(score)} % "
+                "mean IoU",
                 "Its frames are near copies of each other: an interval that takes them for "
                 "independent is too narrow.",
                 _show_middle(audit, name),
@@ -54,15 +55,15 @@ def check_near_copies(audit: Audit) -> Iterator[Finding]:
             yield Finding(
                 Level.WRONG,
                 f"{name}: copying the label of the most similar training picture scores "
-                f"{lookalike_scores['mean_iou']:.1%} mean IoU",
+                f"{format_percent(lookalike_scores['mean_iou'])} % mean IoU",
                 "It leaks: training sees almost the same pictures.",
                 _show_lookalike(audit, name),
             )
     if {"val", "test"} <= set(scores) and abs(scores["val"] - scores["test"]) > IOU_GAP_LIMIT:
         yield Finding(
             Level.CAREFUL,
-            f"val and test are unlike: copied labels score {scores['val']:.1%} and "
-            f"{scores['test']:.1%}",
+            f"val and test are unlike: copied labels score {format_percent(scores['val'])} % and "
+            f"{format_percent(scores['test'])} %",
             "Expect scores to differ as much between them; compare like with like.",
         )
 

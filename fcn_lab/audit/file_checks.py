@@ -13,7 +13,7 @@ from fcn_lab.audit.finding import (
     Level,
 )
 from fcn_lab.data.packs.sizes import OWN_SIZE
-from fcn_lab.terminal import format_count, shorten_list
+from fcn_lab.terminal import format_count, format_percent, shorten_list
 
 VOID_SHARE_LIMIT = 0.1
 RARE_CLASS_IMAGES = 5
@@ -55,11 +55,14 @@ def check_interpolation(audit: Audit) -> Iterator[Finding]:
     """Reports masks that were resized as pictures are, or saved as JPEG."""
     for name, damage in audit.damage.items():
         shares = sorted(damage.by_class.items(), key=lambda item: -item[1])
-        losses = ", ".join(f"{title} {share:.1%}" for title, share in shares[:ITEMS_SHOWN])
+        losses = ", ".join(
+            f"{title} {format_percent(share)} %" for title, share in shares[:ITEMS_SHOWN]
+        )
         if damage.interpolated:
             yield Finding(
                 Level.WRONG,
-                f"{name}: the masks look interpolated, {damage.share:.1%} of the pixels are spoilt",
+                f"{name}: the masks look interpolated, {format_percent(damage.share)} % of the "
+                "pixels are spoilt",
                 "At their edges lie values between those of the neighbours, as no hand draws them. "
                 f"Estimated loss: {losses}. Resize labels by the nearest pixel.",
                 _find_worst(
@@ -103,7 +106,7 @@ def check_void(audit: Audit) -> Iterator[Finding]:
         if split.frames and split.void_share > VOID_SHARE_LIMIT:
             yield Finding(
                 Level.CAREFUL,
-                f"{name}: {split.void_share:.1%} of the pixels are void",
+                f"{name}: {format_percent(split.void_share)} % of the pixels are void",
                 "They count nowhere: neither in the loss nor in a score.",
                 _find_worst(name, split, lambda frame: frame.void),
             )
