@@ -15,20 +15,19 @@ from fcn_lab.terminal import format_count, format_percent
 def describe_question(study: Study) -> list[str]:
     """Returns a sentence on what was varied, on which data, and with how many seeds."""
     factors = [f"{format_factor(f)} ({', '.join(values)})" for f, values in study.factors.items()]
-    choices = " × ".join(factors) or "one arm"
     seeds = f"seed{'s' * (len(study.seeds) > 1)} {', '.join(map(str, study.seeds))}"
     cut = study.comparison.blocks
     drives = "" if cut.has_single_frames else f", from {format_count(len(cut.sizes), 'drive')}"
-    # a study that states its question has it in the title
-    question = "" if study.question else "What does each choice change? "
-    runs = [
-        format_count(len(study.arms), "arm"),
-        f"{format_count(len(study.runs), 'finished run')} with {seeds}",
-    ]
+    runs = f"{format_count(len(study.runs), 'finished run')} with {seeds}"
+    summary = f"There is one arm: {runs}"
+    if factors:
+        # a study that states its question has it in the title
+        question = "" if study.question else "What does each choice change? "
+        choices = f"{question}Asked were {' × '.join(factors)}"
+        summary = f"{choices}: {format_count(len(study.arms), 'arm')}, {runs}"
     note = f"; without scores: {format_count(len(study.missing_cells), 'cell')}"
     return [
-        f"{question}Asked {'were' if study.factors else 'was'} {choices}: {', '.join(runs)}"
-        f"{note if study.missing_cells else ''}.",
+        f"{summary}{note if study.missing_cells else ''}.",
         f"All were scored on {format_count(len(study.first_run.names), 'frame')} of "
         f"{study.first_run.split}{drives}, by the protocol {study.first_run.protocol}.",
     ]

@@ -12,7 +12,7 @@ from fcn_lab.rendering import html as page
 from fcn_lab.rendering.html import TEMPLATES, Section, render_figure, render_paragraphs
 from fcn_lab.report import charts, heatmaps, tables
 from fcn_lab.report.answer import describe_answer, describe_method, describe_question
-from fcn_lab.report.arms import format_factor
+from fcn_lab.report.arms import TITLES, format_factor
 from fcn_lab.report.frames import build_gallery, choose_arms
 from fcn_lab.report.recipe import tabulate_differing_recipes, tabulate_recipe
 from fcn_lab.report.study import Study
@@ -52,8 +52,11 @@ def format_heading(study: Study) -> str:
     """Returns the title of the report: the study's question, or what was varied."""
     if study.question:
         return study.question
-    factors = " and ".join(map(format_factor, study.factors)) or study.arms[0].name
-    return f"{factors[0].upper()}{factors[1:]}: what the runs show"
+    subject = " and ".join(map(format_factor, study.factors)) or study.arms[0].name
+    # words of the command line, such as fcn8s and optim.lr, keep their small letters
+    if next(iter(study.factors), "") in TITLES:
+        subject = f"{subject[0].upper()}{subject[1:]}"
+    return f"{subject}: what the runs show"
 
 
 def format_markdown(study: Study) -> str:

@@ -258,7 +258,8 @@ def test_a_single_run_has_a_report_too(tmp_path: Path) -> None:
     page = written[0].read_text()
     assert "predictions.zip" in page
     assert "It has one seed: its interval" in page
-    assert "Asked was one arm: 1 arm, 1 finished run with seed 0." in page
+    assert "<p>There is one arm: 1 finished run with seed 0.</p>" in page
+    assert "<h1>fcn8s bilinear tiny: what the runs show</h1>" in page
 
 
 @pytest.mark.parametrize("keys", ["mean_iou", "pixel_accuracy", "fw_iou", "iou.Sky"])
