@@ -94,8 +94,9 @@ def test_a_command_does_what_it_says_up_to_where_training_begins(
     if "resume=" not in line:
         Path("RUN_DIR/metrics.json").write_text(METRICS)
     words = [re.sub(r"=runs/\S+", "=RUN_DIR", word) for word in shlex.split(line)]
-    if "task=report" in words or "task=status" in words:
-        words = [re.sub(r"^(runs|sweep\.dir)=.*", rf"\1={study}", word) for word in words]
+    words = [re.sub(r"^runs=(?!RUN_DIR).*", f"runs={study}", word) for word in words]
+    if "task=status" in words:
+        words = [re.sub(r"^sweep\.dir=.*", f"sweep.dir={study}", word) for word in words]
     if {"hydra/sweeper=optuna", "experiment=tune"} & set(words):
         words.append("hydra.sweeper.n_trials=2")  # of 40, which take as long as they are many
     ended = type_line(*words[2 if "run.py" in words[1] else 1 :])
