@@ -5,14 +5,15 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from threading import Timer
+from threading import RLock, Timer
 from typing import TypeVar
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.status import Status
 
 from fcn_lab.commands import find_opener, format_command, format_operand, quote
 from fcn_lab.escaping import terminal_text
@@ -130,15 +131,56 @@ def report_progress(items: Iterable[T], total: int, title: str, units: int = 1) 
             report.advance(units)
 
 
-def show_waiting(title: str, is_shown: bool = True) -> AbstractContextManager[object]:
-    """Returns a context that shows in a terminal what is waited for, where nothing can be counted.
+class _LiveLines:
+    """Shows the innermost of several live lines: two at once leave their remains on the screen."""
+
+    def __init__(self) -> None:
+        self._lines: list[Progress | Status] = []
+        # timers show lines, too
+        self._lock = RLock()
+
+    def show(self, line: Progress | Status) -> None:
+        """Shows a line in place of the one that is shown."""
+        with self._lock:
+            if self._lines:
+                self._lines[-1].stop()
+            self._lines.append(line)
+            line.start()
+
+    def remove(self, line: Progress | Status) -> None:
+        """Removes a line if it is there, and shows again the one that it took the place of."""
+        with self._lock:
+            if line not in self._lines:
+                return
+            is_shown = self._lines[-1] is line
+            self._lines.remove(line)
+            if is_shown:
+                line.stop()
+                if self._lines:
+                    self._lines[-1].start()
+
+
+_LIVE_LINES = _LiveLines()
+
+
+@contextmanager
+def show_waiting(title: str, is_shown: bool = True) -> Iterator[None]:
+    """Opens a context that shows what is waited for, where nothing can be counted.
 
     Args:
         title: what is done.
         is_shown: show it at all.
     """
     console = Console()
-    return console.status(title) if is_shown and console.is_terminal else nullcontext()
+    if not (is_shown and console.is_terminal):
+        yield
+        return
+    status = console.status(title)
+    _LIVE_LINES.show(status)
+    try:
+        yield
+    finally:
+        _LIVE_LINES.remove(status)
 
 
 class ProgressReport:
@@ -171,8 +213,7 @@ class ProgressReport:
     def __exit__(self, *error: object) -> None:
         self._timer.cancel()
         self._timer.join()
-        if self.bar.live.is_started:
-            self.bar.stop()
+        _LIVE_LINES.remove(self.bar)
 
     def advance(self, units: int = 1) -> None:
         """Counts units that are done."""
@@ -183,7 +224,7 @@ class ProgressReport:
 
     def _begin(self) -> None:
         if self._console.is_terminal:
-            self.bar.start()
+            _LIVE_LINES.show(self.bar)
         else:
             self._say()
 

@@ -144,6 +144,28 @@ def test_long_work_is_a_bar_in_a_terminal_that_goes_when_it_ends(
     assert file.getvalue().endswith("\x1b[2K")  # the line is empty again
 
 
+def test_of_two_bars_one_inside_the_other_one_at_a_time_is_live(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = io.StringIO()
+    monkeypatch.setattr(terminal, "QUIET_SECONDS", 0.02)
+    monkeypatch.setattr(terminal, "Console", lambda: Console(file=file, force_terminal=True))
+    with show_waiting("loading"):
+        for _ in report_progress(range(2), 2, "kinds"):
+            time.sleep(0.2)
+            for _ in report_progress(range(2), 2, "scenes"):
+                time.sleep(0.2)
+            time.sleep(0.2)
+    # each line is emptied before another begins
+    lines = re.sub(r"\x1b\[[\d;?]*[a-zA-JL-Z]", "", file.getvalue())
+    parts = [part for part in re.split(r"\r\x1b\[2K|\n", lines) if part.strip()]
+    named = [[word for word in ("loading", "kinds", "scenes") if word in part] for part in parts]
+    assert all(len(words) == 1 for words in named), parts
+    turns = [words for words, last in zip(named, [[], *named], strict=False) if words != last]
+    inner = [["scenes"], ["kinds"]]
+    assert turns == [["loading"], ["kinds"], *inner, *inner, ["loading"]]
+
+
 def test_a_refusal_is_broken_between_words_and_its_command_nowhere(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
