@@ -2,42 +2,22 @@
 
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.live import Live
-from rich.table import Column, Table
 from rich.text import Text
 
 from fcn_lab.errors import WriteFailure
 from fcn_lab.escaping import terminal_text
-from fcn_lab.rendering.tables import Name
 from fcn_lab.runs.statuses import ENDED_EARLY, FINAL_STATUSES, RunStatus
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
 from fcn_lab.sweeps.next_steps import list_sweep_steps
+from fcn_lab.sweeps.overview import build_table, fit_overview, summarize
 from fcn_lab.terminal import format_percent, print_next
-
-# the most rows of a live table; the rest are counted
-LIVE_ROWS = 20
-STATUSES = (
-    RunStatus.DONE,
-    RunStatus.RUNNING,
-    RunStatus.WAITING,
-    RunStatus.STOPPED,
-    RunStatus.FAILED,
-    RunStatus.PRUNED,
-)
-COLOURS: dict[str, str] = {
-    RunStatus.DONE: "green",
-    RunStatus.RUNNING: "cyan",
-    RunStatus.FAILED: "red",
-    RunStatus.STOPPED: "yellow",
-}
 
 
 class SweepWatch:
@@ -99,9 +79,8 @@ class SweepWatch:
         if cells or not last or self._write_failure:
             self._write()
         if self._console.is_terminal:
-            summary = summarize(self.record, self.progress)
-            table = build_table(self.record, self.progress, LIVE_ROWS)
-            self._live.update(Group(table, summary), refresh=True)
+            overview = fit_overview(self.record, self.progress, self._console)
+            self._live.update(overview, refresh=True)
         else:
             for cell in cells:
                 self._print_change(cell, self.progress[cell.name])
@@ -159,75 +138,6 @@ def read_progress(record: SweepFolder, last: Mapping[str, Progress]) -> dict[str
     return {
         cell.name: final_progress.get(cell.name) or cell.read_progress() for cell in record.cells
     }
-
-
-def build_table(
-    record: SweepFolder, progress: Mapping[str, Progress], rows: int | None = None
-) -> Table:
-    """Returns the cells with their scores; at most `rows` of them, those at work first.
-
-    The val score of a cell that is not done is its best so far.
-    """
-    cells = list(record.cells)
-    if rows is not None and len(cells) > rows:
-        order = (
-            RunStatus.RUNNING,
-            RunStatus.FAILED,
-            RunStatus.STOPPED,
-            RunStatus.DONE,
-            RunStatus.PRUNED,
-            RunStatus.WAITING,
-        )
-        cells = sorted(cells, key=lambda cell: order.index(progress[cell.name].status))[:rows]
-        cells.sort(key=record.cells.index)
-    numbers = ("epoch", "s", "val", "test", "test G")
-    table = Table(
-        Column("cell", min_width=24),
-        "status",
-        *(Column(name, justify="right") for name in numbers),
-        title=Text(f"{record.path}: mean IoU and G in %", "table.title"),
-    )
-    for cell in cells:
-        p = progress[cell.name]
-        val = p.score("val", "mean_iou")
-        table.add_row(
-            Name(cell.name),
-            Text(p.status, COLOURS.get(p.status, "")),
-            f"{p.epochs}/{cell.epochs}" if cell.epochs else "",
-            f"{p.seconds:.0f}" if p.seconds else "",
-            format_percent(p.best_score if val is None else val, 2),
-            *(format_percent(p.score("test", name), 2) for name in ("mean_iou", "pixel_accuracy")),
-        )
-    return table
-
-
-def summarize(record: SweepFolder, progress: Mapping[str, Progress]) -> RenderableType:
-    """Returns a line with the cells by status, the best one so far, and the time still needed."""
-    counts = Counter(p.status for p in progress.values())
-    parts = [f"{counts[status]} {status}" for status in STATUSES if counts[status]]
-    values = {name: p.score("val", "mean_iou") for name, p in progress.items()}
-    scores = [(value, name) for name, value in values.items() if value is not None]
-    if scores:
-        value, name = max(scores)
-        parts.append(f"best val mean IoU {format_percent(value, 2)} ({terminal_text(name)})")
-    if (seconds := estimate_remaining(record, progress)) is not None:
-        parts.append(f"about {timedelta(seconds=round(seconds))} to go")
-    return Text(" · ".join(parts))
-
-
-def estimate_remaining(record: SweepFolder, progress: Mapping[str, Progress]) -> float | None:
-    """Returns the seconds until the last cell ends, estimated from cells that are done, else None.
-
-    Each waiting cell is assumed to need the mean of those that are done, a running one the rest of
-    that, and as many cells to run at once as do now.
-    """
-    durations = [p.seconds for p in progress.values() if p.status == RunStatus.DONE and p.seconds]
-    cells_at_work = [c for c in record.cells if progress[c.name].status == RunStatus.RUNNING]
-    if not durations or not cells_at_work:
-        return None
-    waits = sum(p.status in (RunStatus.WAITING, RunStatus.STOPPED) for p in progress.values())
-    part = sum(1 - progress[c.name].epochs / c.epochs if c.epochs else 0.5 for c in cells_at_work)
-    return sum(durations) / len(durations) * (waits + part) / len(cells_at_work)
 
 
 def list_failures(record: SweepFolder, progress: Mapping[str, Progress]) -> Iterator[Text]:

@@ -1,8 +1,10 @@
 """What a sweep shows while it runs, and what another terminal sees of it."""
 
 import csv
+import io
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,13 +13,9 @@ from rich.console import Console
 
 from fcn_lab.runs.attempts import begin_attempt
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
-from fcn_lab.sweeps.status import (
-    SweepWatch,
-    build_table,
-    estimate_remaining,
-    read_progress,
-    summarize,
-)
+from fcn_lab.sweeps import status
+from fcn_lab.sweeps.overview import build_table, estimate_remaining, summarize
+from fcn_lab.sweeps.status import SweepWatch, read_progress
 from support.commandline import TypeLine
 from support.waiting import wait_until
 
@@ -109,7 +107,35 @@ def test_a_table_cut_short_keeps_those_at_work(tmp_path: Path) -> None:
         finish(cell, 0.5)
     begin_attempt(record.cells[7].folder)
     rows = [line.split()[1] for line in shown(record, rows=2).splitlines() if "│" in line]
-    assert rows == ["a", "h"]
+    assert rows == ["e", "h"]
+
+
+@pytest.mark.parametrize(
+    ("height", "expected"), [(10, []), (16, [27]), (24, [22, 23, 24, 27]), (200, [*range(30)])]
+)
+def test_the_live_view_fits_the_terminal_with_its_summary_and_the_cells_at_work(
+    height: int, expected: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "model=fcn32s,upsample=bed_of_nails,encoder=vgg16_bn"
+    cells = [Cell(f"{words},seed={n}", tmp_path / f"s/{n}", {}, epochs=10) for n in range(30)]
+    for number, cell in enumerate(cells):
+        cell.folder.mkdir(parents=True)
+        if number < 25:
+            finish(cell, 0.5)
+    begin_attempt(cells[27].folder)
+    file = io.StringIO()
+    console = Console(file=file, width=80, height=height, force_terminal=True)
+    monkeypatch.setattr(status, "Console", lambda: console)
+    with SweepWatch(SweepFolder(tmp_path / "s", cells, code="1")):
+        view = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", file.getvalue())
+    lines = view.splitlines()
+    assert len(lines) < height
+    assert "…" not in view
+    assert "25 done · 1 running · 4 waiting · best val mean IoU 50.00" in lines[-3]
+    assert lines[-1] == "go"
+    assert [int(seed) for seed in re.findall(r"seed=(\d+) +│", view)] == expected
+    rest = f"{30 - len(expected)} {'more ' if expected else ''}cells"
+    assert (f"not shown: {rest}" in lines) is (len(expected) < 30)
 
 
 def test_results_grow_as_cells_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
