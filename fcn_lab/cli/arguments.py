@@ -17,6 +17,7 @@ from fcn_lab.commands import format_command, keep_flags
 from fcn_lab.config.frozen import find_conf_folder
 from fcn_lab.config.inheritance import add_recorded_words
 from fcn_lab.config.mappings import replace_mappings
+from fcn_lab.config.overrides import parse_overrides
 from fcn_lab.config.own_words import keep_own_folders
 from fcn_lab.config.trust import allow, read_names
 from fcn_lab.errors import UserError
@@ -26,6 +27,9 @@ from fcn_lab.worker.torchrun import refuse_sweeps
 
 # beginnings of words that say how a sweep is run, and not what it varies
 _SWEEP_PREFIXES = ("sweep.", "hydra.", "hydra/", "allow=")
+# the tasks that take lists of networks and are no sweeps, and their lists by group
+LIST_TASKS = ("capacity", "profile")
+_LISTS = {"model": "models", "upsample": "upsamples", "encoder": "encoders"}
 
 
 def rewrite_arguments() -> list[str]:
@@ -57,6 +61,7 @@ def rewrite_arguments() -> list[str]:
         flags.remove(override)
     require_folder_names(typed_overrides)
     overrides = [spell_paths(override, arguments.multirun) for override in typed_overrides]
+    _refuse_swept_networks(overrides)
     if arguments.config_path:
         for name in ("--config-path", "-cp", "--config-name", "-cn"):
             flags = _remove_option(flags, name)
@@ -134,6 +139,24 @@ def _add_sweep_folder(
         word.replace("sweep.dir=", "hydra.sweep.dir=", 1) if word.startswith("sweep.dir=") else word
         for word in overrides
     ]
+
+
+def _refuse_swept_networks(overrides: Sequence[str]) -> None:
+    """Refuses `model=A,B` of a task that takes `models=[A,B]`, whether or not -m was typed."""
+    words = parse_overrides(overrides)
+    tasks = [w.value() for w in words if w.key_or_group == "task" and not w.is_sweep_override()]
+    swept = [w for w in words if w.key_or_group in _LISTS and w.is_choice_sweep()]
+    if not swept or not tasks or tasks[-1] not in LIST_TASKS:
+        return
+    lists = {
+        w.input_line: f"{_LISTS[w.key_or_group]}=[{','.join(w.sweep_string_iterator())}]"
+        for w in swept
+    }
+    go_on = [lists.get(w, w) for w in overrides if not w.startswith(("sweep.", "hydra.sweep."))]
+    raise UserError(
+        f"{', '.join(map(str, lists))}: task={tasks[-1]} is no sweep; it takes networks in lists:\n"
+        f"{format_command(*go_on)}"
+    )
 
 
 def _remove_option(arguments: Sequence[str], name: str) -> list[str]:

@@ -12,8 +12,9 @@ import pytest
 import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
+from fcn_lab.cli.arguments import LIST_TASKS
 from support.commandline import METRICS, TypeLine
-from support.places import RUN
+from support.places import ROOT, RUN
 from support.thin import thin_out
 from support.waiting import PATIENCE
 
@@ -307,6 +308,26 @@ def test_a_signal_ends_the_worker_with_the_status_a_shell_expects(
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + signum
     assert "Traceback" not in err
+
+
+def test_the_tasks_that_take_lists_of_networks_are_those_that_have_them() -> None:
+    files = (ROOT / "conf" / "task").glob("*.yaml")
+    assert {f.stem for f in files if "\nmodels: null" in f.read_text()} == set(LIST_TASKS)
+
+
+@pytest.mark.parametrize("flags", [(), ("-m", "sweep.dir=all")])
+@pytest.mark.parametrize("task", LIST_TASKS)
+def test_a_task_that_takes_lists_of_networks_says_so_where_they_are_typed_as_a_sweep(
+    task: str, flags: tuple[str, ...], type_line: TypeLine
+) -> None:
+    ended = type_line(*flags, f"task={task}", "model=fcn32s,fcn8s", "upsample=nearest,bilinear")
+    assert ended.status == 2
+    reason, command = ended.err.splitlines()
+    assert reason.endswith(f"task={task} is no sweep; it takes networks in lists:")
+    lists = "'models=[fcn32s,fcn8s]' 'upsamples=[nearest,bilinear]'"
+    assert command.endswith(f" task={task} {lists}")
+    assert " -m " not in command
+    assert not Path("all").exists()
 
 
 def test_a_folder_of_ones_own_without_classes_is_told_what_it_needs(type_line: TypeLine) -> None:
