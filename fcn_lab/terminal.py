@@ -8,15 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from threading import RLock, Timer
+from threading import Timer
 from typing import TypeVar
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.status import Status
 
 from fcn_lab.commands import find_opener, format_command, format_operand, quote
 from fcn_lab.escaping import terminal_text
+from fcn_lab.live_lines import LIVE_LINES
 
 T = TypeVar("T")
 SMALLEST_WRITTEN_OUT = 1e-5
@@ -131,56 +131,29 @@ def report_progress(items: Iterable[T], total: int, title: str, units: int = 1) 
             report.advance(units)
 
 
-class _LiveLines:
-    """Shows the innermost of several live lines: two at once leave their remains on the screen."""
-
-    def __init__(self) -> None:
-        self._lines: list[Progress | Status] = []
-        # timers show lines, too
-        self._lock = RLock()
-
-    def show(self, line: Progress | Status) -> None:
-        """Shows a line in place of the one that is shown."""
-        with self._lock:
-            if self._lines:
-                self._lines[-1].stop()
-            self._lines.append(line)
-            line.start()
-
-    def remove(self, line: Progress | Status) -> None:
-        """Removes a line if it is there, and shows again the one that it took the place of."""
-        with self._lock:
-            if line not in self._lines:
-                return
-            is_shown = self._lines[-1] is line
-            self._lines.remove(line)
-            if is_shown:
-                line.stop()
-                if self._lines:
-                    self._lines[-1].start()
-
-
-_LIVE_LINES = _LiveLines()
-
-
 @contextmanager
 def show_waiting(title: str, is_shown: bool = True) -> Iterator[None]:
     """Opens a context that shows what is waited for, where nothing can be counted.
+
+    Where there is no terminal it is a line, after a moment.
 
     Args:
         title: what is done.
         is_shown: show it at all.
     """
     console = Console()
-    if not (is_shown and console.is_terminal):
-        yield
-        return
     status = console.status(title)
-    _LIVE_LINES.show(status)
+    timer = Timer(QUIET_SECONDS, print, [title], {"flush": True})
+    timer.daemon = True
+    if is_shown and console.is_terminal:
+        LIVE_LINES.show(status)
+    elif is_shown:
+        timer.start()
     try:
         yield
     finally:
-        _LIVE_LINES.remove(status)
+        timer.cancel()
+        LIVE_LINES.remove(status)
 
 
 class ProgressReport:
@@ -213,7 +186,7 @@ class ProgressReport:
     def __exit__(self, *error: object) -> None:
         self._timer.cancel()
         self._timer.join()
-        _LIVE_LINES.remove(self.bar)
+        LIVE_LINES.remove(self.bar)
 
     def advance(self, units: int = 1) -> None:
         """Counts units that are done."""
@@ -224,7 +197,7 @@ class ProgressReport:
 
     def _begin(self) -> None:
         if self._console.is_terminal:
-            _LIVE_LINES.show(self.bar)
+            LIVE_LINES.show(self.bar)
         else:
             self._say()
 

@@ -15,7 +15,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # a folder imports from folders of the rows above its own, and from itself
 ROWS = (
     ("escaping",),
-    ("errors", "signals", "commands", "pixels"),
+    ("errors", "signals", "commands", "pixels", "live_lines"),
     ("values", "files", "locks", "terminal"),
     ("runs",),
     ("upsampling", "encoders", "geometry", "data", "metrics"),

@@ -184,12 +184,16 @@ def test_a_refusal_is_broken_between_words_and_its_command_nowhere(
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_what_cannot_be_counted_is_named_in_a_terminal_alone(
+def test_what_cannot_be_counted_is_named_at_once_in_a_terminal_and_after_a_moment_in_a_pipe(
     wanted: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with show_waiting("loading libraries"):
+    with show_waiting("loading libraries", wanted):
         pass
     assert capfd.readouterr().out == ""
+    monkeypatch.setattr(terminal, "QUIET_SECONDS", 0.02)
+    with show_waiting("loading libraries", wanted):
+        time.sleep(0.3)
+    assert capfd.readouterr().out == "loading libraries\n" * wanted
     file = io.StringIO()
     monkeypatch.setattr(terminal, "Console", lambda: Console(file=file, force_terminal=True))
     with show_waiting("loading libraries", wanted):

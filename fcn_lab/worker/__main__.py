@@ -35,7 +35,6 @@ from fcn_lab.files import write_text
 from fcn_lab.runs.attempts import EXIT_TAKEN, Attempt, RunConflict, begin_attempt, keep_alive
 from fcn_lab.runs.names import LAST_CHECKPOINT, TRACEBACK
 from fcn_lab.runs.records import require_no_links_outside
-from fcn_lab.runs.run import RunFolder
 from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.signals import StoppedBySignal, raise_stopped
 from fcn_lab.terminal import print_refusal, show_waiting
@@ -103,7 +102,9 @@ def _run_and_report(path: Path, flags: list[str]) -> tuple[int, str]:
             resume = (path.parent / LAST_CHECKPOINT).exists()
         if resume:
             require_no_links_outside(path.parent)
-        run_config(path, resume, next(iter(_read_numbers(flags, EPOCHS_FLAG)), None))
+        epochs = next(iter(_read_numbers(flags, EPOCHS_FLAG)), None)
+        # what cells print is the sweep's log, and the last of it the reason if they fail
+        run_config(path, resume, epochs, shows_waiting=CELL_FLAG not in flags)
     except UserError as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             traceback.print_exc()
@@ -141,20 +142,23 @@ def _read_numbers(flags: list[str], name: str) -> list[int]:
     return [int(flag.removeprefix(name)) for flag in flags if flag.startswith(name)]
 
 
-def run_config(path: Path, resume: bool = False, epochs: int | None = None) -> None:
+def run_config(
+    path: Path, resume: bool = False, epochs: int | None = None, shows_waiting: bool = True
+) -> None:
     """Checks, seeds, builds and runs the task of one frozen config.
 
     Args:
         path: the config's path.
         resume: go on where the run was stopped.
         epochs: the epochs that a resumed run is trained for in all; None keeps its own.
+        shows_waiting: whether to say that libraries are loaded, which takes seconds.
 
     Raises:
         UserError: a value that a constructor does not take, or what the task itself refuses.
     """
     for message in QUIET_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
-    with show_waiting("loading libraries", is_first_rank()):
+    with show_waiting("loading libraries", shows_waiting and is_first_rank()):
         product, extension = _build_task(path, resume, epochs)
     for name in QUIET_LOGGERS:
         # here, because Lightning sets it when it is imported
@@ -182,7 +186,7 @@ def _build_task(path: Path, resume: bool, epochs: int | None) -> "tuple[Any, Ext
     # other tasks that were stopped begin anew
     if resume and "resume" in inspect.signature(locate(task["_target_"], "task")).parameters:
         task["resume"] = True
-        if "net" in task and RunFolder(path.parent).last_checkpoint.exists():
+        if "net" in task and (path.parent / LAST_CHECKPOINT).exists():
             forget_start(task["net"])
     # a file may have been edited by hand
     require_plain_keys(config)
