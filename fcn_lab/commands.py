@@ -8,6 +8,8 @@ from pathlib import Path
 
 # tells workers how a person starts the lab
 START_VARIABLE = "FCN_LAB_STARTED"
+# tells workers what was typed
+COMMAND_VARIABLE = "FCN_LAB_COMMAND"
 
 
 def format_command(*words: str) -> str:
@@ -16,6 +18,12 @@ def format_command(*words: str) -> str:
     # a repeated command may already hold a word that all commands begin with
     further_words = [word for word in map(quote, words) if f" {word} " not in f" {start} "]
     return f"{start} {' '.join(further_words)}"
+
+
+def format_repetition(*further_words: str) -> str:
+    """Returns the command that was typed, and further words of it."""
+    typed_words = shlex.split(os.environ.get(COMMAND_VARIABLE) or shlex.join(sys.argv))[1:]
+    return format_command(*typed_words, *(w for w in further_words if w not in typed_words))
 
 
 def keep_flags(*flags: str) -> None:

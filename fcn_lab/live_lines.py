@@ -34,5 +34,11 @@ class LiveLines:
                 if self._lines:
                     self._lines[-1].start()
 
+    def clear(self) -> None:
+        """Removes all lines: work that was broken off has not removed its own."""
+        with self._lock:
+            while self._lines:
+                self._lines.pop().stop()
+
 
 LIVE_LINES = LiveLines()

@@ -14,6 +14,8 @@ class StoppedBySignal(SystemExit):
     def __init__(self, signum: int) -> None:
         super().__init__(128 + signum)
         self.signum = signum
+        # whether the user has been told what goes on from here
+        self.is_told = False
 
 
 def raise_stopped(signum: int, frame: FrameType | None) -> NoReturn:

@@ -14,7 +14,13 @@ from typing import TypeVar
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fcn_lab.commands import find_opener, format_command, format_operand, quote
+from fcn_lab.commands import (
+    find_opener,
+    format_command,
+    format_operand,
+    format_repetition,
+    quote,
+)
 from fcn_lab.escaping import terminal_text
 from fcn_lab.live_lines import LIVE_LINES
 
@@ -112,6 +118,12 @@ def print_next(steps: Mapping[str, str | Path]) -> None:
             step = f"{opener} {path}" if opener else path
         # never broken: a terminal copies its own breaks as none
         console.print(f"{title}:\n  {step}", soft_wrap=True, highlight=False, markup=False)
+
+
+def print_stop(*further_words: str) -> None:
+    """Prints that a command was stopped, and the command, with further words, that begins anew."""
+    LIVE_LINES.clear()
+    print_next({"stopped; to begin anew": format_repetition(*further_words)})
 
 
 def report_progress(items: Iterable[T], total: int, title: str, units: int = 1) -> Iterator[T]:

@@ -8,6 +8,7 @@ a sweep starts it once a cell.
 import copy
 import os
 import shlex
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -33,7 +34,7 @@ from fcn_lab.cli.arguments import rewrite_arguments
 from fcn_lab.cli.help import fit_help
 from fcn_lab.cli.paths import find_path
 from fcn_lab.cli.resuming import hold_resumed, read_resumption
-from fcn_lab.commands import START_VARIABLE, format_command, format_start
+from fcn_lab.commands import COMMAND_VARIABLE, START_VARIABLE, format_command, format_start
 from fcn_lab.config.explain import explain
 from fcn_lab.config.frozen import (
     find_conf_folder,
@@ -96,7 +97,7 @@ def main() -> None:
         _refuse(str(error))
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # env.json records it
-    os.environ["FCN_LAB_COMMAND"] = shlex.join(sys.argv)
+    os.environ[COMMAND_VARIABLE] = shlex.join(sys.argv)
     os.environ[START_VARIABLE] = format_start()
     os.environ[TRACEBACK_VARIABLE] = "1" if traceback_wanted else ""
     # with it Hydra raises its errors instead of printing them
@@ -116,6 +117,11 @@ def _run_line(traceback_wanted: bool) -> None:
         _run_hydra(find_existing(Path(find_path("hydra.run.dir", overrides) or "runs")))
     except SweepFailure:
         sys.exit(1)
+    except KeyboardInterrupt:
+        from fcn_lab.terminal import print_stop
+
+        print_stop()
+        sys.exit(128 + signal.SIGINT)
     except MISTAKES as error:
         if traceback_wanted:
             raise

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fcn_lab.commands import COMMAND_VARIABLE
 from fcn_lab.files import write_buffer, write_json, write_text
 from fcn_lab.runs import names
 from fcn_lab.runs.digests import require_sound
@@ -235,5 +236,5 @@ def describe_environment(device: str, precision: str, source: Source) -> dict[st
         "threads": torch.get_num_threads(),
         "git_commit": source.commit,
         "git_dirty": source.dirty,
-        "command": os.environ.get("FCN_LAB_COMMAND") or shlex.join(sys.argv),
+        "command": os.environ.get(COMMAND_VARIABLE) or shlex.join(sys.argv),
     }

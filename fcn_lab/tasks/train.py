@@ -119,9 +119,10 @@ class Train:
                     facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(cost)}
                     facts["seconds"] = round(clock.seconds, 1)
                     publish_scores(run_folder, self.data.protocol, facts, results, omissions)
-            except StoppedBySignal:
+            except StoppedBySignal as stop:
                 if is_first_rank():
                     print_next({"stopped; to go on": self._resume_command(folder)})
+                stop.is_told = True
                 raise
             except WriteFailure as error:
                 if not run_folder.last_checkpoint.exists():

@@ -37,7 +37,7 @@ from fcn_lab.runs.names import LAST_CHECKPOINT, TRACEBACK
 from fcn_lab.runs.records import require_no_links_outside
 from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.signals import StoppedBySignal, raise_stopped
-from fcn_lab.terminal import print_refusal, show_waiting
+from fcn_lab.terminal import print_refusal, print_stop, show_waiting
 from fcn_lab.training.ranks import is_first_rank
 from fcn_lab.worker.claims import withdraw
 from fcn_lab.worker.flags import CELL_FLAG, EPOCHS_FLAG, FRESH_FLAG, PARENT_FLAG, RESUME_FLAG
@@ -111,8 +111,11 @@ def _run_and_report(path: Path, flags: list[str]) -> tuple[int, str]:
         print_refusal(error)
         return EXIT_MISTAKE, str(error)
     except KeyboardInterrupt:
+        _tell_stop(path, flags)
         return 128 + signal.SIGINT, ""
     except StoppedBySignal as stop:
+        if not stop.is_told:
+            _tell_stop(path, flags)
         return 128 + stop.signum, ""
     except Exception as error:
         if (refusal := find_refusal(error, path.parent)) is not None:
@@ -122,6 +125,13 @@ def _run_and_report(path: Path, flags: list[str]) -> tuple[int, str]:
         _write_traceback(path.parent)
         return 1, f"{type(error).__name__}: {error}"
     return 0, ""
+
+
+def _tell_stop(path: Path, flags: list[str]) -> None:
+    """Prints what to type next, where a person has typed this command."""
+    if is_first_rank() and CELL_FLAG not in flags:
+        # results that were written already are in the way of their successors
+        print_stop(*["overwrite=true"] * ("overwrite" in read_frozen(path)["task"]))
 
 
 def _end_attempt(attempt: Attempt, code: int, reason: str, flags: list[str]) -> None:

@@ -13,6 +13,8 @@ import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 from fcn_lab.cli.arguments import LIST_TASKS
+from fcn_lab.signals import StoppedBySignal
+from fcn_lab.worker import __main__ as worker_module
 from support.commandline import METRICS, TypeLine
 from support.places import ROOT, RUN
 from support.thin import thin_out
@@ -305,9 +307,45 @@ def test_a_signal_ends_the_worker_with_the_status_a_shell_expects(
     assert process.stdout is not None
     assert "asleep\n" in process.stdout
     os.kill(process.pid, signum)
-    _, err = process.communicate(timeout=PATIENCE)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + signum
     assert "Traceback" not in err
+    told, command = out.splitlines()[-2:]
+    assert told == "stopped; to begin anew:"
+    assert command.endswith(f"run.py {stub} task=stub task.kind=sleep hydra.run.dir=here")
+
+
+def test_a_stop_is_told_once_and_its_command_replaces_the_results_that_are_there(
+    type_line: TypeLine, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = type_line("data=synthetic", "name=x").folder / "config.yaml"
+    stop = StoppedBySignal(signal.SIGTERM)
+
+    def break_off(*_: object, **__: object) -> None:
+        raise stop
+
+    monkeypatch.setattr(worker_module, "run_config", break_off)
+    assert worker_module._run_and_report(config, []) == (143, "")
+    assert capfd.readouterr().out.endswith("run.py data=synthetic name=x\n")
+    config.write_text("seed: 0\ntask: {overwrite: false}\n")
+    assert worker_module._run_and_report(config, []) == (143, "")
+    assert capfd.readouterr().out.endswith("run.py data=synthetic name=x overwrite=true\n")
+    stop.is_told = True
+    assert worker_module._run_and_report(config, []) == (143, "")
+    assert capfd.readouterr().out == ""
+
+
+def test_a_task_without_a_worker_tells_a_stop_too(
+    type_line: TypeLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fcn_lab.report.task.Report.run", break_off)
+    ended = type_line("task=report", "runs=.")
+    assert (ended.status, ended.err) == (130, "")
+    assert "stopped; to begin anew:\n" in ended.out
+    assert ended.out.endswith("run.py task=report runs=.\n")
 
 
 def test_the_tasks_that_take_lists_of_networks_are_those_that_have_them() -> None:
