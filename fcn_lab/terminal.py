@@ -78,9 +78,14 @@ def format_percent(value: float | None, digits: int = 1, sign: bool = False) -> 
     return f"{100 * value:{'+' if sign else ''}.{digits}f}"
 
 
-def print_text(content: RenderableType) -> None:
-    """Prints to the terminal, text by whole words; where there is none, a line stays a line."""
-    console = Console()
+def print_text(content: RenderableType, console: Console | None = None) -> None:
+    """Prints to the terminal, text by whole words; where there is none, a line stays a line.
+
+    Args:
+        content: the text, or what rich draws.
+        console: the console of a bar that is live, above which it is printed.
+    """
+    console = console or Console()
     if isinstance(content, str):
         lines = [terminal_text(line) for line in content.split("\n")]
         if console.is_terminal:

@@ -79,7 +79,8 @@ def find_inputs(
         target = old_results if is_result and path not in files_named else files
         target.add(InputFile(base.relative_to(root) / inner, path, further_paths))
     if not files:
-        raise _create_refusal(",".join(sources), "all that is there lies in output=")
+        finding = "no picture found; all that is there lies in output="
+        raise _create_refusal(",".join(sources), finding)
     return InputFiles(sorted(files), root, len(old_results))
 
 
@@ -114,7 +115,10 @@ def _find_files(source: str, endings: Set[str]) -> Iterator[tuple[Path, PurePath
     if os.path.isdir(source):
         files = [path for path in files if path.suffix.lower() in endings]
     if not files:
-        raise _create_refusal(source, pattern.describe_surroundings())
+        finding = f"no picture found; {pattern.describe_surroundings()}"
+        if not pattern.has_wildcards and not os.path.lexists(source):
+            finding = "there is no such file or folder"
+        raise _create_refusal(source, finding)
     base = follow_links(pattern.folder)
     yield from ((base, path.relative_to(pattern.folder), path) for path in files)
 
@@ -154,6 +158,6 @@ def _list_endings() -> frozenset[str]:
 
 def _create_refusal(source: str, finding: str) -> UserError:
     return UserError(
-        f"input={terminal_text(source)}: no picture found; {terminal_text(finding)}.\n"
+        f"input={terminal_text(source)}: {terminal_text(finding)}.\n"
         "Expected a file, a folder of pictures or videos, or a pattern like 'a/*.png'"
     )

@@ -80,8 +80,7 @@ class Predict:
                 try:
                     labeller.label(source, name)
                 except MediaError as error:
-                    line = f"{show_path(source.path)}: {error}"
-                    progress.bar.console.print(line, soft_wrap=True, markup=False, highlight=False)
+                    print_text(f"{show_path(source.path)}: {error}", progress.bar.console)
                     failures.append(source.path)
                 progress.advance()
         summary = f"{len(names) - len(failures)} of {format_count(len(names), 'file')} labelled"

@@ -1,6 +1,8 @@
 """task=evaluate, predict and profile over a trained run."""
 
+import io
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -9,8 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from rich.console import Console
 from torch import nn
 
+from fcn_lab import terminal
 from fcn_lab.data.frames import Frames
 from fcn_lab.errors import UserError
 from fcn_lab.inference.predictor import Predictor
@@ -154,6 +158,22 @@ def test_bad_files_are_named_and_the_rest_is_finished(
     assert capsys.readouterr().out.count("not a readable picture") == 3
 
 
+def test_in_a_terminal_a_bad_file_is_told_in_whole_words(
+    run: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = io.StringIO()
+    console = Console(file=file, width=40, force_terminal=True)
+    monkeypatch.setattr(terminal, "Console", lambda: console)
+    (images / "bad.png").write_text("no picture")
+    with pytest.raises(UserError, match=r"1 of \d+ files could not be read"):
+        predict(run, images, tmp_path / "out")
+    reason = "it is truncated or corrupt (no picture format that is read here; 10 bytes)."
+    assert reason in " ".join(file.getvalue().split())
+    # a path stays in one piece
+    lines = map(str.strip, file.getvalue().splitlines())
+    assert max(len(line) for line in lines if " " in line) <= 40
+
+
 def test_pictures_of_one_name_do_not_overwrite_each_other(
     run: Path, images: Path, tmp_path: Path
 ) -> None:
@@ -246,12 +266,20 @@ def test_results_are_not_written_over_what_they_are_made_of(run: Path, images: P
     assert (images / "test0.png").read_bytes() == before
 
 
-@pytest.mark.parametrize("given", ["nowhere", "nowhere/*.png", "."])
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("nowhere", "there is no such file or folder"),
+        ("no/where/a.png", "there is no such file or folder"),
+        ("nowhere/*.png", "no picture found; there is no folder nowhere"),
+        (".", "no picture found; . holds"),
+    ],
+)
 def test_an_input_without_pictures_is_refused(
-    run: Path, given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Path, given: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="no picture found"):
+    with pytest.raises(UserError, match=f"input={re.escape(given)}: {says}"):
         predict(run, given, tmp_path / "out")
 
 

@@ -43,6 +43,11 @@ class Pattern:
             start /= parts.pop(0)
         return cls(start, (*parts, "*") if parts[-1] == "**" else tuple(parts))
 
+    @property
+    def has_wildcards(self) -> bool:
+        """Returns whether it may match several files."""
+        return any(map(_WILD.search, self.parts))
+
     def find_files(self) -> dict[Path, str]:
         """Returns every matching file in order, with the text in place of the stars.
 
