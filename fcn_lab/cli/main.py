@@ -40,6 +40,7 @@ from fcn_lab.config.frozen import (
     find_conf_folder,
     find_references,
     freeze,
+    require_read_operands,
 )
 from fcn_lab.config.inheritance import resolve_command
 from fcn_lab.config.own_words import find_word_folders, keep_own_folders
@@ -198,6 +199,7 @@ def _inspect_run(config: DictConfig) -> None:
     from fcn_lab.config.build import build
 
     allow(read_names(config.allow))
+    require_read_operands(config)
     key, operand = ONLY_LOOK[config.choices.task]
     if OmegaConf.select(config, key) is None:
         raise UserError(f"task={config.choices.task} needs {key}={operand}")

@@ -6,6 +6,7 @@ an override of ``data.root`` reaches every node that was composed from it.
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,12 @@ from fcn_lab.runs.records import DamagedFile, read_yaml
 from fcn_lab.values import is_admitted
 
 _OPERANDS = {"run": "RUN_DIR", "input": "FILE_OR_FOLDER", "output": "FOLDER"}
+# the operands that no other part of the lab reads → what to type instead
+_ADVICE = {
+    "input": "task=predict labels pictures and videos",
+    "output": "hydra.run.dir=FOLDER chooses the folder of a run, sweep.dir=FOLDER that of a sweep",
+    "runs": "task=report, profile, demo and dashboard read runs",
+}
 
 
 def find_conf_folder() -> Path:
@@ -71,6 +78,24 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     require_plain_keys(content)
     choices = {group: word for group, word in content["choices"].items() if "/" not in group}
     return {**content, "choices": choices, "links": links}
+
+
+def require_read_operands(config: DictConfig) -> None:
+    """Refuses an operand that the task does not read, and that would do nothing.
+
+    Raises:
+        UserError: there is one; the message says what to type instead.
+    """
+    for key, advice in _ADVICE.items():
+        if (value := config.get(key)) is None:
+            continue
+        content = OmegaConf.to_container(config, resolve=False)
+        assert isinstance(content, dict)
+        nodes = str([node for name, node in content.items() if name not in _ADVICE])
+        if not re.search(rf"\$\{{(oc\.select:)?{key}\b", nodes):
+            raise UserError(
+                f"{key}={value}: task={config.choices.task} does not read it.\n{advice}"
+            )
 
 
 def require_published_weights(config: DictConfig, links: Mapping[str, str]) -> None:

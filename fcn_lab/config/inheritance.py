@@ -8,7 +8,13 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from fcn_lab.commands import format_command
-from fcn_lab.config.frozen import drop_initial_weights, list_words, read_recorded, resolve
+from fcn_lab.config.frozen import (
+    drop_initial_weights,
+    list_words,
+    read_recorded,
+    require_read_operands,
+    resolve,
+)
 from fcn_lab.config.overrides import parse_overrides
 from fcn_lab.config.plain_keys import CommandKeys
 from fcn_lab.config.trust import allow, find_targets, read_names, require_allowed
@@ -59,9 +65,12 @@ def resolve_command(
     """Returns what a command's config.yaml will hold, and refuses what may not be built.
 
     Raises:
-        UserError: as `inherit` and `resolve`, and for a recorded target that nobody has allowed.
+        UserError: as `inherit` and `resolve`, for an operand that the task does not read, and for a
+            recorded target that nobody has allowed.
     """
     allow(read_names(config.allow))
+    if config.again is None:
+        require_read_operands(config)
     full_config = inherit(config, overrides, folders)
     folder = config.again or config.run
     if folder is not None:

@@ -368,6 +368,29 @@ def test_a_task_that_takes_lists_of_networks_says_so_where_they_are_typed_as_a_s
     assert not Path("all").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "operand", "advice"),
+    [
+        (["task=audit", "output=there"], "output=there", "hydra.run.dir=FOLDER"),
+        (["output=there"], "output=there", "hydra.run.dir=FOLDER"),
+        (["task=evaluate", "input=[a,b]"], "input=['a', 'b']", "task=predict"),
+        (["task=export", "runs=there"], "runs=there", "task=report"),
+        (["task=report", "runs=there", "input=a"], "input=a", "task=predict"),
+        (["-m", "seed=0,1", "output=there", "sweep.dir=all"], "output=there", "sweep.dir=FOLDER"),
+    ],
+)
+def test_an_operand_that_a_task_does_not_read_is_refused(
+    words: list[str], operand: str, advice: str, type_line: TypeLine
+) -> None:
+    ended = type_line(*words)
+    assert ended.status == 2
+    reason, remedy = ended.err.splitlines()
+    task = next((word for word in words if word.startswith("task=")), "task=train")
+    assert reason == f"fcn-lab: {operand}: {task} does not read it."
+    assert advice in remedy
+    assert not any(Path(name).exists() for name in ("runs", "all", "there"))
+
+
 def test_a_folder_of_ones_own_without_classes_is_told_what_it_needs(type_line: TypeLine) -> None:
     ended = type_line("data=folder")
     assert ended.status == 2

@@ -130,7 +130,7 @@ def test_a_name_too_long_for_a_folder_is_cut_and_stays_its_own(
 ) -> None:
     monkeypatch.setattr("fcn_lab.sweeps.loop.Sweep.run", stand_still)
     long = "/far/away" * 40
-    type_line(stub, "-m", "task=stub", f"input={long}/a,{long}/b", "hydra.sweep.dir=all")
+    type_line(stub, "-m", "task=stub", f"init_from={long}/a,{long}/b", "hydra.sweep.dir=all")
     names = [path.parent.name for path in Path("all").glob("*/config.yaml")]
     assert len(set(names)) == 2
     assert max(map(len, names)) < 150
