@@ -123,4 +123,5 @@ def test_lightning_would_start_a_further_rank_as_the_same_worker(tmp_path: Path)
         env=environment,
     )
     # by the name that Python gives a package that is run
-    assert done.stdout.split() == [*command[:2], "fcn_lab.worker.__main__", str(config)]
+    line = done.stdout.splitlines()[-1]
+    assert line.split() == [*command[:2], "fcn_lab.worker.__main__", str(config)]
