@@ -27,7 +27,7 @@ from fcn_lab.config.words import compose
 from fcn_lab.errors import UserError
 from fcn_lab.runs.processor import describe_processor
 from fcn_lab.tasks.train import Train
-from fcn_lab.terminal import format_count
+from fcn_lab.text.terminal import format_count
 from fcn_lab.training.precision import cpu_has_bf16
 from fcn_lab.worker.supervisor import MALLOC_VARIABLES
 from fcn_lab.worker.workload import measure_pace

@@ -20,9 +20,7 @@ import figures
 from packing import pack_runs, unpack_runs
 from scipy.optimize import brentq
 
-from fcn_lab.commands import quote
 from fcn_lab.errors import UserError
-from fcn_lab.escaping import csv_cell
 from fcn_lab.report.answer import describe_answer
 from fcn_lab.report.charts import draw_forest, draw_learning
 from fcn_lab.report.gradient_flow import format_report as format_gradients
@@ -30,7 +28,9 @@ from fcn_lab.report.intervals import Estimate
 from fcn_lab.report.power import compute_power
 from fcn_lab.report.study import Study
 from fcn_lab.report.writing import write_report
-from fcn_lab.terminal import print_next
+from fcn_lab.text.commands import quote
+from fcn_lab.text.escaping import csv_cell
+from fcn_lab.text.terminal import print_next
 
 EXPERIMENTS = Path(__file__).parent
 FRONT_PAGE = EXPERIMENTS.parent / "README.md"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fcn_lab.escaping import terminal_text
+from fcn_lab.text.escaping import terminal_text
 
 _ROOM = "Make room there, or choose another folder"
 _OTHER = "Choose a folder that this user may write to"

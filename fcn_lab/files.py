@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from fcn_lab.errors import WriteFailure, guard_writing, list_usual_folders
-from fcn_lab.escaping import csv_row
+from fcn_lab.text.escaping import csv_row
 
 DRAFT_PREFIX = ".part-"
 _ABANDONED_SECONDS = 3600

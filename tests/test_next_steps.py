@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from fcn_lab import commands
-from fcn_lab.commands import format_tool
 from fcn_lab.report.task import Report
 from fcn_lab.runs.attempts import begin_attempt
 from fcn_lab.runs.next_steps import list_run_steps
@@ -16,7 +14,9 @@ from fcn_lab.runs.records import DamagedFile
 from fcn_lab.runs.sweep import Cell, SweepFolder
 from fcn_lab.sweeps.next_steps import list_sweep_steps
 from fcn_lab.sweeps.status import read_progress
-from fcn_lab.terminal import print_next
+from fcn_lab.text import commands
+from fcn_lab.text.commands import format_tool
+from fcn_lab.text.terminal import print_next
 from support import fakeruns
 from support.commandline import METRICS, TypeLine
 
@@ -44,7 +44,7 @@ def commands_of(text: str) -> list[str]:
 def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(commands.START_VARIABLE, "fcn-lab")
-    monkeypatch.setattr("fcn_lab.terminal.find_opener", lambda: "open")
+    monkeypatch.setattr("fcn_lab.text.terminal.find_opener", lambda: "open")
 
 
 @pytest.mark.parametrize("name", NAMES)

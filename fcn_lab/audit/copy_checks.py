@@ -13,7 +13,7 @@ from fcn_lab.audit.finding import (
     Level,
 )
 from fcn_lab.audit.positions import DriveSpan
-from fcn_lab.terminal import format_count, format_percent, shorten_list
+from fcn_lab.text.terminal import format_count, format_percent, shorten_list
 
 # mean IoU of a copied label above which frames count as near copies of each other
 COPY_IOU_LIMIT = 0.5

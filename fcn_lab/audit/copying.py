@@ -16,7 +16,7 @@ from fcn_lab.data.resizing import resize_label
 from fcn_lab.metrics.confusion import confusion_matrices
 from fcn_lab.metrics.scores import SplitScores, compute_scores
 from fcn_lab.pixels import VOID, Pixels
-from fcn_lab.terminal import report_progress
+from fcn_lab.text.terminal import report_progress
 
 RULES = {
     "previous": "the label of the frame before it in its own split and drive",

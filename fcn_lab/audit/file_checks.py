@@ -13,7 +13,7 @@ from fcn_lab.audit.finding import (
     Level,
 )
 from fcn_lab.data.packs.sizes import OWN_SIZE
-from fcn_lab.terminal import format_count, format_percent, shorten_list
+from fcn_lab.text.terminal import format_count, format_percent, shorten_list
 
 VOID_SHARE_LIMIT = 0.1
 RARE_CLASS_IMAGES = 5

@@ -21,7 +21,7 @@ from fcn_lab.data.colours import format_hex
 from fcn_lab.pixels import VOID_COLOUR, Pixels
 from fcn_lab.rendering.embedding import EmbeddedPicture
 from fcn_lab.rendering.html import TEMPLATES, Section
-from fcn_lab.terminal import format_percent
+from fcn_lab.text.terminal import format_percent
 
 # the most pictures of typical frames, all classes and drives together
 OVERLAYS_LIMIT = 96

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from fcn_lab.audit.audit import Audit
 from fcn_lab.audit.copying import RULES
 from fcn_lab.audit.weights import DEFINITIONS
-from fcn_lab.terminal import format_percent, shorten_list
+from fcn_lab.text.terminal import format_percent, shorten_list
 
 Cell = str | int | None
 

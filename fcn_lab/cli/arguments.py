@@ -13,7 +13,6 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from fcn_lab.cli.paths import find_path, quote, require_folder_names, spell_paths
-from fcn_lab.commands import format_command, keep_flags
 from fcn_lab.config.frozen import find_conf_folder
 from fcn_lab.config.inheritance import add_recorded_words
 from fcn_lab.config.mappings import replace_mappings
@@ -23,6 +22,7 @@ from fcn_lab.config.trust import allow, read_names
 from fcn_lab.errors import UserError
 from fcn_lab.runs.names import SWEEP_RECORD
 from fcn_lab.sweeps.recorded_command import read_command
+from fcn_lab.text.commands import format_command, keep_flags
 from fcn_lab.worker.torchrun import refuse_sweeps
 
 # beginnings of words that say how a sweep is run, and not what it varies

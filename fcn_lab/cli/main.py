@@ -34,7 +34,6 @@ from fcn_lab.cli.arguments import rewrite_arguments
 from fcn_lab.cli.help import fit_help
 from fcn_lab.cli.paths import find_path
 from fcn_lab.cli.resuming import hold_resumed, read_resumption
-from fcn_lab.commands import COMMAND_VARIABLE, START_VARIABLE, format_command, format_start
 from fcn_lab.config.explain import explain
 from fcn_lab.config.frozen import (
     find_conf_folder,
@@ -48,6 +47,7 @@ from fcn_lab.config.trust import allow, read_names
 from fcn_lab.errors import SweepFailure, UserError, find_refusal
 from fcn_lab.runs.folders import require_folders
 from fcn_lab.runs.names import CONFIG
+from fcn_lab.text.commands import COMMAND_VARIABLE, START_VARIABLE, format_command, format_start
 from fcn_lab.worker import torchrun
 from fcn_lab.worker.claims import (
     claim,
@@ -119,7 +119,7 @@ def _run_line(traceback_wanted: bool) -> None:
     except SweepFailure:
         sys.exit(1)
     except KeyboardInterrupt:
-        from fcn_lab.terminal import print_stop
+        from fcn_lab.text.terminal import print_stop
 
         print_stop()
         sys.exit(128 + signal.SIGINT)
@@ -224,7 +224,7 @@ def _become_worker(config: str, *flags: str) -> NoReturn:
 
 def _refuse(reason: str) -> NoReturn:
     # brings rich, which most commands need later
-    from fcn_lab.terminal import print_refusal
+    from fcn_lab.text.terminal import print_refusal
 
     print_refusal(reason)
     sys.exit(EXIT_MISTAKE)

@@ -19,7 +19,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 
 from fcn_lab.config.frozen import find_conf_folder
 from fcn_lab.errors import UserError
-from fcn_lab.escaping import omegaconf_text
+from fcn_lab.text.escaping import omegaconf_text
 
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "sweep.dir")
 SINGLE_PATHS = (

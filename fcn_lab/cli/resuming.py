@@ -92,7 +92,7 @@ def _read_epochs(text: str) -> int:
 
 
 def _tell_done(folder: Path) -> None:
-    from fcn_lab.terminal import print_next
+    from fcn_lab.text.terminal import print_next
 
     scores = folder / METRICS
     print(f"{folder} is done" + (f": its scores are in {scores}" if scores.exists() else ""))

@@ -17,7 +17,7 @@ from fcn_lab import values
 from fcn_lab.config.frozen import find_conf_folder, list_words
 from fcn_lab.config.products import suits
 from fcn_lab.errors import UserError, suggest
-from fcn_lab.escaping import omegaconf_node
+from fcn_lab.text.escaping import omegaconf_node
 
 _HYDRAS: dict[str, Any] = {
     "_target_": str,

@@ -14,8 +14,8 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
-from fcn_lab.commands import format_command
 from fcn_lab.errors import UserError, suggest
+from fcn_lab.text.commands import format_command
 
 
 def explain(error: BaseException) -> str:

@@ -19,12 +19,12 @@ from fcn_lab.config.moved import rename_targets
 from fcn_lab.config.plain_keys import require_plain_keys
 from fcn_lab.config.yaml_text import dump_yaml, load_yaml
 from fcn_lab.errors import UserError
-from fcn_lab.escaping import omegaconf_node
 from fcn_lab.files import make_folder, write_text
 from fcn_lab.runs.folders import require_folders
 from fcn_lab.runs.names import CONFIG
 from fcn_lab.runs.provenance import PACKAGE
 from fcn_lab.runs.records import DamagedFile, read_yaml
+from fcn_lab.text.escaping import omegaconf_node
 from fcn_lab.values import is_admitted
 
 _OPERANDS = {"run": "RUN_DIR", "input": "FILE_OR_FOLDER", "output": "FOLDER"}

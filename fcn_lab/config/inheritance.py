@@ -7,7 +7,6 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
-from fcn_lab.commands import format_command
 from fcn_lab.config.frozen import (
     drop_initial_weights,
     list_words,
@@ -22,6 +21,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.runs.names import METRICS
 from fcn_lab.runs.outcomes import read_metrics
 from fcn_lab.runs.records import DamagedFile
+from fcn_lab.text.commands import format_command
 from fcn_lab.values import require_type
 
 # the keys that a command with `run=` sets; all others come from the recorded run

@@ -3,7 +3,7 @@
 import os
 import time
 
-from fcn_lab.terminal import format_count
+from fcn_lab.text.terminal import format_count
 
 # load average a core from which a machine counts as busy
 BUSY_LOAD = 0.5

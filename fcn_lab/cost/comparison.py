@@ -11,7 +11,7 @@ from fcn_lab.cost.measure import synchronized_time
 from fcn_lab.cost.memory import count_peak_bytes
 from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.rendering.tables import Name, create_table
-from fcn_lab.terminal import format_duration, format_number
+from fcn_lab.text.terminal import format_duration, format_number
 
 
 def compare_costs(nets: Mapping[str, nn.Module], height: int, width: int) -> Table:

@@ -16,7 +16,7 @@ from fcn_lab.geometry.alignment import find_layers
 from fcn_lab.geometry.graph import Map
 from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.networks.fcn import FCN
-from fcn_lab.terminal import format_amount, format_duration
+from fcn_lab.text.terminal import format_amount, format_duration
 
 
 @dataclass(frozen=True)

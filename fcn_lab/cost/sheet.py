@@ -10,12 +10,12 @@ from torch import nn
 from fcn_lab.cost.figure import CellCosts, RunScore, Words, render_costs
 from fcn_lab.cost.parts import PartCost
 from fcn_lab.errors import UserError
-from fcn_lab.escaping import markdown_table
 from fcn_lab.files import write_table, write_text
 from fcn_lab.rendering.tables import print_table
 from fcn_lab.report.runs import Run, find_runs
 from fcn_lab.runs.names import NETWORK_WORDS
-from fcn_lab.terminal import format_amount, print_text
+from fcn_lab.text.escaping import markdown_table
+from fcn_lab.text.terminal import format_amount, print_text
 
 NETWORK_KEYS = (*NETWORK_WORDS, "data", "experiment", "capacity")
 COLUMNS = {

@@ -16,7 +16,7 @@ from fcn_lab.report.answer import describe_answer, describe_question
 from fcn_lab.report.study import Study
 from fcn_lab.runs.folders import list_folders
 from fcn_lab.runs.next_steps import list_wandb_steps
-from fcn_lab.terminal import print_next, print_text
+from fcn_lab.text.terminal import print_next, print_text
 from fcn_lab.values import Names
 
 OUTPUT_NAMES = ("workspace.json", "report.json", "wandb_sweep.yaml", "wandb")

@@ -21,7 +21,7 @@ from fcn_lab.data.packs.sealed import recall, remember
 from fcn_lab.data.pictures.unreadable import Limit
 from fcn_lab.errors import UserError
 from fcn_lab.pixels import VOID
-from fcn_lab.terminal import report_progress
+from fcn_lab.text.terminal import report_progress
 
 # masks, spread over the data set, in which 255 is looked for where the first have ids 0 and 1
 SAMPLED_MASKS = 200

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fcn_lab.data.colours import list_distinct_colours
 from fcn_lab.errors import UserError
 from fcn_lab.pixels import VOID, VOID_COLOUR, Colour
-from fcn_lab.terminal import format_count, shorten_list
+from fcn_lab.text.terminal import format_count, shorten_list
 
 # the largest id in a mask; 65535 is void, as 255 is in masks of 8 bits
 LARGEST_ID = 65534

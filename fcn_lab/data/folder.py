@@ -27,7 +27,7 @@ from fcn_lab.data.resizing import Resize
 from fcn_lab.data.splitting import Parts, split_by_lists, split_by_shares
 from fcn_lab.errors import UserError
 from fcn_lab.pixels import Colour
-from fcn_lab.terminal import format_count
+from fcn_lab.text.terminal import format_count
 from fcn_lab.values import Count, Positive
 
 SHARES: Mapping[str, float | str] = {"train": 0.7, "val": 0.15, "test": 0.15}

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from fcn_lab.data.seeds import seed_of
 from fcn_lab.pixels import Pixels
-from fcn_lab.terminal import report_progress
+from fcn_lab.text.terminal import report_progress
 
 PixelArrays = Pixels | Sequence[Pixels]
 Augment = Callable[[Pixels, Pixels, int], tuple[Pixels, Pixels]]

@@ -19,7 +19,7 @@ from fcn_lab.data.mask_palettes import MaskPalette
 from fcn_lab.data.mask_values import WIDE_VOID, read_values
 from fcn_lab.errors import UserError
 from fcn_lab.pixels import VOID, Colour, Pixels
-from fcn_lab.terminal import format_count, shorten_list
+from fcn_lab.text.terminal import format_count, shorten_list
 
 _ITEMS_SHOWN = 5
 

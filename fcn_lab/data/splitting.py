@@ -13,7 +13,7 @@ from fcn_lab.data.files.patterns import lies_below, locate
 from fcn_lab.data.files.text_files import read_table
 from fcn_lab.data.layouts.layout import SPLITS, Pair
 from fcn_lab.errors import UserError
-from fcn_lab.terminal import format_count
+from fcn_lab.text.terminal import format_count
 
 Parts = dict[str, tuple[Pair, ...]]
 

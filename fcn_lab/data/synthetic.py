@@ -13,7 +13,7 @@ from fcn_lab.data.seeds import seed_of
 from fcn_lab.data.source import require_split
 from fcn_lab.data.survey import FrameSurvey, survey_frames
 from fcn_lab.errors import UserError
-from fcn_lab.terminal import format_count, report_progress
+from fcn_lab.text.terminal import format_count, report_progress
 from fcn_lab.values import Classes, Count, Seed, Size, check_arguments
 
 # the memory that drawing takes, in finished frames

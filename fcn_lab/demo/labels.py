@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from fcn_lab.data.classes import describe_difference
 from fcn_lab.errors import UserError
-from fcn_lab.escaping import UNKNOWN_VALUE
 from fcn_lab.report.arms import find_varied, format_arm
 from fcn_lab.report.protocols import FIELDS
 from fcn_lab.report.runs import Run
+from fcn_lab.text.escaping import UNKNOWN_VALUE
 
 
 def require_one_list(runs: Sequence[Run]) -> None:

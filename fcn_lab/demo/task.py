@@ -17,7 +17,7 @@ from fcn_lab.demo.uploads import Uploads, make_temporary_folder
 from fcn_lab.errors import UserError
 from fcn_lab.runs.folders import list_folders
 from fcn_lab.signals import raise_stopped
-from fcn_lab.terminal import format_count
+from fcn_lab.text.terminal import format_count
 from fcn_lab.values import Names, Positive
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from fcn_lab.rendering import html as page
 from fcn_lab.rendering.embedding import EmbeddedPicture
 from fcn_lab.rendering.html import TEMPLATES
 from fcn_lab.rendering.pictures import ERROR_COLOUR, Picture, draw_errors
-from fcn_lab.terminal import format_duration, format_percent
+from fcn_lab.text.terminal import format_duration, format_percent
 
 # pictures of more pixels are sent as JPEG
 LOSSLESS_PIXELS = 200_000

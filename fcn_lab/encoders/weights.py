@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fcn_lab.errors import UserError
 from fcn_lab.runs.digests import require_sound
-from fcn_lab.terminal import shorten_list
+from fcn_lab.text.terminal import shorten_list
 
 M = TypeVar("M", bound=nn.Module)
 IMAGENET, NO_WEIGHTS = "imagenet", "none"

@@ -18,7 +18,7 @@ from fcn_lab.inference.sliding_windows import score_strips
 from fcn_lab.pixels import Pixels
 from fcn_lab.runs.checkpoint import load_best_checkpoint, load_state
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.terminal import format_count
+from fcn_lab.text.terminal import format_count
 
 Picture = Pixels | str | Path | Sequence[str | Path]
 RGB_FILES = (PictureFiles("*"),)

@@ -13,7 +13,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from fcn_lab.escaping import plotly_text, script_json
+from fcn_lab.text.escaping import plotly_text, script_json
 
 # Okabe and Ito's colours, told apart by colour-blind eyes; their yellow is too light on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5C3E", "#6B6B6B")

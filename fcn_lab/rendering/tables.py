@@ -10,7 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from fcn_lab.escaping import terminal_text
+from fcn_lab.text.escaping import terminal_text
 
 # the least width of a column of names, where other columns have to make room
 NAME_WIDTH = 16

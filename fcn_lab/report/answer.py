@@ -9,7 +9,7 @@ from fcn_lab.report.blocks import FrameBlocks
 from fcn_lab.report.comparison import ALPHA, correct_holm
 from fcn_lab.report.formatting import format_interval
 from fcn_lab.report.study import Study
-from fcn_lab.terminal import format_count, format_percent
+from fcn_lab.text.terminal import format_count, format_percent
 
 
 def describe_question(study: Study) -> list[str]:

@@ -9,9 +9,9 @@ from operator import itemgetter
 from typing import Any
 
 from fcn_lab.errors import UserError
-from fcn_lab.escaping import UNKNOWN_VALUE
 from fcn_lab.report.runs import Run
 from fcn_lab.runs.names import NETWORK_WORDS
+from fcn_lab.text.escaping import UNKNOWN_VALUE
 
 TITLES = {"model": "skips", "upsample": "operators", "encoder": "encoders"}
 

@@ -1,8 +1,8 @@
 """Intervals, probabilities, ranks and settings as text."""
 
-from fcn_lab.escaping import UNKNOWN_VALUE
 from fcn_lab.report.intervals import Estimate
-from fcn_lab.terminal import format_percent
+from fcn_lab.text.escaping import UNKNOWN_VALUE
+from fcn_lab.text.terminal import format_percent
 
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fcn_lab.data.colours import format_hex
-from fcn_lab.escaping import zip_text
 from fcn_lab.pixels import VOID, Pixels
 from fcn_lab.rendering.embedding import encode_picture, format_url
 from fcn_lab.report.comparison import Arm
@@ -28,6 +27,7 @@ from fcn_lab.runs.records import (
     PREDICTIONS_LIMIT,
     require_regular_file,
 )
+from fcn_lab.text.escaping import zip_text
 
 # the errors of reading a file that is damaged or lacks the frames
 UNSOUND = (

@@ -16,11 +16,11 @@ from pathlib import Path
 from statistics import fmean, median
 
 from fcn_lab.errors import UserError
-from fcn_lab.escaping import UNKNOWN_VALUE, markdown_table
 from fcn_lab.report.arms import group_runs
 from fcn_lab.report.runs import Run, find_runs
 from fcn_lab.runs.names import GRADIENTS, MONITOR
 from fcn_lab.runs.records import read_rows
+from fcn_lab.text.escaping import UNKNOWN_VALUE, markdown_table
 
 
 def measure_norms(rows: Sequence[Mapping[str, str]]) -> dict[str, float]:

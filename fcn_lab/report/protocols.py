@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fcn_lab.errors import UserError
-from fcn_lab.terminal import shorten_list
+from fcn_lab.text.terminal import shorten_list
 
 # the parts of a protocol id, joined by dashes
 FIELDS = ("classes", "size", "void rule", "split")

@@ -8,7 +8,7 @@ from fcn_lab.report.formatting import format_setting
 from fcn_lab.report.runs import Run
 from fcn_lab.report.study import Study
 from fcn_lab.report.tables import Table
-from fcn_lab.terminal import format_duration
+from fcn_lab.text.terminal import format_duration
 
 # title of a row → its key in config.yaml
 SETTINGS: Mapping[str, tuple[str, ...]] = {

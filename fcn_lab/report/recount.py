@@ -11,7 +11,7 @@ from typing import Any
 from fcn_lab.metrics.scores import compute_scores
 from fcn_lab.runs.names import METRICS
 from fcn_lab.runs.records import DamagedFile
-from fcn_lab.terminal import format_percent
+from fcn_lab.text.terminal import format_percent
 
 # the most pixels of a pair of classes in a frame
 MOST_PIXELS = 2**40

@@ -26,7 +26,7 @@ from fcn_lab.runs.outcomes import read_all_epochs, read_metrics
 from fcn_lab.runs.records import DamagedFile, load_yaml, read_arrays, read_json, read_yaml
 from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.runs.sweep import SweepFolder
-from fcn_lab.terminal import report_progress
+from fcn_lab.text.terminal import report_progress
 
 # folders inside a sweep or a staged run that hold its sources or earlier stages, and no runs
 INNER_PARTS = {names.SWEEP_CODE, names.STAGES}

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from fcn_lab.escaping import UNKNOWN_VALUE
 from fcn_lab.report.arms import (
     find_varied,
     group_runs,
@@ -34,6 +33,7 @@ from fcn_lab.report.runs import (
     find_runs,
 )
 from fcn_lab.report.variance import VarianceEffect, VarianceShare, build_projections, compute_shares
+from fcn_lab.text.escaping import UNKNOWN_VALUE
 
 
 @dataclass(frozen=True)

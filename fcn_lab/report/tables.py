@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from fcn_lab.escaping import UNKNOWN_VALUE, csv_row, latex_text, markdown_table
 from fcn_lab.metrics.scores import WIDTHS, compute_class_accuracy
 from fcn_lab.rendering import html as page
 from fcn_lab.report.comparison import Arm, Gap
@@ -18,7 +17,8 @@ from fcn_lab.report.formatting import (
     format_rank,
 )
 from fcn_lab.report.study import Study
-from fcn_lab.terminal import format_percent
+from fcn_lab.text.escaping import UNKNOWN_VALUE, csv_row, latex_text, markdown_table
+from fcn_lab.text.terminal import format_percent
 
 # the most pairs that are all shown: those of 25 arms
 PAIRS_LIMIT = 300

@@ -9,7 +9,7 @@ from fcn_lab.report.index import find_studies, write_index
 from fcn_lab.report.study import Study
 from fcn_lab.report.writing import write_report
 from fcn_lab.runs.folders import list_folders
-from fcn_lab.terminal import format_count, print_next, print_text
+from fcn_lab.text.terminal import format_count, print_next, print_text
 from fcn_lab.values import Names
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from fcn_lab.escaping import markdown_text, script_json
 from fcn_lab.files import make_folder, write_texts
 from fcn_lab.rendering import html as page
 from fcn_lab.rendering.html import TEMPLATES, Section, render_figure, render_paragraphs
@@ -16,7 +15,8 @@ from fcn_lab.report.arms import TITLES, format_factor
 from fcn_lab.report.frames import build_gallery, choose_arms
 from fcn_lab.report.recipe import tabulate_differing_recipes, tabulate_recipe
 from fcn_lab.report.study import Study
-from fcn_lab.terminal import format_count
+from fcn_lab.text.escaping import markdown_text, script_json
+from fcn_lab.text.terminal import format_count
 
 ADVICE = "output= chooses another folder"
 TRAINED_LEAD = (

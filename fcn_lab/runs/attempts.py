@@ -23,13 +23,13 @@ from stat import S_ISREG
 from types import UnionType
 
 from fcn_lab.errors import WriteFailure, guard_writing
-from fcn_lab.escaping import terminal_text
 from fcn_lab.files import make_folder, write_json
 from fcn_lab.runs.names import ATTEMPTS
 from fcn_lab.runs.outcomes import is_finished
 from fcn_lab.runs.processes import find_start_time, identify_machine, measure_age, read_touch_time
 from fcn_lab.runs.records import DamagedFile, read_json
 from fcn_lab.runs.statuses import RunStatus
+from fcn_lab.text.escaping import terminal_text
 
 HEARTBEAT_SECONDS = 10.0
 LIFETIME_SECONDS = 60.0

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fcn_lab.commands import format_command, format_operand, format_tool
 from fcn_lab.runs.names import CONFUSIONS, PANELS, UNSENT
+from fcn_lab.text.commands import format_command, format_operand, format_tool
 
 
 def list_run_steps(folder: Path) -> dict[str, str | Path]:

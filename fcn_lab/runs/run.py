@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fcn_lab.commands import COMMAND_VARIABLE
 from fcn_lab.files import write_buffer, write_json, write_text
 from fcn_lab.runs import names
 from fcn_lab.runs.digests import require_sound
@@ -24,6 +23,7 @@ from fcn_lab.runs.outcomes import is_finished, read_history, read_metrics
 from fcn_lab.runs.processor import describe_processor
 from fcn_lab.runs.provenance import PACKAGE, Source
 from fcn_lab.runs.records import DamagedFile, load_yaml, read_json, read_yaml
+from fcn_lab.text.commands import COMMAND_VARIABLE
 
 PACKAGES = (
     "torch",

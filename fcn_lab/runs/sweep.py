@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from fcn_lab.errors import UserError
-from fcn_lab.escaping import terminal_text
 from fcn_lab.files import write_json, write_table
 from fcn_lab.runs.attempts import find_last_attempt
 from fcn_lab.runs.names import LOG, METRICS, MONITOR, NETWORK_WORDS, SWEEP_RECORD, SWEEP_RESULTS
 from fcn_lab.runs.outcomes import SCORE_NAMES, read_history, read_metrics
 from fcn_lab.runs.records import DamagedFile, read_json
 from fcn_lab.runs.statuses import ENDED_EARLY, RunStatus
+from fcn_lab.text.escaping import terminal_text
 
 COLUMNS = (
     *("cell", "status", *NETWORK_WORDS, "seed", "params", "macs", "seconds"),

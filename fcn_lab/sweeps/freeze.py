@@ -19,7 +19,7 @@ from fcn_lab.runs.sweep import Cell, SweepFolder
 from fcn_lab.sweeps import snapshot
 from fcn_lab.sweeps.reuse import LABEL_KEYS, flatten_settings
 from fcn_lab.sweeps.studies import locate_estimates
-from fcn_lab.terminal import report_progress
+from fcn_lab.text.terminal import report_progress
 from fcn_lab.worker.claims import clear_leftovers, is_in_use, remove_empty, require_own
 from fcn_lab.worker.flags import ELSEWHERE_FLAG, ESTIMATE_FLAG
 from fcn_lab.worker.supervisor import EXIT_MISTAKE, build_worker_environment

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fcn_lab.commands import format_command, format_operand, quote
 from fcn_lab.runs.names import CONFUSIONS
 from fcn_lab.runs.statuses import FINAL_STATUSES, RunStatus
 from fcn_lab.runs.sweep import Progress, SweepFolder
 from fcn_lab.sweeps.recorded_command import is_plain_command
+from fcn_lab.text.commands import format_command, format_operand, quote
 
 
 def list_sweep_steps(

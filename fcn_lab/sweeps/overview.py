@@ -9,11 +9,11 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from fcn_lab.escaping import terminal_text
 from fcn_lab.rendering.tables import Name
 from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
-from fcn_lab.terminal import format_count, format_percent
+from fcn_lab.text.escaping import terminal_text
+from fcn_lab.text.terminal import format_count, format_percent
 
 # the cells of a table that is cut short, those of the first status first
 _PRECEDENCE = (

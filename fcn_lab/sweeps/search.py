@@ -14,8 +14,6 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from fcn_lab.commands import format_command as typed
-from fcn_lab.commands import format_operand
 from fcn_lab.config.build import build
 from fcn_lab.config.frozen import read_recorded, resolve
 from fcn_lab.config.yaml_text import dump_yaml
@@ -25,6 +23,8 @@ from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
 from fcn_lab.sweeps.search_space import SearchSpace
 from fcn_lab.sweeps.study_log import open_study
+from fcn_lab.text.commands import format_command as typed
+from fcn_lab.text.commands import format_operand
 from fcn_lab.values import Count
 
 TRIAL_STATES: dict[str, TrialState] = {

@@ -10,7 +10,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.files import publish_folder, write_json
 from fcn_lab.runs.names import SWEEP_CODE
 from fcn_lab.runs.provenance import PACKAGE, SOURCE, Source
-from fcn_lab.terminal import shorten_list
+from fcn_lab.text.terminal import shorten_list
 
 # a compiled module while Python is still writing it
 _HALF_COMPILED = "*.pyc.*"

@@ -12,12 +12,12 @@ from rich.live import Live
 from rich.text import Text
 
 from fcn_lab.errors import WriteFailure
-from fcn_lab.escaping import terminal_text
 from fcn_lab.runs.statuses import ENDED_EARLY, FINAL_STATUSES, RunStatus
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
 from fcn_lab.sweeps.next_steps import list_sweep_steps
 from fcn_lab.sweeps.overview import build_table, fit_overview, summarize
-from fcn_lab.terminal import format_percent, print_next
+from fcn_lab.text.escaping import terminal_text
+from fcn_lab.text.terminal import format_percent, print_next
 
 
 class SweepWatch:

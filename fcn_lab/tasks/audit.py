@@ -11,10 +11,10 @@ from fcn_lab.audit.finding import Finding, Level
 from fcn_lab.audit.findings import collect_findings
 from fcn_lab.audit.html import render_audit
 from fcn_lab.audit.tables import build_tables, collect_numbers
-from fcn_lab.escaping import UNKNOWN_VALUE
 from fcn_lab.files import write_json, write_text
 from fcn_lab.rendering.tables import print_table
-from fcn_lab.terminal import print_next, print_text, wrap_line
+from fcn_lab.text.escaping import UNKNOWN_VALUE
+from fcn_lab.text.terminal import print_next, print_text, wrap_line
 from fcn_lab.training.datamodule import FrameDataModule
 
 STYLES = {Level.WRONG: "bold red", Level.CAREFUL: "yellow", Level.KNOWN: "dim"}

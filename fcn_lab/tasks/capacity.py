@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
-from fcn_lab.commands import format_command
 from fcn_lab.config.own_words import find_own_folders
 from fcn_lab.cost.figure import Words
 from fcn_lab.cost.macs import Cost, count_cost
@@ -20,7 +19,8 @@ from fcn_lab.cost.sheet import Grid
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_json, write_text
 from fcn_lab.rendering.tables import Name, create_table
-from fcn_lab.terminal import format_number, print_next, print_text, report_progress
+from fcn_lab.text.commands import format_command
+from fcn_lab.text.terminal import format_number, print_next, print_text, report_progress
 from fcn_lab.values import Names, Positive, Size, Width
 
 # keys that the match itself sets: the words of an arm, the widths, and the task's own keys

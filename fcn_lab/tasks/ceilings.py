@@ -27,7 +27,7 @@ from fcn_lab.files import write_json, write_table
 from fcn_lab.geometry import crop_to, pad_to_multiple
 from fcn_lab.metrics.confusion import confusion_matrices
 from fcn_lab.metrics.scores import SplitScores, compute_scores
-from fcn_lab.terminal import print_next, print_text, report_progress
+from fcn_lab.text.terminal import print_next, print_text, report_progress
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.scoring import SCORE_TITLES, build_percent_table
 from fcn_lab.upsampling import Bilinear

@@ -15,7 +15,7 @@ from fcn_lab.inference.sliding_windows import SlidingWindows
 from fcn_lab.runs.checkpoint import load_best_checkpoint, load_state
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StopRequest
-from fcn_lab.terminal import format_count, print_text
+from fcn_lab.text.terminal import format_count, print_text
 from fcn_lab.training.callbacks.clock import Clock
 from fcn_lab.training.callbacks.pictures import Pictures
 from fcn_lab.training.callbacks.predictions import Predictions

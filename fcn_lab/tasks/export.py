@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from fcn_lab.commands import format_tool
 from fcn_lab.encoders.base import RGB_CHANNELS
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_draft, write_json
@@ -21,7 +20,8 @@ from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.inference.export_formats import FORMATS, Scores
 from fcn_lab.runs.checkpoint import load_best_checkpoint, load_state
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.terminal import format_count, print_next, print_text, show_waiting
+from fcn_lab.text.commands import format_tool
+from fcn_lab.text.terminal import format_count, print_next, print_text, show_waiting
 
 # N, H, W of the images that a file is tried with
 TRIAL_SIZES = ((1, 33, 47), (2, 64, 96), (3, 1, 70))

@@ -11,8 +11,8 @@ from PIL import Image
 from fcn_lab.data.files.pairing import match_pictures
 from fcn_lab.data.files.patterns import Pattern
 from fcn_lab.errors import UserError
-from fcn_lab.escaping import terminal_text
 from fcn_lab.files import follow_links
+from fcn_lab.text.escaping import terminal_text
 
 VIDEO_ENDINGS = frozenset(
     {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv"}

@@ -15,7 +15,7 @@ from fcn_lab.tasks.inputs import InputFiles, find_inputs
 from fcn_lab.tasks.labelling import Labeller
 from fcn_lab.tasks.naming import list_result_files, name_results
 from fcn_lab.tasks.results import Results, show_path
-from fcn_lab.terminal import ProgressReport, format_count, print_next, print_text
+from fcn_lab.text.terminal import ProgressReport, format_count, print_next, print_text
 from fcn_lab.values import Names, Positive
 
 

@@ -12,7 +12,6 @@ import torch
 from annotated_types import Ge, Le
 from torch import nn
 
-from fcn_lab.commands import format_command
 from fcn_lab.cost.busyness import BusynessWatch
 from fcn_lab.cost.dense_vs_patches import compare_dense_with_patches
 from fcn_lab.cost.figure import RunScore, Words
@@ -30,7 +29,8 @@ from fcn_lab.files import write_json
 from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.rendering.tables import create_table
 from fcn_lab.runs.folders import list_folders
-from fcn_lab.terminal import (
+from fcn_lab.text.commands import format_command
+from fcn_lab.text.terminal import (
     format_count,
     format_duration,
     format_number,

@@ -7,9 +7,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 
 from fcn_lab.errors import UserError, guard_writing
-from fcn_lab.escaping import terminal_text
 from fcn_lab.files import create_draft_path, follow_links, make_folder
-from fcn_lab.terminal import format_count
+from fcn_lab.text.escaping import terminal_text
+from fcn_lab.text.terminal import format_count
 
 OUTPUT_ADVICE = "Choose another output="
 FRAME_NAME = re.compile(r"\d{6,}\.(png|npz)")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from torch import nn
 
-from fcn_lab.commands import format_command
-from fcn_lab.escaping import UNKNOWN_VALUE
 from fcn_lab.files import write_json
 from fcn_lab.geometry.graph import Map
 from fcn_lab.geometry.trace import TracedLayer, trace
 from fcn_lab.networks.receptive_field import LAYER_RULES
 from fcn_lab.rendering.tables import print_table
-from fcn_lab.terminal import print_next
+from fcn_lab.text.commands import format_command
+from fcn_lab.text.escaping import UNKNOWN_VALUE
+from fcn_lab.text.terminal import print_next
 from fcn_lab.values import Size, check_arguments
 
 

@@ -21,7 +21,7 @@ from fcn_lab.networks.fcn import FCN, coarsen
 from fcn_lab.runs.names import STAGES
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.tasks.train import Train
-from fcn_lab.terminal import print_text
+from fcn_lab.text.terminal import print_text
 from fcn_lab.training.opening import EarlierStages
 from fcn_lab.training.ranks import is_first_rank
 from fcn_lab.values import Positive

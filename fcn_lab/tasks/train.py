@@ -7,14 +7,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from fcn_lab.commands import format_command
 from fcn_lab.cost.macs import count_cost
 from fcn_lab.data.balance import count_pixels
 from fcn_lab.errors import Omissions, WriteFailure
 from fcn_lab.runs.checkpoint import load_best_checkpoint, load_state
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StoppedBySignal, StopRequest
-from fcn_lab.terminal import print_next, print_text
+from fcn_lab.text.commands import format_command
+from fcn_lab.text.terminal import print_next, print_text
 from fcn_lab.training.callbacks.checkpoints import BestAndLast, fit_from_last
 from fcn_lab.training.callbacks.clock import Clock
 from fcn_lab.training.callbacks.diagnosis import VitalSigns

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from fcn_lab.commands import format_command
 from fcn_lab.data.balance import count_pixels, describe_gaps
 from fcn_lab.errors import UserError
 from fcn_lab.files import clear_drafts, make_folder
@@ -20,7 +19,8 @@ from fcn_lab.pixels import VOID
 from fcn_lab.runs.checkpoint import load_best_checkpoint, select_network_state
 from fcn_lab.runs.names import METRICS
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.terminal import format_count
+from fcn_lab.text.commands import format_command
+from fcn_lab.text.terminal import format_count
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.losses import CrossEntropy, Loss
 from fcn_lab.training.optim import Optim

@@ -11,13 +11,13 @@ from rich.table import Column, Table
 
 from fcn_lab.data.frames import Frames
 from fcn_lab.errors import Omissions, WriteFailure
-from fcn_lab.escaping import UNKNOWN_VALUE
 from fcn_lab.files import write_anywhere
 from fcn_lab.metrics.boundaries import EdgeSummary
 from fcn_lab.metrics.scores import SplitScores, compute_scores
 from fcn_lab.runs.next_steps import list_run_steps
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.terminal import format_number, format_percent, print_next, print_text
+from fcn_lab.text.escaping import UNKNOWN_VALUE
+from fcn_lab.text.terminal import format_number, format_percent, print_next, print_text
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.loggers.base import RunLogger
 from fcn_lab.training.module import SegmentationModule

@@ -37,7 +37,7 @@ from fcn_lab.runs.names import LAST_CHECKPOINT, TRACEBACK
 from fcn_lab.runs.records import require_no_links_outside
 from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.signals import StoppedBySignal, raise_stopped
-from fcn_lab.terminal import print_refusal, print_stop, show_waiting
+from fcn_lab.text.terminal import print_refusal, print_stop, show_waiting
 from fcn_lab.training.ranks import is_first_rank
 from fcn_lab.worker.claims import withdraw
 from fcn_lab.worker.flags import CELL_FLAG, EPOCHS_FLAG, FRESH_FLAG, PARENT_FLAG, RESUME_FLAG

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from fcn_lab.commands import format_command
 from fcn_lab.errors import UserError
 from fcn_lab.files import DRAFT_PREFIX
 from fcn_lab.runs import names
 from fcn_lab.runs.attempts import Attempt, RunConflict, begin_attempt, find_last_attempt
 from fcn_lab.runs.outcomes import is_finished
 from fcn_lab.runs.statuses import RunStatus
+from fcn_lab.text.commands import format_command
 
 # files that exist before a first step, and those that a killed scoring leaves
 LEFTOVER_FILES = (

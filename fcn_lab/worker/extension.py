@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from fcn_lab.commands import format_command
 from fcn_lab.config.frozen import freeze, read_recorded, resolve
 from fcn_lab.errors import UserError
 from fcn_lab.runs.names import EPOCHS, SWEEP_RECORD
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.tasks.staged import TrainInStages
 from fcn_lab.tasks.train import Train
-from fcn_lab.terminal import format_count
+from fcn_lab.text.commands import format_command
+from fcn_lab.text.terminal import format_count
 from fcn_lab.training.optim import keeps_rates
 
 

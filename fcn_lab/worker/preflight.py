@@ -21,7 +21,7 @@ from fcn_lab.config.trust import find_own_modules, require_allowed
 from fcn_lab.errors import UserError
 from fcn_lab.files import write_json
 from fcn_lab.runs.names import CONFIG
-from fcn_lab.terminal import format_count, report_progress
+from fcn_lab.text.terminal import format_count, report_progress
 from fcn_lab.worker.estimate import estimate_seconds, measure_uptime
 from fcn_lab.worker.flags import ELSEWHERE_FLAG, ESTIMATE_FLAG
 from fcn_lab.worker.supervisor import EXIT_MISTAKE

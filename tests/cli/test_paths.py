@@ -18,10 +18,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from PIL import Image
 
-from fcn_lab import commands
 from fcn_lab.cli.paths import FOLDERS, PATH_LISTS, SINGLE_PATHS, find_path, spell_paths
-from fcn_lab.commands import format_command
 from fcn_lab.config.build import build
+from fcn_lab.text import commands
+from fcn_lab.text.commands import format_command
 from support import forked
 from support.commandline import TypeLine
 from support.places import RUN

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fcn_lab import terminal
 from fcn_lab.audit.audit import Audit
 from fcn_lab.data.folder import SHARES, Folder
 from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.data.splitting import split_by_shares
 from fcn_lab.errors import UserError
 from fcn_lab.pixels import VOID
+from fcn_lab.text import terminal
 from support import fakes
 
 NAMES = ["road", "car", "void", "person"]

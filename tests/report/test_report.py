@@ -34,7 +34,7 @@ from fcn_lab.report.runs import find_drive, find_runs
 from fcn_lab.report.study import Study
 from fcn_lab.report.task import Report
 from fcn_lab.report.writing import format_html, format_markdown, write_report
-from fcn_lab.terminal import format_percent
+from fcn_lab.text.terminal import format_percent
 from support import fakeruns
 from support.commandline import TypeLine
 

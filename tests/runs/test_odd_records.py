@@ -22,7 +22,7 @@ from fcn_lab.runs.records import DamagedFile
 from fcn_lab.runs.sweep import Cell, SweepFolder
 from fcn_lab.sweeps.status import Status
 from fcn_lab.sweeps.studies import describe_time, locate_estimates
-from fcn_lab.terminal import print_text
+from fcn_lab.text.terminal import print_text
 
 SPLIT = {"mean_iou": 0.5, "pixel_accuracy": 0.5, "iou": {"a": 0.5, "b": None}}
 GOOD = {"protocol": "p", "test": SPLIT, "seconds": 60.0, "params": 1, "macs": 1}

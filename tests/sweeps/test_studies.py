@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import yaml
 
-from fcn_lab.commands import format_command
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
 from fcn_lab.sweeps.loop import Sweep
 from fcn_lab.sweeps.studies import (
@@ -17,6 +16,7 @@ from fcn_lab.sweeps.studies import (
     describe_time,
     locate_estimates,
 )
+from fcn_lab.text.commands import format_command
 from fcn_lab.worker.estimate import interpolate_pace
 from fcn_lab.worker.workload import Pace, Workload, count_workload, measure_pace
 from support.commandline import METRICS, TypeLine

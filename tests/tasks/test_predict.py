@@ -14,7 +14,6 @@ from PIL import Image
 from rich.console import Console
 from torch import nn
 
-from fcn_lab import terminal
 from fcn_lab.data.frames import Frames
 from fcn_lab.errors import UserError
 from fcn_lab.inference.predictor import Predictor
@@ -23,6 +22,7 @@ from fcn_lab.runs.run import RunFolder
 from fcn_lab.tasks.evaluate import Evaluate
 from fcn_lab.tasks.predict import Predict
 from fcn_lab.tasks.profile import Profile
+from fcn_lab.text import terminal
 from fcn_lab.training.datamodule import FrameDataModule
 from support.tiny import WORDS, Net, Sided, Squares, load_weights, make_train, speckle
 

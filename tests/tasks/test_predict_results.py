@@ -17,7 +17,7 @@ from fcn_lab.tasks.inputs import InputFile, find_inputs
 from fcn_lab.tasks.naming import list_result_files, name_results
 from fcn_lab.tasks.predict import Predict
 from fcn_lab.tasks.results import Results
-from fcn_lab.terminal import format_count
+from fcn_lab.text.terminal import format_count
 from support.tiny import Net, Squares, load_weights, make_train
 
 RNG = np.random.default_rng(5)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fcn_lab.terminal import print_text
+from fcn_lab.text.terminal import print_text
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.losses import CrossEntropy
 from fcn_lab.training.module import SegmentationModule

@@ -9,9 +9,9 @@ import pytest
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.rank_zero import _get_rank
 
-from fcn_lab.commands import quote
 from fcn_lab.errors import UserError
-from fcn_lab.escaping import terminal_text
+from fcn_lab.text.commands import quote
+from fcn_lab.text.escaping import terminal_text
 from fcn_lab.training.ranks import LAUNCHERS, SRUN, TORCHRUN, count_processes, is_first_rank
 from fcn_lab.training.settings import create_cluster_environment
 from fcn_lab.worker.shell import READ_ON_IMPORT, THREAD_VARIABLES, check_shell, mend_width

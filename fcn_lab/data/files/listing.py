@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from fcn_lab.data.files.text_files import Line, read_all_lines
 from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.errors import UserError
-from fcn_lab.terminal import shorten_list
+from fcn_lab.text.terminal import shorten_list
 
 _GAP = re.compile(r"[\s,;]+")
 _ITEMS_SHOWN = 4

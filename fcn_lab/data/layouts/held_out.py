@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from fcn_lab.data.layouts.layout import Layout, Pair
 from fcn_lab.errors import UserError
-from fcn_lab.terminal import format_count
+from fcn_lab.text.terminal import format_count
 
 # one drive to train on, one to choose by, one to score
 DRIVES_NEEDED = 3

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fcn_lab.commands import format_operand, quote
 from fcn_lab.data.colour_labels import ColourLabels
 from fcn_lab.data.label_codecs import LabelCodec
 from fcn_lab.data.packs.checksums import digest_states
@@ -22,7 +21,8 @@ from fcn_lab.data.packs.sealed import recall, remember
 from fcn_lab.data.pictures.unreadable import Limit
 from fcn_lab.errors import UserError
 from fcn_lab.runs.processor import count_bound_cores
-from fcn_lab.terminal import format_count, report_progress, shorten_list
+from fcn_lab.text.commands import format_operand, quote
+from fcn_lab.text.terminal import format_count, report_progress, shorten_list
 
 STRANGE_SHARE_LIMIT = 1e-4
 _CODE = "import sys; from PIL import Image; print(sorted({}))".format(

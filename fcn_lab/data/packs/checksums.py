@@ -15,13 +15,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from fcn_lab.commands import format_operand, quote
 from fcn_lab.data.packs.folder import ADVICE
 from fcn_lab.data.packs.sealed import SealMissing, seal, unseal
 from fcn_lab.data.pictures.unreadable import open_regular
 from fcn_lab.errors import UserError
 from fcn_lab.files import make_folder, write_text
-from fcn_lab.terminal import report_progress
+from fcn_lab.text.commands import format_operand, quote
+from fcn_lab.text.terminal import report_progress
 
 _log = logging.getLogger(__name__)
 FileState = tuple[int, int, str]

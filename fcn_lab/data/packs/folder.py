@@ -19,7 +19,7 @@ from fcn_lab.data.packs.flat import FlatRows
 from fcn_lab.data.packs.sealed import count_pieces, digest, seal, unseal
 from fcn_lab.data.pictures.parts import COLOURS
 from fcn_lab.files import clear_drafts, publish_folder, write_text
-from fcn_lab.terminal import ProgressReport
+from fcn_lab.text.terminal import ProgressReport
 
 ADVICE = "Type +data.cache= with another folder"
 # raised by one whenever the arrays made of the same files would differ

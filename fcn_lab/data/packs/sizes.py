@@ -11,7 +11,7 @@ from fcn_lab.data.pictures.opening import upright_size
 from fcn_lab.data.pictures.unreadable import Limit, Unreadable
 from fcn_lab.data.resizing import Resize
 from fcn_lab.errors import UserError
-from fcn_lab.terminal import report_progress
+from fcn_lab.text.terminal import report_progress
 
 Sizes = Mapping[Path, tuple[int, int]]
 # stands in place of a size in a protocol id

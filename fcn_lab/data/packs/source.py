@@ -18,7 +18,7 @@ from fcn_lab.data.resizing import Resize
 from fcn_lab.data.source import require_split
 from fcn_lab.data.survey import FrameSurvey, survey_pair
 from fcn_lab.errors import UserError
-from fcn_lab.terminal import format_count, report_progress
+from fcn_lab.text.terminal import format_count, report_progress
 from fcn_lab.values import Positive, Size, check_arguments
 
 CACHE = ".cache/fcn_lab"

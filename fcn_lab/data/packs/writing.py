@@ -22,7 +22,7 @@ from fcn_lab.data.packs.folder import ARRAYS, write_array_header
 from fcn_lab.data.pictures.parts import COLOURS
 from fcn_lab.files import flush_to_disk
 from fcn_lab.runs.processor import count_bound_cores
-from fcn_lab.terminal import report_progress
+from fcn_lab.text.terminal import report_progress
 
 PART_FRAMES = 64
 Decode = Callable[[int], DecodedFrame]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fcn_lab.data.pictures.unreadable import UnsupportedKind
 from fcn_lab.pixels import Pixels
-from fcn_lab.terminal import format_count
+from fcn_lab.text.terminal import format_count
 
 COLOURS = 3
 

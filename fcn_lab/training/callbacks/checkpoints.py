@@ -11,11 +11,11 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
-from fcn_lab.commands import format_command
 from fcn_lab.errors import UserError
 from fcn_lab.runs.digests import write_listed
 from fcn_lab.runs.names import MONITOR
 from fcn_lab.runs.run import RunFolder
+from fcn_lab.text.commands import format_command
 
 # settings of an optimiser's groups that no step changes
 SETTINGS = ("initial_lr", "weight_decay", "momentum", "betas")

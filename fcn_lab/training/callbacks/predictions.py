@@ -14,13 +14,13 @@ from torch import Tensor
 
 from fcn_lab.data.pictures.parts import show_colours
 from fcn_lab.errors import Omissions, WriteFailure, guard_writing
-from fcn_lab.escaping import zip_text
 from fcn_lab.files import create_draft_path
 from fcn_lab.pixels import VOID_COLOUR, Colour, Pixels
 from fcn_lab.rendering.embedding import encode_picture
 from fcn_lab.runs.records import PICTURE_LIMIT, PREDICTIONS_LIMIT
 from fcn_lab.runs.run import RunFolder
-from fcn_lab.terminal import format_count, print_text
+from fcn_lab.text.escaping import zip_text
+from fcn_lab.text.terminal import format_count, print_text
 from fcn_lab.training.module import Batch
 
 # low, since the pictures are only looked at

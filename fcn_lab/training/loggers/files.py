@@ -11,9 +11,9 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from numpy.typing import NDArray
 
 from fcn_lab.errors import UserError, guard_writing
-from fcn_lab.escaping import UNKNOWN_VALUE, markdown_table
 from fcn_lab.rendering.pictures import Picture, draw_confusion, draw_panel
-from fcn_lab.terminal import format_percent
+from fcn_lab.text.escaping import UNKNOWN_VALUE, markdown_table
+from fcn_lab.text.terminal import format_percent
 from fcn_lab.training.loggers.base import RunInfo, RunLogger, guard_library, list_class_scores
 
 

@@ -16,7 +16,7 @@ from fcn_lab.pixels import VOID
 from fcn_lab.rendering.pictures import Picture, draw_confusion
 from fcn_lab.runs.names import UNSENT
 from fcn_lab.runs.next_steps import format_sync
-from fcn_lab.terminal import print_next, print_text
+from fcn_lab.text.terminal import print_next, print_text
 from fcn_lab.training.loggers.base import RunInfo, RunLogger, guard_library, list_class_scores
 from fcn_lab.training.loggers.wandb_server import (
     choose_mode,

@@ -12,7 +12,7 @@ from urllib.parse import urlparse
 from pydantic import ValidationError
 
 from fcn_lab.errors import UserError, find_refusal
-from fcn_lab.terminal import print_text
+from fcn_lab.text.terminal import print_text
 
 PROBE_SECONDS = 3.0
 

@@ -149,7 +149,7 @@ class CellLauncher(Launcher):
         from fcn_lab.sweeps.next_steps import list_sweep_steps
         from fcn_lab.sweeps.recorded_command import list_needed_words
         from fcn_lab.sweeps.status import read_progress
-        from fcn_lab.terminal import print_next
+        from fcn_lab.text.terminal import print_next
 
         overrides: Any = OmegaConf.to_container(self.config.hydra.overrides)
         words = list_needed_words(**overrides)
@@ -199,7 +199,7 @@ class CellLauncher(Launcher):
         first: int,
         shared_overrides: Sequence[str],
     ) -> "list[ComposedCell]":
-        from fcn_lab.terminal import report_progress
+        from fcn_lab.text.terminal import report_progress
 
         setup_globals()
         config = HydraConfig.instance().cfg
@@ -217,8 +217,8 @@ class CellLauncher(Launcher):
     ) -> "ComposedCell":
         from fcn_lab.config.inheritance import add_recorded_words, resolve_command
         from fcn_lab.errors import UserError
-        from fcn_lab.escaping import omegaconf_text
         from fcn_lab.sweeps.freeze import ComposedCell
+        from fcn_lab.text.escaping import omegaconf_text
 
         all_overrides = [*overrides, *shared_overrides]
         config = self.composer.compose(add_recorded_words(all_overrides, self.conf_folders), number)

@@ -62,7 +62,7 @@ class OptunaSweeper(Sweeper):
             from fcn_lab.sweeps.search import Search, build_command
             from fcn_lab.sweeps.search_space import SearchSpace
             from fcn_lab.sweeps.status import Status
-            from fcn_lab.terminal import print_next
+            from fcn_lab.text.terminal import print_next
         except ImportError as error:
             raise UserError(
                 f"hydra/sweeper=optuna: {error}.\nType pip install 'fcn-lab[tune]'"

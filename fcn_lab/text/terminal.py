@@ -14,15 +14,15 @@ from typing import TypeVar
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fcn_lab.commands import (
+from fcn_lab.text.commands import (
     find_opener,
     format_command,
     format_operand,
     format_repetition,
     quote,
 )
-from fcn_lab.escaping import terminal_text
-from fcn_lab.live_lines import LIVE_LINES
+from fcn_lab.text.escaping import terminal_text
+from fcn_lab.text.live_lines import LIVE_LINES
 
 T = TypeVar("T")
 SMALLEST_WRITTEN_OUT = 1e-5

@@ -14,7 +14,10 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from fcn_lab.errors import Omissions
-from fcn_lab.escaping import (
+from fcn_lab.files import write_table
+from fcn_lab.rendering.html import render_figure
+from fcn_lab.report.frames import PredictionArchive
+from fcn_lab.text.escaping import (
     csv_row,
     markdown_table,
     markdown_text,
@@ -22,9 +25,6 @@ from fcn_lab.escaping import (
     script_json,
     terminal_text,
 )
-from fcn_lab.files import write_table
-from fcn_lab.rendering.html import render_figure
-from fcn_lab.report.frames import PredictionArchive
 from fcn_lab.training.callbacks.predictions import Archive
 from support.places import ROOT
 

@@ -12,10 +12,10 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from fcn_lab import terminal
-from fcn_lab.commands import format_command
 from fcn_lab.rendering.tables import split_table
-from fcn_lab.terminal import (
+from fcn_lab.text import terminal
+from fcn_lab.text.commands import format_command
+from fcn_lab.text.terminal import (
     format_amount,
     format_count,
     format_duration,
