@@ -197,6 +197,7 @@ def _settle_config(config: DictConfig, settings: HydraConf) -> dict[str, Any]:
 
 def _inspect_run(config: DictConfig) -> None:
     from fcn_lab.config.build import build
+    from fcn_lab.text.terminal import show_waiting
 
     allow(read_names(config.allow))
     require_read_operands(config)
@@ -209,7 +210,10 @@ def _inspect_run(config: DictConfig) -> None:
     if config.choices.task != "status":
         print(f"task={config.choices.task}: {key}={OmegaConf.select(config, key)}", flush=True)
     task = OmegaConf.to_container(config, resolve=True)["task"]  # type: ignore[index, call-overload]
-    build(task, "task", find_references(config)).run()
+    # `status` is quick, and followed by programs
+    with show_waiting("loading libraries", config.choices.task != "status"):
+        look = build(task, "task", find_references(config))
+    look.run()
 
 
 def _become_worker(config: str, *flags: str) -> NoReturn:

@@ -16,6 +16,7 @@ from fcn_lab.report.questions import read_question
 from fcn_lab.report.study import Study
 from fcn_lab.report.writing import ADVICE, format_heading, render_scores, write_report
 from fcn_lab.runs.names import SWEEP_RECORD
+from fcn_lab.text.terminal import report_progress
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def write_index(sweeps: Sequence[Path], folder: Path, into_sweeps: bool) -> list
     """
     make_folder(folder, ADVICE)
     targets = {s: (s if into_sweeps else folder / s.name) / "report" for s in sweeps}
-    entries = [_report(sweep, target) for sweep, target in targets.items()]
+    pairs = report_progress(targets.items(), len(targets), "reporting on studies")
+    entries = [_report(sweep, target) for sweep, target in pairs]
     title = f"{len(entries)} studies: what the runs show"
     write_texts(folder, {"index.html": render_page(title, _list_sections(entries, folder))}, ADVICE)
     return [folder / "index.html", *(entry.page for entry in entries if entry.page is not None)]

@@ -9,7 +9,7 @@ from fcn_lab.report.index import find_studies, write_index
 from fcn_lab.report.study import Study
 from fcn_lab.report.writing import write_report
 from fcn_lab.runs.folders import list_folders
-from fcn_lab.text.terminal import format_count, print_next, print_text
+from fcn_lab.text.terminal import format_count, print_next, print_text, show_waiting
 from fcn_lab.values import Names
 
 
@@ -38,7 +38,8 @@ class Report:
             self._write_index(sweeps, folders[0])
             return
         study = Study.read(folders)
-        paths = write_report(study, Path(self.output) if self.output else folders[0] / "report")
+        with show_waiting("comparing the arms and drawing the page"):
+            paths = write_report(study, Path(self.output) if self.output else folders[0] / "report")
         for sentence in describe_answer(study):
             print_text(sentence)
         if study.missing_cells:

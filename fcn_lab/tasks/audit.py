@@ -14,7 +14,7 @@ from fcn_lab.audit.tables import build_tables, collect_numbers
 from fcn_lab.files import write_json, write_text
 from fcn_lab.rendering.tables import print_table
 from fcn_lab.text.escaping import UNKNOWN_VALUE
-from fcn_lab.text.terminal import print_next, print_text, wrap_line
+from fcn_lab.text.terminal import print_next, print_text, show_waiting, wrap_line
 from fcn_lab.training.datamodule import FrameDataModule
 
 STYLES = {Level.WRONG: "bold red", Level.CAREFUL: "yellow", Level.KNOWN: "dim"}
@@ -34,14 +34,16 @@ class Audit:
         """Prints tables and findings; leaves audit.html and audit.json in `folder`."""
         print_text(self.source.describe())
         measurements = Measurements.measure(self.source)
-        findings = collect_findings(measurements)
-        for table in build_tables(measurements):
+        with show_waiting("comparing the splits"):
+            findings, tables = collect_findings(measurements), build_tables(measurements)
+        for table in tables:
             cells = [
                 [UNKNOWN_VALUE if cell is None else str(cell) for cell in row] for row in table.rows
             ]
             print_table(table.columns, cells, table.title)
         print_findings(findings)
-        write_text(folder / "audit.html", render_audit(measurements, findings))
+        with show_waiting("drawing the page"):
+            write_text(folder / "audit.html", render_audit(measurements, findings))
         write_json(
             folder / "audit.json",
             {
