@@ -1,5 +1,7 @@
 """The notebook of experiments/ runs from its first cell to its last."""
 
+import ast
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -18,6 +20,25 @@ def test_a_notebook_stores_no_outputs(path: Path) -> None:
     codes = [cell for cell in cells if cell["cell_type"] == "code"]
     assert len(codes) >= 4
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in codes)
+
+
+def read_code(path: Path) -> str:
+    if path.suffix == ".py":
+        return path.read_text()
+    cells = json.loads(path.read_text())["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+
+
+@pytest.mark.parametrize(
+    "path", [*NOTEBOOKS, *sorted((ROOT / "experiments").glob("*.py"))], ids=lambda path: path.name
+)
+def test_what_is_imported_from_the_lab_is_there(path: Path) -> None:
+    for node in ast.walk(ast.parse(read_code(path))):
+        if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == "fcn_lab":
+            module = importlib.import_module(str(node.module))
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                assert hasattr(module, alias.name) or importlib.util.find_spec(inner), inner
 
 
 @pytest.mark.slow
