@@ -15,7 +15,7 @@ class Execution:
     """What the training of a run and its scoring share.
 
     Args:
-        folder: the run's.
+        folder: the run's folder.
         clock: counts the seconds of all its attempts.
         request: holds whether a signal asks to stop.
         loggers: those that could be opened.

@@ -2,10 +2,10 @@
 
 RESUME_FLAG = "--resume"
 CELL_FLAG = "--cell"
-# each with a value
+# flags with a value
 FRESH_FLAG = "--fresh="
 PARENT_FLAG = "--parent="
 EPOCHS_FLAG = "--epochs="
-# of `fcn_lab.worker.preflight`
+# flags of the preflight, the second with a value
 ELSEWHERE_FLAG = "--elsewhere"
 ESTIMATE_FLAG = "--estimate="

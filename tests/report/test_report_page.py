@@ -132,9 +132,12 @@ def test_a_chart_is_saved_with_its_title_and_300_dots_to_the_inch(
     with Image.open(tmp_path / "chart.png") as saved:
         assert saved.width == pytest.approx(width * 300 / 96, abs=4)
         assert saved.info["dpi"] == pytest.approx((300, 300), abs=0.1)
-        title = np.asarray(saved)[: 26 * 300 // 96, :, 3]
-    # ink from the left to the right of the strip above the chart, which is transparent
-    columns = np.flatnonzero(title.max(0))
+        pixels = np.asarray(saved.convert("RGBA"))
+    # the page's own ground, so that ink of a dark page is read on white paper, too
+    assert (pixels[..., 3] == 255).all()
+    title = (pixels[: 26 * 300 // 96] != pixels[0, 0]).any(2)
+    # ink from the left to the right of the strip above the chart
+    columns = np.flatnonzero(title.any(0))
     assert columns[-1] - columns[0] > 0.3 * saved.width
 
 

@@ -132,24 +132,23 @@ def test_long_work_tells_in_a_pipe_what_it_does_before_its_first_item_ends(
     assert all(re.fullmatch(rf"frames: {n} of 4, about 0:00:0\d to go\n", s) for n, s in said[1:])
 
 
-def test_long_work_is_a_bar_in_a_terminal_that_goes_when_it_ends(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What a terminal receives, in which work is long after a fiftieth of a second."""
     file = io.StringIO()
     monkeypatch.setattr(terminal, "QUIET_SECONDS", 0.02)
     monkeypatch.setattr(terminal, "Console", lambda: Console(file=file, force_terminal=True))
+    return file
+
+
+def test_long_work_is_a_bar_in_a_terminal_that_goes_when_it_ends(screen: io.StringIO) -> None:
     for _ in report_progress(range(2), 2, "frames"):
         time.sleep(0.2)
-    assert re.search(r"frames .*1/2", file.getvalue())
-    assert file.getvalue().endswith("\x1b[2K")  # the line is empty again
+    assert re.search(r"frames .*1/2", screen.getvalue())
+    assert screen.getvalue().endswith("\x1b[2K")  # the line is empty again
 
 
-def test_of_two_bars_one_inside_the_other_one_at_a_time_is_live(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    file = io.StringIO()
-    monkeypatch.setattr(terminal, "QUIET_SECONDS", 0.02)
-    monkeypatch.setattr(terminal, "Console", lambda: Console(file=file, force_terminal=True))
+def test_of_two_bars_one_inside_the_other_one_at_a_time_is_live(screen: io.StringIO) -> None:
     with show_waiting("loading"):
         for _ in report_progress(range(2), 2, "kinds"):
             time.sleep(0.2)
@@ -157,7 +156,7 @@ def test_of_two_bars_one_inside_the_other_one_at_a_time_is_live(
                 time.sleep(0.2)
             time.sleep(0.2)
     # each line is emptied before another begins
-    lines = re.sub(r"\x1b\[[\d;?]*[a-zA-JL-Z]", "", file.getvalue())
+    lines = re.sub(r"\x1b\[[\d;?]*[a-zA-JL-Z]", "", screen.getvalue())
     parts = [part for part in re.split(r"\r\x1b\[2K|\n", lines) if part.strip()]
     named = [[word for word in ("loading", "kinds", "scenes") if word in part] for part in parts]
     assert all(len(words) == 1 for words in named), parts

@@ -72,6 +72,8 @@ async function save(place) {
   }
   const room = (8 + 20 * lines.length) * scale;
   Object.assign(canvas, { width: picture.width, height: picture.height + room });
+  pen.fillStyle = colour("paper");
+  pen.fillRect(0, 0, canvas.width, canvas.height);
   Object.assign(pen, { font, fillStyle: colour("ink"), textBaseline: "top" });
   lines.forEach((line, number) => pen.fillText(line, 8 * scale, (8 + 20 * number) * scale));
   pen.drawImage(picture, 0, room);

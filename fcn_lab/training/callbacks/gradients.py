@@ -27,7 +27,7 @@ class GradientNorms(Callback):
     """
 
     def __init__(self, folder: RunFolder, net: nn.Module, interval: int) -> None:
-        self.stages, self.interval = find_stages(getattr(net, "encoder", net)), interval
+        self.stages, self.interval = require_stages(net), interval
         self.rows = CsvFile(folder.gradients, ["step", *self.stages])
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -49,17 +49,19 @@ class GradientNorms(Callback):
             logger.log_metrics({f"gradient/{stage}": n for stage, n in norms.items()}, step)
 
 
-def require_stages(net: nn.Module) -> None:
-    """Refuses a network none of whose stages is trained: there is no gradient to record.
+def require_stages(net: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """Returns the trained parameters of a network's encoder by stage.
 
     Raises:
-        UserError: with the words that change it.
+        UserError: no stage is trained, so there is no gradient to record.
     """
-    if not find_stages(getattr(net, "encoder", net)):
+    stages = find_stages(getattr(net, "encoder", net))
+    if not stages:
         raise UserError(
             "trainer.gradients_every: no stage of the encoder is trained, so that no gradient "
             "reaches one.\nType trainer.gradients_every=null, or freeze=none"
         )
+    return stages
 
 
 def find_stages(encoder: nn.Module) -> dict[str, list[nn.Parameter]]:
