@@ -1,4 +1,4 @@
-"""A command line that stops before it becomes a worker, and the word of a task without torch."""
+"""A command line that stops before it becomes a worker, a task without torch, the real CamVid."""
 
 import hashlib
 import os
@@ -12,8 +12,10 @@ import pytest
 import yaml
 
 from fcn_lab.cli import main as cli
+from fcn_lab.data.locations import find_default_folder
 from support.commandline import NO_TORCH, STUB, Ended, TypeLine
 
+REAL = find_default_folder().absolute()
 WORD = {"_target_": "stub.Task", "kind": "work", "seed": "${seed}", "count": 1}
 
 
@@ -57,6 +59,21 @@ def type_line(
         return Ended(status, out, err, became[0] if became else ())
 
     return run
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writes no cache into the working tree, and does not find the real data by accident."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FCN_LAB_CAMVID", raising=False)
+
+
+@pytest.fixture(scope="session")
+def camvid_root() -> Path:
+    """The folder of the real CamVid."""
+    if not (REAL / "trainannot").is_dir():
+        pytest.skip("real CamVid absent: set FCN_LAB_CAMVID to its folder")
+    return REAL
 
 
 @pytest.fixture(scope="session")

@@ -136,3 +136,11 @@ def test_the_package_itself_imports_nothing_until_asked() -> None:
         for alias in node.names
     }
     assert at_once <= {"os", "importlib", "typing"}
+
+
+def test_the_folders_of_the_tests_are_those_of_the_package() -> None:
+    here = {file.parent.relative_to(PACKAGE) for file in FILES if file.name != "__init__.py"}
+    # what launchers hold is tried with the command line
+    folders = here - {Path(), Path("cli/launchers/hydra_plugins")}
+    tests = {file.parent.relative_to(ROOT / "tests") for file in ROOT.glob("tests/**/test_*.py")}
+    assert tests - {Path()} == folders

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,15 @@ from fcn_lab.data.packs.decode import open_mask
 from fcn_lab.errors import UserError
 from fcn_lab.pixels import VOID
 from support import fakes
-from support.pictures import encoded, npy, png, tiff
+from support.masks import IDS, SAME
+from support.pictures import encoded, tiff
 
 Pixels = NDArray[np.uint8]
-IDS = np.random.default_rng(5).integers(0, 2, fakes.SIZE, np.uint8)
 FRAMES = tuple("abcdef")
 CODEC = IndexLabels(("ground", "object"), ((0, 0, 0), (1, 1, 1)))
 WHITE: Pixels = IDS * 255
 # as a set with 0, 1 and void has it
 BORDERED: Pixels = np.where(np.arange(IDS.shape[1]) < 3, VOID, IDS).astype(np.uint8)
-
-
-def with_alpha(mode: str) -> Image.Image:
-    picture = Image.fromarray(IDS).convert(mode)
-    picture.putalpha(Image.fromarray(np.arange(IDS.size, dtype=np.uint8).reshape(IDS.shape)))
-    return picture
 
 
 def cut_out(mode: str) -> Image.Image:
@@ -45,33 +39,6 @@ def cut_out(mode: str) -> Image.Image:
 
 
 STENCILS = (cut_out("L"), cut_out("RGB"))
-
-
-def with_palette() -> Image.Image:
-    picture = Image.fromarray(IDS)
-    picture.putpalette([9, 9, 9, 200, 0, 0])
-    return picture
-
-
-SAME: dict[str, Callable[[], bytes]] = {
-    "1.png": lambda: encoded(Image.fromarray(IDS.astype(np.bool_)), "png"),
-    "L.png": lambda: encoded(Image.fromarray(IDS), "png"),
-    "P.png": lambda: encoded(with_palette(), "png"),
-    "P.gif": lambda: encoded(with_palette(), "gif"),
-    "LA.png": lambda: encoded(with_alpha("L"), "png"),
-    "RGB.png": lambda: encoded(Image.fromarray(IDS).convert("RGB"), "png"),
-    "RGBA.png": lambda: encoded(with_alpha("RGB"), "png"),
-    "16.png": lambda: png(IDS.astype(np.uint16)[..., None], 0),
-    "16.tiff": lambda: tiff(IDS.astype(np.uint16), ">"),
-    "int32.tiff": lambda: tiff(IDS.astype(np.int32)),
-    "uint32.tiff": lambda: tiff(IDS.astype(np.uint32)),
-    "float32.tiff": lambda: tiff(IDS.astype(np.float32)),
-    "float64.tiff": lambda: tiff(IDS.astype(np.float64)),
-    "bool.npy": lambda: npy(IDS.astype(np.bool_)),
-    "int64.npy": lambda: npy(IDS.astype(np.int64)),
-    "one_channel.npy": lambda: npy(IDS[..., None]),
-    "three_channels.npy": lambda: npy(np.repeat(IDS[..., None], 3, 2)),
-}
 
 
 @pytest.mark.parametrize("name", SAME)

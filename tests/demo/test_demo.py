@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from PIL import Image
 from scipy.stats import entropy as shannon
 
 from fcn_lab.demo import memory, tiles
@@ -33,6 +32,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.rendering.pictures import colourise
 from support import nets
 from support.commandline import TypeLine
+from support.uploads import bad_files
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 256, (5, 7, 3), np.uint8)
@@ -156,18 +156,6 @@ def test_a_picture_too_large_for_memory_is_labelled_in_windows(
     shown = tiles.render(scene, networks.classes, colours, [1] * len(colours), networks.records)
     assert "windows of 64" in shown
     assert networks.ask(label, own[:64, :64]).remark == ""
-
-
-def bad_files(place: Path) -> dict[str, Path]:
-    """By what the message says of it."""
-    made = {name: place / f"{name}.png" for name in ("text", "empty", "cut", "deep", "bomb")}
-    made["text"].write_text("no picture")
-    made["empty"].write_bytes(b"")
-    Image.fromarray(IMAGE).resize((200, 200)).save(made["cut"])
-    made["cut"].write_bytes(made["cut"].read_bytes()[:3000])
-    Image.fromarray(np.full((4, 4), -1, np.int32)).save(made["deep"], "tiff")
-    Image.new("1", (2000, 2000)).save(made["bomb"])
-    return made
 
 
 @pytest.mark.parametrize("kind", ["text", "empty", "cut", "deep", "bomb"])

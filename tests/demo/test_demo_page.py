@@ -16,9 +16,9 @@ from support.places import ROOT
 
 pytest.importorskip("playwright")
 from playwright.sync_api import Page, expect, sync_playwright
-from test_demo import bad_files
 
 from support import nets, waiting
+from support.uploads import bad_files
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [

@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from torch import nn
@@ -25,6 +24,7 @@ from fcn_lab.tasks.profile import Profile
 from fcn_lab.text import terminal
 from fcn_lab.training.datamodule import FrameDataModule
 from support.tiny import WORDS, Net, Sided, Squares, load_weights, make_train, speckle
+from support.videos import film
 
 
 @pytest.fixture(scope="module")
@@ -190,16 +190,6 @@ def test_a_picture_is_turned_upright(run: Path, tmp_path: Path) -> None:
     Image.new("RGB", (8, 4)).save(tmp_path / "turned.jpg", exif=exif)
     predict(run, tmp_path / "turned.jpg", tmp_path / "out")
     assert size(tmp_path / "out" / "turned.png") == (4, 8)
-
-
-def film(path: Path, frames: int = 6) -> list[NDArray[np.uint8]]:
-    """Writes a video; gives its frames as OpenCV reads them back."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (32, 24))
-    for image in np.resize(Squares().frames("test").images, (frames, 24, 32, 3)):
-        writer.write(image[..., ::-1])
-    writer.release()
-    capture = cv2.VideoCapture(str(path))
-    return [capture.read()[1][..., ::-1].copy() for _ in range(frames)]
 
 
 def test_a_video_becomes_labels_frame_by_frame_and_a_video(

@@ -9,7 +9,6 @@ from pathlib import Path, PurePath
 import numpy as np
 import pytest
 from PIL import Image
-from test_predict import film
 
 from fcn_lab.errors import UserError
 from fcn_lab.inference.predictor import Predictor
@@ -19,6 +18,7 @@ from fcn_lab.tasks.predict import Predict
 from fcn_lab.tasks.results import Results
 from fcn_lab.text.terminal import format_count
 from support.tiny import Net, Squares, load_weights, make_train
+from support.videos import film
 
 RNG = np.random.default_rng(5)
 

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from test_resume import STEPS, SignalAt, end_of, same
 from torch import nn
 
 from fcn_lab.config.frozen import find_conf_folder
@@ -27,6 +26,8 @@ from fcn_lab.training.precision import (
     measure_slowdown,
 )
 from fcn_lab.training.settings import TrainerSettings
+from support.ends import end_of, same
+from support.stopping import STEPS, SignalAt
 from support.thin import thin_out
 from support.tiny import Net, make_train
 

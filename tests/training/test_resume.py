@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import os
 import re
 import shutil
 import signal
@@ -23,27 +22,12 @@ from fcn_lab.tasks.train import Train
 from fcn_lab.training.losses import CrossEntropy
 from fcn_lab.training.optim import Optim, Poly
 from support.ends import end_of, same
+from support.stopping import STEPS, VAL_IMAGES, SignalAt
 from support.thin import thin_out
 from support.tiny import make_train
 
 PLAIN: dict[str, Any] = {}
 AVERAGED = {"ema_decay": 0.7, "val_every": 2, "max_epochs": 4, "gradient_clip_val": 0.5}
-STEPS, VAL_IMAGES = 4, 5
-
-
-class SignalAt(CrossEntropy):
-    """Sends this process a signal while the loss is computed for the `call`-th time, from 1."""
-
-    def __init__(self, call: int, signum: int = signal.SIGTERM) -> None:
-        super().__init__()
-        self.left, self.signum = call, signum
-
-    def forward(self, scores: Tensor, target: Tensor) -> Tensor:
-        """The cross-entropy."""
-        self.left -= 1
-        if self.left == 0:
-            os.kill(os.getpid(), self.signum)
-        return super().forward(scores, target)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_audit import COUNTS, SIZE, as_drawn, name, write
 
 from fcn_lab.audit import gallery
 from fcn_lab.audit.audit import Audit
@@ -22,6 +21,7 @@ from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.tasks.audit import Audit as AuditTask
 from fcn_lab.training.datamodule import FrameDataModule
 from support import fakes
+from support.release import COUNTS, SIZE, as_drawn, frame_name, write_release
 
 RNG = np.random.default_rng(0)
 
@@ -33,12 +33,12 @@ def scenes() -> Synthetic:
 
 @pytest.fixture
 def release(tmp_path: Path, scenes: Synthetic) -> Path:
-    return write(tmp_path / "camvid", scenes, as_drawn)
+    return write_release(tmp_path / "camvid", scenes, as_drawn)
 
 
 @pytest.fixture(scope="module")
 def audit(tmp_path_factory: pytest.TempPathFactory, scenes: Synthetic) -> Audit:
-    root = write(tmp_path_factory.mktemp("sound") / "camvid", scenes, as_drawn)
+    root = write_release(tmp_path_factory.mktemp("sound") / "camvid", scenes, as_drawn)
     return Audit.measure(CamVid(str(root)))
 
 
@@ -146,7 +146,7 @@ def test_the_page_shows_every_class_in_every_drive_and_fetches_nothing(
     for split in COUNTS:
         labels = scenes.frames(split).labels
         for k, title in enumerate(scenes.classes):
-            drive = name(split, 0).rpartition("_")[0]
+            drive = frame_name(split, 0).rpartition("_")[0]
             shown = [alt for alt in alts if alt.startswith(f"{title} in {drive}")]
             assert bool(shown) == bool((labels == k).any()), (split, title)
     assert all(alts)
@@ -180,10 +180,10 @@ def test_values_of_no_class_are_marked_in_the_mask_of_their_frame(
 ) -> None:
     label = as_drawn(scenes.frames("val").labels[1])
     label[:2, :3] = 40
-    fakes.save(release / "valannot" / f"{name('val', 1)}.png", label)
+    fakes.save(release / "valannot" / f"{frame_name('val', 1)}.png", label)
     audit = Audit.measure(CamVid(str(release)))
     (shown,) = find_one(audit, "hold values of no class").frames
-    assert (shown.split, shown.frame, shown.marked) == ("val", name("val", 1), SPOILT)
+    assert (shown.split, shown.frame, shown.marked) == ("val", frame_name("val", 1), SPOILT)
     split = audit.data.splits["val"]
     marks = split.looks[split.places[shown.frame]].open_marks(label.shape)
     assert marks[:2, :3].all()
@@ -194,12 +194,12 @@ def test_values_of_no_class_are_marked_in_the_mask_of_their_frame(
 
 
 def test_twins_under_different_labels_are_shown_side_by_side(release: Path) -> None:
-    source = release / "train" / f"{name('train', 2)}.png"
-    (release / "test" / f"{name('test', 1)}.png").write_bytes(source.read_bytes())
+    source = release / "train" / f"{frame_name('train', 2)}.png"
+    (release / "test" / f"{frame_name('test', 1)}.png").write_bytes(source.read_bytes())
     frames = find_one(Audit.measure(CamVid(str(release))), "are one picture").frames
     assert {(one.split, one.frame) for one in frames} == {
-        ("train", name("train", 2)),
-        ("test", name("test", 1)),
+        ("train", frame_name("train", 2)),
+        ("test", frame_name("test", 1)),
     }
 
 

@@ -18,7 +18,6 @@ import wandb
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
-from test_resume import SignalAt
 from torch import Tensor
 
 from fcn_lab.errors import UserError, WriteFailure
@@ -34,6 +33,7 @@ from fcn_lab.training.losses import CrossEntropy
 from support.accounts import CONFIG, nobodys_home  # noqa: F401  (a fixture for all tests here)
 from support.offline import offline_runs
 from support.places import CONF
+from support.stopping import SignalAt
 from support.tiny import make_train
 from support.waiting import PATIENCE
 

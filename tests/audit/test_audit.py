@@ -11,7 +11,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from fcn_lab.audit.audit import Audit
@@ -30,11 +29,7 @@ from fcn_lab.pixels import VOID
 from fcn_lab.tasks.audit import Audit as AuditTask
 from fcn_lab.training.datamodule import FrameDataModule
 from support import fakes, pictures
-
-Pixels = NDArray[np.uint8]
-SIZE = (48, 64)
-COUNTS = {"train": 6, "val": 2, "test": 3}
-DRIVES = {"train": "0016E5_{:05d}", "val": "0006R0_f{:05d}", "test": "Seq05VD_f{:05d}"}
+from support.release import COUNTS, SIZE, as_drawn, frame_name, write_release
 
 
 @pytest.fixture(scope="module")
@@ -55,29 +50,9 @@ def test_pixels_of_two_shapes_have_two_digests() -> None:
     assert first.label != second.label
 
 
-def name(split: str, number: int) -> str:
-    return DRIVES[split].format(30 * number)
-
-
-def as_drawn(label: Pixels) -> Pixels:
-    return np.where(label == VOID, 11, label).astype(np.uint8)
-
-
 @pytest.fixture
 def release(tmp_path: Path, scenes: Synthetic) -> Path:
-    return write(tmp_path / "camvid", scenes, as_drawn)
-
-
-def write(root: Path, scenes: Synthetic, change: Callable[[Pixels], Pixels]) -> Path:
-    """Drawn scenes as a SegNet release, the labels changed."""
-    for split in COUNTS:
-        frames = scenes.frames(split)
-        for number, (image, label) in enumerate(zip(frames.images, frames.labels, strict=True)):
-            stored = change(label)
-            size = stored.shape[1::-1]
-            fakes.save(root / split / f"{name(split, number)}.png", cv2.resize(image, size))
-            fakes.save(root / f"{split}annot" / f"{name(split, number)}.png", stored)
-    return root
+    return write_release(tmp_path / "camvid", scenes, as_drawn)
 
 
 def wrong(audit: Audit) -> list[str]:
@@ -105,15 +80,15 @@ def test_shares_and_void_are_those_of_the_pixels(release: Path, scenes: Syntheti
 def test_an_id_out_of_range_is_named_with_its_frame(release: Path, scenes: Synthetic) -> None:
     label = as_drawn(scenes.frames("val").labels[1])
     label[:2, :3] = 40
-    fakes.save(release / "valannot" / f"{name('val', 1)}.png", label)
+    fakes.save(release / "valannot" / f"{frame_name('val', 1)}.png", label)
     (finding,) = wrong(Audit.measure(CamVid(str(release))))
     assert finding.startswith("val: 6 label pixels in 1 frame hold")
     assert "id 40 in 6 pixels" in finding
-    assert name("val", 1) in finding
+    assert frame_name("val", 1) in finding
 
 
 def test_a_file_that_cannot_be_read_is_named_and_the_rest_is_audited(release: Path) -> None:
-    broken = release / "test" / f"{name('test', 0)}.png"
+    broken = release / "test" / f"{frame_name('test', 0)}.png"
     broken.write_bytes(broken.read_bytes()[:100])
     audit = Audit.measure(CamVid(str(release)))
     (finding,) = wrong(audit)
@@ -127,7 +102,7 @@ def test_interpolated_masks_are_told_from_resized_ones(
     tmp_path: Path, scenes: Synthetic, factor: float, method: int
 ) -> None:
     def resized(with_method: int) -> Audit:
-        root = write(
+        root = write_release(
             tmp_path / str(with_method),
             scenes,
             lambda label: cv2.resize(
@@ -160,9 +135,10 @@ def test_the_damage_to_coloured_masks_is_the_pixels_of_no_colour_and_worst_for_t
         for i, label in enumerate(frames.labels):
             blurred = cv2.resize(palette[label], (128, 96), interpolation=cv2.INTER_LINEAR)
             sharp = cv2.resize(label, (128, 96), interpolation=cv2.INTER_NEAREST_EXACT)
-            fakes.save(root / f"{split}_labels" / f"{name(split, i)}_L.png", blurred)
+            fakes.save(root / f"{split}_labels" / f"{frame_name(split, i)}_L.png", blurred)
             fakes.save(
-                root / split / f"{name(split, i)}.png", cv2.resize(frames.images[i], (128, 96))
+                root / split / f"{frame_name(split, i)}.png",
+                cv2.resize(frames.images[i], (128, 96)),
             )
             known = (blurred[..., None, :] == np.array(list(CAMVID32.values()))).all(-1).any(-1)
             foreign += int((~known).sum())
@@ -181,7 +157,7 @@ def test_the_damage_to_coloured_masks_is_the_pixels_of_no_colour_and_worst_for_t
 def test_a_class_that_training_never_shows_is_wrong_and_elsewhere_a_caution(
     tmp_path: Path, scenes: Synthetic
 ) -> None:
-    root = write(
+    root = write_release(
         tmp_path / "camvid", scenes, lambda label: np.where(label == 3, 11, as_drawn(label))
     )
     found = collect_findings(Audit.measure(CamVid(str(root))))
@@ -192,27 +168,27 @@ def test_a_class_that_training_never_shows_is_wrong_and_elsewhere_a_caution(
 
 def test_a_scored_picture_that_was_trained_on_is_wrong(release: Path) -> None:
     for folder in ("", "annot"):
-        source = release / f"train{folder}" / f"{name('train', 2)}.png"
-        target = release / f"test{folder}" / f"{name('test', 1)}.png"
+        source = release / f"train{folder}" / f"{frame_name('train', 2)}.png"
+        target = release / f"test{folder}" / f"{frame_name('test', 1)}.png"
         target.write_bytes(source.read_bytes())
     audit = Audit.measure(CamVid(str(release)))
     (twins,) = audit.twins
-    assert set(twins.names) == {name("train", 2), name("test", 1)}
+    assert set(twins.names) == {frame_name("train", 2), frame_name("test", 1)}
     assert twins.labels == 1
     assert "trained on" in wrong(audit)[0]
     closest = audit.closest_frames["test"][0]
-    assert audit.data.splits["test"].frames[closest[0]].name == name("test", 1)
+    assert audit.data.splits["test"].frames[closest[0]].name == frame_name("test", 1)
     assert closest[2] == 0
 
 
 def test_a_split_that_repeats_training_is_solved_by_copying(
     tmp_path: Path, scenes: Synthetic
 ) -> None:
-    root = write(tmp_path / "camvid", scenes, as_drawn)
+    root = write_release(tmp_path / "camvid", scenes, as_drawn)
     for i in range(COUNTS["val"]):
         for folder in ("", "annot"):
-            source = root / f"train{folder}" / f"{name('train', i)}.png"
-            (root / f"val{folder}" / f"{name('val', i)}.png").write_bytes(source.read_bytes())
+            source = root / f"train{folder}" / f"{frame_name('train', i)}.png"
+            (root / f"val{folder}" / f"{frame_name('val', i)}.png").write_bytes(source.read_bytes())
     audit = Audit.measure(CamVid(str(root)))
     assert audit.copy_scores["val"]["lookalike"]["mean_iou"] == 1
     leak = next(x for x in wrong(audit) if x.startswith("val: copying the label of the most"))
@@ -224,7 +200,7 @@ def test_the_frame_before_is_of_the_same_drive(release: Path, scenes: Synthetic)
     for i in range(COUNTS["test"]):
         first = as_drawn(scenes.frames("test").labels[0])
         first[first == 11] = 0  # a copied void is no guess
-        fakes.save(release / "testannot" / f"{name('test', i)}.png", first)
+        fakes.save(release / "testannot" / f"{frame_name('test', i)}.png", first)
     scores = Audit.measure(CamVid(str(release))).copy_scores["test"]["previous"]
     assert scores["mean_iou"] == scores["pixel_accuracy"] == 1
 
@@ -391,7 +367,7 @@ def test_an_audit_of_odd_files_ends_in_a_page_that_names_them(
 def test_an_audit_of_a_frame_or_two_ends_in_a_page(
     splits: list[str], count: int, tmp_path: Path
 ) -> None:
-    frames = {split: [name(split, number) for number in range(count)] for split in splits}
+    frames = {split: [frame_name(split, number) for number in range(count)] for split in splits}
     root = fakes.segnet(tmp_path / "few", frames)
     AuditTask(FrameDataModule(CamVid(str(root)))).run(tmp_path)
     facts = json.loads((tmp_path / "audit.json").read_text(), parse_constant=pytest.fail)
@@ -401,7 +377,7 @@ def test_an_audit_of_a_frame_or_two_ends_in_a_page(
 
 
 def test_training_names_the_odd_file_that_an_audit_skips(release: Path) -> None:
-    path = release / "train" / f"{name('train', 2)}.png"
+    path = release / "train" / f"{frame_name('train', 2)}.png"
     made_large(path)
     found = CamVid(str(release))
     with pytest.raises(UserError, match=rf"{path.name} is 50000x50000 .*\n.*data\.megapixels=2500"):

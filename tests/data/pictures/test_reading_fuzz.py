@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from test_masks import SAME
 
 from fcn_lab.audit.audit import Audit
 from fcn_lab.data.classes import keep_classes
@@ -23,6 +22,7 @@ from fcn_lab.demo.views import open_picture
 from fcn_lab.errors import UserError
 from fcn_lab.inference import media as footage
 from support import pictures
+from support.masks import SAME
 from support.pictures import Case, encoded, exif
 
 COUNT = 1700
