@@ -298,6 +298,31 @@ def test_the_workers_exit_status_tells_a_mistake_from_a_failure(
     assert Path("here/config.yaml").exists() == Path("here/error.txt").exists() == (status == 1)
 
 
+@pytest.mark.parametrize("ignored", [False, True])
+def test_ctrl_c_while_the_command_line_is_imported_leaves_no_traceback(
+    ignored: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hydra.py").write_text("import time\nprint('here', flush=True)\ntime.sleep(1)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    process = subprocess.Popen(
+        [sys.executable, str(RUN), "--help"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_IGN if ignored else signal.SIG_DFL
+        ),
+    )
+    assert process.stdout is not None
+    assert "here\n" in process.stdout
+    os.kill(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE)
+    if ignored:
+        assert "ModuleNotFoundError" in err  # it went on to import the rest of Hydra
+    else:
+        assert (process.returncode, err) == (-signal.SIGINT, "")
+
+
 @pytest.mark.parametrize("signum", thin_out([signal.SIGINT, signal.SIGTERM], every=2))
 def test_a_signal_ends_the_worker_with_the_status_a_shell_expects(
     signum: signal.Signals, stub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
