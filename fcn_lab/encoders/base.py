@@ -20,6 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fcn_lab.errors import UserError
+
 LEVELS = 5
 STRIDE = 2**LEVELS
 RGB_CHANNELS = 3
@@ -47,7 +49,11 @@ class Features(NamedTuple):
 
 
 class Normalize(nn.Module):
-    """Computes (x − mean) / std by channel, for RGB in 0…1."""
+    """Computes (x − mean) / std by channel, for RGB in 0…1.
+
+    Raises:
+        UserError: on a call, the images are whole numbers, as those of 0…255 are.
+    """
 
     mean: Tensor
     std: Tensor
@@ -61,7 +67,17 @@ class Normalize(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, 3, H, W) -> (N, 3, H, W)."""
+        require_fractions(x)
         return (x - self.mean) / self.std
+
+
+def require_fractions(images: Tensor) -> None:
+    """Refuses images of whole numbers, which would pass for numbers far above one."""
+    if not images.is_floating_point():
+        raise UserError(
+            f"a network was given images of {images.dtype}: expected floats in 0…1.\n"
+            "Type net(images.float() / 255), or give uint8 to a SegmentationModule or predictor."
+        )
 
 
 class Encoder(nn.Module):

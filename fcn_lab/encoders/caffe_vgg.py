@@ -7,6 +7,7 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 from torchvision.models.vgg import VGG, cfgs, make_layers
 
+from fcn_lab.encoders.base import require_fractions
 from fcn_lab.encoders.vgg import VGG16Encoder
 from fcn_lab.values import Share, Width, check_arguments
 
@@ -29,6 +30,7 @@ class CaffeNormalize(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, 3, H, W) -> (N, 3, H, W)."""
+        require_fractions(x)
         return x.flip(1) * 255 - self.mean
 
 

@@ -12,53 +12,17 @@ from typing import Any, cast
 import lightning as L
 import torch
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, Metric
+from torchmetrics import MeanMetric
 
 from fcn_lab.data.colours import generate_colour
 from fcn_lab.errors import UserError
 from fcn_lab.metrics.boundaries import EdgeRows, ImageEdges
-from fcn_lab.metrics.confusion import confusion_matrices
+from fcn_lab.metrics.image_scores import ImageScores
 from fcn_lab.metrics.scores import compute_scores
 from fcn_lab.training.optim import Optim, OptimizerConfig
 from fcn_lab.values import check_arguments
 
 Batch = dict[str, Tensor]
-
-
-class ImageScores(Metric):
-    """Per image a K×K confusion matrix and a loss, gathered from all ranks.
-
-    One rank alone writes an image's row, so sums over ranks are exact and the same on any number.
-    """
-
-    matrices: Tensor
-    losses: Tensor
-    full_state_update = False
-
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self.num_classes = num_classes
-        self.expect(0)
-
-    def expect(self, images: int) -> None:
-        """Sets all rows to zero, for M = `images` of them."""
-        matrices = torch.zeros(images, self.num_classes, self.num_classes, dtype=torch.int64)
-        self.add_state("matrices", matrices.to(self.device), dist_reduce_fx="sum")
-        losses = torch.zeros(images, dtype=torch.float32)
-        self.add_state("losses", losses.to(self.device), dist_reduce_fx="sum")
-        self.reset()
-
-    def update(
-        self, prediction: Tensor, target: Tensor, losses: Tensor | None, index: Tensor
-    ) -> None:
-        """Writes N rows: prediction and target (N,H,W), losses, if any, and index (N,)."""
-        self.matrices[index] = confusion_matrices(prediction, target, self.num_classes)
-        if losses is not None:
-            self.losses[index] = losses.float()
-
-    def compute(self) -> tuple[Tensor, Tensor]:
-        """Returns the confusion matrices (M,K,K) and the losses (M,)."""
-        return self.matrices.clone(), self.losses.clone()
 
 
 @check_arguments
@@ -118,7 +82,16 @@ class SegmentationModule(L.LightningModule):
         self.edges: dict[str, EdgeRows] = {}
 
     def forward(self, image: Tensor) -> Tensor:
-        """Returns the scores (N,K,H,W) of uint8 images (N,3,H,W)."""
+        """Returns the scores (N,K,H,W) of uint8 images (N,3,H,W).
+
+        Raises:
+            UserError: the images are of another type.
+        """
+        if image.dtype != torch.uint8:
+            raise UserError(
+                f"a SegmentationModule was given images of {image.dtype}: expected uint8.\n"
+                "Its network by itself, module.net, takes floats in 0…1."
+            )
         result: Tensor = self.net(image.contiguous(memory_format=self.memory_format).float() / 255)
         return result
 

@@ -12,7 +12,8 @@ import torchvision
 from safetensors.torch import save
 from torch import nn
 
-from fcn_lab.encoders.base import IMAGENET_MEAN, IMAGENET_STD
+from fcn_lab.encoders.base import IMAGENET_MEAN, IMAGENET_STD, Normalize
+from fcn_lab.encoders.caffe_vgg import CaffeNormalize
 from fcn_lab.encoders.smp import SmpEncoder, find_cached_weights
 from fcn_lab.encoders.vgg import VGG16Encoder
 from fcn_lab.encoders.weights import load_torchvision
@@ -156,3 +157,9 @@ def test_preprocessing_is_stated_whole_and_never_beside_weights_that_have_one() 
         SmpEncoder("resnet18", "imagenet", **whole)  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r"encoder\.std|std="):
         VGG16Encoder(head_width=2, mean=(0.5, 0.5, 0.5), std=(0, 1, 1))
+
+
+@pytest.mark.parametrize("normalize", [Normalize(), CaffeNormalize()])
+def test_images_of_whole_numbers_are_refused(normalize: nn.Module) -> None:
+    with pytest.raises(UserError, match=r"images of torch.uint8: expected floats in 0…1"):
+        normalize(torch.zeros(1, 3, 2, 2, dtype=torch.uint8))

@@ -8,11 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from fcn_lab.errors import UserError
-from fcn_lab.metrics.confusion import confusion_matrices
 from fcn_lab.pixels import VOID
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.losses import CrossEntropy
-from fcn_lab.training.module import ImageScores, SegmentationModule
+from fcn_lab.training.module import SegmentationModule
 from support.tiny import Net, Sided, Squares, make_train
 
 K = 3
@@ -32,29 +31,6 @@ def batch(n: int = 2) -> dict[str, Tensor]:
     return {"image": image, "label": label, "index": torch.arange(n)}
 
 
-def test_every_image_has_its_own_row_in_whatever_batches_they_come() -> None:
-    rng = torch.Generator().manual_seed(2)
-    guess, truth = torch.randint(K, (2, 5, 4, 6), generator=rng)
-    losses = torch.rand(5, generator=rng)
-    rows = ImageScores(K)
-    rows.expect(5)
-    for part in (torch.tensor([3]), torch.tensor([0, 4]), torch.tensor([2, 1])):
-        rows.update(guess[part], truth[part], losses[part], part)
-    matrices, found = rows.compute()
-    assert torch.equal(matrices, confusion_matrices(guess, truth, K))
-    assert torch.equal(found, losses)
-
-
-def test_scoring_again_starts_from_nothing() -> None:
-    rows = ImageScores(K)
-    for _ in range(2):
-        rows.expect(1)
-        rows.update(
-            torch.zeros(1, 2, 2), torch.zeros(1, 2, 2), torch.ones(1), torch.zeros(1).long()
-        )
-    assert rows.compute()[0].sum() == 4
-
-
 def test_images_enter_the_network_between_0_and_1() -> None:
     seen: list[Tensor] = []
 
@@ -67,6 +43,11 @@ def test_images_enter_the_network_between_0_and_1() -> None:
     module(data["image"])
     assert seen[0].dtype == torch.float32
     assert torch.equal((seen[0] * 255).round().to(torch.uint8), data["image"])
+
+
+def test_images_of_another_range_are_refused() -> None:
+    with pytest.raises(UserError, match=r"^a SegmentationModule was given images of torch.float32"):
+        make()(batch()["image"] / 255)
 
 
 def test_a_flipped_score_averages_the_probabilities_of_image_and_mirror_image() -> None:
