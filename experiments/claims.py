@@ -57,6 +57,22 @@ def _claim_operators() -> Iterator[Claim]:
             )
 
 
+def _claim_learned_places() -> Iterator[Claim]:
+    for arm, claim, who, effect in (
+        ("carafe", "kernels predicted from the content (CARAFE)", "Wang et al. 2019", 1.8),
+        ("dysample", "places predicted from the content (DySample)", "Liu et al. 2023", None),
+        ("pixel_shuffle", "channels dealt out to pixels (pixel shuffle)", "this study", None),
+        ("bicubic", "bicubic steps", "this study", None),
+    ):
+        for measure, verb in (("mean IoU", "score more"), ("boundary F1", "draw edges better")):
+            yield Claim(
+                f"{claim} {verb} than bilinear ones, refined",
+                *(who, "operators_more", (arm, "bilinear")),
+                measure=measure,
+                published_effect=effect if measure == "mean IoU" else None,
+            )
+
+
 CLAIMS = (
     Claim("FCN-16s scores more than FCN-32s", LONG_2015, "skips", ("fcn16s", "fcn32s")),
     Claim("FCN-8s scores more than FCN-16s", LONG_2015, "skips", ("fcn8s", "fcn16s")),
@@ -89,6 +105,7 @@ CLAIMS = (
         for goal, goal_name in GOAL_NAMES.items()
     ),
     *_claim_operators(),
+    *_claim_learned_places(),
     Claim(
         *("augmentation adds about two points", NOTES, "augmentation", ("strong", "none")),
         measure="pixel accuracy",
