@@ -2,12 +2,14 @@
 
 import multiprocessing
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 import torch.distributed as dist
 from lightning.fabric.utilities.rank_zero import rank_zero_only
@@ -15,8 +17,11 @@ from torch import Tensor
 
 from fcn_lab.data.sampling import EvalSampler
 from fcn_lab.runs.run import RunFolder
+from fcn_lab.signals import StoppedBySignal
 from fcn_lab.tasks.evaluate import Evaluate
+from fcn_lab.training.losses import CrossEntropy
 from fcn_lab.training.module import SegmentationModule
+from support.stopping import SignalAt
 from support.tiny import SIZES, Squares, make_train
 from support.waiting import PATIENCE
 
@@ -68,12 +73,26 @@ def resume_share(rank: int, world: int, folder: Path) -> None:
         dist.destroy_process_group()
 
 
-def train_share(rank: int, world: int, folder: Path) -> None:
-    """One rank of a run, as Lightning finds itself in a process that it has started."""
+def join(rank: int, world: int, folder: Path) -> dict[str, Any]:
+    """Makes this process one that Lightning has started; gives the settings of its trainer."""
     os.environ |= {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": str(world)}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": (folder / "port").read_text()}
     rank_zero_only.rank = rank  # type: ignore[attr-defined]
-    make_train({"max_epochs": 2, "devices": world, "strategy": "ddp"}).run(folder)
+    return {"max_epochs": 2, "devices": world, "strategy": "ddp"}
+
+
+def train_share(rank: int, world: int, folder: Path) -> None:
+    """One rank of a run."""
+    make_train(join(rank, world, folder)).run(folder)
+
+
+def stop_share(rank: int, world: int, folder: Path) -> None:
+    """One rank of a run whose last rank alone gets a signal, in its first step."""
+    training = join(rank, world, folder)
+    loss = SignalAt(1) if rank == world - 1 else CrossEntropy()
+    with pytest.raises(StoppedBySignal) as stopped:
+        make_train(training, loss=loss).run(folder)
+    (folder / f"{rank}.txt").write_text(str(stopped.value.signum))
 
 
 def start(share: Callable[[int, int, Path], None], world: int, folder: Path) -> None:
@@ -85,6 +104,15 @@ def start(share: Callable[[int, int, Path], None], world: int, folder: Path) -> 
     for process in ranks:
         process.join(PATIENCE)
         assert process.exitcode == 0
+
+
+def make_meeting_place(folder: Path) -> Path:
+    """Makes the folder, which names the port where ranks find each other."""
+    folder.mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        (folder / "port").write_text(str(free.getsockname()[1]))
+    return folder
 
 
 def scored(world: int, folder: Path) -> Iterator[tuple[Tensor, Tensor]]:
@@ -114,11 +142,7 @@ def test_the_loss_of_an_epoch_stopped_in_between_is_that_of_all_its_steps(tmp_pa
 
 
 def test_two_ranks_leave_one_run_whose_scores_one_rank_repeats(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        (folder / "port").write_text(str(free.getsockname()[1]))
+    folder = make_meeting_place(tmp_path / "run")
     start(train_share, 2, folder)
     metrics = RunFolder(folder).read_metrics()
     assert [row["epoch"] for row in RunFolder(folder).read_history()] == ["0", "1"]
@@ -129,3 +153,11 @@ def test_two_ranks_leave_one_run_whose_scores_one_rank_repeats(tmp_path: Path) -
         again.path.mkdir()
         Evaluate(folder, task.net, task.data, task.training, task.words).run(again.path)
         assert again.read_metrics()[split] == metrics[split]
+
+
+def test_a_signal_to_one_rank_stops_all_with_a_checkpoint(tmp_path: Path) -> None:
+    folder = make_meeting_place(tmp_path / "run")
+    start(stop_share, 2, folder)
+    assert {(folder / f"{rank}.txt").read_text() for rank in range(2)} == {f"{signal.SIGTERM:d}"}
+    assert torch.load(RunFolder(folder).last_checkpoint, weights_only=True)["global_step"] == 1
+    assert not RunFolder(folder).metrics.exists()

@@ -3,7 +3,7 @@
 from typing import Any
 
 import lightning as L
-import torch.distributed as dist
+import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
@@ -64,6 +64,6 @@ class StopOnSignal(Checkpoint):
         """Returns the signal that any rank got: a scheduler may send it to one process alone."""
         if trainer.world_size == 1:
             return self.request.signum
-        signals: list[int | None] = [None] * trainer.world_size
-        dist.all_gather_object(signals, self.request.signum)
-        return next((n for n in signals if n is not None), None)
+        # a tensor, since gathering objects pickles them and waits for the device twice a step
+        own_signum = torch.tensor(self.request.signum or 0, device=trainer.strategy.root_device)
+        return int(trainer.strategy.reduce(own_signum, reduce_op="max")) or None
