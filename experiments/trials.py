@@ -1,10 +1,11 @@
-"""Lists the trials of a recipe: python experiments/trials.py RECIPE [EVALUATION …].
+"""Lists the trials of a recipe: python experiments/trials.py RECIPE [RUN …].
 
 Reads experiments/RECIPE/trials.csv, a row a validation, and writes the table between
 ``<!-- figures trials -->`` and ``<!-- end -->`` of the README.md beside it: val mean IoU in % while
 training, the mean over seeds. From scoring.csv it writes between ``<!-- figures scoring -->`` and
-``<!-- end -->`` what other ways of scoring the trained networks give; the folders of evaluations of
-val that are named write that file. Test plays no part in either.
+``<!-- end -->`` what other ways of scoring the trained networks give, and from suspects.csv what
+other networks do. Runs that are named write these files: evaluations of val the first, trainings
+the second. Test plays no part in any.
 """
 
 import csv
@@ -13,12 +14,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from claims import format_row
 from publish import EXPERIMENTS, replace_block
 
 from fcn_lab.config.frozen import read_frozen
 from fcn_lab.files import write_table
+from fcn_lab.runs.names import HISTORY
 from fcn_lab.runs.outcomes import read_metrics
 
 # classes of small things, whose scores are shown beside the mean
@@ -33,11 +36,15 @@ def main() -> None:
         sys.exit(f"trials.py: expected one of {names}")
     folder = EXPERIMENTS / sys.argv[1]
     replace_block(folder / "README.md", "trials", [tabulate_trials(folder / "trials.csv")])
-    scoring = folder / "scoring.csv"
-    if sys.argv[2:]:
-        write_scoring([Path(name) for name in sys.argv[2:]], scoring)
-    if scoring.exists():
-        replace_block(folder / "README.md", "scoring", [tabulate_scoring(scoring)])
+    runs = [Path(name) for name in sys.argv[2:]]
+    trainings = [run for run in runs if (run / HISTORY).exists()]
+    evaluations = [run for run in runs if run not in trainings]
+    for name, members in {"scoring": evaluations, "suspects": trainings}.items():
+        path = folder / f"{name}.csv"
+        if members:
+            write_scores(members, path)
+        if path.exists():
+            replace_block(folder / "README.md", name, [tabulate_scores(path)])
 
 
 def tabulate_trials(path: Path) -> str:
@@ -56,31 +63,39 @@ def tabulate_trials(path: Path) -> str:
     return "\n".join(format_row(*row) for row in rows)
 
 
-def write_scoring(evaluations: Sequence[Path], path: Path) -> None:
-    """Writes a row for each evaluation of val: how it scored, its operations and its scores."""
+def write_scores(runs: Sequence[Path], path: Path) -> None:
+    """Writes a row for each run: what it differs in, its operations and its scores on val."""
     rows = []
-    for folder in evaluations:
+    for folder in runs:
         scores, config = read_metrics(folder), read_frozen(folder / "config.yaml")
-        dense, val = config["task"]["dense"], scores["val"]
-        scales = ",".join(map(str, dense["scales"])) if dense else ""
-        words = f"dense=scales dense.scales=[{scales}]" if dense else "dense=none"
-        small = (val["iou"][name] for name in SMALL)
-        rows.append((words, scores["seed"], scores["macs"], *small, val["mean_iou"]))
+        small = (scores["val"]["iou"][name] for name in SMALL)
+        mean_iou = scores["val"]["mean_iou"]
+        rows.append((_describe_run(config), scores["seed"], scores["macs"], *small, mean_iou))
     write_table(path, [("settings", "seed", "macs", *SMALL, "mean IoU"), *rows])
 
 
-def tabulate_scoring(path: Path) -> str:
-    """Returns the Markdown table, a row for each way of scoring, scores in %, means over seeds."""
-    ways = defaultdict[str, list[Mapping[str, str]]](list)
+def _describe_run(config: Mapping[str, Any]) -> str:
+    if "dense" not in config["task"]:
+        return f"model={config['choices']['model']}"
+    if not (dense := config["task"]["dense"]):
+        return "dense=none"
+    return f"dense=scales dense.scales=[{','.join(map(str, dense['scales']))}]"
+
+
+def tabulate_scores(path: Path) -> str:
+    """Returns the Markdown table, a row for the same settings, scores in %, means over seeds."""
+    groups = defaultdict[str, list[Mapping[str, str]]](list)
     with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            ways[row["settings"]].append(row)
+        for row in sorted(csv.DictReader(file), key=lambda row: int(row["seed"])):
+            groups[row["settings"]].append(row)
     names = (*SMALL, "mean IoU")
-    rows = [("settings", "GMAC a frame", "seeds", *names), ("---", *["---:"] * (2 + len(names)))]
-    for settings, found in ways.items():
-        scores = (f"{100 * fmean(float(row[name]) for row in found):.1f}" for name in names)
-        operations = f"{int(found[0]['macs']) / 1e9:.1f}"
-        rows.append((f"`{settings}`", operations, str(len(found)), *scores))
+    head = ("settings", "GMAC a frame", "seeds", *names, "mean IoU of each seed")
+    rows = [head, ("---", *["---:"] * (len(head) - 1))]
+    for settings, members in groups.items():
+        scores = (f"{100 * fmean(float(row[name]) for row in members):.1f}" for name in names)
+        single = ", ".join(f"{100 * float(row['mean IoU']):.1f}" for row in members)
+        operations = f"{int(members[0]['macs']) / 1e9:.1f}"
+        rows.append((f"`{settings}`", operations, str(len(members)), *scores, single))
     return "\n".join(format_row(*row) for row in rows)
 
 
