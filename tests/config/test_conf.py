@@ -1,5 +1,7 @@
 """Every YAML file of conf/ is a word that composes, fits its target's signature, and builds."""
 
+import inspect
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from itertools import zip_longest
 from pathlib import Path
@@ -7,10 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.errors import HydraException
 from hydra.types import RunMode
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fcn_lab.config.build import build, check
@@ -148,6 +152,53 @@ def compare_with_hydra(overrides: list[str]) -> None:
     found, expected = compose(overrides), compose_by_hydra(overrides)
     assert read_plainly(found) == read_plainly(expected)
     assert OmegaConf.is_struct(found) == OmegaConf.is_struct(expected)
+
+
+# word → the arguments that make it a variant of the same class
+VARIANTS = {
+    "augment/light": {"scale", "flip"},
+    "augment/strong": {
+        *("scale", "flip", "gamma", "brightness", "contrast", "cast", "saturation"),
+    },
+    "data/camvid": {"size"},
+    "encoder/lite0": {"name", "head_width"},
+    "loss/ce_sqrt_weighted": {"power"},
+    "loss/ce_weighted_dice": {"power"},
+    "optim/adamw": {"weight_decay"},
+    "optim/heavy": {"weight_decay", "bias_rate"},
+    "optim/sgd": {"weight_decay"},
+    "trainer/default": {"precision"},
+    "upsample/bed_of_nails": {"refine"},
+    "upsample/max_unpool": {"refine"},
+}
+
+
+def find_differences(node: object) -> Iterator[str]:
+    """The arguments of the lab's own classes to which YAML gives another value than Python."""
+    if isinstance(node, dict):
+        target = str(node.get("_target_", ""))
+        if target.startswith("fcn_lab."):
+            for name, argument in inspect.signature(get_object(target)).parameters.items():
+                default = argument.default
+                is_plain = not isinstance(node.get(name), dict) and "${" not in str(node.get(name))
+                if name in node and is_plain and default is not argument.empty:
+                    default = list(default) if isinstance(default, tuple) else default
+                    if node[name] != default:
+                        yield name
+        for child in node.values():
+            yield from find_differences(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from find_differences(child)
+
+
+def test_a_default_is_the_same_in_yaml_and_in_python() -> None:
+    """YAML has every key a user may set, and Python is used without it: both need the default."""
+    found = {
+        f"{file.parent.name}/{file.stem}": set(find_differences(yaml.safe_load(file.read_text())))
+        for file in WORDS
+    }
+    assert {word: names for word, names in found.items() if names} == VARIANTS
 
 
 @pytest.mark.parametrize("words", ROWS, ids=" ".join)
