@@ -57,7 +57,7 @@ def _claim_operators() -> Iterator[Claim]:
             )
 
 
-def _claim_learned_places() -> Iterator[Claim]:
+def _claim_more_operators() -> Iterator[Claim]:
     for arm, claim, who, effect in (
         ("carafe", "kernels predicted from the content (CARAFE)", "Wang et al. 2019", 1.8),
         ("dysample", "places predicted from the content (DySample)", "Liu et al. 2023", None),
@@ -105,7 +105,7 @@ CLAIMS = (
         for goal, goal_name in GOAL_NAMES.items()
     ),
     *_claim_operators(),
-    *_claim_learned_places(),
+    *_claim_more_operators(),
     Claim(
         *("augmentation adds about two points", NOTES, "augmentation", ("strong", "none")),
         measure="pixel accuracy",

@@ -144,3 +144,10 @@ def test_the_folders_of_the_tests_are_those_of_the_package() -> None:
     folders = here - {Path(), Path("cli/launchers/hydra_plugins")}
     tests = {file.parent.relative_to(ROOT / "tests") for file in ROOT.glob("tests/**/test_*.py")}
     assert tests - {Path()} == folders
+
+
+def test_what_two_tests_share_lies_in_their_support() -> None:
+    files = sorted(ROOT.glob("tests/**/*.py"))
+    assert files
+    for file in files:
+        assert not any(module.startswith("test_") for module in imports(file)), file

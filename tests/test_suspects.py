@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Iterator
+from itertools import accumulate
 from types import ModuleType
 
 import pytest
@@ -47,15 +48,15 @@ def test_supervision_changes_no_score_and_hands_on_those_of_every_coarser_stride
         scores = supervised.eval()(image())
         assert torch.equal(scores, plain.eval()(image()))
         assert not hasattr(scores, "coarse")
-        # skips that add nothing leave bilinear steps of the coarsest scores
-        for level in range(1, 5):
-            nn.init.zeros_(getattr(supervised, f"score_pool{level}").weight)
+        # layers that score alike everywhere: each fused pool adds its constant
+        layers = [supervised.score_fr, *(getattr(supervised, f"score_pool{i}") for i in (4, 3, 2))]
+        for constant, layer in enumerate(layers, start=1):
+            nn.init.zeros_(layer.weight)
+            nn.init.constant_(layer.bias, constant)
         coarse = supervised.train()(image()).coarse
     assert [score.shape for score in coarse] == [(2, K, 40, 72)] * (STRIDE.bit_length() - 2)
-    first, *others = coarse
-    assert first.std() > 0
-    # far from the border two steps of ×2 are a step of ×4, but for rounding of the triangle's foot
-    assert all((first - other).abs().mean() < first.std() / 4 for other in others)
+    for score, total in zip(coarse, accumulate(range(1, 5)), strict=True):
+        assert torch.equal(score[:, :, 8, 8], torch.full((2, K), float(total)))
 
 
 def test_a_loss_of_coarse_scores_is_their_mean_and_falls_back_to_the_loss(

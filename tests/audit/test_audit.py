@@ -31,6 +31,8 @@ from fcn_lab.training.datamodule import FrameDataModule
 from support import fakes, pictures
 from support.release import COUNTS, SIZE, as_drawn, frame_name, write_release
 
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
 
 @pytest.fixture(scope="module")
 def scenes() -> Synthetic:

@@ -23,6 +23,8 @@ from fcn_lab.training.datamodule import FrameDataModule
 from support import fakes
 from support.release import COUNTS, SIZE, as_drawn, frame_name, write_release
 
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
 RNG = np.random.default_rng(0)
 
 

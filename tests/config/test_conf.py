@@ -157,9 +157,7 @@ def compare_with_hydra(overrides: list[str]) -> None:
 # word → the arguments that make it a variant of the same class
 VARIANTS = {
     "augment/light": {"scale", "flip"},
-    "augment/strong": {
-        *("scale", "flip", "gamma", "brightness", "contrast", "cast", "saturation"),
-    },
+    "augment/strong": {"scale", "flip", "gamma", "brightness", "contrast", "cast", "saturation"},
     "data/camvid": {"size"},
     "encoder/lite0": {"name", "head_width"},
     "loss/ce_sqrt_weighted": {"power"},
