@@ -103,7 +103,9 @@ class Stopwatch(Callback):
         self, trainer: L.Trainer, module: L.LightningModule, outputs: object, batch: Batch, *_: int
     ) -> None:
         self._record_frames(len(batch["image"]))
-        trainer.should_stop = self._marks[-1][0] - self._marks[0][0] > TIMING_SECONDS
+        # the first batch, untimed, waits for the data's processes to start
+        has_timed = len(self._marks) > 2
+        trainer.should_stop = has_timed and self._marks[-1][0] - self._marks[0][0] > TIMING_SECONDS
 
     def on_validation_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: object, batch: Batch, *_: int

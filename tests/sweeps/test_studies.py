@@ -1,6 +1,7 @@
 """A study is a file: it composes into its cells, whose arms differ in its axes and nothing else."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from torch import Tensor
 
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
 from fcn_lab.sweeps.loop import Sweep
@@ -17,6 +19,7 @@ from fcn_lab.sweeps.studies import (
     locate_estimates,
 )
 from fcn_lab.text.commands import format_command
+from fcn_lab.training.module import Batch, SegmentationModule
 from fcn_lab.worker.estimate import interpolate_pace
 from fcn_lab.worker.workload import Pace, Workload, count_workload, measure_pace
 from support.commandline import METRICS, TypeLine
@@ -182,6 +185,19 @@ def test_a_pace_is_measured_and_leaves_nothing(tmp_path: Path) -> None:
     assert measured.training > 0
     assert measured.scoring > 0
     assert not list(tmp_path.iterdir())
+
+
+def test_a_slow_first_step_is_not_taken_for_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    first_step, training_step = 0.5, SegmentationModule.training_step
+
+    def start_slowly(module: SegmentationModule, batch: Batch, number: int) -> Tensor:
+        time.sleep(first_step if number == 0 else 0)
+        return training_step(module, batch, number)
+
+    monkeypatch.setattr(SegmentationModule, "training_step", start_slowly)
+    monkeypatch.setattr("fcn_lab.worker.workload.TIMING_SECONDS", first_step / 2)
+    task = make_train()
+    assert measure_pace(task).training < first_step / task.data.batch_size
 
 
 def test_between_two_networks_the_pace_goes_with_the_operations() -> None:
