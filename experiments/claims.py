@@ -73,6 +73,21 @@ def _claim_more_operators() -> Iterator[Claim]:
             )
 
 
+def _claim_grid() -> Iterator[Claim]:
+    for operator, name in (
+        ("transposed", "transposed steps"),
+        ("nearest", "nearest steps"),
+        ("max_unpool", "unpooling steps"),
+        ("bed_of_nails", "bed-of-nails steps"),
+    ):
+        for measure, place in (("mean IoU", ""), ("boundary F1", " at edges")):
+            yield Claim(
+                f"what {name} add to bilinear ones{place} depends on the skips: FCN-32s, FCN-8s",
+                *("this study", "grid", (operator, "bilinear"), "different", measure),
+                contexts=("fcn32s", "fcn8s"),
+            )
+
+
 CLAIMS = (
     Claim("FCN-16s scores more than FCN-32s", LONG_2015, "skips", ("fcn16s", "fcn32s")),
     Claim("FCN-8s scores more than FCN-16s", LONG_2015, "skips", ("fcn8s", "fcn16s")),
@@ -106,6 +121,7 @@ CLAIMS = (
     ),
     *_claim_operators(),
     *_claim_more_operators(),
+    *_claim_grid(),
     Claim(
         *("augmentation adds about two points", NOTES, "augmentation", ("strong", "none")),
         measure="pixel accuracy",

@@ -12,7 +12,7 @@ from scipy.stats import kendalltau
 from scipy.stats import t as student_t
 
 from fcn_lab.metrics.boundaries import boundary_f1
-from fcn_lab.report.comparison import ALPHA, Arm, Comparison, compare_runs
+from fcn_lab.report.comparison import ALPHA, Arm, Comparison, compare_runs, correct_holm
 from fcn_lab.report.formatting import format_ends
 from fcn_lab.report.gradient_flow import (
     find_first_step,
@@ -24,6 +24,7 @@ from fcn_lab.report.gradient_flow import (
 from fcn_lab.report.intervals import (
     Floats,
     compute_mean_iou,
+    estimate_score,
     resample_class_iou,
 )
 from fcn_lab.report.runs import Run
@@ -45,18 +46,29 @@ class Claim:
         source: who makes it.
         study: the folder of experiments/ that asks it.
         arms: the first is said to score more than the second, or as much.
-        expectation: which of the two is said.
+        expectation: which of the two is said; of contexts, "different" says that they change it.
         measure: a name of `MEASURES` or of `GOALS`, or `GRADIENT`.
         published_effect: the difference that others found, in points, where they give one.
+        contexts: begin the names of arms, `arms` end them: the claim is about the arms' difference
+            in the first context less that in the second.
     """
 
     text: str
     source: str
     study: str
     arms: tuple[str, str]
-    expectation: Literal["more", "the same"] = "more"
+    expectation: Literal["more", "the same", "different"] = "more"
     measure: str = "mean IoU"
     published_effect: float | None = None
+    contexts: tuple[str, str] | None = None
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Returns the names of the arms that are compared, a pair for each context."""
+        if self.contexts is None:
+            return [self.arms]
+        first, second = self.arms
+        return [(f"{context} {first}", f"{context} {second}") for context in self.contexts]
 
 
 @dataclass(frozen=True)
@@ -79,10 +91,15 @@ def judge(claim: Claim, finding: Finding | None) -> Verdict:
     if finding is None:
         return "not run yet"
     is_negligible = finding.low > -NEGLIGIBLE_GAP and finding.high < NEGLIGIBLE_GAP
+    has_sign = not finding.low <= 0 <= finding.high
     if claim.expectation == "the same":
         if is_negligible:
             return "holds"
-        return "cannot be told" if finding.low <= 0 <= finding.high else "does not hold"
+        return "does not hold" if has_sign else "cannot be told"
+    if claim.expectation == "different":
+        if has_sign:
+            return "holds"
+        return "does not hold" if is_negligible else "cannot be told"
     if finding.low > 0:
         return "holds"
     return "does not hold" if finding.high < 0 or is_negligible else "cannot be told"
@@ -93,8 +110,11 @@ def find_difference(claim: Claim, study: Study | None) -> Finding | None:
 
     None where the study, or one of the arms, is not there yet.
     """
-    if study is None or not {*claim.arms} <= {arm.name for arm in study.arms}:
+    names = {name for pair in claim.pairs for name in pair}
+    if study is None or not names <= {arm.name for arm in study.arms}:
         return None
+    if claim.contexts is not None:
+        return compare_contexts(claim, study)
     arms = {arm.name: arm for arm in study.arms}
     pair = [arms[name] for name in claim.arms]
     if claim.measure in GOALS:
@@ -108,6 +128,37 @@ def find_difference(claim: Claim, study: Study | None) -> Finding | None:
     bounds = sorted(100 * sign * end for end in gap.gap.interval(gap.level))
     seeds = {arm.name: len(arm.runs) for arm in study.arms}
     return Finding(100 * sign * gap.gap.value, *bounds, (seeds[first], seeds[second]))
+
+
+def compare_contexts(claim: Claim, study: Study) -> Finding:
+    """Compares how far two arms differ in one context with how far they differ in another.
+
+    The interval is corrected by Holm for all arms that are compared with the second one so.
+    """
+    assert claim.contexts is not None
+    comparison = measure_arms(study, claim.measure)
+    arms = {arm.name: arm for arm in comparison.arms}
+    endings = [
+        {name.removeprefix(f"{context} ") for name in arms if name.startswith(f"{context} ")}
+        for context in claim.contexts
+    ]
+    family = sorted(set.intersection(*endings) - {claim.arms[1]})
+    estimates = []
+    for ending in family:
+        pairs = replace(claim, arms=(ending, claim.arms[1])).pairs
+        (a, b), (c, d) = [[arms[name] for name in pair] for pair in pairs]
+        points = [float(arm.mean_points.mean()) for arm in (a, b, c, d)]
+        value = (points[0] - points[1]) - (points[2] - points[3])
+        draws = (a.mean_draws - b.mean_draws) - (c.mean_draws - d.mean_draws)
+        trainings = [len(arm.runs) for arm in (a, b, c, d)]
+        spread = comparison.seed_variance.estimate_difference(trainings)
+        estimates.append(estimate_score(value, draws, comparison.blocks.freedom, spread))
+    corrections = correct_holm([estimate.p for estimate in estimates])
+    place = family.index(claim.arms[0])
+    estimate, (_, alpha) = estimates[place], corrections[place]
+    ends = [100 * end for end in estimate.interval(1 - alpha)]
+    seeds = [len(arms[pair[0]].runs) for pair in claim.pairs]
+    return Finding(100 * estimate.value, *ends, (seeds[0], seeds[1]))
 
 
 def compare_speed(first: Arm, second: Arm, share: float) -> Finding:

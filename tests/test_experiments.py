@@ -15,7 +15,9 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 import yaml
+from scipy.stats import t as student_t
 
+from fcn_lab.report.study import Study
 from fcn_lab.runs.sweep import SweepFolder
 from support.fakeruns import street, write_grid, write_run
 from support.places import ROOT
@@ -198,30 +200,32 @@ def test_a_claim_is_about_arms_that_its_study_has(publishing: ModuleType) -> Non
         params = yaml.safe_load(recipe.read_text())["hydra"]["sweeper"]["params"]
         values = {key: str(value).split(",") for key, value in params.items() if key != "seed"}
         words = {word for key, own in values.items() if "." not in key for word in own}
+        if str(params.get("upsample")).startswith("glob"):
+            words |= {file.stem for file in (ROOT / "conf" / "upsample").glob("*.yaml")}
         keys = {f"{k.rpartition('.')[2]}={v}" for k, own in values.items() if "." in k for v in own}
         # false is typed beside the command of `skips`, and a page writes both as Python does
         known = words | keys | {"skips=False", "skips=True"}
-        for arm in claim.arms:
+        for arm in (name for pair in claim.pairs for name in pair):
             assert {*arm.split()} <= known, (claim.text, arm)
         asked += 1
     assert asked
 
 
 @pytest.mark.parametrize(
-    ("ends", "more", "same"),
+    ("ends", "more", "same", "different"),
     [
-        ((0.1, 5.0), "holds", "does not hold"),
-        ((-5.0, -0.1), "does not hold", "does not hold"),
-        ((-0.9, 0.9), "does not hold", "holds"),
-        ((0.1, 0.9), "holds", "holds"),
-        ((-0.5, 1.5), "cannot be told", "cannot be told"),
+        ((0.1, 5.0), "holds", "does not hold", "holds"),
+        ((-5.0, -0.1), "does not hold", "does not hold", "holds"),
+        ((-0.9, 0.9), "does not hold", "holds", "does not hold"),
+        ((0.1, 0.9), "holds", "holds", "holds"),
+        ((-0.5, 1.5), "cannot be told", "cannot be told", "cannot be told"),
     ],
 )
 def test_a_claim_is_judged_by_where_its_interval_lies(
-    ends: tuple[float, float], more: str, same: str, judging: ModuleType
+    ends: tuple[float, float], more: str, same: str, different: str, judging: ModuleType
 ) -> None:
     found = judging.Finding(sum(ends) / 2, *ends, (3, 3))
-    for expects, verdict in (("more", more), ("the same", same)):
+    for expects, verdict in (("more", more), ("the same", same), ("different", different)):
         claim = judging.Claim("a", "b", "c", ("x", "y"), expects)
         assert judging.judge(claim, found) == verdict
 
@@ -269,6 +273,47 @@ def test_other_measures_of_a_study_are_those_of_its_runs(
             assert difference.value == pytest.approx(sign * 100 * value)
             assert difference.low < difference.value < difference.high
     shutil.rmtree(study / "unpacked")
+
+
+@pytest.mark.parametrize("others", [("transposed",), ("nearest", "transposed")])
+def test_contexts_are_compared_by_the_difference_of_differences(
+    others: tuple[str, ...],
+    judging: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Over the same frames these are contrasts of an analysis of variance, seeds as blocks."""
+    monkeypatch.setattr("fcn_lab.report.intervals.compute_variance", lambda draws, freedom: 0.0)
+    contexts = ("fcn32s", "fcn8s")
+    study = Study.read([write_grid(tmp_path, contexts, ("bilinear", *others))])
+    rows = {(run.metrics["model"], run.metrics["upsample"], run.seed): run for run in study.runs}
+    scores = [100 * run.number("test", "mean_iou") for run in rows.values()]
+    arms = list(dict.fromkeys((model, operator) for model, operator, _ in rows))
+    design = [
+        [*((model, operator) == arm for arm in arms), *(seed == own for own in (1, 2))]
+        for model, operator, seed in rows
+    ]
+    solution, [squares], rank, _ = np.linalg.lstsq(np.array(design, float), scores, rcond=None)
+    means = dict(zip(arms, solution, strict=False))
+    freedom = len(scores) - rank
+    error = np.sqrt(squares / freedom * 4 / 3)
+    gaps = {
+        other: np.subtract(*(means[c, other] - means[c, "bilinear"] for c in contexts))
+        for other in others
+    }
+    # of the first, whose gap is the larger, none is tested before; it is rejected
+    assert len(gaps) == 1 or abs(gaps["nearest"]) > student_t.isf(0.05 / 4, freedom) * error
+    for other, gap in gaps.items():
+        level = 0.05 / (2 if other == "nearest" else 1)
+        radius = student_t.isf(level / 2, freedom) * error
+        claim = judging.Claim(
+            *("a", "b", "grid", (other, "bilinear"), "different"), contexts=contexts
+        )
+        found = judging.find_difference(claim, study)
+        assert (found.value, found.low, found.high) == pytest.approx(
+            (gap, gap - radius, gap + radius)
+        )
+        assert found.seeds == (3, 3)
 
 
 def test_steps_to_a_score_are_compared_by_their_ratio(judging: ModuleType) -> None:

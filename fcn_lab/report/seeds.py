@@ -52,11 +52,12 @@ class SeedVariance:
         ]
         return _sum_variances(parts, 1 / seeds)
 
-    def estimate_difference(self, trainings: tuple[int, int]) -> MeanVariance | None:
-        """Returns the variance of a difference between two means; None where no arm has two seeds.
+    def estimate_difference(self, trainings: Sequence[int]) -> MeanVariance | None:
+        """Returns the variance of a difference between means; None where no arm has two seeds.
 
         Args:
-            trainings: the trainings behind each mean: seeds times averaged arms.
+            trainings: the trainings behind each mean, added or subtracted: seeds times averaged
+                arms.
         """
         share = sum(1 / number for number in trainings)
         return _sum_variances([(self.residual, self.residual_freedom)], share)
