@@ -24,6 +24,7 @@ CIRCUMSTANCES = (
     "device",
     "processor",
     "precision",
+    "tf32",
     "threads",
     "git_commit",
     "git_dirty",

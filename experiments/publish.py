@@ -232,9 +232,10 @@ def describe_circumstances(members: Sequence[Mapping[str, Any]], cells: int | No
 
 def describe_place(env: Mapping[str, Any]) -> str:
     """Returns the device, processor, precision and torch of a run's env.json."""
+    rounding = " (TF32)" * env.get("tf32", False)
     return (
-        f"{env['device']} ({env['processor']}; threads: {env['threads']}), {env['precision']}; "
-        f"torch {env['versions']['torch']}"
+        f"{env['device']} ({env['processor']}; threads: {env['threads']}), "
+        f"{env['precision']}{rounding}; torch {env['versions']['torch']}"
     )
 
 

@@ -181,10 +181,14 @@ class RunFolder:
         precision = (self._read_env() or {}).get("precision")
         return precision if isinstance(precision, str) else None
 
-    def write_env(self, device: str, precision: str) -> None:
-        """Writes env.json; a resume adds itself to the list `resumed` and leaves the rest."""
+    def write_env(self, device: Mapping[str, object]) -> None:
+        """Writes env.json; a resume adds itself to the list `resumed` and leaves the rest.
+
+        Args:
+            device: what is computed on, and how: its name and the precision, at least.
+        """
         source = Source.find(PACKAGE)
-        environment, diff = describe_environment(device, precision, source), source.diff
+        environment, diff = {**describe_environment(source), **device}, source.diff
         first = self._read_env()
         if first is None:
             self._put_damaged_env_aside()
@@ -224,15 +228,13 @@ def find_version(package: str) -> str | None:
     return None
 
 
-def describe_environment(device: str, precision: str, source: Source) -> dict[str, object]:
-    """Returns the facts besides the configuration that a run's numbers may depend on."""
+def describe_environment(source: Source) -> dict[str, object]:
+    """Returns the facts besides configuration and device that a run's numbers may depend on."""
     return {
         "versions": {name: find_version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "device": device,
         "processor": describe_processor(),
-        "precision": precision,
         "threads": torch.get_num_threads(),
         "git_commit": source.commit,
         "git_dirty": source.dirty,

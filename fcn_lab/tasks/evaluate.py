@@ -72,7 +72,7 @@ class Evaluate:
         self._require_channels()
         net = run_net if self.dense is None else self.dense(run_net)
         if is_first_rank():
-            run_folder.write_env(training.device_name, training.precision)
+            run_folder.write_env(training.describe_device())
             for line in (self.data.describe(), *choice.describe(training.memory_format)):
                 print_text(line)
         size = image_size(self.data.source.frames(split))

@@ -157,7 +157,7 @@ class Train:
 
     def _open_folder(self, folder: RunFolder, choice: PrecisionChoice | None) -> None:
         prepare_folder(folder, self.resume)
-        folder.write_env(self.training.device_name, self.training.precision)
+        folder.write_env(self.training.describe_device())
         lines = [self.data.describe(), *find_data_gaps(self.data)]
         lines += choice.describe(self.training.memory_format) if choice is not None else []
         print_text("\n".join([*lines, *self.training.describe_nondeterminism(self.net)]))

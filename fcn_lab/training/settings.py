@@ -24,7 +24,14 @@ from fcn_lab.training.callbacks.averaging import create_warm_average
 from fcn_lab.training.callbacks.checkpoints import AtomicCheckpointIO
 from fcn_lab.training.callbacks.world_size import WorldSize
 from fcn_lab.training.devices import check_compiler, check_device_count, find_device
-from fcn_lab.training.precision import HALF_DTYPES, PRECISIONS, PrecisionChoice, settle_precision
+from fcn_lab.training.precision import (
+    FLOAT32,
+    HALF_DTYPES,
+    PRECISIONS,
+    PrecisionChoice,
+    rounds_to_tf32,
+    settle_precision,
+)
 from fcn_lab.training.ranks import count_processes, is_started_by_torchrun
 from fcn_lab.upsampling import Upsampling
 from fcn_lab.values import Count, Positive, check_arguments
@@ -116,11 +123,15 @@ class TrainerSettings:
         """Returns the device that computes: "cuda", "mps" or "cpu"."""
         return find_device(self.accelerator)
 
-    @property
-    def device_name(self) -> str:
-        """Returns the number of devices and their name, as printed for people."""
+    def describe_device(self) -> dict[str, object]:
+        """Returns what env.json says about the devices and their arithmetic."""
         name = torch.cuda.get_device_name() if self.device == "cuda" else self.device
-        return f"{self.devices * self.num_nodes} x {name}"
+        tf32 = self.precision == FLOAT32 and rounds_to_tf32(self.device)
+        return {
+            "device": f"{self.devices * self.num_nodes} x {name}",
+            "precision": self.precision,
+            "tf32": tf32,
+        }
 
     def settle_precision(
         self, first_precision: str | None = None, keeps_first: bool = False

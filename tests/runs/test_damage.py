@@ -134,7 +134,7 @@ def test_a_damaged_environment_is_put_aside_and_a_resume_goes_on(
     run = RunFolder(sweep / CELLS[0])
     run.env.write_text('{"run_id": "01')
     assert run.precision is None
-    run.write_env("cpu", "32-true")
+    run.write_env({"device": "cpu", "precision": "32-true"})
     assert "env.json is damaged" in capsys.readouterr().out
     assert (run.path / "env.damaged.json").read_text() == '{"run_id": "01'
     assert json.loads(run.env.read_text())["run_id"] == run.run_id

@@ -25,7 +25,7 @@ def test_the_environment_names_every_fixed_package_and_the_users_command(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FCN_LAB_COMMAND", "run.py seed=3")
-    folder.write_env("1 x cpu", "32-true")
+    folder.write_env({"device": "1 x cpu", "precision": "32-true"})
     env = json.loads(folder.env.read_text())
     assert tuple(env["versions"]) == PACKAGES
     assert env["device"] == "1 x cpu"
@@ -37,16 +37,16 @@ def test_a_package_that_is_missing_has_no_version(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fcn_lab.runs.run.PACKAGES", ("torch", "no-such-package"))
-    folder.write_env("1 x cpu", "32-true")
+    folder.write_env({"device": "1 x cpu", "precision": "32-true"})
     versions = json.loads(folder.env.read_text())["versions"]
     assert versions == {"torch": importlib.metadata.version("torch"), "no-such-package": None}
 
 
 def test_a_resume_adds_its_environment_and_leaves_the_first(folder: RunFolder) -> None:
-    folder.write_env("first", "32-true")
+    folder.write_env({"device": "first", "precision": "32-true"})
     first = json.loads(folder.env.read_text())
-    folder.write_env("second", "32-true")
-    folder.write_env("third", "32-true")
+    folder.write_env({"device": "second", "precision": "32-true"})
+    folder.write_env({"device": "third", "precision": "32-true"})
     now = json.loads(folder.env.read_text())
     assert [env["device"] for env in now.pop("resumed")] == ["second", "third"]
     assert now == first
@@ -56,7 +56,7 @@ def test_a_dirty_tree_leaves_its_difference(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provenance, "run_git", lambda *command: "changed\n")
-    folder.write_env("cpu", "32-true")
+    folder.write_env({"device": "cpu", "precision": "32-true"})
     assert (folder.path / "git.diff").read_text() == "changed\n"
     assert json.loads(folder.env.read_text())["git_dirty"] is True
 
@@ -65,7 +65,7 @@ def test_without_git_the_environment_says_so(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    folder.write_env("cpu", "32-true")
+    folder.write_env({"device": "cpu", "precision": "32-true"})
     assert json.loads(folder.env.read_text())["git_commit"] is None
     assert not (folder.path / "git.diff").exists()
 
@@ -74,7 +74,7 @@ def test_the_run_id_stays_with_the_folder_and_differs_between_folders(
     folder: RunFolder, tmp_path: Path
 ) -> None:
     first = folder.run_id
-    folder.write_env("cpu", "32-true")
+    folder.write_env({"device": "cpu", "precision": "32-true"})
     moved = RunFolder(folder.path.rename(tmp_path.parent / f"{tmp_path.name}_moved"))
     assert moved.run_id == first
     other = RunFolder(tmp_path)

@@ -84,6 +84,34 @@ def test_a_gpu_takes_bf16_from_ampere_on(
 
 
 @pytest.mark.parametrize(
+    ("capability", "allowed", "used", "expected"),
+    [
+        ((8, 0), True, FLOAT32, True),
+        # not Turing, whose matrix units have no TF32
+        ((7, 5), True, FLOAT32, False),
+        ((9, 0), False, FLOAT32, False),
+        ((9, 0), True, BF16, False),
+    ],
+)
+def test_a_run_on_a_gpu_records_whether_it_rounds_to_tf32(
+    capability: tuple[int, int],
+    allowed: bool,
+    used: str,
+    expected: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert not TrainerSettings(accelerator="cpu", precision=used).describe_device()["tf32"]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", allowed)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "made")
+    assert TrainerSettings(precision=used).describe_device() == {
+        **{"device": "1 x made", "precision": used, "tf32": expected}
+    }
+
+
+@pytest.mark.parametrize(
     ("onednn", "avx512", "avx512_bf16", "expected"),
     [
         (False, False, False, FLOAT32),  # AVX2 alone
@@ -138,6 +166,7 @@ def test_auto_is_printed_and_recorded(
     make_train({"precision": "auto", "max_epochs": 1}).run(tmp_path)
     expected = BF16 if has_bf16 else FLOAT32
     assert env(tmp_path)["precision"] == expected
+    assert env(tmp_path)["tf32"] is False
     out = capsys.readouterr().out
     assert out.count(f"precision: {expected} (auto: ") == 1
     assert "times as long" not in out
