@@ -1,5 +1,6 @@
 """VGG-16 with the paddings, the poolings and the preprocessing of the published FCNs."""
 
+from functools import partial
 from typing import Annotated
 
 import torch
@@ -9,6 +10,7 @@ from torchvision.models.vgg import VGG, cfgs, make_layers
 
 from fcn_lab.encoders.base import require_fractions
 from fcn_lab.encoders.vgg import VGG16Encoder
+from fcn_lab.encoders.weights import NO_WEIGHTS
 from fcn_lab.values import Share, Width, check_arguments
 
 BGR_MEAN = (104.00699, 116.66877, 122.67892)
@@ -56,10 +58,7 @@ class CaffeVGG16(VGG16Encoder):
         dropout: Share = 0.5,
         width: FirstWidth = 64,
     ) -> None:
-        def builder(weights: None) -> VGG:
-            return vgg16_without_classifier(width)
-
-        super().__init__(builder, "none", head_width, dropout)
+        super().__init__(partial(build_vgg16, width), NO_WEIGHTS, head_width, dropout)
         self.normalize = CaffeNormalize()
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
         first, fc6 = self.chain()[0], self.fc6[0]
@@ -68,14 +67,7 @@ class CaffeVGG16(VGG16Encoder):
         first.padding, fc6.padding = (padding, padding), (0, 0)
 
 
-def vgg16_without_classifier(width: int) -> VGG:
-    """Returns torchvision's VGG-16 with random weights and an empty classifier."""
+def build_vgg16(width: int, weights: None = None) -> VGG:
+    """Builds torchvision's VGG-16 with a first stage of that width, its layers as torch begins."""
     widths = [stage if stage == "M" else int(stage) * width // 64 for stage in cfgs["D"]]
-    with torch.device("meta"):
-        net = VGG(nn.Sequential(), init_weights=False)
-    net.features = make_layers(widths)
-    for layer in net.features:
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-    return net
+    return VGG(make_layers(widths), init_weights=False)

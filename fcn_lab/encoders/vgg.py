@@ -4,14 +4,21 @@ import re
 from collections.abc import Callable
 from itertools import pairwise
 
-import torchvision
+import torch
 from torch import Tensor, nn
+from torchvision.models import VGG, vgg16
 
 from fcn_lab.encoders.base import LEVELS, Encoder, Features, Normalize
 from fcn_lab.encoders.channels import Channels, Kernels, widen_input
 from fcn_lab.encoders.fully_connected import ClassifierConv, transplant_classifier
 from fcn_lab.encoders.preprocessing import Mean, Std, require_preprocessing, state_preprocessing
-from fcn_lab.encoders.weights import IMAGENET, NO_WEIGHTS, load_torchvision, read_weights
+from fcn_lab.encoders.weights import (
+    IMAGENET,
+    NO_WEIGHTS,
+    fetch_weights,
+    read_weights,
+    wants_imagenet,
+)
 from fcn_lab.values import Share, Width, check_arguments
 
 
@@ -45,7 +52,7 @@ class VGG16Encoder(Encoder):
 
     def __init__(
         self,
-        builder: Callable[..., torchvision.models.VGG] = torchvision.models.vgg16,
+        builder: Callable[..., VGG] = vgg16,
         weights: str = "none",
         head_width: Width = 4096,
         dropout: Share = 0.5,
@@ -57,7 +64,7 @@ class VGG16Encoder(Encoder):
         super().__init__()
         mean_and_spread = state_preprocessing(weights, mean, std)
         self.normalize = Normalize(*mean_and_spread or ())
-        net = load_torchvision(builder, weights)
+        net = load_vgg(builder, weights)
         layers = net.features
         pools = [i for i, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
         bounds = [-1, *pools]
@@ -97,6 +104,28 @@ class VGG16Encoder(Encoder):
         for stage in self.stages[:level]:
             layers += [*stage.children(), self.pool]
         return layers if level <= LEVELS else [*layers, *self.fc6, *self.fc7]
+
+
+def load_vgg(builder: Callable[..., VGG], weights: str) -> VGG:
+    """Returns torchvision's network with its ImageNet weights, or with random ones.
+
+    torch.hub writes to a temporary file, checks its hash and only then gives it its name, so that
+    an interrupted fetch leaves nothing behind that a later one would trust. With random weights the
+    classifier, of 120 million that nobody needs, lies on the meta device.
+    """
+    if wants_imagenet(weights, or_file=True):
+        return fetch_weights(lambda: builder(weights="IMAGENET1K_V1"), builder.__name__)
+    device = torch.empty(0).device
+    with torch.device("meta"):
+        net = builder(weights=None)
+    net.features.to_empty(device=device)
+    for layer in net.features:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        elif isinstance(layer, nn.BatchNorm2d):
+            layer.reset_parameters()
+    return net
 
 
 def build_classifier_layer(inputs: int, outputs: int, kernel: int, dropout: float) -> nn.Sequential:

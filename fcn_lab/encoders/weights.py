@@ -121,16 +121,6 @@ def fetch_weights(build: Callable[[], M], name: str) -> M:
         log.setLevel(level)
 
 
-def load_torchvision(builder: Callable[..., M], weights: str) -> M:
-    """Returns a torchvision classifier with random or with its ImageNet weights.
-
-    torch.hub writes to a temporary file, checks its hash and only then gives it its name, so that
-    an interrupted fetch leaves nothing behind that a later one would trust.
-    """
-    version = "IMAGENET1K_V1" if wants_imagenet(weights, or_file=True) else None
-    return fetch_weights(lambda: builder(weights=version), builder.__name__)
-
-
 def read_state(path: Path, key: str = "weights") -> dict[str, Tensor]:
     """Returns the state dict in a file of ``torch.save``, bare or inside a checkpoint.
 

@@ -13,7 +13,7 @@ from torchvision.models import VGG
 from fcn_lab import create_model
 from fcn_lab.cost.dense_vs_patches import compare_dense_with_patches
 from fcn_lab.encoders import VGG16Encoder
-from fcn_lab.encoders.caffe_vgg import vgg16_without_classifier
+from fcn_lab.encoders.caffe_vgg import build_vgg16
 from fcn_lab.encoders.fully_connected import convert_to_convolution, transplant_classifier
 from fcn_lab.encoders.vgg import build_classifier_layer
 from fcn_lab.errors import UserError
@@ -26,7 +26,7 @@ C, FULL = 16, 12
 
 def narrow(weights: None = None) -> VGG:
     """torchvision's VGG-16 with few channels."""
-    net = vgg16_without_classifier(C * 64 // 512)
+    net = build_vgg16(C * 64 // 512)
     net.classifier = nn.Sequential(
         *(nn.Linear(C * 49, FULL), nn.ReLU(), nn.Dropout()),
         *(nn.Linear(FULL, FULL), nn.ReLU(), nn.Dropout(), nn.Linear(FULL, 5)),
@@ -106,7 +106,7 @@ def test_pretrained_encoders_take_the_classifiers_layers_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     net = narrow()
-    monkeypatch.setattr("fcn_lab.encoders.vgg.load_torchvision", lambda builder, weights: net)
+    monkeypatch.setattr("fcn_lab.encoders.vgg.load_vgg", lambda builder, weights: net)
     fc6 = VGG16Encoder(weights="imagenet", head_width=FULL).fc6[0].weight
     torch.testing.assert_close(fc6.flatten(), net.classifier[0].weight.float().flatten())
 

@@ -15,8 +15,7 @@ from torch import nn
 from fcn_lab.encoders.base import IMAGENET_MEAN, IMAGENET_STD, Normalize
 from fcn_lab.encoders.caffe_vgg import CaffeNormalize
 from fcn_lab.encoders.smp import SmpEncoder, find_cached_weights
-from fcn_lab.encoders.vgg import VGG16Encoder
-from fcn_lab.encoders.weights import load_torchvision
+from fcn_lab.encoders.vgg import VGG16Encoder, load_vgg
 from fcn_lab.errors import UserError
 from fcn_lab.networks.smp import SmpModel
 from support.server import Hub
@@ -110,7 +109,7 @@ def test_torchvisions_weights_are_fetched_once_and_checked(
 
     hub.files["net.pth"] = packed.getvalue()
     for _ in range(2):
-        net = load_torchvision(builder, "imagenet")
+        net = load_vgg(builder, "imagenet")
         assert torch.equal(net.weight, source.weight)
     assert hub.fetched == ["/net.pth"]
 

@@ -15,7 +15,7 @@ from torchvision.models import VGG
 from fcn_lab import create_model
 from fcn_lab.cost.macs import count_cost
 from fcn_lab.encoders import VGG16Encoder
-from fcn_lab.encoders.caffe_vgg import vgg16_without_classifier
+from fcn_lab.encoders.caffe_vgg import build_vgg16
 from fcn_lab.errors import UserError
 from fcn_lab.geometry.algebra import (
     Affine,
@@ -100,7 +100,7 @@ class Chain(nn.Sequential):
 
 
 def narrow(weights: None) -> VGG:
-    return vgg16_without_classifier(2)
+    return build_vgg16(2)
 
 
 def published_net(stride: int) -> nn.Module:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fcn_lab import create_model
 from fcn_lab.cost.memory import count_peak_bytes
 from fcn_lab.encoders import VGG16Encoder
-from fcn_lab.encoders.caffe_vgg import vgg16_without_classifier
+from fcn_lab.encoders.caffe_vgg import build_vgg16
 from fcn_lab.errors import UserError
 from fcn_lab.inference.shift_and_stitch import (
     Atrous,
@@ -73,7 +73,7 @@ def test_a_trous_shares_the_weights_and_leaves_the_network_alone() -> None:
 
 
 def narrow(weights: None) -> nn.Module:
-    return vgg16_without_classifier(2)
+    return build_vgg16(2)
 
 
 def fcn(stride: int) -> FCN:
