@@ -92,13 +92,36 @@ def draw_curves(spec: Spec, title: str, path: Path) -> None:
         (axes,) = figure.axes
         axes.set_title(title, loc="left", fontsize=11)
         for number, line in enumerate(spec["data"]):
-            color, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-            # arms that the palette is too short for
-            dash = LINES[number // len(COLOURS) % len(LINES)]
-            style = {"color": color, "marker": marker, "linestyle": dash, "markersize": 4}
-            axes.plot(line["x"], line["y"], label=line["name"], **style)
+            axes.plot(line["x"], line["y"], label=line["name"], **_style_line(number))
         axes.set_xlabel("epoch")
         axes.set_ylabel("mean IoU on val, %, mean over seeds")
+        axes.legend(frameon=False, fontsize=9, labelcolor=ink)
+
+    _save(draw, path, [3.7])
+
+
+def draw_interaction(spec: Spec, title: str, path: Path) -> None:
+    """Draws each arm's mean IoU over one choice, a line for each value of another.
+
+    Args:
+        spec: the chart of the report's page, as `charts.draw_interaction` makes it.
+        title: what the figure shows.
+        path: as for `draw_forest`.
+    """
+
+    def draw(figure: Figure, ink: str) -> None:
+        (axes,) = figure.axes
+        axes.set_title(title, loc="left", fontsize=11)
+        lines = spec["data"]
+        for number, line in enumerate(lines):
+            # side by side, so that no interval hides another
+            shift = 0.08 * (number - (len(lines) - 1) / 2)
+            places = [place + shift for place in range(len(line["x"]))]
+            style = {**_style_line(number), "capsize": 3, "elinewidth": 1}
+            widths = [width or 0.0 for width in line["error_y"]["array"]]
+            axes.errorbar(places, line["y"], widths, label=line["name"], **style)
+        axes.set_xticks(range(len(lines[0]["x"])), lines[0]["x"])
+        axes.set_ylabel("mean IoU on test, %, with 95 % intervals")
         axes.legend(frameon=False, fontsize=9, labelcolor=ink)
 
     _save(draw, path, [3.7])
@@ -110,6 +133,13 @@ def picture_tag(name: str, text: str) -> str:
         f'<picture><source media="(prefers-color-scheme: dark)" srcset="{name}_dark.png">'
         f'<img alt="{text}" src="{name}_light.png"></picture>'
     )
+
+
+def _style_line(number: int) -> dict[str, str | float]:
+    color, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+    # arms that the palette is too short for
+    dash = LINES[number // len(COLOURS) % len(LINES)]
+    return {"color": color, "marker": marker, "linestyle": dash, "markersize": 4}
 
 
 def _save(draw: Callable[[Figure, str], None], path: Path, heights: Sequence[float]) -> None:

@@ -22,7 +22,7 @@ from scipy.optimize import brentq
 
 from fcn_lab.errors import UserError
 from fcn_lab.report.answer import describe_answer
-from fcn_lab.report.charts import draw_forest, draw_learning
+from fcn_lab.report.charts import draw_forest, draw_interaction, draw_learning
 from fcn_lab.report.gradient_flow import format_report as format_gradients
 from fcn_lab.report.intervals import Estimate
 from fcn_lab.report.power import compute_power
@@ -86,14 +86,12 @@ def publish(folder: Path) -> None:
         report = read_report(study, Path(scratch) / "report")
         members = read_runs(study)
         write_results(members, folder / "results.csv")
-        figures.draw_forest(draw_forest(study), "Mean IoU of every arm", folder / "scores")
-        if (curves := draw_learning(study)) is not None:
-            figures.draw_curves(curves, "Mean IoU on val while training", folder / "curves")
+        pictures = draw_pictures(study, folder)
         circumstances = [describe_circumstances(members, record["cells"])]
         if folder.name == PILOT:
             circumstances.append(describe_power(study.arms[0].seed_spread()))
         report["The answer"] += f" {claims.describe_details(study)}".rstrip()
-        parts = compose_page(record, report, runs, circumstances, curves is not None)
+        parts = compose_page(record, report, runs, circumstances, pictures)
         replace_block(page, folder.name, parts)
         for front in (EXPERIMENTS / "README.md", FRONT_PAGE):
             # without its caption, which the text around it replaces
@@ -127,6 +125,21 @@ def publish_overview(experiments: Path) -> None:
             replace_block(FRONT_PAGE, "answer", [" ".join(sentences), picture])
 
 
+def draw_pictures(study: Study, folder: Path) -> dict[str, str]:
+    """Draws the study's figures into its folder; returns the tag that shows each, by its name."""
+    figures.draw_forest(draw_forest(study), "Mean IoU of every arm", folder / "scores")
+    alternatives = {"scores": "mean IoU of every arm with its interval"}
+    if study.is_grid and len(study.factors) == 2:
+        spec = draw_interaction(study, *study.factors)
+        title = "Mean IoU by both choices: parallel lines would mean that they do not interact"
+        figures.draw_interaction(spec, title, folder / "interaction")
+        alternatives["interaction"] = "mean IoU of every arm by both choices"
+    if (spec := draw_learning(study)) is not None:
+        figures.draw_curves(spec, "Mean IoU on val while training", folder / "curves")
+        alternatives["curves"] = "mean IoU on val over epochs"
+    return {name: figures.picture_tag(name, text) for name, text in alternatives.items()}
+
+
 def read_report(study: Study, folder: Path) -> dict[str, str]:
     """Returns the sections of a report on these runs, as Markdown by their titles."""
     write_report(study, folder)
@@ -153,13 +166,15 @@ def compose_page(
     report: Mapping[str, str],
     runs: Path,
     circumstances: Iterable[str],
-    has_curves: bool,
+    pictures: Mapping[str, str],
 ) -> Iterator[str]:
     """Yields the parts of a study's page: commands, answer, figures, tables, circumstances."""
     if record["commands"]:
         yield "```bash\n" + "\n".join(record["commands"]) + "\n```"
     yield f"**Answer.** {report['The answer']}"
-    yield figures.picture_tag("scores", "mean IoU of every arm with its interval")
+    yield pictures["scores"]
+    if "interaction" in pictures:
+        yield pictures["interaction"]
     for name in SECTIONS:
         if name in report:
             yield f"### {name}"
@@ -167,9 +182,9 @@ def compose_page(
     if any(runs.glob("*/gradients.csv")):
         yield "### Gradients"
         yield format_gradients(runs)
-    if has_curves:
+    if "curves" in pictures:
         yield "### Learning curves"
-        yield figures.picture_tag("curves", "mean IoU on val over epochs")
+        yield pictures["curves"]
     yield "### How it was run"
     yield from circumstances
     yield report["How the numbers were made"]

@@ -275,6 +275,21 @@ def test_other_measures_of_a_study_are_those_of_its_runs(
     shutil.rmtree(study / "unpacked")
 
 
+def test_two_choices_that_are_all_combined_are_drawn_together(
+    publishing: ModuleType, tmp_path: Path
+) -> None:
+    sweep = write_grid(tmp_path / "sweep", ("fcn32s", "fcn8s"), ("bilinear", "nearest"), (0, 1))
+    pictures = publishing.draw_pictures(Study.read([sweep]), tmp_path)
+    assert {*pictures} == {"scores", "interaction", "curves"}
+    for name, tag in pictures.items():
+        for theme in ("light", "dark"):
+            assert (tmp_path / f"{name}_{theme}.png").stat().st_size > 0
+            assert f"{name}_{theme}.png" in tag
+    for run in sweep.glob("model=fcn8s,upsample=nearest,*"):
+        shutil.rmtree(run)
+    assert "interaction" not in publishing.draw_pictures(Study.read([sweep]), tmp_path)
+
+
 @pytest.mark.parametrize("others", [("transposed",), ("nearest", "transposed")])
 def test_contexts_are_compared_by_the_difference_of_differences(
     others: tuple[str, ...],
