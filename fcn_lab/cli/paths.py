@@ -27,8 +27,8 @@ SINGLE_PATHS = (
     *("data.root", "data.sbd", "data.blocks"),
 )
 PATH_LISTS = ("runs", "input", "data.images", "data.masks")
-# Hydra reads these as they are
-_PLAIN_PATH = re.compile(r"[A-Za-z_/][\w./-]*|\.{1,2}(/[\w./-]*)?")
+# Hydra reads these as they are; its grammar has the letters of ASCII alone
+_PLAIN_PATH = re.compile(r"[A-Za-z_/][\w./-]*|\.{1,2}(/[\w./-]*)?", re.ASCII)
 _WORDS = ("true", "false", "inf", "nan")
 _QUOTED_TEXT = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 _ENTRY = re.compile(r"^\[?.*\{\s*files\s*:")

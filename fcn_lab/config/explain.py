@@ -29,7 +29,7 @@ def explain(error: BaseException) -> str:
         return f"{first_line}\n{group}= takes {', '.join(options)}"
     if isinstance(error, OverrideParseException):
         reason = _first_lines(str(error.message), 1)
-        hint = "an override reads key=value; quote what has spaces or commas"
+        hint = "an override reads key=value; quote what has spaces, commas or letters beyond ASCII"
         return f"{error.override}: cannot be read ({reason})\n{hint}"
     if str(error).startswith("Ambiguous value for argument"):
         argument = str(error).split("'")[1]

@@ -30,10 +30,15 @@ def copy_sources(sweep: Path) -> str:
     """Copies the sources into SWEEP/code/VERSION, unless they are there; returns the version.
 
     Raises:
-        UserError: the folder of that version holds other sources.
+        UserError: the folder of that version holds other sources, or Python would not search it.
     """
     version = hash_sources()
     folder = sweep / SWEEP_CODE / version
+    if os.pathsep in str(folder.absolute()):
+        raise UserError(
+            f"{sweep}: Python's search path cannot name a folder with {os.pathsep} in its path, so "
+            "that cells would run other sources.\nType sweep.dir=FOLDER without it"
+        )
     if os.path.lexists(folder):
         _require_own(folder)
     else:

@@ -43,6 +43,14 @@ class Loss(nn.Module):
     def calibrate(self, counts: Tensor, pixels: Tensor) -> None:
         """Learns from the training set's class counts; most losses have nothing to learn."""
 
+    def compute_on_rank(self, scores: Tensor, target: Tensor, ranks: int) -> Tensor:
+        """Returns what each of several ranks learns from, on its part of a batch.
+
+        Ranks average their gradients: a mean over pixels stays as it is.
+        """
+        loss: Tensor = self(scores, target)
+        return loss
+
 
 @check_arguments
 class CrossEntropy(Loss):
@@ -79,6 +87,11 @@ class CrossEntropy(Loss):
         # torch's own sum over pixels adds in no fixed order on a GPU
         losses = F.cross_entropy(scores, target, self.weight, ignore_index=VOID, reduction="none")
         return self.reduce(losses.sum(), target, self.weight)
+
+    def compute_on_rank(self, scores: Tensor, target: Tensor, ranks: int) -> Tensor:
+        """Returns what each of several ranks learns from: a sum is over the images of all."""
+        loss: Tensor = self(scores, target)
+        return loss * ranks if self.is_sum else loss
 
 
 def divide_by_weights(total: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
@@ -203,7 +216,12 @@ class WeightedSum(Loss):
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
         """Returns the loss as a scalar."""
+        return self.compute_on_rank(scores, target, ranks=1)
+
+    def compute_on_rank(self, scores: Tensor, target: Tensor, ranks: int) -> Tensor:
+        """Returns what each of several ranks learns from, each part as it would by itself."""
         parts = [
-            w * loss(scores, target) for w, loss in zip(self.weights, self.losses, strict=True)
+            w * loss.compute_on_rank(scores, target, ranks)  # type: ignore[operator]
+            for w, loss in zip(self.weights, self.losses, strict=True)
         ]
         return torch.stack(parts).sum()

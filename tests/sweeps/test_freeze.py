@@ -59,6 +59,17 @@ def test_cells_run_the_sources_as_they_were(again: Again, sources: Path) -> None
     assert copy.parent.parent.name == SweepFolder.read(Path("all")).code
 
 
+def test_a_folder_that_pythons_search_path_would_split_is_refused(again: Again) -> None:
+    ended = again("sweep.dir=at 12:00")
+    assert ended.status == 2
+    assert ended.err.splitlines() == [
+        "fcn-lab: at 12:00: Python's search path cannot name a folder with : in its path, so "
+        "that cells would run other sources.",
+        "Type sweep.dir=FOLDER without it",
+    ]
+    assert not Path("at 12:00").exists()
+
+
 def test_changed_sources_are_named_and_taken_only_when_accepted(
     again: Again, sources: Path
 ) -> None:

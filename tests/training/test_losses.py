@@ -132,3 +132,16 @@ def test_impossible_losses_are_refused_in_the_users_words() -> None:
         CrossEntropy("median")
     with pytest.raises(UserError, match="1 losses and 2 weights"):
         WeightedSum([Dice()], [1, 2])
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_ranks_that_average_learn_what_one_learns_from_the_whole_batch(ranks: int) -> None:
+    """Of a mean that needs as many pixels on each rank, of a sum any number."""
+    draw = torch.Generator().manual_seed(0)
+    scores = torch.randn(4, 3, 2, 5, generator=draw)
+    target = torch.randint(3, (4, 2, 5), generator=draw)
+    parts = [CrossEntropy("sum"), CrossEntropy()]
+    for loss in (*parts, WeightedSum(parts, [1.0, 20.0])):
+        shares = zip(scores.chunk(ranks), target.chunk(ranks), strict=True)
+        learned = torch.stack([loss.compute_on_rank(*share, ranks) for share in shares])
+        torch.testing.assert_close(learned.mean(), loss(scores, target))
