@@ -122,10 +122,10 @@ def _sort_frames(
     """Returns the order of the frames, empty where they stand in it, and the drives' sizes."""
     counts = Counter(drives)
     first_places = {drive: number for number, drive in enumerate(counts)}
-    # frame_10 comes after frame_9; the parts at odd places are the numbers
-    parts = [re.split(r"([0-9]+)", name) for name in names or [""] * len(drives)]
+    # frame_10 comes after frame_9; the parts at odd places are the numbers, of any length
+    parts = [re.split(r"0*([0-9]+)", name) for name in names or [""] * len(drives)]
     keys = [
-        (first_places[drive], [int(p) if n % 2 else p for n, p in enumerate(name)])
+        (first_places[drive], [(len(p) if n % 2 else 0, p) for n, p in enumerate(name)])
         for drive, name in zip(drives, parts, strict=True)
     ]
     order = tuple(sorted(range(len(drives)), key=keys.__getitem__))

@@ -70,7 +70,7 @@ def tabulate_arms(study: Study) -> Table:
     rows: list[list[Cell]] = []
     for arm in study.arms:
         mean = study.comparison.means[arm.name]
-        spread = None if mean.seeds is None else f"{100 * arm.seed_spread():.2f}"
+        spread = f"{100 * arm.seed_spread():.2f}" if len(arm.runs) > 1 else None
         scores = [
             *(arm.average_number(split, name) for name in extra),
             arm.average_number("val", "mean_iou"),

@@ -11,6 +11,7 @@ from fcn_lab.runs.records import DamagedFile, read_json, read_rows
 SCORE_NAMES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou")
 # 300 years, more than any run takes
 SECONDS_LIMIT = 1e10
+_COUNT = re.compile(r"\d{1,18}")
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
@@ -92,7 +93,7 @@ def read_history(folder: Path) -> list[dict[str, str]]:
         return []
     rows = read_rows(path, ("epoch", "step", "seconds"))
     for number, row in enumerate(rows, 2):
-        counts = all(row.get(name, "0").isdecimal() for name in ("epoch", "step"))
+        counts = all(_COUNT.fullmatch(row.get(name, "0")) for name in ("epoch", "step"))
         seconds, score = float(row.get("seconds") or 0), float(row.get(MONITOR) or 0)
         if not counts or not 0 <= seconds < SECONDS_LIMIT or not 0 <= score <= 1:
             raise DamagedFile(

@@ -129,11 +129,12 @@ def test_a_name_too_long_for_a_folder_is_cut_and_stays_its_own(
     type_line: TypeLine, stub: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fcn_lab.sweeps.loop.Sweep.run", stand_still)
-    long = "/far/away" * 40
-    type_line(stub, "-m", "task=stub", f"init_from={long}/a,{long}/b", "hydra.sweep.dir=all")
-    names = [path.parent.name for path in Path("all").glob("*/config.yaml")]
-    assert len(set(names)) == 2
-    assert max(map(len, names)) < 150
+    for long, place in (("/far/away" * 40, "all"), ("/写真" * 40, "others")):
+        type_line(stub, "-m", "task=stub", f"init_from={long}/a,{long}/b", f"sweep.dir={place}")
+        names = [path.parent.name for path in Path(place).glob("*/config.yaml")]
+        assert len(set(names)) == 2
+        assert max(map(len, names)) < 150
+        assert max(len(os.fsencode(name)) for name in names) < 240  # of the 255 that there are
 
 
 @pytest.mark.parametrize(

@@ -115,3 +115,7 @@ def test_nails_leave_a_checkerboard_and_smooth_operators_none() -> None:
 def test_a_map_of_less_than_two_cells_or_of_one_value_has_no_index() -> None:
     assert checkerboard_index(torch.rand(2, 3, 40, 63), 32).isnan().all()
     assert checkerboard_index(torch.full((2, 3, 40, 64), 0.1), 8).isnan().all()
+
+
+def test_what_rounding_leaves_of_a_flat_map_has_no_index() -> None:
+    assert checkerboard_index(1 + 1e-7 * draw(2, 3, *SIZES[0]), 8).isnan().all()

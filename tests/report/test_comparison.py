@@ -1,5 +1,6 @@
 """Corrected differences, ranks with ties, and the seeds that would settle them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,14 @@ def test_an_interval_holds_zero_exactly_where_arms_are_not_distinct(found: Compa
 def test_differences_are_paired_over_frames(found: Comparison) -> None:
     first, last = found.arms[0], found.arms[-1]
     assert found.compare_arms(first, last).error < found.means[first.name].error / 2
+
+
+def test_averaging_arms_divides_the_variance_between_their_trainings(found: Comparison) -> None:
+    for members in (1, 4):
+        first, last = (replace(found.arms[place], members=members) for place in (0, -1))
+        spread = found.compare_arms(first, last).seeds
+        # σ² (1 / n + 1 / n) of n trainings, three of each arm
+        assert spread == pytest.approx(found.seed_variance.residual * 2 / (3 * members))
 
 
 def test_a_class_is_compared_as_the_mean_is(found: Comparison) -> None:

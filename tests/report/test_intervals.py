@@ -89,7 +89,14 @@ def test_frames_that_do_not_stand_in_order_are_drawn_as_if_they_did() -> None:
     shuffled = np.array([7, *shuffled[shuffled != 7]])
     mixed = cut_blocks([drives[i] for i in shuffled], [names[i] for i in shuffled])
     assert (mixed.sizes, mixed.length) == ((40, 60), 20)
-    assert np.array_equal(mixed.weights(50), cut_blocks(drives, names).weights(50)[:, shuffled])
+    assert np.array_equal(mixed.weights(50), cut_blocks(drives).weights(50)[:, shuffled])
+
+
+def test_frames_are_put_in_order_by_numbers_of_any_length() -> None:
+    names = ["f9", "f010", "f" + "1" * 5000, "f" + "1" * 4999 + "2"]
+    order = [3, 0, 2, 1]
+    mixed = cut_blocks(["a"] * 4, [names[i] for i in order])
+    assert np.array_equal(mixed.weights(50), cut_blocks(["a"] * 4).weights(50)[:, order])
 
 
 @pytest.mark.parametrize("share", [0.3, 1.0])

@@ -135,6 +135,16 @@ def test_a_class_that_a_resample_lacks_has_no_nan_in_its_interval(tmp_path: Path
     assert row[table.columns.index("interval")] == "–"
 
 
+def test_an_arm_of_one_seed_has_no_spread(tmp_path: Path) -> None:
+    frames, source = fakeruns.street(12)
+    for model, seed in (("fcn8s", 0), ("fcn8s", 1), ("fcn16s", 0)):
+        fakeruns.write_run(tmp_path / f"{model}{seed}", frames, source, model, seed=seed)
+    table = tables.tabulate_arms(Study.read([tmp_path]))
+    spreads = {row[0]: row[table.columns.index("sd seeds")] for row in table.rows}
+    assert spreads["fcn16s"] is None
+    assert float(str(spreads["fcn8s"])) > 0
+
+
 def test_the_table_of_classes_has_each_accuracy_beside_the_iou(study: Study) -> None:
     table = tables.tabulate_classes(study)
     for arm in (study.arms[0], study.arms[-1]):

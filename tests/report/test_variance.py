@@ -56,6 +56,18 @@ def test_without_error_shares_are_those_of_the_sums_of_squares() -> None:
         assert share.low == pytest.approx(share.high)
 
 
+def test_a_share_and_the_rest_are_bounded_at_975_in_1000_each() -> None:
+    """So that both hold at least 95 times in 100 (Bonferroni)."""
+    effects = measure(np.random.default_rng(4), TRUTH, 0.5, 0.5)
+    rest = VarianceEffect(
+        effects[1].projection + effects[2].projection, *list(vars(effects[0]).values())[1:6]
+    )
+    own, others = effects[0].interval(0.975), rest.interval(0.975)
+    share = shares(effects)["models"]
+    assert share.low == pytest.approx(own[0] / (own[0] + others[1]))
+    assert share.high == pytest.approx(own[1] / (own[1] + others[0]))
+
+
 def test_over_seeds_alone_an_effect_over_its_error_is_the_f_of_repeated_measures() -> None:
     rng = np.random.default_rng(1)
     scores = TRUTH[:, None] + rng.standard_normal((9, 4))

@@ -116,6 +116,13 @@ def test_a_cell_with_half_its_scores_is_not_done_and_is_run_again(
     assert begin_attempt(folder).number == 2  # nobody is kept from it
 
 
+def test_a_count_of_thousands_of_digits_is_damage(tmp_path: Path) -> None:
+    """Python refuses to read it as a number."""
+    (tmp_path / "history.csv").write_text(f"epoch,step,seconds\n{'1' * 5000},1,1.0\n")
+    with pytest.raises(DamagedFile, match="line 2 describes no epoch"):
+        read_history(tmp_path)
+
+
 def test_a_run_whose_scores_are_damaged_is_gone_on_with(type_line: TypeLine) -> None:
     type_line("data=synthetic", "logger=none", "hydra.run.dir=here")
     shutil.rmtree("here/attempts")

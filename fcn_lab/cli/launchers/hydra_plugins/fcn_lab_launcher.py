@@ -237,10 +237,13 @@ class CellLauncher(Launcher):
     def name_cell(self, overrides: Sequence[str]) -> str:
         """Returns a cell's file name: the overrides that not all cells share.
 
-        It has at most LONGEST_NAME characters and a hash, and none where all is shared.
+        It has at most LONGEST_NAME characters and a hash, fewer where they take more bytes than a
+        file name may have, and none where all is shared.
         """
+        from fcn_lab.files import shorten_name
+
         words = [word for word in overrides if word.partition("=")[0] not in self.shared_keys]
         name = re.sub(r"[^\w.=,+-]+", "-", ",".join(words)).strip("-.")
-        if len(name) <= LONGEST_NAME:
-            return name
-        return f"{name[:LONGEST_NAME]}-{sha256(name.encode()).hexdigest()[:8]}"
+        if len(name) > LONGEST_NAME:
+            name = f"{name[:LONGEST_NAME]}-{sha256(name.encode()).hexdigest()[:8]}"
+        return shorten_name(name)
