@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from torch import nn
 from torch.func import functional_call
 
 from fcn_lab.data.balance import count_pixels, describe_gaps
+from fcn_lab.data.frames import Frames
 from fcn_lab.errors import UserError
 from fcn_lab.files import clear_drafts, make_folder
 from fcn_lab.geometry.meta import keep_modes, move_state_to_meta
@@ -113,7 +115,9 @@ def find_scored_splits(data: FrameDataModule) -> tuple[str, ...]:
 
 
 def find_data_gaps(data: FrameDataModule) -> list[str]:
-    """Returns a line for each gap in the data: no split to score, classes that train lacks.
+    """Returns a line for each gap in the data.
+
+    Gaps are: no split to score, or one that shares frames with val; classes that train lacks.
 
     Raises:
         UserError: every pixel of train is void.
@@ -125,7 +129,21 @@ def find_data_gaps(data: FrameDataModule) -> list[str]:
     train = data.source.frames("train")
     counts, _ = count_pixels(train, data.num_classes)
     others = {split: data.source.frames(split) for split in scored_splits}
+    if count := _count_shared(others["val"], others[scored_splits[-1]]):
+        lines.append(
+            f"{data.split} shares {format_count(count, 'frame')} with val, by which the best epoch "
+            "is chosen: its scores are a little too high"
+        )
     return [*lines, *describe_gaps(counts, data.classes, train.pixel_count, others)]
+
+
+def _count_shared(first: Frames, second: Frames) -> int:
+    """Returns how many frames two splits have in common; none of a split with itself."""
+    numbers = {} if first is second else {name: i for i, name in enumerate(first.names)}
+    pairs = [(numbers[name], i) for i, name in enumerate(second.names) if name in numbers]
+    # folders may name other pictures alike
+    are_same = pairs and np.array_equal(first.images[pairs[0][0]], second.images[pairs[0][1]])
+    return len(pairs) if are_same else 0
 
 
 def count_scored_pixels(data: FrameDataModule) -> float:

@@ -13,13 +13,17 @@ from scipy.io import savemat
 from fcn_lab.audit.audit import Audit
 from fcn_lab.audit.finding import Level
 from fcn_lab.audit.findings import collect_findings
+from fcn_lab.data.frames import Frames
 from fcn_lab.data.packs.decode import open_mask
 from fcn_lab.data.pictures.unreadable import Limit, Unreadable
 from fcn_lab.data.voc import Voc, draw_colours
 from fcn_lab.errors import UserError
+from fcn_lab.training.datamodule import FrameDataModule
+from fcn_lab.training.opening import find_data_gaps
 from fcn_lab.training.sources import voc as voc_module
 from support import voc
 from support.server import Server
+from support.tiny import Squares
 
 
 @pytest.fixture
@@ -68,6 +72,29 @@ def test_the_list_of_voc2011_is_the_papers_where_it_lies_beside(root: Path) -> N
     data = Voc(str(root))
     assert data.frames("seg11valid").names == voc.VAL[6:12]
     assert data.protocol.endswith("-voc2012_of_2011_sbd_split")
+
+
+def test_a_training_says_that_the_epoch_is_chosen_on_frames_that_are_scored(root: Path) -> None:
+    scored = len(Voc(str(root)).frames("seg11valid"))
+    line = f"seg11valid shares {scored} frames with val, by which the best epoch is chosen"
+    assert [gap for gap in find_data_gaps(voc_module(str(root))) if line in gap]
+    # a split alone shares nothing with itself
+    assert not [
+        gap for gap in find_data_gaps(voc_module(str(root), split="val")) if "shares" in gap
+    ]
+
+
+def test_names_alone_do_not_make_frames_the_same() -> None:
+    """Folders of two splits may number their pictures alike."""
+    data = FrameDataModule(Squares())
+    names = tuple(map(str, range(5)))
+
+    def number_alike(split: str) -> Frames:
+        frames = Squares().frames(split)
+        return Frames(frames.images[:5], frames.labels[:5], names)
+
+    data.source.frames = number_alike  # type: ignore[method-assign]
+    assert not [gap for gap in find_data_gaps(data) if "shares" in gap]
 
 
 def test_the_audit_finds_nothing_wrong_with_either(root: Path) -> None:
