@@ -135,6 +135,7 @@ def describe_method(study: Study) -> list[str]:
     return [
         "The score is the mean IoU of confusion matrices summed over all frames, void ignored; a "
         "class absent from truth and prediction drops out.",
+        *_describe_guess(study),
         _describe_resampling(cut),
         _describe_seeds(study),
         "The variance over frames and that of the mean over seeds are added, with Student's t and"
@@ -158,6 +159,15 @@ def describe_method(study: Study) -> list[str]:
         "the stride have in common, 0 for noise and smooth maps of any size (after Odena, "
         "Dumoulin, Olah 2016).",
     ]
+
+
+def _describe_guess(study: Study) -> Iterator[str]:
+    if not study.first_run.has_recorded_drives and not study.comparison.blocks.has_single_frames:
+        yield (
+            "The data do not say which frames belong to one drive: those are taken for it whose "
+            "names differ in their number alone. Of pictures that have nothing to do with each "
+            "other this makes intervals wider than they need be."
+        )
 
 
 def _describe_resampling(cut: FrameBlocks) -> str:

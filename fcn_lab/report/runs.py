@@ -116,10 +116,14 @@ class Run:
     @property
     def drives(self) -> tuple[str, ...]:
         """Returns the N frames' drives: as recorded, else a name's part before its number."""
-        recorded_drives = self._confusions.get("drives")
-        if recorded_drives is not None and all(recorded_drives):
-            return tuple(map(str, recorded_drives))
+        if self.has_recorded_drives:
+            return tuple(map(str, self._confusions["drives"]))
         return tuple(find_drive(name) for name in self.names)
+
+    @property
+    def has_recorded_drives(self) -> bool:
+        """Returns whether the data said which drive each frame is from."""
+        return "drives" in self._confusions and all(self._confusions["drives"])
 
     @cached_property
     def factors(self) -> dict[str, str]:

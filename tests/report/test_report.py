@@ -19,7 +19,7 @@ from PIL import Image
 from fcn_lab.data.frames import Frames
 from fcn_lab.errors import UserError
 from fcn_lab.report import charts, heatmaps, tables
-from fcn_lab.report.answer import describe_answer
+from fcn_lab.report.answer import describe_answer, describe_method
 from fcn_lab.report.formatting import format_ends, format_probability, format_setting
 from fcn_lab.report.frames import (
     SMALLEST_DISTANCE,
@@ -238,6 +238,21 @@ def test_folders_without_runs_are_refused(folder: str, tmp_path: Path) -> None:
 )
 def test_a_frames_drive_is_what_stands_before_its_number(name: str, drive: str) -> None:
     assert find_drive(name) == drive
+
+
+def test_drives_that_are_read_from_names_are_said_to_be(tmp_path: Path) -> None:
+    frames, source = fakeruns.street(12)
+    fakeruns.write_run(tmp_path / "run", frames, source, "fcn8s")
+    sentence = "The data do not say which frames belong to one drive"
+    study = Study.read([tmp_path])
+    assert sentence in " ".join(describe_method(study))
+    path = tmp_path / "run" / "confusions.npz"
+    with np.load(path) as content:
+        arrays = {**content, "drives": np.array(study.first_run.drives)}
+    np.savez(path, **arrays)
+    again = Study.read([tmp_path])
+    assert again.first_run.drives == study.first_run.drives
+    assert sentence not in " ".join(describe_method(again))
 
 
 def test_effects_are_over_the_seeds_that_all_arms_have(grid: Path, tmp_path: Path) -> None:
