@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from fcn_lab.errors import WriteFailure, guard_writing, list_usual_folders
+from fcn_lab.locks import is_locked
 from fcn_lab.text.escaping import csv_row
 
 DRAFT_PREFIX = ".part-"
@@ -187,11 +188,18 @@ def shorten_name(name: str) -> str:
     return encoded_name[: NAME_LIMIT_BYTES - len(mark)].decode(errors="ignore") + mark
 
 
-def clear_drafts(folder: Path, seconds: float = _ABANDONED_SECONDS) -> None:
-    """Removes what killed processes left half written, if untouched for so many seconds."""
+def clear_drafts(folder: Path, seconds: float = _ABANDONED_SECONDS, lock: str = "") -> None:
+    """Removes what killed processes left half written.
+
+    Args:
+        folder: where the drafts lie.
+        seconds: how long they have not been touched.
+        lock: a file in a draft, which a process locks while it writes the draft.
+    """
     for draft in folder.glob(f"{DRAFT_PREFIX}*"):
         with suppress(OSError):
-            if time.time() - draft.stat().st_mtime >= seconds:
+            is_old = time.time() - draft.stat().st_mtime >= seconds
+            if is_old and not (lock and is_locked(draft / lock)):
                 shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
 
 

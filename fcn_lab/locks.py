@@ -3,6 +3,8 @@
 import fcntl
 import logging
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import IO, Any
 
 _log = logging.getLogger(__name__)
@@ -26,3 +28,13 @@ def wait_for_lock(
     except BlockingIOError:
         announce(message)
         fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def is_locked(path: Path) -> bool:
+    """Returns whether another process has locked the file; False where there is none."""
+    with suppress(OSError), path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

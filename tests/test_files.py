@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fcn_lab import errors, files
+from fcn_lab.data.packs.drafts import JOURNAL, hold_draft
 from fcn_lab.errors import WriteFailure
 
 WRITERS: dict[str, Callable[[Path], None]] = {
@@ -139,6 +140,17 @@ def test_what_a_killed_process_left_is_cleared_when_it_is_old(tmp_path: Path) ->
     os.utime(folder, (1, 1))
     files.clear_drafts(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([fresh.name, "kept"])
+
+
+def test_what_a_process_is_still_writing_is_kept_however_old(tmp_path: Path) -> None:
+    """Of a large data set nothing may be written to the folder itself for hours."""
+    with hold_draft(tmp_path / "pack", "") as draft:
+        assert draft is not None
+        os.utime(draft, (1, 1))
+        files.clear_drafts(tmp_path, lock=JOURNAL)
+        assert draft.exists()
+    files.clear_drafts(tmp_path, lock=JOURNAL)
+    assert not draft.exists()
 
 
 def _write_often(path: str, letter: str) -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 from fcn_lab.data.label_codecs import LabelCodec
 from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.data.pictures import deep, matlab
+from fcn_lab.data.pictures.modes import convert_to_rgb, read_samples
 from fcn_lab.data.pictures.opening import OpenedPicture, open_upright, turn
 from fcn_lab.data.pictures.parts import (
     COLOURS,
@@ -24,14 +25,18 @@ from fcn_lab.data.pictures.parts import (
     choose_channels,
     scale_values,
 )
-from fcn_lab.data.pictures.unreadable import KIND_REMEDY, LIMIT, Limit, Unreadable, UnsupportedKind
+from fcn_lab.data.pictures.unreadable import (
+    CHANNELS_REMEDY,
+    KIND_REMEDY,
+    LIMIT,
+    Limit,
+    Unreadable,
+    UnsupportedKind,
+)
 from fcn_lab.data.resizing import Resize, resize_frame
 from fcn_lab.errors import UserError
 from fcn_lab.pixels import Pixels
 
-# modes that Pillow cannot bring to RGB in one step, and the step before
-_INTERMEDIATE_MODES = {"La": "LA", "RGBa": "RGBA"}
-_SAMPLES = ("L", "LA", "RGB", "RGBA")
 # the least and the largest number that Pillow's mode I holds
 _INT32 = (-(2**31), 2**31 - 1)
 
@@ -187,41 +192,21 @@ def _as_channels(path: Path, picture: OpenedPicture, part: PicturePart) -> Pixel
     content, value_range = picture.content, picture.value_range
     source_part = part if value_range is None else PicturePart(part.channels, value_range)
     try:
-        values = _as_samples(content) if isinstance(content, Image.Image) else content
+        values = read_samples(content) if isinstance(content, Image.Image) else content
         return scale_values(choose_channels(values, part.channels), source_part)
     except UnsupportedKind as error:
-        remedy = "Say what such files have: data.images={files: PATTERN, channels: 1, range: 10000}"
-        raise Unreadable(path, str(error), remedy) from error
-
-
-def _as_samples(picture: Image.Image) -> Pixels:
-    """Returns grey, colours and transparency as (H,W) or (H,W,S)."""
-    mode = _INTERMEDIATE_MODES.get(picture.mode)
-    picture = picture.convert(mode) if mode else picture
-    if picture.mode == "1":
-        return np.asarray(picture.convert("L"))
-    return np.asarray(picture if picture.mode in _SAMPLES else _convert_to_rgb(picture))
+        raise Unreadable(path, str(error), CHANNELS_REMEDY) from error
 
 
 def _as_rgb(path: Path, picture: OpenedPicture) -> Pixels:
     try:
         if isinstance(picture.content, Image.Image):
-            return _convert_to_rgb(picture.content)
+            return convert_to_rgb(picture.content)
         content = picture.content
         values = content if content.ndim == 2 else choose_channels(content, COLOURS)
         return choose_channels(deep.to_eight_bits(values, picture.value_range), COLOURS)
     except UnsupportedKind as error:
         raise Unreadable(path, str(error), KIND_REMEDY) from error
-
-
-def _convert_to_rgb(picture: Image.Image) -> Pixels:
-    # Pillow would warn that transparency is dropped
-    picture.info.pop("transparency", None)
-    mode = _INTERMEDIATE_MODES.get(picture.mode)
-    try:
-        return np.asarray((picture.convert(mode) if mode else picture).convert("RGB"))
-    except ValueError as error:
-        raise UnsupportedKind(f"has mode {picture.mode}") from error
 
 
 def _as_mask(path: Path, picture: OpenedPicture) -> Image.Image:

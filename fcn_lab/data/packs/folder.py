@@ -98,7 +98,7 @@ def write_pack(folder: Path, write_arrays: Callable[[Path], Manifest]) -> None:
     A folder that a killed process has left half full is passed to ``write_arrays`` again.
     """
     with hold_draft(folder, ADVICE) as draft:
-        clear_drafts(folder.parent)
+        clear_drafts(folder.parent, lock=JOURNAL)
         # another process was first
         if open_pack(folder) is not None:
             if draft is not None:

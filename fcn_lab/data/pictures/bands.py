@@ -67,12 +67,13 @@ def decode_bands(file: BinaryIO, header: TiffHeader) -> Values:
     """
     file.seek(0)
     content = file.read()
-    pages = [
-        _decode_page(content, page) for page in read_pages(file) if not TiffHeader.is_copy(page)
-    ]
-    if len({(page.shape[:2], page.dtype) for page in pages}) > 1:
+    pages = [page for page in read_pages(file) if not TiffHeader.is_copy(page)]
+    # the limit of pixels was checked for the first
+    sizes = {(page[Tag.WIDTH], page[Tag.HEIGHT]) for page in pages}
+    parts = [_decode_page(content, page) for page in pages] if len(sizes) == 1 else []
+    if len({(part.shape[:2], part.dtype) for part in parts}) != 1:
         raise UnsupportedKind("has pages of several sizes or types")
-    return np.concatenate(pages, 2)
+    return np.concatenate(parts, 2)
 
 
 def _decode_page(content: bytes, page: dict[int, Any]) -> Values:

@@ -16,6 +16,7 @@ from fcn_lab.data.pictures import bands, deep, png_header
 from fcn_lab.data.pictures.parts import COLOURS
 from fcn_lab.data.pictures.tiff_header import TiffHeader
 from fcn_lab.data.pictures.unreadable import (
+    CHANNELS_REMEDY,
     LIMIT,
     Limit,
     Unreadable,
@@ -23,6 +24,7 @@ from fcn_lab.data.pictures.unreadable import (
     open_regular,
     translate_errors,
 )
+from fcn_lab.text.terminal import format_count
 
 # Pillow knows forty; those left out are drawn, not photographed, and their readers are less tried
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM")
@@ -76,6 +78,10 @@ def open_upright(path: Path, limit: Limit = LIMIT, channels: int = COLOURS) -> O
         header = TiffHeader.read(file)
         if header is not None and channels not in (1, COLOURS):
             limit.check(path, *header.size)
+            if header.channels != channels:
+                # told before they are decoded: few bytes may describe very many
+                reason = f"has {format_count(header.channels, 'channel')}, expected {channels}"
+                raise Unreadable(path, reason, CHANNELS_REMEDY)
             try:
                 values = bands.decode_bands(file, header)
             except UnsupportedKind as error:

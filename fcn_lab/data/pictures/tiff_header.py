@@ -44,6 +44,7 @@ class TiffHeader:
         orientation: 1…8, None where the tags say nothing.
         xmp_orientation: 1…8, where the XMP packet alone says it, which OpenCV does not read.
         pages: how many pages the file has, copies in other sizes left out.
+        channels: the samples of a pixel in all these pages.
     """
 
     size: tuple[int, int]
@@ -55,6 +56,7 @@ class TiffHeader:
     orientation: int | None
     xmp_orientation: int | None
     pages: int
+    channels: int
 
     @classmethod
     def read(cls, file: BinaryIO) -> Self | None:
@@ -81,6 +83,7 @@ class TiffHeader:
             first.get(Tag.ORIENTATION, xmp_orientation),
             xmp_orientation,
             sum(not cls.is_copy(page) for page in pages),
+            sum(int(page.get(Tag.SAMPLES, 1)) for page in pages if not cls.is_copy(page)),
         )
 
     @staticmethod

@@ -14,6 +14,9 @@ from PIL import UnidentifiedImageError
 from fcn_lab.errors import UserError
 
 KIND_REMEDY = "Save it as a PNG of 8 or 16 bits"
+CHANNELS_REMEDY = (
+    "Say what such files have: data.images={files: PATTERN, channels: 1, range: 10000}"
+)
 
 
 class UnsupportedKind(Exception):

@@ -129,6 +129,26 @@ def test_more_bands_than_opencv_takes_in_a_row_are_no_damage(tmp_path: Path) -> 
         read_parts([path], parts=[PicturePart(200)])
 
 
+def test_what_has_other_channels_or_pages_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few bytes can describe many gigabytes."""
+
+    def decode(*arguments: object) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(cv2, "imdecode", decode)
+    path = tmp_path / "a.tif"
+    for content in (tiff(BANDS), tiff(BANDS, planar=True), pages(BANDS)):
+        path.write_bytes(content)
+        with pytest.raises(Unreadable, match=r"has 6 channels, expected 5.\n.*channels: 1"):
+            read_parts([path], parts=[PicturePart(5)])
+    small, large = (Image.new("L", (side, side)) for side in (4, 8))
+    small.save(path, save_all=True, append_images=[large])
+    with pytest.raises(Unreadable, match="pages of several sizes"):
+        read_parts([path], parts=[PicturePart(2)])
+
+
 def test_a_cut_file_of_bands_is_named(tmp_path: Path) -> None:
     for ending, content in (("tif", tiff(BANDS)), ("npy", in_memory(BANDS)), ("tif", pages(BANDS))):
         path = tmp_path / f"a.{ending}"
