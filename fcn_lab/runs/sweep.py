@@ -13,7 +13,7 @@ machine see the same.
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,8 @@ from fcn_lab.runs.records import DamagedFile, read_json
 from fcn_lab.runs.statuses import ENDED_EARLY, RunStatus
 from fcn_lab.text.escaping import terminal_text
 
-COLUMNS = (
-    *("cell", "status", *NETWORK_WORDS, "seed", "params", "macs", "seconds"),
-    *(f"{split}_{score}" for split in ("val", "test") for score in SCORE_NAMES),
-    *("reason", "folder"),
-)
+FIRST_COLUMNS = ("cell", "status", *NETWORK_WORDS, "seed", "params", "macs", "seconds")
+LAST_COLUMNS = ("reason", "folder")
 
 
 @dataclass(frozen=True)
@@ -53,6 +50,13 @@ class Progress:
     epochs: int = 0
     best_score: float | None = None
     scores: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def scored_split(self) -> str:
+        """Returns the split that was scored besides val: test, where none has another name."""
+        splits = [name for name, part in self.scores.items() if isinstance(part, Mapping)]
+        others = [name for name in splits if name != "val" and "mean_iou" in self.scores[name]]
+        return others[-1] if others else "test"
 
     def score(self, split: str, name: str) -> float | None:
         """Returns a final score, 0…1."""
@@ -126,7 +130,8 @@ class Cell:
 
     def row(self, progress: Progress) -> dict[str, Any]:
         """Returns the cell's line of results.csv."""
-        scores = {f"{s}_{n}": progress.score(s, n) for s in ("val", "test") for n in SCORE_NAMES}
+        splits = ("val", progress.scored_split)
+        scores = {f"{s}_{n}": progress.score(s, n) for s in splits for n in SCORE_NAMES}
         return {
             "cell": self.name,
             "status": progress.status,
@@ -201,8 +206,17 @@ class SweepFolder:
 
     def write_results(self, progress: Mapping[str, Progress]) -> None:
         """Writes results.csv in one piece, from the progress of each cell by name."""
-        rows = (cell.row(progress[cell.name]) for cell in self.cells)
-        write_table(self.results, [COLUMNS, *([row.get(key) for key in COLUMNS] for row in rows)])
+        rows = [cell.row(progress[cell.name]) for cell in self.cells]
+        splits = ("val", *list_scored_splits(progress.values()))
+        names = [f"{split}_{score}" for split in splits for score in SCORE_NAMES]
+        columns = [*FIRST_COLUMNS, *names, *LAST_COLUMNS]
+        write_table(self.results, [columns, *([row.get(key) for key in columns] for row in rows)])
+
+
+def list_scored_splits(progress: Iterable[Progress]) -> tuple[str, ...]:
+    """Returns the splits that cells were scored on besides val; test where none is done."""
+    splits = dict.fromkeys(state.scored_split for state in progress if state.scores)
+    return tuple(splits) or ("test",)
 
 
 def _create_cell(sweep: Path, record: Mapping[str, Any]) -> Cell:

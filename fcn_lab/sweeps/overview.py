@@ -11,7 +11,7 @@ from rich.text import Text
 
 from fcn_lab.rendering.tables import Name
 from fcn_lab.runs.statuses import RunStatus
-from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
+from fcn_lab.runs.sweep import Cell, Progress, SweepFolder, list_scored_splits
 from fcn_lab.text.escaping import terminal_text
 from fcn_lab.text.terminal import format_count, format_percent
 
@@ -73,7 +73,10 @@ def build_table(
     cells: Sequence[Cell] = record.cells
     if rows is not None and len(cells) > rows:
         cells = _choose_cells(cells, progress, rows)
-    numbers = ("epoch", "s", "val", "test", "test G")
+    splits = list_scored_splits(progress.values())
+    # one name for all where there are several
+    split = splits[0] if len(splits) == 1 else "scored"
+    numbers = ("epoch", "s", "val", split, f"{split} G")
     table = Table(
         Column("cell", min_width=24),
         "status",
@@ -89,7 +92,10 @@ def build_table(
             f"{p.epochs}/{cell.epochs}" if cell.epochs else "",
             f"{p.seconds:.0f}" if p.seconds else "",
             format_percent(p.best_score if val is None else val, 2),
-            *(format_percent(p.score("test", name), 2) for name in ("mean_iou", "pixel_accuracy")),
+            *(
+                format_percent(p.score(p.scored_split, name), 2)
+                for name in ("mean_iou", "pixel_accuracy")
+            ),
         )
     return table
 

@@ -150,7 +150,8 @@ def list_failures(record: SweepFolder, progress: Mapping[str, Progress]) -> Iter
 
 
 def _format_scores(progress: Progress) -> str:
-    scores = {split: progress.score(split, "mean_iou") for split in ("val", "test")}
+    splits = ("val", progress.scored_split)
+    scores = {split: progress.score(split, "mean_iou") for split in splits}
     return ", ".join(
         f"{split} mean IoU {format_percent(value, 2)}"
         for split, value in scores.items()

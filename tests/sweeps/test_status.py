@@ -29,9 +29,9 @@ def make(folder: Path, names: str, epochs: int | None = 10) -> SweepFolder:
     return record
 
 
-def finish(cell: Cell, val: float, seconds: float = 10.0) -> None:
+def finish(cell: Cell, val: float, seconds: float = 10.0, test: str = "test") -> None:
     scores = {"mean_iou": val, "pixel_accuracy": 0.9}
-    metrics = {"protocol": "stub", "seconds": seconds, "val": scores, "test": scores}
+    metrics = {"protocol": "stub", "seconds": seconds, "val": scores, test: scores}
     (cell.folder / "metrics.json").write_text(json.dumps(metrics))
 
 
@@ -99,6 +99,25 @@ def test_the_table_names_the_best_and_counts_all(tmp_path: Path) -> None:
     finish(record.cells[1], 0.5)
     text = shown(record)
     assert "2 done · 1 waiting · best val mean IoU 50.00 (b)" in text
+
+
+def test_a_split_of_another_name_is_shown_and_written_by_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As PASCAL VOC's, which has no test."""
+    record = make(tmp_path, "ab")
+    with SweepWatch(record) as watch:
+        finish(record.cells[0], 0.25, test="seg11valid")
+        wait_until(lambda: watch.update() or "seg11valid" in record.results.read_text())
+    with record.results.open(newline="") as file:
+        done, other = csv.DictReader(file)
+    assert (done["val_mean_iou"], done["seg11valid_mean_iou"]) == ("0.25", "0.25")
+    assert other["seg11valid_mean_iou"] == ""
+    assert "test_mean_iou" not in done
+    assert "seg11valid G" in shown(record)
+    assert "val mean IoU 25.00, seg11valid mean IoU 25.00" in capsys.readouterr().out
+    finish(record.cells[1], 0.5)
+    assert "scored G" in shown(record)
 
 
 def test_a_table_cut_short_keeps_those_at_work(tmp_path: Path) -> None:
