@@ -70,9 +70,9 @@ def fetch_release(root: Path, release: Release, url: str, sha256: str | None = N
     """Puts the content of an archive's folder into a folder that is new or empty.
 
     What was received stays in ``<root>.part`` until it is whole; broken connections are taken up
-    again, by this call or the next. The archive's own checksums and the release's list of files are
-    checked before anything gets its name. Of processes that call at the same time one fetches and
-    the others wait for it.
+    again, by this call or the next. The release's list of files and the archive's own checksums,
+    of which a plain tar has none for what its files hold, are checked before anything gets its
+    name. Of processes that call at the same time one fetches and the others wait for it.
 
     Args:
         root: the folder to make.
