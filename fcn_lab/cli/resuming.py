@@ -15,8 +15,7 @@ from fcn_lab.config.trust import require_allowed
 from fcn_lab.errors import UserError
 from fcn_lab.runs.names import CONFIG, EPOCHS, HISTORY, METRICS
 from fcn_lab.runs.next_steps import list_run_steps
-from fcn_lab.runs.records import require_no_links_outside
-from fcn_lab.worker.claims import has_ended, hold
+from fcn_lab.worker.claims import has_ended, hold, require_no_links_outside
 from fcn_lab.worker.flags import EPOCHS_FLAG, RESUME_FLAG
 
 # the words that may stand beside it: where words lie, and what is trusted

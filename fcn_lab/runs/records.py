@@ -63,23 +63,6 @@ def require_regular_file(path: Path) -> os.stat_result:
     return state
 
 
-def require_no_links_outside(folder: Path) -> None:
-    """Refuses to write where a link would lead the writing out of `folder`.
-
-    Raises:
-        UserError: there is such a link, which the message names.
-    """
-    root = folder.resolve()
-    for parent, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            path = Path(parent, name)
-            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
-                raise UserError(
-                    f"{path} is a link that leads out of {folder}, where a run would write.\n"
-                    f"rm {path}, or put a copy of what it leads to in its place"
-                )
-
-
 def read_text(path: Path) -> str:
     """Reads UTF-8, within the limit of the file's ending.
 

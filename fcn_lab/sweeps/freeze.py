@@ -13,14 +13,20 @@ from fcn_lab.config.yaml_text import dump_yaml
 from fcn_lab.errors import UserError
 from fcn_lab.runs.names import CONFIG, SWEEP_CODE, SWEEP_RECORD, SWEEP_RESULTS
 from fcn_lab.runs.outcomes import is_finished
-from fcn_lab.runs.records import read_text, require_no_links_outside
+from fcn_lab.runs.records import read_text
 from fcn_lab.runs.statuses import FINAL_STATUSES
 from fcn_lab.runs.sweep import Cell, SweepFolder
 from fcn_lab.sweeps import snapshot
 from fcn_lab.sweeps.reuse import LABEL_KEYS, flatten_settings
 from fcn_lab.sweeps.studies import locate_estimates
 from fcn_lab.text.terminal import report_progress
-from fcn_lab.worker.claims import clear_leftovers, is_in_use, remove_empty, require_own
+from fcn_lab.worker.claims import (
+    clear_leftovers,
+    is_in_use,
+    remove_empty,
+    require_no_links_outside,
+    require_own,
+)
 from fcn_lab.worker.flags import ELSEWHERE_FLAG, ESTIMATE_FLAG
 from fcn_lab.worker.supervisor import EXIT_MISTAKE, build_worker_environment
 

@@ -34,12 +34,11 @@ from fcn_lab.errors import UserError, WriteFailure, find_refusal
 from fcn_lab.files import write_text
 from fcn_lab.runs.attempts import EXIT_TAKEN, Attempt, RunConflict, begin_attempt, keep_alive
 from fcn_lab.runs.names import LAST_CHECKPOINT, TRACEBACK
-from fcn_lab.runs.records import require_no_links_outside
 from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.signals import StoppedBySignal, raise_stopped
 from fcn_lab.text.terminal import print_refusal, print_stop, show_waiting
 from fcn_lab.training.ranks import is_first_rank
-from fcn_lab.worker.claims import withdraw
+from fcn_lab.worker.claims import require_no_links_outside, withdraw
 from fcn_lab.worker.flags import CELL_FLAG, EPOCHS_FLAG, FRESH_FLAG, PARENT_FLAG, RESUME_FLAG
 from fcn_lab.worker.shell import mend_streams
 from fcn_lab.worker.supervisor import EXIT_MISTAKE, GRACE_SECONDS, TRACEBACK_VARIABLE

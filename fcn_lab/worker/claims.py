@@ -5,6 +5,7 @@ Until then the next command takes its folder over, and a command that was refuse
 as it was. A user's own files stay; where a run would write over one, it is refused.
 """
 
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -36,6 +37,8 @@ STEP_FILES = (
     f"{names.STAGES}/*/{names.METRICS}",
 )
 OTHER_FOLDER_ADVICE = "hydra.run.dir= chooses another folder."
+# where W&B links to its log in the folder that the run was made in
+_WANDB_LOG = "wandb/*run-*/logs/debug-core.log"
 
 
 def claim(folder: Path) -> Attempt:
@@ -152,6 +155,28 @@ def withdraw(attempt: Attempt, folder_count: int) -> bool:
     attempt.path.unlink(missing_ok=True)
     remove_empty(attempt.path.parent, folder_count + 1)
     return True
+
+
+def require_no_links_outside(folder: Path) -> None:
+    """Refuses to write where a link would lead the writing out of `folder`.
+
+    W&B's link to its own log may: it names the place where the run was made, which may have been
+    moved since, and nobody writes there again.
+
+    Raises:
+        UserError: there is such a link, which the message names.
+    """
+    root = folder.resolve()
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(parent, name)
+            if not path.is_symlink() or path.match(_WANDB_LOG):
+                continue
+            if not Path(os.path.realpath(path)).is_relative_to(root):
+                raise UserError(
+                    f"{path} is a link that leads out of {folder}, where a run would write.\n"
+                    f"rm {path}, or put a copy of what it leads to in its place"
+                )
 
 
 def clear_leftovers(folder: Path) -> None:

@@ -366,6 +366,15 @@ def test_a_link_that_leads_out_of_a_run_keeps_it_from_going_on(
     assert (tmp_path / "mine.txt").read_text() == "precious"
 
 
+def test_a_run_that_was_moved_goes_on_beside_wandbs_link_to_its_first_place(
+    run: str, type_line: TypeLine, tmp_path: Path
+) -> None:
+    logs = Path(run, "wandb/offline-run-20261127_095802-399f2c1183ae/logs")
+    logs.mkdir(parents=True)
+    (logs / "debug-core.log").symlink_to(tmp_path / "elsewhere/core-debug.log")
+    assert type_line("resume=there").command[-1] == "--resume"
+
+
 def test_a_broken_word_beside_stops_no_other(tmp_path: Path) -> None:
     (tmp_path / "loss").mkdir()
     (tmp_path / "loss" / "broken.yaml").write_text("a: [")

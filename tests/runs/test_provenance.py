@@ -36,6 +36,34 @@ def test_a_commit_is_that_of_the_repository_which_holds_the_sources(
     assert Source.find(ours).commit == expected
 
 
+@pytest.mark.parametrize("color", ["auto", "always"])
+def test_the_difference_makes_the_commit_what_was_run(
+    color: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = repository(tmp_path / "ours")
+    (package / "data.bin").write_bytes(b"\0\1")
+    (package / "new [a] \u00fc.py").write_text("depth = 2\n")
+    (package / "__init__.py").write_text("depth = 1\n")
+    (package / "too_large.py").write_bytes(b"#" * (2**20 + 1))
+    (package / "ignored.py").write_text("")
+    (package / ".gitignore").write_text("ignored.py\n")
+    for name, value in {"COUNT": "1", "KEY_0": "color.ui", "VALUE_0": color}.items():
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+    staged = run_git(package, "ls-files", "-s")
+    source = Source.find(package)
+    assert source.dirty
+    assert run_git(package, "ls-files", "-s") == staged
+    again = tmp_path / "again"
+    subprocess.run(["git", "clone", "-q", tmp_path / "ours", again], check=True)
+    subprocess.run(["git", "apply", "-"], input=source.diff, text=True, cwd=again, check=True)
+    kept = {path.name: path.read_bytes() for path in (again / "package").iterdir()}
+    assert kept == {
+        path.name: path.read_bytes()
+        for path in package.iterdir()
+        if path.name not in ("too_large.py", "ignored.py")
+    }
+
+
 def test_a_package_installed_inside_another_repository_has_no_commit(tmp_path: Path) -> None:
     installed = repository(tmp_path).parent / "site-packages" / "fcn_lab"
     installed.mkdir(parents=True)

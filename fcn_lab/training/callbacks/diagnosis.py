@@ -55,9 +55,7 @@ class VitalSigns(Callback):
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         assert isinstance(loss, Tensor)
         for sign in self.vitals.find_signs(float(loss)):
-            get_console().print(
-                f"vital signs: {sign}", style="yellow", markup=False, soft_wrap=True
-            )
+            get_console().print(f"vital signs: {sign}", style="yellow", markup=False)
         if self.vitals.steps_done >= self.vitals.steps:
             self.vitals = None
 
