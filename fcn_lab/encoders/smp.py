@@ -23,7 +23,7 @@ from fcn_lab.encoders.weights import (
     read_weights,
     wants_imagenet,
 )
-from fcn_lab.errors import UserError
+from fcn_lab.errors import UserError, suggest
 from fcn_lab.values import Width, check_arguments
 
 # the beginning of timm's names in the library
@@ -119,10 +119,7 @@ def build_encoder(name: str, with_weights: bool) -> nn.Module:
             lambda: smp.encoders.get_encoder(name, depth=LEVELS, weights=word, **options), name
         )
     except (KeyError, ValueError, RuntimeError) as error:
-        names = ", ".join(smp.encoders.get_encoder_names())
-        raise UserError(
-            f"encoder.name={name}: {error}. Expected tu-… of timm or one of: {names}"
-        ) from error
+        raise UserError(f"encoder.name={name}: {error}") from error
     if with_weights and word is None:
         put_package(encoder, name)
     replace_convolutions(encoder)
@@ -167,15 +164,23 @@ def map_library_names(state: Mapping[str, Tensor]) -> dict[str, str]:
 
 
 def require_library_name(name: str, key: str) -> None:
-    """Refuses a name that timm would take for a path or a hub page.
+    """Refuses a name that timm would take for a path or a hub page, and one that no encoder has.
+
+    Names of timm's encoders, ``tu-…``, timm itself knows.
 
     Raises:
-        UserError: it is no plain name.
+        UserError: it is no plain name, or the library has no such encoder.
     """
     if not re.fullmatch(r"[\w.-]+", name):
         raise UserError(
             f"{key}={name}: expected the name of an encoder, as resnet34 or tu-resnet18; "
             "weights of your own are read by encoder.weights=FILE"
+        )
+    names = smp.encoders.get_encoder_names()
+    if name not in names and not name.startswith("tu-"):
+        raise UserError(
+            f"{key}={name}: there is no such encoder.{suggest(name, names)}\n"
+            f"Expected tu-NAME of timm's, or one of {', '.join(names)}"
         )
 
 

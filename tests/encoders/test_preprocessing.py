@@ -122,6 +122,18 @@ def test_a_network_without_weights_of_its_own_says_so() -> None:
     assert find_cached_weights("resnet18") == {}
 
 
+def test_an_encoder_that_does_not_exist_is_named_with_one_that_does() -> None:
+    for key, build in (
+        ("encoder.name", lambda: SmpEncoder("resnet43")),
+        ("model.encoder_name", lambda: SmpModel(3, encoder_name="resnet43")),
+    ):
+        with pytest.raises(UserError) as caught:
+            build()
+        first, second = str(caught.value).splitlines()
+        assert first == f"{key}=resnet43: there is no such encoder. Did you mean resnet34?"
+        assert second.startswith("Expected tu-NAME of timm's, or one of resnet18, ")
+
+
 @pytest.mark.parametrize("prefix", ["", "model.", "encoder.model."])
 def test_a_file_that_does_not_say_how_it_was_normalised_is_asked_for(
     prefix: str, tmp_path: Path
