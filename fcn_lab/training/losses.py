@@ -43,14 +43,6 @@ class Loss(nn.Module):
     def calibrate(self, counts: Tensor, pixels: Tensor) -> None:
         """Learns from the training set's class counts; most losses have nothing to learn."""
 
-    def compute_on_rank(self, scores: Tensor, target: Tensor, ranks: int) -> Tensor:
-        """Returns what each of several ranks learns from, on its part of a batch.
-
-        Ranks average their gradients: a mean over pixels stays as it is.
-        """
-        loss: Tensor = self(scores, target)
-        return loss
-
 
 @check_arguments
 class CrossEntropy(Loss):
@@ -87,11 +79,6 @@ class CrossEntropy(Loss):
         # torch's own sum over pixels adds in no fixed order on a GPU
         losses = F.cross_entropy(scores, target, self.weight, ignore_index=VOID, reduction="none")
         return self.reduce(losses.sum(), target, self.weight)
-
-    def compute_on_rank(self, scores: Tensor, target: Tensor, ranks: int) -> Tensor:
-        """Returns what each of several ranks learns from: a sum is over the images of all."""
-        loss: Tensor = self(scores, target)
-        return loss * ranks if self.is_sum else loss
 
 
 def divide_by_weights(total: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
@@ -216,12 +203,18 @@ class WeightedSum(Loss):
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
         """Returns the loss as a scalar."""
-        return self.compute_on_rank(scores, target, ranks=1)
+        return compute_on_rank(self, scores, target, ranks=1)
 
-    def compute_on_rank(self, scores: Tensor, target: Tensor, ranks: int) -> Tensor:
-        """Returns what each of several ranks learns from, each part as it would by itself."""
-        parts = [
-            w * loss.compute_on_rank(scores, target, ranks)  # type: ignore[operator]
-            for w, loss in zip(self.weights, self.losses, strict=True)
-        ]
+
+def compute_on_rank(loss: nn.Module, scores: Tensor, target: Tensor, ranks: int) -> Tensor:
+    """Returns what each of several ranks learns from, on its part of a batch.
+
+    Ranks average their gradients: a mean over pixels stays as it is, and a sum is over the images
+    of all, also as a part of a weighted sum.
+    """
+    if isinstance(loss, WeightedSum):
+        pairs = zip(loss.weights, loss.losses, strict=True)
+        parts = [w * compute_on_rank(part, scores, target, ranks) for w, part in pairs]
         return torch.stack(parts).sum()
+    value: Tensor = loss(scores, target)
+    return value * ranks if getattr(loss, "is_sum", False) else value

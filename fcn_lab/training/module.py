@@ -19,7 +19,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.metrics.boundaries import EdgeRows, ImageEdges
 from fcn_lab.metrics.image_scores import ImageScores
 from fcn_lab.metrics.scores import compute_scores
-from fcn_lab.training.losses import Loss
+from fcn_lab.training.losses import compute_on_rank
 from fcn_lab.training.optim import Optim, OptimizerConfig
 from fcn_lab.values import check_arguments
 
@@ -125,12 +125,9 @@ class SegmentationModule(L.LightningModule):
         return prediction
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        assert self.loss is not None
         scores, target = self(batch["image"]), batch["label"].long()
-        if isinstance(self.loss, Loss):
-            loss = self.loss.compute_on_rank(scores, target, self.trainer.world_size)
-        else:
-            assert self.loss is not None
-            loss = self.loss(scores, target)
+        loss = compute_on_rank(self.loss, scores, target, self.trainer.world_size)
         self.train_loss.update(loss.detach())
         self.log("train/loss", self.train_loss, on_step=False, on_epoch=True, logger=False)
         return loss
