@@ -1,7 +1,9 @@
 """Composes the cells of a sweep fast, since there may be thousands of them."""
 
 import copy
+import re
 from collections.abc import Sequence
+from hashlib import sha256
 
 # Hydra applies overrides to a composed config nowhere in public
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -12,6 +14,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from fcn_lab.config.mappings import ATOMIC_KEYS
 from fcn_lab.config.overrides import parse_overrides
+from fcn_lab.files import shorten_name
+
+# in characters: a file name holds 255 bytes, and suffixes will be added
+LONGEST_NAME = 120
 
 
 class Composer:
@@ -74,3 +80,15 @@ class Composer:
         """Returns whether an override is a group's word, by Hydra's own rule."""
         is_group = self._groups.group_exists(override.key_or_group)
         return is_group and not isinstance(override.value(), dict)
+
+
+def format_file_name(words: Sequence[str]) -> str:
+    """Returns words in one file name.
+
+    It has at most LONGEST_NAME characters and a hash, fewer where they take more bytes than a file
+    name may have.
+    """
+    name = re.sub(r"[^\w.=,+-]+", "-", ",".join(words)).strip("-.")
+    if len(name) > LONGEST_NAME:
+        name = f"{name[:LONGEST_NAME]}-{sha256(name.encode()).hexdigest()[:8]}"
+    return shorten_name(name)

@@ -44,6 +44,7 @@ from fcn_lab.config.frozen import (
 from fcn_lab.config.inheritance import resolve_command
 from fcn_lab.config.own_words import find_word_folders, keep_own_folders
 from fcn_lab.config.trust import allow, read_names
+from fcn_lab.config.unread import list_unread
 from fcn_lab.errors import SweepFailure, UserError, find_refusal
 from fcn_lab.runs.folders import require_folders
 from fcn_lab.runs.names import CONFIG
@@ -184,6 +185,8 @@ def _start(parent: Path, config: DictConfig) -> None:
         _refuse(explain(error))
     # libraries take seconds from here
     print(f"task={config.choices.task}: {folder}", flush=True)
+    for line in list_unread(content, settings.overrides.task):
+        print(line, flush=True)
     _become_worker(str(path), f"{FRESH_FLAG}{folder_count}")
 
 

@@ -33,10 +33,11 @@ from fcn_lab.worker.supervisor import EXIT_MISTAKE, build_worker_environment
 
 @dataclass(frozen=True)
 class ComposedCell:
-    """A cell before it is frozen: its name and its whole configuration."""
+    """A cell before it is frozen: its name, its whole configuration, and what to say of it."""
 
     name: str
     config: dict[str, Any]
+    remarks: Sequence[str] = ()
 
 
 def freeze_sweep(

@@ -125,6 +125,14 @@ def test_a_cell_is_named_by_what_is_its_own_and_its_arm_by_that_without_the_seed
     assert Path("one/stub-unet-transposed-tiny/config.yaml").is_file()
 
 
+def test_words_that_no_cell_reads_are_told_once(
+    type_line: TypeLine, stub: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fcn_lab.sweeps.loop.Sweep.run", stand_still)
+    told = type_line(stub, "-m", "task=stub", "optim=sgd", "seed=0,1", "sweep.dir=all").out
+    assert told.count("optim=sgd has no effect: with task=stub nothing reads optim\n") == 1
+
+
 def test_a_name_too_long_for_a_folder_is_cut_and_stays_its_own(
     type_line: TypeLine, stub: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

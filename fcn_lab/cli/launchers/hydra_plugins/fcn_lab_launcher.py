@@ -4,9 +4,7 @@ Hydra finds launchers only in the namespace package ``hydra_plugins``, and impor
 every start: it stays light.
 """
 
-import re
 from collections.abc import Callable, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +25,6 @@ UNSCORED_TASKS = (
     *("audit", "capacity", "ceilings", "dashboard", "demo", "export", "predict", "profile"),
     *("report", "shapes", "status"),
 )
-# in characters: a file name holds 255 bytes, and suffixes will be added
-LONGEST_NAME = 120
 
 
 class CellReturn(JobReturn):
@@ -132,7 +128,8 @@ class CellLauncher(Launcher):
             cells = freeze_sweep(
                 record.path, composed_cells, record, engine.runs_here, accept_changes
             )
-            for line in link_done_cells(cells, done_runs):
+            remarks = dict.fromkeys(line for cell in composed_cells for line in cell.remarks)
+            for line in [*remarks, *link_done_cells(cells, done_runs)]:
                 print(line, flush=True)
         is_complete = cell_count is None
         for line in describe_opening(record, cells, cell_count) if first == 0 else ():
@@ -216,6 +213,7 @@ class CellLauncher(Launcher):
         self, overrides: list[str], number: int, shared_overrides: Sequence[str]
     ) -> "ComposedCell":
         from fcn_lab.config.inheritance import add_recorded_words, resolve_command
+        from fcn_lab.config.unread import list_unread
         from fcn_lab.errors import UserError
         from fcn_lab.sweeps.freeze import ComposedCell
         from fcn_lab.text.escaping import omegaconf_text
@@ -232,18 +230,15 @@ class CellLauncher(Launcher):
             config.arm = self.name_cell(arm_overrides) or config.name
             config.name = self.name_cell(overrides) or config.name
             config.group = config.group or omegaconf_text(self.folder.resolve().name)
-        return ComposedCell(config.name, resolve_command(config, all_overrides, self.conf_folders))
+        content = resolve_command(config, all_overrides, self.conf_folders)
+        return ComposedCell(config.name, content, list_unread(content, all_overrides))
 
     def name_cell(self, overrides: Sequence[str]) -> str:
-        """Returns a cell's file name: the overrides that not all cells share.
+        """Returns a cell's file name, of the overrides that not all cells share.
 
-        It has at most LONGEST_NAME characters and a hash, fewer where they take more bytes than a
-        file name may have, and none where all is shared.
+        It is empty where all is shared.
         """
-        from fcn_lab.files import shorten_name
+        from fcn_lab.cli.compose import format_file_name
 
         words = [word for word in overrides if word.partition("=")[0] not in self.shared_keys]
-        name = re.sub(r"[^\w.=,+-]+", "-", ",".join(words)).strip("-.")
-        if len(name) > LONGEST_NAME:
-            name = f"{name[:LONGEST_NAME]}-{sha256(name.encode()).hexdigest()[:8]}"
-        return shorten_name(name)
+        return format_file_name(words)
