@@ -11,9 +11,10 @@ from typing import NoReturn
 # Hydra gives the parser of its own flags no public name
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep
 
 from fcn_lab.cli.paths import find_path, quote, require_folder_names, spell_paths
-from fcn_lab.config.frozen import find_conf_folder
+from fcn_lab.config.frozen import find_conf_folder, list_words
 from fcn_lab.config.inheritance import add_recorded_words
 from fcn_lab.config.mappings import replace_mappings
 from fcn_lab.config.overrides import parse_overrides
@@ -67,6 +68,7 @@ def rewrite_arguments() -> list[str]:
             flags = _remove_option(flags, name)
         overrides.append(f"again={quote(str(_find_config(arguments)))}")
     folders = [find_conf_folder(), *([Path(arguments.config_dir)] if arguments.config_dir else [])]
+    _require_words(overrides, folders)
     if arguments.multirun:
         refuse_sweeps()
         overrides = _add_sweep_folder(typed_overrides, overrides, folders)
@@ -141,11 +143,30 @@ def _add_sweep_folder(
     ]
 
 
+def _require_words(overrides: Sequence[str], folders: Sequence[Path]) -> None:
+    """Refuses overrides that Hydra would refuse without saying which: of no key, and of no word."""
+    words, lab_words = list_words(folders), list_words(folders[:1])
+    for override in parse_overrides(overrides):
+        line, group = override.input_line, override.key_or_group
+        if not group:
+            raise UserError(f"{line}: cannot be read (it has no key)\nan override reads key=value")
+        if group not in words or override.is_delete():
+            continue
+        hint = f"{group}= takes {', '.join(sorted(words[group]))}"
+        if override.is_add() and group in lab_words:
+            raise UserError(f"{line}: leave out the +\n{hint}")
+        value = override.value()
+        for item in value.list if isinstance(value, ChoiceSweep) else [value]:
+            parts = item if isinstance(item, list) else [item]
+            if any(part is None or isinstance(part, int | float) for part in parts):
+                raise UserError(f"{line}: a word was expected\n{hint}")
+
+
 def _refuse_swept_networks(overrides: Sequence[str]) -> None:
     """Refuses `model=A,B` of a task that takes `models=[A,B]`, whether or not -m was typed."""
     words = parse_overrides(overrides)
     tasks = [w.value() for w in words if w.key_or_group == "task" and not w.is_sweep_override()]
-    swept = [w for w in words if w.key_or_group in _LISTS and w.is_choice_sweep()]
+    swept = [w for w in words if w.key_or_group in _LISTS and isinstance(w.value(), ChoiceSweep)]
     if not swept or not tasks or tasks[-1] not in LIST_TASKS:
         return
     lists = {

@@ -14,6 +14,8 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
+from fcn_lab.config.frozen import list_words
+from fcn_lab.config.own_words import find_word_folders
 from fcn_lab.errors import UserError, suggest
 from fcn_lab.text.commands import format_command
 
@@ -22,7 +24,8 @@ def explain(error: BaseException) -> str:
     """Returns the error in one or two lines."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
         group, _, word = error.missing_cfg_file.rpartition("/")
-        options = list(error.options or ())
+        # of a word in a list Hydra gives none
+        options = error.options or sorted(list_words(find_word_folders()).get(group, ()))
         if not options:
             return f"{group}={word}: there is no such word" if group else _first_lines(str(error))
         first_line = f"{group}={word}: there is no such word.{suggest(word, options)}"

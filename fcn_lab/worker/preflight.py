@@ -67,7 +67,9 @@ def main(arguments: list[str]) -> int:
         except UserError as error:
             mistakes.setdefault(str(error), kind.cells[0])
     for mistake, name in mistakes.items():
-        print(f"{name}: {mistake}", file=sys.stderr)
+        # a cell that is named after the very setting says it itself
+        prefix = "" if mistake.startswith(f"{name}: ") else f"{name}: "
+        print(f"{prefix}{mistake}", file=sys.stderr)
     for file in files if not mistakes else ():
         start = measure_uptime()
         print("timing a few steps of the smallest and the largest network", flush=True)

@@ -9,6 +9,7 @@ import pytest
 from fcn_lab.errors import UserError
 from fcn_lab.runs.sweep import Cell
 from fcn_lab.sweeps import freeze as freezing
+from support.commandline import TypeLine
 from support.places import ROOT
 
 
@@ -41,3 +42,10 @@ def test_a_check_that_breaks_is_told_in_a_line(
     monkeypatch.setattr(sys, "executable", str(program))
     with pytest.raises(UserError, match=f"^the cells cannot be checked: {reason}$"):
         freezing._preflight(list_cells(tmp_path, 1), ROOT, True, None)
+
+
+def test_a_cell_named_after_its_mistake_is_not_named_twice(type_line: TypeLine, stub: str) -> None:
+    refused = type_line(stub, "-m", "task=stub", "task.count=x,1", "sweep.dir=all")
+    assert refused.status == 2
+    assert refused.err.count("task.count=x: ") == 1
+    assert "task.count=x: expected an integer" in refused.err
