@@ -30,7 +30,7 @@ class FrameFacts:
 
     Attributes:
         name: the frame's name.
-        drive: "" where it is not known.
+        drive: "" where it is not known, its own name where it stands alone.
         stored_size: (H,W) of its files.
         counts: (K,) pixels of every class.
         void: pixels of no class.
@@ -58,8 +58,9 @@ class FrameFacts:
 
     @cached_property
     def sequence(self) -> str:
-        """Returns the drive; where it is unknown, the name without its number."""
-        return self.drive or _NUMBER.sub("", self.name)
+        """Returns the drive; of a frame that is of none, the name without its number."""
+        stands_alone = self.drive in ("", self.name)
+        return _NUMBER.sub("", self.name) if stands_alone else self.drive
 
 
 @dataclass(frozen=True)

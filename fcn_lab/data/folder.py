@@ -55,7 +55,8 @@ class Folder(PackedSource):
             a folder a line says so.
         blocks: ``FILE.csv:COLUMN``, the column that names the drive, or other block of similar
             pictures, that a frame is from; the file's first column names the frame. Or the number
-            of the star in `images` that stands for the block.
+            of the star in `images` that stands for the block, or "single" for photographs that
+            have nothing to do with each other.
         size: see ``PackedSource``, as for ``split_by``, ``held_out``, ``cache``, ``megapixels``,
             ``resize`` and ``pack``.
         ignore: ids or colours of masks that are void, or "others": ids that are no class.

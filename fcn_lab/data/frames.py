@@ -30,7 +30,8 @@ class Frames:
             own sizes, M arrays (H,W,C).
         labels: (M,H,W), or M arrays (H,W), 0..K-1 or VOID.
         names: M frame names.
-        drives: M names of the drives the frames are from, or none where drives are not known.
+        drives: M names of the drives the frames are from, or none where drives are not known;
+            a frame that stands alone is a drive of its own name.
         own_sizes: M (H,W) of frames that keep their own; none where all have one.
     """
 

@@ -87,7 +87,7 @@ class Voc(PackedSource):
         codec = layout.codec
         classes = keep_classes(codec.names, codec.colours, "voc21", with_void=False)
         rest = (None, None, cache, megapixels, resize, pack)
-        super().__init__(release, layout, classes, lambda _: "", size, *rest)
+        super().__init__(release, layout, classes, lambda name: name, size, *rest)
 
 
 def find_voc(root: Path) -> Path | None:

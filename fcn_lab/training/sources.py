@@ -117,7 +117,7 @@ def folder(
         splits: split → share of the frames, or split → text file that names a frame a line, or
             a folder of pictures.
         blocks: ``FILE.csv:COLUMN`` that names the drive of each frame, or the number of the star in
-            `images` that does; no drive is divided.
+            `images` that does; no drive is divided. Or "single" for pictures that stand alone.
         size: (H,W) in pixels to bring frames to; None keeps each frame's own.
         split_by: "drive" divides the frames anew by whole drives.
         held_out: the drive to score then.

@@ -15,6 +15,7 @@ from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.data.splitting import split_by_shares
 from fcn_lab.errors import UserError
 from fcn_lab.pixels import VOID
+from fcn_lab.report.blocks import cut_blocks
 from fcn_lab.text import terminal
 from support import fakes
 
@@ -117,6 +118,19 @@ def test_a_block_can_be_held_out(root: Path) -> None:
     found = source(root, blocks="fields.csv:field", split_by="drive", held_out="field c")
     assert found.frames("test").names == tuple(f"c_{number:02d}" for number in range(5))
     assert len(found.frames("train")) == 20
+
+
+def test_pictures_that_stand_alone_are_each_their_own_drive(root: Path) -> None:
+    found = source(root, blocks="single")
+    for split in found.splits:
+        frames = found.frames(split)
+        assert frames.drives == frames.names
+        assert cut_blocks(frames.drives, frames.names).has_single_frames
+    # in an audit drives are what they are where they are not known: names without their number
+    spans = Audit.measure(found).drive_spans
+    assert {span.drive for span in spans} == {f"{c}_" for c in "abcdef"}
+    with pytest.raises(UserError, match=r"the drive of a_00 is not known\.\nExpected CamVid's"):
+        source(root, blocks="single", split_by="drive", held_out="c_00")
 
 
 def test_lists_name_frames_with_or_without_folder_and_suffix(root: Path) -> None:

@@ -39,6 +39,7 @@ def test_the_release_alone_has_its_own_splits(tmp_path: Path) -> None:
             "train": voc.TRAIN, "val": voc.VAL
         }  # fmt: skip
         assert data.protocol == "voc21-own_size-void_ignored-voc2012_split"
+    assert data.frames("val").drives == voc.VAL  # a photograph stands alone
     assert len(data.classes) == len(data.palette) == 21
     for name, label in zip(voc.TRAIN, data.frames("train").labels, strict=True):
         mask = place / "VOCdevkit" / "VOC2012" / "SegmentationClass" / f"{name}.png"

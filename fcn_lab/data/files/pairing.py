@@ -10,6 +10,8 @@ from fcn_lab.data.splitting import read_blocks
 from fcn_lab.errors import UserError
 
 _log = logging.getLogger(__name__)
+# of a user's `blocks`: pictures that have nothing to do with each other
+SINGLE = "single"
 
 
 def pair_files(
@@ -94,11 +96,15 @@ def find_blocks(
 ) -> dict[str, str]:
     """Returns frame → block, as the argument `blocks` of ``Folder`` says; empty without it.
 
+    A frame that stands alone is a block of its own name.
+
     Raises:
         UserError: no such file, column or star.
     """
     if isinstance(blocks, int):
         return read_star(blocks, root, images, pairs)
+    if blocks == SINGLE:
+        return {pair.name: pair.name for pair in pairs}
     return read_blocks(blocks, root, pairs) if blocks else {}
 
 

@@ -19,20 +19,22 @@ def split_by_drive(layout: Layout, drive_of: Callable[[str], str], held_out: str
 
     Args:
         layout: the data set as it was found.
-        drive_of: the drive of a frame's name, "" where it is not known.
+        drive_of: the drive of a frame's name, "" where it is not known, that name for a frame of
+            none.
         held_out: the drive to score.
 
     Raises:
-        UserError: a frame without drive, fewer than three drives, or none of that name.
+        UserError: a frame of no drive, fewer than three drives, or none of that name.
     """
     drives: dict[str, list[Pair]] = {}
     for pair in (pair for part in layout.pairs.values() for pair in part):
-        drives.setdefault(drive_of(pair.name), []).append(pair)
-    if "" in drives:
-        raise UserError(
-            f"data.split_by=drive: the drive of {drives[''][0].name} is not known.\n"
-            "Expected CamVid's frame names, or data.blocks=FILE.csv:COLUMN with data=folder."
-        )
+        drive = drive_of(pair.name)
+        if drive in ("", pair.name):
+            raise UserError(
+                f"data.split_by=drive: the drive of {pair.name} is not known.\n"
+                "Expected CamVid's frame names, or data.blocks=FILE.csv:COLUMN with data=folder."
+            )
+        drives.setdefault(drive, []).append(pair)
     names = sorted(drives)
     if held_out not in drives or len(drives) < DRIVES_NEEDED:
         raise _drive_error(held_out, drives)
