@@ -1,6 +1,7 @@
 """What is claimed about skips and upsampling, and what the published studies say to it."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from judging import (
     GOALS,
@@ -73,6 +74,15 @@ def _claim_more_operators() -> Iterator[Claim]:
             )
 
 
+def _claim_edges() -> Iterator[Claim]:
+    for coarser, finer in pairwise((32, 16, 8, 4, 2)):
+        yield Claim(
+            f"the skip from FCN-{coarser}s to FCN-{finer}s restores edges",
+            *("this study", "skips", (f"fcn{finer}s", f"fcn{coarser}s")),
+            measure="boundary F1",
+        )
+
+
 def _claim_grid() -> Iterator[Claim]:
     for operator, name in (
         ("transposed", "transposed steps"),
@@ -86,6 +96,12 @@ def _claim_grid() -> Iterator[Claim]:
                 *("this study", "grid", (operator, "bilinear"), "different", measure),
                 contexts=("fcn32s", "fcn8s"),
             )
+    for stride in (32, 16, 8):
+        yield Claim(
+            f"unpooling steps draw edges better than bilinear ones in FCN-{stride}s",
+            *("this study", "grid", (f"fcn{stride}s max_unpool", f"fcn{stride}s bilinear")),
+            measure="boundary F1",
+        )
 
 
 CLAIMS = (
@@ -98,6 +114,7 @@ CLAIMS = (
         *("both skips restore edges", NOTES, "skips", ("fcn8s", "fcn32s")),
         measure="boundary F1",
     ),
+    *_claim_edges(),
     Claim(
         *("both skips restore small things", NOTES, "skips", ("fcn8s", "fcn32s")),
         measure="IoU of small classes",
@@ -138,7 +155,7 @@ CLAIMS = (
         published_effect=0.1,
     ),
     Claim(
-        "the paper's heavy learning beats AdamW, each at its best rate",
+        "the paper's heavy learning beats AdamW, each at the best of the rates tried",
         *("this study", "momentum", ("heavy", "adamw")),
     ),
     Claim(
@@ -201,11 +218,14 @@ def _format_order(name: str, study: Study | None) -> tuple[str, ...]:
     text, source = "val tells which arm test will prefer", NOTES
     if study is None or len(study.arms) < 2:
         return text, source, "*not run yet*", "", "", "", _link(name, study)
-    verdict, tau = judge_order(study.arms)
+    arms = study.comparison.pooled_arms
+    verdict, tau = judge_order(arms)
     seeds = sorted({len(arm.runs) for arm in study.arms})
-    effect = f"Kendall's τ {tau:+.2f} of {len(study.arms)} arms"
+    effect = f"Kendall's τ {tau:+.2f} of {len(arms)} arms"
+    if len(arms) < len(study.arms):
+        effect += " that score at least half of the best"
     best_arms = [arm for arm in study.arms if study.comparison.ranks()[arm.name][0] == 1]
-    if 2 < len(best_arms) < len(study.arms):
+    if 2 < len(best_arms) < len(arms):
         tau = judge_order(best_arms)[1]
         effect += f"; {tau:+.2f} of the {len(best_arms)} that may be the best"
     return (

@@ -7,39 +7,32 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fcn_lab.rendering.html import COLOURS
-from fcn_lab.report.charts import Spec
+from fcn_lab.rendering.html import COLOURS, SYMBOLS
+from fcn_lab.report.charts import DASHES, Spec
 
 THEMES = {
     "light": {"ink": "#1f2328", "grid": "#d1d9e0"},
     "dark": {"ink": "#f0f6fc", "grid": "#3d444d"},
 }
-MARKERS = "osD^vXP*"
-LINES = ("-", "--", ":", "-.")
+# plotly's words -> matplotlib's
+MARKERS = dict(zip(SYMBOLS, "osDP^X*h", strict=True))
+LINES = dict(zip(DASHES, ("-", "--", ":", "-.", (0, (8, 3)), (0, (8, 3, 2, 3))), strict=True))
+# the most names beside the lines
+LONGEST_LEGEND = 8
 # a chart's mean IoU in %, the arm, and half of its interval, where it is known
 Row = tuple[float, str, float | None]
 
 
-def draw_forest(spec: Spec, title: str, path: Path) -> None:
+def draw_forests(specs: Mapping[str, Spec], sample: str, path: Path) -> None:
     """Draws each arm's mean IoU in % with its 95 % interval, the best on top.
 
+    The charts stand below each other, along one axis. Arms that score less than half of the best
+    stand at its left end, as triangles that point out of it, so that the others can be told apart.
+
     Args:
-        spec: the chart of the report's page, as `charts.draw_forest` makes it.
-        title: what the figure shows.
+        specs: the charts of reports' pages, as `charts.draw_forest` makes them, by their titles.
+        sample: what was scored, such as "60 frames, seeds 0, 1".
         path: of the pictures, to which ``_light.png`` and ``_dark.png`` are added.
-    """
-    draw_forests({title: spec}, path)
-
-
-def draw_forests(specs: Mapping[str, Spec], path: Path) -> None:
-    """Draws such charts below each other, along one axis.
-
-    Arms that score less than half of the best stand at its left end, as triangles that point out of
-    it, so that the others can be told from each other.
-
-    Args:
-        specs: as for `draw_forest`, by their titles.
-        path: as for `draw_forest`.
     """
     charts = {title: _read_rows(spec) for title, spec in specs.items()}
     rows = [row for chart in charts.values() for row in chart]
@@ -69,7 +62,10 @@ def draw_forests(specs: Mapping[str, Spec], path: Path) -> None:
         for axes, (title, chart) in zip(figure.axes, charts.items(), strict=True):
             axes.set_title(title, loc="left", fontsize=11)
             draw_chart(axes, ink, chart)
-        last_axes.set_xlabel("mean IoU on test, %, with 95 % intervals over frames and seeds")
+        outside = "; ◂ lies outside" if any(value < top / 2 for value, _, _ in rows) else ""
+        last_axes.set_xlabel(
+            f"mean IoU on test, % ({sample})\nwith each arm's 95 % interval{outside}"
+        )
 
     _save(draw, path, [0.75 + 0.42 * len(chart) for chart in charts.values()])
 
@@ -85,28 +81,32 @@ def draw_curves(spec: Spec, title: str, path: Path) -> None:
     Args:
         spec: the chart of the report's page, as `charts.draw_learning` makes it.
         title: what the figure shows.
-        path: as for `draw_forest`.
+        path: as for `draw_forests`.
     """
 
     def draw(figure: Figure, ink: str) -> None:
         (axes,) = figure.axes
         axes.set_title(title, loc="left", fontsize=11)
-        for number, line in enumerate(spec["data"]):
-            axes.plot(line["x"], line["y"], label=line["name"], **_style_line(number))
+        for line in spec["data"]:
+            axes.plot(line["x"], line["y"], label=line["name"], **_style_line(line))
         axes.set_xlabel("epoch")
         axes.set_ylabel("mean IoU on val, %, mean over seeds")
-        axes.legend(frameon=False, fontsize=9, labelcolor=ink)
+        # many names would cover the lines
+        is_long = len(spec["data"]) > LONGEST_LEGEND
+        place = {"bbox_to_anchor": (1, 1), "loc": "upper left"} if is_long else {}
+        axes.legend(frameon=False, fontsize=9, labelcolor=ink, **place)
 
     _save(draw, path, [3.7])
 
 
-def draw_interaction(spec: Spec, title: str, path: Path) -> None:
-    """Draws each arm's mean IoU over one choice, a line for each value of another.
+def draw_interaction(spec: Spec, title: str, measure: str, path: Path) -> None:
+    """Draws a score of each arm over one choice, a line for each value of another.
 
     Args:
         spec: the chart of the report's page, as `charts.draw_interaction` makes it.
         title: what the figure shows.
-        path: as for `draw_forest`.
+        measure: the score.
+        path: as for `draw_forests`.
     """
 
     def draw(figure: Figure, ink: str) -> None:
@@ -117,11 +117,11 @@ def draw_interaction(spec: Spec, title: str, path: Path) -> None:
             # side by side, so that no interval hides another
             shift = 0.08 * (number - (len(lines) - 1) / 2)
             places = [place + shift for place in range(len(line["x"]))]
-            style = {**_style_line(number), "capsize": 3, "elinewidth": 1}
+            style = {**_style_line(line), "capsize": 3, "elinewidth": 1}
             widths = [width or 0.0 for width in line["error_y"]["array"]]
             axes.errorbar(places, line["y"], widths, label=line["name"], **style)
         axes.set_xticks(range(len(lines[0]["x"])), lines[0]["x"])
-        axes.set_ylabel("mean IoU on test, %, with 95 % intervals")
+        axes.set_ylabel(f"{measure} on test, %, with 95 % intervals")
         axes.legend(frameon=False, fontsize=9, labelcolor=ink)
 
     _save(draw, path, [3.7])
@@ -135,11 +135,16 @@ def picture_tag(name: str, text: str) -> str:
     )
 
 
-def _style_line(number: int) -> dict[str, str | float]:
-    color, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-    # arms that the palette is too short for
-    dash = LINES[number // len(COLOURS) % len(LINES)]
-    return {"color": color, "marker": marker, "linestyle": dash, "markersize": 4}
+def _style_line(line: Spec) -> dict[str, str | float]:
+    """Returns matplotlib's words for the style of one of plotly's lines."""
+    symbol, is_empty, _ = line["marker"]["symbol"].partition("-open")
+    return {
+        "color": line["line"]["color"],
+        "linestyle": LINES[line["line"]["dash"]],
+        "marker": MARKERS[symbol],
+        "markersize": 4,
+        "markerfacecolor": "none" if is_empty else line["line"]["color"],
+    }
 
 
 def _save(draw: Callable[[Figure, str], None], path: Path, heights: Sequence[float]) -> None:

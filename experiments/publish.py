@@ -12,25 +12,29 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import claims
 import figures
+from judging import has_boundaries, measure_arms
 from packing import pack_runs, unpack_runs
 from scipy.optimize import brentq
 
 from fcn_lab.errors import UserError
 from fcn_lab.report.answer import describe_answer
 from fcn_lab.report.charts import draw_forest, draw_interaction, draw_learning
+from fcn_lab.report.formatting import format_interval
 from fcn_lab.report.gradient_flow import format_report as format_gradients
 from fcn_lab.report.intervals import Estimate
 from fcn_lab.report.power import compute_power
 from fcn_lab.report.study import Study
+from fcn_lab.report.tables import tabulate_gaps
 from fcn_lab.report.writing import write_report
 from fcn_lab.text.commands import quote
 from fcn_lab.text.escaping import csv_cell
-from fcn_lab.text.terminal import print_next
+from fcn_lab.text.terminal import format_count, format_percent, print_next
 
 EXPERIMENTS = Path(__file__).parent
 FRONT_PAGE = EXPERIMENTS.parent / "README.md"
@@ -38,8 +42,9 @@ SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou", "boundary_f1"
 # of the front page, each with the study that answers it
 QUESTIONS = {"Which skip connections?": "skips", "Which upsampling?": "operators"}
 PILOT = "pilot"  # tells the spread by which the studies' seeds were chosen
+EDGE_MEASURE = "boundary F1"
 # of a report's Markdown, what a study's page shows
-SECTIONS = ("Scores", "Differences", "Classes")
+SECTIONS = ("Scores", "Differences", "Differences at edges", "Classes")
 
 
 def main() -> None:
@@ -86,11 +91,16 @@ def publish(folder: Path) -> None:
         report = read_report(study, Path(scratch) / "report")
         members = read_runs(study)
         write_results(members, folder / "results.csv")
-        pictures = draw_pictures(study, folder)
+        edges = measure_edges(study)
+        pictures = draw_pictures(study, edges, folder)
         circumstances = [describe_circumstances(members, record["cells"])]
         if folder.name == PILOT:
             circumstances.append(describe_power(study.arms[0].seed_spread()))
+        report["The answer"] = " ".join([report["The answer"], *describe_edges(study)])
         report["The answer"] += f" {claims.describe_details(study)}".rstrip()
+        if edges is not None:
+            table = tabulate_gaps(edges, EDGE_MEASURE)
+            report["Differences at edges"] = f"{table.caption}.\n\n{table.markdown()}"
         parts = compose_page(record, report, runs, circumstances, pictures)
         replace_block(page, folder.name, parts)
         for front in (EXPERIMENTS / "README.md", FRONT_PAGE):
@@ -114,30 +124,71 @@ def publish_overview(experiments: Path) -> None:
         answers = {title: studies[name] for title, name in QUESTIONS.items() if name in studies}
         if answers:
             forests = {title: draw_forest(study) for title, study in answers.items()}
-            figures.draw_forests(forests, experiments / "answer")
+            sample = describe_sample(*answers.values())
+            figures.draw_forests(forests, sample, experiments / "answer")
             picture = figures.picture_tag(
                 "experiments/answer", "mean IoU of every arm, by question"
             )
             sentences = (
-                f"*{title}* {' '.join(describe_answer(study)[:2])}"
+                " ".join([f"*{title}*", *describe_answer(study)[:2], *describe_edges(study)])
                 for title, study in answers.items()
             )
             replace_block(FRONT_PAGE, "answer", [" ".join(sentences), picture])
 
 
-def draw_pictures(study: Study, folder: Path) -> dict[str, str]:
-    """Draws the study's figures into its folder; returns the tag that shows each, by its name."""
-    figures.draw_forest(draw_forest(study), "Mean IoU of every arm", folder / "scores")
+def draw_pictures(study: Study, edges: Study | None, folder: Path) -> dict[str, str]:
+    """Draws the study's figures into its folder; returns the tag that shows each, by its name.
+
+    Args:
+        study: the runs.
+        edges: the same, compared at edges.
+        folder: of the study's page.
+    """
+    forest = {"Mean IoU of every arm": draw_forest(study)}
+    figures.draw_forests(forest, describe_sample(study), folder / "scores")
     alternatives = {"scores": "mean IoU of every arm with its interval"}
-    if study.is_grid and len(study.factors) == 2:
-        spec = draw_interaction(study, *study.factors)
-        title = "Mean IoU by both choices: parallel lines would mean that they do not interact"
-        figures.draw_interaction(spec, title, folder / "interaction")
-        alternatives["interaction"] = "mean IoU of every arm by both choices"
+    measures = {"interaction": (study, "mean IoU"), "interaction_edges": (edges, EDGE_MEASURE)}
+    for name, (compared_study, measure) in measures.items():
+        if compared_study is None or not study.is_grid or len(study.factors) != 2:
+            continue
+        spec = draw_interaction(compared_study, *study.factors)
+        title = f"{measure[0].upper()}{measure[1:]} by both choices: "
+        title += "parallel lines would mean that they do not interact"
+        figures.draw_interaction(spec, title, measure, folder / name)
+        alternatives[name] = f"{measure} of every arm by both choices"
     if (spec := draw_learning(study)) is not None:
         figures.draw_curves(spec, "Mean IoU on val while training", folder / "curves")
         alternatives["curves"] = "mean IoU on val over epochs"
     return {name: figures.picture_tag(name, text) for name, text in alternatives.items()}
+
+
+def measure_edges(study: Study) -> Study | None:
+    """Returns the study with its arms compared at edges; None of one arm, or without counts."""
+    if len(study.arms) < 2 or not has_boundaries(study):
+        return None
+    return replace(study, comparison=measure_arms(study, EDGE_MEASURE))
+
+
+def describe_edges(study: Study) -> Iterator[str]:
+    """Yields a sentence on the arms that draw edges best, where edges are measured."""
+    if (edges := measure_edges(study)) is None:
+        return
+    best_arm = edges.arms[0].name
+    mean = edges.comparison.means[best_arm]
+    gaps = [gap for gap in edges.comparison.gaps if gap.first == best_arm]
+    ties = ", ".join(gap.second for gap in gaps if not gap.is_distinct)
+    yield (
+        f"At edges {best_arm} leads, with a boundary F1 of {format_percent(mean.value)} % "
+        f"{format_interval(mean)}"
+        + (f", and cannot be told apart from {ties}." if ties else "; every other arm is worse.")
+    )
+
+
+def describe_sample(*studies: Study) -> str:
+    """Returns how many frames the studies scored, by the same protocol, and their seeds."""
+    seeds = sorted({seed for study in studies for seed in study.seeds})
+    frames = format_count(len(studies[0].first_run.names), "frame")
+    return f"{frames}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
 
 
 def read_report(study: Study, folder: Path) -> dict[str, str]:
@@ -172,13 +223,12 @@ def compose_page(
     if record["commands"]:
         yield "```bash\n" + "\n".join(record["commands"]) + "\n```"
     yield f"**Answer.** {report['The answer']}"
-    yield pictures["scores"]
-    if "interaction" in pictures:
-        yield pictures["interaction"]
-    for name in SECTIONS:
-        if name in report:
-            yield f"### {name}"
-            yield report[name]
+    for name in ("scores", "interaction", "interaction_edges"):
+        if name in pictures:
+            yield pictures[name]
+    for name in (name for name in SECTIONS if name in report):
+        yield f"### {name}"
+        yield report[name]
     if any(runs.glob("*/gradients.csv")):
         yield "### Gradients"
         yield format_gradients(runs)

@@ -279,15 +279,16 @@ def test_two_choices_that_are_all_combined_are_drawn_together(
     publishing: ModuleType, tmp_path: Path
 ) -> None:
     sweep = write_grid(tmp_path / "sweep", ("fcn32s", "fcn8s"), ("bilinear", "nearest"), (0, 1))
-    pictures = publishing.draw_pictures(Study.read([sweep]), tmp_path)
-    assert {*pictures} == {"scores", "interaction", "curves"}
+    study = Study.read([sweep])
+    pictures = publishing.draw_pictures(study, publishing.measure_edges(study), tmp_path)
+    assert {*pictures} == {"scores", "interaction", "interaction_edges", "curves"}
     for name, tag in pictures.items():
         for theme in ("light", "dark"):
             assert (tmp_path / f"{name}_{theme}.png").stat().st_size > 0
             assert f"{name}_{theme}.png" in tag
     for run in sweep.glob("model=fcn8s,upsample=nearest,*"):
         shutil.rmtree(run)
-    assert "interaction" not in publishing.draw_pictures(Study.read([sweep]), tmp_path)
+    assert {*publishing.draw_pictures(Study.read([sweep]), None, tmp_path)} == {"scores", "curves"}
 
 
 @pytest.mark.parametrize("others", [("transposed",), ("nearest", "transposed")])
@@ -298,6 +299,8 @@ def test_contexts_are_compared_by_the_difference_of_differences(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Over the same frames these are contrasts of an analysis of variance, seeds as blocks."""
+    # all arms of these runs tell the spread of trainings
+    monkeypatch.setattr("fcn_lab.report.comparison.LEAST_SHARE", 0.0)
     monkeypatch.setattr("fcn_lab.report.intervals.compute_variance", lambda draws, freedom: 0.0)
     contexts = ("fcn32s", "fcn8s")
     study = Study.read([write_grid(tmp_path, contexts, ("bilinear", *others))])

@@ -33,13 +33,18 @@ def compute_class_iou(matrices: Floats) -> Floats:
 
     A class that is absent from truth and prediction is nan.
     """
+    return divide(*count_overlaps(matrices))
+
+
+def count_overlaps(matrices: Floats) -> tuple[Floats, Floats]:
+    """Maps (…,K,K) to intersections n_ii and unions t_i + Σ_j n_ji − n_ii, both (…,K)."""
     hits = np.diagonal(matrices, axis1=-2, axis2=-1)
-    return _divide(hits, matrices.sum(-1) + matrices.sum(-2) - hits)
+    return hits, matrices.sum(-1) + matrices.sum(-2) - hits
 
 
 def compute_class_accuracy(matrices: Floats) -> Floats:
     """Maps (…,K,K), rows truth, to n_ii / t_i, (…,K); a class that truth lacks is nan."""
-    return _divide(np.diagonal(matrices, axis1=-2, axis2=-1), matrices.sum(-1))
+    return divide(np.diagonal(matrices, axis1=-2, axis2=-1), matrices.sum(-1))
 
 
 def compute_scores(matrix: ArrayLike, classes: Sequence[str]) -> SplitScores:
@@ -67,7 +72,8 @@ def compute_scores(matrix: ArrayLike, classes: Sequence[str]) -> SplitScores:
     )
 
 
-def _divide(numerator: Floats, denominator: Floats) -> Floats:
+def divide(numerator: Floats, denominator: Floats) -> Floats:
+    """Returns the quotients, nan where the denominator is not above 0."""
     result: Floats = np.where(
         denominator > 0, numerator / np.where(denominator > 0, denominator, 1), np.nan
     )

@@ -2,11 +2,10 @@
 
 import math
 from collections.abc import Iterator
-from itertools import combinations
 
 from fcn_lab.report.arms import format_factor
 from fcn_lab.report.blocks import FrameBlocks
-from fcn_lab.report.comparison import ALPHA, correct_holm
+from fcn_lab.report.effects import describe_effects
 from fcn_lab.report.formatting import format_interval
 from fcn_lab.report.study import Study
 from fcn_lab.text.terminal import format_count, format_percent
@@ -49,13 +48,11 @@ def _list_sentences(study: Study) -> Iterator[str]:
         yield _describe_ties(study)
     if study.factors and not study.is_grid:
         yield (
-            "Effects of single factors are not given: some combinations have no arm yet, or no "
-            "seed that all arms share."
+            "Effects of single factors are not given: not every combination has an arm, or the "
+            "arms share no seed."
         )
     elif len(study.factors) > 1:
-        for factor in study.factors:
-            yield from _describe_effect(study, factor)
-        yield _describe_interaction(study)
+        yield from describe_effects(study)
     singles = sum(len(arm.runs) == 1 for arm in study.arms)
     for run in study.runs:
         yield from run.alterations
@@ -85,50 +82,6 @@ def _describe_ties(study: Study) -> str:
     return f"It cannot be told apart from {names}; the others are distinctly worse.{overall}"
 
 
-def _describe_effect(study: Study, factor: str) -> Iterator[str]:
-    """Yields sentences on a factor: its best level less its last, and levels that may be equal."""
-    levels = [study.average_arms({factor: value}) for value in study.factors[factor]]
-    levels.sort(key=lambda arm: -study.comparison.estimate_mean(arm).value)
-    pairs = list(combinations(range(len(levels)), 2))
-    gaps = [study.comparison.compare_arms(levels[i], levels[j]) for i, j in pairs]
-    corrections = correct_holm([gap.p for gap in gaps])
-    widest = pairs.index((0, len(levels) - 1))
-    adjusted_p, alpha = corrections[widest]
-    is_distinct = adjusted_p <= ALPHA
-    yield (
-        f"Averaged over all else, the best of the {format_factor(factor)}, {levels[0].name}, leads "
-        f"the last, {levels[-1].name}, by {format_percent(gaps[widest].value, sign=True)} points "
-        f"{format_interval(gaps[widest], 1 - alpha, sign=True)}"
-        f"{'' if is_distinct else ', which is no distinguishable difference'}."
-    )
-    ties = [
-        f"{levels[i].name} and {levels[j].name}"
-        for (i, j), (p, _) in zip(pairs, corrections, strict=True)
-        if p > ALPHA and j == i + 1
-    ]
-    if is_distinct and ties and len(levels) > 2:
-        yield f"Not distinguishable there: {'; '.join(ties)}."
-
-
-def _describe_interaction(study: Study) -> str:
-    shares = study.shares()
-    if shares is None:
-        reason = (
-            "it may all be error"
-            if len(study.common_seeds) > 1
-            else "two seeds that all arms have would tell it from the spread of trainings"
-        )
-        return f"How the variance between arms divides between factors is not given: {reason}."
-    texts = [
-        f"{format_factor(name)} {s.value:.0%} [{s.low:.0%}, {s.high:.0%}]".replace("%", " %")
-        for name, s in shares.items()
-    ]
-    return (
-        f"Of the variance between arms that is no error, {', '.join(texts[:-1])} and their "
-        f"{texts[-1]}."
-    )
-
-
 def describe_method(study: Study) -> list[str]:
     """Returns sentences on how the numbers were computed, with the papers."""
     cut = study.comparison.blocks
@@ -149,7 +102,7 @@ def describe_method(study: Study) -> list[str]:
         "interval has the level of its test, so that it holds zero exactly where the pair is not "
         "distinguishable. Ranks are the places that these differences leave open. Seeds to settle "
         "is how many an arm would show the difference four times in five, were it as large as "
-        "it seems (noncentral t); none means that more frames are needed, not more seeds.",
+        "it seems (noncentral t); where no number would, more frames are needed.",
         "Shares of the variance between arms are net of what error alone adds to a sum of squares, "
         "as in ω² (Hays 1963) and ε² (Kelley 1935), with intervals of at least 95 % by the "
         "noncentral F (Steiger 2004). They are given where the arms differ by more than error.",
@@ -200,7 +153,14 @@ def _describe_seeds(study: Study) -> str:
         return "The spread between trainings is not known, since each arm has one seed."
     if len(study.arms) == 1:
         return "The variance between seeds is that of this arm."
-    spreads = [arm.seed_spread() for arm in study.arms if len(arm.runs) > 1]
+    pooled_arms = study.comparison.pooled_arms
+    spreads = [arm.seed_spread() for arm in pooled_arms if len(arm.runs) > 1]
+    others = [arm.name for arm in study.arms if arm not in pooled_arms]
+    exception = (
+        f" Arms that score less than half of the best tell nothing of it: {', '.join(others)}."
+        if others
+        else ""
+    )
     pairing = (
         "what a seed does to all arms alike drops out of their differences"
         if variance.between_freedom
@@ -210,7 +170,7 @@ def _describe_seeds(study: Study) -> str:
         "The variance between seeds is pooled over the arms, as in an analysis of variance (Fisher "
         f"1925), with {variance.residual_freedom:.0f} degrees of freedom; {pairing}. Trainings of "
         f"an arm spread by {100 * math.sqrt(variance.residual):.2f} points of mean IoU beside "
-        f"that, and arm by arm, by {100 * min(spreads):.2f} to {100 * max(spreads):.2f}."
+        f"that, and arm by arm, by {100 * min(spreads):.2f} to {100 * max(spreads):.2f}.{exception}"
     )
 
 

@@ -14,10 +14,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fcn_lab.report.intervals import Floats
 
-DRAWS = 1000
+# so many that another seed of the draws changes an interval in its third digit
+MOST_DRAWS = 20_000
+LEAST_DRAWS = 1_000
+# the most numbers that an array over all draws may hold, where that leaves enough of them
+_NUMBERS = 20_000_000
 # the length of a block, in units of √N
 BLOCK = 2.0
 # with so many drives or more, how much drives differ can be estimated
@@ -33,12 +38,14 @@ class FrameBlocks:
         length: frames of a block; in a short drive at most half of it.
         order: the N frames' indices, by drive and then by name; none for 0…N−1.
         whole_drives: whether drives are resampled instead of blocks.
+        draws: R.
     """
 
     sizes: tuple[int, ...]
     length: int
     order: tuple[int, ...] = ()
     whole_drives: bool = False
+    draws: int = LEAST_DRAWS
 
     @property
     def has_single_frames(self) -> bool:
@@ -56,14 +63,14 @@ class FrameBlocks:
         blocks = sum(size / self._choose_length(size) for size in self.sizes)
         return max(blocks - len(self.sizes), 1.0)
 
-    def weights(self, draws: int = DRAWS, seed: int = 0) -> Floats:
+    def weights(self, draws: int | None = None, seed: int = 0) -> Floats:
         """Draws how often each frame counts, (R,N), spread about 1 so that its variance is right.
 
         A drive of n frames is drawn in circular blocks of length b. The variance of block means
         about the drive's own mean falls short by b/n, as a sample's does by 1/n: deviations from 1
         are stretched by 1/√(1 − b/n), so weights may be fractions, or below 0.
         """
-        rng = np.random.default_rng(seed)
+        draws, rng = draws or self.draws, np.random.default_rng(seed)
         if self.whole_drives:
             drive_weights = _draw_weights(rng, len(self.sizes), 1, draws)
             sorted_weights = np.repeat(drive_weights, self.sizes, axis=1)
@@ -81,11 +88,19 @@ class FrameBlocks:
 def _draw_weights(rng: np.random.Generator, size: int, length: int, draws: int) -> Floats:
     """Draws the weights (R,n) of n frames in a row, in circular blocks of this length."""
     starts = rng.integers(0, size, (draws, -(-size // length)))
-    frames = (starts[:, :, None] + np.arange(length)).reshape(draws, -1)[:, :size] % size
-    cell = frames + np.arange(draws)[:, None] * size
-    counts = np.bincount(cell.ravel(), minlength=draws * size).reshape(draws, size)
+    # part by part, since arrays of this size stay in the processor's cache
+    parts = np.array_split(starts, -(-draws // LEAST_DRAWS))
+    counts = np.vstack([_count_frames(part, size, length) for part in parts])
     stretch = 1 / math.sqrt(1 - length / size) if size > 1 else 0.0
     return np.asarray(1 + (counts - 1) * stretch, np.float64)
+
+
+def _count_frames(starts: NDArray[np.int64], size: int, length: int) -> NDArray[np.int64]:
+    """Returns how often circular blocks that start there, (R,B), hold each of n frames, (R,n)."""
+    draws = len(starts)
+    frames = (starts[:, :, None] + np.arange(length)).reshape(draws, -1)[:, :size] % size
+    cells = frames + np.arange(draws)[:, None] * size
+    return np.bincount(cells.ravel(), minlength=draws * size).reshape(draws, size)
 
 
 def cut_blocks(drives: Sequence[str], names: Sequence[str] = ()) -> FrameBlocks:
@@ -106,6 +121,17 @@ def cut_blocks(drives: Sequence[str], names: Sequence[str] = ()) -> FrameBlocks:
     if len(sizes) >= ENOUGH_DRIVES or max(sizes) == 1:
         return FrameBlocks(sizes, 1, order, whole_drives=True)
     return FrameBlocks(sizes, max(1, round(BLOCK * math.sqrt(len(drives)))), order)
+
+
+def count_draws(frame_count: int, score_count: int) -> int:
+    """Returns how many draws to make: MOST_DRAWS, or as many as there is room for.
+
+    Args:
+        frame_count: N.
+        score_count: the numbers that are kept of each draw, such as the class IoU of all runs.
+    """
+    room = _NUMBERS // max(frame_count, score_count)
+    return min(max(room, LEAST_DRAWS), MOST_DRAWS)
 
 
 def cut_single_frames(drives: Sequence[str]) -> FrameBlocks:

@@ -70,16 +70,24 @@ def draw_trimaps(study: Study) -> Spec | None:
 
 
 def draw_learning(study: Study) -> Spec | None:
-    """Draws mean IoU on val over epochs, the mean over seeds; None where no run was trained."""
+    """Draws mean IoU on val over epochs, the mean over seeds, where all have one.
+
+    None where no run was trained.
+    """
     lines = []
     for arm in study.arms:
-        scores: dict[int, list[float]] = {}
-        rows = (row for run in arm.runs for row in run.history)
-        for row in (row for row in rows if row.get(MONITOR) and row.get("epoch")):
-            scores.setdefault(int(row["epoch"]) + 1, []).append(float(row[MONITOR]))
-        if scores:
-            percents = [100 * float(np.mean(scores[epoch])) for epoch in sorted(scores)]
-            lines.append({**style_arm(study, arm.name), "x": sorted(scores), "y": percents})
+        scores = [
+            {
+                int(row["epoch"]) + 1: 100 * float(row[MONITOR])
+                for row in run.history
+                if row.get(MONITOR) and row.get("epoch")
+            }
+            for run in arm.runs
+        ]
+        # a mean over fewer seeds would jump
+        if epochs := sorted(set.intersection(*map(set, scores))):
+            means = [float(np.mean([run[epoch] for run in scores])) for epoch in epochs]
+            lines.append({**style_arm(study, arm.name), "x": epochs, "y": means})
     layout = _label_axes("epoch", "mean IoU on val, %")
     last = max((line["x"][-1] for line in lines), default=1)
     layout["xaxis"] |= {"dtick": -(-last // 10), "tick0": 0}

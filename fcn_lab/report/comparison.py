@@ -26,6 +26,8 @@ from fcn_lab.report.runs import Run
 from fcn_lab.report.seeds import SeedVariance, pool_seeds
 
 ALPHA = 1 - LEVEL
+# of the best arm's score: what an arm reaches that has learnt something
+LEAST_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -184,9 +186,20 @@ class Comparison:
                 losses[gap.second] += 1
         return {name: (1 + losses[name], len(self.arms) - wins[name]) for name in losses}
 
+    @cached_property
+    def pooled_arms(self) -> list[Arm]:
+        """Returns the arms that tell how far trainings spread: all but those that learnt nothing.
+
+        An arm that scores less than half of the best, such as one class for all pixels, spreads
+        less than the others for that alone.
+        """
+        least_score = LEAST_SHARE * float(self.arms[0].mean_points.mean())
+        return [arm for arm in self.arms if arm.mean_points.mean() >= least_score]
+
     def _pool_seeds(self, label: int | None) -> SeedVariance:
-        scores = [arm.mean_points if label is None else arm.points[..., label] for arm in self.arms]
-        return pool_seeds(scores, len({arm.seeds for arm in self.arms}) == 1)
+        arms = self.pooled_arms
+        scores = [arm.mean_points if label is None else arm.points[..., label] for arm in arms]
+        return pool_seeds(scores, len({arm.seeds for arm in arms}) == 1)
 
 
 def compare_runs(arms: Sequence[Arm], blocks: FrameBlocks) -> Comparison:

@@ -45,7 +45,9 @@ class SeedVariance:
             members: the arms that are averaged.
         """
         is_known = bool(self.between_freedom)
-        variance = (1 / members - 1 / self.arms if is_known else 1.0) * self.residual
+        # more may be averaged than tell the variance
+        share = max(1 / members - 1 / self.arms, 0.0) if is_known else 1.0
+        variance = share * self.residual
         parts = [
             (variance, self.residual_freedom),
             (self.between_seeds / self.arms, self.between_freedom),

@@ -4,7 +4,7 @@ Legend: A arms, S seeds, R draws, K classes.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -18,7 +18,7 @@ from fcn_lab.report.arms import (
     refuse_twins,
     tell_twins_apart,
 )
-from fcn_lab.report.blocks import cut_blocks, cut_single_frames
+from fcn_lab.report.blocks import count_draws, cut_blocks, cut_single_frames
 from fcn_lab.report.comparison import Arm, Comparison, compare_runs
 from fcn_lab.report.intervals import (
     LEVEL,
@@ -69,7 +69,9 @@ class Study:
         groups = group_runs(runs)
         for name, members in groups.items():
             refuse_twins(name, members)
-        cut = cut_blocks(runs[0].drives, runs[0].names)
+        frames, scores = len(runs[0].names), len(runs) * len(runs[0].classes)
+        blocks = cut_blocks(runs[0].drives, runs[0].names)
+        cut = replace(blocks, draws=count_draws(frames, scores))
         weights = cut.weights()
         arms = [Arm.from_runs(name, members, weights) for name, members in groups.items()]
         values = {
@@ -103,7 +105,8 @@ class Study:
 
         It is about the frames' part of the interval; None where the frames do not determine that.
         """
-        best_arm, cut = self.arms[0], cut_single_frames(self.first_run.drives)
+        best_arm, draws = self.arms[0], self.comparison.blocks.draws
+        cut = replace(cut_single_frames(self.first_run.drives), draws=draws)
         arm = Arm.from_runs(best_arm.name, best_arm.runs, cut.weights())
         single_frames = Comparison((arm,), cut).means[best_arm.name]
         in_blocks = self.comparison.means[best_arm.name]

@@ -126,11 +126,16 @@ def choose_gaps(study: Study) -> list[Gap]:
     return [*gaps_to_best, *(neighbours if len(study.factors) > 1 else [])]
 
 
-def tabulate_gaps(study: Study) -> Table:
-    """Returns the pairs of arms that `choose_gaps` chooses."""
+def tabulate_gaps(study: Study, measure: str = "mean IoU") -> Table:
+    """Returns the pairs of arms that `choose_gaps` chooses.
+
+    Args:
+        study: the runs, with the comparison to show.
+        measure: the score that it compares.
+    """
     rows = [_gap_row(gap) for gap in choose_gaps(study)]
     columns = ["pair", "verdict", "difference", "interval", "level", "p (Holm)", "seeds to settle"]
-    caption = "Differences in mean IoU, points of a per cent"
+    caption = f"Differences in {measure}, points of a per cent"
     if len(rows) < len(study.comparison.gaps):
         caption += f"; {len(rows):,} of {len(study.comparison.gaps):,} pairs: those against the "
         caption += "best arm, and those that differ in one factor alone"
@@ -150,8 +155,10 @@ def tabulate_raw_gaps(study: Study) -> Table:
 
 
 def _gap_row(gap: Gap) -> list[Cell]:
-    seeds_to_settle = "" if gap.is_distinct else ("none" if gap.seeds is None else f"{gap.seeds:,}")
-    if gap.gap.seeds is None and not gap.is_distinct:
+    seeds_to_settle = "no number" if gap.seeds is None else f"{gap.seeds:,}"
+    if gap.is_distinct:
+        seeds_to_settle = ""
+    elif gap.gap.seeds is None:
         seeds_to_settle = "unknown: one seed"
     return [
         f"{gap.first} − {gap.second}",
@@ -191,9 +198,10 @@ def tabulate_classes(study: Study) -> Table:
         scores = [format_percent(best_iou), format_percent(last_iou)]
         rows.append([name, *scores, *difference, *(column[label] for column in accuracies)])
     caption = (
-        f"IoU in % of each class: {best_arm.name} against {last_arm.name}, 95 % intervals; a class "
-        "that more than 5 % of the resamples lack has none. Beside it the accuracy, the share of "
-        "the class's pixels that are found"
+        f"IoU in % of each class: {best_arm.name} against {last_arm.name}, 95 % intervals, "
+        f"corrected neither for {len(study.first_run.classes)} classes nor for the choice of the "
+        "arms; a class that more than 5 % of the resamples lack has none. Beside it the accuracy, "
+        "the share of the class's pixels that are found"
     )
     iou = ["class", best_arm.name, last_arm.name, "difference", "interval"]
     return Table(caption, [*iou, *(f"accuracy, {arm.name}" for arm in (best_arm, last_arm))], rows)

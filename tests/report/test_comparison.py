@@ -63,6 +63,19 @@ def test_averaging_arms_divides_the_variance_between_their_trainings(found: Comp
         assert spread == pytest.approx(found.seed_variance.residual * 2 / (3 * members))
 
 
+def test_an_arm_that_has_learnt_nothing_does_not_tell_how_trainings_spread() -> None:
+    """Its scores hardly spread, and would make all intervals too narrow."""
+    blocks = FrameBlocks((100,), 10)
+    alive = [arm("a", 0.6), arm("b", 0.5)]
+    dead = arm("dead", 0.02, noise=0.0)
+    alone, beside = (compare_runs(arms, blocks) for arms in (alive, [*alive, dead]))
+    assert beside.seed_variance == alone.seed_variance
+    assert beside.compare_arms(*alive).seeds == alone.compare_arms(*alive).seeds
+    # where an arm is just half as good, it counts
+    half = compare_runs([*alive, arm("half", 0.31)], blocks)
+    assert half.seed_variance.arms == 3
+
+
 def test_a_class_is_compared_as_the_mean_is(found: Comparison) -> None:
     first, last = found.arms[0], found.arms[-1]
     per_class = [found.compare_arms(first, last, label).value for label in (0, 1)]

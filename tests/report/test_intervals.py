@@ -12,7 +12,14 @@ from scipy import stats
 
 from fcn_lab.metrics.confusion import confusion_matrices
 from fcn_lab.metrics.scores import compute_class_iou, compute_scores
-from fcn_lab.report.blocks import FrameBlocks, cut_blocks, cut_single_frames
+from fcn_lab.report.blocks import (
+    LEAST_DRAWS,
+    MOST_DRAWS,
+    FrameBlocks,
+    count_draws,
+    cut_blocks,
+    cut_single_frames,
+)
 from fcn_lab.report.intervals import (
     Estimate,
     Floats,
@@ -178,6 +185,13 @@ def test_no_block_reaches_into_another_drive() -> None:
     assert np.allclose(weights[:, 30:].sum(1), 50)
     other = FrameBlocks((30, 50), 7).weights(200)
     assert np.array_equal(weights, other)
+
+
+def test_as_many_draws_are_made_as_memory_has_room_for() -> None:
+    """An array over all draws holds at most 20 million numbers, of 1,000 draws or more."""
+    assert count_draws(233, 45 * 11) == MOST_DRAWS
+    assert count_draws(2000, 40 * 150) * 6000 <= 20e6 < (count_draws(2000, 40 * 150) + 1) * 6000
+    assert count_draws(10**6, 11) == LEAST_DRAWS
 
 
 def test_neighbours_are_drawn_together() -> None:
