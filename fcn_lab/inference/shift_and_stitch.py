@@ -23,7 +23,7 @@ from fcn_lab.encoders import VGG16Encoder
 from fcn_lab.encoders.base import STRIDE
 from fcn_lab.errors import UserError
 from fcn_lab.geometry.algebra import chain_affines
-from fcn_lab.geometry.alignment import find_layers
+from fcn_lab.geometry.alignment import PadOnce, find_layers
 from fcn_lab.geometry.trace import trace
 from fcn_lab.networks.fcn import FCN
 from fcn_lab.values import Count, check_arguments
@@ -105,9 +105,20 @@ class ShiftAndStitch(nn.Module):
         super().__init__()
         self.net, self.batch_size = require_fcn(net, "shift_and_stitch"), batch_size
         self.stride = self.net.upscore.factor
-        *_, last = trace(CoarseScores(self.net), STRIDE, STRIDE)
-        assert last.maps is not None
-        self.first = round(last.maps[0].affines[0].shift)
+        self.first = self._find_first()
+
+    def _find_first(self) -> int:
+        """Returns the pixel on which the first of the finest scores lies."""
+        rows = trace(CoarseScores(self.net), STRIDE, STRIDE)
+        maps = rows[-1].maps
+        if maps is None:
+            # an operator that gathers or shuffles has climbed; where nothing is cropped, what it
+            # gives lies where the skip lies that is added to it
+            assert isinstance(self.net.alignment, PadOnce)
+            name = f"net.score_pool{self.net.skips[-1][0]}"
+            maps = next(row.maps for row in reversed(rows) if row.name == name)
+        assert maps is not None
+        return round(maps[0].affines[0].shift)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps RGB in 0…1 (N, 3, H, W) to scores (N, K, H, W), for any H, W ≥ 1."""

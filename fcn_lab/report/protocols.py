@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fcn_lab.errors import UserError
 from fcn_lab.text.terminal import shorten_list
 
@@ -36,12 +39,16 @@ class ScoredRun(Protocol):
     def classes(self) -> Sequence[str]:
         """Returns the classes in their order, without void."""
 
+    @property
+    def matrices(self) -> NDArray[np.int64]:
+        """Returns a confusion matrix a frame, (N,K,K), rows truth."""
+
 
 def refuse_mixed(runs: Sequence[ScoredRun]) -> None:
     """Refuses runs of two protocols, since their numbers cannot stand in one table.
 
     Raises:
-        UserError: the runs differ in protocol, in the split scored or in its frames.
+        UserError: the runs differ in protocol, in the split scored, in its frames or their labels.
     """
     protocol, count = Counter(run.protocol for run in runs).most_common(1)[0]
     first = next(run for run in runs if run.protocol == protocol)
@@ -61,6 +68,11 @@ def refuse_mixed(runs: Sequence[ScoredRun]) -> None:
         if run.names != first.names or run.classes != first.classes:
             raise UserError(
                 f"{pair} say {run.protocol}, but their frames or classes differ: leave one out."
+            )
+        if not np.array_equal(run.matrices.sum(-1), first.matrices.sum(-1)):
+            raise UserError(
+                f"{pair} say {run.protocol}, but were scored against different labels: leave one "
+                "out."
             )
 
 

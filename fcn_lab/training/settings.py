@@ -176,7 +176,9 @@ class TrainerSettings:
         """Returns the callback that averages weights and batch statistics, or an empty list."""
         if self.ema_decay is None:
             return []
-        return [WeightAveraging(use_buffers=True, multi_avg_fn=create_warm_average(self.ema_decay))]
+        average = create_warm_average(self.ema_decay)
+        # the averages are made before Lightning moves the network, which would leave them behind
+        return [WeightAveraging(self.device, use_buffers=True, multi_avg_fn=average)]
 
     def _create_precision_plugin(self) -> Precision:
         """Returns a plugin, because Lightning itself takes bf16-mixed for 16-mixed on a CPU."""

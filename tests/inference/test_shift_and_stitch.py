@@ -24,6 +24,7 @@ from fcn_lab.networks.weights.published import published_fcn
 from fcn_lab.tasks.evaluate import Evaluate
 from fcn_lab.upsampling import Bilinear
 from support.commandline import METRICS, TypeLine
+from support.places import CONF
 from support.tiny import WORDS, make_train
 
 FIELD, STRIDE = 1 + 2 + 1 + 2 * 4 + 4 + 4 * 2, 4  # of the chain below
@@ -114,6 +115,17 @@ def test_a_stitched_pixel_has_the_score_that_looks_at_it(net: FCN, level: int, f
         dense = ShiftAndStitch(net, 8)(image)
         expected = skip(net.encoder.normalize(image))[..., first:, first:]
     torch.testing.assert_close(dense[..., middle, middle], expected[..., middle, middle])
+
+
+@pytest.mark.parametrize("word", sorted(file.stem for file in (CONF / "upsample").glob("*.yaml")))
+def test_stitched_scores_lie_where_they_do_whatever_climbs(word: str) -> None:
+    for model in ("fcn32s", "fcn8s", "fcn2s"):
+        net, known = (
+            create_model(model, name, num_classes=3).eval() for name in (word, "bilinear")
+        )
+        assert ShiftAndStitch(net).first == ShiftAndStitch(known).first
+    with torch.no_grad():
+        assert ShiftAndStitch(net)(torch.rand(1, 3, 37, 50)).shape == (1, 3, 37, 50)
 
 
 @pytest.mark.slow
