@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from fcn_lab.data.seeds import seed_of
-from fcn_lab.pixels import Pixels
+from fcn_lab.pixels import VOID, Pixels
 from fcn_lab.text.terminal import report_progress
 
 PixelArrays = Pixels | Sequence[Pixels]
@@ -66,6 +66,11 @@ class Frames:
             counts += histogram
             image_pixels += np.where(histogram > 0, label.size, 0)
         return counts, image_pixels
+
+    @cached_property
+    def has_labels(self) -> bool:
+        """Returns whether any pixel is of a class."""
+        return any((label != VOID).any() for label in self.labels)
 
     @cached_property
     def pixel_count(self) -> int:

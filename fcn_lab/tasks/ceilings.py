@@ -29,6 +29,7 @@ from fcn_lab.metrics.confusion import confusion_matrices
 from fcn_lab.metrics.scores import SplitScores, compute_scores
 from fcn_lab.text.terminal import print_next, print_text, report_progress
 from fcn_lab.training.datamodule import FrameDataModule
+from fcn_lab.training.opening import require_labels
 from fcn_lab.training.scoring import SCORE_TITLES, build_percent_table
 from fcn_lab.upsampling import Bilinear
 from fcn_lab.values import Count
@@ -53,6 +54,7 @@ class Ceilings:
 
     def run(self, folder: Path) -> None:
         """Prints a table; leaves ceilings.json and ceilings.csv in `folder`."""
+        require_labels(self.data)
         print_text(self.data.source.describe())
         scores = self.measure(self.data.source.frames(self.data.split))
         print_text(build_table(scores))

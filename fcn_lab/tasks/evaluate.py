@@ -23,6 +23,7 @@ from fcn_lab.training.callbacks.progress import create_progress
 from fcn_lab.training.callbacks.stop import StopOnSignal
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.module import SegmentationModule
+from fcn_lab.training.opening import require_frames, require_labels
 from fcn_lab.training.ranks import is_first_rank
 from fcn_lab.training.scoring import image_size, publish_scores, score_split
 from fcn_lab.training.settings import TrainerSettings
@@ -66,6 +67,8 @@ class Evaluate:
         """
         run_folder, split, clock = RunFolder(folder), self.data.split, Clock()
         self.training.check_devices()
+        require_labels(self.data)
+        require_frames(self.data, [split], self.training.processes)
         first_precision = None if self.source is None else RunFolder(self.source).precision
         training, choice = self.training.settle_precision(first_precision)
         run_net = self._load_network()

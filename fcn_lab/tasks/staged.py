@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
 from torch import nn
 
+from fcn_lab.data.seeds import seed_of
 from fcn_lab.encoders.base import STRIDE
 from fcn_lab.errors import UserError
 from fcn_lab.networks.fcn import FCN, coarsen
@@ -87,7 +89,7 @@ class TrainInStages(Train):
         for number, stride in enumerate(self._strides[:-1]):
             stage_folder = RunFolder(folder / STAGES / f"fcn{stride}s")
             if not stage_folder.is_finished:
-                net = coarsen(self.net, stride)
+                net = self._coarsen_net(number)
                 stage = self._build_stage(number, net, start, folder, seconds)
                 replace(stage, resume=stage_folder.last_checkpoint.exists()).run(stage_folder.path)
             start = stage_folder.path
@@ -96,6 +98,13 @@ class TrainInStages(Train):
                 seconds = stage_folder.read_metrics()["seconds"]
         last = self._build_stage(len(self._strides) - 1, self.net, start, folder, seconds)
         replace(last, resume=self.resume).run(folder)
+
+    def _coarsen_net(self, number: int) -> FCN:
+        """Returns a stage's network; its new layers are the same after a stop between stages."""
+        assert isinstance(self.net, FCN)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_of(self.seed, number))
+            return coarsen(self.net, self._strides[number])
 
     def _build_stage(
         self, number: int, net: nn.Module, start: str | Path | None, root: Path, seconds: float

@@ -36,10 +36,12 @@ from fcn_lab.training.opening import (
     EarlierStages,
     describe_recipe,
     find_data_gaps,
+    find_labelled_splits,
     find_scored_splits,
     load_initial_weights,
     prepare_folder,
     require_batch_statistics,
+    require_frames,
 )
 from fcn_lab.training.optim import Optim
 from fcn_lab.training.precision import PrecisionChoice
@@ -99,7 +101,7 @@ class Train:
         clock = Clock(self.earlier_stages.seconds if self.earlier_stages else 0.0)
         self.training.check_devices()
         # called first, since it refuses data that cannot be trained on
-        find_scored_splits(self.data)
+        require_frames(self.data, find_scored_splits(self.data), self.training.processes)
         choice = self._settle_precision(run_folder)
         if is_first_rank():
             self._open_folder(run_folder, choice)
@@ -141,8 +143,8 @@ class Train:
         """
         if not on_other_machine:
             self.training.check_devices()
-        for split in ("train", *find_scored_splits(self.data)):
-            self.data.source.frames(split)
+        self.data.source.frames("train")
+        require_frames(self.data, find_scored_splits(self.data), self.training.processes)
         if self.init_from is not None and not self.resume:
             load_initial_weights(self.net, Path(self.init_from))
         self._freeze_parts()
@@ -175,8 +177,7 @@ class Train:
         lines = load_initial_weights(self.net, Path(self.init_from)) if is_start else []  # type: ignore[arg-type]
         frozen_layers = self._freeze_parts()
         if is_first_rank():
-            ranks = self.training.devices * self.training.num_nodes
-            recipe = describe_recipe(self.loss, self.optim, self.data, ranks)
+            recipe = describe_recipe(self.loss, self.optim, self.data, self.training.processes)
             print_text("\n".join([*lines, describe_trained(self.net), *recipe]))
         return frozen_layers
 
@@ -223,8 +224,7 @@ class Train:
 
     def _score(self, module: SegmentationModule, execution: Execution) -> dict[str, ScoredSplit]:
         folder, omissions = execution.folder, execution.omissions
-        splits = find_scored_splits(self.data)
-        checkpoint = load_best_checkpoint(folder.path)
+        splits, checkpoint = find_labelled_splits(self.data), load_best_checkpoint(folder.path)
         load_state(module.net, checkpoint["state_dict"], folder.path)
         pictures = self._create_pictures(folder, execution.loggers, omissions)
         pictures.step = checkpoint["global_step"]

@@ -1,6 +1,6 @@
 """Prepares a training before its first step: its folder, checks, and lines on recipe and data."""
 
-from collections.abc import Sequence, Sized
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -112,6 +112,39 @@ def find_scored_splits(data: FrameDataModule) -> tuple[str, ...]:
                 "Expected train and val at least, as in data.splits={train: 0.8, val: 0.2}"
             )
     return tuple(dict.fromkeys(split for split in ("val", data.split) if split in splits))
+
+
+def find_labelled_splits(data: FrameDataModule) -> list[str]:
+    """Returns the splits scored at the end but for those whose pixels are all void."""
+    splits = find_scored_splits(data)
+    return [split for split in splits if data.source.frames(split).has_labels]
+
+
+def require_frames(data: FrameDataModule, splits: Iterable[str], processes: int) -> None:
+    """Refuses splits with fewer frames than processes, one of which would have nothing to score.
+
+    Raises:
+        UserError: there is one.
+    """
+    for split in splits:
+        if (count := len(data.source.frames(split))) < processes:
+            raise UserError(
+                f"{split} has {format_count(count, 'frame')} for {processes} processes, each of "
+                f"which needs one.\nType trainer.devices={count} or less"
+            )
+
+
+def require_labels(data: FrameDataModule) -> None:
+    """Refuses a split to score, `data.split`, whose pixels are all void.
+
+    Raises:
+        UserError: it is.
+    """
+    if not data.source.frames(data.split).has_labels:
+        raise UserError(
+            f"{data.split} has no pixel of any class: all are void, and nothing can be scored.\n"
+            "data.split= chooses another split"
+        )
 
 
 def find_data_gaps(data: FrameDataModule) -> list[str]:

@@ -97,6 +97,11 @@ class TrainerSettings:
                 "else no epoch is ever scored"
             )
 
+    @property
+    def processes(self) -> int:
+        """Returns the processes of all machines together."""
+        return self.devices * self.num_nodes
+
     def check_devices(self) -> None:
         """Compares the requested devices and processes with this machine and the launcher.
 
@@ -104,7 +109,7 @@ class TrainerSettings:
             UserError: a device, or a compiler for it, is missing; torchrun or srun
                 started another number of processes.
         """
-        if (processes := count_processes()) not in (1, self.devices * self.num_nodes):
+        if (processes := count_processes()) not in (1, self.processes):
             raise UserError(
                 f"{processes} processes were started, but trainer.devices={self.devices} x "
                 f"trainer.num_nodes={self.num_nodes}.\n"
@@ -128,7 +133,7 @@ class TrainerSettings:
         name = torch.cuda.get_device_name() if self.device == "cuda" else self.device
         tf32 = self.precision == FLOAT32 and rounds_to_tf32(self.device)
         return {
-            "device": f"{self.devices * self.num_nodes} x {name}",
+            "device": f"{self.processes} x {name}",
             "precision": self.precision,
             "tf32": tf32,
         }
@@ -208,7 +213,7 @@ class TrainerSettings:
             deterministic="warn" if self.deterministic and self.device == "cuda" else False,
             default_root_dir=folder.path,
             logger=list(loggers) or False,
-            callbacks=[WorldSize(self.devices * self.num_nodes), *callbacks],
+            callbacks=[WorldSize(self.processes), *callbacks],
             plugins=[
                 AtomicCheckpointIO(),
                 self._create_precision_plugin(),

@@ -55,7 +55,7 @@ def count_workload(task: Train) -> Workload:
     training = task.training
     validations = training.max_epochs // training.val_every
     scored_frames = sum(len(frames[name]) for name in splits)
-    processes = training.devices * training.num_nodes
+    processes = training.processes
     return Workload(
         count_cost(task.net, *image_size(frames["val"])).macs,
         len(frames["train"]) * training.max_epochs / processes,

@@ -1,6 +1,7 @@
 """A net, a data source and a training small enough to run many times."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,15 @@ class Squares:
     def describe(self) -> str:
         """One line."""
         return "squares"
+
+
+DRAWN_FRAMES = Squares.frames
+
+
+def void_frames(source: Squares, split: str) -> Frames:
+    """The frames of `Squares`; in test, the labels are withheld."""
+    frames = DRAWN_FRAMES(source, split)
+    return replace(frames, labels=np.full_like(frames.labels, 255)) if split == "test" else frames
 
 
 def speckle(image: Pixels, label: Pixels, seed: int) -> tuple[Pixels, Pixels]:

@@ -18,7 +18,7 @@ from fcn_lab.tasks.ceilings import Ceilings, downsample_and_upsample
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.sources import synthetic
 from fcn_lab.upsampling import Bilinear
-from support.tiny import Squares
+from support.tiny import Squares, void_frames
 
 VOID = 255
 
@@ -85,6 +85,15 @@ def test_on_synthetic_streets_finer_maps_lose_less() -> None:
     assert list(found) == [64, 32, 16, 8, 4, 2]
     accuracies = [score["pixel_accuracy"] for score in found.values()]
     assert accuracies == sorted(accuracies)
+
+
+def test_labels_that_are_all_void_have_no_ceiling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Squares, "frames", void_frames)
+    with pytest.raises(UserError, match=r"test has no pixel of any class.*\ndata\.split= chooses"):
+        Ceilings(FrameDataModule(Squares())).run(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_stride_that_is_no_power_of_two_is_refused() -> None:

@@ -122,6 +122,18 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_stage_begins_the_same_after_a_stop_between_stages() -> None:
+    """Its new climbs were drawn from wherever the process had got to."""
+    staged = make(net=FCN(TinyEncoder(**SMALL), UpConv, 3, 8))
+    nets = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        nets.append(staged._coarsen_net(1).state_dict())
+        assert torch.initial_seed() == seed
+    assert nets[0].keys() == nets[1].keys()
+    assert all(torch.equal(tensor, nets[1][name]) for name, tensor in nets[0].items())
+
+
 def test_stages_leave_runs_and_the_whole_is_one_on_the_whole_budget(done: Path) -> None:
     places = [RunFolder(done / "stages" / n) for n in ("fcn32s", "fcn16s")] + [RunFolder(done)]
     assert [p.read_metrics()["model"] for p in places] == ["fcn32s", "fcn16s", "fcn8s"]

@@ -25,10 +25,11 @@ from fcn_lab.metrics.boundaries import EdgeRows
 from fcn_lab.metrics.confusion import confusion_matrices
 from fcn_lab.metrics.scores import compute_scores
 from fcn_lab.runs.run import RunFolder
+from fcn_lab.tasks.evaluate import Evaluate
 from fcn_lab.training.callbacks.pictures import spread_indices
 from fcn_lab.training.losses import CrossEntropy
 from fcn_lab.training.settings import TrainerSettings
-from support.tiny import SIZES, WORDS, Net, Squares, make_train, weights
+from support.tiny import SIZES, WORDS, Net, Squares, make_train, void_frames, weights
 
 SCORES = ["pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou", "iou", "accuracy"]
 EDGES = ["boundary_f1", "trimap_iou", "checkerboard_index"]
@@ -255,6 +256,31 @@ def test_more_gpus_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(UserError, match="there are 2 here"):
         TrainerSettings(devices=3).check_devices()
+
+
+def test_a_split_of_void_alone_is_told_and_not_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Squares, "frames", void_frames)
+    task = make_train({"max_epochs": 1})
+    task.run(tmp_path / "run")
+    assert "test has no pixel of any class" in capsys.readouterr().out
+    metrics = RunFolder(tmp_path / "run").read_metrics()
+    assert metrics["val"]["mean_iou"] > 0
+    assert "test" not in metrics
+    again = Evaluate(tmp_path / "run", Net(), task.data, task.training, WORDS)
+    with pytest.raises(UserError, match="test has no pixel of any class"):
+        again.run(tmp_path / "again")
+
+
+@pytest.mark.parametrize("devices", [5, 6])
+def test_each_process_needs_a_frame_to_score(devices: int) -> None:
+    task = make_train({"devices": devices, "strategy": "ddp"})
+    if devices > len(task.data.source.frames("val")):
+        with pytest.raises(UserError, match=r"val has 5 frames for 6 .*\n.*trainer\.devices=5"):
+            task.preflight(on_other_machine=True)
+    else:
+        task.preflight(on_other_machine=True)
 
 
 def test_fewer_processes_than_asked_for_are_refused(
