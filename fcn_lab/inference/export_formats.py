@@ -81,7 +81,9 @@ class TorchExport(Format):
 
     def read(self, path: Path) -> Scores:
         """Returns the graph, run by torch."""
-        graph: Scores = torch.export.load(path).module(check_guards=False)
+        # of a path torch warns unless it ends as its own files do, and a draft does not
+        with path.open("rb") as file:
+            graph: Scores = torch.export.load(file).module(check_guards=False)
         return graph
 
     def write_trial(self, file: str, channels: int) -> str:

@@ -93,31 +93,43 @@ class Video:
             raise MediaError(f"the video breaks off after {count} of {self.length} frames")
 
 
+def round_rate(rate: float) -> float:
+    """Returns frames a second as MPEG-4 can count them: as a fraction of at most 16 bits."""
+    limit = (1 << 16) - 1
+    digits = next((digits for digits in (3, 2, 1) if rate * 10**digits <= limit), 0)
+    return min(round(rate, digits), float(limit))
+
+
 class VideoFile:
     """A video that is being written, in MPEG-4.
 
     Args:
         path: its file.
         rate: frames a second.
+
+    Attributes:
+        refusal: why there is no file, where OpenCV cannot write one of that size.
     """
 
     def __init__(self, path: Path, rate: float) -> None:
-        self.path, self.rate = path, rate
+        self.path, self.rate = path, round_rate(rate)
+        self.refusal: MediaError | None = None
         self._writer: cv2.VideoWriter | None = None
         self._count = 0
 
     def add(self, frame: Pixels) -> None:
-        """Appends a frame (H,W,3); the first one decides the size.
-
-        Raises:
-            MediaError: OpenCV cannot write a video of that size.
-        """
+        """Appends a frame (H,W,3); the first one decides the size, and whether there is a file."""
+        if self.refusal is not None:
+            return
         if self._writer is None:
             code = cv2.VideoWriter.fourcc(*"mp4v")
-            self._writer = cv2.VideoWriter(str(self.path), code, self.rate, frame.shape[1::-1])
-            if not self._writer.isOpened():
+            writer = cv2.VideoWriter(str(self.path), code, self.rate, frame.shape[1::-1])
+            if not writer.isOpened():
                 height, width = frame.shape[:2]
-                raise MediaError(f"OpenCV cannot write a video of {width}×{height} pixels")
+                reason = f"OpenCV cannot write a video of {width}×{height} pixels"
+                self.refusal = MediaError(f"{reason}; its frames are labelled")
+                return
+            self._writer = writer
         self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
         self._count += 1
 

@@ -112,7 +112,8 @@ def find_normalizations(net: nn.Module) -> Iterator[dict[str, object]]:
     for name, part in net.named_modules():
         if name.rpartition(".")[2] == "normalize":
             numbers = {key: value.flatten().tolist() for key, value in part.named_buffers()}
-            yield {"inside": True, "rule": part.__doc__, **numbers}
+            rule = (part.__doc__ or "").partition("\n")[0]
+            yield {"inside": True, "rule": rule, **numbers}
 
 
 @torch.no_grad()

@@ -75,6 +75,8 @@ class Labeller:
                 damage = error
             finally:
                 film.close()
+            if film.refusal is not None:
+                raise film.refusal
         if damage is not None:
             raise damage
 

@@ -92,7 +92,9 @@ class Profile:
         self._profile_network(folder)
         if self.grid is not None:
             words = self.grid.compare_models("fcn32s", "fcn16s", "fcn8s")
-            print_next({"Beside others, by part": format_command("task=profile", *words)})
+            # of a run that is read the words are known, and not the keys
+            if "data=folder" not in words or any(word.startswith("data.names=") for word in words):
+                print_next({"Beside others, by part": format_command("task=profile", *words)})
 
     def _profile_network(self, folder: Path) -> None:
         height, width = self.size

@@ -15,6 +15,7 @@ from torch import nn
 
 from fcn_lab.data.frames import Frames
 from fcn_lab.errors import UserError
+from fcn_lab.inference.media import VideoFile
 from fcn_lab.inference.predictor import Predictor
 from fcn_lab.report.runs import Run
 from fcn_lab.runs.run import RunFolder
@@ -207,6 +208,39 @@ def test_a_video_becomes_labels_frame_by_frame_and_a_video(
     assert shown.get(cv2.CAP_PROP_FRAME_COUNT) == len(frames)
     assert shown.get(cv2.CAP_PROP_FPS) == 10
     assert (tmp_path / "out" / "test0.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("rate", "written"),
+    [(10, 10), (30000 / 1001, 29.97), (119.523, 119.52), (239.523, 239.52), (1500.04, 1500.0)],
+)
+def test_a_video_keeps_its_rate_as_far_as_its_format_can_say_it(
+    rate: float, written: float, tmp_path: Path
+) -> None:
+    copy = VideoFile(tmp_path / "copy.mp4", rate)
+    for image in Squares().frames("test").images:
+        copy.add(image)
+    copy.close()
+    assert copy.refusal is None
+    shown = cv2.VideoCapture(str(tmp_path / "copy.mp4"))
+    assert shown.get(cv2.CAP_PROP_FPS) == pytest.approx(written, abs=1e-3)
+
+
+def test_a_video_that_cannot_be_written_again_is_labelled_and_named(
+    run: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = film(images / "drive.avi")
+    (images / "z.png").write_bytes((images / "test0.png").read_bytes())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cv2.VideoWriter, "isOpened", lambda writer: False)
+        with pytest.raises(UserError, match=r"1 of 7 .*drive\.avi"):
+            predict(run, images, tmp_path / "out")
+    assert (
+        "cannot write a video of 32×24 pixels; its frames are labelled" in capsys.readouterr().out
+    )
+    assert len(list((tmp_path / "out" / "drive").iterdir())) == len(frames)
+    assert (tmp_path / "out" / "z.png").exists()
+    assert not (tmp_path / "out" / "drive_overlay.mp4").exists()
 
 
 def test_a_video_that_is_none_or_breaks_off_is_named(
