@@ -13,16 +13,17 @@ import pytest
 import torch
 import torch.distributed as dist
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from torch import Tensor
+from torch import Tensor, nn
 
 from fcn_lab.data.sampling import EvalSampler
+from fcn_lab.errors import UserError
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StoppedBySignal
 from fcn_lab.tasks.evaluate import Evaluate
 from fcn_lab.training.losses import CrossEntropy
 from fcn_lab.training.module import SegmentationModule
 from support.stopping import SignalAt
-from support.tiny import SIZES, Squares, make_train
+from support.tiny import SIZES, Net, Squares, make_train
 from support.waiting import PATIENCE
 
 WORLDS = (1, 2, 3)
@@ -95,6 +96,22 @@ def stop_share(rank: int, world: int, folder: Path) -> None:
     (folder / f"{rank}.txt").write_text(str(stopped.value.signum))
 
 
+class HalfUsed(Net):
+    """A network with a layer that no score depends on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rest = nn.Conv2d(8, 3, 1)
+
+
+def train_half(rank: int, world: int, folder: Path) -> None:
+    """One rank of a run that waits for a gradient that never comes."""
+    with pytest.raises(
+        UserError, match=r"\nType trainer\.strategy=ddp_find_unused_parameters_true"
+    ):
+        make_train(join(rank, world, folder), net=HalfUsed()).run(folder)
+
+
 def start(share: Callable[[int, int, Path], None], world: int, folder: Path) -> None:
     """Runs it in forked processes, which need not import everything again."""
     fork = multiprocessing.get_context("fork")
@@ -153,6 +170,10 @@ def test_two_ranks_leave_one_run_whose_scores_one_rank_repeats(tmp_path: Path) -
         again.path.mkdir()
         Evaluate(folder, task.net, task.data, task.training, task.words).run(again.path)
         assert again.read_metrics()[split] == metrics[split]
+
+
+def test_parameters_without_a_gradient_are_refused_with_what_to_type(tmp_path: Path) -> None:
+    start(train_half, 2, make_meeting_place(tmp_path / "run"))
 
 
 def test_a_signal_to_one_rank_stops_all_with_a_checkpoint(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from fcn_lab.runs.names import MONITOR
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.text.commands import format_command
 
+# what Lightning says where DDP waits for the gradient of a parameter in vain
+UNUSED_PARAMETERS = "parameters that were not used in producing the loss"
 # settings of an optimiser's groups that no step changes
 SETTINGS = ("initial_lr", "weight_decay", "momentum", "betas")
 
@@ -114,7 +116,8 @@ def fit_from_last(
     """Trains, from the run's last checkpoint where there is one.
 
     Raises:
-        UserError: that checkpoint is of another network or training.
+        UserError: that checkpoint is of another network or training, or ranks that wait for the
+            gradient of every parameter wait in vain.
     """
     last = folder.last_checkpoint if folder.last_checkpoint.exists() else None
     try:
@@ -122,6 +125,12 @@ def fit_from_last(
     except (UserError, OSError):
         raise
     except Exception as error:
+        if UNUSED_PARAMETERS in str(error):
+            raise UserError(
+                "no score depends on some of the network's parameters, for whose gradients each "
+                "process waits.\n"
+                "Type trainer.strategy=ddp_find_unused_parameters_true"
+            ) from error
         if last is None or not _is_restoring(error):
             raise
         first = next(iter(str(error).splitlines()), "")
