@@ -16,7 +16,7 @@ def list_unread(content: Mapping[str, Any], overrides: Sequence[str]) -> list[st
         content: what the command's config.yaml will hold.
         overrides: the command's words and values, as they were typed.
     """
-    if content["run"] is not None or content["again"] is not None:
+    if content.get("run") is not None or content.get("again") is not None:
         return []
     links = content["links"].items()
     read = {"task", *(_group(source) for key, source in links if _group(key) != _group(source))}
