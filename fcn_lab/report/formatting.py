@@ -8,10 +8,14 @@ SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
 def format_interval(estimate: Estimate, level: float = 0.95, sign: bool = False) -> str:
-    """Returns the interval in per cent; a dash where the frames do not determine it."""
+    """Returns the interval in per cent; a dash where the frames do not determine it.
+
+    Without `sign` it is a score's, which lies in 0…1 and ends there.
+    """
     if not estimate.is_known:
         return UNKNOWN_VALUE
-    return format_ends(*estimate.interval(level), sign=sign)
+    low, high = estimate.interval(level)
+    return format_ends(*((low, high) if sign else (max(low, 0.0), min(high, 1.0))), sign=sign)
 
 
 def format_ends(low: float, high: float, sign: bool = True) -> str:

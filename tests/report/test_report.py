@@ -20,7 +20,12 @@ from fcn_lab.data.frames import Frames
 from fcn_lab.errors import UserError
 from fcn_lab.report import charts, heatmaps, tables
 from fcn_lab.report.answer import describe_answer, describe_method
-from fcn_lab.report.formatting import format_ends, format_probability, format_setting
+from fcn_lab.report.formatting import (
+    format_ends,
+    format_interval,
+    format_probability,
+    format_setting,
+)
 from fcn_lab.report.frames import (
     SMALLEST_DISTANCE,
     build_gallery,
@@ -29,6 +34,7 @@ from fcn_lab.report.frames import (
     measure_accuracy,
     rank_frames,
 )
+from fcn_lab.report.intervals import Estimate
 from fcn_lab.report.recipe import tabulate_differing_recipes, tabulate_recipe
 from fcn_lab.report.runs import find_drive, find_runs
 from fcn_lab.report.study import Study
@@ -348,6 +354,13 @@ def test_a_history_that_lacks_a_column_has_no_curve(tmp_path: Path) -> None:
 )
 def test_no_end_of_an_interval_is_rounded_to_zero(ends: tuple[float, float], text: str) -> None:
     assert format_ends(*ends) == text
+
+
+def test_the_interval_of_a_score_ends_where_scores_do() -> None:
+    few_frames = Estimate(0.188, 0.01, 1.0)
+    assert few_frames.interval()[0] < 0 < 1 < few_frames.interval()[1]
+    assert format_interval(few_frames) == "[0.0, 100.0]"
+    assert format_interval(few_frames, sign=True).startswith("[-")
 
 
 def test_cells_without_scores_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
