@@ -73,7 +73,7 @@ def vgg(normalised: bool) -> nn.Module:
     import torchvision
 
     builder = torchvision.models.vgg16_bn if normalised else torchvision.models.vgg16
-    return FCN(VGG16Encoder(builder, head_width=8), Bilinear, CLASSES, 32)
+    return FCN(VGG16Encoder(builder, head_width=64), Bilinear, CLASSES, 32)
 
 
 def trained(net: nn.Module) -> nn.Module:
