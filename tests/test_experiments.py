@@ -202,6 +202,8 @@ def test_a_claim_is_about_arms_that_its_study_has(publishing: ModuleType) -> Non
         words = {word for key, own in values.items() if "." not in key for word in own}
         if str(params.get("upsample")).startswith("glob"):
             words |= {file.stem for file in (ROOT / "conf" / "upsample").glob("*.yaml")}
+        # those of the study's own folder, too
+        words |= {file.stem for file in (EXPERIMENTS / claim.study).glob("*/*.yaml")}
         keys = {f"{k.rpartition('.')[2]}={v}" for k, own in values.items() if "." in k for v in own}
         # false is typed beside the command of `skips`, and a page writes both as Python does
         known = words | keys | {"skips=False", "skips=True"}
