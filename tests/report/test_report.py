@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -199,6 +200,22 @@ def test_of_many_runs_those_of_another_protocol_are_named(tmp_path: Path) -> Non
     with pytest.raises(UserError, match=r"size 48x64 against 96x64(.|\n)*3 of 4 runs") as refused:
         find_runs([tmp_path])
     assert str(refused.value).endswith(f"but not of {tmp_path / 'c'}.")
+
+
+def test_runs_that_were_scored_against_other_labels_are_not_compared(tmp_path: Path) -> None:
+    """Their protocol, frames and classes are the same: another folder of masks, another order."""
+    frames, source = fakeruns.street(3)
+    swapped_labels = np.array([1, 0, *range(2, 256)], np.uint8)[frames.labels]
+    swapped = replace(frames, labels=swapped_labels)
+    for seed, (name, own_frames) in enumerate({"a": frames, "b": swapped}.items()):
+        fakeruns.write_run(tmp_path / name, own_frames, source, seed=seed)
+    with pytest.raises(UserError, match="scored against different labels: leave one out"):
+        find_runs([tmp_path])
+    # what was changed since is told of the run itself
+    metrics = json.loads((tmp_path / "b" / "metrics.json").read_text())
+    metrics["test"]["mean_iou"] = 0.99
+    (tmp_path / "b" / "metrics.json").write_text(json.dumps(metrics))
+    assert len(find_runs([tmp_path])[0]) == 2
 
 
 def test_an_arm_with_the_same_seed_twice_is_refused(tmp_path: Path) -> None:
