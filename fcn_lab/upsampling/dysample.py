@@ -29,9 +29,8 @@ class PointSampling(nn.Module):
         """Maps (N, C, h, w) -> (N, C, h·stride, w·stride)."""
         n, c, h, w = x.shape
         height, width, groups = h * self.stride, w * self.stride, self.groups
-        shift = self.shifts(x).reshape(
-            n * groups, 2, height, width
-        )  # in input pixels: across, down
+        # in input pixels: across, down
+        shift = self.shifts(x).reshape(n * groups, 2, height, width)
         offsets = shift.to(torch.promote_types(x.dtype, torch.float32))
         xs = torch.arange(width, device=x.device) + 0.5 + self.stride * offsets[:, 0]
         ys = torch.arange(height, device=x.device).unsqueeze(1) + 0.5 + self.stride * offsets[:, 1]

@@ -231,6 +231,16 @@ def test_other_models_are_compared_on_the_same_data_with_the_same_parts() -> Non
     assert grid.compare_models("fcn8s", "unet") == ["models=[fcn8s,unet]", *kept]
 
 
+@pytest.mark.parametrize("names", [[], ["data.names=[road,car]"]])
+def test_a_comparison_is_offered_only_where_its_command_would_run(
+    names: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a run that is read the words are known, and not the keys that data=folder needs."""
+    grid = Grid(None, None, None, ["task=profile", "data=folder", *names], build_network)
+    Profile(create_model(), [32, 48], WORDS, grid=grid).run(tmp_path)
+    assert ("Beside others" in capsys.readouterr().out) == bool(names)
+
+
 def test_folders_without_finished_runs_and_recorded_runs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"runs=.*no finished run"):
         sheet(tmp_path, runs=[tmp_path])

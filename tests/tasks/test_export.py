@@ -152,6 +152,8 @@ def test_the_preprocessing_is_told_and_is_inside(model: str, tmp_path: Path) -> 
     assert told["input_range"] == [0, 1]
     rule = told["normalization"]
     assert isinstance(rule, dict)
+    assert rule["rule"]
+    assert "\n" not in rule["rule"]
     numbers = [torch.tensor(rule[key]).view(3, 1, 1) for key in ("mean", "std") if key in rule]
     image = torch.rand(1, 3, 2, 2)
     part = next(m for n, m in net.named_modules() if n.rpartition(".")[2] == "normalize")

@@ -235,9 +235,8 @@ def test_a_video_that_cannot_be_written_again_is_labelled_and_named(
         patch.setattr(cv2.VideoWriter, "isOpened", lambda writer: False)
         with pytest.raises(UserError, match=r"1 of 7 .*drive\.avi"):
             predict(run, images, tmp_path / "out")
-    assert (
-        "cannot write a video of 32×24 pixels; its frames are labelled" in capsys.readouterr().out
-    )
+    told = capsys.readouterr().out
+    assert "cannot write a video of 32×24 pixels; its frames are labelled" in told
     assert len(list((tmp_path / "out" / "drive").iterdir())) == len(frames)
     assert (tmp_path / "out" / "z.png").exists()
     assert not (tmp_path / "out" / "drive_overlay.mp4").exists()

@@ -131,6 +131,13 @@ def test_kernels_that_repeat_themselves_are_asked_for_on_a_gpu(
         assert named.get("warn_only", False) == deterministic
 
 
+def test_averaged_weights_lie_where_the_network_will(gpu: SimpleNamespace) -> None:
+    """Lightning makes them before it moves the network, and would leave them in main memory."""
+    for settings, place in (({}, "cuda"), ({"accelerator": "cpu"}, "cpu")):
+        (averaging,) = TrainerSettings(ema_decay=0.9, **settings).create_averaging()
+        assert averaging._device == torch.device(place)
+
+
 def test_a_network_is_compiled_once_where_a_compiler_is(
     gpu: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -170,5 +170,10 @@ def test_dysample_with_the_dynamic_scope_starts_with_the_same_reach(x: Tensor) -
     torch.testing.assert_close(dynamic(x.float()), fixed(x.float()))
 
 
+def test_dysample_takes_any_layout_of_memory(x: Tensor) -> None:
+    built = DySample(4, 2, groups=2).double()
+    torch.testing.assert_close(built(x.to(memory_format=torch.channels_last)), built(x))
+
+
 def test_dysample_moves_four_groups_where_the_channels_allow() -> None:
     assert [DySample(channels, 2).groups for channels in (64, 6, 11)] == [4, 2, 1]
