@@ -23,7 +23,7 @@ from packing import pack_runs, unpack_runs
 from scipy.optimize import brentq
 
 from fcn_lab.errors import UserError
-from fcn_lab.report.answer import describe_answer
+from fcn_lab.report.answer import describe_answer, describe_ties
 from fcn_lab.report.charts import draw_forest, draw_interaction, draw_learning
 from fcn_lab.report.formatting import format_interval
 from fcn_lab.report.gradient_flow import format_report as format_gradients
@@ -170,17 +170,14 @@ def measure_edges(study: Study) -> Study | None:
 
 
 def describe_edges(study: Study) -> Iterator[str]:
-    """Yields a sentence on the arms that draw edges best, where edges are measured."""
+    """Yields sentences on the arms that draw edges best, where edges are measured."""
     if (edges := measure_edges(study)) is None:
         return
     best_arm = edges.arms[0].name
     mean = edges.comparison.means[best_arm]
-    gaps = [gap for gap in edges.comparison.gaps if gap.first == best_arm]
-    ties = ", ".join(gap.second for gap in gaps if not gap.is_distinct)
     yield (
         f"At edges {best_arm} leads, with a boundary F1 of {format_percent(mean.value)} % "
-        f"{format_interval(mean)}"
-        + (f", and cannot be told apart from {ties}." if ties else "; every other arm is worse.")
+        f"{format_interval(mean)}. {describe_ties(edges)}"
     )
 
 

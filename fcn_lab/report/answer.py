@@ -45,7 +45,7 @@ def _list_sentences(study: Study) -> Iterator[str]:
         yield f"The mean IoU of {best_arm.name} is {score}."
     else:
         yield f"The highest mean IoU is that of {best_arm.name}: {score}."
-        yield _describe_ties(study)
+        yield describe_ties(study)
     if study.factors and not study.is_grid:
         yield (
             "Effects of single factors are not given: not every combination has an arm, or the "
@@ -68,7 +68,8 @@ def _list_sentences(study: Study) -> Iterator[str]:
         yield f"{singles} of the arms {verb} one seed; the spread is taken from the other arms."
 
 
-def _describe_ties(study: Study) -> str:
+def describe_ties(study: Study) -> str:
+    """Returns a sentence on the arms that the best one cannot be told apart from."""
     gaps, best_arm = study.comparison.gaps, study.arms[0].name
     ties = [gap.second for gap in gaps if gap.first == best_arm and not gap.is_distinct]
     distinct_pairs = sum(gap.is_distinct for gap in gaps)
