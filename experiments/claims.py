@@ -1,6 +1,6 @@
 """What is claimed about skips and upsampling, and what the published studies say to it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from judging import (
@@ -14,6 +14,7 @@ from judging import (
     judge_order,
 )
 
+from fcn_lab.report.comparison import Arm
 from fcn_lab.report.study import Study
 
 LONG_2015 = "Long, Shelhamer, Darrell 2015"
@@ -21,6 +22,9 @@ NOTES = "founding notes"
 EDGES = {"boundary F1": "draws edges", "IoU of small classes": "finds small things"}
 NO_SKIPS = "fcn8s skips=False"
 GRADIENT_ARMS = ("skips=True", "skips=False")
+SKIPS = ("fcn32s", "fcn16s", "fcn8s", "fcn4s", "fcn2s")
+# held out, each in turn: a study of its own
+DRIVES = ("0016E5",)
 GOAL_NAMES = dict(zip(GOALS, ("a score", "nine tenths of it"), strict=True))
 
 
@@ -104,6 +108,26 @@ def _claim_grid() -> Iterator[Claim]:
         )
 
 
+def _claim_drives() -> Iterator[Claim]:
+    for drive in DRIVES:
+        study, place = f"drives/{drive}", f"on drive {drive}, held out"
+        for coarser, finer in (*pairwise((32, 16, 8, 4, 2)), (32, 8)):
+            arms = (f"fcn{finer}s bilinear", f"fcn{coarser}s bilinear")
+            yield Claim(
+                f"FCN-{finer}s scores more than FCN-{coarser}s {place}",
+                *("this study", study, arms),
+            )
+        yield Claim(
+            *(f"both skips restore edges {place}", "this study", study, arms),
+            measure="boundary F1",
+        )
+        for first, second in (("transposed", "bilinear"), ("bilinear", "max_unpool")):
+            yield Claim(
+                f"{first} steps score more than {second} ones {place}",
+                *("this study", study, (f"fcn8s {first}", f"fcn8s {second}")),
+            )
+
+
 CLAIMS = (
     Claim("FCN-16s scores more than FCN-32s", LONG_2015, "skips", ("fcn16s", "fcn32s")),
     Claim("FCN-8s scores more than FCN-16s", LONG_2015, "skips", ("fcn8s", "fcn16s")),
@@ -174,6 +198,7 @@ CLAIMS = (
         )
         for goal, goal_name in GOAL_NAMES.items()
     ),
+    *_claim_drives(),
 )
 # the studies whose arms val is asked to order
 ORDERED_STUDIES = ("skips", "operators", "grid")
@@ -210,6 +235,7 @@ def tabulate_claims(studies: dict[str, Study]) -> str:
     rows = [head, ("---",) * 3 + ("---:",) * 3 + ("---",)]
     rows += [_format_claim(claim, studies.get(claim.study)) for claim in CLAIMS]
     rows += [_format_order(name, studies.get(name)) for name in ORDERED_STUDIES]
+    rows += [_format_drive(drive, studies) for drive in DRIVES]
     return "\n".join(format_row(*row) for row in rows)
 
 
@@ -223,14 +249,14 @@ def _format_order(name: str, study: Study | None) -> tuple[str, ...]:
     if study is None or len(study.arms) < 2:
         return text, source, "*not run yet*", "", "", "", _link(name, study)
     arms = study.comparison.pooled_arms
-    verdict, tau = judge_order(arms)
+    verdict, tau = judge_order(*_average(arms))
     seeds = sorted({len(arm.runs) for arm in study.arms})
     effect = f"Kendall's τ {tau:+.2f} of {len(arms)} arms"
     if len(arms) < len(study.arms):
         effect += " that score at least half of the best"
     best_arms = [arm for arm in study.arms if study.comparison.ranks()[arm.name][0] == 1]
     if 2 < len(best_arms) < len(arms):
-        tau = judge_order(best_arms)[1]
+        tau = judge_order(*_average(best_arms))[1]
         effect += f"; {tau:+.2f} of the {len(best_arms)} that may be the best"
     return (
         text,
@@ -241,6 +267,25 @@ def _format_order(name: str, study: Study | None) -> tuple[str, ...]:
         " and ".join(map(str, seeds)),
         _link(name, study),
     )
+
+
+def _average(arms: Sequence[Arm]) -> list[list[float]]:
+    """Returns the arms' mean IoU on val, and on test."""
+    return [[arm.average_number(split, "mean_iou") for arm in arms] for split in ("val", "test")]
+
+
+def _format_drive(drive: str, studies: Mapping[str, Study]) -> tuple[str, ...]:
+    name = f"drives/{drive}"
+    study, usual = studies.get(name), studies.get("skips")
+    text = f"FCNs have the order of CamVid's split on drive {drive}, held out"
+    if study is None or usual is None:
+        return text, "this study", "*not run yet*", "", "", "", _link(name, study)
+    there, here = usual.comparison.means, study.comparison.means
+    scores = [(there[skips].value, here[f"{skips} bilinear"].value) for skips in SKIPS]
+    verdict, tau = judge_order(*zip(*scores, strict=True))
+    effect = f"Kendall's τ {tau:+.2f} of {len(SKIPS)} arms"
+    seeds = " and ".join(map(str, sorted({len(arm.runs) for arm in study.arms})))
+    return text, "this study", f"*{verdict}*", effect, "", seeds, _link(name, study)
 
 
 def _link(name: str, study: Study | None) -> str:
