@@ -65,8 +65,6 @@ def main() -> None:
             )
         print(f"comparing the runs of {archive}", flush=True)
         publish(folder)
-        print(f"writing the claims of all studies into {EXPERIMENTS / 'README.md'}", flush=True)
-        publish_overview(EXPERIMENTS)
     except Exception as error:
         # what cannot be published replaces nothing
         if last_archive is not None:
@@ -74,6 +72,8 @@ def main() -> None:
         if isinstance(error, UserError):
             sys.exit(f"publish.py: {error}")
         raise
+    print(f"writing the claims of all studies into {EXPERIMENTS / 'README.md'}", flush=True)
+    publish_overview(EXPERIMENTS)
     changes = f"git -C {quote(str(FRONT_PAGE.parent))} status --short"
     print_next({"The study's page": folder / "README.md", "What has changed": changes})
 

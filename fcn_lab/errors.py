@@ -53,6 +53,11 @@ class UserError(ValueError):
         super().__init__("\n".join(map(terminal_text, text.split("\n"))))
 
 
+def first_line(error: BaseException) -> str:
+    """Returns the first line of an error's text, and the error's kind where it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def suggest(word: str, options: Iterable[str]) -> str:
     """Returns "Did you mean …?" to append, or "" where no option is similar."""
     options = list(options)

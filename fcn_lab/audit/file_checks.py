@@ -12,6 +12,7 @@ from fcn_lab.audit.finding import (
     Finding,
     Level,
 )
+from fcn_lab.data.classes import is_void
 from fcn_lab.data.packs.sizes import OWN_SIZE
 from fcn_lab.text.terminal import format_count, format_percent, shorten_list
 
@@ -78,7 +79,9 @@ def check_absent_classes(audit: Audit) -> Iterator[Finding]:
             yield Finding(Level.WRONG, f"{name}: no frame is left")
             continue
         images = dict(zip(audit.data.classes, (split.counts > 0).sum(0), strict=True))
-        if absent_classes := [title for title, count in images.items() if count == 0]:
+        # of a set that keeps void among its classes
+        absent_classes = [t for t, n in images.items() if n == 0 and not is_void(t)]
+        if absent_classes:
             train = name == "train"
             meaning = "It cannot be learnt." if train else "It drops out of the means."
             level = Level.WRONG if train else Level.CAREFUL

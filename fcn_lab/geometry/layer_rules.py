@@ -80,6 +80,8 @@ def _slice(args: Sequence[Any], source: Tensor, output: Tensor, axis: int) -> La
     if dim % source.dim() != axis % source.dim():
         return Shift(0, 0)
     start = start or 0
+    if start < 0:
+        start += source.shape[axis]
     if len(args) > 4 and args[4] != 1:
         return None
     return Shift(-start, output.shape[axis] + start - source.shape[axis])

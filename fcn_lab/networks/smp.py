@@ -45,7 +45,8 @@ class SmpModel(nn.Module):
     ) -> None:
         super().__init__()
         require_library_name(encoder_name, "model.encoder_name")
-        with_weights = wants_imagenet(encoder_weights)
+        key = "model.encoder_weights"
+        with_weights = wants_imagenet(encoder_weights, key=key)
         word = choose_library_word(encoder_name, with_weights)
         self.multiple = max(STRIDE, MULTIPLES.get(arch, STRIDE))
         try:
@@ -59,7 +60,11 @@ class SmpModel(nn.Module):
                     **OPTIONS.get(arch, {}),
                 ),
                 encoder_name,
+                key,
+                "model.encoder_name=tu-tf_efficientnet_lite0, 1 or 2",
             )
+        except UserError:
+            raise
         except (KeyError, ValueError, RuntimeError) as error:
             raise UserError(
                 f"model.arch={arch} model.encoder_name={encoder_name}: {error}"

@@ -94,11 +94,13 @@ def format_range(values: Sequence[float]) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Prints the table of a folder."""
     try:
-        folder, *score = arguments
-        print(format_report(Path(folder), float(score[0]) if score else None))
-    except ValueError:
+        folder, *words = arguments
+        goal = float(*words) if words else None
+    except (ValueError, TypeError):
         print(f"expected FOLDER [SCORE], a score from 0 to 1; got {' '.join(arguments)}")
         return 2
+    try:
+        print(format_report(Path(folder), goal))
     except UserError as error:
         print(f"fcn-lab: {error}", file=sys.stderr)
         return 2

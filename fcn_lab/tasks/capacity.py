@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import torch
@@ -58,11 +59,17 @@ class Capacity:
         """Prints the match, writes capacity.json, and capacity/matched.yaml where all arms agree.
 
         Raises:
-            UserError: arms could not be matched.
+            UserError: there are several encoders, or arms could not be matched.
         """
+        encoders = self.grid.encoders or ()
+        if len(encoders) > 1:
+            raise UserError(
+                f"encoders=[{','.join(encoders)}]: task=capacity finds the widths of one "
+                "encoder at a time.\nExpected encoder=WORD"
+            )
         arms = [(*cell, refine) for cell in self.grid.cells(self.words) for refine in self.refines]
         fits: dict[Words, Fit] = {}
-        for _, group in groupby(sorted(arms), key=lambda arm: (arm[0], arm[2])):
+        for _, group in groupby(sorted(arms), key=itemgetter(0)):
             fits |= self._match(list(group))
         print_text(self._build_table(fits))
         for (model, upsample, _, refine), fit in fits.items():

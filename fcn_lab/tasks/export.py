@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fcn_lab.encoders.base import RGB_CHANNELS
-from fcn_lab.errors import UserError
+from fcn_lab.errors import UserError, first_line
 from fcn_lab.files import make_folder, write_draft, write_json
 from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.inference.export_formats import FORMATS, Scores
@@ -130,8 +130,9 @@ def measure_difference(net: nn.Module, read_scores: Scores) -> float:
         try:
             file_scores = read_scores(image)
         except Exception as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(f"the file does not take {height}×{width} pixels: {reason}") from error
+            raise UserError(
+                f"the file does not take {height}×{width} pixels: {first_line(error)}"
+            ) from error
         difference = float((file_scores - scores).abs().max() / scores.abs().max().clamp(min=1e-30))
         if not difference <= ROUNDING_LIMIT:
             raise UserError(

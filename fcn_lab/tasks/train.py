@@ -9,7 +9,7 @@ from torch import nn
 
 from fcn_lab.cost.macs import count_cost
 from fcn_lab.data.balance import count_pixels
-from fcn_lab.errors import Omissions, WriteFailure
+from fcn_lab.errors import Omissions, WriteFailure, first_line
 from fcn_lab.runs.checkpoint import load_best_checkpoint, load_state
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StoppedBySignal, StopRequest
@@ -129,7 +129,7 @@ class Train:
             except WriteFailure as error:
                 if not run_folder.last_checkpoint.exists():
                     raise
-                reason, go_on = str(error).partition("\n")[0], self._resume_command(folder)
+                reason, go_on = first_line(error), self._resume_command(folder)
                 raise WriteFailure(f"{reason} Then go on with:\n{go_on}") from error
 
     def preflight(self, on_other_machine: bool) -> None:

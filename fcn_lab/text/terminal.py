@@ -55,7 +55,8 @@ def format_amount(value: float, digits: int = 3) -> str:
 def format_duration(seconds: float) -> str:
     """Formats a time in the unit that suits it: 1,980 ms, 12.3 s, 4 min 10 s."""
     if seconds >= 120:
-        return f"{seconds // 60:,.0f} min {seconds % 60:.0f} s"
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes:,} min {rest} s"
     return f"{format_amount(1e3 * seconds)} ms" if seconds < 10 else f"{seconds:.1f} s"
 
 

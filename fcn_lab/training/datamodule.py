@@ -34,8 +34,7 @@ class FrameDataModule(L.LightningDataModule):
         batch_size: images a batch on each rank.
         num_workers: processes that read ahead; None for what suits the machine, which is none
             where the CPU trains.
-        split: the split that ``test_dataloader`` and ``predict_dataloader`` serve; None for the
-            last one of the source.
+        split: the split that ``test_dataloader`` serves; None for the last one of the source.
         seed: decides the order and the augmentation of the training frames.
 
     Raises:
@@ -137,10 +136,6 @@ class FrameDataModule(L.LightningDataModule):
         return self._create_eval_loader("val")
 
     def test_dataloader(self) -> DataLoader[Sample]:
-        """Returns a loader of the split chosen with ``split``, image by image."""
-        return self._create_eval_loader(self.split)
-
-    def predict_dataloader(self) -> DataLoader[Sample]:
         """Returns a loader of the split chosen with ``split``, image by image."""
         return self._create_eval_loader(self.split)
 

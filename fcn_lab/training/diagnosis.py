@@ -98,7 +98,8 @@ class TrainingDiagnosis:
             float((kernel.detach() - kernel_before).norm() / kernel_before.norm())
             for kernel, kernel_before in zip(self._kernels, earlier_kernels, strict=True)
         ]
-        self._largest = max([self._largest, *ratios])
+        # not Python's max, which may lose a NaN
+        self._largest = float(torch.tensor([self._largest, *ratios]).max())
         self.steps_done += 1
 
     def find_signs(self, loss: float) -> list[str]:

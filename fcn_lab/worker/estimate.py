@@ -28,7 +28,8 @@ def estimate_seconds(
 
     workloads = [count_workload(training) for training, _ in trainings]
     order = sorted(range(len(workloads)), key=lambda number: workloads[number].macs)
-    paces = {workloads[n].macs: measure_pace(trainings[n][1]()) for n in (order[0], order[-1])}
+    ends = {workloads[n].macs: n for n in (order[0], order[-1])}
+    paces = {macs: measure_pace(trainings[n][1]()) for macs, n in ends.items()}
     return [round(start + interpolate_pace(paces, work).seconds(work), 1) for work in workloads]
 
 

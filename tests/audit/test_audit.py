@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -15,6 +16,7 @@ from PIL import Image
 
 from fcn_lab.audit.audit import Audit
 from fcn_lab.audit.facts import gather_facts
+from fcn_lab.audit.file_checks import check_absent_classes
 from fcn_lab.audit.finding import Level
 from fcn_lab.audit.findings import collect_findings
 from fcn_lab.audit.weights import class_weights
@@ -166,6 +168,13 @@ def test_a_class_that_training_never_shows_is_wrong_and_elsewhere_a_caution(
     levels = {f.title.split()[0]: f.level for f in found if "never shows" in f.title}
     assert levels == {"train": Level.WRONG, "val": Level.CAREFUL, "test": Level.CAREFUL}
     assert all("Road" in f.title for f in found if "never shows" in f.title)
+
+
+def test_a_set_that_keeps_void_among_its_classes_is_not_told_that_no_label_shows_it() -> None:
+    split = SimpleNamespace(frames=[SimpleNamespace(name="a")], counts=np.array([[9, 0, 0]]))
+    data = SimpleNamespace(classes=("Road", "Void", "Tree"), splits={"train": split})
+    titles = [f.title for f in check_absent_classes(SimpleNamespace(data=data))]
+    assert titles[0] == "train never shows Tree"
 
 
 def test_a_scored_picture_that_was_trained_on_is_wrong(release: Path) -> None:

@@ -36,9 +36,9 @@ def test_the_spread_is_the_worse_of_the_two() -> None:
     assert pick_target([Cost(1, 9), Cost(5, 2)]) == Cost(5, 9)
 
 
-def capacity(folder: Path, tolerance: float) -> None:
+def capacity(folder: Path, tolerance: float, encoders: list[str] | None = None) -> None:
     typed = ["data=synthetic", "model=fcn8s"]
-    grid = Grid(None, ["bilinear", "pixel_shuffle"], None, typed, build_network)
+    grid = Grid(None, ["bilinear", "pixel_shuffle"], encoders, typed, build_network)
     widths = [32, 32, 64, 128, 256]
     Capacity(grid, ["none"], widths, 256, [32, 32], WORDS, tolerance).run(folder)
 
@@ -56,6 +56,11 @@ def test_matched_arms_agree_when_they_are_built_from_the_widths_written(tmp_path
         costs.append(count_cost(build_network([*words, *widths]), 32, 32))
     assert relative_gap(costs) <= 0.01
     assert "pixel_shuffle" in (tmp_path / "capacity" / "matched.yaml").read_text()
+
+
+def test_the_widths_of_several_encoders_are_not_matched_together(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"encoders=\[tiny,own\]: .* one encoder at a time"):
+        capacity(tmp_path, 0.01, ["tiny", "own"])
 
 
 def test_an_arm_that_does_not_match_is_not_called_matched(tmp_path: Path) -> None:

@@ -122,6 +122,20 @@ def test_a_network_without_weights_of_its_own_says_so() -> None:
     assert find_cached_weights("resnet18") == {}
 
 
+def test_a_network_of_the_library_is_told_of_by_its_own_keys(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UserError, match=r"^model\.encoder_weights=imgnet: expected one of none"):
+        SmpModel(3, encoder_weights="imgnet")
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", NOWHERE)
+    with pytest.raises(UserError) as caught:
+        SmpModel(3, encoder_name=SMALL, encoder_weights="imagenet")
+    first, second = str(caught.value).splitlines()
+    assert first.startswith(f"model.encoder_weights=imagenet: the weights of {SMALL} could not")
+    assert second.startswith("Type model.encoder_name=tu-tf_efficientnet_lite0, 1 or 2, whose")
+    assert "encoder.weights" not in str(caught.value)
+
+
 def test_an_encoder_that_does_not_exist_is_named_with_one_that_does() -> None:
     for key, build in (
         ("encoder.name", lambda: SmpEncoder("resnet43")),

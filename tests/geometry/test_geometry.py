@@ -99,6 +99,13 @@ class Chain(nn.Sequential):
         )
 
 
+class Cut(nn.Module):
+    """Leaves two columns of the map out, counted from its end as Python does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[..., -max(1, x.shape[-1] - 2) :]
+
+
 def narrow(weights: None) -> VGG:
     return build_vgg16(2)
 
@@ -115,6 +122,7 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "fcn2s up_conv resnet": lambda: create_model("fcn2s", "up_conv", "smp", 2, **RESNET),
     "unet nearest": lambda: create_model("unet", "nearest", "tiny", 2),
     "chain": Chain,
+    "cut": lambda: nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), Cut()),
 }
 RESNET = {"encoder.name": "resnet18"}
 

@@ -20,7 +20,7 @@ from fcn_lab.sweeps.studies import (
 )
 from fcn_lab.text.commands import format_command
 from fcn_lab.training.module import Batch, SegmentationModule
-from fcn_lab.worker.estimate import interpolate_pace
+from fcn_lab.worker.estimate import estimate_seconds, interpolate_pace
 from fcn_lab.worker.workload import Pace, Workload, count_workload, measure_pace
 from support.commandline import METRICS, TypeLine
 from support.places import CONF
@@ -206,6 +206,22 @@ def test_between_two_networks_the_pace_goes_with_the_operations() -> None:
     assert interpolate_pace(ends, Workload(30, 1, 1)) == ends[30]
     assert interpolate_pace(ends, Workload(20, 1, 1)) == Pace(2.0, 0.75)
     assert interpolate_pace({10: ends[10]}, Workload(10, 1, 1)) == ends[10]
+
+
+def test_trainings_of_one_network_are_timed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    timed = []
+
+    def measure(training: int) -> Pace:
+        timed.append(training)
+        return Pace(1.0, 1.0)
+
+    monkeypatch.setattr("fcn_lab.worker.workload.count_workload", lambda macs: Workload(macs, 1, 1))
+    monkeypatch.setattr("fcn_lab.worker.workload.measure_pace", measure)
+    for macs, count in (([5, 5, 5], 1), ([5, 9, 7], 2)):
+        timed.clear()
+        trainings = [(number, lambda number=number: number) for number in macs]
+        assert len(estimate_seconds(trainings, 0.0)) == len(macs)
+        assert len(timed) == count
 
 
 def record(folder: Path, cells: int, seconds: float) -> SweepFolder:

@@ -94,7 +94,13 @@ def test_numbers_are_written_out_and_keep_their_value(value: float) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(1.98, "1,980 ms"), (0.0123, "12.3 ms"), (45, "45.0 s"), (250, "4 min 10 s")],
+    [
+        (1.98, "1,980 ms"),
+        (0.0123, "12.3 ms"),
+        (45, "45.0 s"),
+        (250, "4 min 10 s"),
+        (179.6, "3 min 0 s"),
+    ],
 )
 def test_a_time_is_told_in_the_unit_that_suits_it(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text

@@ -139,7 +139,6 @@ def test_evaluation_is_image_by_image_in_order_and_never_augmented() -> None:
     for loader, count in (
         (data().test_dataloader(), 7),
         (module.test_dataloader(), 5),
-        (module.predict_dataloader(), 5),
         (module.val_dataloader(), 5),
     ):
         batches = list(loader)

@@ -104,6 +104,16 @@ def test_a_healthy_run_hears_nothing(model: str, operators: list[str]) -> None:
         assert train(net, size=32) == [], (upsample, form)
 
 
+def test_weights_that_are_no_numbers_are_told_of_though_the_loss_is_one() -> None:
+    net = network()
+    diagnosis = TrainingDiagnosis(net, CLASSES, 1e-3, STEPS)
+    with diagnosis.watch_step(), torch.no_grad():
+        net(torch.rand(2, 3, 32, 32))
+        for parameter in net.parameters():
+            parameter.fill_(torch.nan)
+    assert diagnosis.find_signs(1.0)
+
+
 @pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW])
 def test_rates_that_fit_the_loss_hear_nothing(optimizer: Optimizer) -> None:
     assert train(network(), 1e-2, optimizer=optimizer) == []

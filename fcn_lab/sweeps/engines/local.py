@@ -18,7 +18,7 @@ from typing import Annotated
 import psutil
 from annotated_types import Ge, Le
 
-from fcn_lab.errors import UserError
+from fcn_lab.errors import UserError, first_line
 from fcn_lab.runs.attempts import RunConflict, begin_attempt
 from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.sweeps.engines.base import EndedJob
@@ -87,7 +87,7 @@ def _read_end(job: Job, future: Future[int]) -> EndedJob:
     # the failure is written down unless the job's folder is gone
     if job.folder.is_dir():
         with suppress(RunConflict, UserError):
-            begin_attempt(job.folder).end(RunStatus.FAILED, str(error).partition("\n")[0])
+            begin_attempt(job.folder).end(RunStatus.FAILED, first_line(error))
     return job, 1
 
 

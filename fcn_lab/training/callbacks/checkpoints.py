@@ -11,7 +11,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
-from fcn_lab.errors import UserError
+from fcn_lab.errors import UserError, first_line
 from fcn_lab.runs.digests import write_listed
 from fcn_lab.runs.names import MONITOR
 from fcn_lab.runs.run import RunFolder
@@ -87,7 +87,8 @@ class BestAndLast(Checkpoint):
         if self._has_score:
             score = float(trainer.callback_metrics[MONITOR])
             is_best = score > self.best_score
-            self.best_score = max(score, self.best_score)
+            if is_best:
+                self.best_score = score
             self.epochs_waited = 0 if is_best else self.epochs_waited + 1
             self._has_score = False
         self._check_patience(trainer)
@@ -133,8 +134,7 @@ def fit_from_last(
             ) from error
         if last is None or not _is_restoring(error):
             raise
-        first = next(iter(str(error).splitlines()), "")
-        raise _refuse(folder, f"{type(error).__name__}: {first[:200]}") from error
+        raise _refuse(folder, f"{type(error).__name__}: {first_line(error)[:200]}") from error
 
 
 def _refuse(folder: RunFolder, reason: str) -> UserError:

@@ -11,7 +11,7 @@ import numpy as np
 from lightning.pytorch.loggers import WandbLogger
 from numpy.typing import NDArray
 
-from fcn_lab.errors import WriteFailure
+from fcn_lab.errors import WriteFailure, first_line
 from fcn_lab.pixels import VOID
 from fcn_lab.rendering.pictures import Picture, draw_confusion
 from fcn_lab.runs.names import UNSENT
@@ -104,7 +104,7 @@ def start_run(folder: Path, **settings: Any) -> "wandb.Run":  # noqa: ANN401
         except wandb.errors.CommError as error:
             if mode == "offline":
                 raise
-            tell_offline(f"W&B refuses the run: {str(error).splitlines()[0]}")
+            tell_offline(f"W&B refuses the run: {first_line(error)}")
             # W&B's service still holds the run's id
             wandb.teardown()
             return wandb.init(mode="offline", **settings)
@@ -202,7 +202,7 @@ class WandbRunLogger(RunLogger, WandbLogger):
             raise
         except (wandb.errors.Error, ConnectionError, TimeoutError) as error:
             self.is_refused = True
-            reason = next(iter(str(error).splitlines()), "")
             print_text(
-                f"W&B does not take the tables of the scores, metrics.json has them: {reason}"
+                "W&B does not take the tables of the scores, metrics.json has them: "
+                f"{first_line(error)}"
             )
