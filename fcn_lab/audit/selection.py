@@ -8,7 +8,7 @@ import numpy as np
 from fcn_lab.audit.facts import DataFacts, FrameFacts
 
 # the least distance in frames between two of one drive: neighbours are nearly the same
-APART = 10
+SMALLEST_DISTANCE = 10
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _list_places(data: DataFacts, k: int, frames: Iterable[tuple[str, int]]) -> 
 def _are_neighbours(data: DataFacts, first: Place, second: Place) -> bool:
     return (
         first.split == second.split
-        and abs(first.index - second.index) < APART
+        and abs(first.index - second.index) < SMALLEST_DISTANCE
         and _find_frame(data, first).sequence == _find_frame(data, second).sequence
     )
 

@@ -95,6 +95,7 @@ def main() -> None:
     mend_width()
     try:
         check_shell()
+        torchrun.refuse_srun()
     except UserError as error:
         _refuse(str(error))
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 
-import torch
 from rich.table import Table
 from torch import nn
 
 from fcn_lab.cost.macs import count_cost
-from fcn_lab.cost.measure import synchronized_time
+from fcn_lab.cost.measure import time_pass
 from fcn_lab.cost.memory import count_peak_bytes
-from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.rendering.tables import Name, create_table
 from fcn_lab.text.terminal import format_duration, format_number
 
@@ -23,7 +21,7 @@ def compare_costs(nets: Mapping[str, nn.Module], height: int, width: int) -> Tab
         width: the image's width in pixels.
     """
     # the first pass of all costs more
-    _time_pass(next(iter(nets.values())).eval(), height, width)
+    time_pass(next(iter(nets.values())).eval(), height, width)
     table = create_table(("scores", "MACs", "time", "memory of the maps, MB"))
     for name, net in nets.items():
         net.eval()
@@ -32,16 +30,7 @@ def compare_costs(nets: Mapping[str, nn.Module], height: int, width: int) -> Tab
         table.add_row(
             Name(name),
             format_number(macs),
-            format_duration(_time_pass(net, height, width)),
+            format_duration(time_pass(net, height, width)),
             f"{megabytes:.1f}",
         )
     return table
-
-
-@torch.inference_mode()
-def _time_pass(net: nn.Module, height: int, width: int) -> float:
-    """Returns the seconds of one pass on the network's device."""
-    image = torch.rand(1, count_channels(net), height, width, device=next(net.parameters()).device)
-    start = synchronized_time((image,))
-    net(image)
-    return synchronized_time((image,)) - start

@@ -180,6 +180,15 @@ def time_module(module: nn.Module, arguments: tuple[Any, ...], repeats: int) -> 
     return statistics.median(forward[1:]), statistics.median(backward[1:])
 
 
+@torch.inference_mode()
+def time_pass(net: nn.Module, height: int, width: int) -> float:
+    """Returns the seconds of one forward pass of one image, on the network's device."""
+    image = torch.rand(1, count_channels(net), height, width, device=next(net.parameters()).device)
+    start = synchronized_time((image,))
+    net(image)
+    return synchronized_time((image,)) - start
+
+
 def synchronized_time(arguments: tuple[Any, ...]) -> float:
     """Returns the clock's seconds once the device has finished its work."""
     if any(isinstance(x, Tensor) and (x.is_cuda or x.is_mps) for x in arguments):

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from fcn_lab.data.classes import choose_classes
-from fcn_lab.data.download import SEGNET_RELEASE, fetch_segnet_release
+from fcn_lab.data.download import SEGNET, SEGNET_RELEASE, fetch_release
 from fcn_lab.data.layouts import recognise
 from fcn_lab.data.layouts.layout import Layout
 from fcn_lab.data.layouts.splits import find_drive
@@ -60,7 +60,7 @@ class CamVid(PackedSource):
 def _find_layout(root: Path, download: bool, url: str) -> tuple[Path, Layout]:
     match = recognise(root)
     if match is None and download:
-        fetch_segnet_release(root, url)
+        fetch_release(root, SEGNET, url)
         match = recognise(root)
     if match is None:
         raise describe_releases(root, url)

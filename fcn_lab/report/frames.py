@@ -100,12 +100,14 @@ def rank_frames(study: Study, names: Collection[str], limit: int = FRAMES_SHOWN)
     spread, drives = accuracies.std(0), study.first_run.drives
     selection: list[int] = []
     for frame in map(int, np.argsort(-spread, kind="stable")):
+        if len(selection) == limit:
+            break
         if study.first_run.names[frame] in names and all(
             drives[frame] != drives[number] or abs(frame - number) >= SMALLEST_DISTANCE
             for number in selection
         ):
             selection.append(frame)
-    return selection[:limit]
+    return selection
 
 
 def choose_arms(arms: Sequence[Arm], limit: int = ARMS_SHOWN) -> list[Arm]:
@@ -135,7 +137,7 @@ def build_gallery(study: Study) -> dict[str, Any] | None:
                 _describe_frame(keeper, n, accuracies[i])
                 for n, i in zip(names, indices, strict=True)
             ]
-            inputs = inputs or [{"name": name, **_find_selected(keeper, name)} for name in names]
+            inputs = inputs or [{"name": name, **_embed_input(keeper, name)} for name in names]
             colours = colours or read_legend(study, keeper, names[0])
             predictions[arm.name] = pictures
         except UNSOUND as error:
@@ -182,7 +184,7 @@ def draw_errors(truth: Pixels, guess: Pixels) -> bytes:
     return encode_picture(picture, "png", transparency=0, bits=1)
 
 
-def _find_selected(keeper: PredictionArchive, name: str) -> dict[str, str]:
+def _embed_input(keeper: PredictionArchive, name: str) -> dict[str, str]:
     return {
         "picture": format_url(keeper.read(f"{name}.jpg"), "jpeg"),
         "truth": format_url(keeper.read(f"{name}.truth.png"), "png"),

@@ -30,7 +30,7 @@ from fcn_lab.text.terminal import report_progress
 
 # folders inside a sweep or a staged run that hold its sources or earlier stages, and no runs
 INNER_PARTS = {names.SWEEP_CODE, names.STAGES}
-# the value of a factor that a run does not have
+# keys that no arm is named by
 _UNNAMED_KEYS = ("seed", "data.root")
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fcn_lab.files import write_buffer, write_json, write_text
 from fcn_lab.runs import names
 from fcn_lab.runs.digests import require_sound
-from fcn_lab.runs.outcomes import is_finished, read_history, read_metrics
+from fcn_lab.runs.outcomes import is_finished, read_metrics
 from fcn_lab.runs.processor import describe_processor
 from fcn_lab.runs.provenance import PACKAGE, Source
 from fcn_lab.runs.records import DamagedFile, load_yaml, read_json, read_yaml
@@ -126,14 +126,6 @@ class RunFolder:
             DamagedFile: it is not as a finished run writes it.
         """
         return read_metrics(self.path)
-
-    def read_history(self) -> list[dict[str, str]]:
-        """Returns the rows of history.csv.
-
-        Raises:
-            DamagedFile: it is no table of epochs.
-        """
-        return read_history(self.path)
 
     def write_confusions(
         self,

@@ -19,6 +19,7 @@ from fcn_lab.runs.sweep import Cell, SweepFolder
 from fcn_lab.sweeps import snapshot
 from fcn_lab.sweeps.reuse import LABEL_KEYS, flatten_settings
 from fcn_lab.sweeps.studies import locate_estimates
+from fcn_lab.text.escaping import omegaconf_text
 from fcn_lab.text.terminal import report_progress
 from fcn_lab.worker.claims import (
     clear_leftovers,
@@ -38,6 +39,16 @@ class ComposedCell:
     name: str
     config: dict[str, Any]
     remarks: Sequence[str] = ()
+
+
+def find_group(path: Path) -> str:
+    """Returns the group of a sweep's cells: the recorded one, else the name of its folder.
+
+    A folder that was renamed goes on with the group that its cells have.
+    """
+    configs = sorted(path.glob(f"*/{CONFIG}"))
+    recorded_group = read_frozen(configs[0]).get("group") if configs else None
+    return omegaconf_text(recorded_group or path.resolve().name)
 
 
 def freeze_sweep(

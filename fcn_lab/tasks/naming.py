@@ -39,7 +39,7 @@ def list_result_files(name: PurePath, is_video: bool, scores: bool = True) -> tu
 
 
 def append_ending(name: PurePath, ending: str) -> PurePath:
-    """Returns the name with an ending appended, unless it has that ending already."""
+    """Returns the name with an ending appended."""
     return name.with_name(name.name + ending)
 
 

@@ -16,7 +16,7 @@ from fcn_lab.cost.busyness import BusynessWatch
 from fcn_lab.cost.dense_vs_patches import compare_dense_with_patches
 from fcn_lab.cost.figure import RunScore, Words
 from fcn_lab.cost.macs import count_cost
-from fcn_lab.cost.measure import combine_turns, measure_parts, synchronized_time
+from fcn_lab.cost.measure import combine_turns, measure_parts, time_pass
 from fcn_lab.cost.parts import PartCost
 from fcn_lab.cost.sheet import (
     Grid,
@@ -26,7 +26,6 @@ from fcn_lab.cost.sheet import (
     write_sheet,
 )
 from fcn_lab.files import write_json
-from fcn_lab.geometry.sizes import count_channels
 from fcn_lab.rendering.tables import create_table
 from fcn_lab.runs.folders import list_folders
 from fcn_lab.text.commands import format_command
@@ -102,7 +101,9 @@ class Profile:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         watch = BusynessWatch()
         with watch:
-            times = time_forward(self.net.to(device).eval(), height, width, self.repeats)
+            net = self.net.to(device).eval()
+            # the first one is slower
+            times = [time_pass(net, height, width) for _ in range(self.repeats + 1)][1:]
         seconds, bounds = statistics.median(times), [min(times), max(times)]
         facts = {
             **self.words,
@@ -153,15 +154,3 @@ class Profile:
             print_text(warning)
         figure = {"Against what they score": folder / "costs.html"} if scores else {}
         print_next({**figure, "The same by part": folder / "costs.csv"})
-
-
-@torch.inference_mode()
-def time_forward(net: nn.Module, height: int, width: int, repeats: int) -> list[float]:
-    """Returns the seconds of `repeats` forward passes of one image, on the network's device."""
-    image = torch.rand(1, count_channels(net), height, width, device=next(net.parameters()).device)
-    times = []
-    for _ in range(repeats + 1):
-        start = synchronized_time((image,))
-        net(image)
-        times.append(synchronized_time((image,)) - start)
-    return times[1:]

@@ -56,6 +56,11 @@ def find_launcher() -> str:
     return torchrun if is_started_by_torchrun() else srun if count_processes() > 1 else ""
 
 
+def is_child() -> bool:
+    """Returns whether this is a further rank that Lightning started from the first."""
+    return not is_first_rank() and not find_launcher()
+
+
 def check_ranks() -> None:
     """Checks the launchers' variables before Lightning reads them.
 

@@ -204,7 +204,7 @@ class TrainerSettings:
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         return L.Trainer(
             max_epochs=self.max_epochs,
-            accelerator="cuda" if self.device == "cuda" else self.device,
+            accelerator=self.device,
             devices=self.devices,
             strategy=self.strategy,
             num_nodes=self.num_nodes,

@@ -37,7 +37,7 @@ from fcn_lab.runs.names import LAST_CHECKPOINT, TRACEBACK
 from fcn_lab.runs.statuses import RunStatus
 from fcn_lab.signals import StoppedBySignal, raise_stopped
 from fcn_lab.text.terminal import print_refusal, print_stop, show_waiting
-from fcn_lab.training.ranks import is_first_rank
+from fcn_lab.training.ranks import is_child, is_first_rank
 from fcn_lab.worker.claims import require_no_links_outside, withdraw
 from fcn_lab.worker.flags import CELL_FLAG, EPOCHS_FLAG, FRESH_FLAG, PARENT_FLAG, RESUME_FLAG
 from fcn_lab.worker.shell import mend_streams
@@ -67,6 +67,12 @@ QUIET_LOGGERS = (
     # the same, a second time
     "lightning.fabric",
 )
+# exit status → how an attempt has ended; failed where it is another
+STATUSES = {
+    0: RunStatus.DONE,
+    128 + signal.SIGINT: RunStatus.STOPPED,
+    128 + signal.SIGTERM: RunStatus.STOPPED,
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -85,6 +91,9 @@ def main(arguments: list[str]) -> int:
         print(conflict)
         return EXIT_TAKEN
     code, reason = _run_and_report(path, flags)
+    if STATUSES.get(code) == RunStatus.STOPPED and is_child():
+        # with another status Lightning would kill the first rank, which is about to end
+        return 0
     if attempt is not None and CELL_FLAG not in flags:
         _end_attempt(attempt, code, reason, flags)
     return code
@@ -92,12 +101,12 @@ def main(arguments: list[str]) -> int:
 
 def _run_and_report(path: Path, flags: list[str]) -> tuple[int, str]:
     """Returns the exit status, and a line that describes a failure."""
-    resume = RESUME_FLAG in flags
     try:
-        if CELL_FLAG in flags:
-            # a further rank was started by the first
-            parents = _read_numbers(flags, PARENT_FLAG) if is_first_rank() else []
+        if CELL_FLAG in flags or is_child():
+            parents = [] if is_child() else _read_numbers(flags, PARENT_FLAG)
             _follow_parent(*parents or [os.getppid()])
+        resume = RESUME_FLAG in flags
+        if CELL_FLAG in flags:
             resume = (path.parent / LAST_CHECKPOINT).exists()
         if resume:
             require_no_links_outside(path.parent)
@@ -138,13 +147,9 @@ def _end_attempt(attempt: Attempt, code: int, reason: str, flags: list[str]) -> 
     # while it is alive it keeps others out
     if code == EXIT_MISTAKE and folder_count and withdraw(attempt, *folder_count):
         return
-    is_stop = code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
     # a full disk has been reported, and ends attempts by itself
     with suppress(WriteFailure):
-        attempt.end(
-            RunStatus.DONE if code == 0 else RunStatus.STOPPED if is_stop else RunStatus.FAILED,
-            reason,
-        )
+        attempt.end(STATUSES.get(code, RunStatus.FAILED), reason)
 
 
 def _read_numbers(flags: list[str], name: str) -> list[int]:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fcn_lab.errors import UserError
-from fcn_lab.training.ranks import is_started_by_torchrun
+from fcn_lab.training.ranks import count_processes, is_started_by_torchrun
 
 if TYPE_CHECKING:
     # public, but not marked so for type checkers
@@ -64,6 +64,20 @@ def refuse_sweeps() -> None:
         raise UserError(
             "torchrun starts the ranks of one run; a sweep starts those of its cells by itself.\n"
             "Leave out torchrun, and say trainer.devices=2 trainer.strategy=ddp"
+        )
+
+
+def refuse_srun() -> None:
+    """Refuses a command in several tasks of srun, each of which would begin a run of its own.
+
+    Raises:
+        UserError: this process is one of them.
+    """
+    if not is_started_by_torchrun() and (tasks := count_processes()) > 1:
+        raise UserError(
+            f"srun started this command in {tasks} tasks, and each would begin a run of its own.\n"
+            "Type srun --ntasks-per-node=1 torchrun …, or one task with trainer.devices=2 "
+            "trainer.strategy=ddp"
         )
 
 

@@ -15,7 +15,13 @@ from fcn_lab.audit.finding import SPOILT, Finding, Level
 from fcn_lab.audit.findings import collect_findings
 from fcn_lab.audit.html import render_audit
 from fcn_lab.audit.looks import LONGEST_SIDE, Look
-from fcn_lab.audit.selection import APART, find_largest, find_typical, group_drives, rank_rarest
+from fcn_lab.audit.selection import (
+    SMALLEST_DISTANCE,
+    find_largest,
+    find_typical,
+    group_drives,
+    rank_rarest,
+)
 from fcn_lab.data.camvid import CamVid
 from fcn_lab.data.synthetic import Synthetic
 from fcn_lab.tasks.audit import Audit as AuditTask
@@ -74,7 +80,7 @@ def test_examples_are_those_with_the_largest_share_and_neighbours_come_last(audi
         assert not chosen or chosen[0].share == pytest.approx(max(every))
         assert len({(one.split, one.index) for one in chosen}) == len(chosen)
         # there are fewer frames a drive than lie between two that are shown
-        assert max(COUNTS.values()) < APART
+        assert max(COUNTS.values()) < SMALLEST_DISTANCE
         drives = [one.split for one in chosen]
         assert len(set(drives[: len(set(drives))])) == len(set(drives))
 

@@ -105,6 +105,10 @@ def test_a_cell_knows_its_name_and_its_group(
     text = Path("all/model=unet/config.yaml").read_text()
     assert "name: model=unet\n" in text
     assert "group: all\n" in text
+    # it keeps the group where its folder is given another name
+    Path("all").rename("moved, to=here")
+    type_line(stub, *line[:-1], "'sweep.dir=moved, to=here'")
+    assert Path("moved, to=here/model=unet/config.yaml").read_text() == text
 
 
 def test_a_cell_is_named_by_what_is_its_own_and_its_arm_by_that_without_the_seed(

@@ -13,12 +13,12 @@ from fcn_lab.api import build_network, create_model
 from fcn_lab.cost.busyness import describe_busyness
 from fcn_lab.cost.figure import draw_costs, render_costs
 from fcn_lab.cost.macs import count_cost
-from fcn_lab.cost.measure import measure_parts
+from fcn_lab.cost.measure import measure_parts, time_pass
 from fcn_lab.cost.parts import PARTS, PartCost
 from fcn_lab.cost.sheet import Grid
 from fcn_lab.errors import UserError
 from fcn_lab.networks.segnet import SegNetBasic
-from fcn_lab.tasks.profile import Profile, time_forward
+from fcn_lab.tasks.profile import Profile
 from fcn_lab.upsampling import MaxUnpool, Upsampling
 from support import fakeruns
 from support.thin import thin_out
@@ -111,7 +111,7 @@ def test_a_pass_holds_at_least_what_it_keeps_and_takes_time_in_every_part() -> N
 
 def test_a_network_of_four_channels_is_timed_on_them() -> None:
     net = create_model("fcn32s", "nearest", in_channels=4).eval()
-    assert len(time_forward(net, 32, 32, repeats=2)) == 2
+    assert time_pass(net, 32, 32) > 0
 
 
 def test_networks_take_turns_and_the_sheet_has_the_median_of_each_with_its_range(

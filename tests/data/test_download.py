@@ -1,4 +1,3 @@
-import hashlib
 import io
 import itertools
 import resource
@@ -13,7 +12,7 @@ from PIL import Image
 from fcn_lab.data import download
 from fcn_lab.data.archives import extract, open_archive
 from fcn_lab.data.camvid import CamVid
-from fcn_lab.data.download import fetch_segnet_release
+from fcn_lab.data.download import SEGNET, fetch_release
 from fcn_lab.data.layouts.splits import COUNTS
 from fcn_lab.errors import UserError
 from support.server import Server
@@ -73,15 +72,15 @@ def test_asking_for_a_download_fetches_checks_and_places_the_release(server: Ser
 
 
 def test_what_is_there_is_not_fetched_again(server: Server) -> None:
-    fetch_segnet_release(ROOT, server.url)
-    fetch_segnet_release(ROOT, server.url)
+    fetch_release(ROOT, SEGNET, server.url)
+    fetch_release(ROOT, SEGNET, server.url)
     CamVid(download=True, url=server.url)
     assert len(server.asked) == 1
 
 
 def test_a_broken_connection_is_taken_up_where_it_broke(server: Server) -> None:
     server.cuts = [1000, 500]
-    fetch_segnet_release(ROOT, server.url)
+    fetch_release(ROOT, SEGNET, server.url)
     assert server.asked == [None, "bytes=1000-", "bytes=1500-"]
     assert_whole()
 
@@ -89,25 +88,25 @@ def test_a_broken_connection_is_taken_up_where_it_broke(server: Server) -> None:
 def test_a_download_that_failed_goes_on_when_it_is_asked_for_again(server: Server) -> None:
     server.cuts = [100] * download._ATTEMPTS
     with pytest.raises(UserError, match=r"broke off .* 500 bytes are kept\.\n.*same command"):
-        fetch_segnet_release(ROOT, server.url)
+        fetch_release(ROOT, SEGNET, server.url)
     assert PART.stat().st_size == 500
     assert not ROOT.exists()
-    fetch_segnet_release(ROOT, server.url)
+    fetch_release(ROOT, SEGNET, server.url)
     assert server.asked[-1] == "bytes=500-"
     assert_whole()
 
 
-def test_a_server_without_ranges_is_read_from_the_start(server: Server, release: bytes) -> None:
+def test_a_server_without_ranges_is_read_from_the_start(server: Server) -> None:
     server.ranges = False
     server.cuts = [1000]
-    fetch_segnet_release(ROOT, server.url, hashlib.sha256(release).hexdigest())
+    fetch_release(ROOT, SEGNET, server.url)
     assert_whole()
 
 
 def test_a_part_that_is_already_whole_is_unpacked(server: Server, release: bytes) -> None:
     PART.parent.mkdir()
     PART.write_bytes(release)
-    fetch_segnet_release(ROOT, server.url)
+    fetch_release(ROOT, SEGNET, server.url)
     assert_whole()
 
 
@@ -135,10 +134,10 @@ def test_a_wrong_archive_is_refused_and_removed_and_nothing_gets_the_name(
 ) -> None:
     server.content = damage(release)
     with pytest.raises(UserError, match=r"corrupt or not the SegNet release .* removed"):
-        fetch_segnet_release(ROOT, server.url)
+        fetch_release(ROOT, SEGNET, server.url)
     assert [path.name for path in ROOT.parent.iterdir()] == ["camvid.lock"]
     server.content = release
-    fetch_segnet_release(ROOT, server.url)
+    fetch_release(ROOT, SEGNET, server.url)
     assert_whole()
 
 
@@ -198,7 +197,7 @@ def test_an_evil_archive_is_refused_and_leaves_nothing(
     monkeypatch.setattr(download, "FILE_COUNT_LIMIT", 40)
     server.content = EVIL[case]
     with pytest.raises(UserError, match=f"{REASONS[case]}.* removed"):
-        fetch_segnet_release(ROOT, server.url)
+        fetch_release(ROOT, SEGNET, server.url)
     assert [path.name for path in ROOT.parent.iterdir()] == ["camvid.lock"]
     assert not list(tmp_path.rglob("escaped*"))
 
@@ -221,7 +220,7 @@ def test_a_server_that_sends_without_end_is_left(
 ) -> None:
     monkeypatch.setattr(download, "RECEIVED_BYTES_LIMIT", 1000)
     with pytest.raises(UserError, match="sends more than"):
-        fetch_segnet_release(ROOT, server.url)
+        fetch_release(ROOT, SEGNET, server.url)
     assert [path.name for path in ROOT.parent.iterdir()] == ["camvid.lock"]
 
 
@@ -229,14 +228,14 @@ def test_what_a_killed_unpacking_left_is_cleared_up(server: Server) -> None:
     left = ROOT.with_name(".camvid.unpacked")
     left.mkdir(parents=True)
     (left / "half.png").write_bytes(b"half")
-    fetch_segnet_release(ROOT, server.url)
+    fetch_release(ROOT, SEGNET, server.url)
     assert_whole()
 
 
 def test_a_hash_is_checked_where_one_is_given(server: Server, release: bytes) -> None:
     with pytest.raises(UserError, match=r"SHA-256 is .* expected 00; it was removed"):
-        fetch_segnet_release(ROOT, server.url, sha256="00")
-    fetch_segnet_release(ROOT, server.url, hashlib.sha256(release).hexdigest())
+        fetch_release(ROOT, SEGNET, server.url, sha256="00")
+    fetch_release(ROOT, SEGNET, server.url)
     assert_whole()
 
 
@@ -249,11 +248,11 @@ def test_a_download_that_finds_no_room_names_the_place_and_goes_on_later(
         with pytest.raises(
             UserError, match=rf"^{PART} cannot be written: .* kept\.\n.*data\.root="
         ):
-            fetch_segnet_release(ROOT, server.url)
+            fetch_release(ROOT, SEGNET, server.url)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert PART.stat().st_size == len(release) // 2
-    fetch_segnet_release(ROOT, server.url)
+    fetch_release(ROOT, SEGNET, server.url)
     assert not PART.exists()
 
 
@@ -261,7 +260,7 @@ def test_a_folder_in_use_is_left_alone(server: Server) -> None:
     ROOT.mkdir(parents=True)
     (ROOT / "thesis.txt").write_text("mine")
     with pytest.raises(UserError, match="in use and holds no CamVid"):
-        fetch_segnet_release(ROOT, server.url)
+        fetch_release(ROOT, SEGNET, server.url)
     assert (ROOT / "thesis.txt").read_text() == "mine"
     assert server.asked == []
 
@@ -274,5 +273,5 @@ def test_an_empty_folder_is_filled(server: Server) -> None:
 
 def test_no_server_is_an_error_of_two_lines_that_keeps_nothing() -> None:
     with pytest.raises(UserError, match=r"broke off \(.*refused.*\); 0 bytes are kept") as caught:
-        fetch_segnet_release(ROOT, "http://127.0.0.1:9/master.zip")
+        fetch_release(ROOT, SEGNET, "http://127.0.0.1:9/master.zip")
     assert str(caught.value).count("\n") == 1

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fcn_lab.runs.outcomes import read_history
 from fcn_lab.runs.run import RunFolder
 from support.tiny import weights
 
@@ -18,7 +19,7 @@ def end_of(folder: Path) -> dict[str, Any]:
     run = RunFolder(folder)
     last = torch.load(run.last_checkpoint, weights_only=True)
     metrics = {k: v for k, v in run.read_metrics().items() if k not in TIMES}
-    rows = [{k: v for k, v in row.items() if k not in TIMES} for row in run.read_history()]
+    rows = [{k: v for k, v in row.items() if k not in TIMES} for row in read_history(run.path)]
     state = {
         k: last.get(k)
         for k in ("state_dict", "current_model_state", "optimizer_states", "lr_schedulers")

@@ -13,7 +13,7 @@ from fcn_lab.encoders import TinyEncoder
 from fcn_lab.errors import UserError
 from fcn_lab.networks.fcn import FCN, climb_levels, coarsen
 from fcn_lab.networks.weights.warm_start import transplant
-from fcn_lab.runs.outcomes import read_all_epochs
+from fcn_lab.runs.outcomes import read_all_epochs, read_history
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.tasks.staged import TrainInStages, split_epochs
 from fcn_lab.tasks.train import Train
@@ -137,7 +137,7 @@ def test_a_stage_begins_the_same_after_a_stop_between_stages() -> None:
 def test_stages_leave_runs_and_the_whole_is_one_on_the_whole_budget(done: Path) -> None:
     places = [RunFolder(done / "stages" / n) for n in ("fcn32s", "fcn16s")] + [RunFolder(done)]
     assert [p.read_metrics()["model"] for p in places] == ["fcn32s", "fcn16s", "fcn8s"]
-    assert sum(len(place.read_history()) for place in places) == make().training.max_epochs
+    assert sum(len(read_history(place.path)) for place in places) == make().training.max_epochs
     seconds = [place.read_metrics()["seconds"] for place in places]
     assert seconds == sorted(seconds)
     assert seconds[0] > 0
@@ -148,9 +148,7 @@ def test_the_epochs_of_all_stages_are_counted_through(done: Path) -> None:
     assert [int(row["epoch"]) for row in rows] == list(range(make().training.max_epochs))
     steps = [int(row["step"]) for row in rows]
     assert steps == [(number + 1) * steps[0] for number in range(len(steps))]
-    assert (
-        rows[0]["train/loss"] == RunFolder(done / "stages/fcn32s").read_history()[0]["train/loss"]
-    )
+    assert rows[0]["train/loss"] == read_history(done / "stages/fcn32s")[0]["train/loss"]
 
 
 def test_each_stage_starts_from_the_one_before_and_one_that_was_stopped_goes_on(

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from fcn_lab.data.sampling import EvalSampler
 from fcn_lab.errors import UserError
+from fcn_lab.runs.outcomes import read_history
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StoppedBySignal
 from fcn_lab.tasks.evaluate import Evaluate
@@ -162,7 +163,7 @@ def test_two_ranks_leave_one_run_whose_scores_one_rank_repeats(tmp_path: Path) -
     folder = make_meeting_place(tmp_path / "run")
     start(train_share, 2, folder)
     metrics = RunFolder(folder).read_metrics()
-    assert [row["epoch"] for row in RunFolder(folder).read_history()] == ["0", "1"]
+    assert [row["epoch"] for row in read_history(folder)] == ["0", "1"]
     task = make_train()
     for split in ("val", "test"):
         task.data.split = split

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fcn_lab.errors import UserError
 from fcn_lab.runs.digests import LIST_NAME
+from fcn_lab.runs.outcomes import read_history
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StoppedBySignal
 from fcn_lab.tasks.train import Train
@@ -107,7 +108,7 @@ def test_a_run_stopped_at_every_third_batch_ends_the_same(
             assert stopped.code == 128 + signal.SIGINT  # noqa: PT017
         else:
             break
-        if len(RunFolder(tmp_path).read_history()) == AVERAGED["max_epochs"]:
+        if len(read_history(tmp_path)) == AVERAGED["max_epochs"]:
             break
     make_train(AVERAGED, resume=True).run(tmp_path)
     assert same(end_of(tmp_path), unstopped["averaged"])
@@ -122,9 +123,9 @@ def test_a_run_that_stopped_early_does_not_train_on_when_resumed(tmp_path: Path)
 
     with pytest.raises(StoppedBySignal):
         make(SignalAt(2 * (STEPS + VAL_IMAGES) + 2), resume=False).run(tmp_path)
-    assert len(RunFolder(tmp_path).read_history()) == 2
+    assert len(read_history(tmp_path)) == 2
     make(CrossEntropy(), resume=True).run(tmp_path)
-    assert len(RunFolder(tmp_path).read_history()) == 2
+    assert len(read_history(tmp_path)) == 2
 
 
 def test_rows_that_the_checkpoint_does_not_know_are_dropped(tmp_path: Path) -> None:
@@ -136,7 +137,7 @@ def test_rows_that_the_checkpoint_does_not_know_are_dropped(tmp_path: Path) -> N
     with history.open("a", newline="") as file:
         csv.writer(file).writerow(["1", *rows[1][1:]])  # as if killed between row and checkpoint
     make_train(resume=True).run(tmp_path)
-    assert [row["epoch"] for row in RunFolder(tmp_path).read_history()] == ["0", "1", "2"]
+    assert [row["epoch"] for row in read_history(tmp_path)] == ["0", "1", "2"]
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path: Path) -> None:

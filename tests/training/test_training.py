@@ -24,6 +24,7 @@ from fcn_lab.files import shorten_name
 from fcn_lab.metrics.boundaries import EdgeRows
 from fcn_lab.metrics.confusion import confusion_matrices
 from fcn_lab.metrics.scores import compute_scores
+from fcn_lab.runs.outcomes import read_history
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.tasks.evaluate import Evaluate
 from fcn_lab.training.callbacks.pictures import spread_indices
@@ -111,7 +112,7 @@ def test_the_kept_predictions_are_those_that_were_scored(done: RunFolder) -> Non
 
 
 def test_the_history_has_one_row_an_epoch_and_ends_with_the_best_score(done: RunFolder) -> None:
-    rows = done.read_history()
+    rows = read_history(done.path)
     assert [row["epoch"] for row in rows] == ["0", "1", "2"]
     assert [row["step"] for row in rows] == ["4", "8", "12"]
     best = max(float(row["val/mean_iou"]) for row in rows)
@@ -151,7 +152,7 @@ def test_an_averaged_run_scores_and_keeps_the_average(tmp_path: Path) -> None:
     assert any(not torch.equal(average[name], current[name]) for name in average)
     best = weights(RunFolder(tmp_path).best_checkpoint)
     assert all(torch.equal(average[name], best[name]) for name in average)
-    row, metrics = RunFolder(tmp_path).read_history()[0], RunFolder(tmp_path).read_metrics()
+    row, metrics = read_history(tmp_path)[0], RunFolder(tmp_path).read_metrics()
     assert float(row["val/mean_iou"]) == pytest.approx(metrics["val"]["mean_iou"])
 
 
@@ -167,14 +168,14 @@ class Worsening(CrossEntropy):
 
 def test_the_best_weights_are_scored_and_not_the_last(tmp_path: Path) -> None:
     make_train({"max_epochs": 2}, loss=Worsening()).run(tmp_path)
-    best, last = (float(row["val/mean_iou"]) for row in RunFolder(tmp_path).read_history())
+    best, last = (float(row["val/mean_iou"]) for row in read_history(tmp_path))
     assert best > last
     assert RunFolder(tmp_path).read_metrics()["val"]["mean_iou"] == pytest.approx(best)
 
 
 def test_epochs_without_validation_leave_their_columns_empty(tmp_path: Path) -> None:
     make_train({"val_every": 2, "max_epochs": 3}).run(tmp_path)
-    found = [row["val/mean_iou"] != "" for row in RunFolder(tmp_path).read_history()]
+    found = [row["val/mean_iou"] != "" for row in read_history(tmp_path)]
     assert found == [False, True, False]
 
 

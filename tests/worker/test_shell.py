@@ -97,6 +97,17 @@ def test_what_a_launcher_sets_is_believed_whole_and_refused_in_part(
         assert "MASTER_PORT=70000: expected a port" in refused()
 
 
+def test_a_command_in_several_tasks_of_srun_begins_no_run(
+    type_line: TypeLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**SRUNS, SRUN: "2", "SLURM_PROCID": "0"}.items():
+        monkeypatch.setenv(name, value)
+    ended = type_line("data=synthetic", "hydra.run.dir=run")
+    assert ended.status == 2
+    assert "srun started this command in 2 tasks" in ended.err
+    assert not Path("run").exists()
+
+
 @pytest.mark.parametrize("name", THREAD_VARIABLES)
 def test_threads_are_a_number_of_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for value in VALUES:

@@ -125,3 +125,29 @@ def test_lightning_would_start_a_further_rank_as_the_same_worker(tmp_path: Path)
     # by the name that Python gives a package that is run
     line = done.stdout.splitlines()[-1]
     assert line.split() == [*command[:2], "fcn_lab.worker.__main__", str(config)]
+
+
+@pytest.mark.parametrize(("code", "of_child"), [(0, 0), (1, 1), (2, 2), (130, 0), (143, 0)])
+def test_a_rank_that_lightning_started_ends_so_that_the_first_may_end_by_itself(
+    code: int, of_child: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lightning kills the first one where a child ends with another status than 0."""
+    monkeypatch.setattr(worker, "_run_and_report", lambda path, flags: (code, ""))
+    monkeypatch.setattr(worker.signal, "signal", lambda number, handler: None)
+    monkeypatch.setattr(worker.threading, "excepthook", worker.threading.excepthook)
+    monkeypatch.setattr(worker.logging, "raiseExceptions", True)
+    for rank, ended in (("0", code), ("1", of_child)):
+        monkeypatch.setenv("LOCAL_RANK", rank)
+        assert worker.main([str(tmp_path / "config.yaml")]) == ended
+
+
+def test_a_rank_that_lightning_started_ends_with_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parents: list[int] = []
+    monkeypatch.setattr(worker, "_follow_parent", parents.append)
+    monkeypatch.setattr(worker, "run_config", lambda *_, **__: None)
+    for rank in ("0", "1"):
+        monkeypatch.setenv("LOCAL_RANK", rank)
+        assert worker._run_and_report(tmp_path / "config.yaml", []) == (0, "")
+    assert parents == [worker.os.getppid()]

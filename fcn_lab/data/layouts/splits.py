@@ -8,7 +8,6 @@ gap between its training frames.
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from fcn_lab.data.layouts.layout import SPLITS, Pair
 
@@ -18,24 +17,15 @@ _FIRST_TEST_OF_0001TP = 8550
 _VAL_OF_0016E5 = range(7959, 8160)
 
 
-@dataclass(frozen=True)
-class FrameName:
-    """A CamVid frame's name: the drive it is from and its number in the video."""
-
-    drive: str
-    number: int
-
-
 def find_segnet_split(name: str) -> str | None:
     """Returns the split of a frame such as ``0016E5_07959``; None for other names."""
     match = _FRAME.fullmatch(name)
     if not match:
         return None
-    frame = FrameName(match[1], int(match[2]))
-    late_0001tp = frame.drive == "0001TP" and frame.number >= _FIRST_TEST_OF_0001TP
-    if frame.drive == "Seq05VD" or late_0001tp:
+    drive, number = match[1], int(match[2])
+    if drive == "Seq05VD" or (drive == "0001TP" and number >= _FIRST_TEST_OF_0001TP):
         return "test"
-    return "val" if frame.drive == "0016E5" and frame.number in _VAL_OF_0016E5 else "train"
+    return "val" if drive == "0016E5" and number in _VAL_OF_0016E5 else "train"
 
 
 def find_drive(name: str) -> str:

@@ -15,7 +15,7 @@ class Clock(Callback):
     def __init__(self, seconds_before: float = 0.0) -> None:
         self._seconds_before = seconds_before
         self._start = time.monotonic()
-        self._epoch_start, self._images = self._start, 0
+        self._begin()
 
     @property
     def seconds(self) -> float:

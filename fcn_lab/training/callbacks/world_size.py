@@ -21,6 +21,6 @@ class WorldSize(Callback):
         if trainer.world_size != self.processes:
             raise UserError(
                 f"trainer.devices x trainer.num_nodes = {self.processes}, but "
-                f"{trainer.world_size} processes were started: under Slurm ask for as many tasks "
-                "(ntasks-per-node = trainer.devices)"
+                f"{trainer.world_size} processes were started.\n"
+                "Start as many as these say, with torchrun on each node"
             )

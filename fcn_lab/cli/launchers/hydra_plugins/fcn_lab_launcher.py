@@ -196,27 +196,27 @@ class CellLauncher(Launcher):
         first: int,
         shared_overrides: Sequence[str],
     ) -> "list[ComposedCell]":
+        from fcn_lab.sweeps.freeze import find_group
         from fcn_lab.text.terminal import report_progress
 
         setup_globals()
-        config = HydraConfig.instance().cfg
+        config, group = HydraConfig.instance().cfg, find_group(self.folder)
         try:
             cells = report_progress(job_overrides, len(job_overrides), "composing the cells")
             return [
-                self._compose(list(overrides), number, shared_overrides)
+                self._compose(list(overrides), number, shared_overrides, group)
                 for number, overrides in enumerate(cells, first)
             ]
         finally:
             HydraConfig.instance().cfg = config
 
     def _compose(
-        self, overrides: list[str], number: int, shared_overrides: Sequence[str]
+        self, overrides: list[str], number: int, shared_overrides: Sequence[str], group: str
     ) -> "ComposedCell":
         from fcn_lab.config.inheritance import add_recorded_words, resolve_command
         from fcn_lab.config.unread import list_unread
         from fcn_lab.errors import UserError
         from fcn_lab.sweeps.freeze import ComposedCell
-        from fcn_lab.text.escaping import omegaconf_text
 
         all_overrides = [*overrides, *shared_overrides]
         config = self.composer.compose(add_recorded_words(all_overrides, self.conf_folders), number)
@@ -229,7 +229,7 @@ class CellLauncher(Launcher):
         with open_dict(config):
             config.arm = self.name_cell(arm_overrides) or config.name
             config.name = self.name_cell(overrides) or config.name
-            config.group = config.group or omegaconf_text(self.folder.resolve().name)
+            config.group = config.group or group
         content = resolve_command(config, all_overrides, self.conf_folders)
         return ComposedCell(config.name, content, list_unread(content, all_overrides))
 
