@@ -14,7 +14,6 @@ from fcn_lab.config.build import build
 from fcn_lab.config.explain import explain
 from fcn_lab.config.frozen import (
     drop_initial_weights,
-    find_conf_folder,
     find_references,
     read_recorded,
     require_published_weights,
@@ -168,9 +167,8 @@ def _compose_checked(
 
 def _require_names(overrides: Mapping[str, object]) -> None:
     names = list(list_arguments(create_model)[0])
-    keys = [str(key) for key in OmegaConf.load(find_conf_folder() / "config.yaml")]
     for name in overrides:
-        if name.isidentifier() and name not in keys:
+        if name != "weights" and not name.startswith(("model.", "upsample.", "encoder.")):
             raise UserError(
                 f"create_model has no argument {name}.{suggest(name, names)}\n"
                 f"It takes {', '.join(names)}, and keys as in **{{'upsample.refine': 'conv'}}"

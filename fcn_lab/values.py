@@ -84,7 +84,8 @@ def check_arguments(call: C) -> C:
             members = value if name == rest else {name: value}
             for key, item in members.items():
                 if not is_admitted(hint := hints.get(key, Any), item):
-                    call_text = f"{maker}({key}={format_value(item)})"
+                    text = format_value(item)
+                    call_text = f"{maker}({key}={repr(text) if isinstance(item, str) else text})"
                     raise UserError(f"{call_text}: expected {describe_type(hint)}")
         return function(*args, **kwargs)
 

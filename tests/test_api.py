@@ -31,7 +31,7 @@ def test_further_keys_reach_the_network() -> None:
     [
         ({"model": "fcn9s"}, "model=fcn9s: there is no such word.*fcn8s"),
         ({"upsample": "nearst"}, "Did you mean nearest"),
-        ({"num_classes": "many"}, "num_classes=many.: expected an integer from 1"),
+        ({"num_classes": "many"}, "num_classes='many'.: expected an integer from 1"),
         ({"classes": 3}, "no argument classes. Did you mean num_classes"),
         ({"n_classes": 3}, "Did you mean num_classes"),
         ({"model": 3}, r"create_model\(model=3\): expected a word"),
@@ -55,6 +55,8 @@ def test_load_run_names_a_folder_that_holds_no_run(tmp_path: Path) -> None:
     for wrong in (3, None, ["runs"]):
         with pytest.raises(UserError, match=r"load_run\(folder=.*\): expected a word or a path"):
             load_run(wrong)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"^create_model\(num_classes='11'\): expected an integer"):
+        create_model(num_classes="11")
     with pytest.raises(UserError, match=r"load_run\(dense=3\): expected a function"):
         load_run(tmp_path, dense=3)  # type: ignore[arg-type]
     assert issubclass(UserError, ValueError)

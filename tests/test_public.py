@@ -95,6 +95,14 @@ def test_a_misspelt_argument_is_answered_with_the_one_that_is_meant(name: str) -
     assert len(str(caught.value).splitlines()) <= 2
 
 
+@pytest.mark.parametrize(
+    "key", ["init_from", "resume", "flip", "seed", "optim.lr", "data.classes", "hydra.run.dir"]
+)
+def test_a_key_that_makes_no_network_is_refused_by_what_makes_one(key: str) -> None:
+    with pytest.raises(UserError, match=f"^create_model has no argument {key}"):
+        fcn_lab.create_model(**{key: 1})
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_every_loss_and_operator_names_an_argument_that_it_does_not_take(module: str) -> None:
     offered = getattr(fcn_lab, module)

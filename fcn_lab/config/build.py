@@ -5,16 +5,19 @@ frozen config is full of copies, and ``links`` leads from each copy back to its 
 plain dicts and lists.
 """
 
+import traceback
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
-from typing import Any, Literal
+from types import NoneType
+from typing import Any, Literal, get_args
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from fcn_lab import values
-from fcn_lab.config.frozen import find_conf_folder, list_words
+from fcn_lab.config.frozen import list_words
+from fcn_lab.config.own_words import find_word_folders
 from fcn_lab.config.products import suits
 from fcn_lab.errors import UserError, suggest
 from fcn_lab.text.escaping import omegaconf_node
@@ -59,9 +62,19 @@ def build(node: Any, key: str, links: Mapping[str, str]) -> Any:
         if isinstance(cause, UserError):
             raise UserError(str(cause)) from error
         user_key = find_user_key(str(error).rpartition("full_key: ")[2].strip(), links)
-        kind = "" if isinstance(cause, ValueError) else f"{type(cause).__name__}: "
-        reason = "\n".join(str(cause).strip().splitlines()[:2])
-        raise UserError(f"{user_key}: {kind}{reason}") from error
+        raise UserError(f"{user_key}: {_explain(cause)}") from error
+
+
+def _explain(cause: BaseException) -> str:
+    """Returns a constructor's error in two lines at most; where it arose, if it is of no value."""
+    lines = str(cause).strip().splitlines()[:2]
+    if isinstance(cause, ValueError):
+        return "\n".join(lines)
+    text = f"{type(cause).__name__}: {next(iter(lines), '')}"
+    if isinstance(cause, TypeError) and "required positional argument" in text:
+        return f"{text}.\n_partial_: true beside _target_ leaves them to the lab"
+    frames = traceback.extract_tb(cause.__traceback__)
+    return f"{text}\n{frames[-1].filename}, line {frames[-1].lineno}" if frames else text
 
 
 def locate(target: str, key: str) -> Callable[..., Any]:
@@ -128,13 +141,18 @@ def require_fit(annotation: Any, value: Any, key: str) -> None:
 
 
 def _explain_other_part(annotation: Any, value: Any, key: str) -> UserError:
-    advice = _list_group(key) or f"expected {values.describe_type(annotation)}"
+    # of a function its product stands last
+    classes = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
+    advice = f"Expected {values.describe_type(annotation)}"
+    if classes and classes[-1] is not NoneType:
+        advice = f"Expected a class derived from {classes[-1].__module__}.{classes[-1].__name__}"
+    advice = "; ".join(filter(None, (advice, _list_group(key))))
     return UserError(f"{key}={values.format_value(value)}: makes no such part.\n{advice}")
 
 
 def _list_group(key: str) -> str:
     group = key.rpartition(".")[2]
-    words = list_words([find_conf_folder()]).get(group)
+    words = list_words(find_word_folders()).get(group)
     return f"{group}= chooses it: {', '.join(sorted(words))}" if words else ""
 
 

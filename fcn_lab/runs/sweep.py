@@ -155,6 +155,7 @@ class SweepFolder:
         asked: the overrides of the command line.
         engine: the word of hydra/launcher=.
         code: the version of the sources, a folder of code/.
+        own_code: a hash of each source file of the user's own modules, which are not copied.
         study: the question and more, where the sweep is an experiment of conf/.
     """
 
@@ -164,6 +165,7 @@ class SweepFolder:
     engine: str = "basic"
     code: str = ""
     study: Mapping[str, Any] = field(default_factory=dict)
+    own_code: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def results(self) -> Path:
@@ -191,7 +193,7 @@ class SweepFolder:
             is_word = isinstance(sweep.engine, str) and re.fullmatch(r"[\w-]+", sweep.engine)
             words = is_word and isinstance(sweep.code, str)
             lists = isinstance(sweep.study, dict) and isinstance(sweep.asked, list | tuple)
-            if not words or not lists:
+            if not words or not lists or not isinstance(sweep.own_code, dict):
                 raise TypeError("an entry has the wrong type")
         except (TypeError, KeyError, AttributeError) as error:
             raise DamagedFile(file, f"it describes no sweep ({error})") from error

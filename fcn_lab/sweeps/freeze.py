@@ -83,15 +83,17 @@ def freeze_sweep(
         require_no_links_outside(path)
     rest = [cell for cell in cells.values() if cell.read_progress().status not in FINAL_STATUSES]
     new_cells = [cell for cell in rest if not is_in_use(cell.folder)]
+    own_code = snapshot.hash_own_code(config["task"] for config in configs.values())
     if last is not None and not accept_changes and _has_begun(last):
         if rest:
-            snapshot.require_unchanged(path, last.code)
+            snapshot.require_unchanged(last, own_code)
         _require_equal(list(cells.values()), configs)
     codes = snapshot.list_versions(path)
     cells_to_clear = [cell for cell in new_cells if not (cell.folder / CONFIG).exists()]
     try:
         for cell in report_progress(new_cells, len(new_cells), "freezing the cells"):
             _freeze_new(cell, configs[cell.name], accept_changes)
+        record.own_code = own_code if last is None else {**last.own_code, **own_code}
         record.code = snapshot.copy_sources(path) if rest or last is None else last.code
         estimate = locate_estimates(path) if record.study and last is None and runs_here else None
         _preflight(rest, path / SWEEP_CODE / record.code, runs_here, estimate)

@@ -47,9 +47,12 @@ def read_command(record: Path, folders: Sequence[Path]) -> list[str]:
     words = list_words(folders)
     for override in overrides:
         if not _is_plain(override, words):
+            is_word = override.key_or_group in words
+            reason = "there is no such word here" if is_word else "no file may say that"
+            own_words = "--config-dir=FOLDER for words of your own, or " * is_word
             raise UserError(
-                f"{record}: its command says {override.input_line}, which no file may say.\n"
-                f"Type the whole command, with sweep.dir={record.parent}"
+                f"{record}: its command says {override.input_line}, and {reason}.\n"
+                f"Type {own_words}the whole command, with sweep.dir={record.parent}"
             )
     return command
 

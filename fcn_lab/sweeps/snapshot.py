@@ -3,13 +3,19 @@
 import hashlib
 import os
 import shutil
+import sys
+import sysconfig
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from importlib.machinery import PathFinder
 from pathlib import Path
 
+from fcn_lab.config.trust import find_targets
 from fcn_lab.errors import UserError
 from fcn_lab.files import publish_folder, write_json
 from fcn_lab.runs.names import SWEEP_CODE
 from fcn_lab.runs.provenance import PACKAGE, SOURCE, Source
+from fcn_lab.runs.sweep import SweepFolder
 from fcn_lab.text.terminal import shorten_list
 
 # a compiled module while Python is still writing it
@@ -50,18 +56,46 @@ def copy_sources(sweep: Path) -> str:
     return version
 
 
-def require_unchanged(sweep: Path, version: str) -> None:
-    """Compares the sources with those the sweep runs.
+def hash_own_code(nodes: Iterable[object]) -> dict[str, str]:
+    """Returns a hash of each source file of modules of the user's own that these nodes name.
+
+    Neither the lab nor what is installed beside it counts. Nothing is imported to find out.
+    """
+    targets = (target for node in nodes for target in find_targets(node))
+    names = {target.partition(".")[0] for target in targets} - {PACKAGE.name}
+    libraries = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
+    hashes: dict[str, str] = {}
+    for name in sorted(names):
+        spec = PathFinder.find_spec(name, [*sys.path, os.getcwd()])
+        places: Iterable[str | None] = ()
+        if spec is not None:
+            places = spec.submodule_search_locations or [spec.origin]
+        for place in (Path(place) for place in places if place):
+            if not any(place.is_relative_to(library) for library in libraries):
+                files = place.rglob("*.py") if place.is_dir() else [place]
+                hashes |= {str(f.relative_to(place.parent)): _hash_file(f) for f in files}
+    return hashes
+
+
+def require_unchanged(sweep: SweepFolder, own_code: Mapping[str, str]) -> None:
+    """Compares the sources with those that a sweep was frozen with.
+
+    Args:
+        sweep: its record.
+        own_code: hashes of the source files of the user's own, as they are now.
 
     Raises:
         UserError: they differ; the message names the files.
     """
-    if version == hash_sources():
+    files = own_code.keys() & sweep.own_code
+    names = [name for name in files if own_code[name] != sweep.own_code[name]]
+    if sweep.code != hash_sources():
+        copies = _hash_files(sweep.path / SWEEP_CODE / sweep.code / PACKAGE.name)
+        names += {name for name, _ in copies.items() ^ _hash_files(PACKAGE).items()}
+    elif not names:
         return
-    copies, sources = _hash_files(sweep / SWEEP_CODE / version / PACKAGE.name), _hash_files(PACKAGE)
-    names = sorted({name for name, _ in copies.items() ^ sources.items()})
     raise UserError(
-        f"the code changed since {sweep} was frozen: {shorten_list(names, 3)}.\n"
+        f"the code changed since {sweep.path} was frozen: {shorten_list(sorted(names), 3)}.\n"
         "sweep.accept_changes=true runs the remaining cells with the code as it is now."
     )
 
@@ -99,7 +133,11 @@ def _have_equal_content(first: Path, second: Path) -> bool:
 def _hash_files(package: Path) -> dict[str, str]:
     """Returns a hash of each source file's content, by its name."""
     return {
-        str(file.relative_to(package)): hashlib.sha256(file.read_bytes()).hexdigest()
+        str(file.relative_to(package)): _hash_file(file)
         for file in package.rglob("*")
         if file.is_file() and not {"__pycache__", "conf"} & {*file.relative_to(package).parts}
     }
+
+
+def _hash_file(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

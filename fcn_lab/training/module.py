@@ -86,7 +86,7 @@ class SegmentationModule(L.LightningModule):
         """Returns the scores (N,K,H,W) of uint8 images (N,3,H,W).
 
         Raises:
-            UserError: the images are of another type.
+            UserError: the images are of another type, or the network scores other classes.
         """
         if image.dtype != torch.uint8:
             raise UserError(
@@ -94,6 +94,11 @@ class SegmentationModule(L.LightningModule):
                 "Its network by itself, module.net, takes floats in 0…1."
             )
         result: Tensor = self.net(image.contiguous(memory_format=self.memory_format).float() / 255)
+        if result.shape[1] != len(self.classes):
+            raise UserError(
+                f"the network scores {result.shape[1]} classes, and the data have "
+                f"{len(self.classes)}.\nExpected as many; model.num_classes= may be left out"
+            )
         return result
 
     def predict(self, image: Tensor, result: Tensor) -> Tensor:

@@ -77,7 +77,10 @@ class Upsampling(nn.Module):
 
         Its ``forward`` takes (x, switches of the levels climbed, coarse first).
         """
-        raise NotImplementedError
+        raise UserError(
+            f"{type(self).__name__} has no method step(self, stride).\n"
+            "Expected one that returns the layer that climbs by ×stride, as Bilinear has"
+        )
 
     def plain_steps(self) -> list[int]:
         """Returns the strides of a climb without refinement: by default one leap."""
@@ -96,13 +99,31 @@ class Upsampling(nn.Module):
         return conv
 
     def forward(self, x: Tensor, switches: Switches | None = None) -> Tensor:
-        """Maps scores (N, C, h, w) -> (N, C, h·f, w·f)."""
+        """Maps scores (N, C, h, w) -> (N, C, h·f, w·f).
+
+        Raises:
+            UserError: switches are missing, or a step of a class of one's own climbs elsewhere.
+        """
         levels = self.require_switches(switches)
+        height, width = x.shape[-2:]
         for stride, step, blur in zip(self.strides, self.steps, self.blurs, strict=True):
             level_count = stride.bit_length() - 1
             x = blur(step(x, levels[:level_count]))  # (N, C, h·stride, w·stride)
             levels = levels[level_count:]
+        # what is exported or compiled has been run before, and its sizes may be symbols
+        is_traced = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        if not is_traced and not torch.compiler.is_compiling():
+            self._require_size(x, height, width)
         return x
+
+    def _require_size(self, x: Tensor, height: int, width: int) -> None:
+        target = (height * self.factor, width * self.factor)
+        if tuple(x.shape[-2:]) != target:
+            raise UserError(
+                f"{type(self).__name__} climbs by ×{self.factor} from {height}×{width} to "
+                f"{x.shape[-2]}×{x.shape[-1]}, not to {target[0]}×{target[1]}.\n"
+                "Expected of step(self, stride) a layer that climbs by ×stride"
+            )
 
     def require_switches(self, switches: Switches | None) -> list[Tensor]:
         """Returns the switches of the levels climbed; none where unused.

@@ -91,8 +91,8 @@ def main(arguments: list[str]) -> int:
         print(conflict)
         return EXIT_TAKEN
     code, reason = _run_and_report(path, flags)
-    if STATUSES.get(code) == RunStatus.STOPPED and is_child():
-        # with another status Lightning would kill the first rank, which is about to end
+    # with another status Lightning would kill the first rank, which is about to end
+    if is_child() and STATUSES.get(code) == RunStatus.STOPPED:
         return 0
     if attempt is not None and CELL_FLAG not in flags:
         _end_attempt(attempt, code, reason, flags)
@@ -105,10 +105,8 @@ def _run_and_report(path: Path, flags: list[str]) -> tuple[int, str]:
         if CELL_FLAG in flags or is_child():
             parents = [] if is_child() else _read_numbers(flags, PARENT_FLAG)
             _follow_parent(*parents or [os.getppid()])
-        resume = RESUME_FLAG in flags
-        if CELL_FLAG in flags:
-            resume = (path.parent / LAST_CHECKPOINT).exists()
-        if resume:
+        has_begun = CELL_FLAG in flags and (path.parent / LAST_CHECKPOINT).exists()
+        if resume := RESUME_FLAG in flags or has_begun:
             require_no_links_outside(path.parent)
         epochs = next(iter(_read_numbers(flags, EPOCHS_FLAG)), None)
         # what cells print is the sweep's log, and the last of it the reason if they fail

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import yaml
 from omegaconf import OmegaConf
+from torch import nn
 
-from fcn_lab.config.build import check, find_user_key
+from fcn_lab.config.build import build, check, find_user_key
 from fcn_lab.config.frozen import (
     drop_initial_weights,
     forget_start,
@@ -228,3 +229,24 @@ def test_a_record_is_written_as_omegaconf_writes_it() -> None:
     written = dump_yaml({"found": awkward})
     assert written == OmegaConf.to_yaml(OmegaConf.create({"found": awkward}))
     assert load_yaml(written) == {"found": awkward}
+
+
+class Plain(nn.Module):
+    """What somebody may write who has not seen that operators derive from one class."""
+
+    def __init__(self, channels: int, factor: int, refine: str = "none") -> None:
+        super().__init__()
+        raise AttributeError("alpha")
+
+
+def test_a_part_of_ones_own_is_refused_with_what_it_should_be_or_where_it_failed() -> None:
+    name = f"{__name__}.Plain"
+    net = {"_target_": "fcn_lab.networks.fcn.FCN", "num_classes": 3, "stride": 32}
+    node = {**net, "encoder": {"_target_": "fcn_lab.encoders.TinyEncoder"}}
+    with pytest.raises(UserError) as other:
+        build({**node, "upsample": {"_target_": name, "_partial_": True}}, "net", {})
+    assert "a class derived from fcn_lab.upsampling.base.Upsampling" in str(other.value)
+    with pytest.raises(UserError, match=r"required positional .*\n_partial_: true beside"):
+        build({"_target_": name}, "upsample", {})
+    with pytest.raises(UserError, match=r"AttributeError: alpha\n.*test_config\.py, line \d+"):
+        build({"_target_": name, "channels": 3, "factor": 2}, "upsample", {})

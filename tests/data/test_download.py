@@ -232,13 +232,6 @@ def test_what_a_killed_unpacking_left_is_cleared_up(server: Server) -> None:
     assert_whole()
 
 
-def test_a_hash_is_checked_where_one_is_given(server: Server, release: bytes) -> None:
-    with pytest.raises(UserError, match=r"SHA-256 is .* expected 00; it was removed"):
-        fetch_release(ROOT, SEGNET, server.url, sha256="00")
-    fetch_release(ROOT, SEGNET, server.url)
-    assert_whole()
-
-
 def test_a_download_that_finds_no_room_names_the_place_and_goes_on_later(
     server: Server, release: bytes
 ) -> None:

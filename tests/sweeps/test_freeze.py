@@ -87,6 +87,32 @@ def test_changed_sources_are_named_and_taken_only_when_accepted(
     assert again().status == 1  # accepted once, the new sources are the frozen ones
 
 
+def test_changed_code_of_ones_own_is_named_and_taken_only_when_accepted(
+    again: Again, tmp_path: Path
+) -> None:
+    again()
+    make_a_step()
+    module = tmp_path / "stub.py"
+    module.write_text(f"{module.read_text()}\n# another task than before\n")
+    refused = again()
+    assert refused.status == 2
+    assert "changed since all was frozen: stub.py." in refused.err
+    again("sweep.accept_changes=true")
+    assert again().status == 1  # nothing is refused, and not all is done
+
+
+def test_code_of_ones_own_is_a_module_or_a_package_and_what_is_installed_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "parts" / "deep").mkdir(parents=True)
+    for name in ("parts/__init__.py", "parts/deep/net.py", "alone.py", "other.py", "parts/a.txt"):
+        (tmp_path / name).touch()
+    targets = ("alone.Task", "parts.deep.net.Net", "torch.nn.Conv2d", "math.sqrt", "absent.Net")
+    hashes = snapshot.hash_own_code([{"part": {"_target_": name}} for name in targets])
+    assert {*hashes} == {"alone.py", "parts/__init__.py", "parts/deep/net.py"}
+
+
 def test_changed_sources_do_not_matter_when_all_is_done(again: Again, sources: Path) -> None:
     again()
     for cell in ("seed=1", "seed=2"):
@@ -223,6 +249,10 @@ def test_the_folder_alone_stands_for_its_command(
     ended = type_line(stub, "-m", "sweep.dir=all")
     assert ended.status == 1
     assert json.loads(Path("all/sweep.json").read_text()) == before
+    without_own_words = type_line("-m", "sweep.dir=all")
+    assert without_own_words.status == 2
+    assert "task=stub, and there is no such word here" in without_own_words.err
+    assert "Type --config-dir=FOLDER for words of your own" in without_own_words.err
 
 
 def test_what_is_trusted_is_said_beside_the_folder_and_not_recorded(

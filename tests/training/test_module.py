@@ -50,6 +50,14 @@ def test_images_of_another_range_are_refused() -> None:
         make()(batch()["image"] / 255)
 
 
+@pytest.mark.parametrize("names", [("a", "b"), ("a", "b", "c", "d")])
+def test_a_network_of_other_classes_than_the_data_have_is_refused(names: tuple[str, ...]) -> None:
+    """Its fourth class would count as another one's hit."""
+    module = SegmentationModule(Net(), None, None, names)
+    with pytest.raises(UserError, match=rf"^the network scores 3 classes, .* have {len(names)}\."):
+        module.test_step(batch(), 0)
+
+
 def test_a_flipped_score_averages_the_probabilities_of_image_and_mirror_image() -> None:
     module, data = make(flip=True), batch()
     here = module(data["image"]).softmax(1)

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from fcn_lab.errors import UserError
 from fcn_lab.upsampling import (
@@ -22,6 +22,7 @@ from fcn_lab.upsampling import (
     Upsampling,
     bilinear_kernel,
 )
+from fcn_lab.upsampling.interpolation import Interpolate
 from support.operators import OPERATORS, random_switches, switches_of
 from support.thin import thin_out
 
@@ -197,6 +198,24 @@ def test_impossible_operators_are_refused_in_the_users_words(
 ) -> None:
     with pytest.raises(UserError, match=said):
         build()
+
+
+class Unfinished(Upsampling):
+    """An operator of one's own, as far as one gets at first."""
+
+
+class TooFar(Upsampling):
+    """An operator that climbs by twice as much as it is told."""
+
+    def step(self, stride: int) -> nn.Module:
+        return Interpolate(2 * stride, mode="nearest")
+
+
+def test_an_operator_of_ones_own_that_does_not_climb_as_it_should_is_named() -> None:
+    with pytest.raises(UserError, match=r"^Unfinished has no method step\(self, stride\)"):
+        Unfinished(3, 8)
+    with pytest.raises(UserError, match=r"^TooFar climbs by ×8 from 2×5 to 32×80, not to 16×40"):
+        TooFar(3, 8)(torch.zeros(1, 3, 2, 5))
 
 
 def test_the_worked_example_of_a_transposed_convolution() -> None:
