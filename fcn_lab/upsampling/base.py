@@ -86,6 +86,10 @@ class Upsampling(nn.Module):
         """Returns the strides of a climb without refinement: by default one leap."""
         return [self.factor]
 
+    def scale_length(self, length: int) -> int:
+        """Returns the rows, or columns, that so many of the input become."""
+        return length * self.factor
+
     def build_refinement(self) -> nn.Module:
         """Returns a 3×3 convolution that starts as the identity, or as a filter that fills gaps."""
         conv = nn.Conv2d(self.channels, self.channels, 3, padding=1, bias=False)
@@ -117,7 +121,7 @@ class Upsampling(nn.Module):
         return x
 
     def _require_size(self, x: Tensor, height: int, width: int) -> None:
-        target = (height * self.factor, width * self.factor)
+        target = (self.scale_length(height), self.scale_length(width))
         if tuple(x.shape[-2:]) != target:
             raise UserError(
                 f"{type(self).__name__} climbs by ×{self.factor} from {height}×{width} to "

@@ -16,3 +16,7 @@ class ValidTransposedConv(TransposedConv):
         conv = super().step(stride)
         conv.padding = (0, 0)  # type: ignore[assignment]
         return conv
+
+    def scale_length(self, length: int) -> int:
+        """Returns the rows, or columns, that so many of the input become."""
+        return (length + 1) * self.factor
