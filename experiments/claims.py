@@ -21,7 +21,6 @@ LONG_2015 = "Long, Shelhamer, Darrell 2015"
 NOTES = "founding notes"
 EDGES = {"boundary F1": "draws edges", "IoU of small classes": "finds small things"}
 NO_SKIPS = "fcn8s skips=False"
-GRADIENT_ARMS = ("skips=True", "skips=False")
 SKIPS = ("fcn32s", "fcn16s", "fcn8s", "fcn4s", "fcn2s")
 # held out, each in turn: a study of its own
 DRIVES = ("0016E5",)
@@ -108,6 +107,23 @@ def _claim_grid() -> Iterator[Claim]:
         )
 
 
+def _claim_gradients() -> Iterator[Claim]:
+    for word, name in (("fcn8s", "FCN-8s"), ("unet", "U-Net")):
+        arms = (f"{word} skips=True", f"{word} skips=False")
+        yield Claim(
+            f"skips are another way for the gradient, {name}",
+            *(NOTES, "gradient_flow", arms),
+            measure=GRADIENT,
+        )
+        for goal, goal_name in GOAL_NAMES.items():
+            yield Claim(
+                f"skips help convergence of {name}, looked at more finely: {goal_name} is reached "
+                "sooner",
+                *(NOTES, "gradient_flow", arms),
+                measure=goal,
+            )
+
+
 def _claim_drives() -> Iterator[Claim]:
     for drive in DRIVES:
         study, place = f"drives/{drive}", f"on drive {drive}, held out"
@@ -186,18 +202,7 @@ CLAIMS = (
         "the paper's heavy learning beats AdamW, each at the best of the rates tried",
         *("this study", "momentum", ("heavy", "adamw")),
     ),
-    Claim(
-        *("skips are another way for the gradient", NOTES, "gradient_flow", GRADIENT_ARMS),
-        measure=GRADIENT,
-    ),
-    *(
-        Claim(
-            f"skips help convergence, looked at more finely: {goal_name} is reached sooner",
-            *(NOTES, "gradient_flow", GRADIENT_ARMS),
-            measure=goal,
-        )
-        for goal, goal_name in GOAL_NAMES.items()
-    ),
+    *_claim_gradients(),
     *_claim_drives(),
 )
 # the studies whose arms val is asked to order

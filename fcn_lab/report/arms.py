@@ -13,7 +13,7 @@ from fcn_lab.report.runs import Run
 from fcn_lab.runs.names import NETWORK_WORDS
 from fcn_lab.text.escaping import UNKNOWN_VALUE
 
-TITLES = {"model": "skips", "upsample": "operators", "encoder": "encoders"}
+TITLES = {"model": "models", "upsample": "operators", "encoder": "encoders"}
 
 # the keys of config.yaml that a training depends on
 SETTINGS = (
@@ -41,7 +41,7 @@ def format_arm(run: Run, factors: Sequence[str] | dict[str, tuple[str, ...]]) ->
     names = factors or NETWORK_WORDS
     values = {factor: run.factors.get(factor, UNKNOWN_VALUE) for factor in names}
     choices = {factor: value for factor, value in values.items() if value != UNKNOWN_VALUE}
-    return " ".join(_format_factor_value(*pair) for pair in (choices or values).items())
+    return " ".join(format_value(*pair) for pair in (choices or values).items())
 
 
 def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -119,9 +119,9 @@ def refuse_twins(name: str, runs: Sequence[Run]) -> None:
             )
 
 
-def _format_factor_value(factor: str, value: str) -> str:
+def format_value(factor: str, value: str) -> str:
+    """Returns what a factor's value is called: a group's word alone, a plain value by its key."""
     _, dot, key = factor.rpartition(".")
-    # a plain value is shown with its key, a group's word alone
     return f"{key}={value}" if dot else value
 
 

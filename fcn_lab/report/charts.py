@@ -7,7 +7,7 @@ import numpy as np
 
 from fcn_lab.metrics.scores import WIDTHS
 from fcn_lab.rendering.html import COLOURS, pick_symbol
-from fcn_lab.report.arms import format_factor
+from fcn_lab.report.arms import format_factor, format_value
 from fcn_lab.report.intervals import Estimate
 from fcn_lab.report.study import Study
 from fcn_lab.runs.names import MONITOR
@@ -46,7 +46,7 @@ def draw_interaction(study: Study, x_factor: str, line_factor: str) -> Spec:
         arms = [study.average_arms({x_factor: x, line_factor: value}) for x in x_values]
         means = [study.comparison.estimate_mean(arm) for arm in arms]
         points = {"x": x_values, "y": _list_percents(means), "error_y": _build_error_bars(means)}
-        lines.append({**_style_line(number, value), **points})
+        lines.append({**_style_line(number, format_value(line_factor, value)), **points})
     layout = _label_axes(format_factor(x_factor), "mean IoU, %")
     layout["xaxis"] |= CATEGORIES
     return {"data": lines, "layout": layout}

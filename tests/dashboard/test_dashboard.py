@@ -35,7 +35,7 @@ SELECTION = Selection(
     ("first", "second"),
     "test",
     ("Ground", "Square"),
-    {"skips": "words.model", "operators": "words.upsample", "optim.lr": "optim.lr"},
+    {"models": "words.model", "operators": "words.upsample", "optim.lr": "optim.lr"},
 )
 EXPERIMENTS = ROOT / "experiments"
 
@@ -171,7 +171,7 @@ def test_without_a_key_all_lies_in_the_folder(
     page = read_report((folder / "report.json").read_text())
     assert (view.project, page.project) == ("mine", "mine")
     assert (
-        view.name == page.title == Selection.from_study(study).name == "skips and operators, grid"
+        view.name == page.title == Selection.from_study(study).name == "models and operators, grid"
     )
     (run,) = offline_runs(folder)
     assert (run.run.project, run.run.run_group, run.run.job_type) == ("mine", "grid", "report")
