@@ -94,7 +94,7 @@ def test_a_checked_class_or_function_names_the_argument_it_refuses() -> None:
         (lambda: Part(0), r"^Part\(count=0\): expected an integer of at least 1$"),
         (lambda: Part(1, nn.ReLU), r"^Part\(net=.*ReLU.*\): expected a Module or null$"),
         (lambda: Part(1, rate=2), r"^Part\(rate=2\): expected a number from 0 to 1$"),
-        (lambda: build(count="x" * 999), r"^build\(count=x{76} \.\.\.\): expected an integer"),
+        (lambda: build(count="x" * 999), r"^build\(count='x{76} \.\.\.'\): expected an integer"),
     ):
         with pytest.raises(UserError, match=message):
             wrong()
