@@ -18,6 +18,8 @@ from fcn_lab.runs.provenance import PACKAGE, SOURCE, Source
 from fcn_lab.runs.sweep import SweepFolder
 from fcn_lab.text.terminal import shorten_list
 
+# what is installed lies below one of these, be it the system's, the user's or an environment's
+_LIBRARY_FOLDERS = {"site-packages", "dist-packages"}
 # a compiled module while Python is still writing it
 _HALF_COMPILED = "*.pyc.*"
 
@@ -63,7 +65,7 @@ def hash_own_code(nodes: Iterable[object]) -> dict[str, str]:
     """
     targets = (target for node in nodes for target in find_targets(node))
     names = {target.partition(".")[0] for target in targets} - {PACKAGE.name}
-    libraries = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
+    standard_library = Path(sysconfig.get_path("stdlib"))
     hashes: dict[str, str] = {}
     for name in sorted(names):
         spec = PathFinder.find_spec(name, [*sys.path, os.getcwd()])
@@ -71,9 +73,10 @@ def hash_own_code(nodes: Iterable[object]) -> dict[str, str]:
         if spec is not None:
             places = spec.submodule_search_locations or [spec.origin]
         for place in (Path(place) for place in places if place):
-            if not any(place.is_relative_to(library) for library in libraries):
-                files = place.rglob("*.py") if place.is_dir() else [place]
-                hashes |= {str(f.relative_to(place.parent)): _hash_file(f) for f in files}
+            if place.is_relative_to(standard_library) or _LIBRARY_FOLDERS & {*place.parts}:
+                continue
+            files = place.rglob("*.py") if place.is_dir() else [place]
+            hashes |= {str(f.relative_to(place.parent)): _hash_file(f) for f in files}
     return hashes
 
 
