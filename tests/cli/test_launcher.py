@@ -107,7 +107,8 @@ def test_a_cell_knows_its_name_and_its_group(
     assert "group: all\n" in text
     # it keeps the group where its folder is given another name
     Path("all").rename("moved, to=here")
-    type_line(stub, *line[:-1], "'sweep.dir=moved, to=here'")
+    again = type_line(stub, *line[:-1], "sweep.dir=moved, to=here")
+    assert again.status == 1, again.err
     assert Path("moved, to=here/model=unet/config.yaml").read_text() == text
 
 
