@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from fcn_lab.config.yaml_text import dump_yaml
 from fcn_lab.errors import UserError
 from fcn_lab.runs.names import CONFIG, SWEEP_CODE, SWEEP_RECORD, SWEEP_RESULTS
 from fcn_lab.runs.outcomes import is_finished
-from fcn_lab.runs.records import read_text
+from fcn_lab.runs.records import DamagedFile, read_text
 from fcn_lab.runs.statuses import FINAL_STATUSES
 from fcn_lab.runs.sweep import Cell, SweepFolder
 from fcn_lab.sweeps import snapshot
@@ -46,9 +47,12 @@ def find_group(path: Path) -> str:
 
     A folder that was renamed goes on with the group that its cells have.
     """
-    configs = sorted(path.glob(f"*/{CONFIG}"))
-    recorded_group = read_frozen(configs[0]).get("group") if configs else None
-    return omegaconf_text(recorded_group or path.resolve().name)
+    for config in sorted(path.glob(f"*/{CONFIG}")):
+        # what is damaged is refused once all cells are known
+        with suppress(DamagedFile):
+            if group := read_frozen(config).get("group"):
+                return omegaconf_text(str(group))
+    return omegaconf_text(path.resolve().name)
 
 
 def freeze_sweep(

@@ -174,6 +174,17 @@ def test_a_sweep_of_which_no_cell_has_begun_is_taken_over(again: Again, status: 
     assert not list(Path("all").glob("*/error.txt"))
 
 
+def test_a_config_that_was_cut_off_is_named_with_what_to_do(again: Again) -> None:
+    again()
+    Path("all/seed=1/config.yaml").write_text("task: {")
+    refused = again()
+    assert refused.status == 2
+    assert refused.err.splitlines() == [
+        "fcn-lab: all/seed=1/config.yaml was not written by a run, and a run would overwrite it.",
+        "sweep.dir= chooses another folder.",
+    ]
+
+
 def test_a_sweep_with_a_cell_at_work_is_not_taken_over(again: Again) -> None:
     again("task.count=4")
     begin_attempt(Path("all/seed=1"))
