@@ -23,6 +23,13 @@ class Became(SystemExit):
     """Stands for the process being replaced."""
 
 
+@pytest.fixture(autouse=True)
+def draw_the_same() -> None:
+    """Lets a test draw the same numbers alone as behind others."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
+
+
 @pytest.fixture
 def type_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]

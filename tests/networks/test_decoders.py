@@ -148,8 +148,10 @@ def test_every_pixel_is_scored_where_it_lies() -> None:
     """With one-pixel kernels the network is a function of the pixel, whatever was mirrored."""
     net = ValidUNet(BilinearDeterministic, 3, width=3).double().eval()
     for conv in (m for m in net.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)):
-        kept = conv.weight[..., 1:2, 1:2].detach().abs()  # so that no ReLU is closed
+        kept = conv.weight[..., 1:2, 1:2].detach().abs()
         nn.init.zeros_(conv.weight)
+        assert conv.bias is not None
+        nn.init.zeros_(conv.bias)  # so that the brighter pixel closes no ReLU
         with torch.no_grad():
             conv.weight[..., 1:2, 1:2] = kept
     with torch.no_grad():
