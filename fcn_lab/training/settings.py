@@ -56,7 +56,7 @@ class TrainerSettings:
         precision: the arithmetic; "auto" is bf16-mixed where the device computes it natively.
         gradient_clip_val: largest norm of the gradient; longer ones are scaled down to it.
         channels_last: memory format of weights and images; None is true in bf16 and float16, whose
-            kernels want it, and false in float32, which a CPU computes faster without.
+            kernels want it, and false in float32, in which VGG's are faster without on a CPU.
         compile: whether to compile the network by torch.compile.
         ema_decay: decay of an average of the weights, which is then what is scored and saved.
         patience: stop after so many validations without a better mean IoU.
@@ -132,11 +132,7 @@ class TrainerSettings:
         """Returns what env.json says about the devices and their arithmetic."""
         name = torch.cuda.get_device_name() if self.device == "cuda" else self.device
         tf32 = self.precision == FLOAT32 and rounds_to_tf32(self.device)
-        return {
-            "device": f"{self.processes} x {name}",
-            "precision": self.precision,
-            "tf32": tf32,
-        }
+        return {"device": f"{self.processes} x {name}", "precision": self.precision, "tf32": tf32}
 
     def settle_precision(
         self, first_precision: str | None = None, keeps_first: bool = False
@@ -160,7 +156,9 @@ class TrainerSettings:
 
     def prepare(self, net: nn.Module) -> nn.Module:
         """Sets the memory format and compiles if asked; the names in the state dict stay."""
-        net = net.to(memory_format=self.memory_format)
+        # in float32 a CPU leaves its own to each layer
+        if self.device != "cpu" or self.memory_format == torch.channels_last:
+            net = net.to(memory_format=self.memory_format)
         if self.compile:
             net.compile()
         return net

@@ -26,6 +26,7 @@ from fcn_lab.training.precision import (
     measure_slowdown,
 )
 from fcn_lab.training.settings import TrainerSettings
+from fcn_lab.upsampling import Bilinear
 from support.ends import end_of, same
 from support.stopping import STEPS, SignalAt
 from support.thin import thin_out
@@ -146,7 +147,7 @@ def test_every_recipe_leaves_the_precision_to_the_machine(recipe: str) -> None:
     """But for the paper's own: in float32, since their rate of 1e-10 is for summed losses."""
     trainer = compose([f"experiment={recipe}"]).trainer
     expected = FLOAT32 if recipe.startswith("voc_") else "auto"
-    assert (trainer.precision, trainer.channels_last) == (expected, None)
+    assert trainer.precision == expected
 
 
 @pytest.mark.parametrize("used", [name for name in PRECISIONS if name != "auto"])
@@ -156,6 +157,20 @@ def test_halves_lie_channels_last_unless_told_otherwise(used: str) -> None:
     for told in (True, False):
         training = TrainerSettings(accelerator="cpu", precision=used, channels_last=told)
         assert (training.memory_format == torch.channels_last) == told
+
+
+@pytest.mark.parametrize(("device", "is_last"), [("cpu", True), ("cuda", False)])
+def test_on_a_cpu_refinements_lie_channels_last_in_float32_too(
+    device: str, is_last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fcn_lab.training.settings.find_device", lambda _: device)
+    net = nn.Sequential(nn.Conv2d(3, 11, 3), Bilinear(11, 2, refine="conv"))
+    TrainerSettings(precision=FLOAT32).prepare(net)
+    layers = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
+    assert [layer.weight.is_contiguous(memory_format=torch.channels_last) for layer in layers] == [
+        False,
+        is_last,
+    ]
 
 
 @pytest.mark.parametrize("has_bf16", [True, False])
