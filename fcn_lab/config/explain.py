@@ -1,7 +1,6 @@
 """Puts Hydra's and OmegaConf's errors into the user's words: which word, and what was expected."""
 
 import re
-from collections.abc import Iterator
 
 import yaml
 from hydra.errors import MissingConfigException, OverrideParseException
@@ -17,6 +16,7 @@ from omegaconf.errors import (
 from fcn_lab.config.frozen import list_words
 from fcn_lab.config.own_words import find_word_folders
 from fcn_lab.errors import UserError, suggest
+from fcn_lab.runs.keys import list_leaves
 from fcn_lab.text.commands import format_command
 
 
@@ -98,21 +98,11 @@ def _explain_unknown_key(error: OmegaConfBaseException) -> str:
         for name in map(str, parent)
         if name not in ("_target_", "hydra", "choices")
     ]
-    hint = suggest(key, siblings) or suggest(key, _list_leaves(root))
+    content = OmegaConf.to_container(root, resolve=False)
+    keys = [leaf for leaf, _ in list_leaves(content, copies={"hydra", "task"})]
+    hint = suggest(key, siblings) or suggest(key, keys)
     names = ", ".join(sorted(name.rpartition(".")[2] for name in siblings))
     return f"{key}: there is no such key.{hint}\n{section or 'the top level'} has {names}"
-
-
-def _list_leaves(config: DictConfig) -> Iterator[str]:
-    content = OmegaConf.to_container(config, resolve=False)
-    assert isinstance(content, dict)
-    stack = [(str(key), value) for key, value in content.items() if key not in ("hydra", "task")]
-    while stack:
-        key, value = stack.pop(0)
-        if isinstance(value, dict):
-            stack += [(f"{key}.{name}", inner) for name, inner in value.items()]
-        else:
-            yield key
 
 
 def _first_lines(text: str, count: int = 2) -> str:

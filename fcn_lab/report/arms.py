@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from operator import itemgetter
@@ -10,6 +10,7 @@ from typing import Any
 
 from fcn_lab.errors import UserError
 from fcn_lab.report.runs import Run
+from fcn_lab.runs.keys import find_value, list_leaves
 from fcn_lab.runs.names import NETWORK_WORDS
 from fcn_lab.text.escaping import UNKNOWN_VALUE
 
@@ -92,8 +93,9 @@ def tell_twins_apart(runs: Sequence[Run]) -> list[Run]:
 
 def _list_facts(run: Run) -> dict[str, str]:
     environment = {"device": run.environment.get("device")}
+    parts = {key: run.config[key] for key in SETTINGS if key in run.config}
     words = {"task": _find_setting(run.config, "choices.task"), **environment}
-    settings = dict(_list_settings(run.config, SETTINGS))
+    settings = {key: _as_typed(value) for key, value in list_leaves(parts)}
     # the same data may lie in another folder
     settings.pop("data.root", None)
     return {k: str(v) for k, v in words.items() if v not in (None, UNKNOWN_VALUE)} | settings
@@ -135,20 +137,8 @@ def _sort_values(values: tuple[str, ...]) -> tuple[str, ...]:
 def _find_setting(config: Mapping[str, Any], factor: str) -> str:
     """Returns the value of a key, or a group's word; `UNKNOWN_VALUE` where the record lacks it."""
     choices = config.get("choices", {})
-    node: Any = choices if factor in choices else config
-    for key in factor.split("."):
-        node = node.get(key, UNKNOWN_VALUE) if isinstance(node, Mapping) else UNKNOWN_VALUE
-    return _as_typed(node)
+    return _as_typed(find_value(choices if factor in choices else config, factor, UNKNOWN_VALUE))
 
 
 def _as_typed(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _list_settings(node: Mapping[str, Any], keys: Iterable[str]) -> Iterator[tuple[str, str]]:
-    for key in keys:
-        value = node.get(key)
-        if isinstance(value, Mapping):
-            yield from ((f"{key}.{name}", inner) for name, inner in _list_settings(value, value))
-        elif key in node:
-            yield key, _as_typed(value)

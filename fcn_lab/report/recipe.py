@@ -8,6 +8,7 @@ from fcn_lab.report.formatting import format_setting
 from fcn_lab.report.runs import Run
 from fcn_lab.report.study import Study
 from fcn_lab.report.tables import Table
+from fcn_lab.runs.keys import find_value
 from fcn_lab.text.terminal import format_duration
 
 # title of a row → its key in config.yaml
@@ -93,15 +94,8 @@ def list_facts(runs: Sequence[Run]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _format_values(config: Mapping[str, Any], keys: Sequence[str]) -> str:
-    values = [_find_value(config, key) for key in keys]
+    values = [find_value(config, key) for key in keys]
     return " ".join(format_setting(value) for value in values if value is not None)
-
-
-def _find_value(config: Mapping[str, Any], key: str) -> object:
-    node: Any = config
-    for part in key.split("."):
-        node = node.get(part) if isinstance(node, Mapping) else None
-    return None if isinstance(node, Mapping) else node
 
 
 def _format_commit(environment: Mapping[str, Any]) -> str:

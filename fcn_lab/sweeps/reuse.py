@@ -14,6 +14,7 @@ from typing import Any
 from fcn_lab.config.frozen import read_frozen
 from fcn_lab.errors import UserError
 from fcn_lab.files import find_files, publish_folder
+from fcn_lab.runs.keys import list_leaves
 from fcn_lab.runs.names import CONFIG
 from fcn_lab.runs.outcomes import is_finished
 from fcn_lab.runs.records import DamagedFile
@@ -59,21 +60,7 @@ def link_done_cells(cells: Iterable[Cell], runs: Mapping[str, Path]) -> Iterator
 
 def flatten_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns every value by its dotted key, without copies of a value under other keys."""
-    links, node = config["links"], {key: config[key] for key in config if key != "links"}
-    return {key: value for key, value in _list_leaves(node, "") if not _is_copy(key, links)}
-
-
-def _list_leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
-    if not isinstance(node, dict):
-        yield key, node
-        return
-    for name, value in node.items():
-        yield from _list_leaves(value, f"{key}.{name}" if key else str(name))
-
-
-def _is_copy(key: str, links: Mapping[str, str]) -> bool:
-    parts = key.split(".")
-    return any(".".join(parts[:length]) in links for length in range(1, len(parts) + 1))
+    return dict(list_leaves(config, copies={"links", *config["links"]}))
 
 
 def _describe_settings(run: Path) -> str | None:

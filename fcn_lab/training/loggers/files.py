@@ -1,7 +1,7 @@
 """Loggers that write files: CSV and TensorBoard."""
 
 import importlib.util
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fcn_lab.errors import UserError, guard_writing
 from fcn_lab.rendering.pictures import Picture, draw_confusion, draw_panel
+from fcn_lab.runs.keys import list_leaves
 from fcn_lab.text.escaping import UNKNOWN_VALUE, markdown_table
 from fcn_lab.text.terminal import format_percent
 from fcn_lab.training.loggers.base import RunInfo, RunLogger, guard_library, list_class_scores
@@ -89,19 +90,9 @@ def list_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     for group, word in config.get("choices", {}).items():
         if word is not None and group != "task":
             settings[group] = word
-            settings |= _list_values(config.get(group), group, config.get("links", {}))
+            leaves = list_leaves(config.get(group, {}), group, config.get("links", {}))
+            settings |= {k: v for k, v in leaves if v is not None and "._" not in k}
     return settings
-
-
-def _list_values(node: object, key: str, copies: Container[str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name, value in node.items() if isinstance(node, Mapping) else ():
-        path = f"{key}.{name}"
-        if isinstance(value, Mapping) and path not in copies:
-            values |= _list_values(value, path, copies)
-        elif path not in copies and value is not None and not str(name).startswith("_"):
-            values[path] = value
-    return values
 
 
 def tabulate_classes(rows: Sequence[tuple[str, float | None, float | None]]) -> str:
