@@ -76,7 +76,9 @@ def write_scores(runs: Sequence[Path], path: Path) -> None:
 
 def _describe_run(config: Mapping[str, Any]) -> str:
     if "dense" not in config["task"]:
-        return f"model={config['choices']['model']}"
+        drive = config["data"]["held_out"]
+        split = f" data.split_by=drive data.held_out={drive}" if drive else ""
+        return f"model={config['choices']['model']}{split}"
     if not (dense := config["task"]["dense"]):
         return "dense=none"
     return f"dense=scales dense.scales=[{','.join(map(str, dense['scales']))}]"

@@ -48,7 +48,7 @@ def create_model(
         num_classes: K.
         in_channels: channels of a picture; where they are not three, ``encoder.first_kernels``
             says how ImageNet's kernels are spread over them.
-        overrides: further keys of the command line, as ``**{"upsample.refine": "conv"}``.
+        overrides: ``weights``, and keys below the words, as ``**{"upsample.refine": "conv"}``.
 
     Raises:
         UserError: a word, key or value that there is not.

@@ -73,7 +73,9 @@ class Profile:
     recorded: Callable[[Path], nn.Module] | None = None
 
     def run(self, folder: Path) -> None:
-        """Prints a table and writes profile.json.
+        """Prints a table and writes profile.json; of several networks costs.csv and costs.md.
+
+        Where these have scores it also writes costs.html.
 
         Raises:
             UserError: `dense_vs_patches` is set, and the network is no chain of layers.

@@ -41,8 +41,8 @@ class TrainInStages(Train):
             are 1, 0.01 and 0.0001.
 
     Raises:
-        UserError: there is no coarser network, the epochs are fewer than the stages, or the
-            rates are not as many.
+        UserError: there is no coarser network, a stage would end before its first validation, or
+            the rates are not as many as the stages.
     """
 
     rates: Sequence[Positive] = field(default_factory=tuple)

@@ -56,7 +56,8 @@ class TrainerSettings:
         precision: the arithmetic; "auto" is bf16-mixed where the device computes it natively.
         gradient_clip_val: largest norm of the gradient; longer ones are scaled down to it.
         channels_last: memory format of weights and images; None is true in bf16 and float16, whose
-            kernels want it, and false in float32, in which VGG's are faster without on a CPU.
+            kernels want it, and false in float32, in which VGG's are faster without on a CPU; there
+            it leaves refinements, which have few channels, last.
         compile: whether to compile the network by torch.compile.
         ema_decay: decay of an average of the weights, which is then what is scored and saved.
         patience: stop after so many validations without a better mean IoU.
@@ -156,8 +157,8 @@ class TrainerSettings:
 
     def prepare(self, net: nn.Module) -> nn.Module:
         """Sets the memory format and compiles if asked; the names in the state dict stay."""
-        # in float32 a CPU leaves its own to each layer
-        if self.device != "cpu" or self.memory_format == torch.channels_last:
+        is_chosen = self.device != "cpu" or self.channels_last is not None
+        if is_chosen or self.memory_format == torch.channels_last:
             net = net.to(memory_format=self.memory_format)
         if self.compile:
             net.compile()

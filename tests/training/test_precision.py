@@ -167,10 +167,10 @@ def test_on_a_cpu_refinements_lie_channels_last_in_float32_too(
     net = nn.Sequential(nn.Conv2d(3, 11, 3), Bilinear(11, 2, refine="conv"))
     TrainerSettings(precision=FLOAT32).prepare(net)
     layers = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
-    assert [layer.weight.is_contiguous(memory_format=torch.channels_last) for layer in layers] == [
-        False,
-        is_last,
-    ]
+    lie_last = [layer.weight.is_contiguous(memory_format=torch.channels_last) for layer in layers]
+    assert lie_last == [False, is_last]
+    TrainerSettings(precision=FLOAT32, channels_last=False).prepare(net)
+    assert all(layer.weight.is_contiguous() for layer in layers)
 
 
 @pytest.mark.parametrize("has_bf16", [True, False])
