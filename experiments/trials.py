@@ -53,7 +53,8 @@ def tabulate_trials(path: Path) -> str:
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
             trials[row["settings"], row["precision"], row["epochs"]].append(row)
-    epochs = sorted({int(row["epoch"]) for rows in trials.values() for row in rows})[::2]
+    epochs_of_trials = [{int(row["epoch"]) for row in rows} for rows in trials.values()]
+    epochs = sorted({*sorted(set.union(*epochs_of_trials))[::2], *map(max, epochs_of_trials)})
     head = ("settings", "precision", "epochs", "seeds", *(f"val at {epoch}" for epoch in epochs))
     rows = [head, ("---", "---", *["---:"] * (len(head) - 2))]
     for settings, rows_of_trial in trials.items():

@@ -157,7 +157,7 @@ def _compose_checked(
                 OmegaConf.update(config, key, _as_list(value))
             node = OmegaConf.to_container(config.model, resolve=True)
             links = find_references(config)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(explain(error)) from error
     require_published_weights(config, links)
     if not is_trusted:

@@ -103,6 +103,12 @@ def test_a_key_that_makes_no_network_is_refused_by_what_makes_one(key: str) -> N
         fcn_lab.create_model(**{key: 1})
 
 
+def test_a_word_that_is_none_is_refused() -> None:
+    for word in ("null", "[]", "[a,b]", ""):
+        with pytest.raises(UserError):
+            fcn_lab.create_model(word)
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_every_loss_and_operator_names_an_argument_that_it_does_not_take(module: str) -> None:
     offered = getattr(fcn_lab, module)

@@ -59,7 +59,7 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     links = find_references(config)
     read_by_task = {source for target, source in links.items() if target.startswith("task.")}
     for key, value in _OPERANDS.items():
-        if key not in read_by_task or config[key] is not None:
+        if key not in read_by_task or config[key] not in (None, ""):
             continue
         alternative = ""
         # published weights take the place of a run

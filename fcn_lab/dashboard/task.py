@@ -21,7 +21,8 @@ from fcn_lab.values import Names
 
 OUTPUT_NAMES = ("workspace.json", "report.json", "wandb_sweep.yaml", "wandb")
 OFFLINE_ADVICE = (
-    "W&B is offline: with a key (wandb login) the same command saves workspace and report there"
+    "W&B is offline, or disabled: with a key (wandb login) and without WANDB_MODE the same command "
+    "saves workspace and report there"
 )
 
 
@@ -67,7 +68,8 @@ class Dashboard:
         pages = self._write(study, selection, folder, owner or self.entity or "")
         for sentence in describe_answer(study):
             print_text(sentence)
-        print_text(f"\nwritten: {', '.join(str(folder / name) for name in OUTPUT_NAMES)}")
+        paths = [folder / name for name in OUTPUT_NAMES]
+        print_text(f"\nwritten: {', '.join(str(path) for path in paths if path.exists())}")
         print_text(OFFLINE_ADVICE if owner is None else self._save(pages, folder))
         print_next(list_wandb_steps(folder / "wandb"))
 
@@ -102,7 +104,7 @@ def log_results(
     """Logs the tables with their intervals as a W&B run in each of the study's groups.
 
     Returns:
-        The entity that has them on W&B's server; None where they only lie in `folder`.
+        The entity that has them on W&B's server; None where they are not sent.
     """
     import wandb
 
@@ -124,7 +126,7 @@ def log_results(
         for name, table in list_tables(study).items():
             run.log({name: wandb.Table([*table.columns], [[*row] for row in table.rows])})
         run.summary.update({"answer": " ".join(describe_answer(study))})
-        owner = None if run.offline else run.entity
+        owner = None if run.offline or run.disabled else run.entity
         run.finish()
     return owner
 

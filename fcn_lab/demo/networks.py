@@ -1,7 +1,6 @@
 """The trained networks that a page offers, their labels, and the scenes it begins with."""
 
 import io
-import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,7 +22,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.inference.predictor import Predictor
 from fcn_lab.inference.sliding_windows import SlidingWindows
 from fcn_lab.pixels import Pixels
-from fcn_lab.report.frames import PredictionArchive
+from fcn_lab.report.frames import UNSOUND, PredictionArchive
 from fcn_lab.report.runs import Run, read_runs
 from fcn_lab.runs.names import BEST_CHECKPOINT
 from fcn_lab.runs.run import RunFolder
@@ -124,7 +123,7 @@ class Networks:
         """
         for run in sorted(self.runs.values(), key=_rate_scenes, reverse=True):
             # the archive may be damaged or missing
-            with suppress(OSError, LookupError, ValueError, zipfile.BadZipFile):
+            with suppress(*UNSOUND):
                 keeper = PredictionArchive.open(run)
                 names = [name for name in run.names if keeper.holds(name)]
                 positions = np.linspace(0, len(names) - 1, max(1, min(SCENE_COUNT, len(names))))

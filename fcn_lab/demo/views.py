@@ -26,6 +26,8 @@ Size = tuple[int, int]
 
 # the most pixels of a picture that is sent to the browser
 SHOWN_PIXELS = 700_000
+# the longest side that Pillow writes as JPEG
+LONGEST_SIDE = 65_500
 
 
 @dataclass(frozen=True)
@@ -123,10 +125,10 @@ def agreement(labels: Pixels, others: Pixels) -> float | None:
 def fit_size(size: tuple[int, ...], pixels: float) -> Size:
     """Returns the size (h,w) of a picture (H,W) with at most so many pixels, never enlarged."""
     height, width = size
-    factor = (pixels / (height * width)) ** 0.5
-    if factor >= 1:
-        return height, width
-    return max(1, int(height * factor)), max(1, int(width * factor))
+    factor = min(1.0, (pixels / (height * width)) ** 0.5)
+    limit = min(LONGEST_SIDE, int(pixels))
+    rows, columns = (min(max(1, int(side * factor)), limit) for side in (height, width))
+    return rows, columns
 
 
 def shrink(scene: Scene, pixels: float = SHOWN_PIXELS) -> Scene:

@@ -97,7 +97,8 @@ def round_rate(rate: float) -> float:
     """Returns frames a second as MPEG-4 can count them: as a fraction of at most 16 bits."""
     limit = (1 << 16) - 1
     digits = next((digits for digits in (3, 2, 1) if rate * 10**digits <= limit), 0)
-    return min(round(rate, digits), float(limit))
+    # OpenCV writes none below
+    return min(max(round(rate, digits), 2e-3), float(limit))
 
 
 class VideoFile:
@@ -115,17 +116,27 @@ class VideoFile:
         self.path, self.rate = path, round_rate(rate)
         self.refusal: MediaError | None = None
         self._writer: cv2.VideoWriter | None = None
+        self._shape: tuple[int, ...] | None = None
         self._count = 0
 
     def add(self, frame: Pixels) -> None:
-        """Appends a frame (H,W,3); the first one decides the size, and whether there is a file."""
+        """Appends a frame (H,W,3); the first one decides the size, and whether there is a file.
+
+        Raises:
+            MediaError: the frame has another size than those before.
+        """
         if self.refusal is not None:
             return
+        if frame.shape != (self._shape or frame.shape):
+            raise MediaError(f"the video's frames change their size after {self._count}")
+        self._shape = frame.shape
+        # MPEG-4 has even sizes alone, and OpenCV would cut others
+        height, width = frame.shape[:2]
+        frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         if self._writer is None:
             code = cv2.VideoWriter.fourcc(*"mp4v")
             writer = cv2.VideoWriter(str(self.path), code, self.rate, frame.shape[1::-1])
             if not writer.isOpened():
-                height, width = frame.shape[:2]
                 reason = f"OpenCV cannot write a video of {width}×{height} pixels"
                 self.refusal = MediaError(f"{reason}; its frames are labelled")
                 return

@@ -82,7 +82,8 @@ def render_figure(
 
     Args:
         spec: plotly's ``data`` and ``layout`` as plain numbers, words, lists and mappings; the
-            words of `_WORDS` in ``data`` are shown as they are, whatever markup they look like.
+            words of `_WORDS` in ``data`` are shown as they are, whatever markup they look like;
+            those of the layout are plotly's markup.
         caption: what it shows; screen readers read it in place of the chart.
         height: the chart's height in pixels.
         least_width: the least width in pixels; on a narrower screen the chart scrolls.

@@ -23,11 +23,10 @@ class Name:
 
     Args:
         text: the name.
-        style: rich's, such as "green".
     """
 
-    def __init__(self, text: str, style: str = "") -> None:
-        self.text, self.style = terminal_text(text), style
+    def __init__(self, text: str) -> None:
+        self.text = terminal_text(text)
         self._pieces = _PIECES.findall(self.text)
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
@@ -40,7 +39,7 @@ class Name:
             if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > options.max_width:
                 lines.append("")
             lines[-1] += piece
-        yield Text("\n".join(line.rstrip() for line in lines), self.style, overflow="fold")
+        yield Text("\n".join(line.rstrip() for line in lines), overflow="fold")
 
 
 def print_table(

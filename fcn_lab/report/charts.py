@@ -11,6 +11,7 @@ from fcn_lab.report.arms import format_factor, format_value
 from fcn_lab.report.intervals import Estimate
 from fcn_lab.report.study import Study
 from fcn_lab.runs.names import MONITOR
+from fcn_lab.text.escaping import plotly_text
 
 Spec = dict[str, Any]
 # names that are numbers stand at equal distances, too
@@ -174,7 +175,7 @@ def _build_error_bars(estimates: Sequence[Estimate]) -> Spec:
 
 
 def _label_x(label: str) -> Spec:
-    return {"xaxis": {"title": {"text": label}}}
+    return {"xaxis": {"title": {"text": plotly_text(label)}}}
 
 
 def _label_axes(x_title: str, y_title: str) -> Spec:

@@ -208,7 +208,7 @@ def compare_runs(arms: Sequence[Arm], blocks: FrameBlocks) -> Comparison:
     return Comparison(tuple(ranked_arms), blocks)
 
 
-def correct_holm(values: Sequence[float], alpha: float = ALPHA) -> list[tuple[float, float]]:
+def correct_holm(values: Sequence[float]) -> list[tuple[float, float]]:
     """Returns the adjusted p-value and the level of each of m tests (Holm 1979).
 
     The i-th smallest is tested at α / (m − i), i from 0, until one is not below; those after it are
@@ -216,11 +216,11 @@ def correct_holm(values: Sequence[float], alpha: float = ALPHA) -> list[tuple[fl
     where the adjusted p-value is at most α.
     """
     m, adjusted_p, level = len(values), 0.0, 0.0
-    result = [(1.0, alpha)] * m
+    result = [(1.0, ALPHA)] * m
     is_rejected = True
     for number, index in enumerate(np.argsort(values, kind="stable")):
         if is_rejected:
-            level = alpha / (m - number)
+            level = ALPHA / (m - number)
             is_rejected = values[index] <= level
         adjusted_p = max(adjusted_p, min(1.0, (m - number) * values[index]))
         result[index] = (adjusted_p, level)

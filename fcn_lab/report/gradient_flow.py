@@ -96,6 +96,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         folder, *words = arguments
         goal = float(*words) if words else None
+        if goal is not None and not 0 <= goal <= 1:
+            raise ValueError
     except (ValueError, TypeError):
         print(f"expected FOLDER [SCORE], a score from 0 to 1; got {' '.join(arguments)}")
         return 2

@@ -138,7 +138,9 @@ def tabulate_gaps(study: Study, measure: str = "mean IoU") -> Table:
     caption = f"Differences in {measure}, points of a per cent"
     if len(rows) < len(study.comparison.gaps):
         caption += f"; {len(rows):,} of {len(study.comparison.gaps):,} pairs: those against the "
-        caption += "best arm, and those that differ in one factor alone"
+        caption += "best arm"
+        if len(study.factors) > 1:
+            caption += ", and those that differ in one factor alone"
     return Table(caption, columns, rows, words=2)
 
 

@@ -1,8 +1,9 @@
 """Writes the report as one HTML page that works from disk, as Markdown, and as CSV."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
@@ -12,7 +13,7 @@ from fcn_lab.rendering.html import TEMPLATES, Section, render_figure, render_par
 from fcn_lab.report import charts, heatmaps, tables
 from fcn_lab.report.answer import describe_answer, describe_method, describe_question
 from fcn_lab.report.arms import TITLES, format_factor
-from fcn_lab.report.frames import build_gallery, choose_arms
+from fcn_lab.report.frames import ARMS_SHOWN, build_gallery
 from fcn_lab.report.recipe import tabulate_differing_recipes, tabulate_recipe
 from fcn_lab.report.study import Study
 from fcn_lab.text.escaping import markdown_text, script_json
@@ -102,7 +103,8 @@ def list_sections(study: Study) -> Iterator[Section]:
     yield from _write_edges(study)
     yield from _write_training(study)
     yield Section("Confusion", _render_confusion(study))
-    yield Section("Frames side by side", _render_frames(study), _describe_frames(study))
+    gallery = build_gallery(study)
+    yield Section("Frames side by side", _render_frames(gallery), _describe_frames(study, gallery))
     if study.missing_cells:
         table = tables.tabulate_missing(study).html()
         yield Section("Missing", table, "These cells were asked for and have no scores.")
@@ -134,9 +136,8 @@ def _render_effects(study: Study) -> Markup:
         body += render_figure(charts.draw_effect(study, factor), caption, 340)
     for x_factor, line_factor in permutations(list(study.factors)[:2], 2):
         caption = (
-            f"{format_factor(x_factor).capitalize()} along, "
-            f"a line for each of the {format_factor(line_factor)}: parallel "
-            "lines would mean that the two do not interact."
+            f"A line for each of the {format_factor(line_factor)}, along the "
+            f"{format_factor(x_factor)}: parallel lines would mean that the two do not interact."
         )
         body += render_figure(charts.draw_interaction(study, x_factor, line_factor), caption)
     return body
@@ -208,21 +209,25 @@ def _render_confusion(study: Study) -> Markup:
     return Markup(template.render(values=_embed_json(values), captions=captions, chart=chart))
 
 
-def _describe_frames(study: Study) -> str:
-    count = len(choose_arms(study.arms))
-    note = f" Of {len(study.arms)} arms {count} are shown." if count < len(study.arms) else ""
-    return f"Where the arms differ most comes first.{note}"
+def _describe_frames(study: Study, gallery: Mapping[str, Any] | None) -> str:
+    lead = "Where the arms differ most comes first."
+    count = len(gallery["frames"][0]["arms"]) if gallery and gallery["frames"] else 0
+    if not 0 < count < len(study.arms):
+        return lead
+    return (
+        f"{lead} Of {len(study.arms)} arms {count} are shown: {ARMS_SHOWN} at most, and of these "
+        "those that kept their predictions."
+    )
 
 
-def _render_frames(study: Study) -> Markup:
-    gallery = build_gallery(study)
+def _render_frames(gallery: Mapping[str, Any] | None) -> Markup:
     if gallery is None:
         return Markup('<p class="note">{}</p>').format(
             "None of these runs kept its predictions (predictions.zip). Runs scored by this "
             "version do: task=evaluate run=RUN_DIR scores an older one again."
         )
     left_out = Markup().join(
-        Markup('<p class="note">left out: {}</p>').format(line) for line in gallery.pop("damaged")
+        Markup('<p class="note">left out: {}</p>').format(line) for line in gallery["damaged"]
     )
     if not gallery["frames"]:
         return left_out

@@ -19,5 +19,5 @@ def require_folders(folders: object) -> None:
     """
     is_list = isinstance(folders, Sequence) and not isinstance(folders, str)
     for folder in folders if is_list else [folders]:  # type: ignore[attr-defined]
-        if not Path(str(folder)).is_dir():
+        if not str(folder) or not Path(str(folder)).is_dir():
             raise UserError(f"runs={folder}: there is no such folder; expected runs or a sweep")

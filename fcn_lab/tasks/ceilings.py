@@ -15,10 +15,12 @@ Legend: N batch, K classes, H W image size.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from annotated_types import Len
 from rich.table import Table
 from torch import Tensor
 
@@ -32,9 +34,12 @@ from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.opening import require_labels
 from fcn_lab.training.scoring import SCORE_TITLES, build_percent_table
 from fcn_lab.upsampling import Bilinear
-from fcn_lab.values import Count
+from fcn_lab.values import Count, check_arguments
+
+Strides = Annotated[Sequence[Count], Len(1)]
 
 
+@check_arguments
 class Ceilings:
     """Scores the truth of one split, `data.split`, downsampled to every stride and upsampled again.
 
@@ -43,12 +48,10 @@ class Ceilings:
         strides: the strides s, powers of two from 2 up.
 
     Raises:
-        UserError: a stride is no such power of two.
+        UserError: there is no stride, or one is no such power of two.
     """
 
-    def __init__(
-        self, data: FrameDataModule, strides: Sequence[Count] = (64, 32, 16, 8, 4, 2)
-    ) -> None:
+    def __init__(self, data: FrameDataModule, strides: Strides = (64, 32, 16, 8, 4, 2)) -> None:
         self.data = data
         self.upsamplers = {stride: Bilinear(data.num_classes, stride) for stride in strides}
 

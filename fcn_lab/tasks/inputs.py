@@ -103,6 +103,8 @@ def _find_files(source: str, endings: Set[str]) -> Iterator[tuple[Path, PurePath
     Raises:
         UserError: there is none.
     """
+    if not source:
+        raise _create_refusal(source, "it names nothing")
     target = Path(source)
     if os.path.isfile(source):
         yield target.parent.resolve(), PurePath(target.name), target

@@ -187,6 +187,18 @@ def test_without_a_key_all_lies_in_the_folder(
     assert {"low", "high"} <= set(list_tables(study)["arms"].columns)
 
 
+def test_where_wandb_is_disabled_nothing_is_sent(
+    grid: Path, tmp_path: Path, type_line: TypeLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    ended = type_line("task=dashboard", f"runs={grid}", "output=board")
+    assert ended.status == 0, ended.err
+    assert "or disabled" in ended.out
+    written = next(line for line in ended.out.splitlines() if line.startswith("written: "))
+    for path in written.removeprefix("written: ").split(", "):
+        assert (tmp_path / path).exists()
+
+
 def test_with_a_key_both_are_saved(
     grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 import importlib.util
 import shutil
 import socket
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -103,10 +104,17 @@ def test_agreement_leaves_void_out() -> None:
     assert agreement(LABELS, np.full_like(LABELS, 255)) is None
 
 
+def test_no_side_is_longer_than_a_picture_for_the_browser_may_be() -> None:
+    for size in ((4, 70_000), (70_000, 4), (1, 40_000_000), (1, 65_500)):
+        rows, columns = fit_size(size, 700_000)
+        assert rows * columns <= 700_000
+        assert tiles.embed_picture(np.zeros((rows, columns, 3), np.uint8), "")
+
+
 @pytest.mark.parametrize(("height", "width"), [(1, 4000), (300, 200), (90, 120), (7, 5)])
 def test_a_scene_is_shown_with_so_many_pixels(height: int, width: int) -> None:
     rows, columns = fit_size((height, width), 120 * 90)
-    assert 1 <= rows * columns <= max(120 * 90, width)
+    assert 1 <= rows * columns <= 120 * 90
     if height * width <= 120 * 90:
         assert (rows, columns) == (height, width)
     elif height > 1:
@@ -203,6 +211,22 @@ def test_scenes_come_with_their_truth_or_are_drawn(networks: Networks, tmp_path:
     drawn = Networks([nets.write_runs(tmp_path, predictions=False)]).load_scenes()
     assert drawn
     assert all(scene.truth is None for scene in drawn)
+
+
+def test_streets_are_drawn_where_what_a_run_has_kept_is_damaged(tmp_path: Path) -> None:
+    folder = nets.write_runs(tmp_path)
+    for path in folder.rglob("predictions.zip"):
+        with zipfile.ZipFile(path) as kept:
+            names = kept.namelist()
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as kept:
+            for name in names:
+                kept.writestr(name, b"no picture" * 99)
+            places = [kept.getinfo(name).header_offset + 30 + len(name) for name in names]
+        content = bytearray(path.read_bytes())
+        for place in places:
+            content[place] |= 6  # a kind of block that deflate does not have
+        path.write_bytes(bytes(content))
+    assert all(scene.truth is None for scene in Networks([folder]).load_scenes())
 
 
 def test_scenes_are_the_largest_pictures_and_photographs_before_drawings(tmp_path: Path) -> None:

@@ -69,7 +69,12 @@ def test_a_folder_without_notes_and_words_that_are_none_are_refused(
     (write(tmp_path / "run", 0, [0.5], 1.0) / "gradients.csv").unlink()
     with pytest.raises(UserError, match=r"trainer\.gradients_every"):
         format_report(tmp_path)
-    for arguments in ([], [str(tmp_path), "much"], [str(tmp_path), "0.1", "0.2"]):
+    for arguments in (
+        [],
+        [str(tmp_path), "much"],
+        [str(tmp_path), "0.1", "0.2"],
+        [str(tmp_path), "45"],
+    ):
         assert main(arguments) == 2
         assert "expected FOLDER [SCORE]" in capsys.readouterr().out
     assert main([str(tmp_path)]) == 2

@@ -40,7 +40,7 @@ from fcn_lab.report.recipe import tabulate_differing_recipes, tabulate_recipe
 from fcn_lab.report.runs import find_drive, find_runs
 from fcn_lab.report.study import Study
 from fcn_lab.report.task import Report
-from fcn_lab.report.writing import format_html, format_markdown, write_report
+from fcn_lab.report.writing import format_html, format_markdown, list_sections, write_report
 from fcn_lab.text.terminal import format_percent
 from support import fakeruns
 from support.commandline import TypeLine
@@ -423,6 +423,19 @@ def test_the_gallery_holds_every_arm_and_the_classes_colours(study: Study) -> No
     ]
 
 
+def test_the_page_says_how_many_arms_are_shown(tmp_path: Path) -> None:
+    models = ["fcn32s", "fcn16s", "fcn8s"]
+    grid = fakeruns.write_grid(tmp_path, models, ["nearest"], (0, 1), 12)
+    assert "are shown" not in describe_frames(grid)
+    next(grid.glob("model=fcn16s*seed=0*/predictions.zip")).unlink()
+    assert "Of 3 arms 2 are shown" in describe_frames(grid)
+
+
+def describe_frames(grid: Path) -> str:
+    sections = list_sections(Study.read([grid]))
+    return next(section.lead for section in sections if section.title == "Frames side by side")
+
+
 def numbers(spec: object) -> Iterator[float]:
     if isinstance(spec, dict):
         for value in spec.values():
@@ -533,7 +546,19 @@ def test_of_many_pairs_those_against_the_best_and_along_a_factor_are_shown(
     for gap in shown[len(study.arms) - 1 :]:
         first, second = study.values[gap.first], study.values[gap.second]
         assert sum(first[factor] != second[factor] for factor in study.factors) == 1
-    assert f"{len(shown)} of {len(whole)} pairs" in tables.tabulate_gaps(study).caption
+    caption = tables.tabulate_gaps(study).caption
+    assert f"{len(shown)} of {len(whole)} pairs" in caption
+    assert "differ in one factor" in caption
+
+
+def test_of_many_pairs_along_one_factor_those_against_the_best_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = ["fcn32s", "fcn16s", "fcn8s"]
+    study = Study.read([fakeruns.write_grid(tmp_path, models, ["nearest"], (0, 1), 12)])
+    monkeypatch.setattr(tables, "PAIRS_LIMIT", 1)
+    assert len(tables.choose_gaps(study)) == 2
+    assert tables.tabulate_gaps(study).caption.endswith(": those against the best arm")
 
 
 def test_the_page_says_how_the_runs_were_trained(tmp_path: Path) -> None:

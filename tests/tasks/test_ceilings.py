@@ -56,6 +56,11 @@ def test_a_mask_comes_back_as_counted_pixel_by_pixel(stride: int) -> None:
         assert np.array_equal(ours, oracle(label, 3, stride))
 
 
+def test_no_stride_is_refused() -> None:
+    with pytest.raises(UserError, match="strides"):
+        Ceilings(FrameDataModule(Squares(), split="val"), [])
+
+
 def test_the_scores_are_those_of_all_frames_together(tmp_path: Path) -> None:
     data = FrameDataModule(Squares(), split="val")
     task = Ceilings(data, [4, 16])

@@ -15,7 +15,7 @@ from torch import nn
 
 from fcn_lab.data.frames import Frames
 from fcn_lab.errors import UserError
-from fcn_lab.inference.media import VideoFile
+from fcn_lab.inference.media import MediaError, VideoFile
 from fcn_lab.inference.predictor import Predictor
 from fcn_lab.report.runs import Run
 from fcn_lab.runs.run import RunFolder
@@ -212,7 +212,14 @@ def test_a_video_becomes_labels_frame_by_frame_and_a_video(
 
 @pytest.mark.parametrize(
     ("rate", "written"),
-    [(10, 10), (30000 / 1001, 29.97), (119.523, 119.52), (239.523, 239.52), (1500.04, 1500.0)],
+    [
+        (10, 10),
+        (1e-4, 2e-3),
+        (30000 / 1001, 29.97),
+        (119.523, 119.52),
+        (239.523, 239.52),
+        (1500.04, 1500.0),
+    ],
 )
 def test_a_video_keeps_its_rate_as_far_as_its_format_can_say_it(
     rate: float, written: float, tmp_path: Path
@@ -224,6 +231,25 @@ def test_a_video_keeps_its_rate_as_far_as_its_format_can_say_it(
     assert copy.refusal is None
     shown = cv2.VideoCapture(str(tmp_path / "copy.mp4"))
     assert shown.get(cv2.CAP_PROP_FPS) == pytest.approx(written, abs=1e-3)
+
+
+def test_a_video_of_odd_size_keeps_its_last_row_and_column(tmp_path: Path) -> None:
+    frame = np.zeros((33, 47, 3), np.uint8)
+    frame[-8:, -8:] = 255
+    copy = VideoFile(tmp_path / "copy.mp4", 10)
+    copy.add(frame)
+    copy.close()
+    _, shown = cv2.VideoCapture(str(tmp_path / "copy.mp4")).read()
+    assert shown.shape == (34, 48, 3)
+    assert shown[32, 46].min() > 200
+
+
+def test_a_video_whose_frames_change_their_size_breaks_off_there(tmp_path: Path) -> None:
+    copy = VideoFile(tmp_path / "copy.mp4", 10)
+    copy.add(np.zeros((32, 48, 3), np.uint8))
+    with pytest.raises(MediaError, match="change their size after 1"):
+        copy.add(np.zeros((48, 32, 3), np.uint8))
+    copy.close()
 
 
 def test_a_video_that_cannot_be_written_again_is_labelled_and_named(
@@ -296,6 +322,7 @@ def test_results_are_not_written_over_what_they_are_made_of(run: Path, images: P
         ("no/where/a.png", "there is no such file or folder"),
         ("nowhere/*.png", "no picture found; there is no folder nowhere"),
         (".", "no picture found; . holds"),
+        ("", "it names nothing"),
     ],
 )
 def test_an_input_without_pictures_is_refused(

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlparse
+from urllib.parse import ParseResult, urlparse
+from urllib.request import getproxies, proxy_bypass
 
 from pydantic import ValidationError
 
@@ -24,10 +25,10 @@ def choose_mode() -> str:
     import wandb
 
     server = urlparse(wandb.setup().settings.base_url)
-    host, port = server.hostname or "", server.port or (80 if server.scheme == "http" else 443)
+    host = server.hostname or ""
     if not (os.environ.get("WANDB_API_KEY") or has_login(host)):
         return "offline"
-    if can_connect(host, port):
+    if can_connect(*find_gate(server)):
         return "online"
     tell_offline(f"W&B's server, {host}, does not answer.")
     return "offline"
@@ -39,6 +40,14 @@ def has_login(host: str) -> bool:
         return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
     except (OSError, UnicodeError, netrc.NetrcParseError):
         return False
+
+
+def find_gate(server: ParseResult) -> tuple[str, int]:
+    """Returns host and port to connect to: the server's own, or those of the proxy before it."""
+    host, proxy = server.hostname or "", getproxies().get(server.scheme)
+    if proxy and not proxy_bypass(host):
+        server = urlparse(proxy if "://" in proxy else f"http://{proxy}")
+    return server.hostname or "", server.port or (80 if server.scheme == "http" else 443)
 
 
 def can_connect(host: str, port: int) -> bool:

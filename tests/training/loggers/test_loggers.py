@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlparse
 
 import numpy as np
 import pytest
@@ -291,6 +292,27 @@ def test_with_a_key_a_run_is_online_where_the_server_answers(
             listening.listen()
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{listening.getsockname()[1]}")
         assert server.choose_mode() == ("online" if answering else "offline")
+
+
+@pytest.mark.parametrize(
+    ("variable", "proxy", "expected"),
+    [
+        ("https_proxy", "http://gate:3128", ("gate", 3128)),
+        ("https_proxy", "gate:3128", ("gate", 3128)),
+        ("http_proxy", "http://gate:3128", ("api.wandb.ai", 443)),
+        ("no_proxy", "wandb.ai", ("api.wandb.ai", 443)),
+    ],
+)
+def test_a_proxy_before_the_server_is_what_has_to_answer(
+    variable: str, proxy: str, expected: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    if variable == "no_proxy":
+        monkeypatch.setenv("https_proxy", "http://gate:3128")
+    monkeypatch.setenv(variable, proxy)
+    assert server.find_gate(urlparse("https://api.wandb.ai")) == expected
 
 
 def test_a_login_counts_as_a_key(
