@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from fcn_lab.audit.audit import Audit
 from fcn_lab.audit.copying import find_previous
 from fcn_lab.audit.finding import (
@@ -12,7 +10,7 @@ from fcn_lab.audit.finding import (
     Finding,
     Level,
 )
-from fcn_lab.audit.positions import DriveSpan
+from fcn_lab.audit.positions import DriveSpan, find_nearest
 from fcn_lab.text.terminal import format_count, format_percent, shorten_list
 
 # mean IoU of a copied label above which frames count as near copies of each other
@@ -24,6 +22,9 @@ IOU_GAP_LIMIT = 0.15
 def check_duplicates(audit: Audit) -> Iterator[Finding]:
     """Reports pictures that occur more than once."""
     for twins in audit.twins:
+        # a frame that two lists name, such as val and a part of it
+        if len({*twins.names}) == twins.labels == 1 and "train" not in twins.splits:
+            continue
         crossing = len(twins.splits) > 1
         addition = " under different labels" if twins.labels > 1 else ""
         level = Level.WRONG if crossing or twins.labels > 1 else Level.CAREFUL
@@ -38,7 +39,11 @@ def check_duplicates(audit: Audit) -> Iterator[Finding]:
 
 def check_near_copies(audit: Audit) -> Iterator[Finding]:
     """Reports splits in which a copied label reaches a high mean IoU."""
-    scores = {name: rules["previous"]["mean_iou"] for name, rules in audit.copy_scores.items()}
+    scores = {
+        name: rules["previous"]["mean_iou"]
+        for name, rules in audit.copy_scores.items()
+        if "previous" in rules
+    }
     for name, score in scores.items():
         if score > COPY_IOU_LIMIT:
             yield Finding(
@@ -73,6 +78,10 @@ def check_shared_drives(audit: Audit) -> Iterator[Finding]:
     for span in audit.drive_spans:
         # frames whose names are only numbers, such as photos, are no drive
         if span.split == "train" or not span.drive:
+            continue
+        # nor are those that are stated to stand alone
+        frames = audit.data.splits[span.split].drives[span.drive]
+        if all(frame.drive == frame.name for frame in frames):
             continue
         subject = f"{span.split}: {span.drive} ({format_count(span.count, 'frame')})"
         if span.nearest is not None:
@@ -115,20 +124,19 @@ def _show_lookalike(audit: Audit, name: str) -> tuple[Evidence, ...]:
 
 def _show_nearest(audit: Audit, span: DriveSpan) -> tuple[Evidence, ...]:
     """Returns the training frame and the frame of the split whose numbers are nearest."""
-    frame_numbers = [
-        [
-            (frame.name, frame.number)
+    train_frames, split_frames = (
+        {
+            frame.number: frame.name
             for frame in audit.data.splits[name].drives[span.drive]
             if frame.number is not None
-        ]
+        }
         for name in ("train", span.split)
-    ]
-    train_numbers, split_numbers = ([number for _, number in part] for part in frame_numbers)
-    distances = np.abs(np.subtract.outer(train_numbers, split_numbers))
-    row, column = divmod(int(distances.argmin()), len(split_numbers))
+    )
+    train_numbers = sorted(train_frames)
+    number = min(split_frames, key=lambda n: abs(n - find_nearest(n, train_numbers)))
     return (
-        Evidence("train", frame_numbers[0][row][0]),
-        Evidence(span.split, frame_numbers[1][column][0]),
+        Evidence("train", train_frames[find_nearest(number, train_numbers)]),
+        Evidence(span.split, split_frames[number]),
     )
 
 

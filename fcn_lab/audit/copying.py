@@ -18,6 +18,8 @@ from fcn_lab.metrics.scores import SplitScores, compute_scores
 from fcn_lab.pixels import VOID, Pixels
 from fcn_lab.text.terminal import report_progress
 
+# rows of the matrix of distances between a split's frames and those of training at a time
+LOOKALIKE_ROWS = 256
 RULES = {
     "previous": "the label of the frame before it in its own split and drive",
     "lookalike": "the label of the training picture that looks most like it",
@@ -31,9 +33,9 @@ def score_copies(data: DataFacts) -> dict[str, dict[str, SplitScores]]:
     prior = location_prior(train, len(data.classes)) if train and train.frames else None
     scores: dict[str, dict[str, SplitScores]] = {}
     for name, split in data.scored_splits:
-        guesses: dict[str, Iterable[Pixels]] = {
-            "previous": (split.labels[i] for i in find_previous(split))
-        }
+        guesses: dict[str, Iterable[Pixels]] = {}
+        if len(split.frames) > 1:
+            guesses["previous"] = (split.labels[i] for i in find_previous(split))
         if prior is not None and train is not None:
             guesses["lookalike"] = (train.labels[i] for i in find_lookalikes(split, train)[0])
             guesses["prior"] = (prior for _ in split.frames)
@@ -69,25 +71,25 @@ def find_lookalikes(
     The difference is the root mean square over 12×16 small pixels, in grey levels 0…255.
     """
     previews, train_previews = _shrink_previews(split.previews), _shrink_previews(train.previews)
-    distances = (
-        (previews**2).sum(1)[:, None]
-        + (train_previews**2).sum(1)[None]
-        - 2 * previews @ train_previews.T
-    )
-    matches = distances.argmin(1)
-    match_distances = np.maximum(distances[np.arange(len(previews)), matches], 0)
-    return matches, np.sqrt(match_distances / previews.shape[1])
+    train_squares, matches, match_distances = (train_previews**2).sum(1), [], []
+    for start in range(0, len(previews), LOOKALIKE_ROWS):
+        rows = previews[start : start + LOOKALIKE_ROWS]
+        distances = (rows**2).sum(1)[:, None] + train_squares - 2 * rows @ train_previews.T
+        matches.append(distances.argmin(1))
+        match_distances.append(np.maximum(distances.min(1), 0))
+    differences = np.sqrt(np.concatenate(match_distances) / previews.shape[1])
+    return np.concatenate(matches), differences
 
 
 def location_prior(train: SplitFacts, num_classes: int) -> Pixels:
     """Returns (h,w) the most frequent class at each pixel; of several sizes the commonest."""
     (height, width), _ = Counter(label.shape for label in train.labels).most_common(1)[0]
-    counts = np.zeros((num_classes, height, width), np.int64)
-    for label in train.labels:
-        scaled_label = resize_label(label, (height, width))
-        for k in range(num_classes):
-            counts[k] += scaled_label == k
-    return np.asarray(counts.argmax(0), np.uint8)
+    counts = np.zeros((num_classes, height * width), np.int64)
+    for label in report_progress(train.labels, len(train.labels), "counting classes by place"):
+        scaled_label = resize_label(label, (height, width)).ravel()
+        places = np.flatnonzero(scaled_label < num_classes)
+        counts[scaled_label[places], places] += 1
+    return np.asarray(counts.argmax(0).reshape(height, width), np.uint8)
 
 
 def _shrink_previews(previews: Pixels) -> NDArray[np.float64]:

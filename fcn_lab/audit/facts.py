@@ -107,14 +107,12 @@ class SplitFacts:
         return tuple(label.size for label in self.labels)
 
     @cached_property
-    def sizes(self) -> set[tuple[int, ...]]:
-        """Returns the sizes (h,w) that the frames have."""
-        return {label.shape for label in self.labels}
-
-    @cached_property
     def strange_values(self) -> Counter[str]:
         """Returns the values that name no class, with their pixel counts, over all label files."""
-        return sum((frame.strange_values for frame in self.frames), Counter())
+        total = Counter[str]()
+        for frame in self.frames:
+            total.update(frame.strange_values)
+        return total
 
     @cached_property
     def drives(self) -> dict[str, list[FrameFacts]]:

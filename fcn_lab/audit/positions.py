@@ -1,11 +1,11 @@
 """The distance between the frames of a split and the training frames of the same drive."""
 
+from bisect import bisect
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-
-import numpy as np
+from statistics import median
 
 from fcn_lab.audit.facts import DataFacts, FrameFacts
 
@@ -48,6 +48,12 @@ def find_spans(data: DataFacts) -> Iterator[DriveSpan]:
             yield _measure_span(name, drive, _list_numbers(frames), len(frames), train_numbers)
 
 
+def find_nearest(number: int, numbers: Sequence[int]) -> int:
+    """Returns which of these numbers, in order, is nearest; of two as near the smaller."""
+    place = bisect(numbers, number)
+    return min(numbers[max(place - 1, 0) : place + 1], key=lambda other: abs(number - other))
+
+
 def _list_numbers(frames: list[FrameFacts]) -> list[int]:
     return sorted(frame.number for frame in frames if frame.number is not None)
 
@@ -62,7 +68,7 @@ def _measure_span(
     first, last = numbers[0], numbers[-1]
     if not train_numbers:
         return DriveSpan(split, drive, count, first, last, step)
-    distances = np.abs(np.subtract.outer(numbers, train_numbers)).min(1)
+    distances = [abs(number - find_nearest(number, train_numbers)) for number in numbers]
     return DriveSpan(
         split,
         drive,
@@ -70,8 +76,8 @@ def _measure_span(
         first,
         last,
         step,
-        int(distances.min()),
-        float(np.median(distances)),
+        min(distances),
+        float(median(distances)),
         max((n for n in train_numbers if n < first), default=None),
         min((n for n in train_numbers if n > last), default=None),
     )

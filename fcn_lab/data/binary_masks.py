@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from fcn_lab.data.label_codecs import IndexLabels, LabelCodec
-from fcn_lab.data.mask_values import WIDE_VOID, read_values
+from fcn_lab.data.mask_values import NEGATIVE_VOID, WIDE_VOID, read_values
 from fcn_lab.data.packs.checksums import digest_states
 from fcn_lab.data.packs.decode import open_mask
 from fcn_lab.data.packs.sealed import recall, remember
@@ -62,7 +62,8 @@ def _is_object(
     first: dict[int, Path] = {}
     order = dict.fromkeys([*sample, *masks])
     for index, mask in enumerate(report_progress(order, len(order), "looking for 255 in masks")):
-        if index >= len(sample) and VOID not in first:
+        # where a sample shows the stated object alone, 255 is void; of zeros alone it tells nothing
+        if index >= len(sample) and VOID not in first and number in first:
             return False
         for numbers in _read_grey(mask, limit):
             if not numbers <= {0, number, VOID} or {number, VOID} <= numbers:
@@ -87,5 +88,5 @@ def _read_grey(mask: Path, limit: Limit) -> Iterator[set[int]]:
         picture = open_mask(mask, limit)
         # a mask of one bit has 1 for white, whatever the others have
         if picture.mode != "1":
-            numbers = set(np.unique(read_values(picture)).tolist())
+            numbers = {*np.unique(read_values(picture)).tolist()} - {NEGATIVE_VOID}
             yield numbers if VOID in numbers else {VOID if n == WIDE_VOID else n for n in numbers}

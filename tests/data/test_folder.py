@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fcn_lab.audit.audit import Audit
+from fcn_lab.audit.findings import collect_findings
 from fcn_lab.data.folder import SHARES, Folder
 from fcn_lab.data.layouts.layout import Pair
 from fcn_lab.data.splitting import split_by_shares
@@ -127,8 +128,9 @@ def test_pictures_that_stand_alone_are_each_their_own_drive(root: Path) -> None:
         assert frames.drives == frames.names
         assert cut_blocks(frames.drives, frames.names).has_single_frames
     # in an audit drives are what they are where they are not known: names without their number
-    spans = Audit.measure(found).drive_spans
-    assert {span.drive for span in spans} == {f"{c}_" for c in "abcdef"}
+    audit = Audit.measure(found)
+    assert {span.drive for span in audit.drive_spans} == {f"{c}_" for c in "abcdef"}
+    assert not [finding for finding in collect_findings(audit) if "is a drive" in finding.title]
     with pytest.raises(UserError, match=r"the drive of a_00 is not known\.\nExpected CamVid's"):
         source(root, blocks="single", split_by="drive", held_out="c_00")
 

@@ -186,6 +186,6 @@ def test_ids_of_no_class_are_void_where_the_others_are_ignored() -> None:
     strict = IndexLabels(["a", "b"], [(0, 0, 0), (1, 1, 1)], ids=[2, 458])
     with pytest.raises(UserError, match=r"holds id 0, id 459, id 40000 \(3 pixels\)"):
         strict.decode(picture)
-    below = Image.fromarray(np.array([[-1]], np.int32))
-    with pytest.raises(UserError, match="id -1"):
+    below = Image.fromarray(np.array([[-2]], np.int32))
+    with pytest.raises(UserError, match="id -2"):
         kept.decode(below)

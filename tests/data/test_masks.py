@@ -60,11 +60,23 @@ def test_the_largest_number_of_sixteen_bits_is_void_as_255_is(
     assert np.array_equal(ids, np.where(IDS == 1, VOID, 0))
 
 
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_minus_one_is_void_where_numbers_have_signs(
+    kind: type[np.number[Any]], tmp_path: Path
+) -> None:
+    path = tmp_path / "signed.tiff"
+    path.write_bytes(tiff(IDS.astype(kind) - 1))
+    ids, strange = CODEC.decode(open_mask(path))
+    assert np.array_equal(ids, np.where(IDS == 0, VOID, 0))
+    assert not strange
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
         (tiff(IDS.astype(np.uint16) * 1000), r"holds id 1000 \(\d+ pixels\); expected 0\.\.1"),
-        (tiff(IDS.astype(np.int32) - 1), r"holds id -1 \("),
+        (tiff(IDS.astype(np.int32) - 2), r"holds id -2 \("),
+        (tiff(IDS.astype(np.float32) - 2), r"holds id -2 \("),
         (tiff(IDS.astype(np.uint32) * 70000), r"holds id 70000 \("),
         (tiff(IDS.astype(np.float32) / 2), "holds fractions; expected whole numbers"),
         (encoded(Image.fromarray(fakes.picture("x")), "png"), r"has colours \(mode RGB\)"),
@@ -197,6 +209,15 @@ def test_the_first_of_many_masks_tell_enough(
     monkeypatch.setattr(binary, "open_mask", lambda p, n: looked.append(p) or open_mask(p, n))
     source(written(tmp_path, [IDS]), ["ground", "object"])
     assert [path.stem for path in looked] == ["a", "d"]
+
+
+def test_a_sample_without_the_object_does_not_tell_what_255_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(binary, "SAMPLED_MASKS", 2)
+    empty = np.zeros_like(IDS)
+    found = source(written(tmp_path, [empty, WHITE, empty]), ["ground", "object"])
+    assert "255 is read as object" in found.describe()
 
 
 def test_palettes_that_number_the_colours_anew_are_refused_or_read_by_colour(

@@ -237,6 +237,7 @@ def test_what_a_killed_process_packed_is_not_decoded_again(
         fakes.save(root / "masks" / f"{number:03d}.png", mask)
     shares = {"splits": {"train": 1 - 2 / count, "val": 2 / count}}
     monkeypatch.setattr("fcn_lab.data.packs.writing.count_bound_cores", lambda: 1)
+    monkeypatch.setattr("fcn_lab.data.packs.writing._PIECE", 1000)
     decoded: list[str] = []
     killed = f"{PART_FRAMES + 3:03d}"
 

@@ -11,7 +11,7 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -154,41 +154,44 @@ class FrameIndex:
         return shorten_list(files, _ITEMS_SHOWN, " or ")
 
 
+# last part of a path -> path -> numbers of its frames
+_FramesByPath = dict[str, dict[str, set[int]]]
+
+
 class _PathIndex:
     """Frames by the last part of their files' paths, with or without its suffix."""
 
     def __init__(self) -> None:
-        self._paths: dict[str, list[tuple[str, int]]] = defaultdict(list)
-        self._stems: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        self._paths: _FramesByPath = defaultdict(lambda: defaultdict(set))
+        self._stems: _FramesByPath = defaultdict(lambda: defaultdict(set))
 
     def add(self, path: str, number: int) -> None:
         """Adds a file by its absolute path."""
         path = _normalize_accents(path)
-        self._paths[os.path.basename(path)].append((path, number))
+        self._paths[os.path.basename(path)][path].add(number)
         self.add_name(os.path.splitext(path)[0], number)
 
     def add_name(self, path: str, number: int) -> None:
         """Adds a file by a path without suffix, or by a name."""
         path = _normalize_accents(path)
-        self._stems[os.path.basename(path)].append((f"/{path.lstrip('/')}", number))
+        self._stems[os.path.basename(path)][f"/{path.lstrip('/')}"].add(number)
 
     def find_paths(self, paths: Iterable[str]) -> set[int]:
         """Returns the frames whose file lies at one of these absolute paths."""
-        return self._search([_normalize_accents(path) for path in paths], str.__eq__)
+        places = [_normalize_accents(path) for path in paths]
+        for files in (self._paths, self._stems):
+            matches = [files.get(os.path.basename(path), {}).get(path, set()) for path in places]
+            if numbers := set().union(*matches):
+                return numbers
+        return set()
 
     def find_ending(self, text: str) -> set[int]:
         """Returns the frames whose file's path ends in these parts."""
-        return self._search([f"/{_normalize_accents(text)}"], str.endswith)
-
-    def _search(self, texts: Sequence[str], fits: Callable[[str, str], bool]) -> set[int]:
+        ending = f"/{_normalize_accents(text)}"
         for files in (self._paths, self._stems):
-            numbers = {
-                number
-                for text in texts
-                for path, number in files.get(os.path.basename(text), ())
-                if fits(path, text)
-            }
-            if numbers:
+            places = files.get(os.path.basename(ending), {})
+            matches = [numbers for path, numbers in places.items() if path.endswith(ending)]
+            if numbers := set().union(*matches):
                 return numbers
         return set()
 

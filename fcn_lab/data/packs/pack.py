@@ -33,6 +33,7 @@ from fcn_lab.data.pictures.parts import RGB, PicturePart, count_channels
 from fcn_lab.data.pictures.unreadable import LIMIT, Limit
 from fcn_lab.data.resizing import Resize, choose_target
 from fcn_lab.errors import UserError
+from fcn_lab.files import shorten_name
 
 _log = logging.getLogger(__name__)
 
@@ -138,7 +139,8 @@ def list_files(pairs: Sequence[Pair]) -> list[Path]:
 def find_ledger(split: str, files: Sequence[Path], cache: Path) -> Ledger:
     """Returns the ledger of a split's files."""
     digest = _hash_texts(split, *sorted({str(file.parent) for file in files}))
-    return Ledger(cache / "sources" / f"{split}-{digest}.json")
+    name = shorten_name(split.replace("/", "-"))
+    return Ledger(cache / "sources" / f"{name}-{digest}.json")
 
 
 def list_sizes(

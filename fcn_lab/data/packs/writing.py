@@ -25,6 +25,7 @@ from fcn_lab.runs.processor import count_bound_cores
 from fcn_lab.text.terminal import report_progress
 
 PART_FRAMES = 64
+_PIECE = 1 << 20
 Decode = Callable[[int], DecodedFrame]
 
 
@@ -122,11 +123,17 @@ class _PartWriter:
 
     def _read_digests(self, frames: range) -> list[int]:
         return [
-            zlib.crc32(
-                os.pread(file, offsets[frames.stop] - offsets[frames.start], offsets[frames.start])
-            )
+            _read_digest(file, offsets[frames.start], offsets[frames.stop])
             for file, offsets in zip(self._files, self._offsets, strict=True)
         ]
+
+
+def _read_digest(file: int, start: int, stop: int) -> int:
+    """Returns the digest of a file's bytes, which may be more than one read gives."""
+    digest = 0
+    while content := os.pread(file, min(stop - start, _PIECE), start):
+        digest, start = zlib.crc32(content, digest), start + len(content)
+    return digest
 
 
 def _write_at(file: int, content: memoryview, offset: int) -> None:
