@@ -72,7 +72,7 @@ def find_lookalikes(
     """
     previews, train_previews = _shrink_previews(split.previews), _shrink_previews(train.previews)
     train_squares, matches, match_distances = (train_previews**2).sum(1), [], []
-    for start in range(0, len(previews), LOOKALIKE_ROWS):
+    for start in range(0, max(len(previews), 1), LOOKALIKE_ROWS):
         rows = previews[start : start + LOOKALIKE_ROWS]
         distances = (rows**2).sum(1)[:, None] + train_squares - 2 * rows @ train_previews.T
         matches.append(distances.argmin(1))
