@@ -31,7 +31,8 @@ class Reassembly(nn.Module):
     def kernels(self, x: Tensor) -> Tensor:
         """Maps (N, C, h, w) -> kernels (N, k², f², h, w), positive and summing to 1 over k²."""
         n, _, h, w = x.shape
-        logits: Tensor = self.encode(self.compress(x))  # (N, k²·f², h, w)
+        # contiguous, so that it rounds alike behind a refinement and behind a sum with a skip
+        logits: Tensor = self.encode(self.compress(x.contiguous()))  # (N, k²·f², h, w)
         return logits.view(n, self.kernel**2, self.stride**2, h, w).softmax(1)
 
 
