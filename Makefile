@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml requirements.lock
 	  if UV_HTTP_TIMEOUT=5 UV_HTTP_RETRIES=0 $(UV) pip install --quiet --python $(BIN)/python --dry-run --reinstall --no-deps --torch-backend cpu "$$(grep -o '^torch==[0-9.]*' requirements.lock)" 2>/dev/null; then \
 	    echo "make setup: no NVIDIA GPU here, so torch's CPU build is installed; make setup TORCH=cuda installs the other"; torch=cpu; \
 	  else \
-	    echo "make setup: no NVIDIA GPU here, but the index of torch's CPU build cannot be reached: .venv gets CUDA's libraries too, 4.3 of its 6.9 GB"; \
+	    echo "make setup: no NVIDIA GPU here, but the index of torch's CPU build cannot be reached: .venv gets CUDA's libraries too, 4.3 of its 7.5 GB"; \
 	  fi; \
 	fi; \
 	set -e; \
