@@ -77,7 +77,7 @@ def write_scores(runs: Sequence[Path], path: Path) -> None:
 
 def _describe_run(config: Mapping[str, Any]) -> str:
     if "dense" not in config["task"]:
-        drive = config["data"]["held_out"]
+        drive = config["data"].get("held_out")
         split = f" data.split_by=drive data.held_out={drive}" if drive else ""
         return f"model={config['choices']['model']}{split}"
     if not (dense := config["task"]["dense"]):

@@ -91,7 +91,8 @@ def list_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         if word is not None and group != "task":
             settings[group] = word
             leaves = list_leaves(config.get(group, {}), group, config.get("links", {}))
-            settings |= {k: v for k, v in leaves if v is not None and "._" not in k}
+            # a group without keys below it is its word alone
+            settings |= {k: v for k, v in leaves if v is not None and k != group and "._" not in k}
     return settings
 
 

@@ -28,7 +28,12 @@ from fcn_lab.signals import StoppedBySignal
 from fcn_lab.training.loggers import wandb_run as online
 from fcn_lab.training.loggers import wandb_server as server
 from fcn_lab.training.loggers.base import RunInfo, RunLogger
-from fcn_lab.training.loggers.files import Csv, TensorBoard, TensorBoardRunLogger
+from fcn_lab.training.loggers.files import (
+    Csv,
+    TensorBoard,
+    TensorBoardRunLogger,
+    list_settings,
+)
 from fcn_lab.training.loggers.wandb_run import Wandb
 from fcn_lab.training.losses import CrossEntropy
 from support.accounts import CONFIG, nobodys_home  # noqa: F401  (a fixture for all tests here)
@@ -292,6 +297,18 @@ def test_with_a_key_a_run_is_online_where_the_server_answers(
             listening.listen()
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{listening.getsockname()[1]}")
         assert server.choose_mode() == ("online" if answering else "offline")
+
+
+def test_settings_are_each_groups_word_and_the_plain_values_below_it() -> None:
+    choices = {"task": "train", "loss": "ce", "logger": "csv", "freeze": "none"}
+    parts = {
+        "loss": {"_target_": "x.Loss", "weight": 2, "inner": {"_partial_": True, "rate": 3}},
+        **{"logger": ["csv"], "freeze": None},
+    }
+    config = {"seed": 1, "choices": choices, "links": {"loss.inner": "optim"}, **parts}
+    words = {"seed": 1, "loss": "ce", "logger": "csv", "freeze": "none"}
+    assert list_settings(config) == {**words, "loss.weight": 2}
+    assert list_settings({**config, "links": {}})["loss.inner.rate"] == 3
 
 
 @pytest.mark.parametrize(
