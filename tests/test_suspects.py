@@ -1,18 +1,23 @@
-"""The two networks and the loss of experiments/camvid_cpu/suspects do what they are said to do."""
+"""Networks, loss and crops of experiments/camvid_cpu/suspects do what they are said to do."""
 
 import importlib
 from collections.abc import Iterator
+from functools import partial
 from itertools import accumulate
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fcn_lab.config.frozen import read_frozen
 from fcn_lab.encoders import TinyEncoder
 from fcn_lab.encoders.base import STRIDE
 from fcn_lab.networks.fcn import FCN
+from fcn_lab.pixels import VOID
 from fcn_lab.training.losses import CrossEntropy
 from fcn_lab.upsampling import Bilinear
 from support.commandline import TypeLine
@@ -73,6 +78,39 @@ def test_a_loss_of_coarse_scores_is_their_mean_and_falls_back_to_the_loss(
     assert supervised(scores, target) == pytest.approx(float(expected))
 
 
+def test_an_early_convolution_lies_before_the_last_step(suspects: ModuleType) -> None:
+    build_climb = partial(Bilinear, refine="conv")
+    early = suspects.EarlyFCN(TinyEncoder((4,) * 5, head_width=4), build_climb, K, 4).upscore
+    score = torch.rand(2, K, 5, 6, generator=torch.Generator().manual_seed(1))
+    climb = partial(F.interpolate, scale_factor=2, mode="bilinear")
+    expected = climb(early.steps[1].blur(early.blurs[0](climb(score))))
+    assert torch.equal(early(score), expected)
+    sizes = [
+        sum(weight.numel() for weight in net.parameters()) for net in (early, build_climb(K, 4))
+    ]
+    assert sizes[0] == sizes[1]
+
+
+def test_a_balanced_crop_holds_a_pixel_of_a_class_drawn_evenly(suspects: ModuleType) -> None:
+    crops = importlib.import_module("crops")
+    balanced = crops.BalancedCrops(crop=(7, 9))
+    label = np.full((20, 30), VOID, np.uint8)
+    # each pixel's own colour tells where it was
+    image = np.arange(label.size * 3, dtype=np.uint16).reshape(*label.shape, 3).astype(np.uint8)
+    assert balanced(image, label, seed=0)[1].shape == (7, 9)
+    label[0, 29] = 1
+    assert all(1 in balanced(image, label, seed)[1] for seed in range(50))
+    label[label == VOID] = 0
+    views = sliding_window_view(np.dstack([image, label]), (7, 9), axis=(0, 1))
+    count = 0
+    for seed in range(200):
+        crop = np.dstack(balanced(image, label, seed)).transpose(2, 0, 1)
+        assert (views == crop).all((2, 3, 4)).any()
+        count += 1 in crop[3]
+    # half of them by the draw of the class, and a few of the others by chance
+    assert 80 < count < 130
+
+
 def test_a_convolved_score_begins_as_the_coarser_net(suspects: ModuleType) -> None:
     plain, convolved = build(FCN), build(suspects.ConvolvedFCN)
     missing, surplus = convolved.load_state_dict(
@@ -87,7 +125,7 @@ def test_a_convolved_score_begins_as_the_coarser_net(suspects: ModuleType) -> No
         assert not torch.equal(convolved(image()), plain(image()))
 
 
-@pytest.mark.parametrize("model", ["fcn2s_convolved", "fcn2s_supervised"])
+@pytest.mark.parametrize("model", ["fcn2s_convolved", "fcn2s_early", "fcn2s_supervised"])
 def test_the_words_of_the_trial_are_typed_as_its_header_says(
     model: str, type_line: TypeLine
 ) -> None:
