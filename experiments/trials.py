@@ -4,14 +4,14 @@ Reads experiments/RECIPE/trials.csv, a row a validation, and writes the table be
 ``<!-- figures trials -->`` and ``<!-- end -->`` of the README.md beside it: val mean IoU in % while
 training, the mean over seeds. From scoring.csv it writes between ``<!-- figures scoring -->`` and
 ``<!-- end -->`` what other ways of scoring the trained networks give, and from suspects.csv what
-other networks do. Runs that are named write these files: evaluations of val the first, trainings
-the second. Test plays no part in any.
+other networks do. Runs that are named are added to these files, or take their own rows' places:
+evaluations of val in the first, trainings in the second. Test plays no part in any.
 """
 
 import csv
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -42,7 +42,7 @@ def main() -> None:
     for name, members in {"scoring": evaluations, "suspects": trainings}.items():
         path = folder / f"{name}.csv"
         if members:
-            write_scores(members, path)
+            add_scores(members, path)
         if path.exists():
             replace_block(folder / "README.md", name, [tabulate_scores(path)])
 
@@ -64,25 +64,44 @@ def tabulate_trials(path: Path) -> str:
     return "\n".join(format_row(*row) for row in rows)
 
 
-def write_scores(runs: Sequence[Path], path: Path) -> None:
-    """Writes a row for each run: what it differs in, its operations and its scores on val."""
-    rows = []
+def add_scores(runs: Sequence[Path], path: Path) -> None:
+    """Writes a row for each run: what it differs in, its operations and its scores on val.
+
+    Rows of the file that tell of other runs stay.
+    """
+    rows = {}
+    if path.exists():
+        with path.open(newline="") as file:
+            rows = {tuple(row[:2]): row for row in list(csv.reader(file))[1:]}
     for folder in runs:
         scores, config = read_metrics(folder), read_frozen(folder / "config.yaml")
         small = (scores["val"]["iou"][name] for name in SMALL)
-        mean_iou = scores["val"]["mean_iou"]
-        rows.append((_describe_run(config), scores["seed"], scores["macs"], *small, mean_iou))
-    write_table(path, [("settings", "seed", "macs", *SMALL, "mean IoU"), *rows])
+        key = (_describe_run(config), str(scores["seed"]))
+        rows[key] = [*key, scores["macs"], *small, scores["val"]["mean_iou"]]
+    write_table(path, [("settings", "seed", "macs", *SMALL, "mean IoU"), *rows.values()])
 
 
 def _describe_run(config: Mapping[str, Any]) -> str:
     if "dense" not in config["task"]:
-        drive = config["data"].get("held_out")
-        split = f" data.split_by=drive data.held_out={drive}" if drive else ""
-        return f"model={config['choices']['model']}{split}"
+        return " ".join(_list_words(config))
     if not (dense := config["task"]["dense"]):
         return "dense=none"
     return f"dense=scales dense.scales=[{','.join(map(str, dense['scales']))}]"
+
+
+def _list_words(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the network, then what a training has otherwise than experiment=suspects."""
+    choices, data = config["choices"], config["data"]
+    refine = config["task"]["net"]["upsample"]["refine"]
+    yield f"model={choices['model']}"
+    if refine != "conv":
+        yield f"upsample.refine={refine}"
+    if choices["augment"] != "strong":
+        yield f"augment={choices['augment']}"
+    if data["held_out"]:
+        yield f"data.split_by=drive data.held_out={data['held_out']}"
+    if data["size"] != [180, 240]:
+        yield f"data.size=[{','.join(map(str, data['size']))}]"
 
 
 def tabulate_scores(path: Path) -> str:

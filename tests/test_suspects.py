@@ -2,7 +2,6 @@
 
 import importlib
 from collections.abc import Iterator
-from functools import partial
 from itertools import accumulate
 from types import ModuleType
 
@@ -11,7 +10,6 @@ import pytest
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from fcn_lab.config.frozen import read_frozen
 from fcn_lab.encoders import TinyEncoder
@@ -78,19 +76,6 @@ def test_a_loss_of_coarse_scores_is_their_mean_and_falls_back_to_the_loss(
     assert supervised(scores, target) == pytest.approx(float(expected))
 
 
-def test_an_early_convolution_lies_before_the_last_step(suspects: ModuleType) -> None:
-    build_climb = partial(Bilinear, refine="conv")
-    early = suspects.EarlyFCN(TinyEncoder((4,) * 5, head_width=4), build_climb, K, 4).upscore
-    score = torch.rand(2, K, 5, 6, generator=torch.Generator().manual_seed(1))
-    climb = partial(F.interpolate, scale_factor=2, mode="bilinear")
-    expected = climb(early.steps[1].blur(early.blurs[0](climb(score))))
-    assert torch.equal(early(score), expected)
-    sizes = [
-        sum(weight.numel() for weight in net.parameters()) for net in (early, build_climb(K, 4))
-    ]
-    assert sizes[0] == sizes[1]
-
-
 def test_a_balanced_crop_holds_a_pixel_of_a_class_drawn_evenly(suspects: ModuleType) -> None:
     crops = importlib.import_module("crops")
     balanced = crops.BalancedCrops(crop=(7, 9))
@@ -125,7 +110,7 @@ def test_a_convolved_score_begins_as_the_coarser_net(suspects: ModuleType) -> No
         assert not torch.equal(convolved(image()), plain(image()))
 
 
-@pytest.mark.parametrize("model", ["fcn2s_convolved", "fcn2s_early", "fcn2s_supervised"])
+@pytest.mark.parametrize("model", ["fcn2s_convolved", "fcn2s_supervised"])
 def test_the_words_of_the_trial_are_typed_as_its_header_says(
     model: str, type_line: TypeLine
 ) -> None:

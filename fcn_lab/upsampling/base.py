@@ -16,7 +16,8 @@ things only, *where* a value is placed in its f×f cell and *which kernel* sprea
     DySample        wherever the content says           triangle
 
 With ``refine="conv"`` an operator climbs in steps of ×2, each followed by a learned 3×3
-convolution, so that all of them have the same capacity up to their own kernel.
+convolution, so that all of them have the same capacity up to their own kernel. With
+``refine="conv_first"`` the convolutions come before the steps, for a quarter of the operations.
 
 ``switches`` are the pooling positions of the levels an operator climbs over, coarse first: one
 index tensor a level as ``max_pool2d(return_indices=True)`` gives it of a map of even sides, (N, 1
@@ -37,6 +38,8 @@ from fcn_lab.values import Width, check_arguments
 
 Switches = Tensor | Sequence[Tensor]
 Factor = Annotated[int, Le(2**10)]
+# the strides of a climb, and what is built before and behind each of its steps
+Plan = tuple[list[int], Callable[[], nn.Module], Callable[[], nn.Module]]
 
 
 @check_arguments
@@ -46,15 +49,16 @@ class Upsampling(nn.Module):
     Args:
         channels: C, kept by the operator.
         factor: how many times higher and wider the output is; a power of two ≥ 2.
-        refine: "none" (one step of ×factor) or "conv" (steps of ×2, each followed by a learned 3×3
-            convolution).
+        refine: "none" (one step of ×factor), "conv" (steps of ×2, each followed by a learned 3×3
+            convolution) or "conv_first" (each preceded by it).
 
     Raises:
-        UserError: the factor is no power of two ≥ 2, or the word for ``refine`` is unknown.
+        UserError: the factor is no power of two ≥ 2, the word for ``refine`` is unknown, or
+            nothing would fill the places that a ``sparse`` operator leaves empty.
     """
 
     uses_switches: ClassVar[bool] = False
-    # most positions of the output are empty; the refinement starts as a filter that fills them
+    # most positions of the output are empty; a refinement behind it starts as a filter for them
     sparse: ClassVar[bool] = False
     # whether its backward pass on a GPU is deterministic; on a CPU every operator is
     deterministic: ClassVar[bool] = True
@@ -68,7 +72,8 @@ class Upsampling(nn.Module):
         if refine not in REFINEMENTS:
             raise UserError(f"upsample.refine={refine}: expected one of {', '.join(REFINEMENTS)}")
         self.channels, self.factor = channels, factor
-        self.strides, blur = REFINEMENTS[refine](self)
+        self.strides, preblur, blur = REFINEMENTS[refine](self)
+        self.preblurs = nn.ModuleList(preblur() for _ in self.strides)
         self.steps = nn.ModuleList(self.step(stride) for stride in self.strides)
         self.blurs = nn.ModuleList(blur() for _ in self.strides)
 
@@ -111,9 +116,11 @@ class Upsampling(nn.Module):
         """
         levels = self.require_switches(switches)
         height, width = x.shape[-2:]
-        for stride, step, blur in zip(self.strides, self.steps, self.blurs, strict=True):
+        for stride, preblur, step, blur in zip(
+            self.strides, self.preblurs, self.steps, self.blurs, strict=True
+        ):
             level_count = stride.bit_length() - 1
-            x = blur(step(x, levels[:level_count]))  # (N, C, h·stride, w·stride)
+            x = blur(step(preblur(x), levels[:level_count]))  # (N, C, h·stride, w·stride)
             levels = levels[level_count:]
         # what is exported or compiled has been run before, and its sizes may be symbols
         is_traced = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
@@ -148,17 +155,35 @@ class Upsampling(nn.Module):
         return levels
 
 
-def plan_plain_steps(operator: Upsampling) -> tuple[list[int], Callable[[], nn.Module]]:
-    """Returns the strides of the operator's own climb, without a convolution after each step."""
-    return operator.plain_steps(), nn.Identity
+def plan_plain_steps(operator: Upsampling) -> Plan:
+    """Returns the strides of the operator's own climb, without a convolution at any step."""
+    return operator.plain_steps(), nn.Identity, nn.Identity
 
 
-def plan_refined_steps(operator: Upsampling) -> tuple[list[int], Callable[[], nn.Module]]:
+def plan_refined_steps(operator: Upsampling) -> Plan:
     """Returns steps of two, with a learned 3×3 convolution after each."""
-    return split_into_twos(operator.factor), operator.build_refinement
+    return split_into_twos(operator.factor), nn.Identity, operator.build_refinement
 
 
-REFINEMENTS = {"none": plan_plain_steps, "conv": plan_refined_steps}
+def plan_preblurred_steps(operator: Upsampling) -> Plan:
+    """Returns steps of two, with a learned 3×3 convolution before each.
+
+    Raises:
+        UserError: the operator is sparse.
+    """
+    if operator.sparse:
+        raise UserError(
+            f"upsample.refine=conv_first: {type(operator).__name__} leaves most pixels empty, and "
+            "no convolution would come behind it.\nExpected conv or none"
+        )
+    return split_into_twos(operator.factor), operator.build_refinement, nn.Identity
+
+
+REFINEMENTS = {
+    "none": plan_plain_steps,
+    "conv": plan_refined_steps,
+    "conv_first": plan_preblurred_steps,
+}
 
 
 def split_into_twos(factor: int) -> list[int]:

@@ -16,6 +16,14 @@ OPERATORS: list[type[Upsampling]] = [
     for target in sorted(_TARGETS)
 ]
 
+# each with each form that it has
+FORMS = [
+    (operator, refine)
+    for operator in OPERATORS
+    for refine in ("none", "conv", *(() if operator.sparse else ("conv_first",)))
+]
+REFINED_FORMS = [(operator, refine) for operator, refine in FORMS if refine != "none"]
+
 
 def switches_of(finest: Tensor, levels: int) -> list[Tensor]:
     """The pooling positions of `levels` max pools of `finest`, coarse first."""

@@ -32,6 +32,7 @@ from fcn_lab.upsampling import (
 )
 from fcn_lab.upsampling.base import Upsampling
 from support.commandline import METRICS
+from support.operators import FORMS as ALL_FORMS
 from support.tiny import make_train
 
 SMALL: dict[str, Any] = {"widths": (4, 4, 6, 6, 8), "depths": (1, 1, 1, 1), "head_width": 8}
@@ -46,8 +47,8 @@ OPERATORS = [
     PixelShuffle,
 ]
 COMPOSE = {Nearest, MaxUnpool, BedOfNails, Carafe}  # ×f = ×(f/2) ∘ ×2 on their own
-FORMS = [(kind, refine) for kind in (*OPERATORS, Carafe) for refine in ("none", "conv")]
-EXACT = [(k, r) for k, r in FORMS if k in COMPOSE or r == "conv"]
+FORMS = [form for form in ALL_FORMS if form[0] in (*OPERATORS, Carafe)]
+EXACT = [(k, r) for k, r in FORMS if k in COMPOSE or r != "none"]
 
 
 def pair(kind: type[Upsampling], refine: str, stride: int) -> tuple[FCN, FCN, Tensor]:

@@ -10,7 +10,7 @@ from fcn_lab.pixels import VOID
 from fcn_lab.training.losses import CrossEntropy
 from fcn_lab.training.settings import TrainerSettings
 from fcn_lab.upsampling import Bilinear, DySample, Nearest, Upsampling
-from support.operators import OPERATORS, random_switches
+from support.operators import FORMS, OPERATORS, random_switches
 from support.places import CONF
 
 CONF = CONF / "upsample"
@@ -24,8 +24,7 @@ def strict() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("strict")
-@pytest.mark.parametrize("refine", ["none", "conv"])
-@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize(("operator", "refine"), FORMS)
 def test_every_operator_runs_under_torchs_strict_mode_and_repeats_its_gradients(
     operator: type[Upsampling], refine: str
 ) -> None:

@@ -23,7 +23,7 @@ from fcn_lab.upsampling import (
     bilinear_kernel,
 )
 from fcn_lab.upsampling.interpolation import Interpolate
-from support.operators import OPERATORS, random_switches, switches_of
+from support.operators import FORMS, OPERATORS, REFINED_FORMS, random_switches, switches_of
 from support.thin import thin_out
 
 FACTORS = (2, 4, 8, 32)
@@ -35,8 +35,7 @@ def x() -> Tensor:
 
 
 @pytest.mark.parametrize("factor", FACTORS)
-@pytest.mark.parametrize("refine", ["none", "conv"])
-@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize(("operator", "refine"), FORMS)
 def test_every_operator_multiplies_the_size_and_keeps_the_channels(
     operator: type[Upsampling], refine: str, factor: int, x: Tensor
 ) -> None:
@@ -147,13 +146,13 @@ def test_unpooling_without_the_right_switches_is_a_user_error(x: Tensor) -> None
         MaxUnpool(3, 2)(x, torch.zeros(2, 1, 3, 5, dtype=torch.long))
 
 
-@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize(("operator", "refine"), REFINED_FORMS)
 def test_refined_operators_start_by_keeping_a_constant_where_no_border_interferes(
-    operator: Callable[..., Upsampling],
+    operator: Callable[..., Upsampling], refine: str
 ) -> None:
     """Before its small random start, a refinement keeps what is dense and fills what is sparse."""
-    built = operator(2, 4, refine="conv")
-    for blur in built.blurs:
+    built = operator(2, 4, refine=refine)
+    for blur in built.blurs if refine == "conv" else built.preblurs:
         off_diagonal = ~torch.eye(2, dtype=torch.bool)
         with torch.no_grad():
             blur.weight[off_diagonal] = 0
@@ -169,7 +168,10 @@ def test_refined_operators_start_by_keeping_a_constant_where_no_border_interfere
 
 
 def test_all_refined_operators_have_equal_capacity_up_to_their_own_kernels() -> None:
-    counts = {op: sum(p.numel() for p in op(11, 8, refine="conv").parameters()) for op in OPERATORS}
+    counts = {
+        form: sum(p.numel() for p in form[0](11, 8, refine=form[1]).parameters())
+        for form in REFINED_FORMS
+    }
     shared = 3 * 11 * 11 * 9
     own = {
         TransposedConv: 3 * 11 * 16,
@@ -178,7 +180,16 @@ def test_all_refined_operators_have_equal_capacity_up_to_their_own_kernels() -> 
         Carafe: 3 * ((11 + 1) * 11 + (11 * 9 + 1) * 25 * 4),
         DySample: 3 * (11 + 1) * 2 * 4,
     }
-    assert counts == {op: shared + own.get(op, 0) for op in OPERATORS}
+    assert counts == {form: shared + own.get(form[0], 0) for form in REFINED_FORMS}
+
+
+def test_a_convolution_comes_before_each_step_or_behind_it(x: Tensor) -> None:
+    climb = partial(F.interpolate, scale_factor=2, mode="bilinear")
+    first, behind = (Bilinear(3, 4, refine=form).double() for form in ("conv_first", "conv"))
+    one, two = first.preblurs
+    assert torch.equal(first(x), climb(two(climb(one(x)))))
+    one, two = behind.blurs
+    assert torch.equal(behind(x), two(climb(one(climb(x)))))
 
 
 @pytest.mark.parametrize(
@@ -187,6 +198,8 @@ def test_all_refined_operators_have_equal_capacity_up_to_their_own_kernels() -> 
         (partial(Nearest, 3, 6), "factor 6: expected a power of two"),
         (partial(Nearest, 3, 1), "factor 1: expected a power of two"),
         (partial(Nearest, 3, 2, "dense"), "refine=dense: expected one of none, conv"),
+        (partial(BedOfNails, 3, 2, "conv_first"), "leaves most pixels empty.*\nExpected conv or n"),
+        (partial(MaxUnpool, 3, 2, "conv_first"), "leaves most pixels empty.*\nExpected conv or n"),
         (partial(TransposedConv, 3, 2, groups=2), "groups=2: expected a divisor of the 3"),
         (partial(DySample, 3, 2, groups=2), "groups=2: expected a divisor of the 3"),
         (partial(Carafe, 3, 2, kernel=4), "kernel=4: expected an odd number"),

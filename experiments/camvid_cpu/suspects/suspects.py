@@ -1,7 +1,5 @@
 """Changes of camvid_cpu's network that its words do not offer, for experiment=suspects."""
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -21,36 +19,6 @@ class ConvolvedFCN(FCN):
             nn.init.kaiming_normal_(convolution[0].weight, mode="fan_out", nonlinearity="relu")
             score = getattr(self, f"score_pool{level}")
             setattr(self, f"score_pool{level}", nn.Sequential(convolution, score))
-
-
-class EarlyFCN(FCN):
-    """Convolves before the last ×2 of its last climb, not behind it; arguments are those of `FCN`.
-
-    The convolution has a quarter of the places. Its operator is one that leaves no place empty.
-    """
-
-    def __init__(self, *args: object, **options: object) -> None:
-        super().__init__(*args, **options)
-        steps, blurs = self.upscore.steps, self.upscore.blurs
-        steps[-1], blurs[-1] = BlurThenStep(blurs[-1], steps[-1]), nn.Identity()
-
-
-class BlurThenStep(nn.Module):
-    """Convolves, then climbs.
-
-    Args:
-        blur: maps (N, C, h, w) to the same shape.
-        step: climbs from there; called as the steps of an `Upsampling` are.
-    """
-
-    def __init__(self, blur: nn.Module, step: nn.Module) -> None:
-        super().__init__()
-        self.blur, self.step = blur, step
-
-    def forward(self, x: Tensor, switches: Sequence[Tensor] = ()) -> Tensor:
-        """Maps (N, C, h, w) to (N, C, h·stride, w·stride)."""
-        output: Tensor = self.step(self.blur(x), switches)
-        return output
 
 
 class SupervisedFCN(FCN):

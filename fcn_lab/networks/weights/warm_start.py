@@ -9,8 +9,9 @@ Shelhamer, Darrell 2015, section 4.2: nets are "initialized from the coarser"):
 
 * its scores: ``coarse_scores`` returns exactly one climb ×2 of what the coarser net's returns;
 * its output: exactly where the climbs compose, ×f = ×(f/2) ∘ ×2. They do for all operators that
-  climb in twos (``refine=conv``, and carafe), and for nearest, max-unpooling and bed of nails on
-  their own. They do not for kernels that overlap: bilinear ×16 of bilinear ×2 is not bilinear ×32.
+  climb in twos (any ``refine`` but ``none``, and carafe), and for nearest, max-unpooling and bed of
+  nails on their own. They do not for kernels that overlap: bilinear ×16 of bilinear ×2 is not
+  bilinear ×32.
 """
 
 import re
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 from fcn_lab.encoders.base import LEVELS
 
 SKIP = re.compile(r"score_pool(\d)\.")
-STEP = re.compile(r"(upscore\w*)\.(steps|blurs)\.(\d+)\.(.+)")
+STEP = re.compile(r"(upscore\w*)\.(preblurs|steps|blurs)\.(\d+)\.(.+)")
 
 
 @dataclass(frozen=True)
