@@ -97,8 +97,7 @@ def write_tables(scale: Scale) -> Iterator[str]:
     shares = costs.measure_shares(*scale.size, scale.rounds)
     yield tabulate(
         "The operators' share of a training step of FCN-8s on the encoder tiny, %",
-        ("operator", "time, raw", "time, refined", "memory, raw", "memory, refined"),
-        [(name, *(f"{100 * share:.1f}" for share in row)) for name, row in shares.items()],
+        *costs.tabulate_shares(shares),
     )
     comparisons = costs.compare_dense() if scale.vgg else []
     if comparisons:

@@ -5,6 +5,7 @@ experiments/README.md.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from statistics import median
 
 from claims import NOTES, format_row
@@ -19,33 +20,50 @@ OPERATORS = (
     *CLASSICAL,
     *("bilinear_deterministic", "bicubic", "pixel_shuffle", "carafe", "dysample", "up_conv"),
 )
-FORMS = {"raw": "none", "refined": "conv"}
+# the claims are about the first two; sparse operators lack the third
+FORMS = {"raw": "none", "refined": "conv", "convolved first": "conv_first"}
+CLAIMED_FORMS = ("raw", "refined")
+SPARSE = ("max_unpool", "bed_of_nails")
 # of a training step: what is more is "intensive", or "much"
 LARGE_SHARE = 0.25
 GRID, TURNS = 4, 3  # patches a side, and how often they are compared
 
-# of an operator: of a step's time, raw and refined, then of what is kept for the backward pass
-Shares = Mapping[str, Sequence[float]]
+# by operator and form: of a step's time, and of what is kept for the backward pass
+Shares = Mapping[tuple[str, str], tuple[float, float]]
 
 
-def measure_shares(height: int, width: int, turns: int) -> dict[str, tuple[float, ...]]:
+def measure_shares(height: int, width: int, turns: int) -> Shares:
     """Measures what each operator takes of a training step of FCN-8s on the encoder tiny, 0…1.
 
     Seconds forward and backward are medians of so many turns; bytes are counted.
     """
     shares = {}
-    for operator in OPERATORS:
-        times, memory_shares = [], []
-        for refine in FORMS.values():
-            net = create_model("fcn8s", operator, **{"upsample.refine": refine})
-            parts = measure_parts(net, height, width, repeats=turns)
-            upsampling, total = parts["upsampling"], parts["total"]
-            times.append(
-                (upsampling.forward + upsampling.backward) / (total.forward + total.backward)
-            )
-            memory_shares.append(upsampling.kept / total.kept)
-        shares[operator] = (*times, *memory_shares)
+    for operator, (form, refine) in product(OPERATORS, FORMS.items()):
+        if operator in SPARSE and form not in CLAIMED_FORMS:
+            continue
+        net = create_model("fcn8s", operator, **{"upsample.refine": refine})
+        parts = measure_parts(net, height, width, repeats=turns)
+        upsampling, total = parts["upsampling"], parts["total"]
+        time = (upsampling.forward + upsampling.backward) / (total.forward + total.backward)
+        shares[operator, form] = (time, upsampling.kept / total.kept)
     return shares
+
+
+def tabulate_shares(shares: Shares) -> tuple[list[str], list[list[str]]]:
+    """Returns the head of a table in % and its rows, one for each operator."""
+    columns = list(product(enumerate(("time", "memory")), FORMS))
+    head = ["operator", *(f"{resource}, {form}" for (_, resource), form in columns)]
+    rows = [
+        [
+            operator,
+            *(
+                f"{100 * shares[operator, form][number]:.1f}" if (operator, form) in shares else "–"
+                for (number, _), form in columns
+            ),
+        ]
+        for operator in OPERATORS
+    ]
+    return head, rows
 
 
 def compare_dense() -> list[DenseComparison]:
@@ -75,8 +93,8 @@ def tabulate_claims(shares: Shares, comparisons: Sequence[DenseComparison]) -> s
             ("upsampling costs much memory", "the bytes kept for the backward pass"),
         )
     ):
-        for number, form in enumerate(FORMS):
-            values = [shares[name][2 * row + number] for name in CLASSICAL]
+        for form in CLAIMED_FORMS:
+            values = [shares[name, form][row] for name in CLASSICAL]
             finding = f"{100 * min(values):.1f} to {100 * max(values):.1f} % of {resource}"
             rows.append(format_row(f"{text}, {form}", NOTES, f"*{judge_share(values)}*", finding))
     if comparisons:
