@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 INIT_SECONDS = 15.0
 # the time to send the rest when a run ends; by default W&B would wait for ever
 FINISH_SECONDS = 60.0
+PICTURES = "the pictures of predictions, panels/ has them"
+TABLES = "the tables of the scores, metrics.json has them"
 
 
 @dataclass(frozen=True)
@@ -117,13 +119,16 @@ class WandbRunLogger(RunLogger, WandbLogger):
         super().__init__(save_dir=str(run.folder), experiment=experiment)
         self.run = run
         self.labels = {**dict(enumerate(run.classes)), VOID: "void"}
-        self.is_refused = False
+        # what the server did not take once; it would be waited for as long again
+        self.refused: set[str] = set()
 
     def show(self, split: str, pictures: Sequence[Picture], step: int) -> None:
         """Logs images under the masks of truth and prediction."""
         import wandb
 
-        with self._write_whole():
+        if PICTURES in self.refused:
+            return
+        with self._write_whole(PICTURES):
             images = [
                 wandb.Image(
                     p.image,
@@ -146,14 +151,13 @@ class WandbRunLogger(RunLogger, WandbLogger):
         import wandb
 
         for split, matrix in matrices.items():
-            if self.is_refused:
-                # the next tables would wait for the server as long as the first one
+            if TABLES in self.refused:
                 break
             rows = [
                 [name, *map(int, row)] for name, row in zip(self.run.classes, matrix, strict=True)
             ]
             by_class = list_class_scores(matrix, self.run.classes)
-            with self._write_whole():
+            with self._write_whole(TABLES):
                 table = wandb.Table(columns=["truth", *self.run.classes], data=rows)
                 picture = wandb.Image(draw_confusion(matrix, self.run.classes))
                 scores_table = wandb.Table(
@@ -181,11 +185,14 @@ class WandbRunLogger(RunLogger, WandbLogger):
                     print_next({"To send it": format_sync([folder])})
 
     @contextmanager
-    def _write_whole(self) -> Iterator[None]:
+    def _write_whole(self, content: str) -> Iterator[None]:
         """Removes the pictures that the block has begun where the disk does not take them all.
 
         W&B copies pictures into its folder before it logs them, and leaves those that were cut
         short. A refusal by its server is printed and ends no run.
+
+        Args:
+            content: what the block logs, and where the run's folder has it.
         """
         import wandb
 
@@ -201,8 +208,5 @@ class WandbRunLogger(RunLogger, WandbLogger):
                     path.unlink()
             raise
         except (wandb.errors.Error, ConnectionError, TimeoutError) as error:
-            self.is_refused = True
-            print_text(
-                "W&B does not take the tables of the scores, metrics.json has them: "
-                f"{first_line(error)}"
-            )
+            self.refused.add(content)
+            print_text(f"W&B does not take {content}: {first_line(error)}")

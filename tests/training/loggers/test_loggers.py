@@ -137,6 +137,31 @@ def test_pictures_that_a_full_disk_cuts_short_are_removed(tmp_path: Path) -> Non
         assert [path.name for path in media.iterdir()] == ["before.jpg"]
 
 
+def test_a_server_that_refuses_pictures_is_not_asked_again_and_gets_the_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[set[str]] = []
+
+    def log(shown: dict[str, object]) -> None:
+        asked.append(set(shown))
+        if "val/predictions" in shown:
+            raise wandb.errors.CommError("too large")
+
+    run = RunInfo(tmp_path, "id", {}, {}, ["a", "b"], [(0, 0, 0), (1, 1, 1)])
+    wandb_run = SimpleNamespace(dir=str(tmp_path), log=log, summary={})
+    logger = online.WandbRunLogger(run, wandb_run)  # type: ignore[arg-type]
+    label = np.zeros((4, 6), np.uint8)
+    picture = Picture("one", np.zeros((4, 6, 3), np.uint8), label, label)
+    for step in (1, 2):
+        logger.show("val", [picture], step)
+    logger.conclude({"test/mean_iou": 1.0}, {"val": np.eye(2, dtype=np.int64)})
+    assert [len(names) for names in asked] == [2, 3]
+    assert wandb_run.summary == {"test/mean_iou": 1.0}
+    assert capsys.readouterr().out == (
+        "W&B does not take the pictures of predictions, panels/ has them: too large\n"
+    )
+
+
 def test_what_tensorboard_cannot_write_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
