@@ -6,7 +6,10 @@ from torch import Tensor, nn
 
 
 class TableFCN8s(nn.Module):
-    """The net as it is usually written: padded by 100, its maps cropped by fixed offsets."""
+    """The net as it is usually written: padded by 100, its maps cropped by fixed offsets.
+
+    Its deconvolutions mix the classes and learn; the release's have one frozen kernel.
+    """
 
     WIDTHS = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0)
 

@@ -24,7 +24,8 @@ def widen_input(encoder: Encoder, channels: Channels, kernels: Kernels, are_rand
         encoder: its weights and their preprocessing are in place.
         channels: C.
         kernels: "averaged" keeps the three first kernels and gives each further channel their mean;
-            where C < 3, each channel gets the mean, so that equal channels score as grey did.
+            where C < 3, each channel gets the mean, so that equal channels score as grey did, if
+            all colours are normalised alike, and else nearly so.
             "repeated" uses the three in turn, scaled by 3/C, so that the sum keeps its size.
         are_random: whether the weights are random; the first layer is then drawn anew.
 

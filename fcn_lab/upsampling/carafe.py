@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
+import torch
 import torch.nn.functional as F
 from annotated_types import Ge, Le
 from torch import Tensor, nn
@@ -29,11 +30,19 @@ class Reassembly(nn.Module):
         return reassemble(x, self.kernels(x), self.stride)
 
     def kernels(self, x: Tensor) -> Tensor:
-        """Maps (N, C, h, w) -> kernels (N, k², f², h, w), positive and summing to 1 over k²."""
+        """Maps (N, C, h, w) -> kernels (N, h, w, f², k²), positive and summing to 1 over k²."""
+        # channels last, and the values of a kernel side by side: a CPU is half again as fast
+        x = self.compress(x.contiguous(memory_format=torch.channels_last))
+        weight, bias = map(self._group_by_kernel, self.encode.parameters())
+        logits = F.conv2d(x, weight, bias, padding=1)  # (N, f²·k², h, w)
         n, _, h, w = x.shape
-        # contiguous, so that it rounds alike behind a refinement and behind a sum with a skip
-        logits: Tensor = self.encode(self.compress(x.contiguous()))  # (N, k²·f², h, w)
-        return logits.view(n, self.kernel**2, self.stride**2, h, w).softmax(1)
+        kernels = logits.permute(0, 2, 3, 1).reshape(n, h, w, self.stride**2, self.kernel**2)
+        return kernels.softmax(4)
+
+    def _group_by_kernel(self, parameter: Tensor) -> Tensor:
+        """Maps (k²·f², …), as the layer has its channels, to (f²·k², …)."""
+        parts = parameter.view(self.kernel**2, self.stride**2, *parameter.shape[1:])
+        return parts.transpose(0, 1).flatten(0, 1)
 
 
 def reassemble(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
@@ -41,19 +50,20 @@ def reassemble(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
 
     Args:
         x: (N, C, h, w).
-        kernels: (N, k², f², h, w); k odd.
+        kernels: (N, h, w, f², k²); k odd.
         stride: f.
 
     Returns:
         (N, C, h·f, w·f).
     """
     n, c, h, w = x.shape
-    size = int(kernels.shape[1] ** 0.5)
-    neighbours = F.unfold(x, size, padding=size // 2).view(n, c, size**2, h, w)
-    cells = neighbours.permute(0, 3, 4, 1, 2) @ kernels.to(x.dtype).permute(0, 3, 4, 1, 2)
-    # contiguous, since F.pixel_shuffle leaves channels last in memory as they are and torch.export
-    # believes that it does not: convolutions behind it would round otherwise
-    return F.pixel_shuffle(cells.flatten(3).permute(0, 3, 1, 2).contiguous(), stride)
+    size = int(kernels.shape[4] ** 0.5)
+    margin = size // 2
+    padded_x = F.pad(x.permute(0, 2, 3, 1), (0, 0, margin, margin, margin, margin))
+    windows = padded_x.unfold(1, size, 1).unfold(2, size, 1)  # (N, h, w, C, k, k)
+    neighbours = windows.permute(0, 1, 2, 4, 5, 3).reshape(n, h, w, size**2, c)
+    cells = kernels.to(x.dtype) @ neighbours  # (N, h, w, f², C)
+    return F.pixel_shuffle(cells.permute(0, 4, 3, 1, 2).flatten(1, 2).contiguous(), stride)
 
 
 @check_arguments

@@ -71,11 +71,12 @@ class TransposedConv(Upsampling):
 class UpConv(Upsampling):
     """U-Net's up-convolution: kernel = stride = f, dense, no overlap between neighbouring cells.
 
-    Ronneberger, Fischer, Brox, "U-Net", 2015, section 2 (there f = 2). Starts as ``Nearest``.
+    Ronneberger, Fischer, Brox, "U-Net", 2015, section 2 (there f = 2). Starts as ``Nearest``
+    but for a small random mixture of the channels.
     """
 
     def step(self, stride: int) -> nn.Module:
-        """Returns a dense transposed convolution with kernel = stride, started as ``Nearest``."""
+        """Returns a dense transposed convolution with kernel = stride, nearly ``Nearest``."""
         conv = Deconvolution(self.channels, self.channels, stride, stride, bias=False)
         with torch.no_grad():
             conv.weight.mul_(0.1)

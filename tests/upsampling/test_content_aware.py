@@ -111,7 +111,7 @@ def test_pixel_shuffle_arranges_its_maps_as_the_paper_does(x: Tensor) -> None:
 def test_carafe_reassembles_as_the_paper_says(x: Tensor) -> None:
     """Neighbour by neighbour, pixel by pixel."""
     size, stride = 3, 2
-    kernels = torch.rand(2, size**2, stride**2, 5, 6, dtype=x.dtype)
+    kernels = torch.rand(2, 5, 6, stride**2, size**2, dtype=x.dtype)
     expected = torch.zeros(2, 4, 10, 12, dtype=x.dtype)
     for n, c, high, wide in torch.cartesian_prod(*map(torch.arange, expected.shape)).tolist():
         i, j, place = high // stride, wide // stride, high % stride * stride + wide % stride
@@ -119,13 +119,13 @@ def test_carafe_reassembles_as_the_paper_says(x: Tensor) -> None:
             for k in range(size):
                 row, column = i + m - size // 2, j + k - size // 2
                 if 0 <= row < 5 and 0 <= column < 6:
-                    weight = kernels[n, m * size + k, place, i, j]
+                    weight = kernels[n, i, j, place, m * size + k]
                     expected[n, c, high, wide] += weight * x[n, c, row, column]
     torch.testing.assert_close(reassemble(x, kernels, stride), expected)
 
 
 def test_carafe_with_one_kernel_everywhere_is_nearest_behind_that_blur(x: Tensor) -> None:
-    box = torch.full((2, 25, 4, 5, 6), 1 / 25, dtype=x.dtype)
+    box = torch.full((2, 5, 6, 4, 25), 1 / 25, dtype=x.dtype)
     blurred = F.avg_pool2d(x, 5, 1, 2)  # counts the zeros beyond the image
     torch.testing.assert_close(reassemble(x, box, 2), Nearest(4, 2)(blurred))
 
@@ -133,7 +133,7 @@ def test_carafe_with_one_kernel_everywhere_is_nearest_behind_that_blur(x: Tensor
 def test_carafes_kernels_add_to_one_so_that_constants_are_kept(x: Tensor) -> None:
     step = Reassembly(4, 2, 5, 4).double()
     torch.nn.init.normal_(step.encode.weight)
-    sums = step.kernels(x).sum(1)
+    sums = step.kernels(x).sum(4)
     torch.testing.assert_close(sums, torch.ones_like(sums))
     inside = step(torch.full((1, 4, 9, 9), 3.0, dtype=x.dtype))[..., 4:-4, 4:-4]
     torch.testing.assert_close(inside, torch.full_like(inside, 3.0))
