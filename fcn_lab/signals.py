@@ -52,6 +52,15 @@ class StopRequest:
         for number in SIGNALS:
             signal.signal(number, self._note)
 
+    def obey(self) -> None:
+        """Ends the process by way of its `finally` blocks, if a signal was noted.
+
+        Raises:
+            StoppedBySignal: it was.
+        """
+        if self.signum is not None:
+            raise StoppedBySignal(self.signum)
+
     def _note(self, signum: int, frame: FrameType | None) -> None:
         if self.signum is not None:
             signal.signal(signum, signal.SIG_DFL)

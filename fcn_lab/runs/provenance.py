@@ -69,6 +69,8 @@ def _is_small_file(path: Path) -> bool:
 def run_git(folder: Path, *command: str, variables: Mapping[str, str] | None = None) -> str:
     """Returns git's answer about the tree; empty where that is no repository, or git fails.
 
+    `os.fsencode` makes of it the bytes that git wrote.
+
     Args:
         folder: a folder of the tree.
         command: what is asked.
@@ -83,10 +85,8 @@ def run_git(folder: Path, *command: str, variables: Mapping[str, str] | None = N
             cwd=folder,
             env=environment,
             capture_output=True,
-            text=True,
-            errors="replace",
             check=False,
         )
     except OSError:
         return ""
-    return result.stdout if result.returncode == 0 else ""
+    return os.fsdecode(result.stdout) if result.returncode == 0 else ""

@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import secrets
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fcn_lab.files import write_buffer, write_json, write_text
+from fcn_lab.files import write_buffer, write_bytes, write_json
 from fcn_lab.runs import names
 from fcn_lab.runs.digests import require_sound
 from fcn_lab.runs.outcomes import is_finished, read_metrics
@@ -161,7 +162,10 @@ class RunFolder:
 
     @property
     def run_id(self) -> str:
-        """Returns a name made of place and config, which all resumes share and no other run has."""
+        """Returns the name in env.json, which all resumes share and no other run has.
+
+        Without that file it is made of place and config.
+        """
         if (environment := self._read_env()) is not None:
             return str(environment["run_id"])
         config = self.config.read_bytes() if self.config.exists() else b""
@@ -184,14 +188,17 @@ class RunFolder:
         first = self._read_env()
         if first is None:
             self._put_damaged_env_aside()
-            write_json(self.env, {"run_id": self.run_id, **environment})
-            if diff:
-                write_text(self.path / "git.diff", diff)
+            write_json(self.env, {"run_id": secrets.token_hex(6), **environment})
+            self._write_diff("git.diff", diff)
             return
         first["resumed"] = [*first.get("resumed", ()), environment]
         write_json(self.env, first)
+        self._write_diff(f"git.{len(first['resumed'])}.diff", diff)
+
+    def _write_diff(self, name: str, diff: str) -> None:
         if diff:
-            write_text(self.path / f"git.{len(first['resumed'])}.diff", diff)
+            # sources need not be UTF-8
+            write_bytes(self.path / name, os.fsencode(diff))
 
     def _read_env(self) -> dict[str, Any] | None:
         """Returns the content of env.json; None where it does not exist or is not a run's."""

@@ -22,7 +22,7 @@ from fcn_lab.errors import UserError
 from fcn_lab.files import write_json, write_table
 from fcn_lab.runs.attempts import find_last_attempt
 from fcn_lab.runs.names import LOG, METRICS, MONITOR, NETWORK_WORDS, SWEEP_RECORD, SWEEP_RESULTS
-from fcn_lab.runs.outcomes import SCORE_NAMES, read_history, read_metrics
+from fcn_lab.runs.outcomes import SCORE_NAMES, read_all_epochs, read_metrics
 from fcn_lab.runs.records import DamagedFile, read_json
 from fcn_lab.runs.statuses import ENDED_EARLY, RunStatus
 from fcn_lab.text.escaping import terminal_text
@@ -101,7 +101,7 @@ class Cell:
 
     def _read_unfinished(self, damage: str) -> Progress:
         try:
-            rows = _complete_rows(read_history(self.folder))
+            rows = _complete_rows(read_all_epochs(self.folder))
         except DamagedFile as error:
             rows, damage = [], damage or str(error)
         seconds = float(rows[-1]["seconds"]) if rows else 0.0
@@ -124,7 +124,7 @@ class Cell:
     def curve(self) -> dict[int, float]:
         """Returns epochs → val mean IoU after them, for the epochs that were scored."""
         try:
-            return _extract_curve(_complete_rows(read_history(self.folder)))
+            return _extract_curve(_complete_rows(read_all_epochs(self.folder)))
         except DamagedFile:
             return {}
 

@@ -11,7 +11,7 @@ from fcn_lab.runs.attempts import EXIT_TAKEN, find_last_attempt
 from fcn_lab.runs.names import SWEEP_CODE
 from fcn_lab.runs.statuses import FINAL_STATUSES, RunStatus
 from fcn_lab.runs.sweep import Cell, Progress, SweepFolder
-from fcn_lab.signals import StoppedBySignal, StopRequest
+from fcn_lab.signals import StopRequest
 from fcn_lab.sweeps.engines.base import Engine
 from fcn_lab.sweeps.status import SweepWatch
 from fcn_lab.values import Positive, Whole, check_arguments
@@ -84,8 +84,7 @@ class Sweep:
                     watch.update()
             finally:
                 self.engine.close()
-        if request.signum is not None:
-            raise StoppedBySignal(request.signum)
+        request.obey()
         return watch.progress
 
     def _create_job(self, cell: Cell) -> Job:

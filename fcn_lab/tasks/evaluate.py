@@ -104,7 +104,7 @@ class Evaluate:
             facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(cost)}
             if self.dense is not None:
                 facts["dense"] = type(net).__name__
-            facts["seconds"] = round(clock.seconds, 1)
+            facts["seconds"] = clock.seconds
             results = {split: result}
             extras = {} if self.source is None else {"run": self.source}
             publish_scores(run_folder, self.data.protocol, facts, results, omissions, **extras)

@@ -97,10 +97,13 @@ class Results:
 
     def clear_frames(self, name: PurePath) -> None:
         """Removes an earlier command's frames from a video's folder, since there may be more."""
-        folder = self._locate(name / "frame").parent
-        for path in folder.iterdir() if folder.is_dir() and self.overwrite else ():
-            if FRAME_NAME.fullmatch(path.name) and not path.is_dir():
-                path.unlink()
+        for path in self._find_frames(self._locate(name / "frame").parent):
+            path.unlink()
+
+    def _find_frames(self, folder: Path) -> list[Path]:
+        """Returns the files of a folder that are to be replaced."""
+        files = folder.iterdir() if folder.is_dir() and self.overwrite else ()
+        return [file for file in files if FRAME_NAME.fullmatch(file.name) and not file.is_dir()]
 
     def _locate(self, name: PurePath) -> Path:
         path = self.folder / name
@@ -128,10 +131,17 @@ class Results:
         return not self.overwrite
 
     def _is_full(self, path: Path) -> bool:
-        """Returns whether a folder's name is taken by a file, or the folder holds results."""
+        """Returns whether a folder holds results that stay."""
         if not path.is_dir():
-            return os.path.lexists(path)
-        return not self.overwrite and any(path.iterdir())
+            if os.path.lexists(path):
+                raise UserError(
+                    f"{show_path(path)} is a file, where a folder of results is to be made.\n"
+                    "Type output= with another folder"
+                )
+            return False
+        if self.overwrite:
+            return any([self._is_taken(file) for file in self._find_frames(path)])
+        return any(path.iterdir())
 
     def _create_refusal(self, names: Sequence[PurePath]) -> UserError:
         others = f" and {len(names) - 1} more of the results' names" if len(names) > 1 else ""

@@ -25,6 +25,7 @@ from fcn_lab.runs.run import RunFolder
 from fcn_lab.tasks.train import Train
 from fcn_lab.text.terminal import print_text
 from fcn_lab.training.opening import EarlierStages
+from fcn_lab.training.optim import belongs_to
 from fcn_lab.training.ranks import is_first_rank
 from fcn_lab.values import Positive
 
@@ -80,6 +81,8 @@ class TrainInStages(Train):
         """
         start, seconds = self.init_from, 0.0
         assert isinstance(self.net, FCN)
+        # an earlier stage may lack a part that a rate is for
+        self.optim.parameter_groups(self.net)
         first = RunFolder(folder / STAGES / f"fcn{self._strides[0]}s")
         self.training, choice = self.training.settle_precision(
             first.precision if first.last_checkpoint.exists() else None, keeps_first=True
@@ -111,12 +114,20 @@ class TrainInStages(Train):
     ) -> Train:
         epochs = split_epochs(self.training.max_epochs, len(self._strides))[number]
         shift = number * STAGE_SEED_STEP
+        names = [name for name, _ in net.named_parameters()]
+        rates = {
+            part: rate
+            for part, rate in self.optim.rates.items()
+            if any(belongs_to(name, part) for name in names)
+        }
         return Train(
             net=net,
             data=self.data.reseed(self.data.seed + shift),
             loss=self.loss,
             optim=replace(
-                self.optim, lr=self.optim.lr * (self.rates[number] if self.rates else 1.0)
+                self.optim,
+                lr=self.optim.lr * (self.rates[number] if self.rates else 1.0),
+                rates=rates,
             ),
             training=replace(self.training, max_epochs=epochs),
             words={**self.words, "model": f"fcn{self._strides[number]}s"},

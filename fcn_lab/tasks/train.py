@@ -37,11 +37,10 @@ from fcn_lab.training.opening import (
     describe_recipe,
     find_data_gaps,
     find_labelled_splits,
-    find_scored_splits,
     load_initial_weights,
     prepare_folder,
     require_batch_statistics,
-    require_frames,
+    require_trainable,
 )
 from fcn_lab.training.optim import Optim
 from fcn_lab.training.precision import PrecisionChoice
@@ -98,10 +97,11 @@ class Train:
             StoppedBySignal: a signal came; the run can be resumed.
         """
         run_folder = RunFolder(folder)
+        go_on = format_command(f"resume={self._find_root(folder)}")
         clock = Clock(self.earlier_stages.seconds if self.earlier_stages else 0.0)
         self.training.check_devices()
         # called first, since it refuses data that cannot be trained on
-        require_frames(self.data, find_scored_splits(self.data), self.training.processes)
+        require_trainable(self.data, self.training.processes)
         choice = self._settle_precision(run_folder)
         if is_first_rank():
             self._open_folder(run_folder, choice)
@@ -119,18 +119,20 @@ class Train:
                     results = self._score(module, execution)
                 if is_first_rank():
                     facts: dict[str, object] = {**self.words, "seed": self.seed, **asdict(cost)}
-                    facts["seconds"] = round(clock.seconds, 1)
+                    facts["seconds"] = clock.seconds
                     publish_scores(run_folder, self.data.protocol, facts, results, omissions)
+                if self._find_root(folder) != folder:
+                    # the next stage would not know of it
+                    request.obey()
             except StoppedBySignal as stop:
                 if is_first_rank():
-                    print_next({"stopped; to go on": self._resume_command(folder)})
+                    print_next({"stopped; to go on": go_on})
                 stop.is_told = True
                 raise
             except WriteFailure as error:
                 if not run_folder.last_checkpoint.exists():
                     raise
-                reason, go_on = first_line(error), self._resume_command(folder)
-                raise WriteFailure(f"{reason} Then go on with:\n{go_on}") from error
+                raise WriteFailure(f"{first_line(error)} Then go on with:\n{go_on}") from error
 
     def preflight(self, on_other_machine: bool) -> None:
         """Refuses everything that `run` would refuse, and packs the data, without training.
@@ -143,8 +145,8 @@ class Train:
         """
         if not on_other_machine:
             self.training.check_devices()
-        self.data.source.frames("train")
-        require_frames(self.data, find_scored_splits(self.data), self.training.processes)
+        require_trainable(self.data, self.training.processes)
+        find_data_gaps(self.data)
         if self.init_from is not None and not self.resume:
             load_initial_weights(self.net, Path(self.init_from))
         self._freeze_parts()
@@ -163,9 +165,6 @@ class Train:
         lines = [self.data.describe(), *find_data_gaps(self.data)]
         lines += choice.describe(self.training.memory_format) if choice is not None else []
         print_text("\n".join([*lines, *self.training.describe_nondeterminism(self.net)]))
-
-    def _resume_command(self, folder: Path) -> str:
-        return format_command(f"resume={self._find_root(folder)}")
 
     def _find_root(self, folder: Path) -> Path:
         """Returns the folder that the user resumes."""

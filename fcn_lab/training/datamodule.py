@@ -106,12 +106,7 @@ class FrameDataModule(L.LightningDataModule):
         """Returns this rank's batches of train: shuffled, augmented, each of one size."""
         frames = self.source.frames("train")
         rank, world = self._find_rank()
-        if len(frames) < self.batch_size * world:
-            raise UserError(
-                f"data.batch_size={self.batch_size} on {world} device(s) is more than the "
-                f"{len(frames)} training frames.\n"
-                f"Type data.batch_size={max(1, len(frames) // world)} or less."
-            )
+        self.require_batch(world)
         dataset = FrameDataset(frames, self._augment, self.seed)
         if self._groups_sizes(frames):
             batch_sampler = EqualSizeSampler(frames.sizes, self.batch_size, self.seed, rank, world)
@@ -120,6 +115,23 @@ class FrameDataModule(L.LightningDataModule):
         sampler = TrainSampler(len(frames), self.batch_size, self.seed, rank, world)
         sampler.resume(*self._position)
         return self._create_loader(dataset, sampler=sampler, batch_size=self.batch_size)
+
+    def require_batch(self, world: int) -> None:
+        """Refuses more frames a step than train has.
+
+        Args:
+            world: number of devices, each of which takes a batch.
+
+        Raises:
+            UserError: there are more.
+        """
+        count = len(self.source.frames("train"))
+        if count < self.batch_size * world:
+            raise UserError(
+                f"data.batch_size={self.batch_size} on {world} device(s) is more than the "
+                f"{count} training frames.\n"
+                f"Type data.batch_size={max(1, count // world)} or less."
+            )
 
     @property
     def has_single_batches(self) -> bool:

@@ -73,10 +73,11 @@ def describe_recipe(loss: Loss, optim: Optim, data: FrameDataModule, ranks: int)
     """Returns lines on equivalents (`SGDRecipe`) of plain cross entropy under SGD; else none."""
     if not isinstance(loss, CrossEntropy) or loss.balance is not None:
         return []
-    batch_size = data.batch_size * ranks
-    descent = optim.to_sgd_recipe(batch_size, count_scored_pixels(data), loss.is_sum)
+    pixels = count_scored_pixels(data)
+    descent = optim.to_sgd_recipe(data.batch_size * ranks, pixels, loss.is_sum)
     if descent is not None:
-        return descent.describe()
+        # images that are void all over do not tell how a sum and a mean compare
+        return descent.describe() if pixels else []
     rate = (
         "optimisation: the optimiser divides by the gradient's size, so the rate of a summed loss"
     )
@@ -132,6 +133,16 @@ def require_frames(data: FrameDataModule, splits: Iterable[str], processes: int)
                 f"{split} has {format_count(count, 'frame')} for {processes} processes, each of "
                 f"which needs one.\nType trainer.devices={count} or less"
             )
+
+
+def require_trainable(data: FrameDataModule, processes: int) -> None:
+    """Refuses data of which not every process gets a batch, and a frame to score.
+
+    Raises:
+        UserError: they are too few.
+    """
+    require_frames(data, find_scored_splits(data), processes)
+    data.require_batch(processes)
 
 
 def require_labels(data: FrameDataModule) -> None:

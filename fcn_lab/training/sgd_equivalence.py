@@ -63,7 +63,7 @@ class SGDRecipe:
 
     def describe(self) -> list[str]:
         """Returns lines: this recipe, the other reduction, the batch sizes of the paper."""
-        others = [k for k in PAPER_BATCH_SIZES if k != self.batch and self.momentum > 0]
+        others = [k for k in PAPER_BATCH_SIZES if k != self.batch and 0 < self.momentum < 1]
         equivalent = self.to_reduction(not self.is_sum)
         return [
             f"optimisation: {self}",

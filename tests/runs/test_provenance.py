@@ -1,5 +1,6 @@
 """The recorded commit is that of the sources, or none."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -44,6 +45,8 @@ def test_the_difference_makes_the_commit_what_was_run(
     (package / "data.bin").write_bytes(b"\0\1")
     (package / "new [a] \u00fc.py").write_text("depth = 2\n")
     (package / "__init__.py").write_text("depth = 1\n")
+    # of another system, and of other bytes than UTF-8
+    (package / "windows.py").write_bytes(b"depth = 1\r\nname = '\xe9'\r\n")
     (package / "too_large.py").write_bytes(b"#" * (2**20 + 1))
     (package / "ignored.py").write_text("")
     (package / ".gitignore").write_text("ignored.py\n")
@@ -55,7 +58,7 @@ def test_the_difference_makes_the_commit_what_was_run(
     assert run_git(package, "ls-files", "-s") == staged
     again = tmp_path / "again"
     subprocess.run(["git", "clone", "-q", tmp_path / "ours", again], check=True)
-    subprocess.run(["git", "apply", "-"], input=source.diff, text=True, cwd=again, check=True)
+    subprocess.run(["git", "apply", "-"], input=os.fsencode(source.diff), cwd=again, check=True)
     kept = {path.name: path.read_bytes() for path in (again / "package").iterdir()}
     assert kept == {
         path.name: path.read_bytes()

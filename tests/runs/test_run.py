@@ -73,14 +73,18 @@ def test_without_git_the_environment_says_so(
 def test_the_run_id_stays_with_the_folder_and_differs_between_folders(
     folder: RunFolder, tmp_path: Path
 ) -> None:
-    first = folder.run_id
     folder.write_env({"device": "cpu", "precision": "32-true"})
+    first = folder.run_id
     moved = RunFolder(folder.path.rename(tmp_path.parent / f"{tmp_path.name}_moved"))
     assert moved.run_id == first
     other = RunFolder(tmp_path)
     other.path.mkdir()
     other.config.write_text("seed: 2\n")
     assert other.run_id != first
+    # another run in the same place, of the same config
+    moved.env.unlink()
+    moved.write_env({"device": "cpu", "precision": "32-true"})
+    assert moved.run_id != first
 
 
 def test_metrics_appear_whole_or_not_at_all(

@@ -190,6 +190,24 @@ def test_a_videos_folder_is_replaced_whole_or_not_at_all(run: Path) -> None:
     }
 
 
+def test_a_frame_of_a_videos_folder_that_is_an_input_is_never_replaced(run: Path) -> None:
+    draw("out/clip/000000.png")
+    before = Path("out/clip/000000.png").read_bytes()
+    film(Path("clip.avi"), 2)
+    with pytest.raises(UserError, match=r"000000\.png is to be labelled"):
+        predict(run, ["out/clip/000000.png", "clip.avi"], overwrite=True)
+    assert Path("out/clip/000000.png").read_bytes() == before
+
+
+def test_a_file_in_the_place_of_a_videos_folder_is_refused_with_what_helps(run: Path) -> None:
+    Path("out").mkdir()
+    Path("out/clip").write_text("mine")
+    film(Path("clip.avi"), 2)
+    for overwrite in (False, True):
+        with pytest.raises(UserError, match=r"clip is a file, .*\nType output= with another"):
+            predict(run, "clip.avi", overwrite=overwrite)
+
+
 def test_what_an_input_is_a_link_to_is_never_replaced(run: Path) -> None:
     draw("out/a.png")
     before = Path("out/a.png").read_bytes()

@@ -1,6 +1,9 @@
 """Stages: what the finer net reproduces of the coarser, and a training through all of them."""
 
 import json
+import shutil
+import signal
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +16,11 @@ from fcn_lab.encoders import TinyEncoder
 from fcn_lab.errors import UserError
 from fcn_lab.networks.fcn import FCN, climb_levels, coarsen
 from fcn_lab.networks.weights.warm_start import transplant
+from fcn_lab.runs.attempts import begin_attempt
 from fcn_lab.runs.outcomes import read_all_epochs, read_history
 from fcn_lab.runs.run import RunFolder
+from fcn_lab.runs.sweep import Cell
+from fcn_lab.signals import StoppedBySignal
 from fcn_lab.tasks.staged import TrainInStages, split_epochs
 from fcn_lab.tasks.train import Train
 from fcn_lab.training.loggers.base import RunInfo, RunLogger
@@ -150,6 +156,51 @@ def test_the_epochs_of_all_stages_are_counted_through(done: Path) -> None:
     steps = [int(row["step"]) for row in rows]
     assert steps == [(number + 1) * steps[0] for number in range(len(steps))]
     assert rows[0]["train/loss"] == read_history(done / "stages/fcn32s")[0]["train/loss"]
+
+
+def test_a_sweep_counts_the_epochs_of_all_stages(done: Path, tmp_path: Path) -> None:
+    whole = make().training.max_epochs
+    assert list(Cell("whole", done, {}).curve()) == list(range(1, whole + 1))
+    shutil.copytree(done / "stages", tmp_path / "stages")
+    begin_attempt(tmp_path).end("stopped")
+    before_the_last = [len(read_history(stage)) for stage in (tmp_path / "stages").iterdir()]
+    assert Cell("part", tmp_path, {}).read_progress().epochs == sum(before_the_last) > 0
+
+
+def test_a_signal_at_the_end_of_a_stage_stops_before_the_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Signalling(Csv):
+        def __call__(self, run: RunInfo) -> RunLogger:
+            logger = super().__call__(run)
+            logger.conclude = lambda *_: signal.raise_signal(signal.SIGTERM)  # type: ignore[method-assign]
+            return logger
+
+    with pytest.raises(StoppedBySignal):
+        make(loggers={"csv": Signalling()}).run(tmp_path)
+    assert (tmp_path / "stages/fcn32s/metrics.json").exists()
+    assert not (tmp_path / "stages/fcn16s").exists()
+    assert f"resume={tmp_path}" in capsys.readouterr().out
+
+
+def test_a_rate_of_a_part_counts_in_the_stages_that_have_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[dict[str, float]] = []
+
+    def note(task: Train, folder: Path) -> None:
+        task.optim.parameter_groups(task.net)
+        rates.append(dict(task.optim.rates))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "metrics.json").write_text(METRICS.replace("{", '{"seconds": 1.0, ', 1))
+
+    monkeypatch.setattr(Train, "run", note)
+    optim = make().optim
+    whole = {"encoder": 0.1, "score_pool4": 10.0}
+    make(optim=replace(optim, rates=whole)).run(tmp_path)
+    assert rates == [{"encoder": 0.1}, whole, whole]
+    with pytest.raises(UserError, match="score_pool2: the network has no such part"):
+        make(optim=replace(optim, rates={"score_pool2": 10.0})).run(tmp_path)
 
 
 def test_each_stage_starts_from_the_one_before_and_one_that_was_stopped_goes_on(

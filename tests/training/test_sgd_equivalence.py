@@ -1,6 +1,7 @@
 """The same training in other terms: what is exact step by step, and what is about the same."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -143,6 +144,16 @@ def test_the_translation_is_said_at_the_start(capsys: pytest.CaptureFixture[str]
     assert "momentum 0.9" in said
     assert "exactly" in said
     assert "about: lr" in said
+
+
+def test_frames_that_are_void_and_a_momentum_of_one_stop_no_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert len(replace(LIGHT, momentum=1.0).describe()) == 2
+    monkeypatch.setattr("fcn_lab.training.opening.count_scored_pixels", lambda _: 0.0)
+    for reduction in ("sum", "mean"):
+        task = make_train(loss=CrossEntropy(reduction))
+        assert describe_recipe(task.loss, task.optim, task.data, 1) == []
 
 
 def test_a_sum_over_several_ranks_is_that_over_one_batch_of_all_their_images() -> None:

@@ -28,6 +28,7 @@ from fcn_lab.runs.outcomes import read_history
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.tasks.evaluate import Evaluate
 from fcn_lab.training.callbacks.pictures import spread_indices
+from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.losses import CrossEntropy
 from fcn_lab.training.settings import TrainerSettings
 from support.tiny import SIZES, WORDS, Net, Squares, make_train, void_frames, weights
@@ -276,12 +277,29 @@ def test_a_split_of_void_alone_is_told_and_not_scored(
 
 @pytest.mark.parametrize("devices", [5, 6])
 def test_each_process_needs_a_frame_to_score(devices: int) -> None:
-    task = make_train({"devices": devices, "strategy": "ddp"})
+    data = FrameDataModule(Squares(), batch_size=1)
+    task = make_train({"devices": devices, "strategy": "ddp"}, data=data)
     if devices > len(task.data.source.frames("val")):
         with pytest.raises(UserError, match=r"val has 5 frames for 6 .*\n.*trainer\.devices=5"):
             task.preflight(on_other_machine=True)
     else:
         task.preflight(on_other_machine=True)
+
+
+def test_what_no_cell_could_train_on_is_refused_before_a_sweep_starts() -> None:
+    count = SIZES["train"]
+    large = FrameDataModule(Squares(), batch_size=count + 1)
+    with pytest.raises(UserError, match=f"more than the {count} training frames"):
+        make_train(data=large).preflight(on_other_machine=True)
+    two = make_train(
+        {"devices": 2, "strategy": "ddp"}, data=FrameDataModule(Squares(), batch_size=count)
+    )
+    with pytest.raises(UserError, match=r"on 2 device\(s\) is more than"):
+        two.preflight(on_other_machine=True)
+    single = Squares()
+    single.classes = ("Ground",)
+    with pytest.raises(UserError, match="Ground is the only class"):
+        make_train(data=FrameDataModule(single, batch_size=1)).preflight(on_other_machine=True)
 
 
 def test_fewer_processes_than_asked_for_are_refused(

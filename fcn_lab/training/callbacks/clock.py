@@ -19,8 +19,8 @@ class Clock(Callback):
 
     @property
     def seconds(self) -> float:
-        """Returns the wall time of the run in seconds, resumes included."""
-        return self._seconds_before + time.monotonic() - self._start
+        """Returns the wall time of the run, resumes included, in seconds, to the tenth."""
+        return round(self._seconds_before + time.monotonic() - self._start, 1)
 
     @property
     def images_per_second(self) -> float:

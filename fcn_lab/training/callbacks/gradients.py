@@ -79,4 +79,6 @@ def find_stages(encoder: nn.Module) -> dict[str, list[nn.Parameter]]:
 
 def gradient_norm(parameters: list[nn.Parameter]) -> torch.Tensor:
     """Returns the Euclidean norm of all their gradients together."""
-    return nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    grads = [p.grad for p in parameters if p.grad is not None]
+    # of no tensors the norm would be on the CPU, wherever the network is
+    return nn.utils.get_total_norm(grads) if grads else parameters[0].new_zeros(())

@@ -51,7 +51,7 @@ class History(Callback):
         row = {
             "epoch": trainer.current_epoch,
             "step": trainer.global_step,
-            "seconds": round(self.clock.seconds, 1),
+            "seconds": self.clock.seconds,
             "images_per_second": round(self.clock.images_per_second, 2),
             "train/lr": trainer.optimizers[0].param_groups[0]["lr"],
             **values,

@@ -53,8 +53,8 @@ class StopOnSignal(Checkpoint):
     def _stop_scoring(self, trainer: L.Trainer) -> None:
         # several ranks score different numbers of images and cannot ask each other here
         is_scoring_alone = trainer.world_size == 1 and trainer.state.fn != TrainerFn.FITTING
-        if is_scoring_alone and self.request.signum is not None:
-            raise StoppedBySignal(self.request.signum)
+        if is_scoring_alone:
+            self.request.obey()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn != TrainerFn.FITTING and (signum := self._agree_on_signal(trainer)):

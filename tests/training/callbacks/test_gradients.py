@@ -162,3 +162,9 @@ def test_gradients_of_an_encoder_that_is_not_trained_are_refused(act: str, tmp_p
     )
     with pytest.raises(UserError, match=r"^trainer\.gradients_every: no stage .*\n.*=null"):
         task.preflight(False) if act == "preflight" else task.run(tmp_path / "run")
+
+
+def test_a_stage_without_gradients_has_its_zero_where_the_network_is() -> None:
+    norm = gradient_norm([nn.Parameter(torch.zeros(2, device="meta"))])
+    assert norm.device.type == "meta"
+    assert gradient_norm([nn.Parameter(torch.zeros(2))]) == 0
