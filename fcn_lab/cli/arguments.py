@@ -4,6 +4,7 @@ import re
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import NoReturn
@@ -21,7 +22,8 @@ from fcn_lab.config.overrides import parse_overrides
 from fcn_lab.config.own_words import keep_own_folders
 from fcn_lab.config.trust import allow, read_names
 from fcn_lab.errors import UserError
-from fcn_lab.runs.names import SWEEP_RECORD
+from fcn_lab.runs.names import CONFIG, SWEEP_RECORD
+from fcn_lab.runs.records import DamagedFile, read_json
 from fcn_lab.sweeps.recorded_command import read_command
 from fcn_lab.text.commands import format_command, keep_flags
 from fcn_lab.worker.torchrun import refuse_sweeps
@@ -60,7 +62,9 @@ def rewrite_arguments() -> list[str]:
     flags = list(sys.argv[1:])
     for override in typed_overrides:
         flags.remove(override)
+    typed_overrides = _leave_out_resumption(arguments)
     require_folder_names(typed_overrides)
+    _refuse_folder_of_the_other_kind(arguments)
     overrides = [spell_paths(override, arguments.multirun) for override in typed_overrides]
     _refuse_swept_networks(overrides)
     if arguments.config_path:
@@ -78,6 +82,26 @@ def rewrite_arguments() -> list[str]:
         _allow_own(typed_overrides, folders[1:])
     sys.argv[1:] = [*flags, *replace_mappings(overrides)]
     return typed_overrides
+
+
+def _leave_out_resumption(arguments: Namespace) -> list[str]:
+    """Returns the overrides, without a resume where a flag asks for a text and runs nothing.
+
+    Raises:
+        UserError: it asks for a config, and that of a resume is recorded already.
+    """
+    overrides: list[str] = arguments.overrides
+    resumed = find_path("resume", overrides)
+    if resumed is None:
+        return overrides
+    if arguments.cfg or arguments.info:
+        raise UserError(
+            f"resume={resumed}: --cfg and --info show what words compose to.\n"
+            f"{Path(resumed) / CONFIG} shows what the run goes on with"
+        )
+    if arguments.help or arguments.hydra_help or arguments.shell_completion:
+        return [word for word in overrides if not word.lstrip("+").startswith("resume=")]
+    return overrides
 
 
 def _list_kept_flags(arguments: Namespace) -> list[str]:
@@ -103,7 +127,7 @@ def _find_config(arguments: Namespace) -> Path:
             f"--config-path={folder}: --cfg and --info show what words compose to.\n"
             "Leave out --config-path; a recorded config.yaml shows itself"
         )
-    name = arguments.config_name or "config"
+    name = (arguments.config_name or "config").removesuffix(".yaml")
     return folder if name == "config" or not folder.is_dir() else folder / f"{name}.yaml"
 
 
@@ -133,7 +157,9 @@ def _add_sweep_folder(
         )
         stem = re.sub(r"[^\w.-]+", "-", kind)[:60] or "sweep"
         name = f"{stem}-{sha256(repr(command).encode()).hexdigest()[:8]}"
-        return [*overrides, f"hydra.sweep.dir=multirun/{name}"]
+        own_folder = Path("multirun", name)
+        overrides = _order_as_recorded(overrides, own_folder / SWEEP_RECORD)
+        return [*overrides, f"hydra.sweep.dir={own_folder}"]
     record = Path(folder) / SWEEP_RECORD
     if not command and record.is_file():
         overrides = [*read_command(record, folders), *overrides]
@@ -141,6 +167,35 @@ def _add_sweep_folder(
         word.replace("sweep.dir=", "hydra.sweep.dir=", 1) if word.startswith("sweep.dir=") else word
         for word in overrides
     ]
+
+
+def _order_as_recorded(overrides: Sequence[str], record: Path) -> list[str]:
+    """Returns the overrides in the order that an earlier command had, by which cells are named."""
+    with suppress(DamagedFile):
+        keys = [str(line).partition("=")[0] for line in read_json(record).get("asked") or ()]
+        ranks = {key: rank for rank, key in enumerate(keys)}
+        return sorted(overrides, key=lambda line: ranks.get(line.partition("=")[0], len(ranks)))
+    return list(overrides)
+
+
+def _refuse_folder_of_the_other_kind(arguments: Namespace) -> None:
+    """Refuses a run's folder for a sweep and a sweep's for a run, where it would do nothing.
+
+    Raises:
+        UserError: there is one.
+    """
+    words: list[str] = arguments.overrides
+    if arguments.multirun:
+        if find_path("hydra.run.dir", words):
+            raise UserError(
+                "hydra.run.dir= is the folder of a run.\nsweep.dir=FOLDER chooses that of a sweep"
+            )
+        return
+    if find_path("task", words) != "status" and not arguments.cfg:
+        for word in words:
+            if word.lstrip("+").startswith(("sweep.", "hydra.sweep.dir=")):
+                go_on = format_command("-m", *words)
+                raise UserError(f"{word} is of a sweep, which -m starts:\n{go_on}")
 
 
 def _require_words(overrides: Sequence[str], folders: Sequence[Path]) -> None:

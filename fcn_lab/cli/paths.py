@@ -4,12 +4,13 @@ The shell has already removed its own quotes. So the text behind ``run=`` and si
 path itself, although ``=``, commas, brackets, spaces, quotes and ``$`` have a meaning in Hydra's
 grammar. Only where the path does not exist, these are read as Hydra reads them:
 
-- ``null``, and one pair of quotes around the whole;
+- ``null``, one pair of quotes around the whole, and ``~/``, the home folder;
 - ``[A,B]``, for the keys that take several paths;
 - ``A,B`` in a sweep, one cell each;
 - ``${now:%Y}`` and ``${key}`` in the folder of a run or of a sweep.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -26,7 +27,7 @@ SINGLE_PATHS = (
     *("run", "again", "resume", "init_from", "output", "weights", "encoder.weights"),
     *("data.root", "data.sbd", "data.blocks"),
 )
-PATH_LISTS = ("runs", "input", "data.images", "data.masks")
+PATH_LISTS = ("runs", "input", "data.images", "data.masks", "sweep.reuse")
 # Hydra reads these as they are; its grammar has the letters of ASCII alone
 _PLAIN_PATH = re.compile(r"[A-Za-z_/][\w./-]*|\.{1,2}(/[\w./-]*)?", re.ASCII)
 _WORDS = ("true", "false", "inf", "nan")
@@ -114,10 +115,15 @@ def _spell(path: str) -> str:
 
 
 def _strip_quotes(path: str) -> str:
-    """Returns the text without the quotes that Hydra would remove."""
-    if exists(path) or not _QUOTED_TEXT.fullmatch(path):
+    """Returns the text without the quotes that Hydra would remove, and with ``~/`` spelt out.
+
+    A shell does that behind ``run=``, and not behind a key with a dot.
+    """
+    if exists(path):
         return path
-    return re.sub(rf"\\({path[0]})", r"\1", path[1:-1])
+    if _QUOTED_TEXT.fullmatch(path):
+        path = re.sub(rf"\\({path[0]})", r"\1", path[1:-1])
+    return os.path.expanduser(path) if path.startswith("~/") else path
 
 
 def _names_keys(path: str) -> bool:

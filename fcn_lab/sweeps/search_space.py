@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
@@ -80,7 +81,9 @@ def create_distribution(override: Override) -> BaseDistribution:
             values, step = sorted(sweep.range()), abs(sweep.step)
             if values and all(isinstance(value, int) for value in values):
                 return IntDistribution(int(values[0]), int(values[-1]), log, int(step))
-            return FloatDistribution(values[0], values[-1], log, step)
+            # range() adds up, and its last value may lie a rounding below
+            length = (len(values) - 1) * Decimal(str(step))
+            return FloatDistribution(values[0], float(Decimal(str(values[0])) + length), log, step)
         return CategoricalDistribution(list(override.sweep_string_iterator()))
     except (ValueError, IndexError) as error:
         raise UserError(f"{override.input_line}: it cannot be searched ({error})") from error

@@ -15,8 +15,11 @@ COMMAND_VARIABLE = "FCN_LAB_COMMAND"
 def format_command(*words: str) -> str:
     """Returns a command line in which every word is quoted that a shell would change."""
     start = os.environ.get(START_VARIABLE) or "python run.py"
-    # a repeated command may already hold a word that all commands begin with
-    further_words = [word for word in map(quote, words) if f" {word} " not in f" {start} "]
+    # a repeated command may already hold a word that all commands begin with; Python's own -m is
+    # none
+    _, is_module, flags = start.partition(" -m fcn_lab")
+    kept_words = f" {flags if is_module else start} "
+    further_words = [word for word in map(quote, words) if f" {word} " not in kept_words]
     return f"{start} {' '.join(further_words)}"
 
 

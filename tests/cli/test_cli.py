@@ -216,6 +216,28 @@ def test_resume_goes_on_in_the_run_itself_and_leaves_no_other_folder(type_line: 
     assert [path.name for path in Path.cwd().iterdir()] == ["here"]
 
 
+def test_a_flag_that_asks_for_a_text_resumes_nothing(type_line: TypeLine) -> None:
+    assert type_line("hydra.run.dir=here").status == 0
+    before = {path: path.stat().st_mtime_ns for path in Path("here").rglob("*")}
+    shown = type_line("resume=here", "--help")
+    assert shown.status == 0
+    assert "model=" in shown.out
+    refused = type_line("resume=here", "--cfg", "job")
+    assert (refused.status, refused.out) == (2, "")
+    assert "here/config.yaml shows what the run goes on with" in refused.err
+    assert {path: path.stat().st_mtime_ns for path in Path("here").rglob("*")} == before
+
+
+def test_a_folder_of_the_other_kind_is_refused_with_what_to_type(type_line: TypeLine) -> None:
+    single = type_line("data=synthetic", "sweep.dir=OUT")
+    assert single.status == 2
+    assert "-m data=synthetic sweep.dir=OUT" in single.err
+    sweep = type_line("-m", "data=synthetic", "seed=0,1", "hydra.run.dir=OUT")
+    assert sweep.status == 2
+    assert "sweep.dir=FOLDER chooses that of a sweep" in sweep.err
+    assert not list(Path.cwd().iterdir())
+
+
 def test_resuming_a_finished_run_says_that_it_is_done(type_line: TypeLine) -> None:
     type_line("hydra.run.dir=here")
     Path("here/metrics.json").write_text(METRICS)

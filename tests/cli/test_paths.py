@@ -175,6 +175,27 @@ def test_quotes_for_hydra_come_off_where_no_name_has_them(value: str) -> None:
     assert find_path("output", [f"output={value}"]) == expected
 
 
+@pytest.mark.parametrize("key", ["sweep.dir", "output", "runs"])
+def test_the_home_folder_is_spelt_out_as_a_shell_does(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for value in ("~/a b", "'~/a b'"):
+        assert read(spell_paths(f"{key}={value}", False)) == f"{tmp_path}/a b"
+        assert find_path(key, [f"{key}={value}"]) == f"{tmp_path}/a b"
+    Path("~/a b").mkdir(parents=True)
+    assert read(spell_paths(f"{key}=~/a b", False)) == "~/a b"
+
+
+def test_pythons_own_m_is_not_that_of_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(commands.START_VARIABLE, "python -m fcn_lab")
+    assert format_command("-m", "seed=1") == "python -m fcn_lab -m seed=1"
+    commands.keep_flags("--config-dir=mine")
+    line = "python -m fcn_lab --config-dir=mine -m seed=1"
+    assert format_command("--config-dir=mine", "-m", "seed=1") == line
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_printed_command_pasted_into_a_shell_is_the_same_words(
     name: str, monkeypatch: pytest.MonkeyPatch

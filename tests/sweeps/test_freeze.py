@@ -309,3 +309,15 @@ def test_the_same_words_in_any_order_have_the_same_folder(
     assert folder.name.startswith("seed-")
     type_line(stub, "-m", "task=stub", "seed=1,2", "model=unet")
     assert len(list(Path("multirun").iterdir())) == 2
+
+
+def test_the_same_axes_in_any_order_are_the_same_cells(
+    type_line: TypeLine, stub: str, again: Again
+) -> None:
+    axes = ("seed=1,2", "model=fcn8s,unet")
+    frozen = []
+    for words in (axes, axes[::-1]):
+        assert type_line(stub, "-m", "task=stub", *words, "sweep.retries=3").status == 0
+        frozen.append(sorted(str(path) for path in Path("multirun").glob("*/*/config.yaml")))
+    assert frozen[0] == frozen[1]
+    assert len(frozen[0]) == 4

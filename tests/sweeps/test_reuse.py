@@ -57,6 +57,13 @@ def test_a_cell_of_the_same_settings_is_taken_with_its_weights(
 
 
 @pytest.mark.slow
+def test_a_folder_alone_and_one_with_commas_are_taken(sweep: TypeSweep, done: Path) -> None:
+    name = "model=fcn8s,old"
+    done.parent.rename(name)
+    for number, folders in enumerate((name, f"[{name}]")):
+        assert "taken from" in sweep(f"new{number}", f"sweep.reuse={folders}").out
+
+
 @pytest.mark.usefixtures("done")
 def test_a_cell_of_another_setting_is_trained(sweep: TypeSweep) -> None:
     ended = sweep("new", "sweep.reuse=[old]", "task.count=7")

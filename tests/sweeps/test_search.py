@@ -132,6 +132,7 @@ def stage(tmp_path: Path) -> Stage:
         ("int(interval(1,9))", IntDistribution(1, 9)),
         ("range(8,33,8)", IntDistribution(8, 32, step=8)),
         ("range(0,1,0.25)", FloatDistribution(0, 0.75, step=0.25)),
+        ("range(0,1,0.3)", FloatDistribution(0, 0.9, step=0.3)),
         ("choice(ce,dice)", CategoricalDistribution(["ce", "dice"])),
         ("1,2", CategoricalDistribution(["1", "2"])),
     ],

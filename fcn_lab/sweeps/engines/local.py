@@ -113,7 +113,6 @@ class Local(ThreadEngine):
         cpus = slots or max(1, min(count_cores(), room))
         self.gpus = DeviceShares(list_visible_gpus(), cells_per_gpu)
         self.cpus = DeviceShares([str(number) for number in range(cpus)], 1)
-        self.threads = max(1, count_cores() // (len(self.gpus) or cpus))
         super().__init__(at_once=len(self.gpus) + cpus)
 
     @contextmanager
@@ -121,9 +120,10 @@ class Local(ThreadEngine):
         """Leases GPUs where there are any and the cell may use them, else shares of the CPU."""
         on_gpu = len(self.gpus) > 0 and not job.on_cpu
         shares = self.gpus if on_gpu else self.cpus
-        threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(self.threads))}
+        share = max(1, count_cores() // len(shares))
+        threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(share))}
         with shares.lease(job.devices) as names:
-            cores = str(self.threads * len(names))
+            cores = str(share * len(names))
             gpus = {"CUDA_VISIBLE_DEVICES": ",".join(names), CORES_SHARE: cores}
             yield {**threads, **gpus} if on_gpu else threads
 

@@ -136,6 +136,19 @@ def test_cells_on_the_cpu_divide_its_threads(
     assert len({job for job, _ in seen}) == 5
 
 
+def test_cells_on_the_cpu_divide_its_threads_beside_a_gpu_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(local, "count_cores", lambda: 16)
+    with (
+        gpus("0", monkeypatch, slots=4) as engine,
+        engine.lease(*jobs(1, on_cpu=True)) as on_cpu,
+        engine.lease(*jobs(1)) as on_gpu,
+    ):
+        assert (on_cpu["OMP_NUM_THREADS"], on_gpu["OMP_NUM_THREADS"]) == ("4", "16")
+
+
 def test_cells_that_share_a_gpu_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "count_cores", lambda: 16)
     with (

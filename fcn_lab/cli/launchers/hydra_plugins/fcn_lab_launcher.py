@@ -121,6 +121,7 @@ class CellLauncher(Launcher):
         accept_changes, reuse = settings.pop("accept_changes"), settings.pop("reuse")
         del settings["dir"]
         require_type(bool, accept_changes, "sweep.accept_changes")
+        reuse = [reuse] if isinstance(reuse, str) else reuse
         require_type(list[str], reuse, "sweep.reuse")
         policy: Policy = build({"_target_": "fcn_lab.sweeps.loop.Policy", **settings}, "sweep", {})
         record, done_runs = self._record(), find_done_runs([Path(folder) for folder in reuse])
@@ -213,6 +214,7 @@ class CellLauncher(Launcher):
     def _compose(
         self, overrides: list[str], number: int, shared_overrides: Sequence[str], group: str
     ) -> "ComposedCell":
+        from fcn_lab.cli.compose import format_file_name
         from fcn_lab.config.inheritance import add_recorded_words, resolve_command
         from fcn_lab.config.unread import list_unread
         from fcn_lab.errors import UserError
@@ -228,7 +230,7 @@ class CellLauncher(Launcher):
         arm_overrides = [word for word in overrides if not word.startswith("seed=")]
         with open_dict(config):
             config.arm = self.name_cell(arm_overrides) or config.name
-            config.name = self.name_cell(overrides) or config.name
+            config.name = self.name_cell(overrides) or format_file_name([str(config.name)])
             config.group = config.group or group
         content = resolve_command(config, all_overrides, self.conf_folders)
         return ComposedCell(config.name, content, list_unread(content, all_overrides))
