@@ -91,13 +91,13 @@ def _leave_out_resumption(arguments: Namespace) -> list[str]:
         UserError: it asks for a config, and that of a resume is recorded already.
     """
     overrides: list[str] = arguments.overrides
-    resumed = find_path("resume", overrides)
-    if resumed is None:
+    folder = find_path("resume", overrides)
+    if folder is None:
         return overrides
     if arguments.cfg or arguments.info:
         raise UserError(
-            f"resume={resumed}: --cfg and --info show what words compose to.\n"
-            f"{Path(resumed) / CONFIG} shows what the run goes on with"
+            f"resume={folder}: --cfg and --info show what words compose to.\n"
+            f"{Path(folder) / CONFIG} shows what the run goes on with"
         )
     if arguments.help or arguments.hydra_help or arguments.shell_completion:
         return [word for word in overrides if not word.lstrip("+").startswith("resume=")]

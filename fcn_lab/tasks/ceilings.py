@@ -31,8 +31,8 @@ from fcn_lab.metrics.confusion import confusion_matrices
 from fcn_lab.metrics.scores import SplitScores, compute_scores
 from fcn_lab.text.terminal import print_next, print_text, report_progress
 from fcn_lab.training.datamodule import FrameDataModule
-from fcn_lab.training.opening import require_labels
 from fcn_lab.training.scoring import SCORE_TITLES, build_percent_table
+from fcn_lab.training.splits import require_labels
 from fcn_lab.upsampling import Bilinear
 from fcn_lab.values import Count, check_arguments
 

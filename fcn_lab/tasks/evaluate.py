@@ -23,10 +23,10 @@ from fcn_lab.training.callbacks.progress import create_progress
 from fcn_lab.training.callbacks.stop import StopOnSignal
 from fcn_lab.training.datamodule import FrameDataModule
 from fcn_lab.training.module import SegmentationModule
-from fcn_lab.training.opening import require_frames, require_labels
 from fcn_lab.training.ranks import is_first_rank
 from fcn_lab.training.scoring import image_size, publish_scores, score_split
 from fcn_lab.training.settings import TrainerSettings
+from fcn_lab.training.splits import require_frames, require_labels
 
 
 class Evaluate:

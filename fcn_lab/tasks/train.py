@@ -35,12 +35,9 @@ from fcn_lab.training.module import SegmentationModule
 from fcn_lab.training.opening import (
     EarlierStages,
     describe_recipe,
-    find_data_gaps,
-    find_labelled_splits,
     load_initial_weights,
     prepare_folder,
     require_batch_statistics,
-    require_trainable,
 )
 from fcn_lab.training.optim import Optim
 from fcn_lab.training.precision import PrecisionChoice
@@ -53,6 +50,7 @@ from fcn_lab.training.scoring import (
     score_split,
 )
 from fcn_lab.training.settings import TrainerSettings
+from fcn_lab.training.splits import find_data_gaps, find_labelled_splits, require_trainable
 
 
 @dataclass

@@ -13,8 +13,8 @@ from fcn_lab.cost.macs import count_cost
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.tasks.train import Train
 from fcn_lab.training.module import Batch
-from fcn_lab.training.opening import find_scored_splits
 from fcn_lab.training.scoring import image_size
+from fcn_lab.training.splits import find_scored_splits
 
 # the most batches that are timed, after an untimed first one
 TIMED_BATCHES = 6

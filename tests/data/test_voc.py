@@ -19,8 +19,8 @@ from fcn_lab.data.pictures.unreadable import Limit, Unreadable
 from fcn_lab.data.voc import Voc, draw_colours
 from fcn_lab.errors import UserError
 from fcn_lab.training.datamodule import FrameDataModule
-from fcn_lab.training.opening import find_data_gaps
 from fcn_lab.training.sources import voc as voc_module
+from fcn_lab.training.splits import find_data_gaps
 from support import voc
 from support.server import Server
 from support.tiny import Squares

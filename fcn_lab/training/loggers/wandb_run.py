@@ -120,13 +120,13 @@ class WandbRunLogger(RunLogger, WandbLogger):
         self.run = run
         self.labels = {**dict(enumerate(run.classes)), VOID: "void"}
         # what the server did not take once; it would be waited for as long again
-        self.refused: set[str] = set()
+        self.refusals: set[str] = set()
 
     def show(self, split: str, pictures: Sequence[Picture], step: int) -> None:
         """Logs images under the masks of truth and prediction."""
         import wandb
 
-        if PICTURES in self.refused:
+        if PICTURES in self.refusals:
             return
         with self._write_whole(PICTURES):
             images = [
@@ -151,7 +151,7 @@ class WandbRunLogger(RunLogger, WandbLogger):
         import wandb
 
         for split, matrix in matrices.items():
-            if TABLES in self.refused:
+            if TABLES in self.refusals:
                 break
             rows = [
                 [name, *map(int, row)] for name, row in zip(self.run.classes, matrix, strict=True)
@@ -208,5 +208,5 @@ class WandbRunLogger(RunLogger, WandbLogger):
                     path.unlink()
             raise
         except (wandb.errors.Error, ConnectionError, TimeoutError) as error:
-            self.refused.add(content)
+            self.refusals.add(content)
             print_text(f"W&B does not take {content}: {first_line(error)}")
