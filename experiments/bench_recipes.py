@@ -32,7 +32,8 @@ from fcn_lab.training.precision import cpu_has_bf16
 from fcn_lab.worker.supervisor import MALLOC_VARIABLES
 from fcn_lab.worker.workload import measure_pace
 
-RECIPES = ("camvid_cpu", "camvid_pretrained")
+# each with what it has otherwise
+RECIPES = ("camvid_cpu", "camvid_cpu upsample.refine=conv_first", "camvid_pretrained")
 AVX2 = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "MKL_ENABLE_INSTRUCTIONS": "AVX2",
@@ -66,7 +67,8 @@ def main() -> None:
     for recipe in RECIPES:
         first: float | None = None
         for name, (precision, limits) in arithmetics.items():
-            command = [f"experiment={recipe}", f"trainer.precision={precision}", *words]
+            choice = f"experiment={recipe}".split()
+            command = [*choice, f"trainer.precision={precision}", *words]
             result = run_child(command, limits)
             first = first or result["frames"]
             ratio = f"{result['frames'] / first:.2f}"

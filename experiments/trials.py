@@ -67,7 +67,8 @@ def tabulate_trials(path: Path) -> str:
 def add_scores(runs: Sequence[Path], path: Path) -> None:
     """Writes a row for each run: what it differs in, its operations and its scores on val.
 
-    Rows of the file that tell of other runs stay.
+    Rows of the file that tell of other runs stay. Those of CamVid's split at half the size come
+    first, then those of a split by drives, then those at full size.
     """
     rows = {}
     if path.exists():
@@ -78,7 +79,9 @@ def add_scores(runs: Sequence[Path], path: Path) -> None:
         small = (scores["val"]["iou"][name] for name in SMALL)
         key = (_describe_run(config), str(scores["seed"]))
         rows[key] = [*key, scores["macs"], *small, scores["val"]["mean_iou"]]
-    write_table(path, [("settings", "seed", "macs", *SMALL, "mean IoU"), *rows.values()])
+    order = sorted(rows, key=lambda key: [name in key[0] for name in ("data.size", "split_by")])
+    head = ("settings", "seed", "macs", *SMALL, "mean IoU")
+    write_table(path, [head, *(rows[key] for key in order)])
 
 
 def _describe_run(config: Mapping[str, Any]) -> str:

@@ -48,14 +48,13 @@ def explain(error: BaseException) -> str:
         return f"{key}: a list and a mapping cannot be merged; expected the kind that is there"
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
         return _explain_unknown_key(cause)
-    if match := re.search(r"'matched\.(\w+)\.(\w+)\.\w+\.\d'", str(cause)):
-        model, upsample = match.groups()
-        command = format_command(
-            "task=capacity", f"models=[{model}]", f"upsamples=[bilinear,{upsample}]"
-        )
+    if match := re.search(r"'matched\.(\w+)\.(\w+)\.(\w+)\.\d'", str(cause)):
+        model, upsample, refine = match.groups()
+        upsamples = ",".join(dict.fromkeys(("bilinear", upsample)))
+        lists = (f"models=[{model}]", f"upsamples=[{upsamples}]", f"refines=[{refine}]")
         return (
-            f"capacity=matched has no widths for model={model} upsample={upsample}. To find them:\n"
-            f"{command}"
+            f"capacity=matched has no widths for model={model} upsample={upsample} "
+            f"upsample.refine={refine}. To find them:\n{format_command('task=capacity', *lists)}"
         )
     if isinstance(cause, InterpolationKeyError):
         return _explain_missing_source(cause)

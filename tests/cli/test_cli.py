@@ -111,6 +111,13 @@ def test_flags_may_stand_between_overrides(type_line: TypeLine, stub: str) -> No
         (["hydra/launcher=slots", "-m", "seed=1,2"], ["hydra/launcher=slots", "basic"]),
         (["seed=???"], ["seed"]),
         (["capacity=matched", "upsample=carafe"], ["upsample=carafe", "task=capacity"]),
+        (
+            ["capacity=matched", "upsample=bilinear", "upsample.refine=conv_first"],
+            [
+                "upsample.refine=conv_first. To find",
+                "'upsamples=[bilinear]' 'refines=[conv_first]'",
+            ],
+        ),
         (["task=evaluate"], ["task=evaluate", "run=RUN_DIR"]),
         (["task=evaluate", "run=nowhere"], ["nowhere", "no such folder"]),
         (["resume=nowhere"], ["nowhere", "no such folder"]),
