@@ -99,9 +99,15 @@ def _leave_out_resumption(arguments: Namespace) -> list[str]:
             f"resume={folder}: --cfg and --info show what words compose to.\n"
             f"{Path(folder) / CONFIG} shows what the run goes on with"
         )
-    if arguments.help or arguments.hydra_help or arguments.shell_completion:
+    if _asks_for_text(arguments):
         return [word for word in overrides if not word.lstrip("+").startswith("resume=")]
     return overrides
+
+
+def _asks_for_text(arguments: Namespace) -> bool:
+    """Returns whether a flag asks for a text, so that nothing runs."""
+    flags = ("help", "hydra_help", "shell_completion", "cfg", "info")
+    return any(getattr(arguments, flag) for flag in flags)
 
 
 def _list_kept_flags(arguments: Namespace) -> list[str]:
@@ -157,25 +163,24 @@ def _add_sweep_folder(
         )
         stem = re.sub(r"[^\w.-]+", "-", kind)[:60] or "sweep"
         name = f"{stem}-{sha256(repr(command).encode()).hexdigest()[:8]}"
-        own_folder = Path("multirun", name)
-        overrides = _order_as_recorded(overrides, own_folder / SWEEP_RECORD)
-        return [*overrides, f"hydra.sweep.dir={own_folder}"]
+        ordered = _order_as_recorded(overrides, Path("multirun", name, SWEEP_RECORD))
+        return [*ordered, f"hydra.sweep.dir=multirun/{name}"]
     record = Path(folder) / SWEEP_RECORD
     if not command and record.is_file():
         overrides = [*read_command(record, folders), *overrides]
     return [
         word.replace("sweep.dir=", "hydra.sweep.dir=", 1) if word.startswith("sweep.dir=") else word
-        for word in overrides
+        for word in _order_as_recorded(overrides, record)
     ]
 
 
 def _order_as_recorded(overrides: Sequence[str], record: Path) -> list[str]:
     """Returns the overrides in the order that an earlier command had, by which cells are named."""
+    asked: Sequence[object] = ()
     with suppress(DamagedFile):
-        keys = [str(line).partition("=")[0] for line in read_json(record).get("asked") or ()]
-        ranks = {key: rank for rank, key in enumerate(keys)}
-        return sorted(overrides, key=lambda line: ranks.get(line.partition("=")[0], len(ranks)))
-    return list(overrides)
+        asked = read_json(record).get("asked") or ()
+    ranks = {str(line).partition("=")[0]: rank for rank, line in enumerate(asked)}
+    return sorted(overrides, key=lambda line: ranks.get(line.partition("=")[0], len(asked)))
 
 
 def _refuse_folder_of_the_other_kind(arguments: Namespace) -> None:
@@ -191,7 +196,7 @@ def _refuse_folder_of_the_other_kind(arguments: Namespace) -> None:
                 "hydra.run.dir= is the folder of a run.\nsweep.dir=FOLDER chooses that of a sweep"
             )
         return
-    if find_path("task", words) != "status" and not arguments.cfg:
+    if find_path("task", words) != "status" and not _asks_for_text(arguments):
         for word in words:
             if word.lstrip("+").startswith(("sweep.", "hydra.sweep.dir=")):
                 go_on = format_command("-m", *words)

@@ -63,6 +63,8 @@ def reassemble(x: Tensor, kernels: Tensor, stride: int) -> Tensor:
     windows = padded_x.unfold(1, size, 1).unfold(2, size, 1)  # (N, h, w, C, k, k)
     neighbours = windows.permute(0, 1, 2, 4, 5, 3).reshape(n, h, w, size**2, c)
     cells = kernels.to(x.dtype) @ neighbours  # (N, h, w, f², C)
+    # contiguous, since F.pixel_shuffle leaves channels last in memory as they are and torch.export
+    # believes that it does not: convolutions behind it would round otherwise
     return F.pixel_shuffle(cells.permute(0, 4, 3, 1, 2).flatten(1, 2).contiguous(), stride)
 
 

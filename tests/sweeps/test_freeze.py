@@ -315,9 +315,10 @@ def test_the_same_axes_in_any_order_are_the_same_cells(
     type_line: TypeLine, stub: str, again: Again
 ) -> None:
     axes = ("seed=1,2", "model=fcn8s,unet")
-    frozen = []
-    for words in (axes, axes[::-1]):
-        assert type_line(stub, "-m", "task=stub", *words, "sweep.retries=3").status == 0
-        frozen.append(sorted(str(path) for path in Path("multirun").glob("*/*/config.yaml")))
-    assert frozen[0] == frozen[1]
-    assert len(frozen[0]) == 4
+    for place in ((), ("sweep.dir=mine",)):
+        frozen = []
+        for words in (axes, axes[::-1]):
+            assert type_line(stub, "-m", "task=stub", *words, *place).err == ""
+            frozen.append(sorted(str(path) for path in Path().rglob("config.yaml")))
+        assert frozen[0] == frozen[1]
+    assert len(frozen[0]) == 8
