@@ -1,11 +1,8 @@
 """Rewrites the command line, as it was typed, to one that Hydra reads."""
 
-import re
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from contextlib import suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,6 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep
 
 from fcn_lab.cli.paths import find_path, quote, require_folder_names, spell_paths
+from fcn_lab.cli.sweep_folder import add_sweep_folder, refuse_folder_of_the_other_kind
 from fcn_lab.config.frozen import find_conf_folder, list_words
 from fcn_lab.config.inheritance import add_recorded_words
 from fcn_lab.config.mappings import replace_mappings
@@ -22,14 +20,10 @@ from fcn_lab.config.overrides import parse_overrides
 from fcn_lab.config.own_words import keep_own_folders
 from fcn_lab.config.trust import allow, read_names
 from fcn_lab.errors import UserError
-from fcn_lab.runs.names import CONFIG, SWEEP_RECORD
-from fcn_lab.runs.records import DamagedFile, read_json
-from fcn_lab.sweeps.recorded_command import read_command
+from fcn_lab.runs.names import CONFIG
 from fcn_lab.text.commands import format_command, keep_flags
 from fcn_lab.worker.torchrun import refuse_sweeps
 
-# beginnings of words that say how a sweep is run, and not what it varies
-_SWEEP_PREFIXES = ("sweep.", "hydra.", "hydra/", "allow=")
 # the tasks that take lists of networks and are no sweeps, and their lists by group
 LIST_TASKS = ("capacity", "profile")
 _LISTS = {"model": "models", "upsample": "upsamples", "encoder": "encoders"}
@@ -64,7 +58,8 @@ def rewrite_arguments() -> list[str]:
         flags.remove(override)
     typed_overrides = _leave_out_resumption(arguments)
     require_folder_names(typed_overrides)
-    _refuse_folder_of_the_other_kind(arguments)
+    if not _asks_for_text(arguments):
+        refuse_folder_of_the_other_kind(typed_overrides, arguments.multirun)
     overrides = [spell_paths(override, arguments.multirun) for override in typed_overrides]
     _refuse_swept_networks(overrides)
     if arguments.config_path:
@@ -75,7 +70,7 @@ def rewrite_arguments() -> list[str]:
     _require_words(overrides, folders)
     if arguments.multirun:
         refuse_sweeps()
-        overrides = _add_sweep_folder(typed_overrides, overrides, folders)
+        overrides = add_sweep_folder(typed_overrides, overrides, folders)
     if find_path("resume", typed_overrides) is None:
         overrides = add_recorded_words(overrides, folders)
     else:
@@ -150,57 +145,6 @@ def _allow_own(overrides: Sequence[str], folders: Sequence[Path]) -> None:
             schemes = (str(place).rpartition("://") for place in value)
             places += [Path(path) for scheme, _, path in schemes if scheme in ("", "file")]
     keep_own_folders([*folders, *places])
-
-
-def _add_sweep_folder(
-    words: Sequence[str], overrides: list[str], folders: Sequence[Path]
-) -> list[str]:
-    folder = find_path("sweep.dir", words) or find_path("hydra.sweep.dir", words)
-    command = sorted(word for word in words if not word.lstrip("+~").startswith(_SWEEP_PREFIXES))
-    if folder is None:
-        kind = find_path("experiment", words) or "-".join(
-            key for key, _, value in (word.partition("=") for word in command) if "," in value
-        )
-        stem = re.sub(r"[^\w.-]+", "-", kind)[:60] or "sweep"
-        name = f"{stem}-{sha256(repr(command).encode()).hexdigest()[:8]}"
-        ordered = _order_as_recorded(overrides, Path("multirun", name, SWEEP_RECORD))
-        return [*ordered, f"hydra.sweep.dir=multirun/{name}"]
-    record = Path(folder) / SWEEP_RECORD
-    if not command and record.is_file():
-        overrides = [*read_command(record, folders), *overrides]
-    return [
-        word.replace("sweep.dir=", "hydra.sweep.dir=", 1) if word.startswith("sweep.dir=") else word
-        for word in _order_as_recorded(overrides, record)
-    ]
-
-
-def _order_as_recorded(overrides: Sequence[str], record: Path) -> list[str]:
-    """Returns the overrides in the order that an earlier command had, by which cells are named."""
-    asked: Sequence[object] = ()
-    with suppress(DamagedFile):
-        asked = read_json(record).get("asked") or ()
-    ranks = {str(line).partition("=")[0]: rank for rank, line in enumerate(asked)}
-    return sorted(overrides, key=lambda line: ranks.get(line.partition("=")[0], len(asked)))
-
-
-def _refuse_folder_of_the_other_kind(arguments: Namespace) -> None:
-    """Refuses a run's folder for a sweep and a sweep's for a run, where it would do nothing.
-
-    Raises:
-        UserError: there is one.
-    """
-    words: list[str] = arguments.overrides
-    if arguments.multirun:
-        if find_path("hydra.run.dir", words):
-            raise UserError(
-                "hydra.run.dir= is the folder of a run.\nsweep.dir=FOLDER chooses that of a sweep"
-            )
-        return
-    if find_path("task", words) != "status" and not _asks_for_text(arguments):
-        for word in words:
-            if word.lstrip("+").startswith(("sweep.", "hydra.sweep.dir=")):
-                go_on = format_command("-m", *words)
-                raise UserError(f"{word} is of a sweep, which -m starts:\n{go_on}")
 
 
 def _require_words(overrides: Sequence[str], folders: Sequence[Path]) -> None:
