@@ -4,11 +4,14 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from fcn_lab.encoders.full_precision import build_score
+
 
 class TableFCN8s(nn.Module):
     """The net as it is usually written: padded by 100, its maps cropped by fixed offsets.
 
-    Its deconvolutions mix the classes and learn; the release's have one frozen kernel.
+    Its deconvolutions mix the classes and learn; the release's have one frozen kernel. Its scores
+    of 4,096 channels are the lab's layer, since torch's ends the process in bf16 on some CPUs.
     """
 
     WIDTHS = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0)
@@ -31,7 +34,7 @@ class TableFCN8s(nn.Module):
             *layers[pools[3] :],
             *(nn.Conv2d(512, 4096, 7), nn.ReLU(inplace=True), nn.Dropout2d()),
             *(nn.Conv2d(4096, 4096, 1), nn.ReLU(inplace=True), nn.Dropout2d()),
-            nn.Conv2d(4096, num_classes, 1),
+            build_score(4096, num_classes),
         )
         self.score_pool3 = nn.Conv2d(256, num_classes, 1)
         self.score_pool4 = nn.Conv2d(512, num_classes, 1)

@@ -5,10 +5,11 @@ as long as those of float32 for the gradients of a depthwise convolution with a 
 kernel, which is more than its forward pass gains.
 """
 
-import torch
 import torch.nn.functional as F
 from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
+
+from fcn_lab.encoders.full_precision import Float32Conv2d
 
 
 class SameConv2d(Conv2dSame):
@@ -32,25 +33,14 @@ class SameConv2d(Conv2dSame):
         return F.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
 
-class DepthwiseConv2d(nn.Conv2d):
-    """A depthwise convolution that a CPU's autocast leaves in float32; else an ordinary one."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the convolved (N, C, H', W'), of the same type."""
-        if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
-            return super().forward(x)
-        with torch.autocast("cpu", enabled=False):
-            return super().forward(x.float()).to(x.dtype)
-
-
-class DepthwiseSameConv2d(DepthwiseConv2d, SameConv2d):
-    """A `DepthwiseConv2d` whose input is padded as TensorFlow pads."""
+class Float32SameConv2d(Float32Conv2d, SameConv2d):
+    """A `Float32Conv2d` whose input is padded as TensorFlow pads."""
 
 
 # a library's convolution, whether depthwise → the lab's
 KINDS: dict[tuple[type, bool], type] = {
-    (nn.Conv2d, True): DepthwiseConv2d,
-    (Conv2dSame, True): DepthwiseSameConv2d,
+    (nn.Conv2d, True): Float32Conv2d,
+    (Conv2dSame, True): Float32SameConv2d,
     (Conv2dSame, False): SameConv2d,
 }
 

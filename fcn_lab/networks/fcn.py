@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from fcn_lab.encoders.base import LEVELS, STRIDE, Encoder, Features
+from fcn_lab.encoders.full_precision import build_score
 from fcn_lab.errors import UserError
 from fcn_lab.geometry.alignment import Alignment, PadOnce
 from fcn_lab.upsampling import Upsampling
@@ -69,7 +70,7 @@ class FCN(nn.Module):
             )
         self.encoder, self.alignment, self.stride = encoder, alignment, stride
         self.upsample, self.num_classes = upsample, num_classes
-        self.score_fr = nn.Conv2d(encoder.head_channels, num_classes, 1)
+        self.score_fr = build_score(encoder.head_channels, num_classes)
         # (level fused, name of the climb to it), coarse first
         self.skips: list[tuple[int, str]] = []
         climb = "upscore2"

@@ -11,6 +11,7 @@ from torch import nn
 
 from fcn_lab.config.frozen import find_conf_folder
 from fcn_lab.config.words import compose
+from fcn_lab.encoders.full_precision import build_score
 from fcn_lab.runs.run import RunFolder
 from fcn_lab.signals import StoppedBySignal
 from fcn_lab.tasks.evaluate import Evaluate
@@ -300,3 +301,19 @@ def test_an_evaluation_computes_as_the_run_did_where_that_is_native(
             assert scores == RunFolder(run).read_metrics()["test"]
         else:
             assert f"precision: {FLOAT32}; the run began in {BF16}, which this cpu emulates" in out
+
+
+@pytest.mark.parametrize(("channels", "stays"), [(2048, False), (2049, True)])
+def test_scores_of_very_many_channels_stay_in_float32_under_a_cpus_bf16(
+    channels: int, stays: bool
+) -> None:
+    """Their gradient in bf16 ends the process where a CPU has AMX."""
+    score = build_score(channels, 11)
+    x = torch.randn(1, channels, 2, 3).bfloat16()
+    exact = score(x.float())
+    with torch.autocast("cpu", torch.bfloat16):
+        output = score(x)
+    assert output.dtype == torch.bfloat16
+    assert torch.equal(output, exact.bfloat16()) == stays
+    output.float().square().sum().backward()
+    assert score.weight.grad is not None
