@@ -140,7 +140,8 @@ class Results:
                 )
             return False
         if self.overwrite:
-            return any([self._is_taken(file) for file in self._find_frames(path)])
+            # an input among them is refused
+            return any(map(self._is_taken, self._find_frames(path)))
         return any(path.iterdir())
 
     def _create_refusal(self, names: Sequence[PurePath]) -> UserError:
